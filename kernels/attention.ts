@@ -1,0 +1,139 @@
+import type { TensorSpec } from "./device/device.ts";
+import type { Kernel } from "./device/kernel.ts";
+import { describe, f32 } from "./device/tensor.ts";
+import lanes from "./attention_lanes.wgsl" with { type: "text" };
+import tiles from "./attention.wgsl" with { type: "text" };
+
+/** How far a query looks and how its scores are scaled. */
+export interface AttentionOptions {
+  /** Keys a query sees, itself the last of them; all before it unless said (Mistral's window). */
+  readonly window?: number;
+  /** Factor of the scores; 1 / sqrt(head size) unless said. */
+  readonly scale?: number;
+}
+
+const NO_WINDOW = 2 ** 31;
+
+/**
+ * Causal attention: `q` f32 [queries, heads, head size], `k` and `v` f32 [keys, kv heads, head
+ * size], `y` like `q`. The last query stands at the last key; heads share kv heads in order (GQA).
+ *
+ * Softmax is online (Milakov and Gimelshein 2018), so memory does not grow with the keys.
+ */
+export const attention: Kernel<"q" | "k" | "v", "y", AttentionOptions> = {
+  wgsl: { tiles, lanes },
+  inputs: ["q", "k", "v"],
+  outputs: ["y"],
+  plan(inputs, { window = NO_WINDOW, scale }, limits) {
+    const { queries, keys, heads, kvHeads, size } = dimensions(inputs);
+    const params = {
+      queries: { u32: queries },
+      keys: { u32: keys },
+      heads: { u32: heads },
+      kv_heads: { u32: kvHeads },
+      window: { u32: window },
+      scale: { f32: scale ?? 1 / Math.sqrt(size) },
+    };
+    const outputs = { y: { dtype: "f32", shape: inputs.q.shape } } as const;
+    if (limits.adapter === "software" && limits.subgroup === 8) {
+      return {
+        shader: "lanes",
+        outputs,
+        constants: { SIZE: size },
+        params,
+        grid: [Math.ceil(queries / 8), heads, Math.ceil(size / 64)],
+      };
+    }
+    const bytes = (rows: number) => 4 * ((16 + rows) * (size + 4) + 16 * (rows + 1));
+    const KEYS = [32, 16, 8].find((rows) => bytes(rows) <= limits.groupBytes);
+    if (KEYS === undefined) {
+      throw new RangeError(
+        `Cannot attend with head size ${size}: a tile takes ${
+          bytes(8)
+        } bytes of workgroup memory, expected at most ${limits.groupBytes}`,
+      );
+    }
+    return {
+      shader: "tiles",
+      outputs,
+      constants: { SIZE: size, KEYS },
+      params,
+      grid: [Math.ceil(queries / 16), heads, 1],
+    };
+  },
+  reference({ q, k, v }, { window = NO_WINDOW, scale }) {
+    const { queries, keys, heads, kvHeads, size } = dimensions({ q, k, v });
+    const y = new Float32Array(queries * heads * size);
+    const factor = scale ?? 1 / Math.sqrt(size);
+    for (let query = 0; query < queries; query++) {
+      const place = keys - queries + query;
+      const first = Math.max(0, place - window + 1);
+      for (let head = 0; head < heads; head++) {
+        const at = (query * heads + head) * size;
+        const row = (key: number) => (key * kvHeads + Math.floor(head * kvHeads / heads)) * size;
+        const scores = Float64Array.from({ length: place - first + 1 }, (_, i) => {
+          let sum = 0;
+          for (let d = 0; d < size; d++) sum += q.data[at + d]! * k.data[row(first + i) + d]!;
+          return sum * factor;
+        });
+        const largest = scores.reduce((a, b) => Math.max(a, b));
+        const weights = scores.map((score) => Math.exp(score - largest));
+        const total = weights.reduce((a, b) => a + b);
+        for (let d = 0; d < size; d++) {
+          let sum = 0;
+          weights.forEach((weight, i) => sum += weight * v.data[row(first + i) + d]!);
+          y[at + d] = sum / total;
+        }
+      }
+    }
+    return { y: f32(q.shape, y) };
+  },
+  cases: [
+    { inputs: spec({ queries: 1, heads: 1, kvHeads: 1, size: 16 }), options: {} },
+    { inputs: spec({ queries: 19, heads: 4, kvHeads: 2, size: 32 }), options: {} },
+    { inputs: spec({ queries: 70, heads: 3, kvHeads: 1, size: 64 }), options: {} },
+    { inputs: spec({ queries: 133, heads: 2, kvHeads: 2, size: 128 }), options: {} },
+    { inputs: spec({ queries: 130, heads: 2, kvHeads: 1, size: 80 }), options: { window: 37 } },
+    {
+      inputs: spec({ queries: 5, keys: 150, heads: 2, kvHeads: 1, size: 64 }),
+      options: { scale: 0.5 },
+    },
+    { inputs: spec({ queries: 3, keys: 8200, heads: 1, kvHeads: 1, size: 64 }), options: {} },
+    {
+      inputs: spec({ queries: 512, heads: 9, kvHeads: 3, size: 64 }),
+      options: {},
+      // Half of all pairs are seen.
+      cost: { bytes: 4 * 512 * 64 * (9 + 9 + 3 + 3), flops: 4 * 64 * 9 * 512 * 513 / 2 },
+    },
+  ],
+};
+
+function dimensions({ q, k, v }: Readonly<Record<"q" | "k" | "v", TensorSpec>>) {
+  const [queries = 0, heads = 0, size = 0] = q.shape;
+  const [keys = 0, kvHeads = 0] = k.shape;
+  if (q.shape.length !== 3 || size % 16 !== 0 || size === 0) {
+    throw new RangeError(
+      `Cannot attend with q ${
+        describe(q)
+      }: expected [queries, heads, a head size that is a multiple of 16]`,
+    );
+  }
+  if (
+    k.shape[2] !== size || describe(k) !== describe(v) || heads % kvHeads !== 0 || keys < queries
+  ) {
+    throw new RangeError(
+      `Cannot attend q ${describe(q)} to k ${describe(k)} and v ${
+        describe(v)
+      }: expected k and v of one shape [at least ${queries}, a divisor of ${heads}, ${size}]`,
+    );
+  }
+  return { queries, keys, heads, kvHeads, size };
+}
+
+function spec(
+  shape: { queries: number; keys?: number; heads: number; kvHeads: number; size: number },
+) {
+  const { queries, keys = queries, heads, kvHeads, size } = shape;
+  const kv = { dtype: "f32", shape: [keys, kvHeads, size] } as const;
+  return { q: { dtype: "f32", shape: [queries, heads, size] }, k: kv, v: kv } as const;
+}

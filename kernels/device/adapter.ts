@@ -1,0 +1,69 @@
+import type { AdapterClass, Limits } from "./device.ts";
+
+/** What to do where no adapter is found. */
+export const NO_ADAPTER =
+  "Cannot open a GPU: no Vulkan adapter was found, expected a graphics driver or Debian's software driver; run `deno task setup`, or install the packages mesa-vulkan-drivers and libvulkan1";
+
+/** A device with everything the adapter allows, and the facts plans may look at. */
+export interface Opened {
+  readonly device: GPUDevice;
+  readonly limits: Limits;
+  readonly name: string;
+}
+
+/** Features worth having; each is asked for on its own since adapters accept some they do not list. */
+const WISHES = ["subgroups", "timestamp-query"] as const;
+
+/** Opens the best adapter; throws with the way out where there is none. */
+export async function openAdapter(options: { readonly as?: AdapterClass } = {}): Promise<Opened> {
+  quietDriver();
+  const adapter = await navigator.gpu?.requestAdapter({ powerPreference: "high-performance" });
+  if (!adapter) throw new Error(NO_ADAPTER);
+  const most = adapter.limits;
+  const requiredLimits = {
+    maxBufferSize: most.maxBufferSize,
+    maxStorageBufferBindingSize: most.maxStorageBufferBindingSize,
+    maxStorageBuffersPerShaderStage: most.maxStorageBuffersPerShaderStage,
+    maxComputeWorkgroupStorageSize: most.maxComputeWorkgroupStorageSize,
+    maxComputeInvocationsPerWorkgroup: most.maxComputeInvocationsPerWorkgroup,
+    maxComputeWorkgroupSizeX: most.maxComputeWorkgroupSizeX,
+    maxComputeWorkgroupSizeY: most.maxComputeWorkgroupSizeY,
+    maxComputeWorkgroupSizeZ: most.maxComputeWorkgroupSizeZ,
+    minUniformBufferOffsetAlignment: most.minUniformBufferOffsetAlignment,
+  };
+  const { device, features } = await requestDevice(adapter, requiredLimits);
+  const { info } = adapter;
+  const same = info.subgroupMinSize === info.subgroupMaxSize;
+  return {
+    device,
+    name: info.description || `${info.vendor} ${info.device}`,
+    limits: {
+      adapter: options.as ?? (info.isFallbackAdapter ? "software" : "gpu"),
+      groupBytes: most.maxComputeWorkgroupStorageSize,
+      groupThreads: most.maxComputeInvocationsPerWorkgroup,
+      gridAxis: most.maxComputeWorkgroupsPerDimension,
+      bindingBytes: Math.min(most.maxStorageBufferBindingSize, most.maxBufferSize),
+      subgroup: features.includes("subgroups") && same ? info.subgroupMinSize : 0,
+    },
+  };
+}
+
+async function requestDevice(adapter: GPUAdapter, requiredLimits: Record<string, number>) {
+  let features: GPUFeatureName[] = [...WISHES] as GPUFeatureName[];
+  for (;;) {
+    try {
+      const device = await adapter.requestDevice({ requiredFeatures: features, requiredLimits });
+      return { device, features };
+    } catch (error) {
+      if (!(error instanceof TypeError) || features.length === 0) throw error;
+      features = features.slice(0, -1);
+    }
+  }
+}
+
+/** The software driver complains on stderr where a desktop variable is missing that it does not use. */
+function quietDriver(): void {
+  if (!Deno.env.get("XDG_RUNTIME_DIR")) {
+    Deno.env.set("XDG_RUNTIME_DIR", Deno.env.get("TMPDIR") ?? "/tmp");
+  }
+}

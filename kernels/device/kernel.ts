@@ -1,0 +1,59 @@
+import type { DType, HostTensor, Limits, TensorSpec } from "./device.ts";
+
+/** A number in `struct Params`. */
+export type Param = { readonly u32: number } | { readonly f32: number };
+
+/** One launch, decided from shapes alone. */
+export interface Plan<Out extends string> {
+  readonly outputs: Readonly<Record<Out, TensorSpec>>;
+  /** Put before the source as `const` or `alias`; each distinct set is one pipeline. */
+  readonly constants: Readonly<Record<string, number | boolean | DType>>;
+  /** The fields of `struct Params`, in order; may differ on every launch. */
+  readonly params: Readonly<Record<string, Param>>;
+  readonly grid: readonly [x: number, y: number, z: number];
+  /** Which of the kernel's shaders runs, when it has several. */
+  readonly shader?: string;
+}
+
+/** Specs by input name; the optional ones may be left out. */
+export type Specs<In extends string, Opt extends In, T = TensorSpec> =
+  & Readonly<Record<Exclude<In, Opt>, T>>
+  & Readonly<Partial<Record<Opt, T>>>;
+
+/** Inputs on which the GPU must agree with the reference. */
+export interface KernelCase<In extends string, Options, Opt extends In = never> {
+  readonly inputs: Specs<In, Opt, TensorSpec | HostTensor>;
+  readonly options: Options;
+  /** Largest normalized mean squared error, 1e-6 unless said; 0 asks for equal bits. */
+  readonly tolerance?: number;
+  /** Set on sizes worth timing; turns seconds into GB/s and GFLOP/s. */
+  readonly cost?: { readonly bytes: number; readonly flops: number };
+}
+
+/** A WGSL file and its meaning. Makes no GPU calls. */
+export interface Kernel<
+  In extends string,
+  Out extends string,
+  Options,
+  Mut extends In = never,
+  Opt extends In = never,
+> {
+  /** The source, or several by name when adapters want different programs; all share the bindings. */
+  readonly wgsl: string | Readonly<Record<string, string>>;
+  /** Bindings are inputs, then outputs, then `params`, under these names. */
+  readonly inputs: readonly In[];
+  readonly outputs: readonly Out[];
+  /** Inputs written in place, such as a KV cache. */
+  readonly mutates?: readonly Mut[];
+  /** Inputs that may be left out; the plan's constants then keep the shader from reading them. */
+  readonly optional?: readonly Opt[];
+  plan(inputs: Specs<In, Opt>, options: Options, limits: Limits): Plan<Out>;
+  reference(
+    inputs: Specs<In, Opt, HostTensor>,
+    options: Options,
+  ): Record<Out | Mut, HostTensor>;
+  readonly cases: readonly KernelCase<In, Options, Opt>[];
+}
+
+// deno-lint-ignore no-explicit-any -- a registry holds kernels of every type; the device checks names at run time
+export type AnyKernel = Kernel<any, any, any, any, any>;

@@ -1,0 +1,100 @@
+/** Thrown when the device has no room; says how much was asked and for what. */
+export class OutOfMemoryError extends RangeError {
+  override readonly name = "OutOfMemoryError";
+}
+
+/** A piece of device memory and how much of it is in use. */
+export interface Block {
+  readonly id: number;
+  readonly buffer: GPUBuffer;
+  readonly size: number;
+}
+
+const USAGE = () => GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST;
+
+/**
+ * Buffers by size class, so that a step finds the buffers of the step before.
+ *
+ * Classes are eighths of a power of two: at most an eighth of a buffer is unused. A freed block may
+ * still be read by launches that were recorded but not submitted, so it waits until `submitted`.
+ */
+export class Pool {
+  readonly #device: GPUDevice;
+  readonly #limit: number;
+  readonly #largest: number;
+  readonly #free = new Map<number, Block[]>();
+  readonly #waiting: Block[] = [];
+  #ids = 0;
+  #held = 0;
+  #peak = 0;
+  /** Called with a block whose buffer is gone. */
+  onDestroy: (block: Block) => void = () => {};
+
+  constructor(device: GPUDevice, limit: number) {
+    this.#device = device;
+    this.#limit = limit;
+    this.#largest = device.limits.maxBufferSize;
+  }
+
+  /** Bytes of device memory held, in use or free. */
+  get held(): number {
+    return this.#held;
+  }
+
+  /** Most bytes ever held. */
+  get peak(): number {
+    return this.#peak;
+  }
+
+  take(bytes: number, label: string): Block {
+    const size = sizeClass(bytes);
+    const free = this.#free.get(size)?.pop();
+    if (free) return free;
+    if (size > this.#largest) {
+      throw new OutOfMemoryError(
+        `Cannot allocate ${bytes} bytes on the device for ${label}: one buffer holds at most ${this.#largest} bytes, expected a smaller tensor`,
+      );
+    }
+    if (this.#held + size > this.#limit) this.trim();
+    if (this.#held + size > this.#limit) {
+      throw new OutOfMemoryError(
+        `Cannot allocate ${bytes} bytes on the device for ${label}: ${this.#held} of ${this.#limit} bytes are in use, expected room for it; raise --memory or shorten the context`,
+      );
+    }
+    const buffer = this.#device.createBuffer({ label, size, usage: USAGE() });
+    this.#held += size;
+    this.#peak = Math.max(this.#peak, this.#held);
+    return { id: this.#ids++, buffer, size };
+  }
+
+  give(block: Block): void {
+    this.#waiting.push(block);
+  }
+
+  /** Says that every recorded launch has been submitted: waiting blocks may be taken again. */
+  submitted(): void {
+    for (const block of this.#waiting.splice(0)) {
+      const free = this.#free.get(block.size);
+      if (free) free.push(block);
+      else this.#free.set(block.size, [block]);
+    }
+  }
+
+  /** Gives free buffers back to the driver. */
+  trim(): void {
+    for (const blocks of this.#free.values()) {
+      for (const block of blocks.splice(0)) {
+        this.onDestroy(block);
+        block.buffer.destroy();
+        this.#held -= block.size;
+      }
+    }
+  }
+}
+
+/** The next eighth of a power of two that holds `bytes`, at least 256. */
+export function sizeClass(bytes: number): number {
+  if (bytes <= 256) return 256;
+  const step = Math.max(256, 2 ** (Math.ceil(Math.log2(bytes)) - 4));
+  return Math.ceil(bytes / step) * step;
+}

@@ -1,0 +1,81 @@
+import type { Kernel } from "./device/kernel.ts";
+import { describe, f16, f32, u32 } from "./device/tensor.ts";
+import wgsl from "./embed.wgsl" with { type: "text" };
+
+/**
+ * Rows of an embedding table by token: `tokens` u32 [tokens], `embeddings` f16 or f32 [rows,
+ * columns] holding the tokens from `first` on, into `y` f32 [tokens, columns].
+ *
+ * Tokens outside the given rows keep what `y` holds, so that a table in several tensors takes one
+ * launch for each.
+ */
+export const embed: Kernel<"tokens" | "embeddings" | "y", never, { readonly first?: number }, "y"> =
+  {
+    wgsl,
+    inputs: ["tokens", "embeddings", "y"],
+    outputs: [],
+    mutates: ["y"],
+    plan({ tokens, embeddings, y }, { first = 0 }, limits) {
+      const [rows, columns] = embeddings.shape;
+      const [count] = tokens.shape;
+      if (rows === undefined || columns === undefined || columns % 8 !== 0) {
+        throw new RangeError(
+          `Cannot embed from ${describe(embeddings)}: expected [rows, a multiple of 8]`,
+        );
+      }
+      if (count === undefined || y.shape[0] !== count || y.shape[1] !== columns) {
+        throw new RangeError(
+          `Cannot embed ${describe(tokens)} into ${
+            describe(y)
+          }: expected f32[${count}, ${columns}]`,
+        );
+      }
+      const THREADS = 64;
+      return {
+        outputs: {},
+        constants: { HALF: embeddings.dtype === "f16", THREADS },
+        params: { columns: { u32: columns }, first: { u32: first }, rows: { u32: rows } },
+        grid: [Math.ceil(columns / 8 / THREADS), within(count, limits.gridAxis), 1],
+      };
+    },
+    reference({ tokens, embeddings, y }, { first = 0 }) {
+      const [rows = 0, columns = 0] = embeddings.shape;
+      const data = Float32Array.from(y.data);
+      tokens.data.forEach((token, t) => {
+        const row = token - first;
+        if (row < 0 || row >= rows) return;
+        data.set(embeddings.data.subarray(row * columns, (row + 1) * columns), t * columns);
+      });
+      return { y: { ...y, data } };
+    },
+    cases: [
+      {
+        inputs: { tokens: u32([1], [2]), embeddings: f32([3, 8]), y: f32([1, 8]) },
+        options: {},
+        tolerance: 0,
+      },
+      {
+        inputs: {
+          tokens: u32([5], [0, 6, 3, 6, 1]),
+          embeddings: { dtype: "f16", shape: [7, 72] },
+          y: f32([5, 72]),
+        },
+        options: {},
+        tolerance: 0,
+      },
+      {
+        inputs: {
+          tokens: u32([6], [9, 10, 11, 12, 13, 0]),
+          embeddings: f16([3, 8], Array.from({ length: 24 }, (_, i) => i / 8)),
+          y: { dtype: "f32", shape: [6, 8] },
+        },
+        options: { first: 10 },
+        tolerance: 0,
+      },
+    ],
+  };
+
+function within(tokens: number, most: number): number {
+  if (tokens <= most) return tokens;
+  throw new RangeError(`Cannot run ${tokens} tokens at once: expected at most ${most}`);
+}

@@ -1,0 +1,142 @@
+import type { Kernel } from "./device/kernel.ts";
+import { describe, f32 } from "./device/tensor.ts";
+import lanes from "./matmul_lanes.wgsl" with { type: "text" };
+import tiles from "./matmul.wgsl" with { type: "text" };
+
+/** Which part of a split weight is multiplied, and where its columns go. */
+export interface MatmulOptions {
+  /** First row of the weight to use; all from there on unless `rows` says how many. */
+  readonly row?: number;
+  readonly rows?: number;
+  /** Column of `y` that the first of those rows makes. */
+  readonly column?: number;
+}
+
+const TILE_ROWS = 8;
+const LANE_TILE_COLUMNS = 64;
+
+/**
+ * A linear layer: `x` f32 [tokens, inner] times `weight` f16 or f32 [outputs, inner] transposed,
+ * written into columns of `y` f32 [tokens, all outputs]; sums in f32.
+ *
+ * A weight larger than a binding comes in several tensors, each writing its columns.
+ */
+export const matmul: Kernel<"x" | "weight" | "y" | "bias", never, MatmulOptions, "y", "bias"> = {
+  wgsl: { tiles, lanes },
+  inputs: ["x", "weight", "y", "bias"],
+  outputs: [],
+  mutates: ["y"],
+  optional: ["bias"],
+  plan({ x, weight, y, bias }, options, limits) {
+    const [rows, inner] = x.shape;
+    const [held] = weight.shape;
+    const [yRows, stride] = y.shape;
+    if (rows === undefined || inner === undefined || x.shape.length !== 2) {
+      throw new RangeError(`Cannot multiply x: it is ${describe(x)}, expected [tokens, inner]`);
+    }
+    if (held === undefined || weight.shape[1] !== inner || inner % 8 !== 0) {
+      throw new RangeError(
+        `Cannot multiply ${describe(x)} by weight ${
+          describe(weight)
+        }: expected [outputs, ${inner}] with an inner size that is a multiple of 8`,
+      );
+    }
+    const { row = 0, column = 0 } = options;
+    const columns = options.rows ?? held - row;
+    if (row < 0 || columns < 0 || row + columns > held) {
+      throw new RangeError(
+        `Cannot use weight rows ${row} to ${row + columns}: there are ${held}`,
+      );
+    }
+    if (yRows !== rows || stride === undefined || column + columns > stride) {
+      throw new RangeError(
+        `Cannot write columns ${column} to ${column + columns} of y ${
+          describe(y)
+        }: expected [${rows}, at least ${column + columns}]`,
+      );
+    }
+    if (bias && bias.shape[0] !== stride) {
+      throw new RangeError(`Cannot add bias ${describe(bias)}: expected f32[${stride}]`);
+    }
+    const params = {
+      rows: { u32: rows },
+      inner: { u32: inner },
+      columns: { u32: columns },
+      column: { u32: column },
+      row: { u32: row },
+      stride: { u32: stride },
+    };
+    const constants = { HALF: weight.dtype === "f16", BIAS: bias !== undefined };
+    if (limits.adapter === "software" && limits.subgroup === 8) {
+      return {
+        shader: "lanes",
+        outputs: {},
+        constants,
+        params,
+        grid: [Math.ceil(columns / LANE_TILE_COLUMNS), Math.ceil(rows / TILE_ROWS), 1],
+      };
+    }
+    const TILE = rows > 32 ? 64 : 16;
+    return {
+      shader: "tiles",
+      outputs: {},
+      constants: { ...constants, TILE },
+      params,
+      grid: [Math.ceil(columns / TILE), Math.ceil(rows / TILE), 1],
+    };
+  },
+  reference({ x, weight, y, bias }, { row = 0, rows, column = 0 }) {
+    const [tokens = 0, inner = 0] = x.shape;
+    const [held = 0] = weight.shape;
+    const [, stride = 0] = y.shape;
+    const columns = rows ?? held - row;
+    const data = Float32Array.from(y.data);
+    for (let m = 0; m < tokens; m++) {
+      for (let n = 0; n < columns; n++) {
+        let sum = bias ? bias.data[column + n]! : 0;
+        for (let k = 0; k < inner; k++) {
+          sum += x.data[m * inner + k]! * weight.data[(row + n) * inner + k]!;
+        }
+        data[m * stride + column + n] = sum;
+      }
+    }
+    return { y: { ...y, data } };
+  },
+  cases: [
+    { inputs: { x: f32([1, 8]), weight: f32([1, 8]), y: f32([1, 1]) }, options: {} },
+    { inputs: spec(3, 24, 5, "f32"), options: {} },
+    { inputs: spec(9, 48, 65, "f16"), options: {} },
+    { inputs: { ...spec(33, 40, 70, "f16"), bias: { dtype: "f32", shape: [70] } }, options: {} },
+    { inputs: spec(70, 576, 130, "f16"), options: {} },
+    {
+      inputs: { ...spec(5, 64, 32, "f16"), y: { dtype: "f32", shape: [5, 96] } },
+      options: { column: 40 },
+    },
+    {
+      inputs: { ...spec(5, 64, 32, "f32"), y: { dtype: "f32", shape: [5, 96] } },
+      options: { row: 7, rows: 20, column: 3 },
+    },
+    timed(1, 576, 1536),
+    timed(16, 576, 1536),
+    timed(512, 1536, 1536),
+  ],
+};
+
+function spec(tokens: number, inner: number, outputs: number, dtype: "f16" | "f32") {
+  return {
+    x: { dtype: "f32", shape: [tokens, inner] },
+    weight: { dtype, shape: [outputs, inner] },
+    y: { dtype: "f32", shape: [tokens, outputs] },
+  } as const;
+}
+
+function timed(tokens: number, inner: number, outputs: number) {
+  return {
+    inputs: spec(tokens, inner, outputs, "f16"),
+    options: {},
+    cost: {
+      bytes: 4 * tokens * inner + 2 * inner * outputs + 4 * tokens * outputs,
+      flops: 2 * tokens * inner * outputs,
+    },
+  };
+}

@@ -1,0 +1,33 @@
+import type { Device } from "../kernels/device/device.ts";
+import type { Stage } from "../pipeline/stage.ts";
+
+/**
+ * What each artifact kind holds.
+ *
+ * - `model`: a Hugging Face checkpoint directory: `config.json`, `tokenizer.json`,
+ *   `tokenizer_config.json`, safetensors shards under the names of transformers.
+ * - `tokens`: `tokens.u32` (little-endian ids, one after another) and `tokens.json` (their count,
+ *   digest, source and the tokenizer's digest).
+ * - `report`: `report.json` (scores with their protocol) and what the report draws on.
+ */
+export type Kind = "model" | "tokens" | "report";
+
+/** An input of a stage: one artifact, an optional one, or a list. */
+export type KindInput = Kind | `${Kind}?` | `${Kind}[]`;
+
+/** What the program hands to every stage. */
+export interface Tools {
+  /** The device, opened on first use. */
+  device(): Promise<Device>;
+  /** Bytes of weights and activations the work may keep at once. */
+  readonly memoryBytes: number;
+}
+
+/** Types a stage: the kinds are pinned to ours, so that a misspelt one does not compile. */
+export function defineStage<
+  Params,
+  const Inputs extends Readonly<Record<string, KindInput>>,
+  Output extends Kind,
+>(stage: Stage<Params, Inputs, Output, Tools>): Stage<Params, Inputs, Output, Tools> {
+  return stage;
+}
