@@ -38,7 +38,6 @@ export interface Note {
 
 /** What `artifact.json` states about the directory it lies in. */
 export interface ArtifactRecord {
-  readonly format: 1;
   readonly key: string;
   readonly kind: string;
   readonly recipe: Recipe;
@@ -51,4 +50,6 @@ export interface ArtifactRecord {
   readonly notes: readonly Note[];
   /** ISO 8601. */
   readonly created: string;
+  /** Sha256 over the fields above, as canonical JSON. */
+  readonly seal: string;
 }

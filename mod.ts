@@ -1,0 +1,39 @@
+/**
+ * Quattuor: declarative pipelines that quantize language models and measure what that costs.
+ *
+ * Run directly it is the command line; imported it is the public API.
+ *
+ * @module
+ */
+import { main } from "./pipeline/cli.ts";
+import * as stages from "./stages/mod.ts";
+import { openTools } from "./stages/tools.ts";
+
+export { main, type Program } from "./pipeline/cli.ts";
+export type { Artifact, ArtifactRecord, FileRecord, Note, Recipe } from "./pipeline/artifact.ts";
+export type {
+  Emit,
+  EndState,
+  PlannedStep,
+  PlanState,
+  RunEvent,
+  Summary,
+} from "./pipeline/event.ts";
+export { describeDifference } from "./pipeline/difference.ts";
+export { canonicalJson, keyOf } from "./pipeline/key.ts";
+export {
+  type Manifest,
+  type ManifestOptions,
+  parseManifest,
+  readManifest,
+  type Step,
+} from "./pipeline/manifest.ts";
+export { ManifestError, type Mark, type Problem } from "./pipeline/manifest/problem.ts";
+export { StageError } from "./pipeline/run/stage_error.ts";
+export { plan, type PlanOptions, run, type RunOptions } from "./pipeline/runner.ts";
+export { manifestSchema } from "./pipeline/schema.ts";
+export type { AnyStage, FileDigests, Job, Outcome, Registry, Stage } from "./pipeline/stage.ts";
+export { Store } from "./pipeline/store.ts";
+export { stages };
+
+if (import.meta.main) Deno.exit(await main(Deno.args, { stages, tools: openTools }));

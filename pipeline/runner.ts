@@ -1,0 +1,125 @@
+import { DigestMemo } from "./digests.ts";
+import type { Emit, Summary } from "./event.ts";
+import { History } from "./history.ts";
+import { secondsSince } from "./run/clock.ts";
+import { type LazyTools, lazyTools } from "./run/lazy_tools.ts";
+import type { Manifest } from "./manifest.ts";
+import { type Plan, Planner } from "./planner.ts";
+import type { Registry } from "./stage.ts";
+import { StageError } from "./run/stage_error.ts";
+import { emitFailure, type End, runStep } from "./run/step_run.ts";
+import type { Store } from "./store.ts";
+
+/** What a plan needs beside its manifest. */
+export interface PlanOptions {
+  readonly store: Store;
+  readonly stages: Registry;
+  /** Stops at the next good moment of the stage that is at work. */
+  readonly signal?: AbortSignal | undefined;
+  /** Steps to make even if their artifacts are there. */
+  readonly force?: ReadonlySet<string> | undefined;
+}
+
+/** What a run needs beside its manifest. */
+export interface RunOptions extends PlanOptions {
+  /** Makes what stages get as `job.tools`: once, for the first step that is made. */
+  tools(): unknown;
+  readonly emit: Emit;
+}
+
+/** What `run` would do now, step by step; changes nothing but the memory of file digests. */
+export async function plan(manifest: Manifest, options: PlanOptions): Promise<Plan> {
+  const { planner, files } = await prepare(manifest, options);
+  const plan = await planner.plan(manifest);
+  if (await Deno.stat(options.store.path).then(() => true, () => false)) await files.save();
+  return plan;
+}
+
+/**
+ * Makes or reuses the artifact of every step, one step after another, and tells `emit` about it.
+ *
+ * Nothing that goes wrong with a step is thrown: a step that fails blocks those that need it, the
+ * others go on. When something outside is missing already while planning, nothing is begun. A stop
+ * keeps the steps that are finished and nothing else. Tools with `Symbol.asyncDispose` are disposed
+ * of before the summary.
+ */
+export async function run(manifest: Manifest, options: RunOptions): Promise<Summary> {
+  const start = performance.now();
+  const { store, emit, signal = new AbortController().signal } = options;
+  await store.sweep();
+  const { planner, files, history } = await prepare(manifest, { ...options, signal });
+  const tools = lazyTools(options.tools);
+  const ends = new Map<string, End>();
+  const context = { store, planner, history, emit, signal, ends, tools: tools.open };
+  const plan = await planner.plan(manifest).catch((error) => {
+    if (!signal.aborted) throw error;
+  });
+  if (plan) emit({ type: "plan", manifest: manifest.path, store: store.path, steps: plan.steps });
+  if (plan && plan.faults.size > 0) refuse(plan, { ends, emit });
+  else if (plan) {
+    for (const step of manifest.steps) ends.set(step.name, await runStep(step, context));
+  }
+  await files.save();
+  const closed = await close(tools, { ends, emit });
+  const steps = manifest.steps.map(({ name }) => {
+    const { state, seconds } = ends.get(name) ?? { state: "stopped", seconds: 0 };
+    return { name, state, seconds };
+  });
+  const ok = closed && steps.every(({ state }) => state === "hit" || state === "run");
+  const scores = gatherScores(manifest, ends);
+  const summary: Summary = { type: "summary", ok, seconds: secondsSince(start), steps, scores };
+  emit(summary);
+  return summary;
+}
+
+async function prepare(manifest: Manifest, options: PlanOptions) {
+  const { store, signal } = options;
+  const files = new DigestMemo(store.path, { signal });
+  const history = await History.open(store.path, manifest.path);
+  return { files, history, planner: new Planner({ ...options, files, history }) };
+}
+
+interface Progress {
+  readonly ends: Map<string, End>;
+  readonly emit: Emit;
+}
+
+/** Ends every step of a plan that cannot be carried out whole. */
+function refuse({ steps, faults }: Plan, { ends, emit }: Progress): void {
+  for (const { name } of steps) {
+    const failed = faults.has(name);
+    if (failed) emitFailure(new StageError(name, { cause: faults.get(name) }), emit);
+    ends.set(name, { state: failed ? "failed" : "blocked", seconds: 0 });
+  }
+}
+
+/** Disposes of the tools; false if that failed, which is told unless a step failed before. */
+async function close(tools: LazyTools, { ends, emit }: Progress): Promise<boolean> {
+  try {
+    await tools.close();
+    return true;
+  } catch (cause) {
+    const last = [...ends].findLast(([, { state }]) => state === "run");
+    const well = [...ends.values()].every(({ artifact }) => artifact !== undefined);
+    if (last && well) emitFailure(new StageError(last[0], { cause }), emit);
+    return false;
+  }
+}
+
+/** Scores under their own names if one step can have some, else under `step.score`. */
+function gatherScores(
+  { steps }: Manifest,
+  ends: ReadonlyMap<string, End>,
+): Summary["scores"] {
+  const scored = steps.flatMap(({ name, stage }) => {
+    const scores = Object.entries(ends.get(name)?.artifact?.scores ?? {});
+    return scores.length > 0 ? [{ name, stage, scores }] : [];
+  });
+  // A failed step of a stage that gives scores counts, so that names do not depend on luck.
+  const able = steps.filter(({ stage }) => scored.some((one) => one.stage === stage));
+  return Object.fromEntries(
+    scored.flatMap(({ name, scores }) =>
+      scores.map(([score, value]) => [able.length > 1 ? `${name}.${score}` : score, value])
+    ),
+  );
+}

@@ -1,0 +1,35 @@
+import { dirname } from "node:path";
+
+/** Waits until a directory's entries are on disk, where the system can say so. */
+export async function syncDirectory(path: string): Promise<void> {
+  if (Deno.build.os === "windows") return;
+  using directory = await Deno.open(path);
+  await directory.sync();
+}
+
+/**
+ * Replaces a file in one move, so that readers see the old text or the new one.
+ *
+ * It is not synced: use it for what can be made again.
+ */
+export async function replaceFile(path: string, text: string): Promise<void> {
+  await Deno.mkdir(dirname(path), { recursive: true });
+  const next = `${path}.${crypto.randomUUID()}`;
+  try {
+    await Deno.writeTextFile(next, text);
+    await Deno.rename(next, path);
+  } catch (error) {
+    await Deno.remove(next).catch(() => {});
+    throw error;
+  }
+}
+
+/** The JSON in a file, or undefined where there is none or it cannot be read as JSON. */
+export async function readJson(path: string): Promise<unknown> {
+  try {
+    return JSON.parse(await Deno.readTextFile(path));
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound || error instanceof SyntaxError) return undefined;
+    throw error;
+  }
+}

@@ -1,0 +1,47 @@
+/** A time as people say it: `0.4 s`, `12 s`, `4 min 5 s`, `3 h 12 min`. */
+export function formatSeconds(seconds: number): string {
+  if (seconds < 9.95) return `${seconds.toFixed(1)} s`;
+  const whole = Math.round(seconds);
+  if (whole < 60) return `${whole} s`;
+  if (whole < 3600) return `${Math.floor(whole / 60)} min ${whole % 60} s`;
+  const minutes = Math.round(seconds / 60);
+  return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
+}
+
+/** Scores on one line, with six digits. */
+export function formatScores(scores: Readonly<Record<string, number>>): string {
+  return Object.entries(scores)
+    .map(([name, score]) => `${name} ${Number(score.toPrecision(6))}`)
+    .join(", ");
+}
+
+/** A number of things: `1 step`, `3 steps`. */
+export function count(number: number, thing: string): string {
+  return `${number} ${thing}${number === 1 ? "" : "s"}`;
+}
+
+/** Rows under their headings in columns; columns with numbers only are flush right. */
+export function formatTable(
+  headings: readonly string[],
+  rows: readonly (readonly string[])[],
+): string {
+  const columns = headings.map((heading, i) => {
+    const cells = rows.map((row) => row[i] ?? "");
+    return {
+      width: Math.max(heading.length, ...cells.map((cell) => cell.length)),
+      right: cells.length > 0 && cells.every((cell) => /^[\d.]+$/.test(cell)),
+    };
+  });
+  return [headings, ...rows].map((row) =>
+    columns.map(({ width, right }, i) => {
+      const cell = row[i] ?? "";
+      return right ? cell.padStart(width) : cell.padEnd(width);
+    }).join("  ").trimEnd()
+  ).join("\n");
+}
+
+/** A text on one line and without codes that move a terminal's cursor. */
+export function plainText(text: string): string {
+  // deno-lint-ignore no-control-regex -- control characters are what is taken out
+  return text.replaceAll(/\s+/g, " ").replaceAll(/[\u0000-\u001f\u007f-\u009f]/g, "").trim();
+}

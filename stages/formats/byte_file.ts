@@ -1,0 +1,58 @@
+/**
+ * A file read by ranges.
+ *
+ * Reads are queued, so that callers may ask for several at once. Disposing closes the file.
+ */
+export class ByteFile implements Disposable {
+  readonly path: string;
+  /** Bytes in the file when it was opened. */
+  readonly size: number;
+  readonly #file: Deno.FsFile;
+  #last: Promise<unknown> = Promise.resolve();
+
+  private constructor(path: string, file: Deno.FsFile, size: number) {
+    this.path = path;
+    this.#file = file;
+    this.size = size;
+  }
+
+  /** Opens a file for reading. */
+  static async open(path: string): Promise<ByteFile> {
+    const file = await Deno.open(path, { read: true });
+    try {
+      const { size, isFile } = await file.stat();
+      if (!isFile) throw new TypeError(`Cannot read "${path}": it is no file, expected one`);
+      return new ByteFile(path, file, size);
+    } catch (error) {
+      file.close();
+      throw error;
+    }
+  }
+
+  /** The bytes from `start` up to `end`; throws a `RangeError` where the file ends before. */
+  read(start: number, end: number): Promise<Uint8Array<ArrayBuffer>> {
+    const result = this.#last.then(() => this.#readNow(start, end));
+    this.#last = result.catch(() => {});
+    return result;
+  }
+
+  async #readNow(start: number, end: number): Promise<Uint8Array<ArrayBuffer>> {
+    const bytes = new Uint8Array(end - start);
+    await this.#file.seek(start, Deno.SeekMode.Start);
+    let filled = 0;
+    while (filled < bytes.length) {
+      const count = await this.#file.read(bytes.subarray(filled));
+      if (count === null) {
+        throw new RangeError(
+          `Cannot read "${this.path}": it ends after ${start + filled} bytes, expected ${end}`,
+        );
+      }
+      filled += count;
+    }
+    return bytes;
+  }
+
+  [Symbol.dispose](): void {
+    this.#file.close();
+  }
+}

@@ -1,0 +1,67 @@
+import { openGguf } from "./gguf_checkpoint.ts";
+import { directorySources, openDirectory } from "./safetensors_directory.ts";
+
+/** A tensor of a checkpoint, by its name in transformers. */
+export interface StoredTensor {
+  readonly name: string;
+  /** Element type as stored, such as `"BF16"` or `"Q4_1"`. */
+  readonly dtype: string;
+  readonly shape: readonly number[];
+  /** The file that holds it. */
+  readonly file: string;
+}
+
+/** A range of indices along the first axis of a tensor. */
+export interface RowRange {
+  readonly start: number;
+  readonly end: number;
+}
+
+/** What makes a tokenizer: the contents of `tokenizer.json` and `tokenizer_config.json`. */
+export interface TokenizerFiles {
+  readonly tokenizer: unknown;
+  readonly config: unknown;
+}
+
+/** An opened checkpoint: its metadata is in memory, its weights are read by ranges. */
+export interface Checkpoint extends Disposable {
+  readonly path: string;
+  /** `config.json`, or the same rebuilt from the metadata of a GGUF file. */
+  readonly config: unknown;
+  readonly tokenizer: TokenizerFiles | undefined;
+  /** Other small text files worth keeping, such as `"generation_config.json"`, by name. */
+  readonly files: ReadonlyMap<string, string>;
+  readonly tensors: ReadonlyMap<string, StoredTensor>;
+  /** Values of some rows of a tensor, of all unless said, widened to single precision. */
+  read(name: string, rows?: RowRange): Promise<Float32Array<ArrayBuffer>>;
+  /** Bytes of some rows of a tensor as stored, in the order of transformers. */
+  readRaw(name: string, rows?: RowRange): Promise<Uint8Array<ArrayBuffer>>;
+  /** The files the content rests on, for digests. */
+  readonly sources: readonly string[];
+}
+
+/** Opens a directory of safetensors files as Hugging Face lays them out, or a GGUF file. */
+export async function openCheckpoint(path: string): Promise<Checkpoint> {
+  return await kindOf(path) === "gguf" ? await openGguf(path) : await openDirectory(path);
+}
+
+/** The files that make the content of a checkpoint, without opening its weights. */
+export async function checkpointSources(path: string): Promise<string[]> {
+  return await kindOf(path) === "gguf" ? [path] : await directorySources(path);
+}
+
+async function kindOf(path: string): Promise<"gguf" | "directory"> {
+  const wanted = "expected a Hugging Face directory or a .gguf file";
+  let found: Deno.FileInfo;
+  try {
+    found = await Deno.stat(path);
+  } catch (cause) {
+    if (!(cause instanceof Deno.errors.NotFound)) throw cause;
+    throw new TypeError(`Cannot open checkpoint "${path}": there is no such file, ${wanted}`, {
+      cause,
+    });
+  }
+  if (found.isDirectory) return "directory";
+  if (path.toLowerCase().endsWith(".gguf")) return "gguf";
+  throw new TypeError(`Cannot open checkpoint "${path}": it is a file of another kind, ${wanted}`);
+}

@@ -1,0 +1,164 @@
+import type { GgufMetadata } from "./gguf_metadata.ts";
+
+/** What the weights of a GGUF file say that its metadata does not. */
+export interface GgufFacts {
+  /** Rows of the embedding. */
+  readonly vocabulary: number;
+  readonly tied: boolean;
+  readonly attentionBias: boolean;
+  /** Content of `rope_freqs.weight`: divisors of the rotary frequencies. */
+  readonly ropeFactors: Float32Array | undefined;
+}
+
+/** Transformers' class for each architecture of GGUF that we read. */
+const ARCHITECTURES: Readonly<Record<string, { readonly name: string; readonly type: string }>> = {
+  llama: { name: "LlamaForCausalLM", type: "llama" },
+  qwen2: { name: "Qwen2ForCausalLM", type: "qwen2" },
+};
+
+/** The architecture a GGUF file names; throws a `TypeError` where we do not know it. */
+export function ggufArchitecture(metadata: GgufMetadata): string {
+  const architecture = metadata.text("general.architecture");
+  if (architecture !== undefined && Object.hasOwn(ARCHITECTURES, architecture)) return architecture;
+  throw new TypeError(
+    `Cannot open "${metadata.path}": its general.architecture is ${
+      JSON.stringify(architecture)
+    }, expected one of ${Object.keys(ARCHITECTURES).join(", ")}`,
+  );
+}
+
+/** `config.json` as transformers 4 would write it for the model of a GGUF file. */
+export function ggufConfig(metadata: GgufMetadata, facts: GgufFacts): Record<string, unknown> {
+  const architecture = ggufArchitecture(metadata);
+  const required = (key: string): number => {
+    const value = metadata.number(`${architecture}.${key}`);
+    if (value !== undefined) return value;
+    throw new TypeError(
+      `Cannot read the configuration of "${metadata.path}": no ${architecture}.${key}, expected it`,
+    );
+  };
+  const optional = (key: string) => metadata.number(`${architecture}.${key}`);
+  if ((optional("expert_count") ?? 0) > 0) {
+    throw new TypeError(
+      `Cannot open "${metadata.path}": ${optional("expert_count")} experts, expected a dense model`,
+    );
+  }
+  const hidden = required("embedding_length");
+  const heads = required("attention.head_count");
+  const headSize = ggufHeadSize(metadata);
+  const theta = optional("rope.freq_base") ?? 10_000;
+  const { name, type } = ARCHITECTURES[architecture]!;
+  return {
+    architectures: [name],
+    model_type: type,
+    vocab_size: facts.vocabulary,
+    hidden_size: hidden,
+    intermediate_size: required("feed_forward_length"),
+    num_hidden_layers: required("block_count"),
+    num_attention_heads: heads,
+    num_key_value_heads: optional("attention.head_count_kv") ?? heads,
+    head_dim: headSize,
+    hidden_act: "silu",
+    max_position_embeddings: required("context_length"),
+    rms_norm_eps: shortest(required("attention.layer_norm_rms_epsilon")),
+    rope_theta: shortest(theta),
+    rope_scaling: ropeScaling(metadata, { theta, headSize, factors: facts.ropeFactors }),
+    tie_word_embeddings: facts.tied,
+    ...(architecture === "llama" ? { attention_bias: facts.attentionBias, mlp_bias: false } : {}),
+    ...(architecture === "qwen2" ? { use_sliding_window: false } : {}),
+    ...tokenId("bos_token_id", metadata.number("tokenizer.ggml.bos_token_id")),
+    ...tokenId("eos_token_id", metadata.number("tokenizer.ggml.eos_token_id")),
+    torch_dtype: "float32",
+  };
+}
+
+/** Size of an attention head; throws where values or rotary dimensions have another one. */
+export function ggufHeadSize(metadata: GgufMetadata): number {
+  const architecture = ggufArchitecture(metadata);
+  const number = (key: string) => metadata.number(`${architecture}.${key}`);
+  const rotary = number("rope.dimension_count");
+  const size = number("attention.key_length") ?? rotary ??
+    (number("embedding_length") ?? NaN) / (number("attention.head_count") ?? NaN);
+  const value = number("attention.value_length") ?? size;
+  if (Number.isInteger(size / 2) && value === size && (rotary ?? size) === size) return size;
+  throw new TypeError(
+    `Cannot open "${metadata.path}": heads of ${size} with values of ${value} and ${
+      rotary ?? size
+    } rotary dimensions, expected one even size`,
+  );
+}
+
+function tokenId(key: string, id: number | undefined): Record<string, number> {
+  return id === undefined ? {} : { [key]: id };
+}
+
+/** The shortest decimal of a number stored in single precision: 1e-5, not 0.00000999999974. */
+function shortest(value: number): number {
+  for (let digits = 1; digits < 9; digits++) {
+    const short = Number(value.toPrecision(digits));
+    if (Math.fround(short) === Math.fround(value)) return short;
+  }
+  return value;
+}
+
+function ropeScaling(
+  metadata: GgufMetadata,
+  { theta, headSize, factors }: {
+    readonly theta: number;
+    readonly headSize: number;
+    readonly factors: Float32Array | undefined;
+  },
+): Record<string, unknown> | null {
+  const architecture = ggufArchitecture(metadata);
+  const type = metadata.text(`${architecture}.rope.scaling.type`);
+  const factor = metadata.number(`${architecture}.rope.scaling.factor`) ??
+    metadata.number(`${architecture}.rope.scale_linear`) ?? 1;
+  if (type !== undefined && type !== "none" && type !== "linear") {
+    throw new TypeError(
+      `Cannot open "${metadata.path}": its ${architecture}.rope.scaling.type is "${type}", ` +
+        `expected none or linear`,
+    );
+  }
+  if (factors !== undefined) return llama3Scaling(factors, { theta, headSize }, metadata.path);
+  return type === "none" || factor === 1 ? null : { rope_type: "linear", factor };
+}
+
+/** The values every published Llama 3.1 to 3.3 has; GGUF keeps only what follows from them. */
+const LLAMA3 = {
+  low_freq_factor: 1,
+  high_freq_factor: 4,
+  original_max_position_embeddings: 8192,
+} as const;
+
+function llama3Scaling(
+  factors: Float32Array,
+  { theta, headSize }: { readonly theta: number; readonly headSize: number },
+  path: string,
+): Record<string, unknown> | null {
+  if (factors.every((factor) => factor === 1)) return null;
+  const factor = factors.reduce((most, each) => Math.max(most, each), 1);
+  const expected = Array.from(
+    { length: headSize / 2 },
+    (_, i) => llama3Factor(2 * Math.PI * theta ** (2 * i / headSize), factor),
+  );
+  const agrees = factors.length === expected.length &&
+    expected.every((each, i) => Math.abs(factors[i]! / each - 1) < 1e-4);
+  if (!agrees) {
+    throw new TypeError(
+      `Cannot read tensor "rope_freqs.weight" of "${path}": its factors up to ${factor} are not ` +
+        `those of llama3 scaling over ${LLAMA3.original_max_position_embeddings} positions, ` +
+        `expected them to be`,
+    );
+  }
+  return { rope_type: "llama3", factor, ...LLAMA3 };
+}
+
+/** What llama3 scaling divides the frequency of this wavelength by. */
+function llama3Factor(wavelength: number, factor: number): number {
+  const turns = LLAMA3.original_max_position_embeddings / wavelength;
+  const { low_freq_factor: low, high_freq_factor: high } = LLAMA3;
+  if (turns > high) return 1;
+  if (turns < low) return factor;
+  const smooth = (turns - low) / (high - low);
+  return 1 / ((1 - smooth) / factor + smooth);
+}

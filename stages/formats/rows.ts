@@ -1,0 +1,32 @@
+import type { RowRange, StoredTensor } from "./checkpoint.ts";
+
+/** A range of rows that lies in a tensor, all of it unless said, and the elements of one row. */
+export function checkRows(
+  tensor: StoredTensor,
+  rows: RowRange | undefined,
+): RowRange & { readonly width: number } {
+  const [count = 1, ...inner] = tensor.shape;
+  const { start, end } = rows ?? { start: 0, end: count };
+  if (!(Number.isInteger(start) && Number.isInteger(end) && 0 <= start && start <= end)) {
+    throw new RangeError(
+      `Cannot read rows ${start} to ${end} of tensor "${tensor.name}": expected whole numbers in order`,
+    );
+  }
+  if (end > count) {
+    throw new RangeError(
+      `Cannot read rows ${start} to ${end} of tensor "${tensor.name}" of "${tensor.file}": ` +
+        `it has ${count}, expected no more`,
+    );
+  }
+  return { start, end, width: inner.reduce((product, size) => product * size, 1) };
+}
+
+/** A tensor of a checkpoint; throws a `TypeError` that names checkpoint and tensor. */
+export function findTensor<T>(tensors: ReadonlyMap<string, T>, name: string, path: string): T {
+  const tensor = tensors.get(name);
+  if (tensor !== undefined) return tensor;
+  throw new TypeError(
+    `Cannot read tensor "${name}" of "${path}": there is none, expected it among its ` +
+      `${tensors.size} tensors`,
+  );
+}

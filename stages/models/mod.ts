@@ -1,0 +1,3 @@
+export { llama } from "./llama.ts";
+export { mistral } from "./mistral.ts";
+export { qwen2 } from "./qwen2.ts";

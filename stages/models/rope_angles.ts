@@ -1,0 +1,41 @@
+import type { HostTensor } from "../../kernels/device/device.ts";
+import { f32 } from "../../kernels/device/tensor.ts";
+import type { DecoderConfig } from "./family.ts";
+
+/**
+ * Cosines and sines of the first positions, f32 [positions, head size]: half a row of each.
+ *
+ * Frequencies and angles are rounded to f32 as transformers rounds them.
+ */
+export function ropeAngles(config: DecoderConfig, positions: number): HostTensor {
+  const frequencies = ropeFrequencies(config);
+  const half = frequencies.length;
+  const data = new Float32Array(positions * 2 * half);
+  for (let position = 0; position < positions; position++) {
+    frequencies.forEach((frequency, pair) => {
+      const angle = Math.fround(position * frequency);
+      data[position * 2 * half + pair] = Math.cos(angle);
+      data[position * 2 * half + half + pair] = Math.sin(angle);
+    });
+  }
+  return f32([positions, 2 * half], data);
+}
+
+/** Radians a position of each channel pair, after the config's scaling. */
+export function ropeFrequencies({ headSize, ropeTheta, ropeScaling }: DecoderConfig): Float32Array {
+  const plain = Float32Array.from(
+    { length: headSize / 2 },
+    (_, pair) => 1 / Math.fround(ropeTheta ** Math.fround(2 * pair / headSize)),
+  );
+  if (ropeScaling.type === "default") return plain;
+  if (ropeScaling.type === "linear") return plain.map((value) => value / ropeScaling.factor);
+  const { factor, lowFrequencyFactor, highFrequencyFactor, originalPositions } = ropeScaling;
+  return plain.map((frequency) => {
+    const wavelength = 2 * Math.PI / frequency;
+    if (wavelength < originalPositions / highFrequencyFactor) return frequency;
+    if (wavelength > originalPositions / lowFrequencyFactor) return frequency / factor;
+    const smooth = (originalPositions / wavelength - lowFrequencyFactor) /
+      (highFrequencyFactor - lowFrequencyFactor);
+    return (1 - smooth) * frequency / factor + smooth * frequency;
+  });
+}

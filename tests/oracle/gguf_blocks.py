@@ -1,0 +1,42 @@
+"""Writes tests/testdata/gguf_blocks.json: random ggml blocks and the values the gguf package reads in them.
+
+Needs `pip install gguf numpy`. Scales are random half-precision numbers, codes random bytes, so every bit of a
+block counts. Values are hex too: float32, little-endian.
+"""
+
+import json
+import pathlib
+
+import numpy as np
+from gguf.constants import GGML_QUANT_SIZES, GGMLQuantizationType
+from gguf.quants import dequantize
+
+BLOCKS = {"F32": 8, "F16": 8, "BF16": 8, "Q8_0": 2, "Q4_0": 2, "Q4_1": 2, "Q4_K": 2, "Q6_K": 2}
+HALVES = {"Q8_0": [0], "Q4_0": [0], "Q4_1": [0, 2], "Q4_K": [0, 2], "Q6_K": [208]}
+
+random = np.random.default_rng(20)
+cases = []
+for name, count in BLOCKS.items():
+    type = GGMLQuantizationType[name]
+    size = GGML_QUANT_SIZES[type][1]
+    blocks = random.integers(0, 256, (count, size), dtype=np.uint8)
+    if name in HALVES:
+        for at in HALVES[name]:
+            halves = (random.normal(size=count) * 0.02).astype("<f2")
+            blocks[:, at : at + 2] = halves.view(np.uint8).reshape(count, 2)
+    else:
+        values = random.normal(size=count).astype("<f4")
+        if name == "F32":
+            blocks = values.view(np.uint8)
+        elif name == "F16":
+            blocks = values.astype("<f2").view(np.uint8)
+        else:
+            blocks = (values.view("<u4") >> 16).astype("<u2").view(np.uint8)
+    data = blocks.reshape(1, -1)
+    if name in ("F32", "F16"):
+        data = data.view("<f4" if name == "F32" else "<f2")
+    values = dequantize(data, type).astype("<f4")
+    cases.append({"type": name, "blocks": blocks.tobytes().hex(), "values": values.tobytes().hex()})
+
+path = pathlib.Path(__file__).parent.parent / "testdata" / "gguf_blocks.json"
+path.write_text(json.dumps(cases, indent=1) + "\n")
