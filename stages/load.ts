@@ -1,0 +1,118 @@
+import { basename } from "node:path";
+import { z } from "zod";
+import { elements } from "../kernels/device/tensor.ts";
+import { type Checkpoint, checkpointSources, openCheckpoint } from "./formats/checkpoint.ts";
+import { createCheckpointWriter } from "./formats/checkpoint_writer.ts";
+import { assertFinite } from "./formats/finite.ts";
+import { resolveModel } from "./formats/hub.ts";
+import { defineStage } from "./kinds.ts";
+import { EMBEDDED } from "./models/embedded.ts";
+import { findFamily } from "./models/find_family.ts";
+
+const PIECE_VALUES = 2 ** 24;
+const LARGEST_HALF = 65504;
+
+const params = z.strictObject({
+  model: z.string().default("embedded").describe(
+    "A Hugging Face directory, a .gguf file, hf:org/name@revision, or embedded for the model that ships with the program.",
+  ),
+  dtype: z.enum(["float16", "float32"]).default("float16").describe(
+    "Element type of the matrices; vectors stay in single precision.",
+  ),
+});
+
+/** Brings a checkpoint into the form every other stage reads, after checking all of it. */
+export const load = defineStage({
+  about: "Reads a checkpoint, checks every tensor, and keeps it as safetensors.",
+  version: 1,
+  params,
+  inputs: {},
+  output: "model",
+  example: {},
+  places: ["model"],
+  async fingerprint({ model }, files) {
+    const sources = await checkpointSources(await resolveModel(placeOf(model), {}));
+    return await Promise.all(
+      sources.map(async (path) => [basename(path), await files.digest(path)]),
+    );
+  },
+  async run(job, _inputs, { model, dtype }) {
+    using checkpoint = await openCheckpoint(await resolveModel(placeOf(model), {}));
+    const shapes = expectedTensors(checkpoint);
+    const half = dtype === "float16";
+    const specs = [...shapes].map(([name, shape]) => ({
+      name,
+      dtype: half && shape.length > 1 ? "F16" : "F32",
+      shape,
+    } as const));
+    using writer = await createCheckpointWriter(job.out, specs);
+    for (const [index, { name, dtype, shape }] of specs.entries()) {
+      const { file } = checkpoint.tensors.get(name)!;
+      const rows = shape[0]!;
+      const step = Math.max(1, Math.floor(PIECE_VALUES / (elements(shape) / rows)));
+      for (let start = 0; start < rows; start += step) {
+        job.signal.throwIfAborted();
+        const values = await checkpoint.read(name, { start, end: Math.min(rows, start + step) });
+        assertFinite(values, name, file);
+        await writer.write(name, bytesOf(dtype === "F16" ? toHalf(values, name, file) : values));
+      }
+      job.progress(index + 1, specs.length, name);
+    }
+    await writer.close();
+    await writeTexts(checkpoint, job.out);
+    const parameters = specs.reduce((sum, { shape }) => sum + elements(shape), 0);
+    job.note(`${(parameters / 1e6).toFixed(1)} M parameters in ${specs.length} tensors`, {
+      parameters,
+      tensors: specs.length,
+    });
+  },
+});
+
+function placeOf(model: string): string {
+  return model === "embedded" ? EMBEDDED : model;
+}
+
+/** The tensors the checkpoint's family wants, after comparing them with those there are. */
+function expectedTensors({ path, config, tensors }: Checkpoint) {
+  const family = findFamily(config);
+  const expected = family.tensors(family.config(config));
+  const problems: string[] = [];
+  for (const [name, shape] of expected) {
+    const stored = tensors.get(name);
+    if (!stored) problems.push(`tensor "${name}" is missing`);
+    else if (String(stored.shape) !== String(shape)) {
+      problems.push(
+        `tensor "${name}" in ${stored.file} is [${stored.shape.join(", ")}], expected [${
+          shape.join(", ")
+        }]`,
+      );
+    }
+  }
+  if (problems.length === 0) return expected;
+  const more = problems.length > 5 ? `; and ${problems.length - 5} more` : "";
+  throw new TypeError(`Cannot load "${path}": ${problems.slice(0, 5).join("; ")}${more}`);
+}
+
+function toHalf(values: Float32Array, name: string, file: string): Float16Array {
+  const at = values.findIndex((value) => Math.abs(value) > LARGEST_HALF);
+  if (at < 0) return new Float16Array(values);
+  throw new RangeError(
+    `Cannot keep tensor "${name}" of ${file} in half precision: a value is ${
+      values[at]
+    }, expected at most ${LARGEST_HALF}; set dtype to float32`,
+  );
+}
+
+function bytesOf({ buffer, byteOffset, byteLength }: Float32Array | Float16Array): Uint8Array {
+  return new Uint8Array(buffer, byteOffset, byteLength);
+}
+
+async function writeTexts({ config, tokenizer, files }: Checkpoint, out: string): Promise<void> {
+  const write = (name: string, json: unknown) =>
+    Deno.writeTextFile(`${out}/${name}`, JSON.stringify(json, undefined, 2));
+  await write("config.json", config);
+  for (const [name, text] of files) await Deno.writeTextFile(`${out}/${name}`, text);
+  if (!tokenizer) return;
+  await write("tokenizer.json", tokenizer.tokenizer);
+  await write("tokenizer_config.json", tokenizer.config);
+}

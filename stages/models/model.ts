@@ -1,0 +1,110 @@
+import type { Device, Tensor } from "../../kernels/device/device.ts";
+import { elements } from "../../kernels/device/tensor.ts";
+import { type Checkpoint, openCheckpoint } from "../formats/checkpoint.ts";
+import { type Layer, loadLayer } from "./decoder.ts";
+import type { DecoderConfig, Family } from "./family.ts";
+import { findFamily } from "./find_family.ts";
+import { headName, NAMES } from "./names.ts";
+import { loadVector, Weight } from "./weight.ts";
+
+/** Sizes of a model, known from its headers alone. */
+export interface Sizes {
+  readonly parameters: number;
+  readonly bytes: number;
+  /** Bytes of the layer that takes most. */
+  readonly layerBytes: number;
+  /** Bytes of the embedding table and of the head, the larger of the two. */
+  readonly tableBytes: number;
+}
+
+/** A model of which some or all weights are on the device. */
+export class Model implements Disposable {
+  readonly config: DecoderConfig;
+  readonly family: Family;
+  readonly sizes: Sizes;
+  /** Whether layers stay on the device once they are there. */
+  readonly resident: boolean;
+  readonly #device: Device;
+  readonly #checkpoint: Checkpoint;
+  readonly #kept = new Map<string, Layer | Weight | Tensor>();
+
+  private constructor(device: Device, checkpoint: Checkpoint, weightBytes: number) {
+    this.#device = device;
+    this.#checkpoint = checkpoint;
+    this.family = findFamily(checkpoint.config);
+    this.config = this.family.config(checkpoint.config);
+    this.sizes = sizesOf(checkpoint, this.config);
+    this.resident = this.sizes.bytes <= weightBytes;
+  }
+
+  /** Opens a model artifact; weights stay on the device while all of them fit in `weightBytes`. */
+  static async open(
+    path: string,
+    device: Device,
+    { weightBytes }: { readonly weightBytes: number },
+  ): Promise<Model> {
+    return new Model(device, await openCheckpoint(path), weightBytes);
+  }
+
+  /** Bytes of weights on the device at once. */
+  get deviceBytes(): number {
+    return this.resident
+      ? this.sizes.bytes
+      : Math.max(this.sizes.layerBytes, this.sizes.tableBytes);
+  }
+
+  layer(layer: number): Promise<Layer> {
+    const name = `layer ${layer}`;
+    return this.#take(name, () => loadLayer(this.#device, this.#checkpoint, this.config, layer));
+  }
+
+  embeddings(): Promise<Weight> {
+    return this.#table(NAMES.embeddings);
+  }
+
+  head(): Promise<Weight> {
+    return this.#table(headName(this.config));
+  }
+
+  finalGain(): Promise<Tensor> {
+    return this.#take(NAMES.norm, () => loadVector(this.#device, this.#checkpoint, NAMES.norm));
+  }
+
+  /** Says that a part is no longer used; it leaves the device unless the model is resident. */
+  release(part: Layer | Weight | Tensor): void {
+    if (!this.resident) part[Symbol.dispose]();
+  }
+
+  [Symbol.dispose](): void {
+    for (const part of this.#kept.values()) part[Symbol.dispose]();
+    this.#kept.clear();
+    this.#checkpoint[Symbol.dispose]();
+  }
+
+  #table(name: string): Promise<Weight> {
+    return this.#take(name, () => Weight.load(this.#device, this.#checkpoint, name));
+  }
+
+  async #take<T extends Layer | Weight | Tensor>(name: string, load: () => Promise<T>): Promise<T> {
+    const kept = this.#kept.get(name);
+    if (kept) return kept as T;
+    const part = await load();
+    if (this.resident) this.#kept.set(name, part);
+    return part;
+  }
+}
+
+function sizesOf({ tensors }: Checkpoint, config: DecoderConfig): Sizes {
+  const layerBytes = Array.from({ length: config.layers }, () => 0);
+  let [parameters, bytes, tableBytes] = [0, 0, 0];
+  for (const { name, dtype, shape } of tensors.values()) {
+    const count = elements(shape);
+    const size = count * (dtype === "F16" ? 2 : 4);
+    parameters += count;
+    bytes += size;
+    const layer = /^model\.layers\.(\d+)\./.exec(name)?.[1];
+    if (layer !== undefined) layerBytes[Number(layer)]! += size;
+    else tableBytes = Math.max(tableBytes, size);
+  }
+  return { parameters, bytes, layerBytes: Math.max(...layerBytes), tableBytes };
+}
