@@ -1,0 +1,90 @@
+import { strict as assert } from "node:assert";
+import { dirname, join, relative } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const ROOT = fileURLToPath(new URL("..", import.meta.url));
+const FORBIDDEN = /(^|\/)(utils?|helpers?|common|base|core|misc|manager|types)(\.|\/|$)/;
+
+/** Who may import whom; a room may always import itself. */
+const ALLOWED: readonly (readonly [from: string, to: readonly string[]])[] = [
+  ["kernels/device/", []],
+  ["kernels/", ["kernels/device/"]],
+  ["pipeline/", []],
+  ["stages/data/", []],
+  ["stages/formats/", ["kernels/device/"]],
+  ["stages/models/", ["kernels/", "stages/formats/"]],
+  ["stages/metrics/", ["kernels/", "stages/models/", "stages/formats/"]],
+  ["stages/", ["kernels/", "pipeline/stage.ts", "stages/"]],
+];
+
+Deno.test("imports go one way", async () => {
+  for (const { path, imports } of await sources()) {
+    const rule = ALLOWED.find(([from]) => path.startsWith(from));
+    if (!rule) continue;
+    const [room, allowed] = rule;
+    for (const target of imports) {
+      const fine = target.startsWith(room) || allowed.some((prefix) => target.startsWith(prefix));
+      assert.ok(fine, `${path} imports ${target}`);
+    }
+  }
+});
+
+Deno.test("stage files do not import each other", async () => {
+  const stage = /^stages\/\w+\.ts$/;
+  const shared = new Set(["stages/kinds.ts", "stages/tools.ts", "stages/mod.ts"]);
+  for (const { path, imports } of await sources()) {
+    if (!stage.test(path) || shared.has(path)) continue;
+    for (const target of imports) {
+      assert.ok(!stage.test(target) || target === "stages/kinds.ts", `${path} imports ${target}`);
+    }
+  }
+});
+
+Deno.test("files say in their names what they are", async () => {
+  for (const { path } of await sources()) {
+    assert.ok(!FORBIDDEN.test(path), path);
+    assert.match(path, /^[a-z0-9_/]+\.(ts|wgsl)$/);
+  }
+});
+
+Deno.test("every kernel and every stage stands in its registry", async () => {
+  const registry = async (room: string) => await Deno.readTextFile(join(ROOT, room, "mod.ts"));
+  const [kernels, stages, families] = await Promise.all(
+    ["kernels", "stages", "stages/models"].map(registry),
+  );
+  for (const { path, text } of await sources()) {
+    const file = path.split("/").at(-1)!;
+    if (/^kernels\/\w+\.ts$/.test(path) && text.includes(": Kernel<")) {
+      assert.ok(kernels!.includes(`"./${file}"`), path);
+    }
+    if (/^stages\/\w+\.ts$/.test(path) && text.includes("= defineStage(")) {
+      assert.ok(stages!.includes(`"./${file}"`), path);
+    }
+    if (/^stages\/models\/\w+\.ts$/.test(path) && text.includes(": Family = {")) {
+      assert.ok(families!.includes(`"./${file}"`), path);
+    }
+  }
+});
+
+async function sources() {
+  const found: { path: string; text: string; imports: string[] }[] = [];
+  for (const folder of ["kernels", "pipeline", "stages"]) await walk(join(ROOT, folder), found);
+  return found;
+}
+
+async function walk(
+  folder: string,
+  found: { path: string; text: string; imports: string[] }[],
+): Promise<void> {
+  for await (const { name, isDirectory } of Deno.readDir(folder)) {
+    const full = join(folder, name);
+    if (isDirectory) {
+      await walk(full, found);
+    } else if (/\.(ts|wgsl)$/.test(name)) {
+      const text = await Deno.readTextFile(full);
+      const imports = [...text.matchAll(/from "(\.[^"]+\.ts)"/g)]
+        .map(([, target]) => relative(ROOT, join(dirname(full), target!)));
+      found.push({ path: relative(ROOT, full), text, imports });
+    }
+  }
+}
