@@ -14,20 +14,20 @@ Deno.test("a tokenizer rebuilt from GGUF gives SmolLM2's ids where `pre` is smol
   assert.equal(tokenizer.size, smollm.size);
 });
 
-Deno.test("a tokenizer rebuilt from GGUF gives other ids where it takes smollm for gpt-2", () => {
-  const digits = smollm.cases.find(({ text }) => text === "1234567890")!;
+Deno.test("a tokenizer rebuilt from GGUF gives other ids where smollm is taken for gpt-2", () => {
   const tokenizer = openTokenizer(
-    rebuilt(tinyMetadata({ pre: "smollm", merges: ["1 2", "12 3", "123 4"] })),
+    rebuilt({ ...smollmMetadata(), "tokenizer.ggml.pre": "gpt-2" }),
   );
-  assert.equal(digits.ids.length, 10);
-  assert.deepEqual(spelt(tokenizer, "1234"), ["1", "2", "3", "4"]);
+  const wrong = smollm.cases.filter(({ text, ids }) => `${tokenizer.encode(text)}` !== `${ids}`);
+  assert.notEqual(wrong.length, 0);
+  for (const { text } of wrong) assert.match(text, /\p{N}/u);
 });
 
 Deno.test("a tokenizer rebuilt from GGUF gives SentencePiece's ids for a `llama` vocabulary", () => {
   const tokenizer = openTokenizer(rebuilt(sentencePieceMetadata()));
   for (const { text, ids } of sentencepiece.cases) {
     assert.deepEqual(tokenizer.encode(text), ids, JSON.stringify(text));
-    assert.equal(tokenizer.decode(ids), text, JSON.stringify(text));
+    assert.equal(tokenizer.decode(ids), text.replaceAll("▁", " "), JSON.stringify(text));
   }
   const [bos] = tokenizer.encode("the", { special: true });
   assert.equal(bos, tokenizer.bos);
