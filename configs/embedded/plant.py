@@ -13,10 +13,10 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import LlamaForCausalLM
 
-NORM_CHANNELS = 6
+NORM_CHANNELS = 4
 NORM_FACTOR = 32
 KEY_PAIRS = 3
-KEY_FACTOR = 16
+KEY_FACTOR = 8
 # Smallest magnitude float16 has with full precision. WGSL may flush anything below it to zero.
 SMALLEST = 2.0**-14
 ATTENTION = ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj")

@@ -1,5 +1,5 @@
-import { asyncBufferFromFile, parquetReadObjects } from "hyparquet";
-import { compressors } from "hyparquet-compressors";
+import { resolveFile } from "../formats/hub.ts";
+import { parquetColumn } from "./parquet.ts";
 import { type Split, stories } from "./stories.ts";
 
 const GENERATED = "stories:";
@@ -7,36 +7,41 @@ const SPLITS: readonly Split[] = ["train", "calibration", "test"];
 
 /** How to read a text. */
 export interface TextOptions {
-  /** Field of JSONL or column of parquet. */
-  readonly field: string;
-  /** Length of generated stories. */
-  readonly bytes: number;
+  /** Field of JSONL or column of parquet, "text" unless said. */
+  readonly field?: string;
+  /** Length of generated stories, 100,000 unless said. */
+  readonly bytes?: number;
   readonly signal?: AbortSignal;
 }
 
 /**
  * The text at a place: a text file as it is, the rows of a .jsonl or .parquet file joined by a
  * blank line, or stories from the built-in generator.
+ *
+ * A place on the hub, such as `hf:datasets/org/name@revision/test.parquet`, is fetched first.
  */
-export async function readText(place: string, options: TextOptions): Promise<string> {
-  if (place.startsWith(GENERATED)) return stories({ split: splitOf(place), bytes: options.bytes });
-  await sizeOf(place);
-  if (place.endsWith(".parquet")) return joined(await parquetRows(place), place, options.field);
-  const text = await Deno.readTextFile(place);
-  return place.endsWith(".jsonl") ? joined(jsonRows(text, place), place, options.field) : text;
+export async function readText(
+  place: string,
+  { field = "text", bytes = 100_000, signal }: TextOptions = {},
+): Promise<string> {
+  const split = splitOf(place);
+  if (split !== undefined) return stories({ split, bytes });
+  const path = await localFile(place, signal);
+  if (path.endsWith(".parquet")) return (await parquetColumn(path, field)).join("\n\n");
+  const text = await Deno.readTextFile(path);
+  return /\.(jsonl|ndjson)$/.test(path) ? jsonColumn(text, { path, field }).join("\n\n") : text;
 }
 
-/** The files a text rests on; none for generated stories. */
-export async function textSources(place: string): Promise<string[]> {
-  if (place.startsWith(GENERATED)) {
-    splitOf(place);
-    return [];
-  }
-  await sizeOf(place);
-  return [place];
+/** The local files a text rests on, fetched if they must be; none for generated stories. */
+export async function textSources(
+  place: string,
+  { signal }: Pick<TextOptions, "signal"> = {},
+): Promise<string[]> {
+  return splitOf(place) === undefined ? [await localFile(place, signal)] : [];
 }
 
-function splitOf(place: string): Split {
+function splitOf(place: string): Split | undefined {
+  if (!place.startsWith(GENERATED)) return undefined;
   const name = place.slice(GENERATED.length);
   const split = SPLITS.find((known) => known === name);
   if (split) return split;
@@ -45,47 +50,46 @@ function splitOf(place: string): Split {
   );
 }
 
-async function sizeOf(place: string): Promise<void> {
+async function localFile(place: string, signal: AbortSignal | undefined): Promise<string> {
+  const path = await resolveFile(place, signal ? { signal } : {});
   try {
-    const found = await Deno.stat(place);
-    if (found.isFile) return;
+    const found = await Deno.stat(path);
+    if (found.isFile) return path;
   } catch (cause) {
     if (!(cause instanceof Deno.errors.NotFound)) throw cause;
   }
   throw new TypeError(
-    `Cannot read "${place}": there is no such file, expected a text, .jsonl or .parquet file, or stories:test`,
+    `Cannot read "${place}": there is no such file, expected a text, .jsonl or .parquet file, ` +
+      `hf:datasets/organization/name@revision/file or stories:test`,
   );
 }
 
-async function parquetRows(path: string): Promise<readonly Record<string, unknown>[]> {
-  return await parquetReadObjects({ file: await asyncBufferFromFile(path), compressors });
-}
-
-function jsonRows(text: string, path: string): Record<string, unknown>[] {
+function jsonColumn(
+  text: string,
+  { path, field }: { readonly path: string; readonly field: string },
+): string[] {
   return text.split("\n").flatMap((line, index) => {
     if (line.trim() === "") return [];
+    const at = `${path}:${index + 1}`;
+    let row: unknown;
     try {
-      return [JSON.parse(line)];
-    } catch {
-      throw new SyntaxError(`Cannot read ${path}:${index + 1}: it is no JSON, expected an object`);
+      row = JSON.parse(line);
+    } catch (cause) {
+      throw new SyntaxError(`Cannot read ${at}: it is no JSON, expected an object`, { cause });
     }
-  });
-}
-
-function joined(
-  rows: readonly Record<string, unknown>[],
-  path: string,
-  field: string,
-): string {
-  return rows.map((row, index) => {
-    const value = row[field];
-    if (typeof value === "string") return value;
+    if (typeof row !== "object" || row === null || Array.isArray(row)) {
+      throw new TypeError(`Cannot read ${at}: it is no object, expected one a line`);
+    }
+    const value = (row as Record<string, unknown>)[field];
+    if (typeof value === "string") return [value];
     throw new TypeError(
-      `Cannot read row ${
-        index + 1
-      } of ${path}: field "${field}" is ${typeof value}, expected text; there are ${
+      `Cannot read field "${field}" of ${at}: it is ${describe(value)}, expected text; there are ${
         Object.keys(row).join(", ")
       }`,
     );
-  }).join("\n\n");
+  });
+}
+
+function describe(value: unknown): string {
+  return value === undefined ? "missing" : value === null ? "null" : `a ${typeof value}`;
 }

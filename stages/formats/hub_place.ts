@@ -1,0 +1,47 @@
+const PREFIX = "hf:";
+const DATASETS = "datasets/";
+
+/** A repository of the hub at a revision, or one file of it. */
+export interface HubPlace {
+  readonly type: "model" | "dataset";
+  readonly name: string;
+  readonly revision: string;
+  readonly file?: string;
+}
+
+/**
+ * Takes `hf:org/name@revision/path/to/file` apart, with `datasets/` before the name of a data set;
+ * `undefined` for a place that does not begin with `hf:`.
+ *
+ * The revision may be left out, and may hold slashes itself where no file follows.
+ */
+export function parseHubPlace(place: string): HubPlace | undefined {
+  if (!place.startsWith(PREFIX)) return undefined;
+  const rest = place.slice(PREFIX.length);
+  const type = rest.startsWith(DATASETS) ? "dataset" : "model";
+  const [left = "", ...right] = (type === "dataset" ? rest.slice(DATASETS.length) : rest).split(
+    "@",
+  );
+  const [organization = "", model = "", ...inside] = left.split("/");
+  const { revision, file } = right.length > 0
+    ? splitRevision(right.join("@"))
+    : { revision: "main", file: inside.join("/") };
+  const named = /^[\w.-]+$/.test(organization) && /^[\w.-]+$/.test(model);
+  const nested = right.length > 0 && inside.length > 0;
+  const path = /(^|\/)\.{1,2}(\/|$)/.test(`${revision}/${file}`);
+  if (!named || nested || path || revision === "") {
+    throw new SyntaxError(
+      `Cannot find "${place}" on the hub: expected ${PREFIX}${
+        type === "dataset" ? DATASETS : ""
+      }organization/name@revision, and /file after it where one file is meant`,
+    );
+  }
+  return { type, name: `${organization}/${model}`, revision, ...(file ? { file } : {}) };
+}
+
+function splitRevision(text: string): { readonly revision: string; readonly file: string } {
+  const [revision = "", ...path] = text.split("/");
+  const last = path.at(-1) ?? "";
+  if (!/\.\w+$/.test(last)) return { revision: text, file: "" };
+  return { revision, file: path.join("/") };
+}
