@@ -10,7 +10,7 @@ const ALLOWED: readonly (readonly [from: string, to: readonly string[]])[] = [
   ["kernels/device/", []],
   ["kernels/", ["kernels/device/"]],
   ["pipeline/", []],
-  ["stages/data/", []],
+  ["stages/data/", ["stages/formats/"]],
   ["stages/formats/", ["kernels/device/"]],
   ["stages/models/", ["kernels/", "stages/formats/"]],
   ["stages/metrics/", ["kernels/", "stages/models/", "stages/formats/"]],

@@ -31,7 +31,8 @@ const SLOT = 256;
 const SLOTS = 512;
 const MOST_BIND_GROUPS = 8192;
 const GUARD_BYTES = 256;
-const GUARD_WORD = 0x7fc0dead;
+/** 1e38: no NaN, which arithmetic would copy unchanged. */
+const GUARD_WORD = 0x7e967699;
 
 /** Launches kernels on a WebGPU adapter: one compute pass per submit, waits only in `read`. */
 export class Gpu implements Device {
@@ -133,12 +134,11 @@ export class Gpu implements Device {
     if (this.#failure) throw this.#failure;
     const plan = kernel.plan(inputs as never, options, this.limits);
     const given = inputs as Readonly<Record<string, TensorRef | undefined>>;
+    // Inputs first: where one is refused, no output is left behind.
+    const read = kernel.inputs.map((name) => this.#blockOf(name, given[name]));
     const outputs: Record<string, GpuTensor> = {};
     for (const name of kernel.outputs) outputs[name] = this.#take(plan.outputs[name], name);
-    const blocks = [
-      ...kernel.inputs.map((name) => this.#blockOf(name, given[name])),
-      ...kernel.outputs.map((name) => outputs[name]!.block),
-    ];
+    const blocks = [...read, ...kernel.outputs.map((name) => outputs[name]!.block)];
     if (plan.grid.every((count) => count > 0)) this.#launch(kernel, plan, blocks);
     return outputs as Record<Out, Tensor>;
   }

@@ -192,7 +192,9 @@ async function cached(
 
 function refusal(place: string, error: HubApiError, { accessToken }: HubSettings): Error {
   const hint = error.statusCode === 401 || error.statusCode === 403
-    ? accessToken ? "; HF_TOKEN may not read it" : "; set HF_TOKEN if it is private or gated"
+    ? accessToken
+      ? "; the token of HF_TOKEN may not read it"
+      : "; set HF_TOKEN if it is private or gated"
     : "";
   return new Error(
     `Cannot load "${place}": the hub answers ${error.statusCode} to ${error.url}, expected 200${hint}`,

@@ -26,7 +26,7 @@ export function parseHubPlace(place: string): HubPlace | undefined {
   const { revision, file } = right.length > 0
     ? splitRevision(right.join("@"))
     : { revision: "main", file: inside.join("/") };
-  const named = /^[\w.-]+$/.test(organization) && /^[\w.-]+$/.test(model);
+  const named = /^\w[\w.-]*$/.test(organization) && /^\w[\w.-]*$/.test(model);
   const nested = right.length > 0 && inside.length > 0;
   const path = /(^|\/)\.{1,2}(\/|$)/.test(`${revision}/${file}`);
   if (!named || nested || path || revision === "") {

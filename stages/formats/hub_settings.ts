@@ -14,12 +14,18 @@ export async function hubSettings(): Promise<HubSettings> {
   const environment = Deno.env.toObject();
   const home = environment.HF_HOME ??
     `${environment.XDG_CACHE_HOME ?? `${homedir()}/.cache`}/huggingface`;
-  const token = environment.HF_TOKEN ??
-    await Deno.readTextFile(environment.HF_TOKEN_PATH ?? `${home}/token`).catch(() => "");
+  const tokenPath = environment.HF_TOKEN_PATH ?? `${home}/token`;
+  const token = (environment.HF_TOKEN ?? await Deno.readTextFile(tokenPath).catch(() => "")).trim();
+  if (token !== "" && !token.startsWith("hf_")) {
+    const source = environment.HF_TOKEN === undefined ? `"${tokenPath}"` : "HF_TOKEN";
+    throw new TypeError(
+      `Cannot use the token of ${source}: it does not begin with hf_, expected it to`,
+    );
+  }
   return {
     cacheDir: getHFHubCachePath(),
     hubUrl: (environment.HF_ENDPOINT ?? "https://huggingface.co").replace(/\/+$/, ""),
-    ...(token.trim() ? { accessToken: token.trim() } : {}),
+    ...(token ? { accessToken: token } : {}),
     offline: /^(1|on|yes|true)$/i.test(environment.HF_HUB_OFFLINE ?? ""),
   };
 }
