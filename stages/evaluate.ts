@@ -7,6 +7,9 @@ import { logLikelihoods, perplexity, PROTOCOL } from "./metrics/perplexity.ts";
 import type { DecoderConfig } from "./models/family.ts";
 import { Model } from "./models/model.ts";
 
+/** A piece of a weight as it is read, and the driver's copy of it. */
+const STAGING_BYTES = 2 ** 27;
+
 const params = z.strictObject({
   context: z.int().min(2).default(512).describe("Tokens a window."),
   windows: z.union([z.int().positive(), z.literal("all")]).default("all").describe(
@@ -45,7 +48,7 @@ export const evaluate = defineStage({
     const estimate = {
       parameters: model.sizes.parameters,
       deviceBytes: model.deviceBytes + group * stream + workBytes(model.config, context),
-      hostBytes: 2 ** 27,
+      hostBytes: STAGING_BYTES,
       tokens: count * context,
       seconds: operations / perSecond,
       resident: model.resident,

@@ -31,13 +31,17 @@ export const load = defineStage({
   example: {},
   places: ["model"],
   async fingerprint({ model }, files) {
-    const sources = await checkpointSources(await resolveModel(placeOf(model), {}));
+    const sources = await checkpointSources(await resolveModel(placeOf(model)));
     return await Promise.all(
       sources.map(async (path) => [basename(path), await files.digest(path)]),
     );
   },
   async run(job, _inputs, { model, dtype }) {
-    using checkpoint = await openCheckpoint(await resolveModel(placeOf(model), {}));
+    const { signal } = job;
+    const progress = (done: number, total: number, note?: string) =>
+      job.progress(done, total, note);
+    const path = await resolveModel(placeOf(model), { signal, progress });
+    using checkpoint = await openCheckpoint(path);
     const shapes = expectedTensors(checkpoint);
     const half = dtype === "float16";
     const specs = [...shapes].map(([name, shape]) => ({
@@ -51,7 +55,7 @@ export const load = defineStage({
       const rows = shape[0]!;
       const step = Math.max(1, Math.floor(PIECE_VALUES / (elements(shape) / rows)));
       for (let start = 0; start < rows; start += step) {
-        job.signal.throwIfAborted();
+        signal.throwIfAborted();
         const values = await checkpoint.read(name, { start, end: Math.min(rows, start + step) });
         assertFinite(values, name, file);
         await writer.write(name, bytesOf(dtype === "F16" ? toHalf(values, name, file) : values));

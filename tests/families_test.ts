@@ -41,6 +41,15 @@ for (const name of CASES) {
     assert.deepEqual(await logitsOf(device, streamed, ids), await logitsOf(device, whole, ids));
   });
 
+  Deno.test(`${name} gives the same logits with tables split over many tensors`, async () => {
+    const { ids, logits } = await expectation(path);
+    const device = new ReferenceDevice();
+    const small = { ...device.limits, bindingBytes: 4096 };
+    await using split = Object.assign(device, { limits: small });
+    using model = await Model.open(path, split, { weightBytes: Infinity });
+    assert.ok(relativeError(await logitsOf(split, model, ids), logits) < TOLERANCE);
+  });
+
   Deno.test(`sites of ${name} name every linear once, and weights that exist`, async () => {
     using checkpoint = await openCheckpoint(path);
     const family = Object.values<Family>(families).find(({ architectures }) =>

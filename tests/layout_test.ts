@@ -66,6 +66,21 @@ Deno.test("every kernel and every stage stands in its registry", async () => {
   }
 });
 
+Deno.test("everything exported is documented", async () => {
+  const exported = /^export (async )?(function\*?|const|class|interface|type) (\w+)/;
+  for (const { path, text } of await sources()) {
+    const lines = text.split("\n");
+    lines.forEach((line, index) => {
+      const name = exported.exec(line)?.[3];
+      if (!name) return;
+      let above = index - 1;
+      while (lines[above]?.startsWith("// deno-lint-ignore")) above--;
+      const overload = lines[above]?.startsWith(`export function ${name}`);
+      assert.ok(overload || lines[above]?.endsWith("*/"), `${path}: ${name} has no doc comment`);
+    });
+  }
+});
+
 async function sources() {
   const found: { path: string; text: string; imports: string[] }[] = [];
   for (const folder of ["kernels", "pipeline", "stages"]) await walk(join(ROOT, folder), found);
