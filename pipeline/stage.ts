@@ -57,6 +57,7 @@ export interface Stage<
   ): Promise<Outcome | void>;
 }
 
+/** A stage of any type, as a registry holds it. */
 // deno-lint-ignore no-explicit-any -- a registry holds stages of every type; manifests check them at run time
 export type AnyStage = Stage<any, any, string, any>;
 

@@ -55,5 +55,6 @@ export interface Kernel<
   readonly cases: readonly KernelCase<In, Options, Opt>[];
 }
 
+/** A kernel of any type, as a registry holds it. */
 // deno-lint-ignore no-explicit-any -- a registry holds kernels of every type; the device checks names at run time
 export type AnyKernel = Kernel<any, any, any, any, any>;
