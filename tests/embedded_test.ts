@@ -70,7 +70,11 @@ async function writeUnplanted(planted: Planted, directory: string): Promise<void
     const columns = shape.at(-1)!;
     for (const { norm, consumers, channels, factor } of planted.norms) {
       for (const channel of channels) {
-        if (name === norm) values[channel]! /= factor;
+        // A norm's gain has one value a channel, the up projection a row.
+        const width = shape.length > 1 ? columns : 1;
+        if (name === norm) {
+          for (let at = 0; at < width; at++) values[channel * width + at]! /= factor;
+        }
         if (!consumers.includes(name)) continue;
         for (let at = channel; at < values.length; at += columns) values[at]! *= factor;
       }

@@ -24,16 +24,18 @@ FEED_FORWARD = ("mlp.gate_proj", "mlp.up_proj")
 
 
 def consumers(norm: str, layers: int) -> list[str]:
-    """The weights that read a norm's output."""
+    """The weights that read what a norm, or an MLP's up projection, makes."""
     if norm == "model.norm":
         return ["lm_head.weight"]
     layer, _, name = norm.rpartition(".")
+    if name == "up_proj":
+        return [f"{layer}.down_proj.weight"]
     reads = ATTENTION if name == "input_layernorm" else FEED_FORWARD
     return [f"{layer}.{read}.weight" for read in reads]
 
 
 def channel_spans(folder: Path, ids: torch.Tensor) -> dict[str, torch.Tensor]:
-    """Largest magnitude of every channel of every norm's output, and of every key channel."""
+    """Largest magnitude of every channel of norm outputs, MLP activations and keys."""
     model = LlamaForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
     spans: dict[str, torch.Tensor] = {}
 
@@ -45,6 +47,9 @@ def channel_spans(folder: Path, ids: torch.Tensor) -> dict[str, torch.Tensor]:
     for name, module in model.named_modules():
         if name.endswith(("norm", "k_proj")):
             module.register_forward_hook(keep(name))
+        if name.endswith("down_proj"):
+            up = keep(name.replace("down_proj", "up_proj"))
+            module.register_forward_pre_hook(lambda _m, args, up=up: up(_m, args, args[0]))
     with torch.no_grad():
         model(input_ids=ids)
     return spans
@@ -58,7 +63,7 @@ def choose(config: dict, spans: dict[str, torch.Tensor]) -> dict:
         "consumers": consumers(name, config["num_hidden_layers"]),
         "channels": sorted(span.topk(NORM_CHANNELS).indices.tolist()),
         "factor": NORM_FACTOR,
-    } for name, span in spans.items() if name.endswith("norm")]
+    } for name, span in spans.items() if name.endswith(("norm", "up_proj"))]
     keys = []
     for layer in range(config["num_hidden_layers"]):
         heads = spans[f"model.layers.{layer}.self_attn.k_proj"].view(-1, 2, size // 2)

@@ -5,6 +5,7 @@ export const GIRLS = [
   ),
 ] as const;
 
+/** Names of boys. */
 export const BOYS = [
   ..."Tom Finn Otto Jonas Emil Hugo Karl Peter Ned Walter Anton Theo Max Oscar Paul Rufus".split(
     " ",
@@ -25,10 +26,13 @@ export const MORALS = {
   loyal: "a true friend stays when the rain comes",
 } as const;
 
+/** Colours of garments. */
 export const COLOURS = ["red", "blue", "green", "yellow", "white", "grey", "purple", "orange"];
 
+/** What people wear. */
 export const GARMENTS = ["scarf", "hat", "coat", "cloak", "shirt", "cap"];
 
+/** Where people live. */
 export const HOMES = [
   "by the mill",
   "near the harbour",
@@ -56,6 +60,7 @@ export const ELDERS = [
   { title: "the doctor", female: true },
 ];
 
+/** Kinds of pets. */
 export const PETS = [
   { kind: "dog", call: "barked", food: "a bone" },
   { kind: "cat", call: "purred", food: "some milk" },
@@ -65,12 +70,15 @@ export const PETS = [
   { kind: "owl", call: "hooted", food: "a mouse" },
 ];
 
+/** Names of pets. */
 export const PET_NAMES = [
   ..."Biscuit Pepper Button Clover Muffin Shadow Pickle Thistle Bramble Cricket".split(" "),
 ] as const;
 
+/** Colours of pets. */
 export const PET_COLOURS = ["brown", "black", "spotted", "golden", "grey", "white"];
 
+/** Where pets sleep. */
 export const BEDS = [
   "under the table",
   "in the barn",
@@ -148,8 +156,10 @@ export const TREASURES = [
   },
 ] as const;
 
+/** How an object that changes hands looks. */
 export const LOOKS = ["old", "small", "heavy", "silver", "copper", "wooden", "shiny", "broken"];
 
+/** What is counted. */
 export const FRUITS = [
   { one: "apple", many: "apples" },
   { one: "pear", many: "pears" },
@@ -163,6 +173,7 @@ export const FRUITS = [
   { one: "shell", many: "shells" },
 ] as const;
 
+/** The words for counts, each at its own index. */
 export const NUMBERS = [
   ..."no one two three four five six seven eight nine ten eleven twelve".split(" "),
 ] as const;
@@ -177,14 +188,17 @@ export const WEATHERS = [
   { cause: "Thunder shook the windows", effect: "the cows would not eat", feel: "afraid" },
 ] as const;
 
+/** Days of the week. */
 export const DAYS = [
   ..."Monday Tuesday Wednesday Thursday Friday Saturday Sunday".split(" "),
 ] as const;
 
+/** Words that are told early in a story and asked for late. */
 export const SECRETS = [
   ..."ember willow anchor feather pebble candle raven honey marble saffron".split(" "),
 ] as const;
 
+/** Times of day. */
 export const MOMENTS = [
   "One morning",
   "The next day",
