@@ -16,7 +16,7 @@ Deno.test("configs/fp16.yaml scores the embedded model, and reuses every step th
   try {
     const first = await run(store, "windows=2");
     assert.deepEqual(first.steps?.map(({ state }) => state), ["run", "run", "run"]);
-    // The grammar leaves little open: its README has 1.51 in PyTorch, a unigram model above 100.
+    // The model's README has 1.51 in PyTorch; a unigram model has 205.
     const perplexity = first.scores?.perplexity ?? NaN;
     assert.ok(perplexity > 1.4 && perplexity < 1.6, `perplexity is ${perplexity}`);
     const second = await run(store, "windows=2");
