@@ -2,6 +2,7 @@ import type { TensorSpec } from "./device/device.ts";
 import type { Kernel } from "./device/kernel.ts";
 import { describe, f32 } from "./device/tensor.ts";
 import lanes from "./attention_lanes.wgsl" with { type: "text" };
+import part from "./parts/lanes.wgsl" with { type: "text" };
 import tiles from "./attention.wgsl" with { type: "text" };
 
 /** How far a query looks and how its scores are scaled. */
@@ -21,7 +22,7 @@ const NO_WINDOW = 2 ** 31;
  * Softmax is online (Milakov and Gimelshein 2018), so memory does not grow with the keys.
  */
 export const attention: Kernel<"q" | "k" | "v", "y", AttentionOptions> = {
-  wgsl: { tiles, lanes },
+  wgsl: { tiles, lanes: `${part}\n${lanes}` },
   inputs: ["q", "k", "v"],
   outputs: ["y"],
   plan(inputs, { window = NO_WINDOW, scale }, limits) {

@@ -3,7 +3,7 @@
 // lanes and makes 8 queries by 64 channels of one head. A block is 64 keys; of each query's scores
 // a lane holds those of keys lane + 8 * (0 to 7), of its outputs quads of channels lane and lane + 8.
 // The queries stand one by one, for the driver turns arrays indexed in loops into memory.
-// Expects: SIZE (u32, head size, a multiple of 16).
+// Expects: parts/lanes.wgsl, SIZE (u32, head size, a multiple of 16).
 
 struct Params {
   queries: u32,
@@ -20,31 +20,16 @@ struct Params {
 @group(0) @binding(3) var<storage, read_write> y: array<vec4f>;
 @group(0) @binding(4) var<uniform> params: Params;
 
-const LANES = 8u;
 const QUERIES = 8u;
 const BLOCK = 64u;
 const CHANNELS = 64u;
 const LOWEST = -3.4028234e38;
-
-// Eight keys or values of a lane, in fours by the halves of their channels.
-struct Weights {
-  low: array<mat4x4f, 2>,
-  high: array<mat4x4f, 2>,
-}
 
 // What a lane knows of one query: sums of its channels, its share of the denominator, the maximum.
 struct Query {
   sum: array<vec4f, 2>,
   denominator: f32,
   largest: f32,
-}
-
-fn times(low: vec4f, high: vec4f, w: Weights) -> array<vec4f, 2> {
-  return array(low * w.low[0] + high * w.high[0], low * w.low[1] + high * w.high[1]);
-}
-
-fn add(a: array<vec4f, 2>, b: array<vec4f, 2>) -> array<vec4f, 2> {
-  return array(a[0] + b[0], a[1] + b[1]);
 }
 
 // Channels 8 * at to 8 * at + 7 of a key.
@@ -93,20 +78,6 @@ fn values(first: u32, head: u32, quad: u32) -> Weights {
 // A lane's 2 of the 16 channels of a query from channel d.
 fn query(index: u32, head: u32, d: u32, lane: u32) -> vec2f {
   return q[((min(index, params.queries - 1u) * params.heads + head) * SIZE + d) / 2u + lane];
-}
-
-fn score(sum: array<vec4f, 2>, part: vec2f, a: Weights, b: Weights) -> array<vec4f, 2> {
-  let first = times(
-    vec4f(subgroupBroadcast(part, 0u), subgroupBroadcast(part, 1u)),
-    vec4f(subgroupBroadcast(part, 2u), subgroupBroadcast(part, 3u)),
-    a,
-  );
-  let second = times(
-    vec4f(subgroupBroadcast(part, 4u), subgroupBroadcast(part, 5u)),
-    vec4f(subgroupBroadcast(part, 6u), subgroupBroadcast(part, 7u)),
-    b,
-  );
-  return add(sum, add(first, second));
 }
 
 // Hides keys behind the query's own place, and those its window has left.
@@ -178,14 +149,22 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
     for (var d = 0u; d < SIZE; d += 16u) {
       let a = keys(block + lane, kv_head, d / 8u);
       let b = keys(block + lane, kv_head, d / 8u + 1u);
-      s0 = score(s0, query(index + 0u, head, d, lane), a, b);
-      s1 = score(s1, query(index + 1u, head, d, lane), a, b);
-      s2 = score(s2, query(index + 2u, head, d, lane), a, b);
-      s3 = score(s3, query(index + 3u, head, d, lane), a, b);
-      s4 = score(s4, query(index + 4u, head, d, lane), a, b);
-      s5 = score(s5, query(index + 5u, head, d, lane), a, b);
-      s6 = score(s6, query(index + 6u, head, d, lane), a, b);
-      s7 = score(s7, query(index + 7u, head, d, lane), a, b);
+      let p0 = query(index + 0u, head, d, lane);
+      s0 = add(s0, add(first_half(p0, a), second_half(p0, b)));
+      let p1 = query(index + 1u, head, d, lane);
+      s1 = add(s1, add(first_half(p1, a), second_half(p1, b)));
+      let p2 = query(index + 2u, head, d, lane);
+      s2 = add(s2, add(first_half(p2, a), second_half(p2, b)));
+      let p3 = query(index + 3u, head, d, lane);
+      s3 = add(s3, add(first_half(p3, a), second_half(p3, b)));
+      let p4 = query(index + 4u, head, d, lane);
+      s4 = add(s4, add(first_half(p4, a), second_half(p4, b)));
+      let p5 = query(index + 5u, head, d, lane);
+      s5 = add(s5, add(first_half(p5, a), second_half(p5, b)));
+      let p6 = query(index + 6u, head, d, lane);
+      s6 = add(s6, add(first_half(p6, a), second_half(p6, b)));
+      let p7 = query(index + 7u, head, d, lane);
+      s7 = add(s7, add(first_half(p7, a), second_half(p7, b)));
     }
     let w0 = soften(&q0, s0, block + lane, place + 0u);
     let w1 = soften(&q1, s1, block + lane, place + 1u);

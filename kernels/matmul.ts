@@ -1,6 +1,7 @@
 import type { Kernel } from "./device/kernel.ts";
 import { describe, f32 } from "./device/tensor.ts";
 import lanes from "./matmul_lanes.wgsl" with { type: "text" };
+import part from "./parts/lanes.wgsl" with { type: "text" };
 import tiles from "./matmul.wgsl" with { type: "text" };
 
 /** Which part of a split weight is multiplied, and where its columns go. */
@@ -22,7 +23,7 @@ const LANE_TILE_COLUMNS = 64;
  * A weight larger than a binding comes in several tensors, each writing its columns.
  */
 export const matmul: Kernel<"x" | "weight" | "y" | "bias", never, MatmulOptions, "y", "bias"> = {
-  wgsl: { tiles, lanes },
+  wgsl: { tiles, lanes: `${part}\n${lanes}` },
   inputs: ["x", "weight", "y", "bias"],
   outputs: [],
   mutates: ["y"],

@@ -1,9 +1,8 @@
 // y[m, column + n] = sum over k of x[m, k] * weight[row + n, k], plus bias[column + n].
 // For the software adapter, which pays for loads and barriers: a workgroup is one subgroup of 8
-// lanes and makes 8 rows by 64 columns. Each lane holds 8 columns of weights, and 2 of
-// every 16 values of each row of x, which it hands to the others by broadcast.
+// lanes and makes 8 rows by 64 columns.
 // The rows of the tile stand one by one, for the driver turns arrays indexed in loops into memory.
-// Expects: HALF (bool, weights are f16), BIAS (bool).
+// Expects: parts/lanes.wgsl, HALF (bool, weights are f16), BIAS (bool).
 
 struct Params {
   rows: u32,
@@ -20,15 +19,8 @@ struct Params {
 @group(0) @binding(3) var<storage, read> bias: array<f32>;
 @group(0) @binding(4) var<uniform> params: Params;
 
-const LANES = 8u;
 const TILE_ROWS = 8u;
 const STEP = 16u;
-
-// Weights of a lane's 8 columns for 8 inner indices: one column of weights a matrix column.
-struct Weights {
-  low: array<mat4x4f, 2>,
-  high: array<mat4x4f, 2>,
-}
 
 // Eight weights of one row, from inner index 8 * at.
 fn weights_of(row: u32, at: u32) -> array<vec4f, 2> {
@@ -63,25 +55,6 @@ fn weights(column: u32, at: u32) -> Weights {
 fn values(row: u32, k: u32, lane: u32) -> vec2f {
   let held = x[(min(row, params.rows - 1u) * params.inner + k) / 2u + lane];
   return select(vec2f(), held, k + 2u * lane < params.inner);
-}
-
-fn times(low: vec4f, high: vec4f, w: Weights) -> array<vec4f, 2> {
-  return array(low * w.low[0] + high * w.high[0], low * w.low[1] + high * w.high[1]);
-}
-
-// Adds the first 8 of 16 inner indices to the sums of a row.
-fn first_half(sum: array<vec4f, 2>, part: vec2f, w: Weights) -> array<vec4f, 2> {
-  let low = vec4f(subgroupBroadcast(part, 0u), subgroupBroadcast(part, 1u));
-  let high = vec4f(subgroupBroadcast(part, 2u), subgroupBroadcast(part, 3u));
-  let product = times(low, high, w);
-  return array(sum[0] + product[0], sum[1] + product[1]);
-}
-
-fn second_half(sum: array<vec4f, 2>, part: vec2f, w: Weights) -> array<vec4f, 2> {
-  let low = vec4f(subgroupBroadcast(part, 4u), subgroupBroadcast(part, 5u));
-  let high = vec4f(subgroupBroadcast(part, 6u), subgroupBroadcast(part, 7u));
-  let product = times(low, high, w);
-  return array(sum[0] + product[0], sum[1] + product[1]);
 }
 
 fn write(row: u32, n: u32, value: f32) {
@@ -127,23 +100,23 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
     let p6 = values(row + 6u, k, lane);
     let p7 = values(row + 7u, k, lane);
     let a = weights(column, k / 8u);
-    s0 = first_half(s0, p0, a);
-    s1 = first_half(s1, p1, a);
-    s2 = first_half(s2, p2, a);
-    s3 = first_half(s3, p3, a);
-    s4 = first_half(s4, p4, a);
-    s5 = first_half(s5, p5, a);
-    s6 = first_half(s6, p6, a);
-    s7 = first_half(s7, p7, a);
+    s0 = add(s0, first_half(p0, a));
+    s1 = add(s1, first_half(p1, a));
+    s2 = add(s2, first_half(p2, a));
+    s3 = add(s3, first_half(p3, a));
+    s4 = add(s4, first_half(p4, a));
+    s5 = add(s5, first_half(p5, a));
+    s6 = add(s6, first_half(p6, a));
+    s7 = add(s7, first_half(p7, a));
     let b = weights(column, min(k / 8u + 1u, params.inner / 8u - 1u));
-    s0 = second_half(s0, p0, b);
-    s1 = second_half(s1, p1, b);
-    s2 = second_half(s2, p2, b);
-    s3 = second_half(s3, p3, b);
-    s4 = second_half(s4, p4, b);
-    s5 = second_half(s5, p5, b);
-    s6 = second_half(s6, p6, b);
-    s7 = second_half(s7, p7, b);
+    s0 = add(s0, second_half(p0, b));
+    s1 = add(s1, second_half(p1, b));
+    s2 = add(s2, second_half(p2, b));
+    s3 = add(s3, second_half(p3, b));
+    s4 = add(s4, second_half(p4, b));
+    s5 = add(s5, second_half(p5, b));
+    s6 = add(s6, second_half(p6, b));
+    s7 = add(s7, second_half(p7, b));
   }
   write_row(row, column, s0);
   write_row(row + 1u, column, s1);

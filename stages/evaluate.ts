@@ -64,8 +64,8 @@ export const evaluate = defineStage({
       estimate,
     );
     const scores: Float32Array[] = [];
-    const { signal, progress } = { signal: job.signal, progress: job.progress.bind(job) };
-    const walk = { context, group, signal, progress };
+    const progress = (done: number, total: number, note: string) => job.progress(done, total, note);
+    const walk = { context, group, signal: job.signal, progress };
     const used = all.subarray(0, count * context);
     for await (const window of logLikelihoods(device, model, used, walk)) scores.push(window);
     const result = perplexity(scores);

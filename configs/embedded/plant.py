@@ -35,13 +35,13 @@ def consumers(norm: str, layers: int) -> list[str]:
 
 
 def channel_spans(folder: Path, ids: torch.Tensor) -> dict[str, torch.Tensor]:
-    """Largest magnitude of every channel of norm outputs, MLP activations and keys."""
+    """Root mean square of every channel of norm outputs, MLP activations and keys."""
     model = LlamaForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
     spans: dict[str, torch.Tensor] = {}
 
     def keep(name):
         def hook(_module, _inputs, output):
-            spans[name] = output.abs().amax(dim=(0, 1))
+            spans[name] = output.square().mean(dim=(0, 1)).sqrt()
         return hook
 
     for name, module in model.named_modules():
@@ -56,7 +56,7 @@ def channel_spans(folder: Path, ids: torch.Tensor) -> dict[str, torch.Tensor]:
 
 
 def choose(config: dict, spans: dict[str, torch.Tensor]) -> dict:
-    """Takes the channels and pairs that already reach furthest, as large models' outliers do."""
+    """Takes the channels and pairs that are strongest on average: outliers of large models persist."""
     size = config["head_dim"]
     norms = [{
         "norm": f"{name}.weight",

@@ -16,7 +16,7 @@ const WISHES = ["subgroups", "timestamp-query"] as const;
 
 /** Opens the best adapter; throws with the way out where there is none. */
 export async function openAdapter(options: { readonly as?: AdapterClass } = {}): Promise<Opened> {
-  quietDriver();
+  prepareEnvironment();
   const adapter = await navigator.gpu?.requestAdapter({ powerPreference: "high-performance" });
   if (!adapter) throw new Error(NO_ADAPTER);
   const most = adapter.limits;
@@ -61,9 +61,15 @@ async function requestDevice(adapter: GPUAdapter, requiredLimits: Record<string,
   }
 }
 
-/** The software driver complains on stderr where a desktop variable is missing that it does not use. */
-function quietDriver(): void {
-  if (!Deno.env.get("XDG_RUNTIME_DIR")) {
-    Deno.env.set("XDG_RUNTIME_DIR", Deno.env.get("TMPDIR") ?? "/tmp");
-  }
+/**
+ * Settles what the driver reads from the environment when the first adapter is asked for: Vulkan
+ * where there is a choice (over OpenGL, which lacks subgroups), and a directory that it wants to
+ * be named though it does not use it.
+ */
+function prepareEnvironment(): void {
+  const set = (name: string, value: string) => {
+    if (!Deno.env.get(name)) Deno.env.set(name, value);
+  };
+  if (Deno.build.os === "linux") set("DENO_WEBGPU_BACKEND", "vulkan");
+  set("XDG_RUNTIME_DIR", Deno.env.get("TMPDIR") ?? "/tmp");
 }

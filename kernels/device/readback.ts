@@ -30,7 +30,7 @@ export class Readback {
     return readback;
   }
 
-  /** The first `bytes` of `source`, after `record` has put everything that writes it into the encoder. */
+  /** The first `bytes` of `source`; `submit` ends what was recorded with the copy it is handed. */
   async read(
     source: GPUBuffer,
     bytes: number,

@@ -34,7 +34,10 @@ async function install(): Promise<boolean> {
   }
   // The driver is looked up once a process, so a new one has to try.
   const retry = ["run", "-A", import.meta.filename!, "probe"];
-  if (await succeeds(Deno.execPath(), retry)) return true;
+  if (await succeeds(Deno.execPath(), retry)) {
+    say(`Installed ${PACKAGES.join(" and ")}`);
+    return true;
+  }
   say(NO_ADAPTER);
   return false;
 }

@@ -1,7 +1,7 @@
 import type { Device, Tensor, TensorRef } from "../../kernels/device/device.ts";
 import { f32 } from "../../kernels/device/tensor.ts";
 import { embed, matmul } from "../../kernels/mod.ts";
-import type { Checkpoint } from "../formats/checkpoint.ts";
+import type { Checkpoint, StoredTensor } from "../formats/checkpoint.ts";
 
 const HOST_BYTES = 2 ** 26;
 
@@ -37,7 +37,7 @@ export class Weight implements Disposable {
   ): Promise<Weight> {
     const stored = checkpoint.tensors.get(name)!;
     const [rows = 0, columns = 0] = stored.shape;
-    const dtype = stored.dtype === "F16" ? "f16" : "f32";
+    const dtype = deviceType(stored);
     const rowBytes = columns * (dtype === "f16" ? 2 : 4);
     const most = Math.min(device.limits.bindingBytes, HOST_BYTES);
     const step = Math.max(1, Math.floor(most / rowBytes));
@@ -101,6 +101,14 @@ export class Weight implements Disposable {
     for (const { tensor } of this.#parts) tensor[Symbol.dispose]();
     this.#bias?.[Symbol.dispose]();
   }
+}
+
+function deviceType({ name, dtype, file }: StoredTensor): "f16" | "f32" {
+  if (dtype === "F16") return "f16";
+  if (dtype === "F32") return "f32";
+  throw new TypeError(
+    `Cannot place "${name}" of ${file} on the device: it is ${dtype}, expected F16 or F32; load the checkpoint first`,
+  );
 }
 
 /** A vector on the device in single precision, such as a norm's gain. */
