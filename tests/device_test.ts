@@ -99,3 +99,26 @@ Deno.test("sizeClass() wastes at most an eighth above 4 KiB", () => {
     assert.ok(size >= bytes && size <= bytes * 1.125 + 256, `${bytes} in ${size}`);
   }
 });
+
+Deno.test("Gpu says that the device was lost, and what is kept", async () => {
+  const prototype = GPUAdapter.prototype;
+  const original = prototype.requestDevice;
+  let raw: GPUDevice | undefined;
+  prototype.requestDevice = async function (descriptor) {
+    return raw = await original.call(this, descriptor);
+  };
+  try {
+    const gpu = await Gpu.open();
+    using gate = gpu.upload(f32([4]));
+    raw!.destroy();
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    assert.throws(
+      () => gpu.run(siluMul, { gate, up: gate }, {}),
+      /the device was lost .* run the command again, finished steps are kept/,
+    );
+    gate[Symbol.dispose]();
+    await gpu[Symbol.asyncDispose]();
+  } finally {
+    prototype.requestDevice = original;
+  }
+});
