@@ -119,6 +119,7 @@ export const matmul: Kernel<"x" | "weight" | "y" | "bias", never, MatmulOptions,
     },
     timed(1, 576, 1536),
     timed(16, 576, 1536),
+    timed(64, 1536, 1536),
     timed(512, 1536, 1536),
   ],
 };

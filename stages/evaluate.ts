@@ -1,115 +1,121 @@
+import { createHash } from "node:crypto";
 import { z } from "zod";
-import type { Device } from "../kernels/device/device.ts";
-import { f16, f32 } from "../kernels/device/tensor.ts";
-import { matmul } from "../kernels/mod.ts";
+import { bytesOf } from "./formats/half.ts";
 import { defineStage } from "./kinds.ts";
-import { logLikelihoods, perplexity, PROTOCOL } from "./metrics/perplexity.ts";
-import type { DecoderConfig } from "./models/family.ts";
+import { Baseline, type BaselineArtifacts } from "./metrics/baseline.ts";
+import { meanDivergence, type WindowDivergence } from "./metrics/divergence.ts";
+import { estimateWords, estimateWork, streamBytes } from "./metrics/estimate.ts";
+import { HiddenWriter } from "./metrics/hidden_file.ts";
+import { perplexity, PROTOCOL, scoreWindow } from "./metrics/perplexity.ts";
+import { windowStates } from "./metrics/windows.ts";
 import { Model } from "./models/model.ts";
-
-/** A piece of a weight as it is read, and the driver's copy of it. */
-const STAGING_BYTES = 2 ** 27;
+import { describeModel } from "./models/model_facts.ts";
+import { writeEvaluation } from "./report/evaluation.ts";
 
 const params = z.strictObject({
   context: z.int().min(2).default(512).describe("Tokens a window."),
   windows: z.union([z.int().positive(), z.literal("all")]).default("all").describe(
     "Windows to score from the start of the text.",
   ),
+  keep_hidden: z.boolean().default(false).describe(
+    "Keep the inputs of the head, so that other models can be compared with this one.",
+  ),
 });
 
 /** Measures how well a model foresees a text. */
 export const evaluate = defineStage({
-  about: "Perplexity of a model on tokens, by the protocol of GPTQ's evaluation.",
-  version: 1,
+  about:
+    "Perplexity of a model on tokens by the protocol of GPTQ's evaluation, and its divergence from a baseline.",
+  version: 2,
   params,
-  inputs: { model: "model", tokens: "tokens" },
+  inputs: { model: "model", tokens: "tokens", baseline: "report?", baseline_model: "model?" },
   output: "report",
   example: { context: 64, windows: 2 },
-  async run(job, { model: artifact, tokens: text }, { context, windows }) {
-    const all = new Uint32Array((await Deno.readFile(`${text.path}/tokens.u32`)).buffer);
-    const whole = Math.floor(all.length / context);
-    const count = windows === "all" ? whole : windows;
-    if (count === 0 || count > whole) {
-      throw new RangeError(
-        `Cannot evaluate ${count} windows of ${context} tokens: the text has ${all.length} tokens, expected at least ${
-          Math.max(1, count) * context
-        }; lower windows or context`,
-      );
-    }
+  async run(job, inputs, { context, windows, keep_hidden }) {
+    const tokens = await readWindows(inputs.tokens.path, context, windows);
+    const count = tokens.length / context;
+    const protocol = { id: PROTOCOL, context, windows: count, tokens: sha256(tokens) };
+    const artifacts = baselineOf(inputs.baseline, inputs.baseline_model);
+    using baseline = artifacts && await Baseline.open(artifacts, protocol);
     const device = await job.tools.device();
     const memory = job.tools.memoryBytes;
-    using model = await Model.open(artifact.path, device, { weightBytes: 0.6 * memory });
-    const stream = 2 * 4 * context * model.config.hidden;
+    const weightBytes = 0.6 * memory - (baseline?.headBytes ?? 0);
+    using model = await Model.open(inputs.model.path, device, { weightBytes });
+    baseline?.assertComparable(model.config);
     const group = model.resident
       ? 1
-      : Math.max(1, Math.min(count, Math.floor(0.25 * memory / stream)));
-    const operations = count * context * operationsPerToken(model, context);
-    const perSecond = await measureSpeed(device);
-    const estimate = {
-      parameters: model.sizes.parameters,
-      deviceBytes: model.deviceBytes + group * stream + workBytes(model.config, context),
-      hostBytes: STAGING_BYTES,
-      tokens: count * context,
-      seconds: operations / perSecond,
-      resident: model.resident,
-    };
-    job.note(
-      `${(estimate.parameters / 1e6).toFixed(1)} M parameters, ${
-        megabytes(estimate.deviceBytes)
-      } on the device (${model.resident ? "all weights" : "a layer at a time"}) and about ${
-        megabytes(estimate.hostBytes)
-      } staging on the host, ${estimate.tokens} tokens, about ${
-        estimate.seconds.toFixed(0)
-      } s on ${device.name}`,
-      estimate,
-    );
-    const scores: Float32Array[] = [];
+      : Math.max(1, Math.min(count, Math.floor(0.25 * memory / streamBytes(model, context))));
+    const estimate = await estimateWork(device, model, {
+      context,
+      windows: count,
+      group,
+      baseline,
+    });
+    job.note(estimateWords(estimate, device), estimate);
+    using kept = keep_hidden ? await HiddenWriter.create(job.out) : undefined;
     const progress = (done: number, total: number, note: string) => job.progress(done, total, note);
     const walk = { context, group, signal: job.signal, progress };
-    const used = all.subarray(0, count * context);
-    for await (const window of logLikelihoods(device, model, used, walk)) scores.push(window);
-    const result = perplexity(scores);
-    const report = {
-      scores: { perplexity: result.perplexity },
-      protocol: { id: PROTOCOL, context, windows: count },
-      windowMeans: result.windowMeans,
+    const likelihoods: Float32Array[] = [];
+    const divergences: WindowDivergence[] = [];
+    for await (const state of windowStates(device, model, tokens, walk)) {
+      const found = await baseline?.compare(device, model, state);
+      if (found) divergences.push(found);
+      likelihoods.push(found?.logLikelihoods ?? await scoreWindow(device, model, state));
+      await kept?.append(device, state.hidden);
+    }
+    const result = perplexity(likelihoods);
+    const scores = {
+      perplexity: result.perplexity,
+      ...baseline && { perplexity_ratio: result.perplexity / baseline.perplexity },
+      ...baseline && meanDivergence(divergences),
     };
-    await Deno.writeTextFile(`${job.out}/report.json`, JSON.stringify(report, undefined, 2));
-    await Deno.writeFile(`${job.out}/log_likelihoods.f32`, concatenate(scores));
-    return { scores: report.scores };
+    await writeEvaluation(job.out, {
+      scores,
+      protocol,
+      model: { digest: inputs.model.digest, ...await describeModel(inputs.model.path) },
+      ...artifacts && { baseline: artifacts.model.digest },
+      windowMeans: result.windowMeans,
+      hidden: keep_hidden,
+    });
+    await Deno.writeFile(`${job.out}/log_likelihoods.f32`, concatenate(likelihoods));
+    if (baseline) {
+      await Deno.writeFile(`${job.out}/kl.f32`, concatenate(divergences.map(({ kl }) => kl)));
+    }
+    return { scores };
   },
 });
 
-function operationsPerToken({ sizes, config }: Model, context: number): number {
-  const linear = sizes.parameters - (config.tied ? 0 : config.vocabulary * config.hidden);
-  // Half of all pairs of positions are seen, each for a score and for a value.
-  return 2 * linear + 2 * config.layers * config.heads * config.headSize * context;
+/** The tokens of the windows to score. */
+async function readWindows(
+  path: string,
+  context: number,
+  windows: number | "all",
+): Promise<Uint32Array<ArrayBuffer>> {
+  const all = new Uint32Array((await Deno.readFile(`${path}/tokens.u32`)).buffer);
+  const whole = Math.floor(all.length / context);
+  const count = windows === "all" ? whole : windows;
+  if (count > 0 && count <= whole) return all.subarray(0, count * context);
+  throw new RangeError(
+    `Cannot evaluate ${count} windows of ${context} tokens: the text has ${all.length} tokens, expected at least ${
+      Math.max(1, count) * context
+    }; lower windows or context`,
+  );
 }
 
-/** Activations of one layer at work: normalized input, queries, keys, values, the MLP's, logits. */
-function workBytes(config: DecoderConfig, context: number): number {
-  const { hidden, heads, kvHeads, headSize, inner } = config;
-  return 4 * context * (3 * hidden + 2 * heads * headSize + 2 * kvHeads * headSize + 3 * inner) +
-    2 ** 25;
+function baselineOf(
+  report: BaselineArtifacts["report"] | undefined,
+  model: BaselineArtifacts["model"] | undefined,
+): BaselineArtifacts | undefined {
+  if (report && model) return { report, model };
+  if (!report && !model) return undefined;
+  const [there, missing] = report ? ["baseline", "baseline_model"] : ["baseline_model", "baseline"];
+  throw new TypeError(
+    `Cannot compare with a baseline: there is input ${there} but no ${missing}, expected both or none`,
+  );
 }
 
-async function measureSpeed(device: Device): Promise<number> {
-  const [rows, size] = [256, 512];
-  using x = device.upload(f32([rows, size]));
-  using weight = device.upload(f16([size, size]));
-  using y = device.empty({ dtype: "f32", shape: [rows, size] });
-  const once = async () => {
-    const start = performance.now();
-    device.run(matmul, { x, weight, y }, {});
-    await device.read(x);
-    return (performance.now() - start) / 1000;
-  };
-  await once();
-  return 2 * rows * size * size / await once();
-}
-
-function megabytes(bytes: number): string {
-  return `${(bytes / 1e6).toFixed(0)} MB`;
+function sha256(tokens: Uint32Array<ArrayBuffer>): string {
+  return createHash("sha256").update(bytesOf(tokens)).digest("hex");
 }
 
 function concatenate(parts: readonly Float32Array[]): Uint8Array {

@@ -6,11 +6,14 @@ import type { Stage } from "../pipeline/stage.ts";
  *
  * - `model`: a Hugging Face checkpoint directory: `config.json`, `tokenizer.json`,
  *   `tokenizer_config.json`, safetensors shards under the names of transformers.
+ *   A stage that changed it adds `model.json`; quantized linears have packed tensors in place of
+ *   `.weight`.
+ * - `stats`: `stats.json` and a safetensors file a layer: what calibration saw of the activations.
  * - `tokens`: `tokens.u32` (little-endian ids, one after another) and `tokens.json` (their count,
  *   digest, source and the tokenizer's digest).
  * - `report`: `report.json` (scores with their protocol) and what the report draws on.
  */
-export type Kind = "model" | "tokens" | "report";
+export type Kind = "model" | "tokens" | "stats" | "report";
 
 /** An input of a stage: one artifact, an optional one, or a list. */
 export type KindInput = Kind | `${Kind}?` | `${Kind}[]`;

@@ -2,15 +2,16 @@ import { basename } from "node:path";
 import { z } from "zod";
 import { elements } from "../kernels/device/tensor.ts";
 import { type Checkpoint, checkpointSources, openCheckpoint } from "./formats/checkpoint.ts";
+import { writeCheckpointTexts } from "./formats/checkpoint_texts.ts";
 import { createCheckpointWriter } from "./formats/checkpoint_writer.ts";
 import { assertFinite } from "./formats/finite.ts";
+import { storedBytes } from "./formats/half.ts";
 import { resolveModel } from "./formats/hub.ts";
 import { defineStage } from "./kinds.ts";
 import { EMBEDDED } from "./models/embedded.ts";
 import { findFamily } from "./models/find_family.ts";
 
 const PIECE_VALUES = 2 ** 24;
-const LARGEST_HALF = 65504;
 
 const params = z.strictObject({
   model: z.string().default("embedded").describe(
@@ -58,12 +59,12 @@ export const load = defineStage({
         signal.throwIfAborted();
         const values = await checkpoint.read(name, { start, end: Math.min(rows, start + step) });
         assertFinite(values, name, file);
-        await writer.write(name, bytesOf(dtype === "F16" ? toHalf(values, name, file) : values));
+        await writer.write(name, storedBytes(values, { name, dtype, file }));
       }
       job.progress(index + 1, specs.length, name);
     }
     await writer.close();
-    await writeTexts(checkpoint, job.out);
+    await writeCheckpointTexts(checkpoint, job.out);
     const parameters = specs.reduce((sum, { shape }) => sum + elements(shape), 0);
     job.note(`${(parameters / 1e6).toFixed(1)} M parameters in ${specs.length} tensors`, {
       parameters,
@@ -95,28 +96,4 @@ function expectedTensors({ path, config, tensors }: Checkpoint) {
   if (problems.length === 0) return expected;
   const more = problems.length > 5 ? `; and ${problems.length - 5} more` : "";
   throw new TypeError(`Cannot load "${path}": ${problems.slice(0, 5).join("; ")}${more}`);
-}
-
-function toHalf(values: Float32Array, name: string, file: string): Float16Array {
-  const at = values.findIndex((value) => Math.abs(value) > LARGEST_HALF);
-  if (at < 0) return new Float16Array(values);
-  throw new RangeError(
-    `Cannot keep tensor "${name}" of ${file} in half precision: a value is ${
-      values[at]
-    }, expected at most ${LARGEST_HALF}; set dtype to float32`,
-  );
-}
-
-function bytesOf({ buffer, byteOffset, byteLength }: Float32Array | Float16Array): Uint8Array {
-  return new Uint8Array(buffer, byteOffset, byteLength);
-}
-
-async function writeTexts({ config, tokenizer, files }: Checkpoint, out: string): Promise<void> {
-  const write = (name: string, json: unknown) =>
-    Deno.writeTextFile(`${out}/${name}`, JSON.stringify(json, undefined, 2));
-  await write("config.json", config);
-  for (const [name, text] of files) await Deno.writeTextFile(`${out}/${name}`, text);
-  if (!tokenizer) return;
-  await write("tokenizer.json", tokenizer.tokenizer);
-  await write("tokenizer_config.json", tokenizer.config);
 }

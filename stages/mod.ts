@@ -1,3 +1,10 @@
+export { compare } from "./compare.ts";
+export { calibrate } from "./calibrate.ts";
+export { calibrate_kv } from "./calibrate_kv.ts";
 export { evaluate } from "./evaluate.ts";
 export { load } from "./load.ts";
+export { reorder } from "./reorder.ts";
+export { quantize } from "./quantize.ts";
+export { rotate } from "./rotate.ts";
+export { smooth } from "./smooth.ts";
 export { tokenize } from "./tokenize.ts";

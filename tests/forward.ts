@@ -20,8 +20,7 @@ export async function logitsOf(
   model.release(embeddings);
   for (let layer = 0; layer < config.layers; layer++) {
     const weights = await model.layer(layer);
-    const window = config.windows[layer];
-    stream = runLayer(device, config, weights, { stream, places: { positions, angles }, window });
+    stream = runLayer(device, config, weights, { stream, places: { positions, angles } });
     model.release(weights);
   }
   stack.use(stream);

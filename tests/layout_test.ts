@@ -12,8 +12,11 @@ const ALLOWED: readonly (readonly [from: string, to: readonly string[]])[] = [
   ["pipeline/", []],
   ["stages/data/", ["stages/formats/"]],
   ["stages/formats/", ["kernels/device/"]],
-  ["stages/models/", ["kernels/", "stages/formats/"]],
-  ["stages/metrics/", ["kernels/", "stages/models/", "stages/formats/"]],
+  ["stages/quant/", ["kernels/"]],
+  ["stages/models/", ["kernels/", "stages/formats/", "stages/quant/"]],
+  ["stages/calibration/", ["kernels/", "stages/formats/", "stages/models/", "stages/quant/"]],
+  ["stages/metrics/", ["kernels/", "stages/models/", "stages/formats/", "stages/report/"]],
+  ["stages/report/", ["stages/models/"]],
   ["stages/", ["kernels/", "pipeline/stage.ts", "stages/"]],
 ];
 

@@ -1,30 +1,62 @@
 import type { Device, Tensor, TensorRef } from "../../kernels/device/device.ts";
-import { attention, rmsNorm, rope, siluMul } from "../../kernels/mod.ts";
+import { u32 } from "../../kernels/device/tensor.ts";
+import { rmsNorm, rope, siluMul } from "../../kernels/mod.ts";
 import type { Checkpoint } from "../formats/checkpoint.ts";
-import type { DecoderConfig, LinearRole } from "./family.ts";
+import { attend, type AttentionForm } from "./attend.ts";
+import type { DecoderConfig, LinearRole, Site } from "./family.ts";
+import type { AttentionTap } from "./lineage.ts";
+import { type Linear, loadLinear } from "./linear.ts";
+import type { ModelRecord } from "./model_record.ts";
 import { linearName, LINEARS, normName } from "./names.ts";
-import { loadVector, Weight } from "./weight.ts";
+import { ropeAngles } from "./rope_angles.ts";
+import { openSiteForm, type SiteForm, type SiteInput, siteInput } from "./site_input.ts";
+import { loadVector } from "./weight.ts";
 
-/** The weights of one layer on the device. */
+/** Where a layer reads an activation to feed linears. */
+export type LayerSite = Exclude<Site["role"], "head">;
+
+/** A linear of each site: all linears of a site take the same input. */
+const SITES: Readonly<Record<LayerSite, LinearRole>> = {
+  "attention.in": "q",
+  "attention.out": "o",
+  "mlp.in": "gate",
+  "mlp.out": "down",
+};
+
+/** The weights of one layer on the device, in whatever precision. */
 export interface Layer extends Disposable {
-  readonly linears: Readonly<Record<LinearRole, Weight>>;
+  readonly linears: Readonly<Record<LinearRole, Linear>>;
+  readonly sites: Readonly<Record<LayerSite, SiteForm>>;
   readonly attentionGain: TensorRef;
   readonly mlpGain: TensorRef;
+  readonly attention: AttentionForm;
 }
+
+/** What is told of a layer at work: a site's input, or queries, keys (rotated) and values. */
+export type Observe = (tap: LayerSite | AttentionTap, x: TensorRef) => void;
 
 /** Reads one layer onto the device. */
 export async function loadLayer(
   device: Device,
   checkpoint: Checkpoint,
-  config: DecoderConfig,
+  model: { readonly config: DecoderConfig; readonly record: ModelRecord },
   layer: number,
 ): Promise<Layer> {
+  const { config, record } = model;
   using stack = new DisposableStack();
-  const linears: Partial<Record<LinearRole, Weight>> = {};
+  const linears: Partial<Record<LinearRole, Linear>> = {};
   for (const role of LINEARS) {
     const name = linearName(layer, role);
-    const bias = config.biases.includes(role) ? `${name}.bias` : undefined;
-    linears[role] = stack.use(await Weight.load(device, checkpoint, `${name}.weight`, bias));
+    const bias = config.biases.includes(role);
+    const scheme = record.linears[name];
+    linears[role] = stack.use(await loadLinear(device, checkpoint, { name, scheme, bias }));
+  }
+  const sites: Partial<Record<LayerSite, SiteForm>> = {};
+  for (const [site, role] of Object.entries(SITES) as [LayerSite, LinearRole][]) {
+    const inputs = record.linears[linearName(layer, role)]?.inputs;
+    const channels = channelsOf(config, site);
+    const transformed = record.hadamard.includes(site);
+    sites[site] = stack.use(openSiteForm(device, { hadamard: transformed, channels, inputs }));
   }
   const gain = async (norm: "attention" | "mlp") =>
     stack.use(await loadVector(device, checkpoint, normName(layer, norm)));
@@ -32,11 +64,19 @@ export async function loadLayer(
   const mlpGain = await gain("mlp");
   const owned = stack.move();
   return {
-    linears: linears as Record<LinearRole, Weight>,
+    linears: linears as Layer["linears"],
+    sites: sites as Layer["sites"],
     attentionGain,
     mlpGain,
+    attention: { window: config.windows[layer], kv: record.kv[layer] },
     [Symbol.dispose]: () => owned.dispose(),
   };
+}
+
+/** Channels of a site's activation. */
+export function channelsOf(config: DecoderConfig, site: LayerSite): number {
+  if (site === "attention.out") return config.heads * config.headSize;
+  return site === "mlp.out" ? config.inner : config.hidden;
 }
 
 /** Where tokens stand: their positions u32 [tokens] and the angles of all positions. */
@@ -45,15 +85,39 @@ export interface Places {
   readonly angles: TensorRef;
 }
 
-/** The residual stream between layers: what the last MLP made is not added yet. */
-export interface Stream extends Disposable {
-  readonly residual: Tensor;
-  readonly delta: Tensor | undefined;
+/** The places of a sequence of its own from position 0, for as many tokens. */
+export function openPlaces(
+  device: Device,
+  config: DecoderConfig,
+  tokens: number,
+): Places & Disposable {
+  const positions = device.upload(u32([tokens], Array.from({ length: tokens }, (_, i) => i)));
+  const angles = device.upload(ropeAngles(config, tokens));
+  return {
+    positions,
+    angles,
+    [Symbol.dispose]() {
+      positions[Symbol.dispose]();
+      angles[Symbol.dispose]();
+    },
+  };
+}
+
+/** Waits for the device, then lets timers and signals of the program have their turn. */
+export async function settle(device: Device, { positions }: Places): Promise<void> {
+  await device.read(positions);
+  await new Promise((resolve) => setTimeout(resolve, 0));
 }
 
 /** A stream that starts at the embeddings. */
 export function startStream(residual: Tensor): Stream {
   return makeStream(residual, undefined);
+}
+
+/** The residual stream between layers: what the last MLP made is not added yet. */
+export interface Stream extends Disposable {
+  readonly residual: Tensor;
+  readonly delta: Tensor | undefined;
 }
 
 /** Runs one layer over a sequence; the stream given is used up. */
@@ -64,22 +128,35 @@ export function runLayer(
   options: {
     readonly stream: Stream;
     readonly places: Places;
-    readonly window: number | undefined;
+    readonly observe?: Observe | undefined;
   },
 ): Stream {
-  const { stream, places, window } = options;
-  const { linears } = weights;
+  const { stream, places, observe } = options;
+  const { linears, sites } = weights;
   const eps = config.normEps;
   const { residual } = stream;
+  const feed = (site: LayerSite, x: TensorRef) => {
+    const input = siteInput(device, x, sites[site]);
+    observe?.(site, input.x);
+    return input;
+  };
   using x = normalize(device, stream, weights.attentionGain, eps);
   stream.delta?.[Symbol.dispose]();
-  using mixed = attend(device, config, { linears, x, places, window });
-  using attended = linears.o.apply(device, mixed);
+  using mixed = mix(device, config, weights, { x: feed("attention.in", x), places, observe });
+  using out = feed("attention.out", mixed);
+  using attended = linears.o.apply(device, out);
   using y = device.run(rmsNorm, { x: attended, gain: weights.mlpGain, residual }, { eps }).y;
-  using gate = linears.gate.apply(device, y);
-  using up = linears.up.apply(device, y);
-  using gated = device.run(siluMul, { gate, up }, {}).y;
-  return makeStream(residual, linears.down.apply(device, gated));
+  using gated = gate(device, weights, feed("mlp.in", y));
+  using inner = feed("mlp.out", gated);
+  return makeStream(residual, linears.down.apply(device, inner));
+}
+
+/** The gated half of the MLP; `input` is used up. */
+function gate(device: Device, { linears }: Layer, input: SiteInput): Tensor {
+  using x = input;
+  using gate = linears.gate.apply(device, x);
+  using up = linears.up.apply(device, x);
+  return device.run(siluMul, { gate, up }, {}).y;
 }
 
 /** Adds what is outstanding to the residual and normalizes it. */
@@ -90,34 +167,42 @@ export function normalize(device: Device, stream: Stream, gain: TensorRef, eps: 
     : device.run(rmsNorm, { x: residual, gain }, { eps }).y;
 }
 
-function attend(
+/** What attention makes of a normalized input, f32 [tokens, heads * head size]; `x` is used up. */
+function mix(
   device: Device,
   { heads, kvHeads, headSize }: DecoderConfig,
+  { linears, attention }: Layer,
   options: {
-    readonly linears: Layer["linears"];
-    readonly x: TensorRef;
+    readonly x: SiteInput;
     readonly places: Places;
-    readonly window: number | undefined;
+    readonly observe: Observe | undefined;
   },
-): TensorRef & Disposable {
-  const { linears, x, places, window } = options;
-  const tokens = x.shape[0]!;
+): Tensor {
+  const { places, observe } = options;
+  using x = options.x;
   using q = linears.q.apply(device, x);
   using k = linears.k.apply(device, x);
   using v = linears.v.apply(device, x);
+  const tokens = x.x.shape[0]!;
   const byHead = (tensor: Tensor, count: number) => tensor.view([tokens, count, headSize]);
-  device.run(rope, { x: byHead(q, heads), ...places }, {});
-  device.run(rope, { x: byHead(k, kvHeads), ...places }, {});
-  const y = device.run(
-    attention,
-    { q: byHead(q, heads), k: byHead(k, kvHeads), v: byHead(v, kvHeads) },
-    window === undefined ? {} : { window },
-  ).y;
-  const flat = y.view([tokens, heads * headSize]);
-  return Object.assign(flat, { [Symbol.dispose]: () => y[Symbol.dispose]() });
+  const sequence = { q: byHead(q, heads), k: byHead(k, kvHeads), v: byHead(v, kvHeads) };
+  const { positions, angles } = places;
+  device.run(rope, { x: sequence.q, positions, angles }, {});
+  device.run(rope, { x: sequence.k, positions, angles }, {});
+  observe?.("queries", q);
+  observe?.("keys", k);
+  observe?.("values", v);
+  return attend(device, sequence, attention);
 }
 
-function makeStream(residual: Tensor, delta: Tensor | undefined): Stream {
+/** A copy of a stream, which stays as it is. */
+export async function cloneStream(device: Device, { residual, delta }: Stream): Promise<Stream> {
+  const copy = async (tensor: Tensor) => device.upload(await device.read(tensor));
+  return makeStream(await copy(residual), delta && await copy(delta));
+}
+
+/** A stream of a residual and what is not added to it yet; both become the stream's. */
+export function makeStream(residual: Tensor, delta: Tensor | undefined): Stream {
   return {
     residual,
     delta,

@@ -1,9 +1,11 @@
 import type { Device, Tensor } from "../../kernels/device/device.ts";
-import { elements } from "../../kernels/device/tensor.ts";
 import { type Checkpoint, openCheckpoint } from "../formats/checkpoint.ts";
+import { type SafetensorsDType, tensorBytes } from "../formats/safetensors_header.ts";
 import { type Layer, loadLayer } from "./decoder.ts";
 import type { DecoderConfig, Family } from "./family.ts";
 import { findFamily } from "./find_family.ts";
+import { parametersOf } from "./model_facts.ts";
+import { type ModelRecord, readModelRecord } from "./model_record.ts";
 import { headName, NAMES } from "./names.ts";
 import { loadVector, Weight } from "./weight.ts";
 
@@ -21,19 +23,27 @@ export interface Sizes {
 export class Model implements Disposable {
   readonly config: DecoderConfig;
   readonly family: Family;
+  /** What was done to the model since it was loaded. */
+  readonly record: ModelRecord;
   readonly sizes: Sizes;
   /** Whether layers stay on the device once they are there. */
   readonly resident: boolean;
+  /** The files behind it; closed with the model. */
+  readonly checkpoint: Checkpoint;
   readonly #device: Device;
-  readonly #checkpoint: Checkpoint;
   readonly #kept = new Map<string, Layer | Weight | Tensor>();
 
-  private constructor(device: Device, checkpoint: Checkpoint, weightBytes: number) {
+  private constructor(
+    device: Device,
+    { checkpoint, record }: { readonly checkpoint: Checkpoint; readonly record: ModelRecord },
+    weightBytes: number,
+  ) {
     this.#device = device;
-    this.#checkpoint = checkpoint;
+    this.checkpoint = checkpoint;
+    this.record = record;
     this.family = findFamily(checkpoint.config);
     this.config = this.family.config(checkpoint.config);
-    this.sizes = sizesOf(checkpoint, this.config);
+    this.sizes = sizesOf(checkpoint, this.config, record);
     this.resident = this.sizes.bytes <= weightBytes;
   }
 
@@ -43,7 +53,8 @@ export class Model implements Disposable {
     device: Device,
     { weightBytes }: { readonly weightBytes: number },
   ): Promise<Model> {
-    return new Model(device, await openCheckpoint(path), weightBytes);
+    const record = await readModelRecord(path);
+    return new Model(device, { checkpoint: await openCheckpoint(path), record }, weightBytes);
   }
 
   /** Bytes of weights on the device at once. */
@@ -55,7 +66,7 @@ export class Model implements Disposable {
 
   layer(layer: number): Promise<Layer> {
     const name = `layer ${layer}`;
-    return this.#take(name, () => loadLayer(this.#device, this.#checkpoint, this.config, layer));
+    return this.#take(name, () => loadLayer(this.#device, this.checkpoint, this, layer));
   }
 
   embeddings(): Promise<Weight> {
@@ -67,7 +78,7 @@ export class Model implements Disposable {
   }
 
   finalGain(): Promise<Tensor> {
-    return this.#take(NAMES.norm, () => loadVector(this.#device, this.#checkpoint, NAMES.norm));
+    return this.#take(NAMES.norm, () => loadVector(this.#device, this.checkpoint, NAMES.norm));
   }
 
   /** Says that a part is no longer used; it leaves the device unless the model is resident. */
@@ -78,11 +89,11 @@ export class Model implements Disposable {
   [Symbol.dispose](): void {
     for (const part of this.#kept.values()) part[Symbol.dispose]();
     this.#kept.clear();
-    this.#checkpoint[Symbol.dispose]();
+    this.checkpoint[Symbol.dispose]();
   }
 
   #table(name: string): Promise<Weight> {
-    return this.#take(name, () => Weight.load(this.#device, this.#checkpoint, name));
+    return this.#take(name, () => Weight.load(this.#device, this.checkpoint, name));
   }
 
   async #take<T extends Layer | Weight | Tensor>(name: string, load: () => Promise<T>): Promise<T> {
@@ -94,13 +105,12 @@ export class Model implements Disposable {
   }
 }
 
-function sizesOf({ tensors }: Checkpoint, config: DecoderConfig): Sizes {
+function sizesOf({ tensors }: Checkpoint, config: DecoderConfig, record: ModelRecord): Sizes {
   const layerBytes = Array.from({ length: config.layers }, () => 0);
   let [parameters, bytes, tableBytes] = [0, 0, 0];
   for (const { name, dtype, shape } of tensors.values()) {
-    const count = elements(shape);
-    const size = count * (dtype === "F16" ? 2 : 4);
-    parameters += count;
+    const size = tensorBytes({ dtype: dtype as SafetensorsDType, shape });
+    parameters += parametersOf(name, shape, record);
     bytes += size;
     const layer = /^model\.layers\.(\d+)\./.exec(name)?.[1];
     if (layer !== undefined) layerBytes[Number(layer)]! += size;

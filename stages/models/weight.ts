@@ -79,6 +79,23 @@ export class Weight implements Disposable {
     return y;
   }
 
+  /** What `rows` rows from `first` on make of x, f32 [tokens, rows]. */
+  applyRows(
+    device: Device,
+    x: TensorRef,
+    { first, rows }: { readonly first: number; readonly rows: number },
+  ): Tensor {
+    const y = device.empty({ dtype: "f32", shape: [x.shape[0]!, rows] });
+    for (const part of this.#parts) {
+      const start = Math.max(first, part.first);
+      const count = Math.min(first + rows, part.first + part.tensor.shape[0]!) - start;
+      if (count <= 0) continue;
+      const options = { row: start - part.first, rows: count, column: start - first };
+      device.run(matmul, { x, weight: part.tensor, y }, options);
+    }
+    return y;
+  }
+
   /** What the rows make of x, at most `most` rows at a time; each piece is gone after `use`. */
   applyInPieces(
     device: Device,

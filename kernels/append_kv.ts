@@ -1,0 +1,156 @@
+import type { TensorSpec } from "./device/device.ts";
+import type { Kernel } from "./device/kernel.ts";
+import { describe, f32, u32 } from "./device/tensor.ts";
+import { checkPage, PAGE_TOKENS, pageWords, writeSlot } from "./parts/kv_page.ts";
+import { fixedScale, hasScales, type KvScheme, zeroDomain } from "./parts/kv_scheme.ts";
+import half from "./parts/half.wgsl" with { type: "text" };
+import page from "./parts/kv_page.wgsl" with { type: "text" };
+import wgsl from "./append_kv.wgsl" with { type: "text" };
+
+const THREADS = 64;
+
+/**
+ * Appends keys (after RoPE) or values to a paged cache: `x` f32 [tokens, kv heads, head size] is
+ * quantized and written to `slots` u32 [tokens] (page * 64 + offset, each at most once) of `pages`
+ * u32 [pages, words]. A slot behind the last page is left out, which pads a batch.
+ */
+export const appendKv: Kernel<"x" | "slots" | "pages", never, KvScheme, "pages"> = {
+  wgsl: `${half}\n${page}\n${wgsl}`,
+  inputs: ["x", "slots", "pages"],
+  outputs: [],
+  mutates: ["pages"],
+  plan({ x, slots, pages }, scheme) {
+    const [tokens, kvHeads, headSize] = x.shape;
+    if (
+      tokens === undefined || kvHeads === undefined || headSize === undefined ||
+      x.shape.length !== 3
+    ) {
+      throw new RangeError(
+        `Cannot append x: it is ${describe(x)}, expected [tokens, kv heads, head size]`,
+      );
+    }
+    checkPage({ scheme, kvHeads, headSize });
+    if (slots.dtype !== "u32" || slots.shape[0] !== tokens || slots.shape.length !== 1) {
+      throw new RangeError(`Cannot append to ${describe(slots)}: expected slots u32[${tokens}]`);
+    }
+    const words = pageWords(scheme, kvHeads, headSize);
+    const [count, held] = pages.shape;
+    if (pages.dtype !== "u32" || count === undefined || held !== words) {
+      throw new RangeError(
+        `Cannot append ${describe(x)} to pages ${describe(pages)}: expected u32[pages, ${words}]`,
+      );
+    }
+    return {
+      outputs: {},
+      constants: {
+        SIZE: headSize,
+        BITS: scheme.bits,
+        ZERO: zeroDomain(scheme),
+        GROUP: scheme.group,
+        FIXED: !hasScales(scheme),
+        THREADS,
+      },
+      params: {
+        tokens: { u32: tokens },
+        kv_heads: { u32: kvHeads },
+        pages: { u32: count },
+        words: { u32: words },
+        scale: { f32: fixedScale(scheme) },
+      },
+      grid: [Math.ceil(tokens * kvHeads * headSize / scheme.group / THREADS), 1, 1],
+    };
+  },
+  reference({ x, slots, pages }, scheme) {
+    const [, kvHeads = 0, headSize = 0] = x.shape;
+    const [count = 0] = pages.shape;
+    const data = Uint32Array.from(pages.data);
+    const values = Float32Array.from(x.data);
+    slots.data.forEach((slot, token) => {
+      if (slot >= count * PAGE_TOKENS) return;
+      const row = values.subarray(token * kvHeads * headSize, (token + 1) * kvHeads * headSize);
+      writeSlot(data, slot, row, { scheme, kvHeads, headSize });
+    });
+    return { pages: u32(pages.shape, data) };
+  },
+  cases: [
+    written({ tokens: 1, kvHeads: 1, headSize: 16 }, { bits: 4, zero: "post_scale", group: 16 }),
+    written({ tokens: 70, kvHeads: 2, headSize: 64 }, { bits: 4, zero: "post_scale", group: 64 }),
+    written({ tokens: 33, kvHeads: 3, headSize: 64 }, { bits: 4, zero: "pre_scale", group: 32 }),
+    written({ tokens: 19, kvHeads: 1, headSize: 128 }, { bits: 4, zero: "none", group: 128 }),
+    written({ tokens: 31, kvHeads: 2, headSize: 80 }, { bits: 4, zero: "post_scale", group: 8 }),
+    written({ tokens: 70, kvHeads: 2, headSize: 64 }, { bits: 8, zero: "post_scale", group: 64 }),
+    written({ tokens: 9, kvHeads: 2, headSize: 32 }, { bits: 8, zero: "pre_scale", group: 16 }),
+    written({ tokens: 65, kvHeads: 2, headSize: 80 }, { bits: 8, zero: "none", group: 80 }),
+    written(
+      { tokens: 12, kvHeads: 2, headSize: 64 },
+      { bits: 8, zero: "none", group: 64, range: 2.5 },
+    ),
+    written({ tokens: 21, kvHeads: 2, headSize: 32 }, { bits: 16, zero: "none", group: 32 }),
+    edges({ bits: 4, zero: "post_scale", group: 16 }),
+    edges({ bits: 4, zero: "pre_scale", group: 16 }),
+    edges({ bits: 8, zero: "none", group: 16 }),
+    edges({ bits: 8, zero: "post_scale", group: 16 }),
+    edges({ bits: 16, zero: "none", group: 16 }),
+    timed({ tokens: 512, kvHeads: 3, headSize: 64 }, { bits: 4, zero: "post_scale", group: 64 }),
+    timed({ tokens: 512, kvHeads: 3, headSize: 64 }, { bits: 8, zero: "none", group: 64 }),
+  ],
+};
+
+interface Sizes {
+  readonly tokens: number;
+  readonly kvHeads: number;
+  readonly headSize: number;
+}
+
+/** Tokens in scattered slots of pages that are full of something else. */
+function written<X extends TensorSpec>(
+  { tokens, kvHeads, headSize }: Sizes,
+  scheme: KvScheme,
+  x: X | TensorSpec = { dtype: "f32", shape: [tokens, kvHeads, headSize] },
+) {
+  const count = Math.ceil(tokens / PAGE_TOKENS) + 1;
+  const pages = [count, pageWords(scheme, kvHeads, headSize)];
+  // 29 has no factor in common with 64, so no slot comes twice; the last token is padding.
+  const slot = (token: number) => (token * 29 + 7) % (count * PAGE_TOKENS);
+  const slots = Uint32Array.from({ length: tokens }, (_, token) => slot(token));
+  if (tokens > 1) slots[tokens - 1] = count * PAGE_TOKENS;
+  const full = new Uint32Array(count * pages[1]!).map((_, i) => Math.imul(i + 1, 0x9e3779b1));
+  return {
+    inputs: { x, slots: u32([tokens], slots), pages: u32(pages, full) },
+    options: scheme,
+    tolerance: 0,
+  };
+}
+
+/** Vectors of zeros, of one value, of one sign, with ties, tiny, and beyond f16. */
+function edges(scheme: KvScheme) {
+  const rows: readonly ((i: number) => number)[] = [
+    () => 0,
+    () => 3.14159,
+    () => -0.3333,
+    (i) => 5 + i / 16,
+    (i) => -2 - i,
+    (i) => i - 0.5,
+    (i) => (i - 7) * 0.5,
+    (i) => (i - 7) * 1e-6,
+    (i) => (i - 7) * 3e-8,
+    (i) => (i - 7) * 1e-9,
+    (i) => (i - 7) * 2e6,
+    (i) => i === 3 ? 1000 : 0.01 * i,
+  ];
+  const shape = [rows.length + 1, 1, 16];
+  const values = [...rows, () => 1].flatMap((row) => Array.from({ length: 16 }, (_, i) => row(i)));
+  return written(
+    { tokens: rows.length + 1, kvHeads: 1, headSize: 16 },
+    scheme,
+    f32(shape, values),
+  );
+}
+
+function timed(sizes: Sizes, scheme: KvScheme) {
+  const values = sizes.tokens * sizes.kvHeads * sizes.headSize;
+  return {
+    ...written(sizes, scheme),
+    cost: { bytes: values * (4 + scheme.bits / 8), flops: 6 * values },
+  };
+}

@@ -1,0 +1,243 @@
+import type { HostTensor, TensorSpec } from "./device/device.ts";
+import type { Kernel } from "./device/kernel.ts";
+import { describe, f32, u32 } from "./device/tensor.ts";
+import { attention, type AttentionOptions } from "./attention.ts";
+import { checkPage, PAGE_TOKENS, pageWords, readSlot, writeSlot } from "./parts/kv_page.ts";
+import { fixedScale, hasScales, type KvScheme, zeroDomain } from "./parts/kv_scheme.ts";
+import lane from "./parts/lanes.wgsl" with { type: "text" };
+import lanes from "./attention_paged_lanes.wgsl" with { type: "text" };
+import page from "./parts/kv_page.wgsl" with { type: "text" };
+import read from "./parts/kv_read.wgsl" with { type: "text" };
+import split from "./attention_paged_split.wgsl" with { type: "text" };
+import tiles from "./attention_paged.wgsl" with { type: "text" };
+
+/** What attention over pages needs to know beside the shapes. */
+export interface AttentionPagedOptions extends AttentionOptions {
+  /** Length of the sequence, its queries included. */
+  readonly keys: number;
+  readonly kvHeads: number;
+  /** How keys and values are held. */
+  readonly key: KvScheme;
+  readonly value: KvScheme;
+}
+
+type In = "q" | "k" | "v" | "block_table";
+
+const NO_WINDOW = 2 ** 31;
+const MOST_SPLIT_QUERIES = 4;
+
+/**
+ * Causal attention of one sequence over a paged cache: `q` f32 [queries, heads, head size], pools
+ * `k` and `v` u32 [pages, words], `block_table` u32 [most pages] the pool's page of each 64 keys,
+ * `y` like `q`. The last query stands at the last key; heads share kv heads in order (GQA).
+ *
+ * Codes become values in registers; softmax is online, in f32.
+ */
+export const attentionPaged: Kernel<In, "y", AttentionPagedOptions> = {
+  wgsl: {
+    tiles: `${page}\n${read}\n${tiles}`,
+    split: `${page}\n${read}\n${split}`,
+    lanes: `${lane}\n${page}\n${read}\n${lanes}`,
+  },
+  inputs: ["q", "k", "v", "block_table"],
+  outputs: ["y"],
+  plan(inputs, options, limits) {
+    const { queries, heads, size } = dimensions(inputs, options);
+    const { keys, kvHeads, key, value, window = NO_WINDOW, scale } = options;
+    const params = {
+      queries: { u32: queries },
+      keys: { u32: keys },
+      heads: { u32: heads },
+      kv_heads: { u32: kvHeads },
+      window: { u32: window },
+      scale: { f32: scale ?? 1 / Math.sqrt(size) },
+      key_words: { u32: pageWords(key, kvHeads, size) },
+      key_scale: { f32: fixedScale(key) },
+      value_words: { u32: pageWords(value, kvHeads, size) },
+      value_scale: { f32: fixedScale(value) },
+    };
+    const constants = {
+      SIZE: size,
+      KEY_BITS: key.bits,
+      KEY_ZERO: zeroDomain(key),
+      KEY_GROUP: key.group,
+      KEY_FIXED: !hasScales(key),
+      VALUE_BITS: value.bits,
+      VALUE_ZERO: zeroDomain(value),
+      VALUE_GROUP: value.group,
+      VALUE_FIXED: !hasScales(value),
+    };
+    const outputs = { y: { dtype: "f32", shape: inputs.q.shape } } as const;
+    if (limits.adapter === "software" && limits.subgroup === 8) {
+      const grid = [Math.ceil(queries / 8), heads, Math.ceil(size / 64)] as const;
+      return { shader: "lanes", outputs, constants, params, grid };
+    }
+    if (queries <= MOST_SPLIT_QUERIES) {
+      return { shader: "split", outputs, constants, params, grid: [queries, heads, 1] };
+    }
+    const bytes = (rows: number) => 4 * ((16 + rows) * (size + 4) + 16 * (rows + 1));
+    const KEYS = [32, 16, 8].find((rows) => bytes(rows) <= limits.groupBytes);
+    if (KEYS === undefined) {
+      throw new RangeError(
+        `Cannot attend with head size ${size}: a tile takes ${
+          bytes(8)
+        } bytes of workgroup memory, expected at most ${limits.groupBytes}`,
+      );
+    }
+    return {
+      shader: "tiles",
+      outputs,
+      constants: { ...constants, KEYS },
+      params,
+      grid: [Math.ceil(queries / 16), heads, 1],
+    };
+  },
+  reference({ q, k, v, block_table }, { keys, kvHeads, key, value, ...rest }) {
+    const [, , headSize = 0] = q.shape;
+    const table = block_table.data;
+    const whole = (pool: HostTensor, scheme: KvScheme) => {
+      const values = new Float32Array(keys * kvHeads * headSize);
+      for (let i = 0; i < keys; i++) {
+        const slot = table[Math.floor(i / PAGE_TOKENS)]! * PAGE_TOKENS + i % PAGE_TOKENS;
+        values.set(
+          readSlot(pool.data, slot, { scheme, kvHeads, headSize }),
+          i * kvHeads * headSize,
+        );
+      }
+      return f32([keys, kvHeads, headSize], values);
+    };
+    return attention.reference({ q, k: whole(k, key), v: whole(v, value) }, rest);
+  },
+  cases: [
+    held({ queries: 1, heads: 1, kvHeads: 1, size: 16 }, post(4, 16)),
+    held({ queries: 1, keys: 333, heads: 4, kvHeads: 2, size: 64 }, post(4, 64)),
+    held({ queries: 70, heads: 3, kvHeads: 1, size: 64 }, post(4, 64)),
+    held({ queries: 133, heads: 2, kvHeads: 2, size: 128 }, pre(4, 128)),
+    held({ queries: 21, keys: 90, heads: 2, kvHeads: 1, size: 32 }, none(4, 32), post(8, 32)),
+    held({ queries: 2, keys: 150, heads: 2, kvHeads: 1, size: 128 }, post(4, 64), pre(4, 32)),
+    held({ queries: 34, keys: 70, heads: 4, kvHeads: 2, size: 64 }, post(8, 32), none(4, 8)),
+    held({ queries: 130, heads: 2, kvHeads: 1, size: 80 }, none(8, 80), none(8, 80), {
+      window: 37,
+    }),
+    held({ queries: 3, keys: 200, heads: 2, kvHeads: 1, size: 80 }, pre(8, 40), post(4, 16), {
+      window: 70,
+      scale: 0.5,
+    }),
+    held({ queries: 5, keys: 150, heads: 2, kvHeads: 1, size: 64 }, none(8, 64, 3), none(8, 64, 2)),
+    held({ queries: 19, keys: 81, heads: 2, kvHeads: 2, size: 64 }, none(16, 64), none(16, 64)),
+    held({ queries: 1, keys: 65, heads: 2, kvHeads: 2, size: 80 }, none(16, 80), none(8, 80, 1)),
+    held({ queries: 3, keys: 8200, heads: 1, kvHeads: 1, size: 64 }, post(4, 64)),
+    timed({ queries: 512, heads: 9, kvHeads: 3, size: 64 }, post(4, 64)),
+    timed({ queries: 1, keys: 2048, heads: 9, kvHeads: 3, size: 64 }, none(8, 64)),
+  ],
+};
+
+function dimensions(
+  { q, k, v, block_table }: Readonly<Record<In, TensorSpec>>,
+  { keys, kvHeads, key, value }: AttentionPagedOptions,
+) {
+  const [queries = 0, heads = 0, size = 0] = q.shape;
+  if (q.shape.length !== 3 || queries > keys || heads % kvHeads !== 0) {
+    throw new RangeError(
+      `Cannot attend from q ${
+        describe(q)
+      } to ${keys} keys of ${kvHeads} heads: expected q [queries, heads, head size] with at most ${keys} queries and a multiple of ${kvHeads} heads`,
+    );
+  }
+  for (const [name, pool, scheme] of [["k", k, key], ["v", v, value]] as const) {
+    checkPage({ scheme, kvHeads, headSize: size });
+    const words = pageWords(scheme, kvHeads, size);
+    if (pool.dtype !== "u32" || pool.shape.length !== 2 || pool.shape[1] !== words) {
+      throw new RangeError(
+        `Cannot attend to pages ${name} ${describe(pool)}: expected u32[pages, ${words}]`,
+      );
+    }
+  }
+  const pages = Math.ceil(keys / PAGE_TOKENS);
+  if (block_table.dtype !== "u32" || (block_table.shape[0] ?? 0) < pages) {
+    throw new RangeError(
+      `Cannot attend to ${keys} keys by block table ${
+        describe(block_table)
+      }: expected u32[at least ${pages}]`,
+    );
+  }
+  return { queries, heads, size };
+}
+
+interface Sizes {
+  readonly queries: number;
+  readonly heads: number;
+  readonly kvHeads: number;
+  readonly size: number;
+  readonly keys?: number;
+}
+
+function post(bits: 4 | 8, group: number): KvScheme {
+  return { bits, zero: "post_scale", group };
+}
+
+function pre(bits: 4 | 8, group: number): KvScheme {
+  return { bits, zero: "pre_scale", group };
+}
+
+function none(bits: 4 | 8 | 16, group: number, range?: number): KvScheme {
+  return range === undefined ? { bits, zero: "none", group } : { bits, zero: "none", group, range };
+}
+
+function held(
+  { queries, keys = queries, heads, kvHeads, size }: Sizes,
+  key: KvScheme,
+  value: KvScheme = key,
+  options: AttentionOptions = {},
+) {
+  const used = Math.ceil(keys / PAGE_TOKENS);
+  // Backwards from the last but one: neither first nor last page of the pool is of the sequence.
+  const table = Uint32Array.from({ length: used + 1 }, (_, i) => used - i);
+  return {
+    inputs: {
+      q: { dtype: "f32", shape: [queries, heads, size] },
+      k: pool(key, kvHeads, size, keys, 1),
+      v: pool(value, kvHeads, size, keys, 2),
+      block_table: u32([used + 1], table),
+    },
+    options: { ...options, keys, kvHeads, key, value },
+  } as const;
+}
+
+/** A pool filled when first read; what no token of the sequence stands in is NaN. */
+function pool(scheme: KvScheme, kvHeads: number, headSize: number, keys: number, seed: number) {
+  const used = Math.ceil(keys / PAGE_TOKENS);
+  const shape = [used + 2, pageWords(scheme, kvHeads, headSize)];
+  let filled: Uint32Array | undefined;
+  const fill = () => {
+    const data = new Uint32Array(shape[0]! * shape[1]!).fill(0xffffffff);
+    let state = seed;
+    const next = () => (state = Math.imul(state, 1664525) + 1013904223 | 0) / 2 ** 30 + 0.3;
+    for (let i = 0; i < keys; i++) {
+      const slot = (used - Math.floor(i / PAGE_TOKENS)) * PAGE_TOKENS + i % PAGE_TOKENS;
+      const values = Float32Array.from({ length: kvHeads * headSize }, next);
+      writeSlot(data, slot, values, { scheme, kvHeads, headSize });
+    }
+    return data;
+  };
+  return {
+    dtype: "u32",
+    shape,
+    get data() {
+      return filled ??= fill();
+    },
+  } as const;
+}
+
+function timed(sizes: Sizes, scheme: KvScheme) {
+  const { queries, keys = queries, heads, kvHeads, size } = sizes;
+  const pages = Math.ceil(keys / PAGE_TOKENS);
+  const pairs = queries * (keys - (queries - 1) / 2);
+  return {
+    ...held(sizes, scheme),
+    cost: {
+      bytes: 8 * queries * heads * size + 8 * pages * pageWords(scheme, kvHeads, size),
+      flops: 4 * size * heads * pairs,
+    },
+  };
+}

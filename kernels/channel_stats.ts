@@ -1,0 +1,63 @@
+import type { Kernel } from "./device/kernel.ts";
+import { describe, f32 } from "./device/tensor.ts";
+import wgsl from "./channel_stats.wgsl" with { type: "text" };
+
+const THREADS = 8;
+
+/**
+ * Magnitudes of the channels of `x` f32 [tokens, channels], joined into `stats` f32 [3, channels]:
+ * the largest, the sum, and the sum of squares. What SmoothQuant, AWQ and reordering look at.
+ */
+export const channelStats: Kernel<"x" | "stats", never, Record<never, never>, "stats"> = {
+  wgsl,
+  inputs: ["x", "stats"],
+  outputs: [],
+  mutates: ["stats"],
+  plan({ x, stats }) {
+    const [rows, columns] = x.shape;
+    if (rows === undefined || columns === undefined || columns % 4 !== 0) {
+      throw new RangeError(
+        `Cannot watch x: it is ${describe(x)}, expected [tokens, a multiple of 4]`,
+      );
+    }
+    if (stats.shape[0] !== 3 || stats.shape[1] !== columns) {
+      throw new RangeError(
+        `Cannot watch x ${describe(x)}: stats are ${describe(stats)}, expected f32[3, ${columns}]`,
+      );
+    }
+    return {
+      outputs: {},
+      constants: { THREADS },
+      params: { rows: { u32: rows }, quads: { u32: columns / 4 } },
+      grid: [Math.ceil(columns / 4 / THREADS), 1, 1],
+    };
+  },
+  reference({ x, stats }) {
+    const [rows = 0, columns = 0] = x.shape;
+    const data = Float32Array.from(stats.data);
+    for (let row = 0; row < rows; row++) {
+      for (let c = 0; c < columns; c++) {
+        const size = Math.abs(x.data[row * columns + c]!);
+        data[c] = Math.max(data[c]!, size);
+        data[columns + c]! += size;
+        data[2 * columns + c]! += size * size;
+      }
+    }
+    return { stats: { ...stats, data } };
+  },
+  cases: [
+    {
+      inputs: {
+        x: f32([2, 4], [1, -2, 0, 0.5, -3, 1, 0, 0.25]),
+        stats: f32([3, 4], [2, 2, 2, 2, 1, 1, 1, 1, 5, 5, 5, 5]),
+      },
+      options: {},
+    },
+    { inputs: { x: { dtype: "f32", shape: [37, 260] }, stats: f32([3, 260]) }, options: {} },
+    {
+      inputs: { x: { dtype: "f32", shape: [512, 1536] }, stats: f32([3, 1536]) },
+      options: {},
+      cost: { bytes: 4 * 512 * 1536, flops: 4 * 512 * 1536 },
+    },
+  ],
+};

@@ -1,0 +1,190 @@
+import type { Kernel } from "./device/kernel.ts";
+import { describe, f32, u32 } from "./device/tensor.ts";
+import wgsl from "./gptq_panel.wgsl" with { type: "text" };
+
+/** Which columns are rounded and onto what. */
+export interface GptqPanelOptions {
+  /** First column of the block. */
+  readonly first: number;
+  /** Where the zero point of a code stands: nowhere, `(q - z) * s`, or `q * s - z`. */
+  readonly zero: "none" | "pre_scale" | "post_scale";
+  /** Smallest and largest code. */
+  readonly low: number;
+  readonly high: number;
+  /** Weights are clamped to plus and minus this before they are rounded; not unless said. */
+  readonly bound?: number;
+}
+
+type In = "weight" | "factor" | "scales" | "group" | "delta" | "codes" | "zeros";
+
+const ZERO = { none: 0, pre_scale: 1, post_scale: 2 } as const;
+/** With more columns an invocation would come near the 65,000 iterations the software adapter allows. */
+const MOST_COLUMNS = 256;
+const NO_BOUND = 3e38;
+
+/**
+ * Rounds a block of columns with GPTQ's error feedback, from its last column to its first.
+ *
+ * `weight` f32 [rows, columns] in the order of the Gram matrix behind `factor`, f32 [block, columns]:
+ * rows `first` and on of V, upper triangular with V^T V the damped Gram matrix. `scales` and `zeros`
+ * f32 [rows, groups]; `group` u32 [columns] names the group of each column. `codes` f32 [rows,
+ * columns] comes with the sum over later blocks of `delta` V^T in the block's columns and leaves with
+ * the codes there; `delta` f32 [rows, columns] leaves with weight minus what its code stands for.
+ *
+ * Arithmetic is f32, rounding half to even.
+ */
+export const gptqPanel: Kernel<In, never, GptqPanelOptions, "delta" | "codes", "zeros"> = {
+  wgsl,
+  inputs: ["weight", "factor", "scales", "group", "delta", "codes", "zeros"],
+  outputs: [],
+  mutates: ["delta", "codes"],
+  optional: ["zeros"],
+  plan({ weight, factor, scales, group, delta, codes, zeros }, options, limits) {
+    const [rows = 0, columns = 0] = weight.shape;
+    const [held = 0] = factor.shape;
+    const [, groups = 0] = scales.shape;
+    const { first, zero, low, high, bound = NO_BOUND } = options;
+    if (
+      weight.shape.length !== 2 || describe(delta) !== describe(weight) ||
+      describe(codes) !== describe(weight) || group.shape[0] !== columns
+    ) {
+      throw new RangeError(
+        `Cannot round ${describe(weight)} with delta ${describe(delta)}, codes ${
+          describe(codes)
+        } and group ${
+          describe(group)
+        }: expected the first three alike, [rows, columns], and u32[columns]`,
+      );
+    }
+    if (
+      scales.shape[0] !== rows || (zero !== "none" && zeros?.shape.join() !== `${rows},${groups}`)
+    ) {
+      throw new RangeError(
+        `Cannot round ${describe(weight)} with scales ${describe(scales)} and ${
+          zeros ? `zeros ${describe(zeros)}` : "no zeros"
+        }: expected [${rows}, groups] each, zeros wherever the zero domain is not none`,
+      );
+    }
+    if (factor.shape[1] !== columns || held > MOST_COLUMNS || first < 0 || first + held > columns) {
+      throw new RangeError(
+        `Cannot round columns ${first} and on of ${columns} with factor ${
+          describe(factor)
+        }: expected [at most ${Math.min(MOST_COLUMNS, columns - first)}, ${columns}]`,
+      );
+    }
+    const STRIDE = held + 1;
+    const choices = limits.adapter === "software" ? [8] : [32, 16, 8];
+    const THREADS = choices.find((threads) => 4 * threads * STRIDE <= limits.groupBytes);
+    if (THREADS === undefined) {
+      throw new RangeError(
+        `Cannot round ${held} columns at a time: they take ${
+          32 * STRIDE
+        } bytes of workgroup memory, expected at most ${limits.groupBytes}`,
+      );
+    }
+    return {
+      outputs: {},
+      constants: { THREADS, STRIDE, ZERO: ZERO[zero] },
+      params: {
+        rows: { u32: rows },
+        columns: { u32: columns },
+        groups: { u32: groups },
+        first: { u32: first },
+        held: { u32: held },
+        low: { f32: low },
+        high: { f32: high },
+        bound: { f32: bound },
+      },
+      grid: [Math.ceil(rows / THREADS), 1, 1],
+    };
+  },
+  reference({ weight, factor, scales, group, delta, codes, zeros }, options) {
+    const [rows = 0, columns = 0] = weight.shape;
+    const [held = 0] = factor.shape;
+    const [, groups = 0] = scales.shape;
+    const { first, zero, low, high, bound = NO_BOUND } = options;
+    const left = Float32Array.from(delta.data);
+    const made = Float32Array.from(codes.data);
+    const clamp = (value: number, to: readonly [number, number]) =>
+      Math.min(Math.max(value, to[0]), to[1]);
+    for (let row = 0; row < rows; row++) {
+      for (let c = held - 1; c >= 0; c--) {
+        const at = row * columns + first + c;
+        const line = c * columns + first;
+        let feedback = made[at]!;
+        for (let j = c + 1; j < held; j++) {
+          const product = Math.fround(left[row * columns + first + j]! * factor.data[line + j]!);
+          feedback = Math.fround(feedback + product);
+        }
+        const fed = Math.fround(feedback / factor.data[line + c]!);
+        const current = clamp(Math.fround(weight.data[at]! + fed), [-bound, bound]);
+        const place = row * groups + group.data[first + c]!;
+        const s = scales.data[place]!;
+        const z = zero === "none" ? 0 : zeros!.data[place]!;
+        const scaled = zero === "pre_scale"
+          ? Math.fround(Math.fround(current / s) + z)
+          : Math.fround(Math.fround(current + z) / s);
+        const code = clamp(roundHalfEven(scaled), [low, high]);
+        const value = zero === "pre_scale" ? (code - z) * s : Math.fround(code * s) - z;
+        made[at] = code;
+        left[at] = weight.data[at]! - Math.fround(value);
+      }
+    }
+    return { delta: { ...delta, data: left }, codes: { ...codes, data: made } };
+  },
+  cases: [
+    spec({ rows: 1, columns: 8, held: 8, first: 0, groups: 2, zero: "post_scale" }),
+    spec({ rows: 37, columns: 48, held: 16, first: 8, groups: 3, zero: "pre_scale" }),
+    spec({ rows: 70, columns: 160, held: 128, first: 32, groups: 1, zero: "none", bound: 0.5 }),
+    {
+      ...spec({ rows: 576, columns: 576, held: 128, first: 256, groups: 9, zero: "post_scale" }),
+      cost: { bytes: 4 * 3 * 576 * 128, flops: 576 * 128 * 128 },
+    },
+  ],
+};
+
+function roundHalfEven(value: number): number {
+  const near = Math.round(value);
+  return near - value === 0.5 && near % 2 !== 0 ? near - 1 : near;
+}
+
+/** Weights of a sawtooth in [-1, 1] on 4-bit codes, with the factor of correlations 0.5^|i - j|. */
+function spec(
+  { rows, columns, held, first, groups, zero, bound }: {
+    rows: number;
+    columns: number;
+    held: number;
+    first: number;
+    groups: number;
+    zero: GptqPanelOptions["zero"];
+    bound?: number;
+  },
+) {
+  const shape = [rows, columns];
+  const [low, high] = zero === "none" ? [-7, 7] : [0, 15];
+  const sawtooth = Float32Array.from(
+    { length: rows * columns },
+    (_, i) => ((i * 7919) % 1999) / 999.5 - 1,
+  );
+  const factor = Float32Array.from({ length: held * columns }, (_, i) => {
+    const [c, j] = [first + Math.floor(i / columns), i % columns];
+    return (c === 0 ? 1 : Math.sqrt(0.75)) * 0.5 ** Math.abs(j - c);
+  });
+  const scales = Float32Array.from({ length: rows * groups }, (_, i) => 0.125 + (i % 5) / 64);
+  const zeros = Float32Array.from(scales, (s) => zero === "pre_scale" ? 8 : 8 * s);
+  const group = Uint32Array.from({ length: columns }, (_, j) => (j * 5) % groups);
+  return {
+    inputs: {
+      weight: f32(shape, sawtooth),
+      factor: f32([held, columns], factor),
+      scales: f32([rows, groups], scales),
+      group: u32([columns], group),
+      delta: f32(shape),
+      codes: f32(shape, sawtooth.map((value) => value / 8)),
+      ...(zero === "none" ? {} : { zeros: f32([rows, groups], zeros) }),
+    },
+    options: { first, zero, low, high, ...(bound === undefined ? {} : { bound }) },
+    // A GPU may fuse or divide less exactly, and one code in ten thousand may then be its neighbour.
+    tolerance: 1e-4,
+  };
+}

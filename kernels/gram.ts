@@ -1,0 +1,105 @@
+import type { Kernel } from "./device/kernel.ts";
+import { describe } from "./device/tensor.ts";
+import lanes from "./gram_lanes.wgsl" with { type: "text" };
+import tiles from "./gram.wgsl" with { type: "text" };
+
+/** Which rows of the matrix `sum` holds, and what the products are multiplied by. */
+export interface GramOptions {
+  /** Row of the whole matrix that is the first of `sum`; 0 unless said. */
+  readonly first?: number;
+  /** Factor of what is added; 1 unless said, -1 subtracts. */
+  readonly factor?: number;
+}
+
+const TILE = 64;
+const LANE_TILE_ROWS = 16;
+/** Rows are taken four at a time, and the software adapter cuts loops at about 65,000. */
+const MOST_ROWS = 2 ** 17;
+
+/**
+ * Rows `first` and on of a Gram matrix: to `sum` f32 [held rows, columns] is added `x` f32 [rows,
+ * columns] transposed times `x`, in f32.
+ *
+ * Only entries on and above the diagonal are touched: the matrix is symmetric, and its readers
+ * mirror it. A matrix larger than a binding lies in several tensors of rows. With factor -1 this is
+ * the update that a blocked Cholesky factorization makes behind each of its panels.
+ */
+export const gram: Kernel<"x" | "sum", never, GramOptions, "sum"> = {
+  wgsl: { tiles, lanes },
+  inputs: ["x", "sum"],
+  outputs: [],
+  mutates: ["sum"],
+  plan({ x, sum }, { first = 0, factor = 1 }, limits) {
+    const [rows, columns] = x.shape;
+    const [held] = sum.shape;
+    if (
+      rows === undefined || columns === undefined || x.shape.length !== 2 || columns % 4 !== 0 ||
+      rows > MOST_ROWS
+    ) {
+      throw new RangeError(
+        `Cannot take the Gram matrix of ${
+          describe(x)
+        }: expected [at most ${MOST_ROWS}, a multiple of 4]`,
+      );
+    }
+    if (
+      held === undefined || sum.shape[1] !== columns || first % 4 !== 0 || first < 0 ||
+      first + held > columns
+    ) {
+      throw new RangeError(
+        `Cannot add rows ${first} and on of a Gram matrix to ${describe(sum)}: expected [at most ${
+          columns - first
+        }, ${columns}] from a row that is a multiple of 4`,
+      );
+    }
+    const software = limits.adapter === "software" && limits.subgroup === 8;
+    return {
+      shader: software ? "lanes" : "tiles",
+      outputs: {},
+      constants: {},
+      params: {
+        rows: { u32: rows },
+        columns: { u32: columns },
+        first: { u32: first },
+        held: { u32: held },
+        factor: { f32: factor },
+      },
+      grid: [Math.ceil(columns / TILE), Math.ceil(held / (software ? LANE_TILE_ROWS : TILE)), 1],
+    };
+  },
+  reference({ x, sum }, { first = 0, factor = 1 }) {
+    const [rows = 0, columns = 0] = x.shape;
+    const [held = 0] = sum.shape;
+    const data = Float32Array.from(sum.data);
+    for (let i = 0; i < held; i++) {
+      const products = new Float64Array(columns);
+      for (let r = 0; r < rows; r++) {
+        const at = r * columns;
+        const left = x.data[at + first + i]!;
+        for (let j = first + i; j < columns; j++) products[j]! += left * x.data[at + j]!;
+      }
+      for (let j = first + i; j < columns; j++) data[i * columns + j]! += factor * products[j]!;
+    }
+    return { sum: { ...sum, data } };
+  },
+  cases: [
+    { inputs: spec(1, 4, 4), options: {} },
+    { inputs: spec(6, 8, 8), options: {} },
+    { inputs: spec(33, 100, 100), options: { factor: -1 } },
+    { inputs: spec(19, 148, 72), options: { first: 68, factor: 0.25 } },
+    { inputs: spec(130, 132, 10), options: { first: 120 } },
+    {
+      inputs: spec(512, 1536, 1536),
+      options: {},
+      // Half of the matrix is made.
+      cost: { bytes: 4 * 1536 * (512 + 1536), flops: 512 * 1536 * 1537 },
+    },
+  ],
+};
+
+function spec(rows: number, columns: number, held: number) {
+  return {
+    x: { dtype: "f32", shape: [rows, columns] },
+    sum: { dtype: "f32", shape: [held, columns] },
+  } as const;
+}

@@ -1,0 +1,188 @@
+import type { HostTensor } from "./device/device.ts";
+import type { Kernel, KernelCase } from "./device/kernel.ts";
+import { describe, u32 } from "./device/tensor.ts";
+import type { MatmulOptions } from "./matmul.ts";
+import few from "./matmul_codes_few.wgsl" with { type: "text" };
+import lanes from "./matmul_codes_lanes.wgsl" with { type: "text" };
+import tiles from "./matmul_codes.wgsl" with { type: "text" };
+import { bytes, nibbles, signedBytes, signedNibbles } from "./parts/integer_codes.ts";
+import lanesPart from "./parts/lanes.wgsl" with { type: "text" };
+import part from "./parts/matmul_codes.wgsl" with { type: "text" };
+import { checkedGroup, productPlan, productSizes } from "./parts/packed_product.ts";
+
+/** What the weight's codes mean, and which rows are used. */
+export interface MatmulCodesOptions extends MatmulOptions {
+  /** Bits of a code. */
+  readonly bits: 4 | 8;
+  /** Columns that share a scale and a zero point. */
+  readonly group: number;
+  /** `none`: signed, w = q s; `pre_scale`: unsigned, w = (q - z) s; `post_scale`: w = q s - z. */
+  readonly zero: "none" | "pre_scale" | "post_scale";
+}
+
+type Input = "x" | "weight" | "groups" | "y" | "bias";
+
+/**
+ * A linear layer on packed weights: `x` f32 [tokens, inner] times `weight` u32 [outputs, inner *
+ * bits / 32] transposed, written into columns of `y` f32 [tokens, all outputs]; sums in f32.
+ *
+ * Column 8w + j of a row lies in bits 4j of word w, or 4w + j in byte j. `groups` u32 [outputs,
+ * inner / group] holds the scale of each group in the low half as f16, and the zero in the high one.
+ */
+export const matmulCodes: Kernel<Input, never, MatmulCodesOptions, "y", "bias"> = {
+  wgsl: {
+    lanes: `${lanesPart}\n${part}\n${lanes}`,
+    tiles: `${part}\n${tiles}`,
+    few: `${part}\n${few}`,
+  },
+  inputs: ["x", "weight", "groups", "y", "bias"],
+  outputs: [],
+  mutates: ["y"],
+  optional: ["bias"],
+  plan({ x, weight, groups, y, bias }, options, limits) {
+    const { bits, zero } = options;
+    const sizes = productSizes({ x, weight, y, bias }, options, {
+      xPerWord: 1,
+      perWord: 32 / bits,
+    });
+    const { inner } = sizes;
+    const group = checkedGroup(options.group, inner);
+    const [held] = weight.shape;
+    if (groups.shape[0] !== held || groups.shape[1] !== inner / group) {
+      throw new RangeError(
+        `Cannot scale by groups ${describe(groups)}: expected u32[${held}, ${inner / group}]`,
+      );
+    }
+    const constants = {
+      NIBBLES: bits === 4,
+      PRE_SCALE: zero === "pre_scale",
+      POST_SCALE: zero === "post_scale",
+      BIAS: bias !== undefined,
+    };
+    return productPlan(sizes, group, constants, limits);
+  },
+  reference(inputs, options) {
+    const { x, y, bias } = inputs;
+    const { row = 0, column = 0 } = options;
+    const [tokens = 0, inner = 0] = x.shape;
+    const columns = options.rows ?? inputs.weight.shape[0]! - row;
+    const stride = y.shape[1]!;
+    const weights = dequantized(inputs, options);
+    const data = Float32Array.from(y.data);
+    for (let m = 0; m < tokens; m++) {
+      const values = Float64Array.from(x.data.subarray(m * inner, (m + 1) * inner));
+      for (let n = 0; n < columns; n++) {
+        const sum = dot(values, weights.subarray((row + n) * inner, (row + n + 1) * inner));
+        data[m * stride + column + n] = sum + (bias?.data[column + n] ?? 0);
+      }
+    }
+    return { y: { ...y, data } };
+  },
+  cases: [
+    shaped({ tokens: 1, inner: 8, outputs: 1 }, { bits: 8, group: 8, zero: "none" }),
+    shaped({ tokens: 1, inner: 8, outputs: 1 }, { bits: 4, group: 8, zero: "none" }),
+    shaped({ tokens: 3, inner: 24, outputs: 5 }, { bits: 4, group: 8, zero: "post_scale" }),
+    shaped({ tokens: 9, inner: 48, outputs: 65 }, { bits: 4, group: 24, zero: "pre_scale" }),
+    shaped({ tokens: 9, inner: 72, outputs: 65 }, { bits: 8, group: 72, zero: "pre_scale" }),
+    shaped(
+      { tokens: 33, inner: 576, outputs: 70, bias: true },
+      { bits: 8, group: 64, zero: "post_scale" },
+    ),
+    shaped(
+      { tokens: 70, inner: 576, outputs: 130 },
+      { bits: 4, group: 576, zero: "none" },
+    ),
+    shaped(
+      { tokens: 5, inner: 64, outputs: 32, stride: 96 },
+      { bits: 8, group: 16, zero: "none", column: 40 },
+    ),
+    shaped(
+      { tokens: 5, inner: 64, outputs: 32, stride: 96, bias: true },
+      { bits: 4, group: 32, zero: "pre_scale", row: 7, rows: 20, column: 3 },
+    ),
+    shaped(
+      { tokens: 40, inner: 64, outputs: 32, stride: 96, bias: true },
+      { bits: 4, group: 32, zero: "post_scale", row: 7, rows: 20, column: 3 },
+    ),
+    ...[1, 16, 64, 512].map((tokens) =>
+      timed(tokens, 1536, { bits: 4, group: 128, zero: "post_scale" })
+    ),
+    timed(16, 1536, { bits: 8, group: 1536, zero: "none" }),
+  ],
+};
+
+function shaped(
+  { tokens, inner, outputs, stride = outputs, bias = false }: {
+    readonly tokens: number;
+    readonly inner: number;
+    readonly outputs: number;
+    readonly stride?: number;
+    readonly bias?: boolean;
+  },
+  options: MatmulCodesOptions,
+): KernelCase<Input, MatmulCodesOptions, "bias"> {
+  const { bits, group } = options;
+  return {
+    inputs: {
+      x: { dtype: "f32", shape: [tokens, inner] },
+      weight: { dtype: "u32", shape: [outputs, inner * bits / 32] },
+      groups: anyGroups(outputs, inner / group, options),
+      y: { dtype: "f32", shape: [tokens, stride] },
+      ...(bias ? { bias: { dtype: "f32", shape: [stride] } } : {}),
+    },
+    options,
+    tolerance: 1e-12,
+  };
+}
+
+function timed(tokens: number, inner: number, options: MatmulCodesOptions) {
+  const weights = inner ** 2 * (options.bits / 8 + 4 / options.group);
+  return {
+    ...shaped({ tokens, inner, outputs: inner }, options),
+    cost: { bytes: 8 * tokens * inner + weights, flops: 2 * tokens * inner ** 2 },
+  };
+}
+
+/** Scales from 1/64 to 2/64, and zero points in the middle of the codes, more or less. */
+function anyGroups(rows: number, count: number, { bits, zero }: MatmulCodesOptions): HostTensor {
+  const middle = 2 ** (bits - 1);
+  const halves = new Float16Array(2 * rows * count);
+  for (let i = 0; i < rows * count; i++) {
+    const part = (Math.imul(i, 0x9e3779b1) >>> 24) / 256;
+    const scale = (1 + part) / 64;
+    const zeroPoint = middle + Math.imul(i, 0x85ebca6b) % (middle / 2);
+    halves[2 * i] = scale;
+    halves[2 * i + 1] = zero === "post_scale" ? zeroPoint * scale : zeroPoint;
+  }
+  return u32([rows, count], new Uint32Array(halves.buffer));
+}
+
+/** The weights that codes, scales and zeros stand for, row by row. */
+function dequantized(
+  { weight, groups }: { readonly weight: HostTensor; readonly groups: HostTensor },
+  { bits, group, zero }: MatmulCodesOptions,
+): Float64Array {
+  const halves = new Float16Array(new Uint32Array(groups.data).buffer);
+  const signed = zero === "none";
+  const codes = bits === 4
+    ? signed ? signedNibbles(weight) : nibbles(weight)
+    : signed
+    ? signedBytes(weight)
+    : bytes(weight);
+  return new Float64Array(codes).map((code, i) => {
+    const index = Math.floor(i / group);
+    const scale = halves[2 * index]!;
+    const point = halves[2 * index + 1]!;
+    if (zero === "pre_scale") return (code - point) * scale;
+    return zero === "post_scale" ? code * scale - point : code * scale;
+  });
+}
+
+function dot(a: Float64Array, b: Float64Array): number {
+  let [even, odd] = [0, 0];
+  for (let k = 0; k < a.length; k += 2) {
+    even += a[k]! * b[k]!;
+    odd += a[k + 1]! * b[k + 1]!;
+  }
+  return even + odd;
+}

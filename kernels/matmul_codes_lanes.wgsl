@@ -1,0 +1,127 @@
+// y[m, column + n] = sum over k of x[m, k] * w[row + n, k], plus bias[column + n], with w from codes.
+// For the software adapter, which pays for loads and barriers: a workgroup is one subgroup of 8
+// lanes and makes 8 rows by 64 columns, or one row where MANY is false.
+// The rows of the tile stand one by one, for the driver turns arrays indexed in loops into memory.
+// Expects: parts/lanes.wgsl, parts/matmul_codes.wgsl, MANY (bool, more than one row).
+
+const TILE_ROWS = 8u;
+const STEP = 16u;
+
+struct Groups {
+  g0: vec2f,
+  g1: vec2f,
+  g2: vec2f,
+  g3: vec2f,
+  g4: vec2f,
+  g5: vec2f,
+  g6: vec2f,
+  g7: vec2f,
+}
+
+fn weight_row(column: u32) -> u32 {
+  return params.row + min(column, params.columns - 1u);
+}
+
+fn groups_of(column: u32, k: u32) -> Groups {
+  return Groups(
+    group_of(weight_row(column), k),
+    group_of(weight_row(column + LANES), k),
+    group_of(weight_row(column + 2u * LANES), k),
+    group_of(weight_row(column + 3u * LANES), k),
+    group_of(weight_row(column + 4u * LANES), k),
+    group_of(weight_row(column + 5u * LANES), k),
+    group_of(weight_row(column + 6u * LANES), k),
+    group_of(weight_row(column + 7u * LANES), k),
+  );
+}
+
+fn weights(column: u32, at: u32, groups: Groups) -> Weights {
+  let w0 = weights_of(weight_row(column), at, groups.g0);
+  let w1 = weights_of(weight_row(column + LANES), at, groups.g1);
+  let w2 = weights_of(weight_row(column + 2u * LANES), at, groups.g2);
+  let w3 = weights_of(weight_row(column + 3u * LANES), at, groups.g3);
+  let w4 = weights_of(weight_row(column + 4u * LANES), at, groups.g4);
+  let w5 = weights_of(weight_row(column + 5u * LANES), at, groups.g5);
+  let w6 = weights_of(weight_row(column + 6u * LANES), at, groups.g6);
+  let w7 = weights_of(weight_row(column + 7u * LANES), at, groups.g7);
+  return Weights(
+    array(mat4x4f(w0[0], w1[0], w2[0], w3[0]), mat4x4f(w4[0], w5[0], w6[0], w7[0])),
+    array(mat4x4f(w0[1], w1[1], w2[1], w3[1]), mat4x4f(w4[1], w5[1], w6[1], w7[1])),
+  );
+}
+
+// A lane's 2 of the 16 values of a row of x from inner index k; none from index end on.
+fn values(row: u32, k: u32, end: u32, lane: u32) -> vec2f {
+  let quad = x[(min(row, params.rows - 1u) * params.inner + k) / 4u + lane / 2u];
+  let held = select(quad.xy, quad.zw, lane % 2u == 1u);
+  return select(vec2f(), held, k + 2u * lane < end);
+}
+
+fn write_row(row: u32, n: u32, sum: array<vec4f, 2>) {
+  write(row, n, sum[0].x);
+  write(row, n + LANES, sum[0].y);
+  write(row, n + 2u * LANES, sum[0].z);
+  write(row, n + 3u * LANES, sum[0].w);
+  write(row, n + 4u * LANES, sum[1].x);
+  write(row, n + 5u * LANES, sum[1].y);
+  write(row, n + 6u * LANES, sum[1].z);
+  write(row, n + 7u * LANES, sum[1].w);
+}
+
+@compute @workgroup_size(8)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
+  let row = group.y * TILE_ROWS;
+  let column = group.x * 8u * LANES + lane;
+  var s0 = array(vec4f(), vec4f());
+  var s1 = array(vec4f(), vec4f());
+  var s2 = array(vec4f(), vec4f());
+  var s3 = array(vec4f(), vec4f());
+  var s4 = array(vec4f(), vec4f());
+  var s5 = array(vec4f(), vec4f());
+  var s6 = array(vec4f(), vec4f());
+  var s7 = array(vec4f(), vec4f());
+  for (var start = 0u; start < params.inner; start += params.group) {
+    let scales = groups_of(column, start);
+    let end = start + params.group;
+    for (var k = start; k < end; k += STEP) {
+      let p0 = values(row, k, end, lane);
+      let a = weights(column, k / 8u, scales);
+      let b = weights(column, min(k / 8u + 1u, end / 8u - 1u), scales);
+      s0 = add(s0, first_half(p0, a));
+      s0 = add(s0, second_half(p0, b));
+      if (MANY) {
+        let p1 = values(row + 1u, k, end, lane);
+        let p2 = values(row + 2u, k, end, lane);
+        let p3 = values(row + 3u, k, end, lane);
+        let p4 = values(row + 4u, k, end, lane);
+        let p5 = values(row + 5u, k, end, lane);
+        let p6 = values(row + 6u, k, end, lane);
+        let p7 = values(row + 7u, k, end, lane);
+        s1 = add(s1, first_half(p1, a));
+        s2 = add(s2, first_half(p2, a));
+        s3 = add(s3, first_half(p3, a));
+        s4 = add(s4, first_half(p4, a));
+        s5 = add(s5, first_half(p5, a));
+        s6 = add(s6, first_half(p6, a));
+        s7 = add(s7, first_half(p7, a));
+        s1 = add(s1, second_half(p1, b));
+        s2 = add(s2, second_half(p2, b));
+        s3 = add(s3, second_half(p3, b));
+        s4 = add(s4, second_half(p4, b));
+        s5 = add(s5, second_half(p5, b));
+        s6 = add(s6, second_half(p6, b));
+        s7 = add(s7, second_half(p7, b));
+      }
+    }
+  }
+  write_row(row, column, s0);
+  if (MANY) {
+    write_row(row + 1u, column, s1);
+    write_row(row + 2u, column, s2);
+    write_row(row + 3u, column, s3);
+    write_row(row + 4u, column, s4);
+    write_row(row + 5u, column, s5);
+    write_row(row + 6u, column, s6);
+    write_row(row + 7u, column, s7);
+  }
+}

@@ -1,0 +1,229 @@
+import type { HostTensor } from "./device/device.ts";
+import type { Kernel, KernelCase } from "./device/kernel.ts";
+import { describe, f32, u32 } from "./device/tensor.ts";
+import type { MatmulOptions } from "./matmul.ts";
+import few from "./matmul_int8_few.wgsl" with { type: "text" };
+import lanes from "./matmul_int8_lanes.wgsl" with { type: "text" };
+import tiles from "./matmul_int8.wgsl" with { type: "text" };
+import { nibbles, signedBytes } from "./parts/integer_codes.ts";
+import lanesPart from "./parts/lanes.wgsl" with { type: "text" };
+import part from "./parts/matmul_int8.wgsl" with { type: "text" };
+import { checkedGroup, productPlan, productSizes } from "./parts/packed_product.ts";
+
+/** What the weight's words hold, and which rows are used. */
+export interface MatmulInt8Options extends MatmulOptions {
+  /** Bits of a weight: 8 are signed, 4 unsigned. */
+  readonly bits: 4 | 8;
+  /** Columns that share a scale in `groups`; one scale and zero a row unless given. */
+  readonly group?: number;
+}
+
+type Input = "x" | "x_rows" | "weight" | "w_rows" | "groups" | "y" | "bias";
+
+/** As many products of two bytes as 32 bits can surely sum. */
+const MOST_INNER = 2 ** 17;
+
+/**
+ * A linear layer on integers: signed bytes `x` u32 [tokens, inner / 4] with `x_rows` f32 [tokens, 2]
+ * (scale, sum) as `quantizeRows` makes them, times `weight` with `w_rows` f32 [outputs, 2] (scale,
+ * scale * zero), into columns of `y` f32 [tokens, all outputs]; sums are exact integers.
+ *
+ * Three forms of weight, the arithmetic being QServe's:
+ * - 8 bits, signed, u32 [outputs, inner / 4]: y = sum(x w) w_scale x_scale.
+ * - 4 bits without groups, unsigned, u32 [outputs, inner / 8]: y = sum(x q) w_scale x_scale -
+ *   w_zero x_sum.
+ * - 4 bits in groups with `groups` u32 [outputs, ceil(inner / group / 2)], 16 bits a group: a scale
+ *   s from 0 to 127 in the low byte, with q s at most 255, and a signed z in the high one. The
+ *   weight is the signed byte q s - z: y = sum(x (q s - z)) w_scale x_scale.
+ *
+ * Column 8w + j of a row lies in bits 4j of word w, or 4w + j in byte j. `bias` is added last.
+ */
+export const matmulInt8: Kernel<Input, never, MatmulInt8Options, "y", "groups" | "bias"> = {
+  wgsl: {
+    lanes: `${lanesPart}\n${part}\n${lanes}`,
+    tiles: `${part}\n${tiles}`,
+    few: `${part}\n${few}`,
+  },
+  inputs: ["x", "x_rows", "weight", "w_rows", "groups", "y", "bias"],
+  outputs: [],
+  mutates: ["y"],
+  optional: ["groups", "bias"],
+  plan({ x, x_rows, weight, w_rows, groups, y, bias }, options, limits) {
+    const { bits } = options;
+    const sizes = productSizes({ x, weight, y, bias }, options, {
+      xPerWord: 4,
+      perWord: 32 / bits,
+    });
+    const { rows, inner } = sizes;
+    if (inner > MOST_INNER) {
+      throw new RangeError(
+        `Cannot sum ${inner} products in 32 bits: expected at most ${MOST_INNER}`,
+      );
+    }
+    if (x_rows.shape[0] !== rows || x_rows.shape[1] !== 2) {
+      throw new RangeError(`Cannot scale by x_rows ${describe(x_rows)}: expected f32[${rows}, 2]`);
+    }
+    const [held] = weight.shape;
+    if (w_rows.shape[0] !== held || w_rows.shape[1] !== 2) {
+      throw new RangeError(`Cannot scale by w_rows ${describe(w_rows)}: expected f32[${held}, 2]`);
+    }
+    const group = options.group === undefined ? inner : checkedGroup(options.group, inner);
+    const words = Math.ceil(inner / group / 2);
+    const fits = groups?.shape[0] === held && groups?.shape[1] === words;
+    if (options.group === undefined ? groups : bits !== 4 || !fits) {
+      throw new RangeError(
+        `Cannot use groups ${groups ? describe(groups) : "(none)"} with ${bits} bits: expected ${
+          options.group === undefined ? "none without a group size" : `4 and u32[${held}, ${words}]`
+        }`,
+      );
+    }
+    const constants = {
+      NIBBLES: bits === 4,
+      GROUPED: options.group !== undefined,
+      BIAS: bias !== undefined,
+    };
+    return productPlan(sizes, group, constants, limits);
+  },
+  reference(inputs, options) {
+    const { x, x_rows, w_rows, y, bias } = inputs;
+    const { row = 0, column = 0, bits, group } = options;
+    const [tokens = 0, words = 0] = x.shape;
+    const inner = 4 * words;
+    const columns = options.rows ?? inputs.weight.shape[0]! - row;
+    const stride = y.shape[1]!;
+    const [left, right] = [signedBytes(x), expanded(inputs, options)];
+    const data = Float32Array.from(y.data);
+    const { fround } = Math;
+    for (let m = 0; m < tokens; m++) {
+      const values = left.subarray(m * inner, (m + 1) * inner);
+      const [xScale, xSum] = x_rows.data.subarray(2 * m, 2 * m + 2);
+      for (let n = 0; n < columns; n++) {
+        const [wScale, wZero] = w_rows.data.subarray(2 * (row + n), 2 * (row + n) + 2);
+        const sum = dot(values, right.subarray((row + n) * inner, (row + n + 1) * inner));
+        let value = fround(fround(fround(sum) * wScale!) * xScale!);
+        if (bits === 4 && !group) value = fround(value - fround(wZero! * xSum!));
+        data[m * stride + column + n] = value + (bias?.data[column + n] ?? 0);
+      }
+    }
+    return { y: { ...y, data } };
+  },
+  cases: [
+    shaped({ tokens: 1, inner: 8, outputs: 1 }, { bits: 8 }),
+    shaped({ tokens: 1, inner: 8, outputs: 1 }, { bits: 4 }),
+    shaped({ tokens: 3, inner: 24, outputs: 5 }, { bits: 4, group: 8 }),
+    shaped({ tokens: 9, inner: 48, outputs: 65 }, { bits: 8 }),
+    shaped({ tokens: 9, inner: 72, outputs: 65, bias: true }, { bits: 4 }),
+    shaped({ tokens: 8, inner: 72, outputs: 65 }, { bits: 4, group: 72 }),
+    shaped({ tokens: 33, inner: 576, outputs: 70, bias: true }, { bits: 4, group: 64 }),
+    shaped({ tokens: 5, inner: 120, outputs: 20 }, { bits: 4, group: 24 }),
+    shaped({ tokens: 70, inner: 2304, outputs: 130 }, { bits: 8 }),
+    largest(9, 2304, 65),
+    shaped({ tokens: 2, inner: 4608, outputs: 40 }, { bits: 4, group: 2304 }),
+    shaped({ tokens: 2, inner: 2304, outputs: 40 }, { bits: 4 }),
+    shaped({ tokens: 5, inner: 64, outputs: 32, stride: 96 }, { bits: 8, column: 40 }),
+    shaped(
+      { tokens: 5, inner: 64, outputs: 32, stride: 96, bias: true },
+      { bits: 4, row: 7, rows: 20, column: 3 },
+    ),
+    shaped(
+      { tokens: 40, inner: 64, outputs: 32, stride: 96, bias: true },
+      { bits: 4, group: 16, row: 7, rows: 20, column: 3 },
+    ),
+    ...[1, 16, 64, 512].flatMap((tokens) => [
+      timed(tokens, 1536, { bits: 8 }),
+      ...(tokens < 512 ? [timed(tokens, 1536, { bits: 4 })] : []),
+      timed(tokens, 1536, { bits: 4, group: 128 }),
+    ]),
+  ],
+};
+
+function shaped(
+  { tokens, inner, outputs, stride = outputs, bias = false }: {
+    readonly tokens: number;
+    readonly inner: number;
+    readonly outputs: number;
+    readonly stride?: number;
+    readonly bias?: boolean;
+  },
+  options: MatmulInt8Options,
+): KernelCase<Input, MatmulInt8Options, "groups" | "bias"> {
+  const { bits, group } = options;
+  return {
+    inputs: {
+      x: { dtype: "u32", shape: [tokens, inner / 4] },
+      x_rows: { dtype: "f32", shape: [tokens, 2] },
+      weight: { dtype: "u32", shape: [outputs, inner * bits / 32] },
+      w_rows: { dtype: "f32", shape: [outputs, 2] },
+      ...(group ? { groups: anyGroups(outputs, inner / group) } : {}),
+      y: { dtype: "f32", shape: [tokens, stride] },
+      ...(bias ? { bias: { dtype: "f32", shape: [stride] } } : {}),
+    },
+    options,
+    tolerance: 1e-13,
+  };
+}
+
+/** Sums above 2^24 of odd numbers (each 8 products make 128,905), which f32 would round on the way. */
+function largest(tokens: number, inner: number, outputs: number) {
+  const words = (rows: number, even: number) =>
+    u32(
+      [rows, inner / 4],
+      Array.from({ length: rows * inner / 4 }, (_, i) => 0x7f7f7f7f - (i % 2 ? 0 : even)),
+    );
+  const ones = (rows: number) => f32([rows, 2], new Float32Array(2 * rows).fill(1));
+  return {
+    inputs: {
+      x: words(tokens, 0),
+      x_rows: ones(tokens),
+      weight: words(outputs, 1),
+      w_rows: ones(outputs),
+      y: f32([tokens, outputs]),
+    },
+    options: { bits: 8 },
+    tolerance: 0,
+  } as const;
+}
+
+function timed(tokens: number, inner: number, options: MatmulInt8Options) {
+  const weights = inner ** 2 * (options.bits / 8 + (options.group ? 2 / options.group : 0));
+  return {
+    ...shaped({ tokens, inner, outputs: inner }, options),
+    cost: { bytes: tokens * inner + weights + 4 * tokens * inner, flops: 2 * tokens * inner ** 2 },
+  };
+}
+
+/** Scales from 0 to 17, so that 15 s is a byte, with any byte to subtract. */
+function anyGroups(rows: number, count: number): HostTensor {
+  const words = Math.ceil(count / 2);
+  return u32(
+    [rows, words],
+    Array.from({ length: rows * words }, (_, i) => {
+      const [low, high] = [Math.imul(i, 0x9e3779b1), Math.imul(i + 1, 0x85ebca6b)];
+      return (low >>> 24) % 18 | (low & 0xff00) | (((high >>> 24) % 18 | (high & 0xff00)) << 16);
+    }).map((word) => word >>> 0),
+  );
+}
+
+/** The weights as signed bytes, row by row. */
+function expanded(
+  { weight, groups }: { readonly weight: HostTensor; readonly groups?: HostTensor },
+  { bits, group }: MatmulInt8Options,
+): Int8Array {
+  if (bits === 8) return signedBytes(weight);
+  const codes = nibbles(weight);
+  if (!groups || !group) return new Int8Array(codes);
+  const inner = 8 * weight.shape[1]!;
+  const pairs = groups.shape[1]!;
+  return new Int8Array(codes).map((code, i) => {
+    const index = Math.floor(i % inner / group);
+    const word = groups.data[Math.floor(i / inner) * pairs + (index >> 1)]!;
+    const held = word >>> (16 * (index % 2));
+    return code * (held & 0xff) - (held >> 8 & 0xff);
+  });
+}
+
+function dot(a: Int8Array, b: Int8Array): number {
+  let sum = 0;
+  for (let k = 0; k < a.length; k++) sum = (sum + a[k]! * b[k]!) | 0;
+  return sum;
+}

@@ -1,0 +1,139 @@
+import {
+  decode,
+  encode,
+  fixedScale,
+  half,
+  hasScales,
+  hasZeros,
+  type KvScheme,
+  scaleOf,
+} from "./kv_scheme.ts";
+
+/** Tokens of a page. */
+export const PAGE_TOKENS = 64;
+
+/** What the pages of one tensor hold. */
+export interface KvPage {
+  readonly scheme: KvScheme;
+  readonly kvHeads: number;
+  readonly headSize: number;
+}
+
+/** Throws unless pages can hold such heads. */
+export function checkPage({ scheme: { bits, zero, group, range }, headSize }: KvPage): void {
+  if (headSize % 16 !== 0 || group % 8 !== 0 || headSize % group !== 0 || group <= 0) {
+    throw new RangeError(
+      `Cannot page heads of ${headSize} in groups of ${group}: expected a head size that is a multiple of 16 and groups of a multiple of 8 that divide it`,
+    );
+  }
+  if (range !== undefined && (zero !== "none" || !(range >= 0))) {
+    throw new RangeError(
+      `Cannot hold keys or values to range ${range} with zero ${zero} at ${bits} bits: expected a range that is not negative and zero none`,
+    );
+  }
+}
+
+/**
+ * Words of a page: codes [kv head][token][channel], then scales, then zero points, each f16
+ * [kv head][group][token].
+ */
+export function pageWords(scheme: KvScheme, kvHeads: number, headSize: number): number {
+  return places({ scheme, kvHeads, headSize }).words;
+}
+
+/** Writes a token's `values` f32 [kv heads, head size] to a slot of a pool. */
+export function writeSlot(
+  pool: Uint32Array,
+  slot: number,
+  values: Float32Array,
+  page: KvPage,
+): void {
+  const { scheme, kvHeads, headSize } = page;
+  const { bits, group } = scheme;
+  const at = places(page, slot);
+  for (let head = 0; head < kvHeads; head++) {
+    for (let first = 0; first < headSize; first += group) {
+      const from = head * headSize + first;
+      const part = values.subarray(from, from + group);
+      const pair = scaleOf(part, scheme);
+      part.forEach((value, i) => {
+        const code = bits === 16 ? halfBits(half(value)) : encode(value, pair, scheme);
+        put(pool, bits, at.codes(head) + first + i, code);
+      });
+      const place = at.scale(head, first / group);
+      if (hasScales(scheme)) put(pool, 16, 2 * at.scales + place, halfBits(pair.scale));
+      if (hasZeros(scheme)) put(pool, 16, 2 * at.zeros + place, halfBits(pair.zero));
+    }
+  }
+}
+
+/** The values f32 [kv heads, head size] at a slot of a pool. */
+export function readSlot(pool: ArrayLike<number>, slot: number, page: KvPage): Float32Array {
+  const { scheme, kvHeads, headSize } = page;
+  const { bits, group } = scheme;
+  const at = places(page, slot);
+  const values = new Float32Array(kvHeads * headSize);
+  for (let head = 0; head < kvHeads; head++) {
+    for (let first = 0; first < headSize; first += group) {
+      const place = at.scale(head, first / group);
+      const pair = {
+        scale: hasScales(scheme)
+          ? fromHalfBits(get(pool, 16, 2 * at.scales + place))
+          : fixedScale(scheme),
+        zero: hasZeros(scheme) ? fromHalfBits(get(pool, 16, 2 * at.zeros + place)) : 0,
+      };
+      for (let channel = first; channel < first + group; channel++) {
+        const code = get(pool, bits, at.codes(head) + channel);
+        const signed = scheme.zero === "none" && code >= 2 ** (bits - 1) ? code - 2 ** bits : code;
+        values[head * headSize + channel] = bits === 16
+          ? fromHalfBits(code)
+          : decode(signed, pair, scheme);
+      }
+    }
+  }
+  return values;
+}
+
+/** Words where the parts of a slot's page begin, and units of the slot's own codes and scales. */
+function places(page: KvPage, slot = 0) {
+  const { scheme, kvHeads, headSize } = page;
+  const toScales = kvHeads * PAGE_TOKENS * headSize * scheme.bits / 32;
+  const part = kvHeads * headSize / scheme.group * PAGE_TOKENS / 2;
+  const toZeros = toScales + (hasScales(scheme) ? part : 0);
+  const words = toZeros + (hasZeros(scheme) ? part : 0);
+  const start = Math.floor(slot / PAGE_TOKENS) * words;
+  const token = slot % PAGE_TOKENS;
+  return {
+    words,
+    scales: start + toScales,
+    zeros: start + toZeros,
+    codes: (head: number) => start * 32 / scheme.bits + (head * PAGE_TOKENS + token) * headSize,
+    scale: (head: number, group: number) =>
+      (head * headSize / scheme.group + group) * PAGE_TOKENS + token,
+  };
+}
+
+function put(words: Uint32Array, bits: number, at: number, code: number): void {
+  const mask = 2 ** bits - 1;
+  const word = Math.floor(at * bits / 32);
+  const shift = at * bits % 32;
+  words[word] = words[word]! & ~(mask << shift) | (code & mask) << shift;
+}
+
+function get(words: ArrayLike<number>, bits: number, at: number): number {
+  return words[Math.floor(at * bits / 32)]! >>> at * bits % 32 & 2 ** bits - 1;
+}
+
+function halfBits(value: number): number {
+  const view = new DataView(new ArrayBuffer(2));
+  view.setFloat16(0, value);
+  return view.getUint16(0);
+}
+
+function fromHalfBits(bits: number): number {
+  const sign = bits >>> 15 === 0 ? 1 : -1;
+  const exponent = bits >>> 10 & 31;
+  const fraction = bits & 1023;
+  if (exponent === 31) return fraction === 0 ? sign * Infinity : NaN;
+  return sign * (exponent === 0 ? fraction * 2 ** -24 : (1024 + fraction) * 2 ** (exponent - 25));
+}

@@ -1,0 +1,38 @@
+// Reads of keys and values from pages; `page` is the first word of one.
+// Expects: parts/kv_page.wgsl, k and v (array<u32>), params.kv_heads, key_scale and value_scale, and
+// for keys and for values KEY_ and VALUE_ BITS (u32), ZERO (u32, zero domain), GROUP (u32, channels
+// that share a scale), FIXED (bool, the scale is that in params).
+
+// Scale and zero point of a token's channel.
+fn key_scale(page: u32, head: u32, token: u32, channel: u32) -> vec2f {
+  if (KEY_FIXED) { return vec2f(params.key_scale, 0f); }
+  let at = page + scales_at(KEY_BITS, KEY_GROUP, params.kv_heads, head, token, channel);
+  let scale = of_token(k[at], token);
+  if (KEY_ZERO == NONE) { return vec2f(scale, 0f); }
+  return vec2f(scale, of_token(k[at + to_zeros(KEY_GROUP, params.kv_heads)], token));
+}
+
+fn value_scale(page: u32, head: u32, token: u32, channel: u32) -> vec2f {
+  if (VALUE_FIXED) { return vec2f(params.value_scale, 0f); }
+  let at = page + scales_at(VALUE_BITS, VALUE_GROUP, params.kv_heads, head, token, channel);
+  let scale = of_token(v[at], token);
+  if (VALUE_ZERO == NONE) { return vec2f(scale, 0f); }
+  return vec2f(scale, of_token(v[at + to_zeros(VALUE_GROUP, params.kv_heads)], token));
+}
+
+// 8 channels of a token from a channel on, under their scale and zero point.
+fn key(page: u32, head: u32, token: u32, channel: u32, scale: vec2f) -> array<vec4f, 2> {
+  let at = page + codes_at(KEY_BITS, head, token, channel);
+  var words = vec4u(k[at]);
+  if (KEY_BITS == 8u) { words.y = k[at + 1u]; }
+  if (KEY_BITS == 16u) { words = vec4u(words.x, k[at + 1u], k[at + 2u], k[at + 3u]); }
+  return values_of(KEY_ZERO, codes_of(KEY_BITS, KEY_ZERO, words), scale);
+}
+
+fn value(page: u32, head: u32, token: u32, channel: u32, scale: vec2f) -> array<vec4f, 2> {
+  let at = page + codes_at(VALUE_BITS, head, token, channel);
+  var words = vec4u(v[at]);
+  if (VALUE_BITS == 8u) { words.y = v[at + 1u]; }
+  if (VALUE_BITS == 16u) { words = vec4u(words.x, v[at + 1u], v[at + 2u], v[at + 3u]); }
+  return values_of(VALUE_ZERO, codes_of(VALUE_BITS, VALUE_ZERO, words), scale);
+}

@@ -1,0 +1,68 @@
+// What the shaders of the integer product share: bindings, weights as signed bytes, and the scaling
+// of a finished sum.
+// Expects: NIBBLES (bool, weights have 4 bits), GROUPED (bool, with 8-bit scales by group), BIAS (bool).
+
+struct Params {
+  rows: u32,
+  inner: u32,
+  columns: u32,
+  column: u32,
+  row: u32,
+  stride: u32,
+  group: u32,
+}
+
+@group(0) @binding(0) var<storage, read> x: array<u32>;
+@group(0) @binding(1) var<storage, read> x_rows: array<vec2f>;
+@group(0) @binding(2) var<storage, read> weight: array<u32>;
+@group(0) @binding(3) var<storage, read> w_rows: array<vec2f>;
+@group(0) @binding(4) var<storage, read> groups: array<u32>;
+@group(0) @binding(5) var<storage, read_write> y: array<f32>;
+@group(0) @binding(6) var<storage, read> bias: array<f32>;
+@group(0) @binding(7) var<uniform> params: Params;
+
+// Four nibbles as four bytes.
+fn spread(nibbles: u32) -> u32 {
+  let pairs = (nibbles | (nibbles << 8u)) & 0x00ff00ffu;
+  return (pairs | (pairs << 4u)) & 0x0f0f0f0fu;
+}
+
+// Byte by byte, wrapping.
+fn subtract_bytes(a: u32, b: u32) -> u32 {
+  return ((a | 0x80808080u) - (b & 0x7f7f7f7fu)) ^ ((a ^ ~b) & 0x80808080u);
+}
+
+// What turns codes of inner index k of a row into bytes: a factor, and a byte to subtract from each.
+fn group_of(row: u32, k: u32) -> vec2u {
+  if (!GROUPED) { return vec2u(); }
+  let index = k / params.group;
+  let width = (params.inner / params.group + 1u) / 2u;
+  let held = (groups[row * width + index / 2u] >> (16u * (index % 2u))) & 0xffffu;
+  return vec2u(held & 0xffu, (held >> 8u) * 0x01010101u);
+}
+
+// Eight weights of a row as signed bytes, from inner index 8 * at.
+fn weights_of(row: u32, at: u32, group: vec2u) -> vec2u {
+  if (!NIBBLES) {
+    let index = row * (params.inner / 4u) + 2u * at;
+    return vec2u(weight[index], weight[index + 1u]);
+  }
+  let held = weight[row * (params.inner / 8u) + at];
+  let codes = vec2u(spread(held & 0xffffu), spread(held >> 16u));
+  if (!GROUPED) { return codes; }
+  return vec2u(
+    subtract_bytes(codes.x * group.x, group.y),
+    subtract_bytes(codes.y * group.x, group.y),
+  );
+}
+
+fn write(row: u32, n: u32, sum: i32) {
+  if (row >= params.rows || n >= params.columns) { return; }
+  let by_row = x_rows[row];
+  let by_column = w_rows[params.row + n];
+  let column = params.column + n;
+  var value = f32(sum) * by_column.x * by_row.x;
+  if (NIBBLES && !GROUPED) { value -= by_column.y * by_row.y; }
+  if (BIAS) { value += bias[column]; }
+  y[row * params.stride + column] = value;
+}

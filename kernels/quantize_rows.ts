@@ -1,0 +1,133 @@
+import type { Kernel } from "./device/kernel.ts";
+import { describe, f32, u32 } from "./device/tensor.ts";
+import half from "./parts/half.wgsl" with { type: "text" };
+import wgsl from "./quantize_rows.wgsl" with { type: "text" };
+
+/** Whether the scale is measured on each row, or given. */
+export interface QuantizeRowsOptions {
+  /** Largest absolute value of all rows, known beforehand (static scales); measured unless given. */
+  readonly range?: number;
+}
+
+const MOST = 127;
+const LARGEST_HALF = 65504;
+
+/**
+ * Signed 8-bit codes of the rows of `x` f32 [tokens, columns]: `codes` u32 [tokens, columns / 4],
+ * column 4w + j in byte j of word w, and `rows` f32 [tokens, 2] with each row's scale and sum.
+ *
+ * The scale is the f16 value nearest to the largest |x| / 127, at most 65504, and 1 where that is 0.
+ * The sum is that of what the codes stand for, which takes the zero points of 4-bit weights out of a
+ * product exactly. (QServe sums the values before rounding, so that z * s * sum(rounding) remains.)
+ */
+export const quantizeRows: Kernel<"x", "codes" | "rows", QuantizeRowsOptions> = {
+  wgsl: `${half}\n${wgsl}`,
+  inputs: ["x"],
+  outputs: ["codes", "rows"],
+  plan({ x }, { range }, limits) {
+    const [rows, columns] = x.shape;
+    if (rows === undefined || columns === undefined || columns % 4 !== 0) {
+      throw new RangeError(
+        `Cannot quantize x: it is ${describe(x)}, expected [tokens, a multiple of 4]`,
+      );
+    }
+    if (range !== undefined && !(range >= 0 && range < Infinity)) {
+      throw new RangeError(`Cannot quantize x to range ${range}: expected a finite size`);
+    }
+    if (rows > limits.gridAxis) {
+      throw new RangeError(
+        `Cannot quantize ${rows} rows at once: expected at most ${limits.gridAxis}`,
+      );
+    }
+    const THREADS = limits.adapter === "software" ? 8 : Math.min(256, limits.groupThreads);
+    return {
+      outputs: {
+        codes: { dtype: "u32", shape: [rows, columns / 4] },
+        rows: { dtype: "f32", shape: [rows, 2] },
+      },
+      constants: { STATIC: range !== undefined, THREADS },
+      params: { columns: { u32: columns }, scale: { f32: scaleOf(range ?? 0) } },
+      grid: [rows, 1, 1],
+    };
+  },
+  reference({ x }, { range }) {
+    const [tokens = 0, columns = 0] = x.shape;
+    const codes = new Int8Array(tokens * columns);
+    const rows = new Float32Array(2 * tokens);
+    for (let row = 0; row < tokens; row++) {
+      const values = Array.from(x.data.subarray(row * columns, (row + 1) * columns));
+      const most = values.reduce((size, value) => Math.max(size, Math.abs(value)), 0);
+      const scale = scaleOf(range ?? most);
+      const sum = values.reduce((sum, value, k) => {
+        codes[row * columns + k] = codeOf(Math.fround(value / scale));
+        return sum + codes[row * columns + k]!;
+      }, 0);
+      rows.set([scale, sum * scale], 2 * row);
+    }
+    return {
+      codes: u32([tokens, columns / 4], new Uint32Array(codes.buffer)),
+      rows: f32([tokens, 2], rows),
+    };
+  },
+  cases: [
+    {
+      inputs: {
+        x: f32([6, 8], [
+          ...ties(127),
+          ...ties(100),
+          ...Array(8).fill(0),
+          ...ties(-127),
+          ...ties(127 * (1 + 2 ** -11)),
+          ...ties(127 * (1 + 3 * 2 ** -11)),
+        ]),
+      },
+      options: {},
+      tolerance: 0,
+    },
+    {
+      inputs: {
+        x: f32([3, 4], [1e-6, 0, -1e-6, 0, 2 ** -9, 0, -(2 ** -10), 0, 2 ** 24, 0, -1, 64]),
+      },
+      options: {},
+      tolerance: 0,
+    },
+    { inputs: { x: f32([7, 260], fewBits(7 * 260)) }, options: {}, tolerance: 0 },
+    { inputs: { x: f32([33, 1536], fewBits(33 * 1536)) }, options: {}, tolerance: 0 },
+    { inputs: { x: f32([5, 72], fewBits(5 * 72)) }, options: { range: 11.3 }, tolerance: 0 },
+    { inputs: { x: f32([1, 8], ties(3)) }, options: { range: 0 }, tolerance: 0 },
+    {
+      inputs: { x: { dtype: "f32", shape: [512, 1536] } },
+      options: {},
+      tolerance: 0,
+      cost: { bytes: 5 * 512 * 1536, flops: 4 * 512 * 1536 },
+    },
+  ],
+};
+
+function scaleOf(range: number): number {
+  const scale = Math.f16round(Math.min(Math.fround(Math.fround(range) / MOST), LARGEST_HALF));
+  return scale === 0 ? 1 : scale;
+}
+
+/** The nearest code, ties to even. */
+function codeOf(value: number): number {
+  const down = Math.floor(value);
+  const rest = value - down;
+  const code = rest > 0.5 || (rest === 0.5 && down % 2 !== 0) ? down + 1 : down;
+  return Math.max(-MOST, Math.min(MOST, code));
+}
+
+/** Halves between codes in a row whose scale is |most| / 127, which may be between two halves too. */
+function ties(most: number): number[] {
+  return [most, 0.5, 1.5, 2.5, -0.5, -1.5, -2.5, 126.5].map((value) =>
+    Math.abs(value) > Math.abs(most) ? 0 : value
+  );
+}
+
+/** Numbers of 12 bits, larger ones in each fourth block of 97: their sums are exact in f32. */
+function fewBits(count: number): number[] {
+  return Array.from({ length: count }, (_, i) => {
+    const code = (Math.imul(i, 0x9e3779b1) >>> 20) - 2048;
+    return code / (Math.floor(i / 97) % 4 === 0 ? 64 : 512);
+  });
+}

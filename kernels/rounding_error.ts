@@ -1,0 +1,99 @@
+import type { TensorSpec } from "./device/device.ts";
+import type { Kernel } from "./device/kernel.ts";
+import { describe, elements, f32 } from "./device/tensor.ts";
+import { ZERO_DOMAINS } from "./parts/kv_scheme.ts";
+import wgsl from "./rounding_error.wgsl" with { type: "text" };
+
+/** Which codes there are, and what the zero point means. */
+export interface RoundingErrorOptions {
+  readonly zero: keyof typeof ZERO_DOMAINS;
+  readonly low: number;
+  readonly high: number;
+}
+
+const THREADS = 64;
+
+/**
+ * What rounding to the nearest code does to `weight` f32 [rows, columns]: `error` f32 of the same
+ * shape, for `scales` and `zeros` f32 [rows, groups] whose groups divide the columns evenly.
+ */
+export const roundingError: Kernel<
+  "weight" | "scales" | "zeros",
+  "error",
+  RoundingErrorOptions
+> = {
+  wgsl,
+  inputs: ["weight", "scales", "zeros"],
+  outputs: ["error"],
+  plan(inputs, { zero, low, high }, limits) {
+    const { weight } = inputs;
+    const group = groupOf(inputs);
+    const quads = elements(weight.shape) / 4;
+    const count = Math.ceil(quads / THREADS);
+    const across = Math.min(count, limits.gridAxis);
+    return {
+      outputs: { error: { dtype: "f32", shape: weight.shape } },
+      constants: { ZERO: ZERO_DOMAINS[zero], THREADS },
+      params: {
+        quads: { u32: quads },
+        group_quads: { u32: group / 4 },
+        low: { f32: low },
+        high: { f32: high },
+      },
+      grid: [across, Math.ceil(count / across), 1],
+    };
+  },
+  reference(inputs, { zero: domain, low, high }) {
+    const { weight, scales, zeros } = inputs;
+    const group = groupOf(inputs);
+    const error = Float32Array.from(weight.data, (value, i) => {
+      const scale = scales.data[Math.floor(i / group)]!;
+      const zero = zeros.data[Math.floor(i / group)]!;
+      const real = domain === "post_scale"
+        ? Math.fround(Math.fround(value + zero) / scale)
+        : Math.fround(Math.fround(value / scale) + (domain === "pre_scale" ? zero : 0));
+      const code = Math.min(Math.max(half(real), low), high);
+      const back = domain === "post_scale"
+        ? Math.fround(Math.fround(code * scale) - zero)
+        : Math.fround((domain === "pre_scale" ? code - zero : code) * scale);
+      return back - value;
+    });
+    return { error: f32(weight.shape, error) };
+  },
+  cases: [
+    {
+      inputs: {
+        weight: f32([2, 8], [0.5, 1.5, 2.5, -1, 3, 9, -9, 0, 1, 2, 3, 4, -0.5, -1.5, -2.5, 100]),
+        scales: f32([2, 2], [1, 2, 0.5, 1]),
+        zeros: f32([2, 2]),
+      },
+      options: { zero: "none", low: -7, high: 7 },
+      tolerance: 0,
+    },
+    ...(["none", "pre_scale", "post_scale"] as const).map((zero) => ({
+      inputs: {
+        weight: { dtype: "f32", shape: [5, 72] },
+        scales: f32([5, 3], Array.from({ length: 15 }, (_, i) => Math.f16round(0.1 + i / 40))),
+        zeros: f32([5, 3], Array.from({ length: 15 }, (_, i) => i % 9)),
+      },
+      options: { zero, low: zero === "none" ? -7 : 0, high: zero === "none" ? 7 : 15 },
+      tolerance: 0,
+    } as const)),
+  ],
+};
+
+function groupOf({ weight, scales, zeros }: Readonly<Record<string, TensorSpec>>): number {
+  const group = elements(weight!.shape) / elements(scales!.shape);
+  if (describe(scales!) === describe(zeros!) && group % 4 === 0) return group;
+  throw new RangeError(
+    `Cannot round ${describe(weight!)} with scales ${describe(scales!)} and zeros ${
+      describe(zeros!)
+    }: expected equal shapes and groups of a multiple of 4`,
+  );
+}
+
+/** Rounds to the nearest integer, ties to the even one. */
+function half(x: number): number {
+  const up = Math.round(x);
+  return up - x === 0.5 && up % 2 !== 0 ? up - 1 : up;
+}

@@ -1,0 +1,181 @@
+import { z } from "zod";
+import type { Device } from "../kernels/device/device.ts";
+import { PAGE_TOKENS, pageWords } from "../kernels/parts/kv_page.ts";
+import type { KvScheme } from "../kernels/parts/kv_scheme.ts";
+import { KvProbe } from "./calibration/kv_error.ts";
+import { openStats, type Stats } from "./calibration/stats.ts";
+import { openCheckpoint } from "./formats/checkpoint.ts";
+import { defineStage } from "./kinds.ts";
+import type { KvSchemes } from "./models/attend.ts";
+import type { DecoderConfig } from "./models/family.ts";
+import { findFamily } from "./models/find_family.ts";
+import { attentionTap, lengthenLineage } from "./models/lineage.ts";
+import { readModelRecord, writeModelRecord } from "./models/model_record.ts";
+import { copyModelFiles } from "./models/copy_model.ts";
+import { zeroDomain } from "./quant/schemes.ts";
+
+const params = z.strictObject({
+  bits: z.union([z.literal(4), z.literal(8)]).default(4),
+  zero: zeroDomain.default("post_scale"),
+  group: z.union([z.int().positive(), z.literal("head")]).default("head").describe(
+    "Channels of a head that share a scale for each token.",
+  ),
+  range: z.enum(["dynamic", "static"]).default("dynamic").describe(
+    "A scale for each token, or one for a layer's keys and one for its values (zero none).",
+  ),
+  clips: z.array(z.number().positive().max(1)).min(1).default([1]).describe(
+    "Factors on measured ranges to try; each layer keeps the one with the smallest error.",
+  ),
+  fallback: z.strictObject({
+    error: z.number().positive().optional().describe("Layers above this error get 8 bits."),
+    bytes_per_token: z.number().positive().optional().describe(
+      "The worst layers get 8 bits as long as all layers together stay below.",
+    ),
+  }).optional().describe("Give layers that 4 bits serve badly 8 bits."),
+});
+
+type Params = z.infer<typeof params>;
+
+/** What a layer could use, and what it costs. */
+interface Choice {
+  readonly schemes: KvSchemes;
+  /** Squared error of the attention output, relative to it. */
+  readonly error: number;
+}
+
+/** Chooses the precision of every layer's KV cache and measures what it costs. */
+export const calibrate_kv = defineStage({
+  about: "Gives keys and values 4- or 8-bit codes and measures each layer's attention with them.",
+  version: 1,
+  params,
+  inputs: { model: "model", stats: "stats" },
+  output: "model",
+  example: {},
+  async run(job, { model, stats: statistics }, params) {
+    const record = await readModelRecord(model.path);
+    using checkpoint = await openCheckpoint(model.path);
+    const config = findFamily(checkpoint.config).config(checkpoint.config);
+    check(params, config);
+    using stats = await openStats(statistics, model);
+    if (stats.record.attentionWindows === 0) {
+      throw new TypeError(
+        "Cannot measure the KV cache: the stats keep no window of queries, keys and values, expected some; set attention_windows on the calibrate step",
+      );
+    }
+    const device = await job.tools.device();
+    const choices: { readonly first: Choice; readonly wide: Choice | undefined }[] = [];
+    for (let layer = 0; layer < config.layers; layer++) {
+      job.signal.throwIfAborted();
+      using probe = await KvProbe.open(device, stats, { config, layer });
+      const first = await choose(probe, await candidates(params, { stats, config, layer }));
+      const wider = { ...params, bits: 8 as const };
+      const wide = params.fallback && params.bits === 4
+        ? await choose(probe, await candidates(wider, { stats, config, layer }))
+        : undefined;
+      choices.push({ first, wide });
+      job.progress(layer + 1, config.layers, `layer ${layer + 1} of ${config.layers}`);
+    }
+    const chosen = fallBack(choices, params, config);
+    await copyModelFiles(model.path, job.out);
+    await writeModelRecord(job.out, {
+      ...record,
+      history: [...record.history, { stage: "calibrate_kv", params }],
+      lineage: await lengthenLineage({ ...model, record }, job.out, new Map()),
+      kv: chosen.map(({ schemes }) => schemes),
+      measured: { ...record.measured, kv: chosen.map(({ error }) => error) },
+    });
+    for (const text of words(chosen, config)) job.note(text);
+  },
+});
+
+function check({ zero, group, range, bits }: Params, { headSize }: DecoderConfig): void {
+  if (range === "static" && zero !== "none") {
+    throw new TypeError(
+      `Cannot use a static range with zero ${zero}: one range for all tokens has no zero point, expected zero none`,
+    );
+  }
+  if (range === "static" && bits === 4) {
+    throw new TypeError(
+      "Cannot hold keys and values in 4 bits under a static range: expected 8 bits, or range dynamic",
+    );
+  }
+  const channels = group === "head" ? headSize : group;
+  if (headSize % channels === 0 && channels % 8 === 0) return;
+  throw new RangeError(
+    `Cannot quantize keys and values in groups of ${channels}: a head has ${headSize} channels, expected a multiple of 8 that divides them; set group to head`,
+  );
+}
+
+/** The schemes to try for a layer: one for each clip. */
+async function candidates(
+  { bits, zero, group, range, clips }: Params,
+  { stats, config, layer }: {
+    readonly stats: Stats;
+    readonly config: DecoderConfig;
+    readonly layer: number;
+  },
+): Promise<KvSchemes[]> {
+  const channels = group === "head" ? config.headSize : group;
+  const largest = async (tap: "keys" | "values") => {
+    const sizes = await stats.magnitude(layer, attentionTap(layer, tap), "absmax");
+    return sizes.reduce((a, b) => Math.max(a, b));
+  };
+  const ranges = range === "static"
+    ? { key: await largest("keys"), value: await largest("values") }
+    : undefined;
+  return clips.map((clip) => {
+    const of = (most: number | undefined): KvScheme => ({
+      bits,
+      zero,
+      group: channels,
+      ...most !== undefined && { range: most * clip },
+      ...most === undefined && clip !== 1 && { clip },
+    });
+    return { key: of(ranges?.key), value: of(ranges?.value) };
+  });
+}
+
+async function choose(probe: KvProbe, schemes: readonly KvSchemes[]): Promise<Choice> {
+  const choices: Choice[] = [];
+  for (const one of schemes) choices.push({ schemes: one, error: await probe.error(one) });
+  return choices.reduce((best, choice) => choice.error < best.error ? choice : best);
+}
+
+/** Gives 8 bits to the layers that need them most, as far as the budgets say. */
+function fallBack(
+  choices: readonly { readonly first: Choice; readonly wide: Choice | undefined }[],
+  { fallback }: Params,
+  { kvHeads, headSize }: DecoderConfig,
+): Choice[] {
+  const chosen = choices.map(({ first }) => first);
+  if (!fallback) return chosen;
+  const bytesOf = ({ schemes: { key, value } }: Choice) =>
+    [key, value].reduce(
+      (sum, scheme) => sum + 4 * pageWords(scheme, kvHeads, headSize) / PAGE_TOKENS,
+      0,
+    );
+  let bytes = chosen.reduce((sum, choice) => sum + bytesOf(choice), 0);
+  const worst = [...chosen.keys()].sort((a, b) => chosen[b]!.error - chosen[a]!.error || a - b);
+  for (const layer of worst) {
+    const { first, wide } = choices[layer]!;
+    if (!wide || (fallback.error !== undefined && first.error <= fallback.error)) continue;
+    const more = bytesOf(wide) - bytesOf(first);
+    if (fallback.bytes_per_token !== undefined && bytes + more > fallback.bytes_per_token) break;
+    chosen[layer] = wide;
+    bytes += more;
+  }
+  return chosen;
+}
+
+function words(chosen: readonly Choice[], { layers }: DecoderConfig): string[] {
+  const errors = chosen.map(({ error }) => error);
+  const mean = errors.reduce((a, b) => a + b, 0) / layers;
+  const worst = errors.indexOf(errors.reduce((a, b) => Math.max(a, b)));
+  const wide = chosen.filter(({ schemes }) => schemes.key.bits === 8).length;
+  return [
+    `relative squared error of the attention output ${mean.toExponential(2)} on average, ${
+      errors[worst]!.toExponential(2)
+    } in layer ${worst + 1}`,
+    ...wide > 0 && wide < layers ? [`${wide} of ${layers} layers have 8 bits`] : [],
+  ];
+}

@@ -1,0 +1,81 @@
+import type { Device, Tensor, TensorRef } from "../../kernels/device/device.ts";
+import { f32 } from "../../kernels/device/tensor.ts";
+import { attend, type KvSchemes } from "../models/attend.ts";
+import type { DecoderConfig } from "../models/family.ts";
+import type { AttentionTap } from "../models/lineage.ts";
+import type { Stats } from "./stats.ts";
+
+/** Queries, keys and values of a layer in the windows that calibration kept, on the device. */
+export class KvProbe implements Disposable {
+  readonly #device: Device;
+  readonly #window: number | undefined;
+  readonly #samples: readonly Sample[];
+  readonly #owned: DisposableStack;
+
+  private constructor(
+    device: Device,
+    { window, samples }: {
+      readonly window: number | undefined;
+      readonly samples: readonly Sample[];
+    },
+    owned: DisposableStack,
+  ) {
+    this.#device = device;
+    this.#window = window;
+    this.#samples = samples;
+    this.#owned = owned;
+  }
+
+  /** Reads a layer's windows and attends once in full precision. */
+  static async open(
+    device: Device,
+    stats: Stats,
+    { config, layer }: { readonly config: DecoderConfig; readonly layer: number },
+  ): Promise<KvProbe> {
+    using stack = new DisposableStack();
+    const window = config.windows[layer];
+    const samples: Sample[] = [];
+    for (let at = 0; at < stats.record.attentionWindows; at++) {
+      const tensor = async (tap: AttentionTap, heads: number) => {
+        const { rows, values } = await stats.window(layer, tap, at);
+        const shape = [rows, heads, config.headSize];
+        return stack.use(device.upload(f32(shape, values), tap));
+      };
+      const q = await tensor("queries", config.heads);
+      const k = await tensor("keys", config.kvHeads);
+      const v = await tensor("values", config.kvHeads);
+      using exact = attend(device, { q, k, v }, { window, kv: undefined });
+      samples.push({ q, k, v, exact: await valuesOf(device, exact) });
+    }
+    return new KvProbe(device, { window, samples }, stack.move());
+  }
+
+  /** Squared error of the attention output under schemes for keys and values, relative to it. */
+  async error(kv: KvSchemes): Promise<number> {
+    let [error, size] = [0, 0];
+    for (const { q, k, v, exact } of this.#samples) {
+      using mixed = attend(this.#device, { q, k, v }, { window: this.#window, kv });
+      const got = await valuesOf(this.#device, mixed);
+      exact.forEach((value, i) => {
+        error += (got[i]! - value) ** 2;
+        size += value ** 2;
+      });
+    }
+    return size === 0 ? 0 : error / size;
+  }
+
+  [Symbol.dispose](): void {
+    this.#owned.dispose();
+  }
+}
+
+interface Sample {
+  readonly q: TensorRef;
+  readonly k: TensorRef;
+  readonly v: TensorRef;
+  readonly exact: Float32Array;
+}
+
+async function valuesOf(device: Device, tensor: Tensor): Promise<Float32Array> {
+  return (await device.read(tensor)).data as Float32Array;
+}

@@ -1,0 +1,152 @@
+import type { Device, Tensor, TensorRef } from "../../kernels/device/device.ts";
+import { f32, u32 } from "../../kernels/device/tensor.ts";
+import { channelStats, embed } from "../../kernels/mod.ts";
+import type { NamedValues } from "../formats/safetensors_file.ts";
+import type { LayerSite, Observe } from "../models/decoder.ts";
+import { type AttentionTap, attentionTap } from "../models/lineage.ts";
+import { GramMatrix } from "../quant/gram.ts";
+
+/** What is watched of a layer. */
+export interface WatchOptions {
+  readonly windows: number;
+  readonly context: number;
+  /** Sites of which Gram matrices are summed. */
+  readonly gram: readonly LayerSite[];
+  /** Activations kept of each site, evenly spread over all tokens. */
+  readonly rows: number;
+  /** Windows of which queries, keys and values are kept whole. */
+  readonly attentionWindows: number;
+  /** Whether channel magnitudes are measured. */
+  readonly magnitudes: boolean;
+}
+
+const ATTENTION: readonly string[] = ["queries", "keys", "values"] satisfies AttentionTap[];
+
+/** Watches one layer over all windows, on the device; `finish` reads what it saw. */
+export class LayerWatch implements Disposable {
+  readonly #device: Device;
+  readonly #options: WatchOptions;
+  readonly #stack = new DisposableStack();
+  readonly #magnitudes = new Map<string, Tensor>();
+  readonly #grams = new Map<string, GramMatrix>();
+  readonly #kept = new Map<string, Tensor[]>();
+
+  constructor(device: Device, options: WatchOptions) {
+    this.#device = device;
+    this.#options = options;
+  }
+
+  /** The observer for a run of the layer over a window. */
+  observe(window: number): Observe {
+    return (tap, x) => {
+      if (this.#options.magnitudes) this.#measure(tap, x);
+      if (ATTENTION.includes(tap)) {
+        const whole = window < this.#options.attentionWindows;
+        if (whole) this.#keep(tap, x, Array.from({ length: x.shape[0]! }, (_, i) => i));
+        return;
+      }
+      if (this.#options.gram.includes(tap as LayerSite)) this.#addGram(tap, x);
+      this.#keep(tap, x, this.#chosen(window));
+    };
+  }
+
+  /** What was seen, under the names of a stats file. */
+  async finish(layer: number): Promise<Map<string, NamedValues>> {
+    const seen = new Map<string, NamedValues>();
+    const tokens = this.#options.windows * this.#options.context;
+    const nameOf = (tap: string) =>
+      ATTENTION.includes(tap) ? attentionTap(layer, tap as AttentionTap) : siteName(layer, tap);
+    for (const [tap, tensor] of this.#magnitudes) {
+      const values = await this.#read(tensor);
+      const size = values.length / 3;
+      const put = (what: string, part: Float32Array<ArrayBuffer>) =>
+        seen.set(`${nameOf(tap)}.${what}`, { shape: [size], values: part });
+      put("absmax", values.slice(0, size));
+      put("absmean", values.slice(size, 2 * size).map((sum) => sum / tokens));
+      put("rms", values.slice(2 * size).map((sum) => Math.sqrt(sum / tokens)));
+    }
+    for (const tap of this.#grams.keys()) {
+      const values = await this.gram(tap as LayerSite);
+      const size = Math.sqrt(values.length);
+      seen.set(`${nameOf(tap)}.gram`, { shape: [size, size], values });
+    }
+    for (const [tap, tensors] of this.#kept) {
+      const read = await Promise.all(tensors.map((tensor) => this.#read(tensor)));
+      const columns = tensors[0]!.shape[1]!;
+      const entries = ATTENTION.includes(tap)
+        ? read.map((values, window) => [`${nameOf(tap)}.${window}`, values] as const)
+        : [[`${nameOf(tap)}.rows`, joined(read)] as const];
+      for (const [name, values] of entries) {
+        seen.set(name, { shape: [values.length / columns, columns], values });
+      }
+    }
+    return seen;
+  }
+
+  /** The whole Gram matrix of a site, f32 [channels, channels]. */
+  async gram(site: LayerSite): Promise<Float32Array<ArrayBuffer>> {
+    return await this.#grams.get(site)!.read();
+  }
+
+  [Symbol.dispose](): void {
+    this.#stack.dispose();
+  }
+
+  #measure(tap: string, x: TensorRef): void {
+    let stats = this.#magnitudes.get(tap);
+    if (!stats) {
+      stats = this.#stack.use(this.#device.upload(f32([3, x.shape[1]!]), `magnitudes of ${tap}`));
+      this.#magnitudes.set(tap, stats);
+    }
+    this.#device.run(channelStats, { x, stats }, {});
+  }
+
+  #addGram(tap: string, x: TensorRef): void {
+    let sum = this.#grams.get(tap);
+    if (!sum) {
+      sum = this.#stack.use(new GramMatrix(this.#device, x.shape[1]!));
+      this.#grams.set(tap, sum);
+    }
+    sum.add(x);
+  }
+
+  /** Copies some rows of an activation. */
+  #keep(tap: string, x: TensorRef, rows: readonly number[]): void {
+    if (rows.length === 0) return;
+    using tokens = this.#device.upload(u32([rows.length], rows));
+    const y = this.#device.empty({ dtype: "f32", shape: [rows.length, x.shape[1]!] });
+    this.#stack.use(y);
+    this.#device.run(embed, { tokens, embeddings: x, y }, { first: 0 });
+    const kept = this.#kept.get(tap);
+    if (kept) kept.push(y);
+    else this.#kept.set(tap, [y]);
+  }
+
+  /** Which tokens of a window are among the evenly spread rows. */
+  #chosen(window: number): number[] {
+    const { windows, context, rows } = this.#options;
+    const all = windows * context;
+    const count = Math.min(rows, all);
+    const chosen = Array.from({ length: count }, (_, i) => Math.floor((i + 0.5) * all / count));
+    return chosen.filter((at) => Math.floor(at / context) === window).map((at) => at % context);
+  }
+
+  async #read(tensor: Tensor): Promise<Float32Array<ArrayBuffer>> {
+    return (await this.#device.read(tensor)).data as Float32Array<ArrayBuffer>;
+  }
+}
+
+/** The name of a site of a layer. */
+export function siteName(layer: number, site: string): string {
+  return `layers.${layer}.${site}`;
+}
+
+function joined(parts: readonly Float32Array[]): Float32Array<ArrayBuffer> {
+  const all = new Float32Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    all.set(part, at);
+    at += part.length;
+  }
+  return all;
+}

@@ -1,0 +1,151 @@
+import { openSafetensors, type SafetensorsFile } from "../formats/safetensors_file.ts";
+import {
+  type AttentionTap,
+  attentionTap,
+  changesSince,
+  type ChannelChange,
+  type ChannelChanges,
+} from "../models/lineage.ts";
+import { readModelRecord } from "../models/model_record.ts";
+
+/** What `stats.json` says of a stats artifact. */
+export interface StatsRecord {
+  readonly version: 1;
+  /** Content digest of the model that was watched. */
+  readonly model: string;
+  /** Content digest of its tokens. */
+  readonly tokens: string;
+  readonly windows: number;
+  readonly context: number;
+  /** Activations of every site that are kept, evenly spread over the tokens. */
+  readonly rows: number;
+  /** Windows of which queries, keys and values are kept whole. */
+  readonly attentionWindows: number;
+  readonly gram: boolean;
+}
+
+/** Magnitudes of each channel over all calibration tokens. */
+export type Magnitude = "absmax" | "absmean" | "rms";
+
+/** Some values of an activation: f32 [rows, columns], row-major. */
+export interface ActivationRows {
+  readonly rows: number;
+  readonly columns: number;
+  readonly values: Float32Array<ArrayBuffer>;
+}
+
+/** What calibration saw, as the model it is opened for would show it. */
+export interface Stats extends Disposable {
+  readonly record: StatsRecord;
+  /** A magnitude of every channel at a tap (a site's name, or `attentionTap()`). */
+  magnitude(layer: number, tap: string, what: Magnitude): Promise<Float32Array<ArrayBuffer>>;
+  /** Sum of x x^T over all tokens at a site, f32 [channels, channels]. */
+  gram(layer: number, site: string): Promise<Float32Array<ArrayBuffer>>;
+  /** The kept activations of a site. */
+  rows(layer: number, site: string): Promise<ActivationRows>;
+  /** Queries, keys (both after rotary embedding) or values of a kept window, [context, channels]. */
+  window(layer: number, tap: AttentionTap, window: number): Promise<ActivationRows>;
+}
+
+/** Name of the file of a layer. */
+export function layerFile(layer: number): string {
+  return `layer-${String(layer).padStart(3, "0")}.safetensors`;
+}
+
+/**
+ * Opens a stats artifact for a model: the one that was watched, or one that came from it by permuting
+ * and scaling channels, which changes statistics in a known way.
+ *
+ * Throws a `TypeError` for any other model: its activations are not these.
+ */
+export async function openStats(
+  stats: { readonly path: string },
+  model: { readonly path: string; readonly digest: string },
+): Promise<Stats> {
+  const record: StatsRecord = JSON.parse(await Deno.readTextFile(`${stats.path}/stats.json`));
+  const changes = await changesSince(record.model, {
+    ...model,
+    record: await readModelRecord(model.path),
+  });
+  if (changes === undefined) {
+    throw new TypeError(
+      `Cannot use the stats for this model: they were taken from model ${
+        record.model.slice(0, 12)
+      }, which is none of its earlier forms, expected stats of model ${
+        model.digest.slice(0, 12)
+      }; put a calibrate step before this one`,
+    );
+  }
+  const files = new Map<number, SafetensorsFile>();
+  const read = async (layer: number, name: string) => {
+    let file = files.get(layer);
+    if (!file) files.set(layer, file = await openSafetensors(`${stats.path}/${layerFile(layer)}`));
+    return { values: await file.read(name) as Float32Array<ArrayBuffer>, file };
+  };
+  const rowsOf = async (layer: number, tap: string, name: string): Promise<ActivationRows> => {
+    const { values, file } = await read(layer, name);
+    const [rows = 0, columns = 0] = file.tensors.get(name)!.shape;
+    for (let row = 0; row < rows; row++) {
+      follow(values.subarray(row * columns, (row + 1) * columns), tap, changes);
+    }
+    return { rows, columns, values };
+  };
+  return {
+    record,
+    async magnitude(layer, tap, what) {
+      const { values } = await read(layer, `${tap}.${what}`);
+      follow(values, tap, changes);
+      return values;
+    },
+    async gram(layer, site) {
+      if (!record.gram) {
+        throw new TypeError(
+          `Cannot use the stats of ${site}: they hold no Gram matrix, expected one; set gram: true on the calibrate step`,
+        );
+      }
+      const { rows, columns, values } = await rowsOf(layer, site, `${site}.gram`);
+      transpose(values, rows);
+      for (let row = 0; row < rows; row++) {
+        follow(values.subarray(row * columns, (row + 1) * columns), site, changes);
+      }
+      return values;
+    },
+    rows: (layer, site) => rowsOf(layer, site, `${site}.rows`),
+    async window(layer, tap, window) {
+      if (window >= record.attentionWindows) {
+        throw new RangeError(
+          `Cannot use window ${window} of the stats: ${record.attentionWindows} are kept, expected more; raise attention_windows on the calibrate step`,
+        );
+      }
+      const name = attentionTap(layer, tap);
+      return await rowsOf(layer, name, `${name}.${window}`);
+    },
+    [Symbol.dispose]() {
+      for (const file of files.values()) file[Symbol.dispose]();
+      files.clear();
+    },
+  };
+}
+
+/** Applies the changes of a tap's channels to one row, in place. */
+function follow(row: Float32Array, tap: string, changes: readonly ChannelChanges[]): void {
+  for (const step of changes) {
+    const change: ChannelChange | undefined = step.get(tap);
+    if (change?.index) {
+      const old = row.slice();
+      change.index.forEach((from, to) => row[to] = old[from]!);
+    }
+    change?.scale?.forEach((scale, channel) => row[channel]! /= scale);
+  }
+}
+
+function transpose(values: Float32Array, size: number): void {
+  for (let i = 0; i < size; i++) {
+    for (let j = 0; j < i; j++) {
+      const [a, b] = [i * size + j, j * size + i];
+      const kept = values[a]!;
+      values[a] = values[b]!;
+      values[b] = kept;
+    }
+  }
+}

@@ -1,0 +1,25 @@
+const LARGEST_HALF = 65504;
+
+/** Values in half precision; throws a `RangeError` that names the tensor where one is too large. */
+export function toHalf(values: Float32Array, name: string, file: string): Float16Array {
+  const at = values.findIndex((value) => Math.abs(value) > LARGEST_HALF);
+  if (at < 0) return new Float16Array(values);
+  throw new RangeError(
+    `Cannot keep tensor "${name}" of ${file} in half precision: a value is ${
+      values[at]
+    }, expected at most ${LARGEST_HALF}; set dtype of the load stage to float32`,
+  );
+}
+
+/** The bytes of values of a stored element type, `F16` or `F32`. */
+export function storedBytes(
+  values: Float32Array,
+  { name, dtype, file }: { readonly name: string; readonly dtype: string; readonly file: string },
+): Uint8Array {
+  return bytesOf(dtype === "F16" ? toHalf(values, name, file) : values);
+}
+
+/** The memory of a typed array as bytes. */
+export function bytesOf({ buffer, byteOffset, byteLength }: ArrayBufferView): Uint8Array {
+  return new Uint8Array(buffer as ArrayBuffer, byteOffset, byteLength);
+}

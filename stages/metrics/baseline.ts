@@ -1,0 +1,105 @@
+import type { Device } from "../../kernels/device/device.ts";
+import { type Checkpoint, openCheckpoint } from "../formats/checkpoint.ts";
+import type { DecoderConfig } from "../models/family.ts";
+import { findFamily } from "../models/find_family.ts";
+import type { Model } from "../models/model.ts";
+import { headName } from "../models/names.ts";
+import { Weight } from "../models/weight.ts";
+import {
+  type Evaluation,
+  type Protocol,
+  protocolDifference,
+  readEvaluation,
+} from "../report/evaluation.ts";
+import { compareWindow, type WindowDivergence } from "./divergence.ts";
+import { HiddenReader } from "./hidden_file.ts";
+import type { WindowState } from "./windows.ts";
+
+/** What a model is compared with: the report of another one, and that model for its head. */
+export interface BaselineArtifacts {
+  readonly report: { readonly path: string };
+  readonly model: { readonly path: string; readonly digest: string };
+}
+
+/** An evaluated model to compare with; its layers are not run again. */
+export class Baseline implements Disposable {
+  readonly config: DecoderConfig;
+  readonly perplexity: number;
+  /** Bytes of its head on the device. */
+  readonly headBytes: number;
+  readonly #checkpoint: Checkpoint;
+  readonly #hidden: HiddenReader;
+  #head: Weight | undefined;
+
+  private constructor(
+    checkpoint: Checkpoint,
+    hidden: HiddenReader,
+    facts: { readonly config: DecoderConfig; readonly perplexity: number },
+  ) {
+    this.#checkpoint = checkpoint;
+    this.#hidden = hidden;
+    this.config = facts.config;
+    this.perplexity = facts.perplexity;
+    const { dtype } = checkpoint.tensors.get(headName(this.config))!;
+    const { vocabulary, hidden: width } = this.config;
+    this.headBytes = vocabulary * width * (dtype === "F16" ? 2 : 4);
+  }
+
+  /** Opens a baseline; throws a `TypeError` unless it was scored by this protocol. */
+  static async open({ report, model }: BaselineArtifacts, protocol: Protocol): Promise<Baseline> {
+    const evaluation = await readEvaluation(report.path);
+    check(evaluation, model.digest, protocol);
+    using stack = new DisposableStack();
+    const checkpoint = stack.use(await openCheckpoint(model.path));
+    const config = findFamily(checkpoint.config).config(checkpoint.config);
+    const hidden = stack.use(
+      await HiddenReader.open(report.path, { ...protocol, hidden: config.hidden }),
+    );
+    stack.move();
+    return new Baseline(checkpoint, hidden, { config, ...evaluation.scores });
+  }
+
+  /** Compares a model with the baseline in a window; the head stays on the device if the model does. */
+  async compare(device: Device, model: Model, state: WindowState): Promise<WindowDivergence> {
+    const name = headName(this.config);
+    const head = this.#head ?? await Weight.load(device, this.#checkpoint, name);
+    if (model.resident) this.#head = head;
+    try {
+      using hidden = await this.#hidden.window(device, state.window);
+      return await compareWindow(device, model, { ...state, baseline: { head, hidden } });
+    } finally {
+      if (!model.resident) head[Symbol.dispose]();
+    }
+  }
+
+  /** Throws a `TypeError` unless a model's logits are of as many tokens as the baseline's. */
+  assertComparable({ vocabulary }: DecoderConfig): void {
+    if (vocabulary === this.config.vocabulary) return;
+    throw new TypeError(
+      `Cannot compare with the baseline: the model's vocabulary has ${vocabulary} entries, expected ${this.config.vocabulary} as the baseline's`,
+    );
+  }
+
+  [Symbol.dispose](): void {
+    this.#head?.[Symbol.dispose]();
+    this.#hidden[Symbol.dispose]();
+    this.#checkpoint[Symbol.dispose]();
+  }
+}
+
+function check(
+  { hidden, protocol, model }: Evaluation,
+  digest: string,
+  expected: Protocol,
+): void {
+  const difference = protocolDifference(protocol, expected);
+  const problem = !hidden
+    ? "it keeps no hidden states, expected them; set keep_hidden: true on the baseline's evaluate step"
+    : difference !== undefined
+    ? `${difference}; give both evaluate steps the same tokens and parameters`
+    : model.digest !== digest
+    ? `it is of model ${model.digest.slice(0, 12)}, expected baseline_model ${digest.slice(0, 12)}`
+    : undefined;
+  if (problem === undefined) return;
+  throw new TypeError(`Cannot compare with the baseline's report: ${problem}`);
+}

@@ -1,0 +1,95 @@
+import type { Device } from "../../kernels/device/device.ts";
+import { f16, f32 } from "../../kernels/device/tensor.ts";
+import { matmul } from "../../kernels/mod.ts";
+import type { DecoderConfig } from "../models/family.ts";
+import type { Model } from "../models/model.ts";
+import { LOGIT_BYTES } from "./windows.ts";
+
+/** A piece of a weight as it is read, and the driver's copy of it. */
+const STAGING_BYTES = 2 ** 27;
+
+/** What an evaluation will take. */
+export interface Estimate extends Readonly<Record<string, number | boolean>> {
+  readonly parameters: number;
+  readonly deviceBytes: number;
+  readonly hostBytes: number;
+  readonly tokens: number;
+  readonly seconds: number;
+  /** Whether all weights stay on the device. */
+  readonly resident: boolean;
+}
+
+/** Estimates an evaluation of `windows` windows from sizes and a short measurement of the device. */
+export async function estimateWork(
+  device: Device,
+  model: Model,
+  { context, windows, group, baseline }: {
+    readonly context: number;
+    readonly windows: number;
+    /** Windows whose activations are kept at once. */
+    readonly group: number;
+    readonly baseline:
+      | { readonly config: DecoderConfig; readonly headBytes: number }
+      | undefined;
+  },
+): Promise<Estimate> {
+  const { hidden = 0, vocabulary = 0 } = baseline?.config ?? {};
+  const tokens = windows * context;
+  const operations = tokens * (operationsPerToken(model, context) + 2 * hidden * vocabulary);
+  return {
+    parameters: model.sizes.parameters,
+    deviceBytes: model.deviceBytes + (baseline?.headBytes ?? 0) +
+      group * streamBytes(model, context) + workBytes(model.config, context) + 4 * context * hidden,
+    hostBytes: STAGING_BYTES,
+    tokens,
+    seconds: operations / await measureSpeed(device),
+    resident: model.resident,
+  };
+}
+
+/** An estimate for people. */
+export function estimateWords(estimate: Estimate, device: Device): string {
+  const { parameters, deviceBytes, hostBytes, tokens, seconds, resident } = estimate;
+  return `${(parameters / 1e6).toFixed(1)} M parameters, ${megabytes(deviceBytes)} on the device (${
+    resident ? "all weights" : "a layer at a time"
+  }) and about ${megabytes(hostBytes)} staging on the host, ${tokens} tokens, about ${
+    seconds.toFixed(0)
+  } s on ${device.name}`;
+}
+
+/** Bytes of a window's activations between layers. */
+export function streamBytes({ config }: Model, context: number): number {
+  return 2 * 4 * context * config.hidden;
+}
+
+function operationsPerToken({ sizes, config }: Model, context: number): number {
+  const linear = sizes.parameters - (config.tied ? 0 : config.vocabulary * config.hidden);
+  // Half of all pairs of positions are seen, each for a score and for a value.
+  return 2 * linear + 2 * config.layers * config.heads * config.headSize * context;
+}
+
+/** Activations of one layer at work: normalized input, queries, keys, values, the MLP's, logits. */
+function workBytes(config: DecoderConfig, context: number): number {
+  const { hidden, heads, kvHeads, headSize, inner } = config;
+  return 4 * context * (3 * hidden + 2 * heads * headSize + 2 * kvHeads * headSize + 3 * inner) +
+    LOGIT_BYTES;
+}
+
+async function measureSpeed(device: Device): Promise<number> {
+  const [rows, size] = [256, 512];
+  using x = device.upload(f32([rows, size]));
+  using weight = device.upload(f16([size, size]));
+  using y = device.empty({ dtype: "f32", shape: [rows, size] });
+  const once = async () => {
+    const start = performance.now();
+    device.run(matmul, { x, weight, y }, {});
+    await device.read(x);
+    return (performance.now() - start) / 1000;
+  };
+  await once();
+  return 2 * rows * size * size / await once();
+}
+
+function megabytes(bytes: number): string {
+  return `${(bytes / 1e6).toFixed(0)} MB`;
+}

@@ -1,0 +1,66 @@
+import type { Device, Tensor, TensorRef } from "../../kernels/device/device.ts";
+import { u32 } from "../../kernels/device/tensor.ts";
+import { appendKv, attention, attentionPaged } from "../../kernels/mod.ts";
+import { PAGE_TOKENS, pageWords } from "../../kernels/parts/kv_page.ts";
+import type { KvScheme } from "../../kernels/parts/kv_scheme.ts";
+
+/** Precision of keys and values. */
+export interface KvSchemes {
+  readonly key: KvScheme;
+  readonly value: KvScheme;
+}
+
+/** How a layer attends. */
+export interface AttentionForm {
+  /** Keys a query sees; all before it where undefined. */
+  readonly window: number | undefined;
+  /** Precision of the KV cache; the tensors themselves where undefined. */
+  readonly kv: KvSchemes | undefined;
+}
+
+/** Queries, keys and values of a sequence, f32 [tokens, heads or kv heads, head size]. */
+export interface Sequence {
+  readonly q: TensorRef;
+  readonly k: TensorRef;
+  readonly v: TensorRef;
+}
+
+/**
+ * Causal attention over a whole sequence, f32 [tokens, heads * head size]. Where the cache is
+ * quantized, keys and values go into pages first and every query reads their codes.
+ */
+export function attend(device: Device, sequence: Sequence, { window, kv }: AttentionForm): Tensor {
+  const seen = window === undefined ? {} : { window };
+  return flat(
+    kv ? attendPages(device, sequence, kv, seen) : device.run(attention, sequence, seen).y,
+  );
+}
+
+function attendPages(
+  device: Device,
+  { q, k, v }: Sequence,
+  { key, value }: KvSchemes,
+  seen: { readonly window?: number },
+): Tensor {
+  const [tokens = 0, kvHeads = 0, headSize = 0] = k.shape;
+  const pages = Math.ceil(tokens / PAGE_TOKENS);
+  using slots = device.upload(u32([tokens], Array.from({ length: tokens }, (_, i) => i)));
+  using block_table = device.upload(u32([pages], Array.from({ length: pages }, (_, i) => i)));
+  const fill = (x: TensorRef, scheme: KvScheme) => {
+    const shape = [pages, pageWords(scheme, kvHeads, headSize)];
+    const pool = device.empty({ dtype: "u32", shape }, "KV pages");
+    device.run(appendKv, { x, slots, pages: pool }, scheme);
+    return pool;
+  };
+  using keys = fill(k, key);
+  using values = fill(v, value);
+  const options = { keys: tokens, kvHeads, key, value, ...seen };
+  return device.run(attentionPaged, { q, k: keys, v: values, block_table }, options).y;
+}
+
+/** The same tensor as rows of all heads. */
+function flat(tensor: Tensor): Tensor {
+  const [tokens = 0, heads = 0, size = 0] = tensor.shape;
+  const view = tensor.view([tokens, heads * size]);
+  return Object.assign(view, { [Symbol.dispose]: () => tensor[Symbol.dispose]() });
+}

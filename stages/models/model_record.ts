@@ -1,0 +1,95 @@
+import type { KvScheme } from "../../kernels/parts/kv_scheme.ts";
+import type { InputScheme, LinearScheme } from "../quant/schemes.ts";
+import type { Site } from "./family.ts";
+
+/** What a model artifact says beside `config.json`, in `model.json`; a plain model has no such file. */
+export interface ModelRecord {
+  readonly version: 1;
+  /** Stages that made the model after it was loaded, the first one first. */
+  readonly history: readonly { readonly stage: string; readonly params: unknown }[];
+  /**
+   * Earlier forms of the model that differ only by permuted and scaled channels, and by precision:
+   * the content digest of each, and the file of this artifact that leads from it to the next, the
+   * last to this model. Statistics of any of them are statistics of this model.
+   */
+  readonly lineage: readonly { readonly from: string; readonly file: string }[];
+  /** Site roles whose activation goes through a Hadamard transform before its linears. */
+  readonly hadamard: readonly Site["role"][];
+  /** Precision of the linears that are quantized, by the name before `.weight`. */
+  readonly linears: Readonly<Record<string, LinearScheme>>;
+  /** Precision of the KV cache, a layer each; full precision where there is none. */
+  readonly kv: readonly { readonly key: KvScheme; readonly value: KvScheme }[];
+  /** What quantization cost, as measured when it was done. */
+  readonly measured: {
+    readonly linears: Readonly<Record<string, LinearFacts>>;
+    /** Squared error of each layer's attention output, relative to that output. */
+    readonly kv: readonly number[];
+  };
+}
+
+/** What quantizing one linear's weight cost. */
+export interface LinearFacts {
+  readonly method: "rtn" | "gptq";
+  /** Squared error of the weight, relative to the weight. */
+  readonly weightError: number;
+  /** Squared error of the outputs over the calibration tokens, relative to the outputs. */
+  readonly outputError?: number;
+  /** Rows that rounding to nearest served better than GPTQ. */
+  readonly rtnRows?: number;
+  /** Damping that made the Gram matrix positive definite. */
+  readonly damping?: number;
+  /** Why GPTQ was not used though it was asked for. */
+  readonly fallback?: string;
+}
+
+/** File name of the record in a model artifact. */
+export const MODEL_RECORD = "model.json";
+
+const PLAIN: ModelRecord = {
+  version: 1,
+  history: [],
+  lineage: [],
+  hadamard: [],
+  linears: {},
+  kv: [],
+  measured: { linears: {}, kv: [] },
+};
+
+/** Reads the record of a model artifact; that of a plain model where it has none. */
+export async function readModelRecord(directory: string): Promise<ModelRecord> {
+  const path = `${directory}/${MODEL_RECORD}`;
+  let record: ModelRecord;
+  try {
+    record = JSON.parse(await Deno.readTextFile(path));
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return PLAIN;
+    throw error;
+  }
+  if (record.version === PLAIN.version) return record;
+  throw new TypeError(
+    `Cannot read "${path}": its version is ${record.version}, expected ${PLAIN.version}`,
+  );
+}
+
+/** Writes the record of a model artifact. */
+export async function writeModelRecord(directory: string, record: ModelRecord): Promise<void> {
+  await Deno.writeTextFile(
+    `${directory}/${MODEL_RECORD}`,
+    `${JSON.stringify(record, undefined, 2)}\n`,
+  );
+}
+
+/** Throws unless the model is in full precision: `stage` changes weights, which codes do not allow. */
+export function refuseQuantized({ linears }: ModelRecord, stage: string): void {
+  const [name] = Object.keys(linears);
+  if (name === undefined) return;
+  throw new TypeError(
+    `Cannot ${stage} the model: its "${name}" is quantized already, expected full precision; put ${stage} before quantize`,
+  );
+}
+
+/** How inputs at a linear are quantized, in words. */
+export function inputWords(inputs: InputScheme | undefined): string {
+  if (inputs === undefined) return "A16";
+  return `A${inputs.bits} ${inputs.range === "dynamic" ? "per token" : "static"}`;
+}

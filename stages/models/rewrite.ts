@@ -1,0 +1,104 @@
+import { elements } from "../../kernels/device/tensor.ts";
+import { type Checkpoint, openCheckpoint, type RowRange } from "../formats/checkpoint.ts";
+import { writeCheckpointTexts } from "../formats/checkpoint_texts.ts";
+import { createCheckpointWriter } from "../formats/checkpoint_writer.ts";
+import { assertFinite } from "../formats/finite.ts";
+import { storedBytes } from "../formats/half.ts";
+import type { TensorSpecification } from "../formats/safetensors_header.ts";
+import { type ModelRecord, writeModelRecord } from "./model_record.ts";
+
+/** Values read at once while rows are changed independently. */
+const PIECE_VALUES = 2 ** 24;
+
+/** Rows of a tensor being rewritten. */
+export interface Piece {
+  readonly values: Float32Array<ArrayBuffer>;
+  /** Where the rows stand in the tensor; a vector is a row of its own for each value. */
+  readonly rows: RowRange;
+  /** Values in a row; 1 for a vector. */
+  readonly columns: number;
+}
+
+/** How one tensor changes; the shape stays. */
+export interface TensorEdit {
+  /** Whether `change` needs all rows at once; else it gets some rows at a time. */
+  readonly whole?: boolean;
+  /** Changes `values` in place. */
+  change(piece: Piece): void;
+}
+
+/** How a model is rewritten. */
+export interface Rewrite {
+  /** The change of a tensor of the new model, if it changes. */
+  edit(name: string): TensorEdit | undefined;
+  /** Tensors that the old model lacks: name and the old tensor whose values they start from. */
+  readonly added?: ReadonlyMap<string, string>;
+  /** `config.json` of the new model; the old one unless said. */
+  readonly config?: unknown;
+  readonly record: ModelRecord;
+  readonly signal: AbortSignal;
+  progress(done: number, total: number, note: string): void;
+}
+
+/**
+ * Writes a model like the one in `from` with some tensors changed, a piece of a tensor at a time.
+ *
+ * Element types stay as they are. Files that the record's lineage names must be written by the
+ * caller. Throws where a change leaves NaN, infinity or more than half precision holds.
+ */
+export async function rewriteModel(from: string, out: string, rewrite: Rewrite): Promise<void> {
+  using checkpoint = await openCheckpoint(from);
+  const sources = new Map<string, string>([
+    ...[...checkpoint.tensors.keys()].map((name) => [name, name] as const),
+    ...rewrite.added ?? [],
+  ]);
+  const specifications = [...sources].map(([name, source]) => {
+    const { dtype, shape } = checkpoint.tensors.get(source)!;
+    return { name, dtype: dtype as TensorSpecification["dtype"], shape };
+  });
+  using writer = await createCheckpointWriter(out, specifications);
+  for (const [index, { name, shape }] of specifications.entries()) {
+    const edit = rewrite.edit(name);
+    for (const rows of rowPieces(shape, edit)) {
+      rewrite.signal.throwIfAborted();
+      const place = { name, source: sources.get(name)!, rows };
+      await writer.write(name, await changed(checkpoint, place, edit));
+    }
+    rewrite.progress(index + 1, specifications.length, name);
+  }
+  await writer.close();
+  const { tokenizer, files } = checkpoint;
+  const config = rewrite.config ?? checkpoint.config;
+  await writeCheckpointTexts({ config, tokenizer, files }, out);
+  await writeModelRecord(out, rewrite.record);
+}
+
+async function changed(
+  checkpoint: Checkpoint,
+  { name, source, rows }: {
+    readonly name: string;
+    readonly source: string;
+    readonly rows: RowRange;
+  },
+  edit: TensorEdit | undefined,
+): Promise<Uint8Array> {
+  if (!edit) return await checkpoint.readRaw(source, rows);
+  const { dtype, file } = checkpoint.tensors.get(source)!;
+  const values = await checkpoint.read(source, rows);
+  edit.change({ values, rows, columns: values.length / Math.max(1, rows.end - rows.start) });
+  assertFinite(values, name, file);
+  return storedBytes(values, { name, dtype, file });
+}
+
+/** Ranges of rows in which a tensor is read and written; all at once for an edit that needs them. */
+export function rowPieces(
+  shape: readonly number[],
+  { whole = false }: { readonly whole?: boolean } = {},
+): RowRange[] {
+  const rows = shape[0] ?? 1;
+  const step = whole ? rows : Math.max(1, Math.floor(PIECE_VALUES / (elements(shape) / rows)));
+  return Array.from({ length: Math.ceil(rows / step) }, (_, i) => ({
+    start: i * step,
+    end: Math.min(rows, (i + 1) * step),
+  }));
+}

@@ -1,0 +1,130 @@
+import type { Device, HostTensor, Tensor } from "../../kernels/device/device.ts";
+import { f32, hostTensor, u32 } from "../../kernels/device/tensor.ts";
+import type { GptqPanelOptions } from "../../kernels/gptq_panel.ts";
+import { gptqPanel, matmul } from "../../kernels/mod.ts";
+import { checkFinite, type GptqFactor, type GptqFactorOptions, prepare } from "./gptq_factor.ts";
+
+export { type GptqFactor, type GptqFactorOptions, prepare };
+
+/** A weight and the grid that its codes lie on. */
+export interface GptqWeight {
+  /** f32 [rows, columns], in units in which `scales` apply. */
+  readonly weight: Float32Array;
+  /** [rows, columns / group]; fixed before, and not made again as the weight changes. */
+  readonly scales: Float32Array;
+  /** Like `scales`; not read where `zero` is none. */
+  readonly zeros?: Float32Array;
+  readonly zero: GptqPanelOptions["zero"];
+  /** Smallest and largest code. */
+  readonly range: readonly [low: number, high: number];
+  /** Columns that share a scale, in their original order. */
+  readonly group: number;
+  /** Weights are clamped to plus and minus this before they are rounded; not unless said. */
+  readonly bound?: number;
+}
+
+/** Codes [rows, columns] in the original order of columns, and what the factorization took. */
+export interface GptqResult {
+  readonly codes: Int16Array;
+  readonly damping: number;
+  readonly tries: number;
+}
+
+/**
+ * Rounds a weight so that its error on the inputs behind `gram` is small (GPTQ, Frantar et al. 2023).
+ *
+ * `gram` f32 [columns, columns] is the sum of x x^T over calibration rows, at any scale. Weights that
+ * share an input share `prepare`, and call `round` themselves.
+ */
+export async function gptq(
+  device: Device,
+  { gram, ...options }: GptqWeight & GptqFactorOptions & { readonly gram: Float32Array },
+): Promise<GptqResult> {
+  using factor = await prepare(device, gram, options);
+  const codes = await round(device, factor, options);
+  return { codes, damping: factor.damping, tries: factor.tries };
+}
+
+/** The codes of a weight [rows, columns], in the original order of columns. */
+export async function round(
+  device: Device,
+  factor: GptqFactor,
+  options: GptqWeight,
+): Promise<Int16Array> {
+  const { columns, places } = factor;
+  const { weight, scales, zeros, zero, group } = options;
+  const rows = weight.length / columns;
+  const groups = columns / group;
+  if (!Number.isInteger(rows) || !Number.isInteger(groups)) {
+    throw new RangeError(
+      `Cannot round ${weight.length} weights in groups of ${group}: expected rows of ${columns} and a group that divides them`,
+    );
+  }
+  const grids = zero === "none" ? [scales] : [scales, zeros];
+  if (grids.some((grid) => grid?.length !== rows * groups)) {
+    throw new RangeError(
+      `Cannot round [${rows}, ${columns}] weights: there are ${scales.length} scales and ${
+        zeros?.length ?? 0
+      } zeros, expected ${rows * groups} each`,
+    );
+  }
+  checkFinite(weight, "weight");
+  const codes = new Int16Array(rows * columns);
+  const height = Math.floor(device.limits.bindingBytes / (4 * columns));
+  using groupOf = device.upload(
+    u32([columns], Uint32Array.from(places, (c) => Math.floor(c / group))),
+  );
+  for (let first = 0; first < rows; first += height) {
+    const held = Math.min(height, rows - first);
+    using part = new DisposableStack();
+    const upload = (all: Float32Array, width: number, label: string) =>
+      part.use(device.upload(f32([held, width], all), label));
+    const cut = (all: Float32Array, width: number) =>
+      all.subarray(first * width, (first + held) * width);
+    const made = await roundRows(device, factor, {
+      weight: upload(orderedRows(cut(weight, columns), factor), columns, "weight"),
+      scales: upload(cut(scales, groups), groups, "scales"),
+      ...(zero === "none" ? {} : { zeros: upload(cut(zeros!, groups), groups, "zeros") }),
+      group: groupOf,
+    }, options);
+    for (let row = 0; row < held; row++) {
+      const line = codes.subarray((first + row) * columns, (first + row + 1) * columns);
+      places.forEach((c, i) => line[c] = made[row * columns + i]!);
+    }
+  }
+  return codes;
+}
+
+/** Codes of rows that fit a binding, in the order of the factor. */
+async function roundRows(
+  device: Device,
+  { block, panels }: GptqFactor,
+  inputs: Readonly<Record<"weight" | "scales" | "group", Tensor>> & { readonly zeros?: Tensor },
+  { zero, range: [low, high], bound }: GptqWeight,
+): Promise<HostTensor["data"]> {
+  const { dtype, shape } = inputs.weight;
+  using delta = device.upload(hostTensor({ dtype, shape }), "rounding errors");
+  using codes = device.empty({ dtype, shape }, "codes");
+  for (let k = panels.length - 1; k >= 0; k--) {
+    const [first, factor] = [k * block, panels[k]!];
+    // Columns up to the block's last are still zero in delta, so all of V's row may take part.
+    device.run(matmul, { x: delta, weight: factor, y: codes }, { column: first });
+    device.run(gptqPanel, { ...inputs, factor, delta, codes }, {
+      first,
+      zero,
+      low,
+      high,
+      ...(bound === undefined ? {} : { bound }),
+    });
+  }
+  return (await device.read(codes)).data;
+}
+
+/** Rows with their columns at the places of the factor, those of dead inputs as zeros. */
+function orderedRows(weight: Float32Array, { columns, places, dead }: GptqFactor): Float32Array {
+  const ordered = new Float32Array(weight.length);
+  for (let start = 0; start < weight.length; start += columns) {
+    places.forEach((c, i) => ordered[start + i] = dead.has(c) ? 0 : weight[start + c]!);
+  }
+  return ordered;
+}

@@ -1,0 +1,56 @@
+import type { Device, Tensor, TensorRef } from "../../kernels/device/device.ts";
+import { f32 } from "../../kernels/device/tensor.ts";
+import { gram } from "../../kernels/mod.ts";
+
+/** A sum of x x^T over rows x, held on the device in as many tensors of rows as bindings ask for. */
+export class GramMatrix implements Disposable {
+  readonly columns: number;
+  readonly #device: Device;
+  readonly #height: number;
+  readonly #panels: readonly Tensor[];
+  readonly #owned = new DisposableStack();
+
+  constructor(device: Device, columns: number) {
+    this.columns = columns;
+    this.#device = device;
+    this.#height = Math.min(columns, 4 * Math.floor(device.limits.bindingBytes / (16 * columns)));
+    if (this.#height === 0) {
+      throw new RangeError(
+        `Cannot hold a Gram matrix of ${columns} columns: four rows take ${
+          16 * columns
+        } bytes, expected at most ${device.limits.bindingBytes}`,
+      );
+    }
+    using stack = new DisposableStack();
+    this.#panels = Array.from({ length: Math.ceil(columns / this.#height) }, (_, index) => {
+      const held = Math.min(this.#height, columns - index * this.#height);
+      return stack.use(device.upload(f32([held, columns]), "Gram matrix"));
+    });
+    this.#owned.use(stack.move());
+  }
+
+  /** Adds `factor` times the products of the rows of `x` f32 [rows, columns]. */
+  add(x: TensorRef, factor = 1): void {
+    this.#panels.forEach((sum, index) => {
+      this.#device.run(gram, { x, sum }, { first: index * this.#height, factor });
+    });
+  }
+
+  /** The whole symmetric matrix [columns, columns]. */
+  async read(): Promise<Float32Array<ArrayBuffer>> {
+    const { columns } = this;
+    const whole = new Float32Array(columns * columns);
+    for (const [index, panel] of this.#panels.entries()) {
+      const { data } = await this.#device.read(panel);
+      whole.set(data as Float32Array, index * this.#height * columns);
+    }
+    for (let i = 0; i < columns; i++) {
+      for (let j = 0; j < i; j++) whole[i * columns + j] = whole[j * columns + i]!;
+    }
+    return whole;
+  }
+
+  [Symbol.dispose](): void {
+    this.#owned.dispose();
+  }
+}

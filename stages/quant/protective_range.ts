@@ -1,0 +1,34 @@
+import { codeOf, type Codes, scaleAndZero, valueOf } from "./scale.ts";
+import type { ZeroDomain } from "./schemes.ts";
+
+const INT8 = 127;
+
+/**
+ * The largest p for which every group of 8-bit integers from within -p to p, quantized again with
+ * integer scale and zero, comes back within -127 to 127, so that the 8-bit weights of the second
+ * level never overflow (QServe's protective range; 119 for pre-scale zeros of 4 bits, 120 for
+ * post-scale ones).
+ */
+export function protectiveRange(
+  { bits, zero }: { readonly bits: number; readonly zero: ZeroDomain },
+): number {
+  if (zero === "none") return INT8;
+  const codes: Codes = { low: 0, high: 2 ** bits - 1, zero, scale: "int8" };
+  let most = INT8;
+  while (!isSafe(most, codes)) most--;
+  return most;
+}
+
+/** Whether every range within -most to most that reaches to 0 or above stays inside int8. */
+function isSafe(most: number, codes: Codes): boolean {
+  for (let max = 0; max <= most; max++) {
+    for (let min = -most; min <= max; min++) {
+      const { scale, zero } = scaleAndZero({ min, max }, codes);
+      for (const x of [min, max]) {
+        const back = valueOf(codeOf(x, scale, zero, codes), scale, zero, codes.zero);
+        if (Math.abs(back) > INT8) return false;
+      }
+    }
+  }
+  return true;
+}

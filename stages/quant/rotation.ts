@@ -1,0 +1,57 @@
+import { applyHadamard, type HadamardFactor } from "./hadamard.ts";
+
+/** An orthogonal matrix R = diag(signs) kron(L^T, S) / sqrt(size); without signs their diagonal is 1. */
+export interface Rotation {
+  readonly factor: HadamardFactor;
+  /** 1 or -1 for each of the factor's `size` channels. */
+  readonly signs?: Int8Array;
+}
+
+/** What is rotated: the residual stream, or the channels of each head. */
+export type RotationPlace = "residual" | "head";
+
+/**
+ * A rotation of a factor's size: the same for everybody without a seed, else behind signs drawn
+ * from the seed. Different places have unrelated signs.
+ */
+export function rotationOf(
+  factor: HadamardFactor,
+  { seed, place }: { readonly seed: number | undefined; readonly place: RotationPlace },
+): Rotation {
+  return seed === undefined ? { factor } : { factor, signs: randomSigns(factor.size, seed, place) };
+}
+
+/**
+ * Turns each vector v of an array into v R, in place, in double precision.
+ *
+ * With `inner` 1 the vectors are consecutive values, so a matrix W becomes W R; with the columns of
+ * a matrix as `inner` they run down its columns, so W becomes R^T W, block by block of R's size.
+ */
+export function rotate(values: Float32Array, rotation: Rotation, inner = 1): void {
+  flip(values, rotation, inner);
+  applyHadamard(values, rotation.factor, { inner });
+}
+
+function flip(values: Float32Array, { factor, signs }: Rotation, inner: number): void {
+  if (!signs) return;
+  for (let start = 0, i = 0; start < values.length; start += inner, i = (i + 1) % factor.size) {
+    if (signs[i] === 1) continue;
+    for (let at = start; at < start + inner; at++) values[at] = -values[at]!;
+  }
+}
+
+const STREAMS: Readonly<Record<RotationPlace, number>> = { residual: 1, head: 2 };
+
+/** Signs by counter, so that each depends on the seed, the place and its index alone. */
+function randomSigns(size: number, seed: number, place: RotationPlace): Int8Array {
+  const stream = scramble(scramble(seed) + STREAMS[place]);
+  return Int8Array.from({ length: size }, (_, i) => scramble(stream ^ scramble(i)) >>> 31 ? -1 : 1);
+}
+
+/** The finalizer of MurmurHash3 behind an odd offset, without which 0 would stay 0. */
+function scramble(value: number): number {
+  let bits = (value + 0x9e3779b9) >>> 0;
+  bits = Math.imul(bits ^ (bits >>> 16), 0x85ebca6b);
+  bits = Math.imul(bits ^ (bits >>> 13), 0xc2b2ae35);
+  return (bits ^ (bits >>> 16)) >>> 0;
+}

@@ -1,0 +1,188 @@
+import { protectiveRange } from "./protective_range.ts";
+import { clamp } from "./round_even.ts";
+import { codeOf, type Codes, scaleAndZero, scaleOf, valueOf } from "./scale.ts";
+import { codeRange, groupColumns, type WeightScheme } from "./schemes.ts";
+
+/** A matrix on the host, row-major: [rows, columns]. */
+export interface Matrix {
+  readonly rows: number;
+  readonly columns: number;
+  readonly values: Float32Array<ArrayBuffer>;
+}
+
+/**
+ * The values that the codes of one weight can take: a scale and a zero for each row and group.
+ *
+ * With two levels, `rowScales` turn the weight into 8-bit integers within `bound` (QServe's
+ * protective range), and scales and zeros are integers over those.
+ */
+export interface WeightGrid extends Codes {
+  readonly rows: number;
+  readonly columns: number;
+  /** Columns of a group. */
+  readonly group: number;
+  /** [rows, groups]. */
+  readonly scales: Float32Array<ArrayBuffer>;
+  readonly zeros: Float32Array<ArrayBuffer>;
+  readonly rowScales?: Float32Array<ArrayBuffer>;
+  readonly bound?: number;
+}
+
+/** Smallest and largest value of each group, as the scheme looks at them: [rows, groups]. */
+export interface GroupRanges {
+  readonly min: Float32Array<ArrayBuffer>;
+  readonly max: Float32Array<ArrayBuffer>;
+}
+
+/** The weight as its groups see it: itself, or with two levels divided by its row scales. */
+export interface WeightDomain extends Matrix {
+  readonly rowScales?: Float32Array<ArrayBuffer>;
+  readonly bound?: number;
+}
+
+/** Throws unless groups of the scheme divide the columns of a weight into whole words of codes. */
+export function checkGroup(name: string, scheme: WeightScheme, columns: number): void {
+  const group = groupColumns(scheme, columns);
+  if (columns % group !== 0) {
+    throw new RangeError(
+      `Cannot quantize "${name}" in groups of ${group}: it has ${columns} columns, expected a multiple of ${group}; the largest group up to ${group} that divides it is ${
+        largestGroup(columns, group)
+      }`,
+    );
+  }
+  if (group % 8 !== 0) {
+    throw new RangeError(
+      `Cannot quantize "${name}" in groups of ${group}: expected a multiple of 8, which codes are packed by`,
+    );
+  }
+}
+
+/** The largest group up to `most` that divides `columns` and is a multiple of 8. */
+export function largestGroup(columns: number, most: number): number {
+  for (let group = Math.floor(most / 8) * 8; group > 8; group -= 8) {
+    if (columns % group === 0) return group;
+  }
+  return 8;
+}
+
+/** What the groups of a weight see, see `WeightDomain`. */
+export function domainOf(weight: Matrix, scheme: WeightScheme): WeightDomain {
+  if (scheme.levels === 1) return weight;
+  const { rows, columns } = weight;
+  const bound = protectiveRange(scheme);
+  const rowScales = new Float32Array(rows);
+  const values = new Float32Array(weight.values.length);
+  for (let row = 0; row < rows; row++) {
+    const from = weight.values.subarray(row * columns, (row + 1) * columns);
+    const scale = scaleOf(largestOf(from), bound, "f16");
+    rowScales[row] = scale;
+    const to = values.subarray(row * columns, (row + 1) * columns);
+    for (let c = 0; c < columns; c++) to[c] = clamp(from[c]! / scale, -bound, bound);
+  }
+  return { rows, columns, values, rowScales, bound };
+}
+
+/** Measures the groups of a weight's domain; the largest magnitude where there is no zero point. */
+export function measureGroups(domain: Matrix, scheme: WeightScheme): GroupRanges {
+  const { rows, columns, values } = domain;
+  const group = groupColumns(scheme, columns);
+  const count = rows * columns / group;
+  const min = new Float32Array(count);
+  const max = new Float32Array(count);
+  for (let at = 0; at < count; at++) {
+    let [least, most] = [Infinity, -Infinity];
+    for (let i = at * group; i < (at + 1) * group; i++) {
+      const value = values[i]!;
+      if (value < least) least = value;
+      if (value > most) most = value;
+    }
+    [min[at], max[at]] = scheme.zero === "none"
+      ? [0, Math.max(Math.abs(least), Math.abs(most))]
+      : [least, most];
+  }
+  if (scheme.group !== "tensor") return { min, max };
+  return {
+    min: min.fill(min.reduce((a, b) => Math.min(a, b))),
+    max: max.fill(max.reduce((a, b) => Math.max(a, b))),
+  };
+}
+
+/** The grid of a weight for measured ranges, each multiplied by its ratio where there are ratios. */
+export function gridFor(
+  domain: WeightDomain,
+  scheme: WeightScheme,
+  ranges: GroupRanges,
+  ratios?: Float32Array | number,
+): WeightGrid {
+  const { rows, columns, rowScales, bound } = domain;
+  const [low, high] = codeRange(scheme);
+  const codes: Codes = {
+    low,
+    high,
+    zero: scheme.zero,
+    scale: scheme.levels === 2 ? "int8" : "f16",
+  };
+  const count = ranges.min.length;
+  const scales = new Float32Array(count);
+  const zeros = new Float32Array(count);
+  for (let at = 0; at < count; at++) {
+    const ratio = typeof ratios === "number" ? ratios : ratios?.[at] ?? 1;
+    const min = Math.fround(ranges.min[at]! * ratio);
+    const max = Math.fround(ranges.max[at]! * ratio);
+    const found = scaleAndZero({ min, max }, codes);
+    scales[at] = found.scale;
+    zeros[at] = found.zero;
+  }
+  return {
+    ...codes,
+    rows,
+    columns,
+    group: groupColumns(scheme, columns),
+    scales,
+    zeros,
+    ...rowScales && { rowScales },
+    ...bound !== undefined && { bound },
+  };
+}
+
+/** Domain and grid of a weight from its plain ranges. */
+export function gridOf(
+  weight: Matrix,
+  scheme: WeightScheme,
+): { readonly domain: WeightDomain; readonly grid: WeightGrid } {
+  const domain = domainOf(weight, scheme);
+  return { domain, grid: gridFor(domain, scheme, measureGroups(domain, scheme)) };
+}
+
+/** Codes of a weight's domain by rounding each value to the nearest: [rows, columns]. */
+export function roundToNearest({ values }: Matrix, grid: WeightGrid): Int16Array<ArrayBuffer> {
+  const codes = new Int16Array(values.length);
+  const { group, scales, zeros } = grid;
+  for (let at = 0; at < scales.length; at++) {
+    const [scale, zero] = [scales[at]!, zeros[at]!];
+    for (let i = at * group; i < (at + 1) * group; i++) {
+      codes[i] = codeOf(values[i]!, scale, zero, grid);
+    }
+  }
+  return codes;
+}
+
+/** What codes stand for: [rows, columns], with two levels through the row scales. */
+export function dequantize(codes: Int16Array, grid: WeightGrid): Float32Array<ArrayBuffer> {
+  const { columns, group, scales, zeros, zero: domain, rowScales } = grid;
+  const values = new Float32Array(codes.length);
+  for (let at = 0; at < scales.length; at++) {
+    const [scale, zero] = [scales[at]!, zeros[at]!];
+    const row = rowScales?.[Math.floor(at * group / columns)] ?? 1;
+    for (let i = at * group; i < (at + 1) * group; i++) {
+      values[i] = valueOf(codes[i]!, scale, zero, domain) * row;
+    }
+  }
+  return values;
+}
+
+function largestOf(values: Float32Array): number {
+  let most = 0;
+  for (const value of values) most = Math.max(most, Math.abs(value));
+  return most;
+}

@@ -1,0 +1,283 @@
+import { z } from "zod";
+import type { Device } from "../kernels/device/device.ts";
+import { openStats, type Stats } from "./calibration/stats.ts";
+import { type Checkpoint, openCheckpoint } from "./formats/checkpoint.ts";
+import { defineStage } from "./kinds.ts";
+import type { DecoderConfig, Site } from "./models/family.ts";
+import { findFamily } from "./models/find_family.ts";
+import { attentionTap, type ChannelChange } from "./models/lineage.ts";
+import { readModelRecord } from "./models/model_record.ts";
+import { NAMES } from "./models/names.ts";
+import { refuseChannels, rewriteChannels, siteOf } from "./models/rewrite_channels.ts";
+import { type ChannelEdit, permuteAxis } from "./quant/channel_edits.ts";
+import {
+  channelOrder,
+  firstSmallest,
+  identityOrder,
+  kvOrder,
+  metricKind,
+  metricOf,
+  orderIndex,
+  type Ordering,
+  ORDERINGS,
+  orderMetric,
+} from "./quant/channel_order.ts";
+import { spanOf } from "./quant/channel_spans.ts";
+import { groupColumns, weightScheme } from "./quant/schemes.ts";
+import { outputErrors } from "./quant/search_error.ts";
+import { checkGroup } from "./quant/weight_grid.ts";
+import { linearPieces, weightSpans } from "./quant/weight_pieces.ts";
+
+const place = z.enum(["residual", "out_proj", "down_proj"]);
+
+const params = z.strictObject({
+  sites: z.array(place).min(1).default(["down_proj"]).describe(
+    "Channels to order: of the residual stream in the whole model, of the heads before out_proj, of the MLP before down_proj.",
+  ),
+  strategy: z.enum(["manual", "grid"]).default("manual").describe(
+    "One order from metric and index, or the one of least output error among all.",
+  ),
+  metric: orderMetric.default("inputs_abs_max").describe(
+    "What channels are ordered by, ascending.",
+  ),
+  index: orderIndex.default("sequential").describe(
+    "Whether neighbours in the order share a group, or are dealt out over the groups.",
+  ),
+  weights: weightScheme.prefault({}).describe(
+    "How weights are quantized: the groups of transpose, and the errors of grid.",
+  ),
+  quantize_inputs: z.boolean().default(true).describe(
+    "Whether grid takes inputs as 8-bit codes with a scale a token.",
+  ),
+});
+
+type Params = z.infer<typeof params>;
+type Place = z.infer<typeof place>;
+
+/** What was chosen at one place, as `reorder.json` lists it. */
+interface Choice {
+  readonly place: Place;
+  /** Absent for the residual stream, which all layers share. */
+  readonly layer?: number;
+  readonly ordering: Ordering | "as before";
+  /** Squared output error over the kept activations in the old and the new order, if searched. */
+  readonly error?: { readonly before: number; readonly after: number };
+}
+
+/** What the work on one model shares; `edits` and `changes` grow. */
+interface Work {
+  readonly checkpoint: Checkpoint;
+  readonly config: DecoderConfig;
+  readonly sites: readonly Site[];
+  readonly stats: Stats;
+  readonly params: Params;
+  readonly signal: AbortSignal;
+  device(): Promise<Device>;
+  readonly edits: Map<string, ChannelEdit>;
+  readonly changes: Map<string, ChannelChange>;
+}
+
+/** Permutes channels so that those of one group are alike, without changing what the model computes. */
+export const reorder = defineStage({
+  about: "Orders channels by magnitude, so that those that share a scale are alike.",
+  version: 1,
+  params,
+  inputs: { model: "model", stats: "stats" },
+  output: "model",
+  example: {},
+  async run(job, { model, stats: artifact }, params) {
+    const record = await readModelRecord(model.path);
+    const turned = params.sites.includes("down_proj") ? [["down_proj", "mlp.out"] as const] : [];
+    refuseChannels(record, "reorder", new Map(turned));
+    using checkpoint = await openCheckpoint(model.path);
+    const family = findFamily(checkpoint.config);
+    const config = family.config(checkpoint.config);
+    using stats = await openStats(artifact, model);
+    const work: Work = {
+      checkpoint,
+      config,
+      sites: family.sites(config),
+      stats,
+      params,
+      signal: job.signal,
+      device: () => job.tools.device(),
+      edits: new Map(),
+      changes: new Map(),
+    };
+    const total = config.layers + checkpoint.tensors.size;
+    const choices: Choice[] = [];
+    for (let layer = 0; layer < config.layers; layer++) {
+      job.signal.throwIfAborted();
+      for (const each of ["out_proj", "down_proj"] as const) {
+        if (params.sites.includes(each)) choices.push(await reorderInside(work, layer, each));
+      }
+      job.progress(layer + 1, total, `layer ${layer + 1} of ${config.layers}`);
+    }
+    if (params.sites.includes("residual")) choices.push(await reorderResidual(work));
+    await rewriteChannels(model, job.out, {
+      ...work,
+      stage: "reorder",
+      record,
+      progress: (done, _, note) => job.progress(config.layers + done, total, note),
+    });
+    await Deno.writeTextFile(`${job.out}/reorder.json`, JSON.stringify({ choices }, undefined, 2));
+    for (const each of params.sites) {
+      const here = choices.filter((choice) => choice.place === each);
+      job.note(words(each, here), { place: each, choices: here });
+    }
+    const rotated = record.history.some(({ stage }) => stage === "rotate");
+    const spread = params.sites.filter((each) => each !== "down_proj");
+    if (rotated && spread.length > 0) {
+      job.note(`${spread.join(" and ")} had been rotated, which leaves little to gain from order`);
+    }
+  },
+});
+
+/** Orders the channels before out_proj or down_proj of one layer. */
+async function reorderInside(
+  work: Work,
+  layer: number,
+  place: "out_proj" | "down_proj",
+): Promise<Choice> {
+  const { config, sites, changes } = work;
+  const site = siteOf(sites, layer, place === "out_proj" ? "attention.out" : "mlp.out");
+  const layout = place === "out_proj" ? config : undefined;
+  const { order, ...choice } = await chooseOrder(work, [{ layer, site }], layout);
+  for (const name of site.linears) permute(work, name, "columns", order);
+  changes.set(site.name, { index: order });
+  if (place === "out_proj") {
+    const values = kvOrder(order, config);
+    permute(work, site.fedBy, "rows", values);
+    changes.set(attentionTap(layer, "values"), { index: values });
+  } else {
+    // What feeds down_proj is a product of all linears of the site before, channel by channel.
+    for (const name of siteOf(sites, layer, "mlp.in").linears) permute(work, name, "rows", order);
+  }
+  return { place, layer, ...choice };
+}
+
+/** Orders the channels of the residual stream everywhere in the model. */
+async function reorderResidual(work: Work): Promise<Choice> {
+  const { config, sites, changes } = work;
+  const readers = sites.filter(({ role }) => role === "attention.in" || role === "mlp.in");
+  const places = readers.map((site) => ({ layer: Number(site.name.split(".")[1]), site }));
+  const { order, ...choice } = await chooseOrder(work, places);
+  permute(work, NAMES.embeddings, "columns", order);
+  for (const { name, role, linears, fedBy } of sites) {
+    const writes = role === "attention.out" || role === "mlp.out";
+    for (const linear of linears) {
+      if (writes) permute(work, linear, "rows", order);
+      else if (role !== "head" || !config.tied) permute(work, linear, "columns", order);
+    }
+    if (writes) continue;
+    permute(work, fedBy, "rows", order);
+    changes.set(name, { index: order });
+  }
+  return { place: "residual", ...choice };
+}
+
+/** The order of the channels that some sites share, by the parameters or by search. */
+async function chooseOrder(
+  work: Work,
+  places: readonly { readonly layer: number; readonly site: Site }[],
+  layout?: DecoderConfig,
+): Promise<Omit<Choice, "place" | "layer"> & { readonly order: Uint32Array<ArrayBuffer> }> {
+  const { params: { strategy, metric, index, weights }, checkpoint } = work;
+  const orderings = strategy === "manual" ? [{ metric, index }] : ORDERINGS;
+  const name = places[0]!.site.linears[0]!;
+  const channels = checkpoint.tensors.get(name)!.shape[1]!;
+  if (strategy === "grid" || index === "transpose") checkGroup(name, weights, channels);
+  const groups = channels / groupColumns(weights, channels);
+  if (strategy === "grid" && groups === 1) {
+    return { ordering: "as before", order: identityOrder(channels) };
+  }
+  const metrics = await measure(work, places, orderings);
+  const orders = orderings.map((ordering, i) =>
+    channelOrder(metrics[i]!, ordering, { groups, layout })
+  );
+  if (strategy === "manual") return { ordering: orderings[0]!, order: orders[0]! };
+  const candidates = [identityOrder(channels), ...orders];
+  const errors = await errorsOf(work, places, candidates);
+  const best = firstSmallest(errors);
+  return {
+    ordering: ORDERINGS[best - 1] ?? "as before",
+    error: { before: errors[0]!, after: errors[best]! },
+    order: candidates[best]!,
+  };
+}
+
+/** The metric of each ordering, over all places: the largest of them, or their sum. */
+async function measure(
+  { stats, checkpoint, edits }: Work,
+  places: readonly { readonly layer: number; readonly site: Site }[],
+  orderings: readonly Ordering[],
+): Promise<readonly Float32Array[]> {
+  const sums: Float32Array[] = [];
+  for (const { layer, site } of places) {
+    const weights = await weightSpans(checkpoint, site.linears, edits);
+    for (const [i, { metric }] of orderings.entries()) {
+      const kind = metricKind(metric);
+      const tapped = ({ abs_max: "absmax", abs_mean: "absmean", rms: "rms" } as const)[kind];
+      const inputs = await stats.magnitude(layer, site.name, tapped);
+      const here = metricOf(metric, inputs, spanOf(weights, kind));
+      const sum = sums[i];
+      sums[i] = sum
+        ? sum.map((value, c) => kind === "abs_max" ? Math.max(value, here[c]!) : value + here[c]!)
+        : here;
+    }
+  }
+  return sums;
+}
+
+/** Output errors of the linears at all places under each order, summed. */
+async function errorsOf(
+  { stats, checkpoint, params, signal, device, edits }: Work,
+  places: readonly { readonly layer: number; readonly site: Site }[],
+  orders: readonly Uint32Array<ArrayBuffer>[],
+): Promise<Float64Array> {
+  const errors = new Float64Array(orders.length);
+  for (const { layer, site } of places) {
+    const part = await outputErrors(await device(), {
+      inputs: await stats.rows(layer, site.name),
+      weights: linearPieces(checkpoint, site.linears, edits),
+      maps: orders.map((index) => ({ index })),
+      precision: { weights: params.weights, quantizeInputs: params.quantize_inputs },
+      signal,
+    });
+    part.forEach((error, i) => errors[i]! += error);
+  }
+  return errors;
+}
+
+/** Permutes input channels of a weight, or its outputs with their bias. */
+function permute(
+  { checkpoint, edits }: Work,
+  name: string,
+  axis: "rows" | "columns",
+  order: Uint32Array<ArrayBuffer>,
+): void {
+  edits.set(name, permuteAxis(edits.get(name), axis, order));
+  const bias = name.replace(/\.weight$/, ".bias");
+  if (axis === "rows" && checkpoint.tensors.has(bias)) {
+    edits.set(bias, permuteAxis(edits.get(bias), axis, order));
+  }
+}
+
+function words(place: Place, choices: readonly Choice[]): string {
+  const [first] = choices;
+  if (first?.ordering === "as before" && !first.error) {
+    return `${place}: left as it was, since whole rows of weights share a scale and no order is better`;
+  }
+  if (!first?.error) return `${place}: ordered by ${first && orderingWords(first.ordering)}`;
+  const sum = (of: "before" | "after") =>
+    choices.reduce((total, { error }) => total + error![of], 0);
+  const kept = choices.filter(({ ordering }) => ordering === "as before").length;
+  return `${place}: output error is ${
+    (100 * sum("after") / sum("before")).toFixed(1)
+  }% of that in the old order` +
+    (kept > 0 ? `; ${kept} of ${choices.length} stay as they were` : "");
+}
+
+function orderingWords(ordering: Choice["ordering"]): string {
+  return typeof ordering === "string" ? ordering : `${ordering.metric}, ${ordering.index}`;
+}

@@ -1,0 +1,97 @@
+import type { ModelFacts } from "../models/model_facts.ts";
+import { type Evaluation, type Protocol, protocolDifference } from "./evaluation.ts";
+
+/** One evaluated model in a comparison. */
+export interface Row {
+  readonly label: string;
+  /** Precision of weights, activations and KV cache, in words. */
+  readonly scheme: string;
+  readonly bitsPerWeight: number;
+  readonly weightBytes: number;
+  readonly kvBytesPerToken: number;
+  readonly perplexity: number;
+  /** Perplexity by that of the first row. */
+  readonly ratio: number;
+  /** KL divergence from the baseline in nats a token, where there was one. */
+  readonly kl?: number;
+  /** Share of tokens whose likeliest token is the baseline's, where there was one. */
+  readonly top1?: number;
+  /** What quantizing the linears of each layer cost, as the model records it. */
+  readonly layers: ModelFacts["layers"];
+  /** What the KV cache of each layer costs, as the model records it. */
+  readonly kvErrors: ModelFacts["kvErrors"];
+}
+
+/** What a comparison shows. */
+export interface Comparison {
+  readonly title: string;
+  readonly protocol: Protocol;
+  readonly rows: readonly Row[];
+}
+
+/**
+ * Rows of evaluations, in their order; a label is the model's scheme unless said.
+ *
+ * Throws a `RangeError` where there are not as many labels, and a `TypeError` where the evaluations
+ * do not share a protocol.
+ */
+export function compareEvaluations(
+  evaluations: readonly Evaluation[],
+  { title, labels }: { readonly title: string; readonly labels: readonly string[] | undefined },
+): Comparison {
+  const [first] = evaluations;
+  if (!first) throw new RangeError("Cannot compare no reports: expected at least one");
+  if (labels && labels.length !== evaluations.length) {
+    throw new RangeError(
+      `Cannot label ${evaluations.length} reports: there are ${labels.length} labels, expected one a report`,
+    );
+  }
+  for (const [index, { protocol }] of evaluations.entries()) {
+    const difference = protocolDifference(protocol, first.protocol);
+    if (difference === undefined) continue;
+    throw new TypeError(
+      `Cannot compare report ${
+        index + 1
+      } with the first: ${difference}; evaluate all models on the same tokens with the same parameters`,
+    );
+  }
+  const names = distinct(labels ?? evaluations.map(({ model }) => model.scheme));
+  const rows = evaluations.map(({ scores, model }, index): Row => ({
+    label: names[index]!,
+    scheme: model.scheme,
+    bitsPerWeight: model.bitsPerWeight,
+    weightBytes: model.bytes,
+    kvBytesPerToken: model.kvBytesPerToken,
+    perplexity: scores.perplexity,
+    ratio: scores.perplexity / first.scores.perplexity,
+    ...scores.kl !== undefined && { kl: scores.kl },
+    ...scores.top1 !== undefined && { top1: scores.top1 },
+    layers: model.layers,
+    kvErrors: model.kvErrors,
+  }));
+  return { title, protocol: first.protocol, rows };
+}
+
+/** Scores by `<label>.<score>`, with what a label may not hold in such a name replaced. */
+export function rowScores(rows: readonly Row[]): Record<string, number> {
+  const names = distinct(rows.map(({ label }) => label.replaceAll(/[^\w-]+/g, "_")));
+  const scores: Record<string, number> = {};
+  rows.forEach(({ perplexity, ratio, kl, top1 }, index) => {
+    const all = { perplexity, ratio, kl, top1 };
+    for (const [name, score] of Object.entries(all)) {
+      if (score !== undefined) scores[`${names[index]}.${name}`] = score;
+    }
+  });
+  return scores;
+}
+
+/** The same names with a number after each that came before. */
+function distinct(names: readonly string[]): string[] {
+  const taken = new Set<string>();
+  return names.map((name) => {
+    let free = name;
+    for (let number = 2; taken.has(free); number++) free = `${name}_${number}`;
+    taken.add(free);
+    return free;
+  });
+}

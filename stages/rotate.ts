@@ -1,0 +1,177 @@
+import { z } from "zod";
+import { type Checkpoint, openCheckpoint } from "./formats/checkpoint.ts";
+import { defineStage } from "./kinds.ts";
+import type { DecoderConfig, Family } from "./models/family.ts";
+import { findFamily } from "./models/find_family.ts";
+import { type ModelRecord, readModelRecord, refuseQuantized } from "./models/model_record.ts";
+import { NAMES } from "./models/names.ts";
+import { type Piece, rewriteModel, type TensorEdit } from "./models/rewrite.ts";
+import { hadamardFactor } from "./quant/hadamard.ts";
+import { rotate as rotateVectors, type Rotation, rotationOf } from "./quant/rotation.ts";
+
+const params = z.strictObject({
+  seed: z.int().min(0).max(2 ** 32 - 1).optional().describe(
+    "Draws random signs before the Hadamard matrices; none without a seed.",
+  ),
+  transforms: z.array(z.enum(["out_proj", "down_proj"])).default(["out_proj"]).describe(
+    "Beside the residual stream: out_proj rotates the values of each head, at no cost; down_proj rotates the MLP's inner activations while the model runs.",
+  ),
+});
+
+type Transform = z.infer<typeof params>["transforms"][number];
+
+/** The parts of a model's sizes that are rotated. */
+interface Rotations {
+  readonly residual: Rotation;
+  readonly head: Rotation | undefined;
+  readonly inner: Rotation | undefined;
+}
+
+/** Rotates a model so that no channel of its activations stands out, without changing what it computes. */
+export const rotate = defineStage({
+  about: "Folds norm gains and Hadamard rotations into the weights, which spreads outliers.",
+  version: 1,
+  params,
+  inputs: { model: "model" },
+  output: "model",
+  example: {},
+  async run(job, { model }, { seed, transforms }) {
+    const record = await readModelRecord(model.path);
+    refuse(record, transforms);
+    using checkpoint = await openCheckpoint(model.path);
+    const family = findFamily(checkpoint.config);
+    const { tied } = family.config(checkpoint.config);
+    const untied = { ...checkpoint.config as object, tie_word_embeddings: false };
+    const config = family.config(untied);
+    const rotations = rotationsOf(config, seed, transforms);
+    const edits = await editsOf(checkpoint, { family, config, rotations });
+    await rewriteModel(model.path, job.out, {
+      edit: (name) => edits.get(name),
+      ...tied && { added: new Map([[NAMES.head, NAMES.embeddings]]) },
+      config: tied ? untied : checkpoint.config,
+      record: {
+        ...record,
+        history: [...record.history, { stage: "rotate", params: { seed, transforms } }],
+        // Rotated channels are mixtures of the earlier ones: what was measured there is void here.
+        lineage: [],
+        hadamard: [...record.hadamard, ...rotations.inner ? ["mlp.out" as const] : []],
+      },
+      signal: job.signal,
+      progress: (done, total, note) => job.progress(done, total, note),
+    });
+    const sizes = Object.entries(rotations).flatMap(([place, rotation]: [string, Rotation?]) =>
+      rotation ? [`${place} ${rotation.factor.size} as ${words(rotation)}`] : []
+    );
+    job.note(`rotated ${sizes.join(", ")}`, { tied });
+  },
+});
+
+function refuse(record: ModelRecord, transforms: readonly Transform[]): void {
+  refuseQuantized(record, "rotate");
+  if (record.kv.length > 0) {
+    throw new TypeError(
+      "Cannot rotate the model: its KV cache is quantized already, expected full precision; put rotate before it",
+    );
+  }
+  if (transforms.includes("down_proj") && record.hadamard.includes("mlp.out")) {
+    throw new TypeError(
+      "Cannot rotate the inputs of down_proj: an earlier stage rotated them, expected that once; leave down_proj out of transforms",
+    );
+  }
+}
+
+function rotationsOf(
+  { hidden, headSize, inner }: DecoderConfig,
+  seed: number | undefined,
+  transforms: readonly Transform[],
+): Rotations {
+  const wants = (transform: Transform) => transforms.includes(transform);
+  const residual = hadamardFactor(hidden, "hidden size");
+  const head = wants("out_proj") ? hadamardFactor(headSize, "head size") : undefined;
+  return {
+    residual: rotationOf(residual, { seed, place: "residual" }),
+    head: head && rotationOf(head, { seed, place: "head" }),
+    // Signs would have to be multiplied while the model runs; the plain transform spreads as well.
+    inner: wants("down_proj") ? { factor: hadamardFactor(inner, "inner size") } : undefined,
+  };
+}
+
+/** The change of every tensor, from the sites alone. */
+async function editsOf(
+  checkpoint: Checkpoint,
+  { family, config, rotations }: {
+    readonly family: Family;
+    readonly config: DecoderConfig;
+    readonly rotations: Rotations;
+  },
+): Promise<ReadonlyMap<string, TensorEdit>> {
+  const { residual, head, inner } = rotations;
+  const edits = new Map<string, TensorEdit>();
+  const add = (name: string, edit: TensorEdit) => edits.set(name, both(edits.get(name), edit));
+  const withBias = (weight: string, edit: TensorEdit) => {
+    add(weight, edit);
+    const bias = weight.replace(/\.weight$/, ".bias");
+    if (checkpoint.tensors.has(bias)) add(bias, edit);
+  };
+  add(NAMES.embeddings, inputsBy(residual));
+  for (const { name, role, linears, fedBy } of family.sites(config)) {
+    const writes = role === "attention.out" || role === "mlp.out";
+    const gain = writes ? undefined : await gainOf(checkpoint, fedBy, name);
+    if (gain) add(fedBy, { change: ({ values }) => void values.fill(1) });
+    if (role === "attention.out" && head) withBias(fedBy, outputsBy(head));
+    for (const linear of linears) {
+      if (gain) add(linear, foldedBy(gain));
+      if (gain) add(linear, inputsBy(residual));
+      if (writes) withBias(linear, outputsBy(residual));
+      if (role === "attention.out" && head) add(linear, inputsBy(head));
+      if (role === "mlp.out" && inner) add(linear, inputsBy(inner));
+    }
+  }
+  return edits;
+}
+
+/** The gain of the norm that feeds a reader of the residual stream. */
+async function gainOf(checkpoint: Checkpoint, name: string, site: string): Promise<Float32Array> {
+  const shape = checkpoint.tensors.get(name)!.shape;
+  if (shape.length === 1) return await checkpoint.read(name);
+  throw new TypeError(
+    `Cannot rotate the model: "${name}" [${
+      shape.join(", ")
+    }] feeds ${site}, expected a norm; models whose norms stand elsewhere cannot be rotated`,
+  );
+}
+
+function both(first: TensorEdit | undefined, second: TensorEdit): TensorEdit {
+  if (!first) return second;
+  return {
+    whole: (first.whole ?? false) || (second.whole ?? false),
+    change(piece) {
+      first.change(piece);
+      second.change(piece);
+    },
+  };
+}
+
+/** W[:, c] times the gain of channel c. */
+function foldedBy(gain: Float32Array): TensorEdit {
+  return {
+    change({ values, columns }: Piece) {
+      for (let at = 0; at < values.length; at++) values[at]! *= gain[at % columns]!;
+    },
+  };
+}
+
+/** W becomes W R, each block of R's size along a row. */
+function inputsBy(rotation: Rotation): TensorEdit {
+  return { change: ({ values }) => rotateVectors(values, rotation) };
+}
+
+/** W becomes R^T W and b becomes R^T b, each block of R's size along the outputs. */
+function outputsBy(rotation: Rotation): TensorEdit {
+  return { whole: true, change: ({ values, columns }) => rotateVectors(values, rotation, columns) };
+}
+
+function words({ factor: { size, order }, signs }: Rotation): string {
+  const shape = order === 1 ? `2^${Math.log2(size)}` : `${order} * 2^${Math.log2(size / order)}`;
+  return signs ? `${shape} with random signs` : shape;
+}
