@@ -2,9 +2,10 @@ import type { TensorSpec } from "./device/device.ts";
 import type { Kernel } from "./device/kernel.ts";
 import { describe, f32, u32 } from "./device/tensor.ts";
 import { checkPage, PAGE_TOKENS, pageWords, writeSlot } from "./parts/kv_page.ts";
-import { fixedScale, hasScales, type KvScheme, zeroDomain } from "./parts/kv_scheme.ts";
+import { fixedScale, hasScales, type KvScheme, shaderZero } from "./parts/kv_scheme.ts";
 import half from "./parts/half.wgsl" with { type: "text" };
 import page from "./parts/kv_page.wgsl" with { type: "text" };
+import quantizer from "./parts/quantizer.wgsl" with { type: "text" };
 import wgsl from "./append_kv.wgsl" with { type: "text" };
 
 const THREADS = 64;
@@ -15,7 +16,7 @@ const THREADS = 64;
  * u32 [pages, words]. A slot behind the last page is left out, which pads a batch.
  */
 export const appendKv: Kernel<"x" | "slots" | "pages", never, KvScheme, "pages"> = {
-  wgsl: `${half}\n${page}\n${wgsl}`,
+  wgsl: `${half}\n${quantizer}\n${page}\n${wgsl}`,
   inputs: ["x", "slots", "pages"],
   outputs: [],
   mutates: ["pages"],
@@ -45,7 +46,7 @@ export const appendKv: Kernel<"x" | "slots" | "pages", never, KvScheme, "pages">
       constants: {
         SIZE: headSize,
         BITS: scheme.bits,
-        ZERO: zeroDomain(scheme),
+        ZERO: shaderZero(scheme),
         GROUP: scheme.group,
         FIXED: !hasScales(scheme),
         THREADS,
@@ -56,6 +57,7 @@ export const appendKv: Kernel<"x" | "slots" | "pages", never, KvScheme, "pages">
         pages: { u32: count },
         words: { u32: words },
         scale: { f32: fixedScale(scheme) },
+        clip: { f32: scheme.clip ?? 1 },
       },
       grid: [Math.ceil(tokens * kvHeads * headSize / scheme.group / THREADS), 1, 1],
     };
@@ -86,11 +88,26 @@ export const appendKv: Kernel<"x" | "slots" | "pages", never, KvScheme, "pages">
       { bits: 8, zero: "none", group: 64, range: 2.5 },
     ),
     written({ tokens: 21, kvHeads: 2, headSize: 32 }, { bits: 16, zero: "none", group: 32 }),
+    written(
+      { tokens: 70, kvHeads: 2, headSize: 64 },
+      { bits: 4, zero: "post_scale", group: 64, clip: 0.9 },
+    ),
+    written(
+      { tokens: 9, kvHeads: 3, headSize: 64 },
+      { bits: 4, zero: "pre_scale", group: 32, clip: 0.8 },
+    ),
+    written(
+      { tokens: 21, kvHeads: 2, headSize: 80 },
+      { bits: 8, zero: "none", group: 80, clip: 0.7 },
+    ),
     edges({ bits: 4, zero: "post_scale", group: 16 }),
     edges({ bits: 4, zero: "pre_scale", group: 16 }),
     edges({ bits: 8, zero: "none", group: 16 }),
     edges({ bits: 8, zero: "post_scale", group: 16 }),
     edges({ bits: 16, zero: "none", group: 16 }),
+    edges({ bits: 4, zero: "post_scale", group: 16, clip: 0.6 }),
+    edges({ bits: 4, zero: "pre_scale", group: 16, clip: 0.3 }),
+    edges({ bits: 4, zero: "none", group: 16, clip: 0.5 }),
     timed({ tokens: 512, kvHeads: 3, headSize: 64 }, { bits: 4, zero: "post_scale", group: 64 }),
     timed({ tokens: 512, kvHeads: 3, headSize: 64 }, { bits: 8, zero: "none", group: 64 }),
   ],

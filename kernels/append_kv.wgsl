@@ -1,7 +1,7 @@
 // pages[slots[token]] = clamp(round(x / s + z)) or clamp(round((x + z) / s)), with scale s and zero
 // point z of each token, head and group of channels: one thread each. Threads of neighbouring tokens
 // share words of scales, hence the atomics.
-// Expects: parts/half.wgsl, parts/kv_page.wgsl and what it expects, BITS (u32), ZERO (u32, zero
+// Expects: parts/half.wgsl, parts/quantizer.wgsl, parts/kv_page.wgsl and what it expects, BITS (u32), ZERO (u32, zero
 // domain), GROUP (u32, channels that share a scale), FIXED (bool, params.scale is the scale of all),
 // THREADS (u32).
 
@@ -11,6 +11,7 @@ struct Params {
   pages: u32,
   words: u32,
   scale: f32,
+  clip: f32,
 }
 
 @group(0) @binding(0) var<storage, read> x: array<vec4f>;
@@ -18,27 +19,19 @@ struct Params {
 @group(0) @binding(2) var<storage, read_write> pages: array<atomic<u32>>;
 @group(0) @binding(3) var<uniform> params: Params;
 
-const LARGEST_HALF = 65504f;
 const GROUPS = SIZE / GROUP;
 const HIGH = select((1u << BITS) - 1u, (1u << (BITS - 1u)) - 1u, ZERO == NONE);
 
-// Rounds to f16; what lies beyond its range becomes its largest number.
-fn held(value: f32) -> f32 {
-  return half(clamp(value, -LARGEST_HALF, LARGEST_HALF));
-}
-
 fn halves(quad: vec4f) -> vec2u {
   return vec2u(
-    pack2x16float(vec2f(held(quad.x), held(quad.y))),
-    pack2x16float(vec2f(held(quad.z), held(quad.w))),
+    pack2x16float(vec2f(half(quad.x), half(quad.y))),
+    pack2x16float(vec2f(half(quad.z), half(quad.w))),
   );
 }
 
 fn codes(quad: vec4f, scale: f32, zero: f32) -> vec4u {
-  var scaled = round(quad / scale + zero);
-  if (ZERO == POST_SCALE) { scaled = round((quad + zero) / scale); }
   let low = select(0f, -f32(HIGH), ZERO == NONE);
-  let inside = clamp(scaled, vec4f(low), vec4f(f32(HIGH)));
+  let inside = clamp(rounded(ZERO, quad, scale, zero), vec4f(low), vec4f(f32(HIGH)));
   return bitcast<vec4u>(vec4i(inside)) & vec4u((1u << BITS) - 1u);
 }
 
@@ -78,17 +71,17 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
       low = min(low, x[source + i]);
       high = max(high, x[source + i]);
     }
-    var least = min(min(low.x, low.y), min(low.z, low.w));
-    var most = max(max(high.x, high.y), max(high.z, high.w));
+    var least = params.clip * min(min(low.x, low.y), min(low.z, low.w));
+    var most = params.clip * max(max(high.x, high.y), max(high.z, high.w));
     if (ZERO == PRE_SCALE) {
       least = min(least, 0f);
       most = max(most, 0f);
     }
     let span = select(most - least, max(-least, most), ZERO == NONE);
-    scale = held(span / f32(HIGH));
+    scale = half(span / f32(HIGH));
     if (scale == 0f) { scale = 1f; }
     if (ZERO == PRE_SCALE) { zero = min(round(-least / scale), f32(HIGH)); }
-    if (ZERO == POST_SCALE) { zero = held(-least); }
+    if (ZERO == POST_SCALE) { zero = half(-least); }
     // No negative zero: it has other bits.
     if (zero == 0f) { zero = 0f; }
     let at = page + scales_at(BITS, GROUP, params.kv_heads, head, token, group * GROUP);

@@ -6,19 +6,6 @@
 // The queries stand one by one, for the driver turns arrays indexed in loops into memory.
 // Expects: parts/lanes.wgsl, parts/kv_page.wgsl, parts/kv_read.wgsl and what they expect.
 
-struct Params {
-  queries: u32,
-  keys: u32,
-  heads: u32,
-  kv_heads: u32,
-  window: u32,
-  scale: f32,
-  key_words: u32,
-  key_scale: f32,
-  value_words: u32,
-  value_scale: f32,
-}
-
 @group(0) @binding(0) var<storage, read> q: array<vec2f>;
 @group(0) @binding(1) var<storage, read> k: array<u32>;
 @group(0) @binding(2) var<storage, read> v: array<u32>;

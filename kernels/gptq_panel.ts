@@ -1,23 +1,20 @@
 import type { Kernel } from "./device/kernel.ts";
 import { describe, f32, u32 } from "./device/tensor.ts";
+import { codeOf, type Codes, valueOf, ZERO_DOMAINS } from "./parts/quantizer.ts";
+import quantizer from "./parts/quantizer.wgsl" with { type: "text" };
+import { clamp } from "./parts/round_even.ts";
 import wgsl from "./gptq_panel.wgsl" with { type: "text" };
 
 /** Which columns are rounded and onto what. */
-export interface GptqPanelOptions {
+export interface GptqPanelOptions extends Codes {
   /** First column of the block. */
   readonly first: number;
-  /** Where the zero point of a code stands: nowhere, `(q - z) * s`, or `q * s - z`. */
-  readonly zero: "none" | "pre_scale" | "post_scale";
-  /** Smallest and largest code. */
-  readonly low: number;
-  readonly high: number;
   /** Weights are clamped to plus and minus this before they are rounded; not unless said. */
   readonly bound?: number;
 }
 
 type In = "weight" | "factor" | "scales" | "group" | "delta" | "codes" | "zeros";
 
-const ZERO = { none: 0, pre_scale: 1, post_scale: 2 } as const;
 /** With more columns an invocation would come near the 65,000 iterations the software adapter allows. */
 const MOST_COLUMNS = 256;
 const NO_BOUND = 3e38;
@@ -34,7 +31,7 @@ const NO_BOUND = 3e38;
  * Arithmetic is f32, rounding half to even.
  */
 export const gptqPanel: Kernel<In, never, GptqPanelOptions, "delta" | "codes", "zeros"> = {
-  wgsl,
+  wgsl: `${quantizer}\n${wgsl}`,
   inputs: ["weight", "factor", "scales", "group", "delta", "codes", "zeros"],
   outputs: [],
   mutates: ["delta", "codes"],
@@ -84,7 +81,7 @@ export const gptqPanel: Kernel<In, never, GptqPanelOptions, "delta" | "codes", "
     }
     return {
       outputs: {},
-      constants: { THREADS, STRIDE, ZERO: ZERO[zero] },
+      constants: { THREADS, STRIDE, ZERO: ZERO_DOMAINS[zero] },
       params: {
         rows: { u32: rows },
         columns: { u32: columns },
@@ -102,11 +99,9 @@ export const gptqPanel: Kernel<In, never, GptqPanelOptions, "delta" | "codes", "
     const [rows = 0, columns = 0] = weight.shape;
     const [held = 0] = factor.shape;
     const [, groups = 0] = scales.shape;
-    const { first, zero, low, high, bound = NO_BOUND } = options;
+    const { first, zero, bound = NO_BOUND } = options;
     const left = Float32Array.from(delta.data);
     const made = Float32Array.from(codes.data);
-    const clamp = (value: number, to: readonly [number, number]) =>
-      Math.min(Math.max(value, to[0]), to[1]);
     for (let row = 0; row < rows; row++) {
       for (let c = held - 1; c >= 0; c--) {
         const at = row * columns + first + c;
@@ -117,17 +112,13 @@ export const gptqPanel: Kernel<In, never, GptqPanelOptions, "delta" | "codes", "
           feedback = Math.fround(feedback + product);
         }
         const fed = Math.fround(feedback / factor.data[line + c]!);
-        const current = clamp(Math.fround(weight.data[at]! + fed), [-bound, bound]);
+        const current = clamp(Math.fround(weight.data[at]! + fed), -bound, bound);
         const place = row * groups + group.data[first + c]!;
         const s = scales.data[place]!;
         const z = zero === "none" ? 0 : zeros!.data[place]!;
-        const scaled = zero === "pre_scale"
-          ? Math.fround(Math.fround(current / s) + z)
-          : Math.fround(Math.fround(current + z) / s);
-        const code = clamp(roundHalfEven(scaled), [low, high]);
-        const value = zero === "pre_scale" ? (code - z) * s : Math.fround(code * s) - z;
+        const code = codeOf(current, s, z, options);
         made[at] = code;
-        left[at] = weight.data[at]! - Math.fround(value);
+        left[at] = weight.data[at]! - valueOf(code, s, z, zero);
       }
     }
     return { delta: { ...delta, data: left }, codes: { ...codes, data: made } };
@@ -142,11 +133,6 @@ export const gptqPanel: Kernel<In, never, GptqPanelOptions, "delta" | "codes", "
     },
   ],
 };
-
-function roundHalfEven(value: number): number {
-  const near = Math.round(value);
-  return near - value === 0.5 && near % 2 !== 0 ? near - 1 : near;
-}
 
 /** Weights of a sawtooth in [-1, 1] on 4-bit codes, with the factor of correlations 0.5^|i - j|. */
 function spec(

@@ -2,8 +2,8 @@
 // + sum over later j of the block of delta[j] * V[c, j]) / V[c, c]; its code replaces codes[c], and
 // delta[c] = w[c] - what the code stands for.
 // A thread keeps its row of the block's delta in workgroup memory, which no other thread reads.
-// Expects: THREADS (u32), STRIDE (u32, columns of the block and 1, which keeps threads out of each
-// other's banks), ZERO (u32, 0 none, 1 before the scale, 2 after it).
+// Expects: parts/quantizer.wgsl, THREADS (u32), STRIDE (u32, columns of the block and 1, which keeps threads out of each
+// other's banks), ZERO (u32, zero domain).
 
 struct Params {
   rows: u32,
@@ -31,8 +31,8 @@ var<workgroup> deltas: array<f32, THREADS * STRIDE>;
 fn quantize(weight: f32, at: u32) -> vec2f {
   let scale = scales[at];
   var zero = 0f;
-  if (ZERO != 0u) { zero = zeros[at]; }
-  if (ZERO == 1u) {
+  if (ZERO != NONE) { zero = zeros[at]; }
+  if (ZERO == PRE_SCALE) {
     let code = clamp(round(weight / scale + zero), params.low, params.high);
     return vec2f(code, (code - zero) * scale);
   }

@@ -2,70 +2,13 @@
 // For the software adapter, which pays for loads and barriers: a workgroup is one subgroup of 8
 // lanes and makes 8 rows by 64 columns, or one row where MANY is false.
 // The rows of the tile stand one by one, for the driver turns arrays indexed in loops into memory.
-// Expects: parts/lanes.wgsl, parts/matmul_codes.wgsl, MANY (bool, more than one row).
-
-const TILE_ROWS = 8u;
-const STEP = 16u;
-
-struct Groups {
-  g0: vec2f,
-  g1: vec2f,
-  g2: vec2f,
-  g3: vec2f,
-  g4: vec2f,
-  g5: vec2f,
-  g6: vec2f,
-  g7: vec2f,
-}
-
-fn weight_row(column: u32) -> u32 {
-  return params.row + min(column, params.columns - 1u);
-}
-
-fn groups_of(column: u32, k: u32) -> Groups {
-  return Groups(
-    group_of(weight_row(column), k),
-    group_of(weight_row(column + LANES), k),
-    group_of(weight_row(column + 2u * LANES), k),
-    group_of(weight_row(column + 3u * LANES), k),
-    group_of(weight_row(column + 4u * LANES), k),
-    group_of(weight_row(column + 5u * LANES), k),
-    group_of(weight_row(column + 6u * LANES), k),
-    group_of(weight_row(column + 7u * LANES), k),
-  );
-}
-
-fn weights(column: u32, at: u32, groups: Groups) -> Weights {
-  let w0 = weights_of(weight_row(column), at, groups.g0);
-  let w1 = weights_of(weight_row(column + LANES), at, groups.g1);
-  let w2 = weights_of(weight_row(column + 2u * LANES), at, groups.g2);
-  let w3 = weights_of(weight_row(column + 3u * LANES), at, groups.g3);
-  let w4 = weights_of(weight_row(column + 4u * LANES), at, groups.g4);
-  let w5 = weights_of(weight_row(column + 5u * LANES), at, groups.g5);
-  let w6 = weights_of(weight_row(column + 6u * LANES), at, groups.g6);
-  let w7 = weights_of(weight_row(column + 7u * LANES), at, groups.g7);
-  return Weights(
-    array(mat4x4f(w0[0], w1[0], w2[0], w3[0]), mat4x4f(w4[0], w5[0], w6[0], w7[0])),
-    array(mat4x4f(w0[1], w1[1], w2[1], w3[1]), mat4x4f(w4[1], w5[1], w6[1], w7[1])),
-  );
-}
+// Expects: parts/packed_lanes.wgsl and what it expects, MANY (bool, more than one row).
 
 // A lane's 2 of the 16 values of a row of x from inner index k; none from index end on.
 fn values(row: u32, k: u32, end: u32, lane: u32) -> vec2f {
   let quad = x[(min(row, params.rows - 1u) * params.inner + k) / 4u + lane / 2u];
   let held = select(quad.xy, quad.zw, lane % 2u == 1u);
   return select(vec2f(), held, k + 2u * lane < end);
-}
-
-fn write_row(row: u32, n: u32, sum: array<vec4f, 2>) {
-  write(row, n, sum[0].x);
-  write(row, n + LANES, sum[0].y);
-  write(row, n + 2u * LANES, sum[0].z);
-  write(row, n + 3u * LANES, sum[0].w);
-  write(row, n + 4u * LANES, sum[1].x);
-  write(row, n + 5u * LANES, sum[1].y);
-  write(row, n + 6u * LANES, sum[1].z);
-  write(row, n + 7u * LANES, sum[1].w);
 }
 
 @compute @workgroup_size(8)

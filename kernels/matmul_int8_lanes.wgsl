@@ -3,68 +3,9 @@
 // lanes and makes 8 rows by 64 columns, or one row where MANY is false. Sums are f32, exact over
 // CHUNK products of two bytes, then added as integers.
 // The rows of the tile stand one by one, for the driver turns arrays indexed in loops into memory.
-// Expects: parts/lanes.wgsl, parts/matmul_int8.wgsl, MANY (bool, more than one row).
+// Expects: parts/packed_lanes.wgsl and what it expects, MANY (bool, more than one row).
 
-const TILE_ROWS = 8u;
-const STEP = 16u;
 const CHUNK = 1024u;
-
-struct Groups {
-  g0: vec2u,
-  g1: vec2u,
-  g2: vec2u,
-  g3: vec2u,
-  g4: vec2u,
-  g5: vec2u,
-  g6: vec2u,
-  g7: vec2u,
-}
-
-fn weight_row(column: u32) -> u32 {
-  return params.row + min(column, params.columns - 1u);
-}
-
-fn groups_of(column: u32, k: u32) -> Groups {
-  return Groups(
-    group_of(weight_row(column), k),
-    group_of(weight_row(column + LANES), k),
-    group_of(weight_row(column + 2u * LANES), k),
-    group_of(weight_row(column + 3u * LANES), k),
-    group_of(weight_row(column + 4u * LANES), k),
-    group_of(weight_row(column + 5u * LANES), k),
-    group_of(weight_row(column + 6u * LANES), k),
-    group_of(weight_row(column + 7u * LANES), k),
-  );
-}
-
-fn weights(column: u32, at: u32, groups: Groups) -> Weights {
-  let w0 = weights_of(weight_row(column), at, groups.g0);
-  let w1 = weights_of(weight_row(column + LANES), at, groups.g1);
-  let w2 = weights_of(weight_row(column + 2u * LANES), at, groups.g2);
-  let w3 = weights_of(weight_row(column + 3u * LANES), at, groups.g3);
-  let w4 = weights_of(weight_row(column + 4u * LANES), at, groups.g4);
-  let w5 = weights_of(weight_row(column + 5u * LANES), at, groups.g5);
-  let w6 = weights_of(weight_row(column + 6u * LANES), at, groups.g6);
-  let w7 = weights_of(weight_row(column + 7u * LANES), at, groups.g7);
-  return Weights(
-    array(
-      mat4x4f(first(w0), first(w1), first(w2), first(w3)),
-      mat4x4f(first(w4), first(w5), first(w6), first(w7)),
-    ),
-    array(
-      mat4x4f(second(w0), second(w1), second(w2), second(w3)),
-      mat4x4f(second(w4), second(w5), second(w6), second(w7)),
-    ),
-  );
-}
-
-fn first(bytes: vec2u) -> vec4f {
-  return vec4f(unpack4xI8(bytes.x));
-}
-
-fn second(bytes: vec2u) -> vec4f {
-  return vec4f(unpack4xI8(bytes.y));
-}
 
 // A lane's 2 of the 16 values of a row of x from inner index k; none from index end on.
 fn values(row: u32, k: u32, end: u32, lane: u32) -> vec2f {
@@ -75,17 +16,6 @@ fn values(row: u32, k: u32, end: u32, lane: u32) -> vec2f {
 
 fn add_whole(a: array<vec4i, 2>, b: array<vec4f, 2>) -> array<vec4i, 2> {
   return array(a[0] + vec4i(b[0]), a[1] + vec4i(b[1]));
-}
-
-fn write_row(row: u32, n: u32, sum: array<vec4i, 2>) {
-  write(row, n, sum[0].x);
-  write(row, n + LANES, sum[0].y);
-  write(row, n + 2u * LANES, sum[0].z);
-  write(row, n + 3u * LANES, sum[0].w);
-  write(row, n + 4u * LANES, sum[1].x);
-  write(row, n + 5u * LANES, sum[1].y);
-  write(row, n + 6u * LANES, sum[1].z);
-  write(row, n + 7u * LANES, sum[1].w);
 }
 
 @compute @workgroup_size(8)

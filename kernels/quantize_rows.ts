@@ -1,6 +1,7 @@
 import type { Kernel } from "./device/kernel.ts";
 import { describe, f32, u32 } from "./device/tensor.ts";
 import half from "./parts/half.wgsl" with { type: "text" };
+import { codeOf, codeRange, scaleOf } from "./parts/quantizer.ts";
 import wgsl from "./quantize_rows.wgsl" with { type: "text" };
 
 /** Whether the scale is measured on each row, or given. */
@@ -9,8 +10,8 @@ export interface QuantizeRowsOptions {
   readonly range?: number;
 }
 
-const MOST = 127;
-const LARGEST_HALF = 65504;
+const [LOW, MOST] = codeRange({ bits: 8, zero: "none" });
+const CODES = { low: LOW, high: MOST, zero: "none" } as const;
 
 /**
  * Signed 8-bit codes of the rows of `x` f32 [tokens, columns]: `codes` u32 [tokens, columns / 4],
@@ -46,7 +47,7 @@ export const quantizeRows: Kernel<"x", "codes" | "rows", QuantizeRowsOptions> = 
         rows: { dtype: "f32", shape: [rows, 2] },
       },
       constants: { STATIC: range !== undefined, THREADS },
-      params: { columns: { u32: columns }, scale: { f32: scaleOf(range ?? 0) } },
+      params: { columns: { u32: columns }, scale: { f32: scaleOf(range ?? 0, MOST, "f16") } },
       grid: [rows, 1, 1],
     };
   },
@@ -57,9 +58,9 @@ export const quantizeRows: Kernel<"x", "codes" | "rows", QuantizeRowsOptions> = 
     for (let row = 0; row < tokens; row++) {
       const values = Array.from(x.data.subarray(row * columns, (row + 1) * columns));
       const most = values.reduce((size, value) => Math.max(size, Math.abs(value)), 0);
-      const scale = scaleOf(range ?? most);
+      const scale = scaleOf(range ?? most, MOST, "f16");
       const sum = values.reduce((sum, value, k) => {
-        codes[row * columns + k] = codeOf(Math.fround(value / scale));
+        codes[row * columns + k] = codeOf(value, scale, 0, CODES);
         return sum + codes[row * columns + k]!;
       }, 0);
       rows.set([scale, sum * scale], 2 * row);
@@ -103,19 +104,6 @@ export const quantizeRows: Kernel<"x", "codes" | "rows", QuantizeRowsOptions> = 
     },
   ],
 };
-
-function scaleOf(range: number): number {
-  const scale = Math.f16round(Math.min(Math.fround(Math.fround(range) / MOST), LARGEST_HALF));
-  return scale === 0 ? 1 : scale;
-}
-
-/** The nearest code, ties to even. */
-function codeOf(value: number): number {
-  const down = Math.floor(value);
-  const rest = value - down;
-  const code = rest > 0.5 || (rest === 0.5 && down % 2 !== 0) ? down + 1 : down;
-  return Math.max(-MOST, Math.min(MOST, code));
-}
 
 /** Halves between codes in a row whose scale is |most| / 127, which may be between two halves too. */
 function ties(most: number): number[] {

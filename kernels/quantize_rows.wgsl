@@ -13,8 +13,6 @@ struct Params {
 @group(0) @binding(2) var<storage, read_write> rows: array<vec2f>;
 @group(0) @binding(3) var<uniform> params: Params;
 
-const LARGEST_HALF = 65504f;
-
 var<workgroup> largest: array<f32, THREADS>;
 var<workgroup> sums: array<i32, THREADS>;
 
@@ -33,7 +31,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
       if (thread < half_way) { largest[thread] = max(largest[thread], largest[thread + half_way]); }
       workgroupBarrier();
     }
-    scale = half(min(largest[0] / 127f, LARGEST_HALF));
+    scale = half(largest[0] / 127f);
     if (scale == 0f) { scale = 1f; }
   }
   var sum = vec4i();

@@ -1,15 +1,9 @@
 import type { TensorSpec } from "./device/device.ts";
 import type { Kernel } from "./device/kernel.ts";
 import { describe, elements, f32 } from "./device/tensor.ts";
-import { ZERO_DOMAINS } from "./parts/kv_scheme.ts";
+import { codeOf, type Codes, valueOf, ZERO_DOMAINS } from "./parts/quantizer.ts";
+import quantizer from "./parts/quantizer.wgsl" with { type: "text" };
 import wgsl from "./rounding_error.wgsl" with { type: "text" };
-
-/** Which codes there are, and what the zero point means. */
-export interface RoundingErrorOptions {
-  readonly zero: keyof typeof ZERO_DOMAINS;
-  readonly low: number;
-  readonly high: number;
-}
 
 const THREADS = 64;
 
@@ -20,9 +14,9 @@ const THREADS = 64;
 export const roundingError: Kernel<
   "weight" | "scales" | "zeros",
   "error",
-  RoundingErrorOptions
+  Codes
 > = {
-  wgsl,
+  wgsl: `${quantizer}\n${wgsl}`,
   inputs: ["weight", "scales", "zeros"],
   outputs: ["error"],
   plan(inputs, { zero, low, high }, limits) {
@@ -43,20 +37,13 @@ export const roundingError: Kernel<
       grid: [across, Math.ceil(count / across), 1],
     };
   },
-  reference(inputs, { zero: domain, low, high }) {
+  reference(inputs, codes) {
     const { weight, scales, zeros } = inputs;
     const group = groupOf(inputs);
     const error = Float32Array.from(weight.data, (value, i) => {
       const scale = scales.data[Math.floor(i / group)]!;
       const zero = zeros.data[Math.floor(i / group)]!;
-      const real = domain === "post_scale"
-        ? Math.fround(Math.fround(value + zero) / scale)
-        : Math.fround(Math.fround(value / scale) + (domain === "pre_scale" ? zero : 0));
-      const code = Math.min(Math.max(half(real), low), high);
-      const back = domain === "post_scale"
-        ? Math.fround(Math.fround(code * scale) - zero)
-        : Math.fround((domain === "pre_scale" ? code - zero : code) * scale);
-      return back - value;
+      return valueOf(codeOf(value, scale, zero, codes), scale, zero, codes.zero) - value;
     });
     return { error: f32(weight.shape, error) };
   },
@@ -90,10 +77,4 @@ function groupOf({ weight, scales, zeros }: Readonly<Record<string, TensorSpec>>
       describe(zeros!)
     }: expected equal shapes and groups of a multiple of 4`,
   );
-}
-
-/** Rounds to the nearest integer, ties to the even one. */
-function half(x: number): number {
-  const up = Math.round(x);
-  return up - x === 0.5 && up % 2 !== 0 ? up - 1 : up;
 }

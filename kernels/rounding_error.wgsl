@@ -1,6 +1,6 @@
 // error = what a weight's nearest code stands for - the weight, four values a thread; codes by scale
 // and zero of the value's row and group.
-// Expects: ZERO (u32, 0 none, 1 pre-scale, 2 post-scale), THREADS (u32).
+// Expects: parts/quantizer.wgsl, ZERO (u32, zero domain), THREADS (u32).
 
 struct Params {
   quads: u32,
@@ -15,9 +15,6 @@ struct Params {
 @group(0) @binding(3) var<storage, read_write> error: array<vec4f>;
 @group(0) @binding(4) var<uniform> params: Params;
 
-const PRE_SCALE = 1u;
-const POST_SCALE = 2u;
-
 @compute @workgroup_size(THREADS)
 fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
   let at = id.y * groups.x * THREADS + id.x;
@@ -26,12 +23,6 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
   let scale = scales[group];
   let zero = zeros[group];
   let value = weight[at];
-  var real = value / scale;
-  if (ZERO == PRE_SCALE) { real = real + zero; }
-  if (ZERO == POST_SCALE) { real = (value + zero) / scale; }
-  var code = clamp(round(real), vec4f(params.low), vec4f(params.high));
-  if (ZERO == PRE_SCALE) { code -= zero; }
-  var back = code * scale;
-  if (ZERO == POST_SCALE) { back -= zero; }
-  error[at] = back - value;
+  let code = clamp(rounded(ZERO, value, scale, zero), vec4f(params.low), vec4f(params.high));
+  error[at] = dequantized(ZERO, code, scale, zero) - value;
 }

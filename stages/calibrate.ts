@@ -50,7 +50,8 @@ export const calibrate = defineStage({
     };
     for (let layer = 0; layer < layers; layer++) {
       using watch = new LayerWatch(device, options);
-      const weights = await model.layer(layer);
+      // The model keeps no layer, so that this one leaves the device even where a window fails.
+      using weights = await model.layer(layer);
       for (let window = 0; window < windows; window++) {
         const stream = await streams.take(window);
         const observe = watch.observe(window);
@@ -63,7 +64,6 @@ export const calibrate = defineStage({
         const note = `layer ${layer + 1} of ${layers}, window ${window + 1}`;
         job.progress(layer * windows + window + 1, layers * windows, note);
       }
-      model.release(weights);
       await writeSafetensors(`${job.out}/${layerFile(layer)}`, await watch.finish(layer));
     }
     const record: StatsRecord = {

@@ -1,5 +1,4 @@
 import { z } from "zod";
-import type { Device } from "../kernels/device/device.ts";
 import { PAGE_TOKENS, pageWords } from "../kernels/parts/kv_page.ts";
 import type { KvScheme } from "../kernels/parts/kv_scheme.ts";
 import { KvProbe } from "./calibration/kv_error.ts";
@@ -31,6 +30,8 @@ const params = z.strictObject({
     bytes_per_token: z.number().positive().optional().describe(
       "The worst layers get 8 bits as long as all layers together stay below.",
     ),
+  }).refine(({ error, bytes_per_token }) => (error ?? bytes_per_token) !== undefined, {
+    error: "expected error, bytes_per_token or both",
   }).optional().describe("Give layers that 4 bits serve badly 8 bits."),
 });
 
@@ -88,7 +89,12 @@ export const calibrate_kv = defineStage({
   },
 });
 
-function check({ zero, group, range, bits }: Params, { headSize }: DecoderConfig): void {
+function check({ zero, group, range, bits, fallback }: Params, { headSize }: DecoderConfig): void {
+  if (fallback && bits === 8) {
+    throw new TypeError(
+      "Cannot fall back from 8 bits: layers have the most bits already, expected bits 4; leave fallback out",
+    );
+  }
   if (range === "static" && zero !== "none") {
     throw new TypeError(
       `Cannot use a static range with zero ${zero}: one range for all tokens has no zero point, expected zero none`,

@@ -3,7 +3,7 @@ import { defineStage } from "./kinds.ts";
 import { readEvaluation } from "./report/evaluation.ts";
 import { page } from "./report/page.ts";
 import { layersPlot, perplexityPlot } from "./report/plots.ts";
-import { compareEvaluations, rowScores } from "./report/rows.ts";
+import { compareEvaluations } from "./report/rows.ts";
 import { markdown, rowWords } from "./report/table.ts";
 
 const params = z.strictObject({
@@ -36,7 +36,6 @@ export const compare = defineStage({
     }
     for (const row of rows) job.note(rowWords(row), { ...row });
     job.note(`table in ${plot ? "report.html and " : ""}report.md`);
-    return { scores: rowScores(rows) };
   },
 });
 

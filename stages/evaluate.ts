@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { z } from "zod";
-import { bytesOf } from "./formats/half.ts";
+import { bytesOf, joined } from "./formats/half.ts";
 import { defineStage } from "./kinds.ts";
 import { Baseline, type BaselineArtifacts } from "./metrics/baseline.ts";
 import { meanDivergence, type WindowDivergence } from "./metrics/divergence.ts";
@@ -77,9 +77,9 @@ export const evaluate = defineStage({
       windowMeans: result.windowMeans,
       hidden: keep_hidden,
     });
-    await Deno.writeFile(`${job.out}/log_likelihoods.f32`, concatenate(likelihoods));
+    await Deno.writeFile(`${job.out}/log_likelihoods.f32`, bytesOf(joined(likelihoods)));
     if (baseline) {
-      await Deno.writeFile(`${job.out}/kl.f32`, concatenate(divergences.map(({ kl }) => kl)));
+      await Deno.writeFile(`${job.out}/kl.f32`, bytesOf(joined(divergences.map(({ kl }) => kl))));
     }
     return { scores };
   },
@@ -116,14 +116,4 @@ function baselineOf(
 
 function sha256(tokens: Uint32Array<ArrayBuffer>): string {
   return createHash("sha256").update(bytesOf(tokens)).digest("hex");
-}
-
-function concatenate(parts: readonly Float32Array[]): Uint8Array {
-  const all = new Float32Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    all.set(part, at);
-    at += part.length;
-  }
-  return new Uint8Array(all.buffer);
 }

@@ -1,4 +1,4 @@
-import type { HostTensor } from "../kernels/device/device.ts";
+import type { HostTensor, TensorSpec } from "../kernels/device/device.ts";
 import { Gpu } from "../kernels/device/gpu.ts";
 import type { AnyKernel } from "../kernels/device/kernel.ts";
 import { f16, f32, u32 } from "../kernels/device/tensor.ts";
@@ -6,6 +6,17 @@ import * as kernels from "../kernels/mod.ts";
 import { randomTensor } from "./random.ts";
 
 const SECONDS = 0.5;
+
+interface Timed {
+  readonly name: string;
+  readonly shape: string;
+  readonly options: string;
+  /** What products have in common that do the same: the shape of `y` and their operations. */
+  readonly work: string;
+  readonly seconds: number;
+  readonly gflops: number;
+  readonly gbytes: number;
+}
 
 if (import.meta.main) {
   await using gpu = await Gpu.open();
@@ -18,35 +29,31 @@ if (import.meta.main) {
     `${gpu.name}, ${gpu.limits.adapter} plans, ${
       gpu.fastReadback ? "fast" : "slow"
     } readback; ceilings are the best of this run`,
-    row(["kernel", "case", "ms", "GFLOP/s", "GB/s", "of ceiling"]),
-    ...timed.map(({ name, shape, seconds, gflops, gbytes }) =>
+    row(["kernel", "case", "ms", "GFLOP/s", "GB/s", "of ceiling", "of matmul", "options"]),
+    ...timed.map((one) =>
       row([
-        name,
-        shape,
-        (1000 * seconds).toFixed(3),
-        gflops.toFixed(1),
-        gbytes.toFixed(2),
-        `${(100 * Math.max(gflops / most.flops, gbytes / most.bytes)).toFixed(0)} %`,
+        one.name,
+        one.shape,
+        (1000 * one.seconds).toFixed(3),
+        one.gflops.toFixed(1),
+        one.gbytes.toFixed(2),
+        `${(100 * Math.max(one.gflops / most.flops, one.gbytes / most.bytes)).toFixed(0)} %`,
+        ofMatmul(one, timed),
+        optionsWords(one, timed),
       ])
     ),
-    row(["empty launch", "", ((await timeLaunch(gpu)) * 1000).toFixed(4), "", "", ""]),
-    row(["readback", "4 bytes", ((await timeReadback(gpu)) * 1000).toFixed(3), "", "", ""]),
+    row(["empty launch", "", ((await timeLaunch(gpu)) * 1000).toFixed(4)]),
+    row(["readback", "4 bytes", ((await timeReadback(gpu)) * 1000).toFixed(3)]),
   ];
   await using slow = await Gpu.open({ fastReadback: false });
   lines.push(
-    row(["readback", "awaited", ((await timeReadback(slow)) * 1000).toFixed(3), "", "", ""]),
+    row(["readback", "awaited", ((await timeReadback(slow)) * 1000).toFixed(3)]),
   );
   Deno.stdout.writeSync(new TextEncoder().encode(`${lines.join("\n")}\n`));
 }
 
-async function timeKernels(gpu: Gpu) {
-  const results: {
-    name: string;
-    shape: string;
-    seconds: number;
-    gflops: number;
-    gbytes: number;
-  }[] = [];
+async function timeKernels(gpu: Gpu): Promise<Timed[]> {
+  const results: Timed[] = [];
   for (const [name, kernel] of Object.entries<AnyKernel>(kernels)) {
     for (const one of kernel.cases) {
       if (!one.cost) continue;
@@ -65,8 +72,9 @@ async function timeKernels(gpu: Gpu) {
       const seconds = await timeLoop(launch, async () => void await gpu.read(fence));
       results.push({
         name,
-        shape: Object.values(one.inputs as Record<string, HostTensor>)
-          .slice(0, 2).map(({ shape }) => `[${shape.join(",")}]`).join(" "),
+        shape: shapes(one.inputs as Record<string, TensorSpec>),
+        options: JSON.stringify(one.options).replaceAll('"', ""),
+        work: `${(one.inputs as Record<string, HostTensor>).y?.shape} ${one.cost.flops}`,
         seconds,
         gflops: one.cost.flops / seconds / 1e9,
         gbytes: one.cost.bytes / seconds / 1e9,
@@ -107,9 +115,31 @@ async function timeReadback(gpu: Gpu): Promise<number> {
   return (performance.now() - start) / 1000 / 50;
 }
 
+/** The shapes of a product's factors, or of the first two inputs. */
+function shapes(inputs: Readonly<Record<string, TensorSpec>>): string {
+  const { x, weight } = inputs;
+  const shown = x && weight ? [x, weight] : Object.values(inputs).slice(0, 2);
+  return shown.map(({ shape }) => `[${shape.join(",")}]`).join(" ");
+}
+
+/** Time of a product as a share of what the f16 `matmul` of the same sizes takes. */
+function ofMatmul({ name, work, seconds }: Timed, timed: readonly Timed[]): string {
+  if (!name.startsWith("matmul") || name === "matmul") return "";
+  const plain = timed.find((other) => other.name === "matmul" && other.work === work);
+  return plain ? `${(100 * seconds / plain.seconds).toFixed(0)} %` : "";
+}
+
+/** The options of a case, where those of its kernel differ in them. */
+function optionsWords({ name, options }: Timed, timed: readonly Timed[]): string {
+  const several = timed.some((other) => other.name === name && other.options !== options);
+  return several ? options : "";
+}
+
+/** A line of a table; the last column is as wide as it needs. */
 function row(cells: readonly string[]): string {
-  const widths = [14, 26, 10, 9, 8, 10];
-  return cells.map((cell, i) => i < 2 ? cell.padEnd(widths[i]!) : cell.padStart(widths[i]!)).join(
-    "",
-  );
+  const widths = [15, 26, 10, 9, 8, 12, 11];
+  return cells.map((cell, i) => {
+    if (i < 2) return cell.padEnd(widths[i]!);
+    return i < widths.length ? cell.padStart(widths[i]!) : `  ${cell}`;
+  }).join("").trimEnd();
 }

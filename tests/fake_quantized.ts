@@ -4,18 +4,23 @@ import { ReferenceDevice } from "../kernels/device/reference.ts";
 import { f32 } from "../kernels/device/tensor.ts";
 import { attention, matmul } from "../kernels/mod.ts";
 import type { KvScheme } from "../kernels/parts/kv_scheme.ts";
+import { codeOf, codeRange, scaleAndZero, valueOf } from "../kernels/parts/quantizer.ts";
 import type { KvSchemes } from "../stages/models/attend.ts";
 import type { Model } from "../stages/models/model.ts";
 import { linearName, LINEARS } from "../stages/models/names.ts";
-import { codeRange, type LinearScheme } from "../stages/quant/schemes.ts";
-import { codeOf, scaleAndZero, valueOf } from "../stages/quant/scale.ts";
+import type { LinearScheme } from "../stages/quant/schemes.ts";
 import { logitsOf } from "./forward.ts";
 
 /** Rounds and dequantizes groups of values: the definition that integer kernels are held to. */
 export function fakeQuantize(
   values: Float32Array,
   group: number,
-  { bits, zero, range }: { bits: number; zero: KvScheme["zero"]; range?: number | undefined },
+  { bits, zero, range, clip = 1 }: {
+    readonly bits: number;
+    readonly zero: KvScheme["zero"];
+    readonly range?: number | undefined;
+    readonly clip?: number;
+  },
 ): Float32Array {
   const [low, high] = codeRange({ bits, zero });
   const codes = { low, high, zero, scale: "f16" } as const;
@@ -25,7 +30,7 @@ export function fakeQuantize(
     const [min, max] = zero === "none"
       ? [0, range ?? Math.max(...part.map(Math.abs))]
       : [Math.min(...part), Math.max(...part)];
-    const found = scaleAndZero({ min, max }, codes);
+    const found = scaleAndZero({ min: clip * min!, max: clip * max! }, codes);
     part.forEach((x, i) => {
       const code = codeOf(x, found.scale, found.zero, codes);
       out[first + i] = valueOf(code, found.scale, found.zero, zero);

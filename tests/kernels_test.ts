@@ -1,22 +1,38 @@
 import { strict as assert } from "node:assert";
-import type { HostTensor, TensorSpec } from "../kernels/device/device.ts";
+import type { HostTensor, Limits, TensorSpec } from "../kernels/device/device.ts";
 import { Gpu } from "../kernels/device/gpu.ts";
 import type { AnyKernel, KernelCase, Plan } from "../kernels/device/kernel.ts";
 import { bindingNames } from "../kernels/device/pipelines.ts";
-import { describe } from "../kernels/device/tensor.ts";
+import { describe, elements } from "../kernels/device/tensor.ts";
 import * as kernels from "../kernels/mod.ts";
 import { randomTensor } from "./random.ts";
 
 type AnyCase = KernelCase<string, unknown>;
+type LabelledCase = AnyCase & { readonly label: string };
+
+interface Expectation {
+  readonly hosts: Readonly<Record<string, HostTensor>>;
+  readonly outputs: Readonly<Record<string, HostTensor>>;
+}
 
 const TYPES = { u32: "u32", f32: "f32" } as const;
 
 for (const [name, kernel] of Object.entries<AnyKernel>(kernels)) {
+  const cases = (kernel.cases as readonly AnyCase[]).map((one, index) => ({
+    ...one,
+    label: `${name} case ${index}`,
+  }));
+  const expectation = expectations(kernel);
   for (const as of ["software", "gpu"] as const) {
     Deno.test(`${name} agrees with its reference, planned for ${as}`, async () => {
       await using gpu = await Gpu.open({ as, guard: true });
-      for (const [index, one] of (kernel.cases as readonly AnyCase[]).entries()) {
-        await compare(gpu, kernel, one, `${name} case ${index}`);
+      for (const one of cases) {
+        if (one.timedOnly) {
+          assert.ok(one.cost, `${one.label} is neither timed nor compared`);
+          assert.ok(hasSmaller(kernel, one, cases, gpu.limits), `no smaller case of ${one.label}`);
+        } else {
+          await compare(gpu, kernel, one, expectation(one));
+        }
       }
     });
   }
@@ -36,12 +52,49 @@ for (const [name, kernel] of Object.entries<AnyKernel>(kernels)) {
   });
 }
 
-async function compare(gpu: Gpu, kernel: AnyKernel, one: AnyCase, label: string): Promise<void> {
-  const hosts: Record<string, HostTensor> = {};
-  for (const [name, input] of Object.entries(one.inputs)) {
-    hosts[name] = "data" in input ? input as HostTensor : randomTensor(input, `${label} ${name}`);
-  }
-  const expected: Record<string, HostTensor> = kernel.reference(hosts, one.options);
+/** Inputs and reference outputs of cases, made once for both classes of plan. */
+function expectations(kernel: AnyKernel) {
+  const made = new Map<string, Expectation>();
+  return ({ label, inputs, options }: LabelledCase): Expectation => {
+    const found = made.get(label);
+    if (found) return found;
+    const hosts: Record<string, HostTensor> = {};
+    for (const [name, input] of Object.entries(inputs)) {
+      hosts[name] = "data" in input ? input as HostTensor : randomTensor(input, `${label} ${name}`);
+    }
+    const expected = { hosts, outputs: kernel.reference(hosts, options) };
+    made.set(label, expected);
+    return expected;
+  };
+}
+
+/** Whether a case that is compared and has fewer inputs runs the very pipeline of this one. */
+function hasSmaller(
+  kernel: AnyKernel,
+  one: AnyCase,
+  cases: readonly AnyCase[],
+  limits: Limits,
+): boolean {
+  const form = ({ inputs, options }: AnyCase) => {
+    const { shader, constants } = kernel.plan(inputs, options, limits);
+    return JSON.stringify([shader, constants]);
+  };
+  return cases.some((other) =>
+    !other.timedOnly && inputSize(other) < inputSize(one) && form(other) === form(one)
+  );
+}
+
+function inputSize({ inputs }: AnyCase): number {
+  return Object.values(inputs).reduce((sum, { shape }) => sum + elements(shape), 0);
+}
+
+async function compare(
+  gpu: Gpu,
+  kernel: AnyKernel,
+  one: LabelledCase,
+  { hosts, outputs: expected }: Expectation,
+): Promise<void> {
+  const { label } = one;
   using stack = new DisposableStack();
   const inputs = Object.fromEntries(
     Object.entries(hosts).map(([name, host]) => [name, stack.use(gpu.upload(host))]),

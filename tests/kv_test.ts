@@ -4,7 +4,8 @@ import { Gpu } from "../kernels/device/gpu.ts";
 import { f32, u32 } from "../kernels/device/tensor.ts";
 import { appendKv, attention, attentionPaged } from "../kernels/mod.ts";
 import { PAGE_TOKENS, pageWords, readSlot, writeSlot } from "../kernels/parts/kv_page.ts";
-import { decode, encode, type KvScheme, scaleOf } from "../kernels/parts/kv_scheme.ts";
+import { groupScale, kvCodes, type KvScheme } from "../kernels/parts/kv_scheme.ts";
+import { codeOf, valueOf } from "../kernels/parts/quantizer.ts";
 import { randomTensor } from "./random.ts";
 
 const SCHEMES: readonly KvScheme[] = [
@@ -41,11 +42,21 @@ Deno.test("a group gets the scale, zero point and codes of algorithms.md 3.3", (
   ]);
 });
 
+Deno.test("a clip shrinks the measured range, and what lies beyond gets the outermost codes", () => {
+  const clip = 0.5;
+  const values = Float32Array.of(-4, 11, 1, 0);
+  // By hand: -2 to 5.5 in steps of 0.5; -4 lies below code 0 and 11 above code 15.
+  check(values, "post_scale", { scale: 0.5, zero: 2 }, [0, 15, 6, 4], clip);
+  check(values, "pre_scale", { scale: 0.5, zero: 4 }, [0, 15, 6, 4], clip);
+  // The largest magnitude 14 becomes 7, a step of 1.
+  check(Float32Array.of(14, -14, 3, -7), "none", { scale: 1, zero: 0 }, [7, -7, 3, -7], clip);
+});
+
 Deno.test("halves round to even codes, and none leaves its range", () => {
   const values = Float32Array.of(0.5, 1.5, 2.5, -0.5, -1.5, 7, -7, 90);
   const scheme: KvScheme = { bits: 4, zero: "none", group: 8, range: 7 };
   assert.deepEqual(codes(values, scheme), [0, 2, 2, 0, -2, 7, -7, 7]);
-  assert.equal(scaleOf(values, { ...scheme, bits: 8, range: 254 }).scale, 2);
+  assert.equal(groupScale(values, { ...scheme, bits: 8, range: 254 }).scale, 2);
 });
 
 Deno.test("a token of 4-bit codes lies in its page as systems.md A.3 draws it", () => {
@@ -91,7 +102,7 @@ Deno.test("what comes back from a page is within half a scale", () => {
     writeSlot(pool, 63, values, page);
     readSlot(pool, 63, page).forEach((value, i) => {
       const first = i - i % scheme.group;
-      const { scale, zero } = scaleOf(values.subarray(first, first + scheme.group), scheme);
+      const { scale, zero } = groupScale(values.subarray(first, first + scheme.group), scheme);
       // A scale or zero point rounded to f16 may cut the end of the range by high * scale / 2048.
       const slack = (2 ** scheme.bits * scale + Math.abs(zero)) / 2048;
       const bound = scheme.bits === 16 ? Math.abs(values[i]!) / 2048 : scale / 2 + slack;
@@ -198,6 +209,12 @@ Deno.test("the paged kernels say what does not fit", async () => {
   assert.throws(() => append({ ...scheme, group: 48 }), /heads of 64 in groups of 48: expected/);
   assert.throws(() => append({ ...scheme, bits: 8 }), /u32\[3, 576\]: expected u32\[pages, 1088\]/);
   assert.throws(() => append({ ...scheme, range: 2 }), /range 2 with zero post_scale .* expected/);
+  for (const clip of [0, -0.5, 1.01, NaN]) {
+    assert.throws(() => append({ ...scheme, clip }), /clip keys or values to .* expected a clip/);
+  }
+  const fixed: KvScheme = { ...scheme, zero: "none", range: 2, clip: 0.5 };
+  assert.throws(() => append(fixed), /to 0.5 .* and range 2: expected .* no range/);
+  assert.throws(() => append({ ...scheme, bits: 16, clip: 0.5 }), /at 16 bits: expected/);
   using block_table = gpu.upload(u32([1]));
   const attend = (keys: number) =>
     gpu.run(attentionPaged, { q: x, k: pages, v: pages, block_table }, {
@@ -215,19 +232,20 @@ function check(
   zero: KvScheme["zero"],
   pair: { readonly scale: number; readonly zero: number },
   expected: readonly number[],
+  clip = 1,
 ): void {
-  const scheme: KvScheme = { bits: 4, zero, group: 8 };
-  assert.deepEqual(scaleOf(values, scheme), pair);
+  const scheme: KvScheme = { bits: 4, zero, group: 8, clip };
+  assert.deepEqual(groupScale(values, scheme), pair);
   assert.deepEqual(codes(values, scheme), expected);
   // A group of one value comes back as the f16 next to it.
   if (values.every((value) => value === values[0]) && zero === "post_scale") {
-    assert.equal(decode(0, pair, scheme), Math.f16round(values[0]!) + 0);
+    assert.equal(valueOf(0, pair.scale, pair.zero, zero), Math.f16round(values[0]!) + 0);
   }
 }
 
 function codes(values: Float32Array, scheme: KvScheme): number[] {
-  const pair = scaleOf(values, scheme);
-  return Array.from(values, (value) => encode(value, pair, scheme));
+  const { scale, zero } = groupScale(values, scheme);
+  return Array.from(values, (value) => codeOf(value, scale, zero, kvCodes(scheme)));
 }
 
 function append(

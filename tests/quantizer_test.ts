@@ -1,8 +1,8 @@
 import { strict as assert } from "node:assert";
+import { codeOf, half, scaleAndZero, scaleOf } from "../kernels/parts/quantizer.ts";
+import { roundEven } from "../kernels/parts/round_even.ts";
 import { protectiveRange } from "../stages/quant/protective_range.ts";
 import { packCodes, unpackCodes } from "../stages/quant/packed.ts";
-import { roundEven } from "../stages/quant/round_even.ts";
-import { codeOf, scaleAndZero } from "../stages/quant/scale.ts";
 import { weightScheme } from "../stages/quant/schemes.ts";
 import {
   checkGroup,
@@ -136,7 +136,21 @@ Deno.test("two-level weights never leave int8, and their products never leave a 
 
 Deno.test("roundEven() goes to the even neighbour", () => {
   const cases = [[0.5, 0], [1.5, 2], [2.5, 2], [-0.5, 0], [-1.5, -2], [-2.5, -2], [2.4, 2]];
-  for (const [x, wanted] of cases) assert.equal(roundEven(x!) + 0, wanted);
+  for (const [x, wanted] of cases) assert.equal(roundEven(x!), wanted);
+  assert.equal(roundEven(-Infinity), -Infinity);
+});
+
+Deno.test("halves end at 65504, and zeros are never negative, for that has other bits", () => {
+  assert.deepEqual([65519, 65520, 1e9, -1e9].map(half), [65504, 65504, 65504, -65504]);
+  assert.equal(scaleOf(3e38, 127, "f16"), 65504);
+  for (const zero of ["pre_scale", "post_scale"] as const) {
+    const codes = { low: 0, high: 15, zero, scale: "f16" } as const;
+    // 1e-9 lies below half of the smallest half, 2^-24: its negative rounds to zero.
+    assert.deepEqual(scaleAndZero({ min: 1e-9, max: 15 }, codes), { scale: 1, zero: 0 });
+    const far = scaleAndZero({ min: -2e6, max: 0 }, codes);
+    assert.equal(far.scale, 65504);
+    assert.equal(far.zero, zero === "post_scale" ? 65504 : 15);
+  }
 });
 
 Deno.test("packed codes come back", () => {

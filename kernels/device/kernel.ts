@@ -28,6 +28,11 @@ export interface KernelCase<In extends string, Options, Opt extends In = never> 
   readonly tolerance?: number;
   /** Set on sizes worth timing; turns seconds into GB/s and GFLOP/s. */
   readonly cost?: { readonly bytes: number; readonly flops: number };
+  /**
+   * Timed but not compared, where the reference takes seconds; only where a smaller case that is
+   * compared runs the same shader with the same constants under either class of plan.
+   */
+  readonly timedOnly?: true;
 }
 
 /** A WGSL file and its meaning. Makes no GPU calls. */

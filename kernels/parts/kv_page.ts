@@ -1,13 +1,12 @@
 import {
-  decode,
-  encode,
   fixedScale,
-  half,
+  groupScale,
   hasScales,
   hasZeros,
+  kvCodes,
   type KvScheme,
-  scaleOf,
 } from "./kv_scheme.ts";
+import { codeOf, half, valueOf } from "./quantizer.ts";
 
 /** Tokens of a page. */
 export const PAGE_TOKENS = 64;
@@ -20,7 +19,8 @@ export interface KvPage {
 }
 
 /** Throws unless pages can hold such heads. */
-export function checkPage({ scheme: { bits, zero, group, range }, headSize }: KvPage): void {
+export function checkPage({ scheme, headSize }: KvPage): void {
+  const { bits, zero, group, range, clip } = scheme;
   if (headSize % 16 !== 0 || group % 8 !== 0 || headSize % group !== 0 || group <= 0) {
     throw new RangeError(
       `Cannot page heads of ${headSize} in groups of ${group}: expected a head size that is a multiple of 16 and groups of a multiple of 8 that divide it`,
@@ -29,6 +29,13 @@ export function checkPage({ scheme: { bits, zero, group, range }, headSize }: Kv
   if (range !== undefined && (zero !== "none" || !(range >= 0))) {
     throw new RangeError(
       `Cannot hold keys or values to range ${range} with zero ${zero} at ${bits} bits: expected a range that is not negative and zero none`,
+    );
+  }
+  if (clip !== undefined && !(clip > 0 && clip <= 1 && hasScales(scheme))) {
+    throw new RangeError(
+      `Cannot clip keys or values to ${clip} of their range at ${bits} bits${
+        range === undefined ? "" : ` and range ${range}`
+      }: expected a clip above 0 and up to 1, fewer than 16 bits and no range`,
     );
   }
 }
@@ -50,19 +57,20 @@ export function writeSlot(
 ): void {
   const { scheme, kvHeads, headSize } = page;
   const { bits, group } = scheme;
+  const codes = kvCodes(scheme);
   const at = places(page, slot);
   for (let head = 0; head < kvHeads; head++) {
     for (let first = 0; first < headSize; first += group) {
       const from = head * headSize + first;
       const part = values.subarray(from, from + group);
-      const pair = scaleOf(part, scheme);
+      const { scale, zero } = groupScale(part, scheme);
       part.forEach((value, i) => {
-        const code = bits === 16 ? halfBits(half(value)) : encode(value, pair, scheme);
+        const code = bits === 16 ? halfBits(half(value)) : codeOf(value, scale, zero, codes);
         put(pool, bits, at.codes(head) + first + i, code);
       });
       const place = at.scale(head, first / group);
-      if (hasScales(scheme)) put(pool, 16, 2 * at.scales + place, halfBits(pair.scale));
-      if (hasZeros(scheme)) put(pool, 16, 2 * at.zeros + place, halfBits(pair.zero));
+      if (hasScales(scheme)) put(pool, 16, 2 * at.scales + place, halfBits(scale));
+      if (hasZeros(scheme)) put(pool, 16, 2 * at.zeros + place, halfBits(zero));
     }
   }
 }
@@ -76,18 +84,16 @@ export function readSlot(pool: ArrayLike<number>, slot: number, page: KvPage): F
   for (let head = 0; head < kvHeads; head++) {
     for (let first = 0; first < headSize; first += group) {
       const place = at.scale(head, first / group);
-      const pair = {
-        scale: hasScales(scheme)
-          ? fromHalfBits(get(pool, 16, 2 * at.scales + place))
-          : fixedScale(scheme),
-        zero: hasZeros(scheme) ? fromHalfBits(get(pool, 16, 2 * at.zeros + place)) : 0,
-      };
+      const scale = hasScales(scheme)
+        ? fromHalfBits(get(pool, 16, 2 * at.scales + place))
+        : fixedScale(scheme);
+      const zero = hasZeros(scheme) ? fromHalfBits(get(pool, 16, 2 * at.zeros + place)) : 0;
       for (let channel = first; channel < first + group; channel++) {
         const code = get(pool, bits, at.codes(head) + channel);
         const signed = scheme.zero === "none" && code >= 2 ** (bits - 1) ? code - 2 ** bits : code;
         values[head * headSize + channel] = bits === 16
           ? fromHalfBits(code)
-          : decode(signed, pair, scheme);
+          : valueOf(signed, scale, zero, scheme.zero);
       }
     }
   }

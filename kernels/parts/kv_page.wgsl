@@ -1,14 +1,9 @@
 // Where codes, scales and zero points lie in a page of the KV cache, and how they become values.
 // A page holds 64 tokens: codes [kv head][token][channel], packed from the low bits of a word up,
 // then f16 scales and f16 zero points, each [kv head][group][token], two tokens a word.
-// Expects: SIZE (u32, head size, a multiple of 16).
+// Expects: parts/quantizer.wgsl, SIZE (u32, head size, a multiple of 16).
 
 const PAGE = 64u;
-
-// Zero domains: x = q * s, x = (q - z) * s, x = q * s - z.
-const NONE = 0u;
-const PRE_SCALE = 1u;
-const POST_SCALE = 2u;
 
 // Word of a page where the codes from a channel, a multiple of 8, of a head's token begin.
 fn codes_at(bits: u32, head: u32, token: u32, channel: u32) -> u32 {
@@ -56,11 +51,8 @@ fn signed(words: vec4u, bits: u32) -> vec4f {
 
 // The values of codes under a scale and a zero point.
 fn values_of(zero_domain: u32, codes: array<vec4f, 2>, scale: vec2f) -> array<vec4f, 2> {
-  if (zero_domain == POST_SCALE) {
-    return array(codes[0] * scale.x - scale.y, codes[1] * scale.x - scale.y);
-  }
-  if (zero_domain == PRE_SCALE) {
-    return array((codes[0] - scale.y) * scale.x, (codes[1] - scale.y) * scale.x);
-  }
-  return array(codes[0] * scale.x, codes[1] * scale.x);
+  return array(
+    dequantized(zero_domain, codes[0], scale.x, scale.y),
+    dequantized(zero_domain, codes[1], scale.x, scale.y),
+  );
 }

@@ -1,7 +1,20 @@
 // Reads of keys and values from pages; `page` is the first word of one.
-// Expects: parts/kv_page.wgsl, k and v (array<u32>), params.kv_heads, key_scale and value_scale, and
-// for keys and for values KEY_ and VALUE_ BITS (u32), ZERO (u32, zero domain), GROUP (u32, channels
-// that share a scale), FIXED (bool, the scale is that in params).
+// Expects: parts/kv_page.wgsl, k and v (array<u32>), params (Params), and for
+// keys and for values KEY_ and VALUE_ BITS (u32), ZERO (u32, zero domain), GROUP (u32, channels that
+// share a scale), FIXED (bool, the scale is that in params).
+
+struct Params {
+  queries: u32,
+  keys: u32,
+  heads: u32,
+  kv_heads: u32,
+  window: u32,
+  scale: f32,
+  key_words: u32,
+  key_scale: f32,
+  value_words: u32,
+  value_scale: f32,
+}
 
 // Scale and zero point of a token's channel.
 fn key_scale(page: u32, head: u32, token: u32, channel: u32) -> vec2f {

@@ -1,16 +1,7 @@
 // What the shaders of the integer product share: bindings, weights as signed bytes, and the scaling
 // of a finished sum.
-// Expects: NIBBLES (bool, weights have 4 bits), GROUPED (bool, with 8-bit scales by group), BIAS (bool).
-
-struct Params {
-  rows: u32,
-  inner: u32,
-  columns: u32,
-  column: u32,
-  row: u32,
-  stride: u32,
-  group: u32,
-}
+// Expects: parts/packed_product.wgsl, NIBBLES (bool, weights have 4 bits), GROUPED (bool, with 8-bit
+// scales by group), BIAS (bool).
 
 @group(0) @binding(0) var<storage, read> x: array<u32>;
 @group(0) @binding(1) var<storage, read> x_rows: array<vec2f>;
@@ -20,6 +11,12 @@ struct Params {
 @group(0) @binding(5) var<storage, read_write> y: array<f32>;
 @group(0) @binding(6) var<storage, read> bias: array<f32>;
 @group(0) @binding(7) var<uniform> params: Params;
+
+// What turns codes of a group into bytes: a factor, and a byte to subtract from each; eight weights;
+// a sum of products.
+alias Group = vec2u;
+alias Eight = vec2u;
+alias Sum = i32;
 
 // Four nibbles as four bytes.
 fn spread(nibbles: u32) -> u32 {
@@ -32,8 +29,7 @@ fn subtract_bytes(a: u32, b: u32) -> u32 {
   return ((a | 0x80808080u) - (b & 0x7f7f7f7fu)) ^ ((a ^ ~b) & 0x80808080u);
 }
 
-// What turns codes of inner index k of a row into bytes: a factor, and a byte to subtract from each.
-fn group_of(row: u32, k: u32) -> vec2u {
+fn group_of(row: u32, k: u32) -> Group {
   if (!GROUPED) { return vec2u(); }
   let index = k / params.group;
   let width = (params.inner / params.group + 1u) / 2u;
@@ -42,7 +38,7 @@ fn group_of(row: u32, k: u32) -> vec2u {
 }
 
 // Eight weights of a row as signed bytes, from inner index 8 * at.
-fn weights_of(row: u32, at: u32, group: vec2u) -> vec2u {
+fn weights_of(row: u32, at: u32, group: Group) -> Eight {
   if (!NIBBLES) {
     let index = row * (params.inner / 4u) + 2u * at;
     return vec2u(weight[index], weight[index + 1u]);
@@ -56,7 +52,17 @@ fn weights_of(row: u32, at: u32, group: vec2u) -> vec2u {
   );
 }
 
-fn write(row: u32, n: u32, sum: i32) {
+fn floats(weights: Eight) -> array<vec4f, 2> {
+  return array(vec4f(unpack4xI8(weights.x)), vec4f(unpack4xI8(weights.y)));
+}
+
+// Eight weights times the values of x from word 2 * at of a row.
+fn products(row: u32, at: u32, weights: Eight) -> Sum {
+  let from_x = row * (params.inner / 4u) + 2u * at;
+  return dot4I8Packed(x[from_x], weights.x) + dot4I8Packed(x[from_x + 1u], weights.y);
+}
+
+fn write(row: u32, n: u32, sum: Sum) {
   if (row >= params.rows || n >= params.columns) { return; }
   let by_row = x_rows[row];
   let by_column = w_rows[params.row + n];

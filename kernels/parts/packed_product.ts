@@ -2,20 +2,20 @@ import type { Limits, TensorSpec } from "../device/device.ts";
 import type { Plan } from "../device/kernel.ts";
 import { describe } from "../device/tensor.ts";
 import type { MatmulOptions } from "../matmul.ts";
+import { type OutputSizes, outputSizes } from "./output_sizes.ts";
+import few from "./packed_few.wgsl" with { type: "text" };
+import lanesPart from "./lanes.wgsl" with { type: "text" };
+import packedLanes from "./packed_lanes.wgsl" with { type: "text" };
+import params from "./packed_product.wgsl" with { type: "text" };
 
 const LANE_TILE_ROWS = 8;
 const LANE_TILE_COLUMNS = 64;
 const FEW_ROWS = 8;
 const FEW_COLUMNS = 8;
 
-/** Sizes that decide a product; `rows` counts those of `x`, `columns` those made of `y`. */
-export interface ProductSizes {
-  readonly rows: number;
+/** Sizes that decide a product. */
+export interface ProductSizes extends OutputSizes {
   readonly inner: number;
-  readonly columns: number;
-  readonly column: number;
-  readonly row: number;
-  readonly stride: number;
 }
 
 /**
@@ -29,7 +29,7 @@ export function productSizes(
     readonly y: TensorSpec;
     readonly bias?: TensorSpec | undefined;
   },
-  { row = 0, rows: wanted, column = 0 }: MatmulOptions,
+  options: MatmulOptions,
   { xPerWord, perWord }: { readonly xPerWord: number; readonly perWord: number },
 ): ProductSizes {
   const { x, weight, y, bias } = specs;
@@ -51,22 +51,7 @@ export function productSizes(
       }]`,
     );
   }
-  const columns = wanted ?? held - row;
-  if (row < 0 || columns < 0 || row + columns > held) {
-    throw new RangeError(`Cannot use weight rows ${row} to ${row + columns}: there are ${held}`);
-  }
-  const [yRows, stride] = y.shape;
-  if (yRows !== rows || stride === undefined || column + columns > stride) {
-    throw new RangeError(
-      `Cannot write columns ${column} to ${column + columns} of y ${
-        describe(y)
-      }: expected [${rows}, at least ${column + columns}]`,
-    );
-  }
-  if (bias && bias.shape[0] !== stride) {
-    throw new RangeError(`Cannot add bias ${describe(bias)}: expected f32[${stride}]`);
-  }
-  return { rows, inner, columns, column, row, stride };
+  return { inner, ...outputSizes({ rows, held, y, bias }, options) };
 }
 
 /** Columns of a group; throws unless `group` is a multiple of 8 that divides `inner`. */
@@ -78,16 +63,31 @@ export function checkedGroup(group: number, inner: number): number {
 }
 
 /**
- * The launch of a product whose shaders are `lanes` for the software adapter, `tiles` for others, and
- * `few` for those where the weights are read for a few rows only.
+ * The sources of a product that differ in how weights are read, which `part` says: `lanes` for the
+ * software adapter, `tiles` for others, and `few` for those where there are a few rows only.
  */
+export function productShaders(
+  { part, lanes, tiles }: {
+    readonly part: string;
+    readonly lanes: string;
+    readonly tiles: string;
+  },
+) {
+  return {
+    lanes: `${lanesPart}\n${params}\n${part}\n${packedLanes}\n${lanes}`,
+    tiles: `${params}\n${part}\n${tiles}`,
+    few: `${params}\n${part}\n${few}`,
+  };
+}
+
+/** The launch of a product whose shaders are those of `productShaders`. */
 export function productPlan(
   { rows, inner, columns, column, row, stride }: ProductSizes,
   group: number,
-  constants: Readonly<Record<string, boolean>>,
+  constants: Readonly<Record<string, number | boolean>>,
   limits: Limits,
 ): Plan<never> {
-  const params = {
+  const sizes = {
     rows: { u32: rows },
     inner: { u32: inner },
     columns: { u32: columns },
@@ -101,7 +101,7 @@ export function productPlan(
       shader: "lanes",
       outputs: {},
       constants: { ...constants, MANY: rows > 1 },
-      params,
+      params: sizes,
       grid: [Math.ceil(columns / LANE_TILE_COLUMNS), Math.ceil(rows / LANE_TILE_ROWS), 1],
     };
   }
@@ -110,7 +110,7 @@ export function productPlan(
       shader: "few",
       outputs: {},
       constants: { ...constants, ROWS: 2 ** Math.ceil(Math.log2(Math.max(1, rows))) },
-      params,
+      params: sizes,
       grid: [Math.ceil(columns / FEW_COLUMNS), Math.min(1, rows), 1],
     };
   }
@@ -119,7 +119,7 @@ export function productPlan(
     shader: "tiles",
     outputs: {},
     constants: { ...constants, TILE },
-    params,
+    params: sizes,
     grid: [Math.ceil(columns / TILE), Math.ceil(rows / TILE), 1],
   };
 }

@@ -79,8 +79,10 @@ export class QuantizedGrams implements GramSource {
       readonly sites: readonly LayerSite[];
     },
   ): Promise<QuantizedGrams> {
-    const model = await Model.open(path, device, { weightBytes: 0 });
+    using stack = new DisposableStack();
+    const model = stack.use(await Model.open(path, device, { weightBytes: 0 }));
     const streams = await Streams.open(device, model, windows, { memoryBytes });
+    stack.move();
     return new QuantizedGrams(device, { model, streams, context: windows[0]!.length }, sites);
   }
 
@@ -94,7 +96,8 @@ export class QuantizedGrams implements GramSource {
       attentionWindows: 0,
       magnitudes: false,
     });
-    const weights = await this.#model.layer(layer);
+    // The model keeps no layer, so that this one leaves the device even where a window fails.
+    using weights = await this.#model.layer(layer);
     for (let window = 0; window < this.#streams.count; window++) {
       const stream = await this.#streams.take(window);
       const copy = await cloneStream(this.#device, stream);
@@ -108,7 +111,6 @@ export class QuantizedGrams implements GramSource {
       await settle(this.#device, this.#places);
       signal.throwIfAborted();
     }
-    this.#model.release(weights);
   }
 
   gram(site: LayerSite): Promise<Float32Array<ArrayBuffer>> {

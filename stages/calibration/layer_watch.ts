@@ -1,6 +1,7 @@
 import type { Device, Tensor, TensorRef } from "../../kernels/device/device.ts";
 import { f32, u32 } from "../../kernels/device/tensor.ts";
 import { channelStats, embed } from "../../kernels/mod.ts";
+import { joined } from "../formats/half.ts";
 import type { NamedValues } from "../formats/safetensors_file.ts";
 import type { LayerSite, Observe } from "../models/decoder.ts";
 import { type AttentionTap, attentionTap } from "../models/lineage.ts";
@@ -139,14 +140,4 @@ export class LayerWatch implements Disposable {
 /** The name of a site of a layer. */
 export function siteName(layer: number, site: string): string {
   return `layers.${layer}.${site}`;
-}
-
-function joined(parts: readonly Float32Array[]): Float32Array<ArrayBuffer> {
-  const all = new Float32Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    all.set(part, at);
-    at += part.length;
-  }
-  return all;
 }

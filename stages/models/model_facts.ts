@@ -1,3 +1,4 @@
+import { elements } from "../../kernels/device/tensor.ts";
 import { PAGE_TOKENS, pageWords } from "../../kernels/parts/kv_page.ts";
 import type { KvScheme } from "../../kernels/parts/kv_scheme.ts";
 import { openCheckpoint } from "../formats/checkpoint.ts";
@@ -57,7 +58,7 @@ export function parametersOf(
   shape: readonly number[],
   { linears }: Pick<ModelRecord, "linears">,
 ): number {
-  const count = shape.reduce((product, size) => product * size, 1);
+  const count = elements(shape);
   const [, linear = "", part] = /^(.*)\.(\w+)$/.exec(name) ?? [];
   const scheme = linears[linear]?.weights;
   if (scheme === undefined || part === "bias") return count;

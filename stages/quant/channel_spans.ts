@@ -2,7 +2,7 @@ import { z } from "zod";
 import type { Matrix } from "./weight_grid.ts";
 
 /** How the magnitude of a channel is measured over many vectors or rows. */
-export const spanKind = z.enum(["abs_max", "abs_mean", "rms"]);
+const spanKind = z.enum(["abs_max", "abs_mean", "rms"]);
 
 /** See `spanKind`. */
 export type SpanKind = z.infer<typeof spanKind>;

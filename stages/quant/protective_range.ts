@@ -1,5 +1,10 @@
-import { codeOf, type Codes, scaleAndZero, valueOf } from "./scale.ts";
-import type { ZeroDomain } from "./schemes.ts";
+import {
+  codeOf,
+  type Quantizer,
+  scaleAndZero,
+  valueOf,
+  type ZeroDomain,
+} from "../../kernels/parts/quantizer.ts";
 
 const INT8 = 127;
 
@@ -13,14 +18,14 @@ export function protectiveRange(
   { bits, zero }: { readonly bits: number; readonly zero: ZeroDomain },
 ): number {
   if (zero === "none") return INT8;
-  const codes: Codes = { low: 0, high: 2 ** bits - 1, zero, scale: "int8" };
+  const codes: Quantizer = { low: 0, high: 2 ** bits - 1, zero, scale: "int8" };
   let most = INT8;
   while (!isSafe(most, codes)) most--;
   return most;
 }
 
 /** Whether every range within -most to most that reaches to 0 or above stays inside int8. */
-function isSafe(most: number, codes: Codes): boolean {
+function isSafe(most: number, codes: Quantizer): boolean {
   for (let max = 0; max <= most; max++) {
     for (let min = -most; min <= max; min++) {
       const { scale, zero } = scaleAndZero({ min, max }, codes);

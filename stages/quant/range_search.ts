@@ -12,7 +12,7 @@ export const rangeSearch = z.strictObject({
     "What is compared: the weight, the partial products of each group, or the outputs.",
   ),
   granularity: z.enum(["group", "channel_group", "layer"]).default("group").describe(
-    "What gets a ratio of its own: a group of a row, a group of columns in all rows, or all.",
+    "What gets a ratio of its own: a group of a row, a group of columns in all rows, or all. With weights per tensor it is all.",
   ),
   max_shrink: z.number().positive().max(1).default(0.2).describe("The smallest ratio."),
   max_expand: z.number().min(1).default(1).describe("The largest ratio."),
@@ -48,8 +48,10 @@ export async function searchRanges(
     readonly ranges: GroupRanges;
     readonly gram: Float32Array | undefined;
   },
-  search: RangeSearch,
+  asked: RangeSearch,
 ): Promise<Float32Array<ArrayBuffer>> {
+  // Rows of a tensor that share one scale share its ratio.
+  const search = scheme.group === "tensor" ? { ...asked, granularity: "layer" as const } : asked;
   const { rows, columns } = domain;
   const groups = ranges.min.length / rows;
   const group = columns / groups;

@@ -1,13 +1,8 @@
 import { z } from "zod";
+import { ZERO_DOMAINS, type ZeroDomain } from "../../kernels/parts/quantizer.ts";
 
-/**
- * Where the zero point of unsigned codes stands: `none` (signed symmetric codes, x = q * s),
- * `pre_scale` (x = (q - z) * s, z an integer) or `post_scale` (x = q * s - z, z as wide as s).
- */
-export const zeroDomain = z.enum(["none", "pre_scale", "post_scale"]);
-
-/** See `zeroDomain`. */
-export type ZeroDomain = z.infer<typeof zeroDomain>;
+/** Where the zero point of codes stands, see `ZeroDomain` of the kernels. */
+export const zeroDomain = z.enum(Object.keys(ZERO_DOMAINS) as ZeroDomain[]);
 
 /** What the codes of a weight mean: the same in YAML, in code and in `model.json`. */
 export const weightScheme = z.strictObject({
@@ -39,14 +34,6 @@ export interface LinearScheme {
   readonly inputs?: InputScheme;
 }
 
-/** Smallest and largest code; without zero point signed and symmetric (algorithms: -127 to 127). */
-export function codeRange(
-  { bits, zero }: { readonly bits: number; readonly zero: ZeroDomain },
-): readonly [low: number, high: number] {
-  const most = 2 ** (bits - 1) - 1;
-  return zero === "none" ? [-most, most] : [0, 2 ** bits - 1];
-}
-
 /** Columns that share a scale in a row of `columns`. */
 export function groupColumns({ group }: Pick<WeightScheme, "group">, columns: number): number {
   return typeof group === "number" ? group : columns;
@@ -57,15 +44,4 @@ export function weightWords({ bits, group, levels, zero }: WeightScheme): string
   const grouped = typeof group === "number" ? `g${group}` : `per ${group}`;
   return [`W${bits}`, grouped, ...levels === 2 ? ["two-level"] : [], zero.replace("_", "-")]
     .join(" ");
-}
-
-/**
- * Bits a weight takes with its scales and zeros, as stored: codes of 2 to 4 bits travel in nibbles.
- */
-export function storedBits(scheme: WeightScheme, columns: number): number {
-  const group = groupColumns(scheme, columns);
-  const code = scheme.bits <= 4 ? 4 : 8;
-  if (scheme.levels === 2) return code + 16 / columns + 16 / group;
-  const zero = { none: 0, pre_scale: 8, post_scale: 16 }[scheme.zero];
-  return code + (16 + zero) / group;
 }

@@ -1,9 +1,9 @@
 import type { Device, TensorRef } from "../../kernels/device/device.ts";
 import { f32, u32 } from "../../kernels/device/tensor.ts";
 import { matmul, matmulCodes } from "../../kernels/mod.ts";
+import { scaleOf, valueOf } from "../../kernels/parts/quantizer.ts";
+import { clamp, roundEven } from "../../kernels/parts/round_even.ts";
 import { packCodes } from "./packed.ts";
-import { clamp, roundEven } from "./round_even.ts";
-import { scaleOf, valueOf } from "./scale.ts";
 import type { WeightScheme } from "./schemes.ts";
 import { gridOf, type Matrix, roundToNearest, type WeightGrid } from "./weight_grid.ts";
 
@@ -73,7 +73,7 @@ export function squaredDistance(a: Float32Array, b: Float32Array): number {
 }
 
 /** The matrix by signed 8-bit codes with one f16 scale a row, as values. */
-export function quantizeTokens({ rows, columns, values }: Matrix): Matrix {
+function quantizeTokens({ rows, columns, values }: Matrix): Matrix {
   const quantized = new Float32Array(values.length);
   for (let row = 0; row < rows; row++) {
     const from = values.subarray(row * columns, (row + 1) * columns);

@@ -1,7 +1,8 @@
 import type { Device, HostTensor, TensorRef } from "../../kernels/device/device.ts";
 import { f16, f32 } from "../../kernels/device/tensor.ts";
 import { attention, matmul } from "../../kernels/mod.ts";
-import { decode, encode, type KvScheme, scaleOf } from "../../kernels/parts/kv_scheme.ts";
+import { groupScale, kvCodes, type KvScheme } from "../../kernels/parts/kv_scheme.ts";
+import { codeOf, valueOf } from "../../kernels/parts/quantizer.ts";
 import { type HeadLayout, takeKvHeads } from "./channel_spans.ts";
 import { squaredDistance } from "./search_error.ts";
 import type { Matrix } from "./weight_grid.ts";
@@ -62,7 +63,7 @@ export async function attentionErrors(
 }
 
 /** Keys [tokens, channels] as the KV cache gives them back; a group lies within a head. */
-export function quantizeKeys(
+function quantizeKeys(
   { values }: Matrix,
   headSize: number,
   scheme: KeyScheme,
@@ -73,11 +74,14 @@ export function quantizeKeys(
       `Cannot quantize keys in groups of ${group}: heads have ${headSize} channels, expected a divisor`,
     );
   }
+  const codes = kvCodes(scheme);
   const quantized = new Float32Array(values.length);
   for (let start = 0; start < values.length; start += group) {
     const part = values.subarray(start, start + group);
-    const pair = scaleOf(part, scheme);
-    part.forEach((x, i) => quantized[start + i] = decode(encode(x, pair, scheme), pair, scheme));
+    const { scale, zero } = groupScale(part, scheme);
+    part.forEach((x, i) => {
+      quantized[start + i] = valueOf(codeOf(x, scale, zero, codes), scale, zero, codes.zero);
+    });
   }
   return quantized;
 }

@@ -1,7 +1,14 @@
+import {
+  codeOf,
+  codeRange,
+  type Quantizer,
+  scaleAndZero,
+  scaleOf,
+  valueOf,
+} from "../../kernels/parts/quantizer.ts";
+import { clamp } from "../../kernels/parts/round_even.ts";
 import { protectiveRange } from "./protective_range.ts";
-import { clamp } from "./round_even.ts";
-import { codeOf, type Codes, scaleAndZero, scaleOf, valueOf } from "./scale.ts";
-import { codeRange, groupColumns, type WeightScheme } from "./schemes.ts";
+import { groupColumns, type WeightScheme } from "./schemes.ts";
 
 /** A matrix on the host, row-major: [rows, columns]. */
 export interface Matrix {
@@ -16,7 +23,7 @@ export interface Matrix {
  * With two levels, `rowScales` turn the weight into 8-bit integers within `bound` (QServe's
  * protective range), and scales and zeros are integers over those.
  */
-export interface WeightGrid extends Codes {
+export interface WeightGrid extends Quantizer {
   readonly rows: number;
   readonly columns: number;
   /** Columns of a group. */
@@ -116,7 +123,7 @@ export function gridFor(
 ): WeightGrid {
   const { rows, columns, rowScales, bound } = domain;
   const [low, high] = codeRange(scheme);
-  const codes: Codes = {
+  const codes: Quantizer = {
     low,
     high,
     zero: scheme.zero,

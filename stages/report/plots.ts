@@ -102,7 +102,7 @@ export async function layersPlot(rows: readonly Row[]): Promise<string | undefin
           data: line.map(({ layer, error }) => [layer, error]),
           symbol: "circle",
           symbolSize: 6,
-          lineStyle: { color: colorOf(i), width: 2 },
+          lineStyle: { color: colorOf(i), width: 2, type: i < COLORS.length ? "solid" : "dashed" },
           itemStyle: { color: colorOf(i) },
         }]
       )
@@ -128,7 +128,7 @@ function labelShifts(places: readonly Place[]): number[] {
     const from = isLeft(place) ? place.x - length : place.x;
     let y = place.y;
     const covers = (other: typeof taken[number]) =>
-      from < other.to && other.from < from + length && Math.abs(y - other.y) < LINE;
+      from < other.to && other.from < from + length && Math.abs(y - other.y) < LINE - 0.5;
     for (let hit = taken.find(covers); hit; hit = taken.find(covers)) y = hit.y + LINE;
     taken.push({ from, to: from + length, y });
     shifts[index] = y - place.y;

@@ -72,19 +72,6 @@ export function compareEvaluations(
   return { title, protocol: first.protocol, rows };
 }
 
-/** Scores by `<label>.<score>`, with what a label may not hold in such a name replaced. */
-export function rowScores(rows: readonly Row[]): Record<string, number> {
-  const names = distinct(rows.map(({ label }) => label.replaceAll(/[^\w-]+/g, "_")));
-  const scores: Record<string, number> = {};
-  rows.forEach(({ perplexity, ratio, kl, top1 }, index) => {
-    const all = { perplexity, ratio, kl, top1 };
-    for (const [name, score] of Object.entries(all)) {
-      if (score !== undefined) scores[`${names[index]}.${name}`] = score;
-    }
-  });
-  return scores;
-}
-
 /** The same names with a number after each that came before. */
 function distinct(names: readonly string[]): string[] {
   const taken = new Set<string>();

@@ -1,30 +1,57 @@
 import { clamp, roundEven } from "./round_even.ts";
-import type { ZeroDomain } from "./schemes.ts";
+
+/** The zero domains (see `ZeroDomain`), as the constants of shaders say them. */
+export const ZERO_DOMAINS = { none: 0, pre_scale: 1, post_scale: 2 } as const;
+
+/**
+ * Where the zero point of codes stands: `none` (signed symmetric codes, x = q * s), `pre_scale`
+ * (x = (q - z) * s, z an integer) or `post_scale` (x = q * s - z, z as wide as s).
+ */
+export type ZeroDomain = keyof typeof ZERO_DOMAINS;
 
 /** How scales and zeros of groups are kept: half precision, or 8-bit integers (second level). */
 export type ScaleType = "f16" | "int8";
 
-/** The codes of a quantizer and how its scales are kept. */
+/** Smallest and largest code, and what the zero point means. */
 export interface Codes {
   readonly low: number;
   readonly high: number;
   readonly zero: ZeroDomain;
+}
+
+/** The codes of a quantizer and how its scales are kept. */
+export interface Quantizer extends Codes {
   readonly scale: ScaleType;
 }
 
+/** Scale and zero of a group: f16-valued, or integers. */
+export interface ScaleAndZero {
+  readonly scale: number;
+  readonly zero: number;
+}
+
+const LARGEST_HALF = 65504;
 const LARGEST_INT8 = 127;
 
-/** Largest scale that rounds to zero and is replaced by 1: there is no smaller guard. */
-function guarded(scale: number): number {
-  return scale === 0 ? 1 : scale;
+/** Smallest and largest code; without zero point signed and symmetric (algorithms: -127 to 127). */
+export function codeRange(
+  { bits, zero }: { readonly bits: number; readonly zero: ZeroDomain },
+): readonly [low: number, high: number] {
+  const most = 2 ** (bits - 1) - 1;
+  return zero === "none" ? [-most, most] : [0, 2 ** bits - 1];
+}
+
+/** Rounds to f16, to nearest with ties to even; beyond its range to its largest number. */
+export function half(x: number): number {
+  return Math.f16round(clamp(x, -LARGEST_HALF, LARGEST_HALF));
 }
 
 /** |span / denominator| in single precision, rounded to what holds scales; 0 becomes 1. */
 export function scaleOf(span: number, denominator: number, type: ScaleType): number {
-  const exact = Math.abs(Math.fround(span / denominator));
-  return guarded(
-    type === "f16" ? Math.f16round(exact) : Math.min(roundEven(exact), LARGEST_INT8),
-  );
+  const exact = Math.abs(Math.fround(Math.fround(span) / denominator));
+  const scale = type === "f16" ? half(exact) : Math.min(roundEven(exact), LARGEST_INT8);
+  // There is no smaller guard: any scale that does not round to zero is used.
+  return scale === 0 ? 1 : scale;
 }
 
 /**
@@ -35,8 +62,8 @@ export function scaleOf(span: number, denominator: number, type: ScaleType): num
  */
 export function scaleAndZero(
   { min, max }: { readonly min: number; readonly max: number },
-  { low, high, zero, scale: type }: Codes,
-): { readonly scale: number; readonly zero: number } {
+  { low, high, zero, scale: type }: Quantizer,
+): ScaleAndZero {
   if (zero === "none") return { scale: scaleOf(max, high, type), zero: 0 };
   if (zero === "pre_scale") {
     const [least, most] = [Math.min(min, 0), Math.max(max, 0)];
@@ -46,15 +73,14 @@ export function scaleAndZero(
   }
   const scale = scaleOf(Math.fround(max - min), high - low, type);
   const shifted = Math.fround(Math.fround(low * scale) - min);
-  return {
-    scale,
-    zero: type === "f16"
-      ? Math.f16round(shifted)
-      : clamp(roundEven(shifted), -LARGEST_INT8 - 1, LARGEST_INT8),
-  };
+  const rounded = type === "f16"
+    ? half(shifted)
+    : clamp(roundEven(shifted), -LARGEST_INT8 - 1, LARGEST_INT8);
+  // No negative zero: it has other bits.
+  return { scale, zero: rounded + 0 };
 }
 
-/** The code of a value, by single-precision arithmetic. */
+/** The code of a value, by single-precision arithmetic with ties to even. */
 export function codeOf(x: number, scale: number, zero: number, codes: Codes): number {
   const { low, high, zero: domain } = codes;
   const real = domain === "post_scale"

@@ -1,0 +1,43 @@
+import type { TensorSpec } from "../device/device.ts";
+import { describe } from "../device/tensor.ts";
+import type { MatmulOptions } from "../matmul.ts";
+
+/** Where a product goes: `rows` counts those of `x`, `columns` those made of `y`. */
+export interface OutputSizes {
+  readonly rows: number;
+  readonly columns: number;
+  readonly column: number;
+  readonly row: number;
+  readonly stride: number;
+}
+
+/**
+ * Sizes of what `rows` inputs and a weight of `held` rows give in `y` f32 [rows, stride]; throws
+ * where they do not fit together.
+ */
+export function outputSizes(
+  { rows, held, y, bias }: {
+    readonly rows: number;
+    readonly held: number;
+    readonly y: TensorSpec;
+    readonly bias?: TensorSpec | undefined;
+  },
+  { row = 0, rows: wanted, column = 0 }: MatmulOptions,
+): OutputSizes {
+  const columns = wanted ?? held - row;
+  if (row < 0 || columns < 0 || row + columns > held) {
+    throw new RangeError(`Cannot use weight rows ${row} to ${row + columns}: there are ${held}`);
+  }
+  const [yRows, stride] = y.shape;
+  if (yRows !== rows || stride === undefined || column + columns > stride) {
+    throw new RangeError(
+      `Cannot write columns ${column} to ${column + columns} of y ${
+        describe(y)
+      }: expected [${rows}, at least ${column + columns}]`,
+    );
+  }
+  if (bias && bias.shape[0] !== stride) {
+    throw new RangeError(`Cannot add bias ${describe(bias)}: expected f32[${stride}]`);
+  }
+  return { rows, columns, column, row, stride };
+}
