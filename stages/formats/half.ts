@@ -7,7 +7,7 @@ export function toHalf(values: Float32Array, name: string, file: string): Float1
   throw new RangeError(
     `Cannot keep tensor "${name}" of ${file} in half precision: a value is ${
       values[at]
-    }, expected at most ${LARGEST_HALF}; set dtype of the load stage to float32`,
+    }, expected at most ${LARGEST_HALF}; set dtype to float32 where it is loaded`,
   );
 }
 
