@@ -122,3 +122,13 @@ Deno.test("Gpu says that the device was lost, and what is kept", async () => {
     prototype.requestDevice = original;
   }
 });
+
+Deno.test("Gpu gives freed memory back when it is trimmed, and what is in use stays", async () => {
+  await using gpu = await Gpu.open();
+  using kept = gpu.upload(f32([1024]));
+  gpu.upload(f32([2 ** 20]))[Symbol.dispose]();
+  const before = gpu.memory.held;
+  gpu.trim();
+  assert.ok(gpu.memory.held <= before - 2 ** 22);
+  assert.equal((await gpu.read(kept)).data.length, 1024);
+});

@@ -158,6 +158,12 @@ export class Gpu implements Device {
     if (this.#encoder) this.#submit(() => {});
   }
 
+  /** Gives memory that no tensor holds back to the driver. */
+  trim(): void {
+    this.flush();
+    this.#pool.trim();
+  }
+
   /** Throws unless the padding behind `tensor` is untouched; needs `guard`. */
   async guardsHold(tensor: TensorRef, label: string): Promise<void> {
     const block = this.#blockOf(label, tensor);
