@@ -18,6 +18,7 @@ import {
   spreadKvHeads,
   takeKvHeads,
 } from "./quant/channel_spans.ts";
+import { schemeFor } from "./quant/linear_schemes.ts";
 import { outputErrors } from "./quant/search_error.ts";
 import { lastSmallest, smoothingScale } from "./quant/smoothing.ts";
 import { attentionErrors } from "./quant/smoothing_attention.ts";
@@ -155,21 +156,23 @@ async function smoothProjection(
   const { checkpoint, config, stats, edits, signal } = work;
   const role = PROJECTION_SITES[place];
   const site = siteOf(work.sites, layer, role);
-  const weights = await weightSpans(checkpoint, site.linears, edits);
+  const columns = await weightSpans(checkpoint, site.linears, edits);
   const share = (span: Float32Array, kind: SpanKind) =>
     role === "attention.out" ? shareKvHeads(span, config, kind) : span;
   const candidates = await candidatesOf(params, async ([inputKind, weightKind]) => [
     share(await stats.magnitude(layer, site.name, magnitude(inputKind)), inputKind),
-    share(spanOf(weights, weightKind), weightKind),
+    share(spanOf(columns, weightKind), weightKind),
   ]);
   let errors = new Float64Array(candidates.length);
   if (params.strategy === "grid") {
-    for (const name of site.linears) checkGroup(name, params.weights, channelsOf(work, name));
+    const [first = ""] = site.linears;
+    const weights = schemeFor(params.weights, channelsOf(work, first), params.uneven_group);
+    checkGroup(first, weights, channelsOf(work, first));
     errors = await outputErrors(await work.tools.device(), {
       inputs: await stats.rows(layer, site.name),
       weights: linearPieces(checkpoint, site.linears, edits),
       maps: candidates,
-      precision: { weights: params.weights, quantizeInputs: params.quantize_inputs },
+      precision: { weights, quantizeInputs: params.quantize_inputs },
       signal,
     });
   }

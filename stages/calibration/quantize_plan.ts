@@ -8,7 +8,7 @@ import { checkScheme, schemeFor } from "../quant/linear_schemes.ts";
 import { packedParts } from "../quant/packed.ts";
 import { roundingMethod } from "../quant/quantize_weight.ts";
 import { rangeSearch } from "../quant/range_search.ts";
-import { groupColumns, type LinearScheme, weightScheme } from "../quant/schemes.ts";
+import { groupColumns, type LinearScheme, unevenGroup, weightScheme } from "../quant/schemes.ts";
 import { checkGroup } from "../quant/weight_grid.ts";
 import { siteName } from "./layer_watch.ts";
 import type { SiteRecipe } from "./quantize_site.ts";
@@ -20,9 +20,7 @@ export const quantizeParams = z.strictObject({
     "Round to nearest, or let later columns make up for the errors of earlier ones.",
   ),
   weights: weightScheme.prefault({}),
-  uneven_group: z.enum(["refuse", "shrink"]).default("refuse").describe(
-    "Where the group does not divide a weight's columns: refuse, or take the largest that does.",
-  ),
+  uneven_group: unevenGroup,
   activations: z.enum(["none", "dynamic", "static"]).default("none").describe(
     "8-bit inputs of linears with a scale a token, or under the range calibration saw.",
   ),

@@ -16,6 +16,11 @@ export const weightScheme = z.strictObject({
   ),
 });
 
+/** What to do where a group does not divide the columns of a weight. */
+export const unevenGroup = z.enum(["refuse", "shrink"]).default("refuse").describe(
+  "Where the group does not divide a weight's columns: refuse, or take the largest that does.",
+);
+
 /** See `weightScheme`. */
 export type WeightScheme = z.infer<typeof weightScheme>;
 

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { projection } from "./projection.ts";
 import type { SpanKind } from "./channel_spans.ts";
-import { weightScheme, zeroDomain } from "./schemes.ts";
+import { unevenGroup, weightScheme, zeroDomain } from "./schemes.ts";
 import { exponentFamily, familyOf, manualExponents } from "./smoothing_candidates.ts";
 
 const span = z.enum(["abs_max", "rms"]);
@@ -38,6 +38,7 @@ export const projectionSmoothing = z.strictObject({
   alpha: exponent.default(0.5).describe("Exponent of the inputs' span."),
   beta: exponent.default(-1).describe("Exponent of the weights' span; below 0 it is 1 - alpha."),
   weights: weightScheme.prefault({}).describe("How weights are quantized while grid searches."),
+  uneven_group: unevenGroup,
   quantize_inputs: z.boolean().default(true).describe(
     "Whether grid takes inputs as 8-bit codes with a scale a token.",
   ),
