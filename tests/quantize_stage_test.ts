@@ -76,6 +76,36 @@ Deno.test("a range search makes what it looks at smaller, the more the more rati
   }
 });
 
+Deno.test("each row keeps the best of the ranges that GPTQ tries", async () => {
+  await using chain = await StageChain.open();
+  const model = chain.family("llama_linear_biases");
+  const stats = await chain.calibrate(model, GRAM);
+  const errorsFor = async (gptq_shares: number[]) => {
+    const range = { grids: 16, gptq_shares };
+    const quantized = await chain.run(quantize, { model, stats }, {
+      method: "gptq",
+      weights: { group: "row", bits: 3 },
+      range,
+    });
+    const { measured } = await readModelRecord(quantized.path);
+    for (const pair of await weightPairs(chain, model, quantized)) {
+      close(
+        measured.linears[pair.name]!.outputError!,
+        await outputErrorOf(pair, stats, model),
+        1e-3,
+      );
+    }
+    return Object.values(measured.linears).map(({ outputError }) => outputError!);
+  };
+  const alone: number[][] = [];
+  for (const share of [0, 0.5, 1]) alone.push(await errorsFor([share]));
+  const together = await errorsFor([1, 0.5, 0]);
+  together.forEach((error, i) => {
+    for (const one of alone) assert.ok(error <= one[i]! * (1 + 1e-6), `${error} > ${one[i]}`);
+  });
+  assert.ok(alone.every((one) => mean(together) < 0.99 * mean(one)));
+});
+
 Deno.test("linears whose ranges are not searched, and skipped ones, are what they were", async () => {
   await using chain = await StageChain.open();
   const model = chain.family("mistral_window");

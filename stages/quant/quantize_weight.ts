@@ -9,6 +9,7 @@ import {
   dequantize,
   domainOf,
   gridFor,
+  type GroupRanges,
   type Matrix,
   measureGroups,
   roundToNearest,
@@ -52,7 +53,7 @@ export interface QuantizedWeight {
  * Quantizes one weight: measures or searches the ranges of its groups, then finds its codes.
  *
  * GPTQ is greedy, so that a row may come out worse than rounded to nearest, by the error of its
- * outputs; such a row is rounded to nearest.
+ * outputs; such a row is rounded to nearest. Each row keeps the best of what was tried.
  */
 export async function quantizeWeight(
   device: Device,
@@ -67,32 +68,82 @@ export async function quantizeWeight(
     : await searchRanges(device, { domain, scheme, ranges, gram: inputs?.gram }, range);
   const grid = gridFor(domain, scheme, ranges, ratios);
   const nearest = roundToNearest(domain, grid);
-  const error = relativeError(dequantize(nearest, grid), weight.values);
-  if (!inputs) return { codes: nearest, grid, weightError: error };
-  const { form } = inputs;
-  const outputs = total(await rowErrors(device, weight, form));
-  const ofNearest = await rowErrors(device, errorMatrix(weight, nearest, grid), form);
-  if (!inputs.factor) {
-    const outputError = ratio(total(ofNearest), outputs);
-    return { codes: nearest, grid, weightError: error, outputError };
+  if (!inputs) {
+    const weightError = relativeError(dequantize(nearest, grid), weight.values);
+    return { codes: nearest, grid, weightError };
   }
-  const codes = await gptqCodes(device, domain, grid, inputs.factor);
-  const ofGptq = await rowErrors(device, errorMatrix(weight, codes, grid), form);
-  let rtnRows = 0;
-  for (let row = 0; row < weight.rows; row++) {
-    if (ofGptq[row]! <= ofNearest[row]!) continue;
-    const [start, end] = [row * weight.columns, (row + 1) * weight.columns];
-    codes.set(nearest.subarray(start, end), start);
-    ofGptq[row] = ofNearest[row]!;
-    rtnRows++;
-  }
-  return {
+  const { form, factor } = inputs;
+  const attempt = async (codes: Int16Array<ArrayBuffer>, grid: WeightGrid): Promise<Attempt> => ({
     codes,
     grid,
-    weightError: relativeError(dequantize(codes, grid), weight.values),
-    outputError: ratio(total(ofGptq), outputs),
-    rtnRows,
+    errors: await rowErrors(device, errorMatrix(weight, codes, grid), form),
+  });
+  let best = await attempt(nearest, grid);
+  let rtnRows: number | undefined;
+  if (factor) {
+    const attempts: Attempt[] = [];
+    for (const grid of gptqGrids(domain, scheme, { ranges, ratios, range })) {
+      attempts.push(await attempt(await gptqCodes(device, domain, grid, factor), grid));
+    }
+    const [first, ...others] = attempts;
+    others.forEach((other) => keepBetterRows(first!, other));
+    rtnRows = keepBetterRows(first!, best);
+    best = first!;
+  }
+  const outputs = total(await rowErrors(device, weight, form));
+  return {
+    codes: best.codes,
+    grid: best.grid,
+    weightError: relativeError(dequantize(best.codes, best.grid), weight.values),
+    outputError: ratio(total(best.errors), outputs),
+    ...rtnRows !== undefined && { rtnRows },
   };
+}
+
+/** Codes that might be kept, with the squared output error of each row. */
+interface Attempt {
+  readonly codes: Int16Array<ArrayBuffer>;
+  readonly grid: WeightGrid;
+  readonly errors: number[];
+}
+
+/** Takes over the rows in which `other` errs less; how many they are. */
+function keepBetterRows(best: Attempt, other: Attempt): number {
+  const { columns, scales, rows } = best.grid;
+  const groups = scales.length / rows;
+  let better = 0;
+  for (let row = 0; row < rows; row++) {
+    if (!(other.errors[row]! < best.errors[row]!)) continue;
+    const take = (to: Int16Array | Float32Array, from: Int16Array | Float32Array, width: number) =>
+      to.set(from.subarray(row * width, (row + 1) * width), row * width);
+    take(best.codes, other.codes, columns);
+    take(best.grid.scales, other.grid.scales, groups);
+    take(best.grid.zeros, other.grid.zeros, groups);
+    best.errors[row] = other.errors[row]!;
+    better++;
+  }
+  return better;
+}
+
+/**
+ * The grids that GPTQ tries: the one of the ratios found, and those of ratios on the way back to 1,
+ * for what rounding to nearest gains by clipping GPTQ may gain without.
+ */
+function gptqGrids(
+  domain: WeightDomain,
+  scheme: WeightScheme,
+  { ranges, ratios, range }: {
+    readonly ranges: GroupRanges;
+    readonly ratios: Float32Array | number;
+    readonly range: WeightRecipe["range"];
+  },
+): WeightGrid[] {
+  if (typeof ratios === "number" || typeof range === "number" || scheme.group === "tensor") {
+    return [gridFor(domain, scheme, ranges, ratios)];
+  }
+  return range.gptq_shares.map((share) =>
+    gridFor(domain, scheme, ranges, ratios.map((ratio) => 1 + share * (ratio - 1)))
+  );
 }
 
 async function gptqCodes(

@@ -17,6 +17,9 @@ export const rangeSearch = z.strictObject({
   max_shrink: z.number().positive().max(1).default(0.2).describe("The smallest ratio."),
   max_expand: z.number().min(1).default(1).describe("The largest ratio."),
   grids: z.int().positive().default(80).describe("Steps from 1 to the smallest ratio."),
+  gptq_shares: z.array(z.number().min(0).max(1)).min(1).default([1]).describe(
+    "Shares of the found shrinking that GPTQ tries; each row keeps the one of least output error.",
+  ),
 });
 
 /** See `rangeSearch`. */
