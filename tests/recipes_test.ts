@@ -34,6 +34,11 @@ Deno.test("configs/qoq.yaml loses a hundredth of what rounding to nearest loses"
   assert.ok(qoq["qoq.kl"]! < 0.02 * rtn["rtn.kl"]!);
 });
 
+Deno.test("configs/qoq-gchn.yaml does as well with a scale a row, from inputs of quantized layers", async () => {
+  const scores = await run("qoq-gchn.yaml", QUICK);
+  assert.ok(scores["qoq.kl"]! < 0.005, `KL ${scores["qoq.kl"]}`);
+});
+
 Deno.test("each part of QoQ improves on those before it in configs/ablation.yaml", async () => {
   const scores = await run("ablation.yaml", [...QUICK, "grids=20"]);
   const kl = (name: string) => scores[`${name}.kl`]!;
