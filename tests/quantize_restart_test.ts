@@ -9,7 +9,7 @@ steps:
   source: { stage: load }
   text: { stage: tokenize, from: { model: source }, with: { text: "stories:calibration", bytes: 4000 } }
   stats: { stage: calibrate, from: { model: source, tokens: text }, with: { windows: 2, context: 64, rows: 8 } }
-  w4: { stage: quantize, from: { model: source, stats: stats }, with: { weights: { group: 64 } } }
+  w4: { stage: quantize, from: { model: source, stats: stats }, with: { weights: { group: 64 }, range: { grids: 40 } } }
 `;
 
 Deno.test("a quantize that was killed and started again gives the codes of one left alone", async () => {
@@ -18,8 +18,9 @@ Deno.test("a quantize that was killed and started again gives the codes of one l
     await Deno.writeTextFile(`${directory}/a.yaml`, MANIFEST);
     const alone = await run(directory, "alone");
     const killed = await run(directory, "killed", (event) =>
-      // Two of four layers are written.
-      event.type === "progress" && event.step === "w4" && event.done === 2);
+      // Between layers: the search makes each take longer than JSON lines are apart.
+      event.type === "progress" && event.step === "w4" && event.done > 0 &&
+      event.done < event.total);
     assert.equal(killed.find(({ type }) => type === "summary"), undefined);
     assert.equal(doneOf(killed, "w4"), undefined);
     const again = await run(directory, "killed");
