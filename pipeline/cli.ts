@@ -1,22 +1,20 @@
-import { parseCommandLine, type Request, UsageError } from "./cli/command_line.ts";
-import {
-  planCommand,
-  type Program,
-  runCommand,
-  schemaCommand,
-  stagesCommand,
-} from "./cli/commands.ts";
+import { parseCommandLine, UsageError } from "./cli/command_line.ts";
+import type { CommandDefinition, Program } from "./commands/command.ts";
+import * as commands from "./commands/mod.ts";
 import { ManifestError } from "./manifest/problem.ts";
 import { messageOf } from "./run/stage_error.ts";
-import { processScreen, type Screen } from "./terminal/screen.ts";
+import { processScreen } from "./terminal/screen.ts";
 
-export type { Program } from "./cli/commands.ts";
+export type { Program } from "./commands/command.ts";
+
+/** The words of the command line; `commands/mod.ts` is the registry. */
+const COMMANDS: Readonly<Record<string, CommandDefinition>> = commands;
 
 /** Exit status for a command line that cannot be understood. */
 const USAGE_STATUS = 2;
 
 /**
- * The command line of a pipeline program: `run`, `plan`, `stages`, `schema` and `serve`.
+ * The command line of a pipeline program.
  *
  * Returns the exit status: 0 only when all went well, 1 when something failed, 2 for a command line
  * that cannot be understood, 130 after a stop. What goes wrong is told in a sentence, never thrown.
@@ -24,7 +22,12 @@ const USAGE_STATUS = 2;
 export async function main(args: readonly string[], program: Program): Promise<number> {
   const screen = program.screen ?? processScreen();
   try {
-    return await dispatch(parseCommandLine(args), { program, screen });
+    const request = parseCommandLine(args, COMMANDS);
+    if ("text" in request) {
+      screen.write(request.text);
+      return 0;
+    }
+    return await COMMANDS[request.command]!.run({ program, screen, ...request });
   } catch (error) {
     // Problems of a manifest are a line each; anything else is one line.
     const line = messageOf(error);
@@ -34,29 +37,5 @@ export async function main(args: readonly string[], program: Program): Promise<n
     if (!(error instanceof UsageError)) return 1;
     screen.error("See --help for what there is\n");
     return USAGE_STATUS;
-  }
-}
-
-async function dispatch(
-  request: Request,
-  { program, screen }: { readonly program: Program; readonly screen: Screen },
-): Promise<number> {
-  if (request.command === "help") {
-    screen.write(request.text);
-    return 0;
-  }
-  const call = { program, screen, flags: request.flags };
-  switch (request.command) {
-    case "run":
-      return await runCommand(request.manifest, call);
-    case "plan":
-      return await planCommand(request.manifest, call);
-    case "stages":
-      return stagesCommand(call);
-    case "schema":
-      return await schemaCommand(request.out, call);
-    case "serve":
-      screen.error("Cannot serve a model: serving comes with a later version\n");
-      return 1;
   }
 }

@@ -1,9 +1,9 @@
 import type { Artifact, Recipe } from "./artifact.ts";
 import { describeDifference } from "./difference.ts";
 import type { PlannedStep } from "./event.ts";
-import type { History } from "./history.ts";
-import { canonicalJson, keyOf } from "./key.ts";
+import { keyOf } from "./key.ts";
 import type { Manifest, Step } from "./manifest.ts";
+import type { Runs } from "./runs.ts";
 import type { AnyStage, FileDigests, Registry } from "./stage.ts";
 import { messageOf } from "./run/stage_error.ts";
 import type { Store, Stored } from "./store.ts";
@@ -13,7 +13,7 @@ export interface PlannerOptions {
   readonly store: Store;
   readonly stages: Registry;
   readonly files: FileDigests;
-  readonly history: History;
+  readonly runs: Runs;
   /** Steps to make even if their artifacts are there. */
   readonly force?: ReadonlySet<string> | undefined;
   /** Ends the planning, which may have to read large files. */
@@ -90,11 +90,11 @@ export class Planner {
 
   /** Whether a step with this key document runs. */
   async decide(step: Step, recipe: Recipe): Promise<Decision> {
-    const { store, history, force } = this.#options;
+    const { store, runs, force } = this.#options;
     if (force?.has(step.name)) return { state: "forced", reason: FORCED };
     const key = keyOf(recipe);
     const found = await store.inspect(key);
-    const last = history.last(step.name);
+    const last = runs.last(step.name);
     const same = last !== undefined && keyOf(last) === key;
     if (found.state === "whole") {
       return { state: "hit", reason: same ? "unchanged" : "made before", stored: found.stored };
@@ -112,13 +112,6 @@ export class Planner {
     const stage = this.#options.stages[step.stage];
     if (stage === undefined) throw new Error(`Cannot find stage "${step.stage}" any more`);
     return stage;
-  }
-
-  /** Whether what a step reads outside the store is no longer what its key says. */
-  async outsideChanged(step: Step, { fingerprint }: Recipe): Promise<boolean> {
-    this.#fingerprints.delete(step);
-    const now = await this.#fingerprint(step);
-    return fingerprint !== undefined && canonicalJson(now) !== canonicalJson(fingerprint);
   }
 
   async #fingerprint(step: Step): Promise<unknown> {

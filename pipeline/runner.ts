@@ -1,13 +1,14 @@
 import { DigestMemo } from "./digests.ts";
-import type { Emit, Summary } from "./event.ts";
-import { History } from "./history.ts";
+import type { Emit, PlannedStep, Summary } from "./event.ts";
+import { type Executor, inProcess } from "./executor.ts";
 import { secondsSince } from "./run/clock.ts";
 import { type LazyTools, lazyTools } from "./run/lazy_tools.ts";
 import type { Manifest } from "./manifest.ts";
-import { type Plan, Planner } from "./planner.ts";
+import { needsOf, type Plan, Planner } from "./planner.ts";
+import { Runs, type StepRecord } from "./runs.ts";
 import type { Registry } from "./stage.ts";
 import { StageError } from "./run/stage_error.ts";
-import { emitFailure, type End, runStep } from "./run/step_run.ts";
+import { emitFailure, type End, type RunContext, runStep } from "./run/step_run.ts";
 import type { Store } from "./store.ts";
 
 /** What a plan needs beside its manifest. */
@@ -24,6 +25,8 @@ export interface PlanOptions {
 export interface RunOptions extends PlanOptions {
   /** Makes what stages get as `job.tools`: once, for the first step that is made. */
   tools(): unknown;
+  /** Makes the artifacts; in this process unless said. */
+  readonly executor?: Executor;
   readonly emit: Emit;
 }
 
@@ -36,7 +39,7 @@ export async function plan(manifest: Manifest, options: PlanOptions): Promise<Pl
 }
 
 /**
- * Makes or reuses the artifact of every step, one step after another, and tells `emit` about it.
+ * Makes or reuses the artifact of every step and tells `emit` about it.
  *
  * Nothing that goes wrong with a step is thrown: a step that fails blocks those that need it, the
  * others go on. When something outside is missing already while planning, nothing is begun. A stop
@@ -45,20 +48,25 @@ export async function plan(manifest: Manifest, options: PlanOptions): Promise<Pl
  */
 export async function run(manifest: Manifest, options: RunOptions): Promise<Summary> {
   const start = performance.now();
-  const { store, emit, signal = new AbortController().signal } = options;
+  const { store, stages, emit, signal = new AbortController().signal } = options;
   await store.sweep();
-  const { planner, files, history } = await prepare(manifest, { ...options, signal });
+  const { planner, files, runs } = await prepare(manifest, { ...options, signal });
   const tools = lazyTools(options.tools);
+  const executor = options.executor ?? inProcess({ store, stages, files, tools: tools.open });
   const ends = new Map<string, End>();
-  const context = { store, planner, history, emit, signal, ends, tools: tools.open };
   const plan = await planner.plan(manifest).catch((error) => {
     if (!signal.aborted) throw error;
   });
-  if (plan) emit({ type: "plan", manifest: manifest.path, store: store.path, steps: plan.steps });
-  if (plan && plan.faults.size > 0) refuse(plan, { ends, emit });
-  else if (plan) {
-    for (const step of manifest.steps) ends.set(step.name, await runStep(step, context));
+  if (plan) {
+    emit({ type: "plan", manifest: manifest.path, store: store.path, steps: plan.steps });
+    await runs.begin({
+      params: manifest.params,
+      environment: environment(),
+      steps: plan.steps.map((row) => waiting(row, manifest)),
+    });
   }
+  if (plan && plan.faults.size > 0) refuse(plan, { ends, emit });
+  else if (plan) await runSteps(manifest, { planner, executor, runs, emit, signal, ends });
   await files.save();
   const closed = await close(tools, { ends, emit });
   const steps = manifest.steps.map(({ name }) => {
@@ -67,16 +75,54 @@ export async function run(manifest: Manifest, options: RunOptions): Promise<Summ
   });
   const ok = closed && steps.every(({ state }) => state === "hit" || state === "run");
   const scores = gatherScores(manifest, ends);
-  const summary: Summary = { type: "summary", ok, seconds: secondsSince(start), steps, scores };
+  const seconds = secondsSince(start);
+  await runs.end({ state: ok ? "ok" : signal.aborted ? "stopped" : "failed", seconds, scores });
+  const summary: Summary = { type: "summary", ok, seconds, steps, scores };
   emit(summary);
   return summary;
+}
+
+/** Runs every step as soon as those it needs are over and the executor has room. */
+async function runSteps(
+  { steps }: Manifest,
+  { ends, ...context }: RunContext & { readonly ends: Map<string, End> },
+): Promise<void> {
+  const waiting = new Set(steps);
+  const working = new Map<string, Promise<void>>();
+  while (waiting.size > 0 || working.size > 0) {
+    for (const step of waiting) {
+      if (working.size >= context.executor.width) break;
+      if (!needsOf(step).every((name) => ends.has(name))) continue;
+      waiting.delete(step);
+      const over = (end: End) => {
+        ends.set(step.name, end);
+        working.delete(step.name);
+      };
+      working.set(step.name, runStep(step, { ...context, ends }).then(over));
+    }
+    await Promise.race(working.values());
+  }
+}
+
+function waiting({ name, stage, reason }: PlannedStep, { steps }: Manifest): StepRecord {
+  const inputs = steps.find((step) => step.name === name)?.inputs ?? {};
+  return { name, stage, state: "waiting", reason, seconds: 0, inputs };
+}
+
+/** What a run's record says of the machine. */
+function environment(): Record<string, string> {
+  return {
+    deno: Deno.version.deno,
+    system: `${Deno.build.os} ${Deno.osRelease()} ${Deno.build.arch}`,
+    processors: String(navigator.hardwareConcurrency),
+  };
 }
 
 async function prepare(manifest: Manifest, options: PlanOptions) {
   const { store, signal } = options;
   const files = new DigestMemo(store.path, { signal });
-  const history = await History.open(store.path, manifest.path);
-  return { files, history, planner: new Planner({ ...options, files, history }) };
+  const runs = await Runs.open(store.path, manifest.path);
+  return { files, runs, planner: new Planner({ ...options, files, runs }) };
 }
 
 interface Progress {

@@ -12,11 +12,30 @@ export interface FileDigests {
   digest(path: string): Promise<string>;
 }
 
+/**
+ * What a stage keeps while it works, so that a run that was interrupted goes on where it was.
+ *
+ * It belongs to one recipe: a run with any other finds it empty. What was kept is checked before it
+ * is given back; what is damaged counts as not kept. It goes when the artifact is finished.
+ */
+export interface Journal {
+  /** The value an earlier run kept under a name, else what `make` gives, which is kept. */
+  recall<T>(name: string, make: () => Promise<T>): Promise<T>;
+  /** The bytes kept under a name, or undefined. */
+  read(name: string): Promise<Uint8Array<ArrayBuffer> | undefined>;
+  /** Keeps bytes under a name; they are on disk when this returns. */
+  write(name: string, bytes: Uint8Array): Promise<void>;
+  /** Lets go of what is kept under a name, if anything. */
+  remove(name: string): Promise<void>;
+}
+
 /** One run of one stage, as the stage sees it. `Tools` is whatever the program hands to the runner. */
 export interface Job<Tools = unknown> {
   readonly tools: Tools;
   /** An empty directory; it becomes the output when `run` returns. */
   readonly out: string;
+  /** Keeps finished parts of long work; the stage itself decides what a part is. */
+  readonly journal: Journal;
   /** Aborts when the user asks to stop; the stage throws `signal.reason` at the next good moment. */
   readonly signal: AbortSignal;
   /** Says how far the work is; the terminal makes an ETA of it. */

@@ -4,6 +4,8 @@ import { digestOf, findDamage, RECORD, sealFiles, sealOf } from "./store/content
 import { readJson, syncDirectory } from "./store/durable.ts";
 import { keyOf } from "./key.ts";
 import { secondsSince } from "./run/clock.ts";
+import { FileJournal } from "./journal.ts";
+import type { Journal } from "./stage.ts";
 import { takeLock, tryLock } from "./store/lock.ts";
 
 /** An artifact with its record. */
@@ -27,8 +29,8 @@ export interface Made {
 /** How `make` fills a directory, and whom it tells what. */
 export interface MakeOptions {
   readonly kind: string;
-  /** Writes the files of the artifact into an empty directory. */
-  write(directory: string): Promise<Made>;
+  /** Writes the files of the artifact into an empty directory; the journal has what an interrupted try kept. */
+  write(directory: string, journal: Journal): Promise<Made>;
   /** Makes the artifact even if it is there. */
   readonly again?: boolean;
   /** Ends the wait for another process. */
@@ -43,8 +45,9 @@ export interface MakeOptions {
  * Artifacts by key, in a directory. An artifact appears whole or not at all.
  *
  * It is written under `tmp/` and synced, its record last, and one rename moves it to
- * `artifacts/<key>`. A lock per key makes two processes share the work. Nothing is written before
- * the first `make`, and nothing but `artifacts/` needs to be kept.
+ * `artifacts/<key>`. A lock per key makes two processes share the work, and a journal per key keeps
+ * what interrupted work had finished. Nothing is written before the first `make`, and nothing but
+ * `artifacts/` needs to be kept.
  */
 export class Store {
   readonly path: string;
@@ -99,17 +102,21 @@ export class Store {
       await Deno.rename(this.#place("artifacts", key), aside);
       options.onQuarantine?.(found.why, aside);
     }
+    const journal = this.#place("journal", key);
+    // Whoever asks for an artifact again does not trust what was kept of it.
+    if (options.again) await remove(journal);
     const directory = this.#temporary(key);
     await Deno.mkdir(directory);
     try {
       const start = performance.now();
-      const made = await options.write(directory);
+      const made = await options.write(directory, new FileJournal(journal, key));
       const seconds = secondsSince(start);
       const record = await seal(directory, { key, kind: options.kind, recipe, seconds, ...made });
       await this.#publish(directory, key);
+      await remove(journal);
       return { ...this.#stored(record), made: true };
     } finally {
-      await Deno.remove(directory, { recursive: true }).catch(() => {});
+      await remove(directory);
     }
   }
 
@@ -120,7 +127,7 @@ export class Store {
       if (key === undefined) continue;
       // Whoever writes the directory holds the key's lock, and loses it only by dying.
       using lock = await tryLock(this.#place("locks", key)).catch(() => undefined);
-      if (lock) await Deno.remove(this.#place("tmp", name), { recursive: true }).catch(() => {});
+      if (lock) await remove(this.#place("tmp", name));
     }
   }
 
@@ -141,7 +148,7 @@ export class Store {
     if (await isThere(place)) await Deno.rename(place, former);
     await Deno.rename(directory, place);
     await syncDirectory(this.#place("artifacts"));
-    await Deno.remove(former, { recursive: true }).catch(() => {});
+    await remove(former);
     this.#verified.add(key);
   }
 
@@ -160,6 +167,10 @@ export class Store {
   #place(...names: readonly string[]): string {
     return join(this.path, ...names);
   }
+}
+
+async function remove(directory: string): Promise<void> {
+  await Deno.remove(directory, { recursive: true }).catch(() => {});
 }
 
 async function isThere(path: string): Promise<boolean> {

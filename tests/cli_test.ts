@@ -3,6 +3,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { main } from "../pipeline/cli.ts";
 import { parseBytes } from "../pipeline/cli/bytes.ts";
 import { parseCommandLine } from "../pipeline/cli/command_line.ts";
+import * as commands from "../pipeline/commands/mod.ts";
 import { projectRoot, storeDirectory } from "../pipeline/cli/project.ts";
 import * as stages from "./toy/stages.ts";
 
@@ -278,10 +279,12 @@ Deno.test("`QUATTUOR_STORE` moves the store of a run", () =>
 Deno.test("`parseCommandLine()` takes options before and after the command", () => {
   const request = parseCommandLine(
     ["--json", "run", "--set", "a=1", "x.yaml", "--set", "b=2", "--memory", "8GB"],
+    commands,
   );
   deepStrictEqual(request, {
     command: "run",
-    manifest: "x.yaml",
+    words: ["x.yaml"],
+    own: {},
     flags: { json: true, set: ["a=1", "b=2"], verify: "size", memory: 8e9 },
   });
 });

@@ -1,6 +1,7 @@
 import { strict as assert } from "node:assert";
 import { compare } from "../stages/compare.ts";
 import { type Evaluation, writeEvaluation } from "../stages/report/evaluation.ts";
+import { forgetful } from "./forgetful.ts";
 
 const PROTOCOL = { id: "windows", context: 512, windows: 16, tokens: "ab".repeat(32) };
 
@@ -125,6 +126,7 @@ async function run(evaluations: readonly Evaluation[], params: object = {}) {
         tools: { memoryBytes: 0, device: () => Promise.reject(new Error("no device is needed")) },
         out,
         signal: new AbortController().signal,
+        journal: forgetful,
         progress: () => {},
         note: (text) => notes.push(text),
       },

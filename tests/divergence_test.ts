@@ -13,6 +13,7 @@ import { Model } from "../stages/models/model.ts";
 import { readEvaluation } from "../stages/report/evaluation.ts";
 import { logitsOf } from "./forward.ts";
 import { normals, words } from "./random.ts";
+import { forgetful } from "./forgetful.ts";
 
 const FAMILIES = fileURLToPath(new URL("testdata/families", import.meta.url));
 const FAMILY = "llama_llama3_gqa_tied";
@@ -140,6 +141,7 @@ async function openBench(device: Device, memoryBytes = 2 ** 30) {
         tools: { memoryBytes, device: () => Promise.resolve(device) },
         out,
         signal: new AbortController().signal,
+        journal: forgetful,
         progress: () => {},
         note: () => {},
       };

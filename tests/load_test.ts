@@ -3,6 +3,7 @@ import { fileURLToPath } from "node:url";
 import { openCheckpoint } from "../stages/formats/checkpoint.ts";
 import { createCheckpointWriter } from "../stages/formats/checkpoint_writer.ts";
 import { load } from "../stages/load.ts";
+import { forgetful } from "./forgetful.ts";
 
 const SOURCE = fileURLToPath(new URL("testdata/families/qwen2_tied", import.meta.url));
 const UP = "model.layers.1.mlp.up_proj.weight";
@@ -67,7 +68,7 @@ for (const [what, change, message] of PROBLEMS) {
 async function runLoad(path: string, out: string, dtype: "float16" | "float32"): Promise<void> {
   const tools = { device: () => Promise.reject(new Error("no device here")), memoryBytes: 2 ** 30 };
   const signal = new AbortController().signal;
-  const job = { tools, out, signal, progress: () => {}, note: () => {} };
+  const job = { tools, out, signal, journal: forgetful, progress: () => {}, note: () => {} };
   await load.run(job, {}, { model: path, dtype });
 }
 

@@ -13,6 +13,7 @@ import { applyHadamard, hadamardFactor } from "../stages/quant/hadamard.ts";
 import { rotate as rotateVectors, rotationOf } from "../stages/quant/rotation.ts";
 import { rotate } from "../stages/rotate.ts";
 import { logitsOf, relativeError } from "./forward.ts";
+import { forgetful } from "./forgetful.ts";
 
 const FOLDER = fileURLToPath(new URL("testdata/families", import.meta.url));
 const FAMILIES = [...Deno.readDirSync(FOLDER)].map(({ name }) => name).sort();
@@ -208,6 +209,7 @@ async function rotated(
     tools: { device: () => Promise.reject(new Error("no device is needed")), memoryBytes: 0 },
     out,
     signal: new AbortController().signal,
+    journal: forgetful,
     progress() {},
     note() {},
   };

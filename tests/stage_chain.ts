@@ -3,7 +3,7 @@ import { fileURLToPath } from "node:url";
 import type { Device } from "../kernels/device/device.ts";
 import { Gpu } from "../kernels/device/gpu.ts";
 import type { Artifact } from "../pipeline/artifact.ts";
-import type { AnyStage } from "../pipeline/stage.ts";
+import type { AnyStage, Journal } from "../pipeline/stage.ts";
 import { calibrate } from "../stages/calibrate.ts";
 import { layerFile } from "../stages/calibration/stats.ts";
 import { openCheckpoint } from "../stages/formats/checkpoint.ts";
@@ -16,6 +16,7 @@ import {
   writeSafetensors,
 } from "../stages/formats/safetensors_file.ts";
 import { Model } from "../stages/models/model.ts";
+import { forgetful } from "./forgetful.ts";
 import { logitsOf } from "./forward.ts";
 
 const FOLDER = fileURLToPath(new URL("testdata/families", import.meta.url));
@@ -34,6 +35,7 @@ export type EditValues = (name: string, values: Float32Array<ArrayBuffer>) => vo
 export interface ChainJob {
   readonly memoryBytes?: number;
   readonly signal?: AbortSignal;
+  readonly journal?: Journal;
   progress?(done: number, total: number): void;
 }
 
@@ -187,6 +189,7 @@ export class StageChain implements AsyncDisposable {
       },
       out,
       signal: given.signal ?? new AbortController().signal,
+      journal: given.journal ?? forgetful,
       progress: (done: number, total: number) => given.progress?.(done, total),
       note: (text: string) => void this.notes.push(text),
     };

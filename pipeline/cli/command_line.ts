@@ -1,4 +1,5 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
+import type { CommandDefinition } from "../commands/command.ts";
 import { parseBytes } from "./bytes.ts";
 
 /** Options that every command takes. */
@@ -13,11 +14,14 @@ export interface Flags {
   readonly debug?: boolean;
 }
 
-/** What the user asked for. */
+/** What the user asked for: a command with its words and its own options, or help. */
 export type Request =
-  | { readonly command: "run" | "plan"; readonly manifest: string; readonly flags: Flags }
-  | { readonly command: "stages" | "serve"; readonly flags: Flags }
-  | { readonly command: "schema"; readonly out?: string; readonly flags: Flags }
+  | {
+    readonly command: string;
+    readonly words: readonly string[];
+    readonly flags: Flags;
+    readonly own: Readonly<Record<string, unknown>>;
+  }
   | { readonly command: "help"; readonly text: string };
 
 /** A command line that cannot be understood; the message is one line. */
@@ -37,7 +41,10 @@ nothing it depends on changes. Ctrl-C stops a run at the next good moment; the s
 from the steps that are finished. Relative paths begin at the current directory.`;
 
 /** Reads a command line; throws a {@linkcode UsageError} with the nearest right word. */
-export function parseCommandLine(args: readonly string[]): Request {
+export function parseCommandLine(
+  args: readonly string[],
+  commands: Readonly<Record<string, CommandDefinition>>,
+): Request {
   let request: Request | undefined;
   let text = "";
   const program = new Command("quattuor")
@@ -47,39 +54,16 @@ export function parseCommandLine(args: readonly string[]): Request {
     .configureHelp({ showGlobalOptions: true })
     .configureOutput({ writeOut: (part) => text += part, writeErr: () => {} });
   addFlags(program);
-  const flags = (): Flags => {
-    const { set = [], verify = "size", ...rest } = program.opts<Partial<Flags>>();
-    return { set, verify, ...rest };
-  };
-
-  for (
-    const [command, about] of [["run", "Make every step"], ["plan", "Say what would run"]] as const
-  ) {
-    program.command(command)
-      .description(`${about} of a manifest${command === "plan" ? ", and why" : ""}`)
-      .argument("<manifest>", "a YAML file, such as configs/fp16.yaml")
-      .action((manifest: string) => {
-        request = { command, manifest, flags: flags() };
-      });
+  for (const [name, { about, words = [], options }] of Object.entries(commands)) {
+    const command = program.command(name).description(about);
+    for (const [word, meaning] of words) command.argument(word, meaning);
+    options?.(command);
+    command.action(() => {
+      const { set = [], verify = "size", ...rest } = program.opts<Partial<Flags>>();
+      const flags: Flags = { set, verify, ...rest };
+      request = { command: name, words: command.args, flags, own: command.opts() };
+    });
   }
-  program.command("stages")
-    .description("List the stages with their inputs and parameters")
-    .action(() => {
-      request = { command: "stages", flags: flags() };
-    });
-  program.command("schema")
-    .description("Print the JSON Schema of manifests, for editors")
-    .option("--out <file>", "write it to a file")
-    .action(({ out }: { out?: string }) => {
-      request = { command: "schema", ...out !== undefined && { out }, flags: flags() };
-    });
-  program.command("serve")
-    .description("Answer HTTP requests from a model (comes with a later version)")
-    .argument("[words...]")
-    .allowUnknownOption()
-    .action(() => {
-      request = { command: "serve", flags: flags() };
-    });
 
   try {
     program.parse(args.map(expandForce), { from: "user" });

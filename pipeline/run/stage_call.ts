@@ -1,6 +1,6 @@
 import type { Artifact, Note } from "../artifact.ts";
 import type { Emit } from "../event.ts";
-import type { AnyStage, Job, Outcome } from "../stage.ts";
+import type { AnyStage, Job, Journal, Outcome } from "../stage.ts";
 import type { Made } from "../store.ts";
 import { parseInput } from "../manifest/wiring.ts";
 
@@ -16,6 +16,7 @@ export interface StageCall {
   readonly inputs: Readonly<Record<string, Artifact | readonly Artifact[]>>;
   readonly tools: unknown;
   readonly out: string;
+  readonly journal: Journal;
   readonly signal: AbortSignal;
   readonly emit: Emit;
 }
@@ -36,7 +37,7 @@ export async function callStage({ stage, params, ...call }: StageCall): Promise<
 }
 
 function openJob(
-  { step, tools, out, signal, emit }: Omit<StageCall, "stage" | "params">,
+  { step, tools, out, journal, signal, emit }: Omit<StageCall, "stage" | "params">,
   notes: Note[],
 ): Job & { close(): void } {
   let open = true;
@@ -44,6 +45,7 @@ function openJob(
   return {
     tools,
     out,
+    journal,
     signal,
     progress(done, total, note) {
       const now = performance.now();

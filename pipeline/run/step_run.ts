@@ -1,13 +1,13 @@
 import type { Artifact, Recipe } from "../artifact.ts";
 import type { Emit, EndState } from "../event.ts";
-import type { History } from "../history.ts";
+import type { Executor } from "../executor.ts";
 import { keyOf } from "../key.ts";
 import type { Step } from "../manifest.ts";
 import { needsOf, type Planner } from "../planner.ts";
+import type { Runs } from "../runs.ts";
 import { secondsSince } from "./clock.ts";
-import { callStage } from "./stage_call.ts";
 import { StageError } from "./stage_error.ts";
-import type { Store, Stored } from "../store.ts";
+import type { Stored } from "../store.ts";
 
 /** How a step ended; it has an artifact if it was made or reused. */
 export interface End {
@@ -18,19 +18,30 @@ export interface End {
 
 /** What the steps of one run share. */
 export interface RunContext {
-  readonly store: Store;
   readonly planner: Planner;
-  readonly history: History;
+  readonly executor: Executor;
+  readonly runs: Runs;
   readonly emit: Emit;
   readonly signal: AbortSignal;
-  tools(): Promise<unknown>;
   /** Steps that are over. */
   readonly ends: ReadonlyMap<string, End>;
 }
 
 /** Makes or reuses one step whose needs are over; never throws. */
 export async function runStep(step: Step, context: RunContext): Promise<End> {
-  const { history, planner, emit, signal, ends } = context;
+  const end = await finish(step, context);
+  const { state, seconds } = end;
+  await context.runs.note(step.name, { state, seconds });
+  return end;
+}
+
+/** Tells that a step failed. */
+export function emitFailure(error: StageError, emit: Emit): void {
+  emit({ type: "failed", step: error.step, message: error.message, error });
+}
+
+async function finish(step: Step, context: RunContext): Promise<End> {
+  const { planner, runs, emit, signal, ends } = context;
   const start = performance.now();
   const needs = needsOf(step).map((name) => ends.get(name)?.state);
   if (needs.some((state) => state === "failed" || state === "blocked")) {
@@ -41,8 +52,8 @@ export async function runStep(step: Step, context: RunContext): Promise<End> {
   try {
     const recipe = await planner.recipe(step, artifactsOf(ends));
     key = keyOf(recipe);
-    const { state, stored } = await settle(step, { ...context, recipe, key });
-    await history.remember(step.name, recipe);
+    const { state, stored, reason } = await settle(step, { ...context, recipe, key });
+    await runs.note(step.name, { key, recipe, digest: stored.artifact.digest, reason });
     return { state, seconds: secondsSince(start), artifact: stored.artifact };
   } catch (cause) {
     if (signal.aborted) {
@@ -54,68 +65,46 @@ export async function runStep(step: Step, context: RunContext): Promise<End> {
   }
 }
 
-/** Tells that a step failed. */
-export function emitFailure(error: StageError, emit: Emit): void {
-  emit({ type: "failed", step: error.step, message: error.message, error });
-}
-
-interface Keyed extends RunContext {
-  readonly recipe: Recipe;
-  readonly key: string;
-}
-
 async function settle(
   step: Step,
-  context: Keyed,
-): Promise<{ readonly state: "hit" | "run"; readonly stored: Stored }> {
-  const { planner, store, emit, signal, recipe, key } = context;
-  const { name } = step;
+  { planner, executor, ends, emit, signal, recipe, key }: RunContext & {
+    readonly recipe: Recipe;
+    readonly key: string;
+  },
+): Promise<
+  { readonly state: "hit" | "run"; readonly stored: Stored; readonly reason: string }
+> {
+  const { name, stage, params } = step;
   const decision = await planner.decide(step, recipe);
   const { reason } = decision;
   if (decision.state === "hit") {
     emitReuse(name, { stored: decision.stored, reason, emit });
-    return { state: "hit", stored: decision.stored };
+    return { state: "hit", stored: decision.stored, reason };
   }
-  emit({ type: "start", step: name, stage: step.stage, key, reason });
-  const stored = await store.make(recipe, {
-    kind: planner.stage(step).output,
-    again: decision.state === "forced",
-    signal,
-    onWait: (holder) => {
-      const text = `Waiting for process ${holder}, which makes the same artifact`;
-      emit({ type: "note", step: name, text, replayed: false });
-    },
-    onQuarantine: (reason, path) => emit({ type: "quarantined", step: name, key, reason, path }),
-    write: (out) => write(step, { ...context, out }),
-  });
+  emit({ type: "start", step: name, stage, key, reason });
+  const inputs = feed(step, artifactsOf(ends));
+  const again = decision.state === "forced";
+  const order = { step: name, stage, params, recipe, inputs, again };
+  const stored = await executor.make(order, { emit, signal });
   if (stored.made) emit({ type: "done", step: name, ...resultOf(stored) });
   else emitReuse(name, { stored, reason: "made by another process", emit });
-  return { state: stored.made ? "run" : "hit", stored };
+  return { state: stored.made ? "run" : "hit", stored, reason };
 }
 
-async function write(step: Step, context: Keyed & { readonly out: string }) {
-  const { planner, ends, emit, signal, out, recipe } = context;
-  const made = artifactsOf(ends);
-  const feed = (name: string): Artifact => {
-    const artifact = made.get(name);
+function feed(
+  step: Step,
+  artifacts: ReadonlyMap<string, Artifact>,
+): Record<string, Artifact | Artifact[]> {
+  const one = (name: string): Artifact => {
+    const artifact = artifacts.get(name);
     if (artifact === undefined) throw new Error(`Cannot feed step "${step.name}" from "${name}"`);
     return artifact;
   };
-  const inputs = Object.fromEntries(
+  return Object.fromEntries(
     Object.entries(step.inputs).map(([input, feeds]) =>
-      [input, typeof feeds === "string" ? feed(feeds) : feeds.map(feed)] as const
+      [input, typeof feeds === "string" ? one(feeds) : feeds.map(one)] as const
     ),
   );
-  const { name, params } = step;
-  const stage = planner.stage(step);
-  const tools = await context.tools();
-  const result = await callStage({ stage, step: name, params, inputs, tools, out, signal, emit });
-  if (await planner.outsideChanged(step, recipe)) {
-    throw new Error(
-      `Cannot keep step "${name}": what it reads outside the store changed meanwhile`,
-    );
-  }
-  return result;
 }
 
 function emitReuse(

@@ -1,13 +1,26 @@
 import { type JsonSchema, parametersSchema } from "../schema.ts";
-import type { AnyStage, Registry } from "../stage.ts";
+import type { AnyStage } from "../stage.ts";
 import { formatTable } from "../terminal/wording.ts";
+import { defineCommand } from "./command.ts";
 
-/** All stages with what they take, make and may be told. */
-export function stagesText(stages: Registry): string {
-  return Object.entries(stages).map(([name, stage]) => stageText(name, stage)).join("\n");
+/** Lists the stages with what they take, make and may be told. */
+export const stages = defineCommand({
+  about: "List the stages with their inputs and parameters",
+  run({ program, screen, flags }) {
+    const all = Object.entries(program.stages);
+    const texts = all.map(([name, stage]) => flags.json ? line(name, stage) : text(name, stage));
+    screen.write(texts.join(flags.json ? "" : "\n"));
+    return 0;
+  },
+});
+
+function line(name: string, stage: AnyStage): string {
+  const { about, version, inputs, output } = stage;
+  const facts = { type: "stage", name, about, version, inputs, output };
+  return `${JSON.stringify({ ...facts, params: parametersSchema(stage) })}\n`;
 }
 
-function stageText(name: string, stage: AnyStage): string {
+function text(name: string, stage: AnyStage): string {
   const inputs = Object.entries(stage.inputs as Readonly<Record<string, string>>)
     .map(([input, kind]) => input === kind ? kind : `${input}: ${kind}`);
   const { properties = {}, required = [] } = parametersSchema(stage) as {

@@ -1,0 +1,21 @@
+import { ManifestError } from "../manifest/problem.ts";
+import { messageOf } from "../run/stage_error.ts";
+import type { Screen } from "../terminal/screen.ts";
+import { type Flags, UsageError } from "./command_line.ts";
+
+/** Does the work of a command; under `--json` what it throws is also told as a line, then thrown on. */
+export async function tellingErrors<T>(
+  { flags, screen }: { readonly flags: Flags; readonly screen: Screen },
+  work: () => Promise<T>,
+): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    if (flags.json && !(error instanceof UsageError)) {
+      const problems = error instanceof ManifestError ? error.problems : undefined;
+      const line = { type: "error", message: messageOf(error), ...problems && { problems } };
+      screen.write(`${JSON.stringify(line)}\n`);
+    }
+    throw error;
+  }
+}

@@ -1,0 +1,41 @@
+import type { Command } from "commander";
+import type { Registry } from "../stage.ts";
+import type { Screen } from "../terminal/screen.ts";
+import type { Flags } from "../cli/command_line.ts";
+
+/** What makes a pipeline runner into a program. */
+export interface Program {
+  readonly stages: Registry;
+  /** Makes what stages get as `job.tools`, for the first step that is made; disposed at the end. */
+  tools(flags: { readonly memory?: number }): unknown;
+  /** Where to tell it; this process's output unless said. */
+  readonly screen?: Screen;
+}
+
+/** One use of a command. */
+export interface Call {
+  readonly program: Program;
+  readonly screen: Screen;
+  /** The options every command takes. */
+  readonly flags: Flags;
+  /** The words after the command's name, in order. */
+  readonly words: readonly string[];
+  /** The options only this command takes, as commander read them. */
+  readonly own: Readonly<Record<string, unknown>>;
+}
+
+/** One word of the command line. */
+export interface CommandDefinition {
+  readonly about: string;
+  /** The words after it, as commander writes them: `<manifest>`, `[run]`. */
+  readonly words?: readonly (readonly [word: string, about: string])[];
+  /** Adds the options only this command takes. */
+  options?(command: Command): void;
+  /** Gives the exit status; what it throws is told in a sentence. */
+  run(call: Call): Promise<number> | number;
+}
+
+/** Types a command. */
+export function defineCommand(command: CommandDefinition): CommandDefinition {
+  return command;
+}
