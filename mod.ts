@@ -6,11 +6,22 @@
  * @module
  */
 import { main } from "./pipeline/cli.ts";
+import { describe } from "./stages/describe.ts";
+import { factsOf } from "./stages/forecast/artifact_facts.ts";
+import { boundsOf } from "./stages/forecast/bounds.ts";
 import * as stages from "./stages/mod.ts";
 import { openTools } from "./stages/tools.ts";
 
 export { main, type Program } from "./pipeline/cli.ts";
-export type { Artifact, ArtifactRecord, FileRecord, Note, Recipe } from "./pipeline/artifact.ts";
+export type {
+  Artifact,
+  ArtifactRecord,
+  FileRecord,
+  Metrics,
+  Note,
+  NoteLevel,
+  Recipe,
+} from "./pipeline/artifact.ts";
 export type {
   Emit,
   EndState,
@@ -19,6 +30,7 @@ export type {
   RunEvent,
   Summary,
 } from "./pipeline/event.ts";
+export type { Describe, DescribeOptions, Description } from "./pipeline/description.ts";
 export { describeDifference } from "./pipeline/difference.ts";
 export { canonicalJson, keyOf } from "./pipeline/key.ts";
 export {
@@ -30,10 +42,14 @@ export {
 } from "./pipeline/manifest.ts";
 export { ManifestError, type Mark, type Problem } from "./pipeline/manifest/problem.ts";
 export { StageError } from "./pipeline/run/stage_error.ts";
+export { openRemote, type Remote } from "./pipeline/remote.ts";
 export { plan, type PlanOptions, run, type RunOptions } from "./pipeline/runner.ts";
 export { manifestSchema } from "./pipeline/schema.ts";
 export type { AnyStage, FileDigests, Job, Outcome, Registry, Stage } from "./pipeline/stage.ts";
 export { Store } from "./pipeline/store.ts";
 export { stages };
 
-if (import.meta.main) Deno.exit(await main(Deno.args, { stages, tools: openTools }));
+if (import.meta.main) {
+  const program = { stages, tools: openTools, facts: factsOf, bounds: boundsOf, describe };
+  Deno.exit(await main(Deno.args, program));
+}

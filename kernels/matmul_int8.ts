@@ -129,6 +129,7 @@ export const matmulInt8: Kernel<Input, never, MatmulInt8Options, "y", "groups" |
       timed(tokens, 1536, { bits: 4, group: 128 }),
     ]),
     { ...timed(512, 1536, { bits: 8 }), timedOnly: true },
+    { ...timed(512, 1536, { bits: 4 }), timedOnly: true },
     { ...timed(512, 1536, { bits: 4, group: 128 }), timedOnly: true },
   ],
 };

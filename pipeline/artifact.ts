@@ -30,10 +30,34 @@ export interface FileRecord {
   readonly sha256: string;
 }
 
-/** Something a stage said while it made an artifact; said again when the artifact is reused. */
+/**
+ * How much a note matters.
+ *
+ * `warning` and `result` are said again when the artifact is reused: what to beware of and what came
+ * out. `detail` is for those who ask for it, and for machines.
+ */
+export type NoteLevel = "warning" | "result" | "detail";
+
+/** Something a stage said while it made an artifact, kept with it. */
 export interface Note {
   readonly text: string;
   readonly data?: Readonly<Record<string, unknown>>;
+  /** Missing for what is worth reading while the work goes on. */
+  readonly level?: NoteLevel;
+  /** Seconds since the step began. */
+  readonly at?: number;
+}
+
+/** What making an artifact took beside time; an artifact continued from a journal states its last part. */
+export interface Metrics {
+  /** Most bytes of memory the process held. */
+  readonly rss: number;
+  /** Most bytes of device memory it held, where it used a device. */
+  readonly deviceBytes?: number;
+  /** The device it ran on. */
+  readonly adapter?: string;
+  /** When each part of the work, such as a layer, was first named by its progress, in seconds. */
+  readonly laps?: readonly { readonly part: string; readonly at: number }[];
 }
 
 /** What `artifact.json` states about the directory it lies in. */
@@ -48,6 +72,7 @@ export interface ArtifactRecord {
   readonly seconds: number;
   readonly scores: Readonly<Record<string, number>>;
   readonly notes: readonly Note[];
+  readonly metrics?: Metrics;
   /** ISO 8601. */
   readonly created: string;
   /** Sha256 over the fields above, as canonical JSON. */

@@ -27,7 +27,7 @@ export async function main(args: readonly string[], program: Program): Promise<n
       screen.write(request.text);
       return 0;
     }
-    return await COMMANDS[request.command]!.run({ program, screen, ...request });
+    return await COMMANDS[request.command]!.run({ program, screen, args, ...request });
   } catch (error) {
     // Problems of a manifest are a line each; anything else is one line.
     const line = messageOf(error);

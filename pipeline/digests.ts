@@ -1,14 +1,11 @@
 import { join, resolve } from "node:path";
 import { readJson, replaceFile } from "./store/durable.ts";
-import { hashFile } from "./store/hash.ts";
+import { type FileState, sameState, stateOf } from "./store/file_state.ts";
+import { hashFile, sha256 as sha256Of } from "./store/hash.ts";
 import type { FileDigests } from "./stage.ts";
 
 /** A file as it was when its bytes were read. */
-interface Memo {
-  readonly size: number;
-  readonly inode: number;
-  /** Time of the last change in milliseconds. */
-  readonly changed: number;
+interface Memo extends FileState {
   readonly sha256: string;
 }
 
@@ -48,18 +45,19 @@ export class DigestMemo implements FileDigests {
   async save(): Promise<void> {
     if (this.#learned.size === 0) return;
     const files = Object.fromEntries([...await load(this.#path), ...this.#learned]);
-    await replaceFile(this.#path, JSON.stringify({ files }, null, 1)).catch(() => {});
+    const text = JSON.stringify({ files, seal: sealOf(files) }, null, 1);
+    await replaceFile(this.#path, text).catch(() => {});
   }
 
   async #read(full: string, name: string): Promise<string> {
     this.#saved ??= load(this.#path);
     const now = await look(full, name);
     const memo = this.#learned.get(full) ?? (await this.#saved).get(full);
-    if (memo && same(memo, now)) return memo.sha256;
+    if (memo && sameState(memo, now)) return memo.sha256;
     const start = Date.now();
     using file = await Deno.open(full);
     const { sha256 } = await hashFile(file, this.#signal);
-    if (!same(now, await look(full, name))) {
+    if (!sameState(now, await look(full, name))) {
       throw new Error(`Cannot take the digest of ${name}: it changed while it was read`);
     }
     if (start - now.changed > TICK_MS) this.#learned.set(full, { ...now, sha256 });
@@ -67,20 +65,26 @@ export class DigestMemo implements FileDigests {
   }
 }
 
-async function look(full: string, name: string): Promise<Omit<Memo, "sha256">> {
+async function look(full: string, name: string): Promise<FileState> {
   const info = await Deno.stat(full).catch((error) => {
     const why = error instanceof Deno.errors.NotFound ? "there is no such file" : error.message;
     throw new Error(`Cannot read ${name}: ${why}`);
   });
   if (!info.isFile) throw new TypeError(`Cannot take the digest of ${name}: expected a file`);
-  return { size: info.size, inode: info.ino ?? 0, changed: info.mtime?.getTime() ?? Date.now() };
+  return stateOf(info);
 }
 
+/** What is remembered; nothing of a memory that is not as it was written. */
 async function load(path: string): Promise<Map<string, Memo>> {
-  const read = await readJson(path) as { readonly files?: Record<string, Memo> } | undefined;
-  return new Map(Object.entries(read?.files ?? {}));
+  const read = await readJson(path).catch(() => undefined) as
+    | { readonly files?: Record<string, Memo>; readonly seal?: string }
+    | null
+    | undefined;
+  const whole = read?.files && read.seal === sealOf(read.files) ? read.files : {};
+  return new Map(Object.entries(whole));
 }
 
-function same(a: Omit<Memo, "sha256">, b: Omit<Memo, "sha256">): boolean {
-  return a.size === b.size && a.inode === b.inode && a.changed === b.changed;
+/** A wrong digest would give a wrong key: sha256 over all that is remembered. */
+function sealOf(files: Readonly<Record<string, Memo>>): string {
+  return sha256Of(JSON.stringify(files));
 }

@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { deserialize, serialize } from "node:v8";
 import type { Journal } from "./stage.ts";
-import { syncDirectory } from "./store/durable.ts";
+import { isNoFile, syncDirectory } from "./store/durable.ts";
 
 /** Bytes before an entry's content: two hex digests and a line feed. */
 const HEAD_BYTES = 64 + 64 + 1;
@@ -12,12 +12,15 @@ const HEAD_BYTES = 64 + 64 + 1;
  *
  * An entry begins with the recipe's key and the sha256 of its name and content, so that one of
  * another recipe, one under another name and a damaged one are all known for what they are. It is
- * written beside its place, synced and renamed: a crash leaves the entry before or the whole new one.
+ * written beside its place and renamed, so that whoever is killed leaves the entry before or the whole
+ * new one. It goes to the disk while the stage works on, and is there before the next is begun: a
+ * power loss can take the newest entry, and then what is left of it counts as damaged.
  */
-export class FileJournal implements Journal {
+export class FileJournal implements Journal, AsyncDisposable {
   readonly #directory: string;
   readonly #key: string;
   #made = false;
+  #syncing: Promise<{ readonly error: unknown } | undefined> | undefined;
 
   constructor(directory: string, key: string) {
     this.#directory = directory;
@@ -34,7 +37,7 @@ export class FileJournal implements Journal {
 
   async read(name: string): Promise<Uint8Array<ArrayBuffer> | undefined> {
     const bytes = await Deno.readFile(this.#place(name)).catch((error) => {
-      if (error instanceof Deno.errors.NotFound) return undefined;
+      if (isNoFile(error)) return undefined;
       throw error;
     });
     const content = bytes?.subarray(HEAD_BYTES);
@@ -44,27 +47,55 @@ export class FileJournal implements Journal {
   }
 
   async write(name: string, bytes: Uint8Array): Promise<void> {
+    await this.#settled();
     if (!this.#made) await Deno.mkdir(this.#directory, { recursive: true });
     this.#made = true;
     const next = `${this.#place(name)}.next`;
+    // What is short is done at once: waiting for its turn can take longer than a small entry does.
+    const file = Deno.openSync(next, { create: true, truncate: true, write: true });
     try {
-      using file = await Deno.open(next, { create: true, truncate: true, write: true });
-      for (const part of [new TextEncoder().encode(this.#head(name, bytes)), bytes]) {
-        for (let at = 0; at < part.length;) at += await file.write(part.subarray(at));
-      }
-      await file.sync();
+      const head = new TextEncoder().encode(this.#head(name, bytes));
+      for (let at = 0; at < head.length;) at += file.writeSync(head.subarray(at));
+      for (let at = 0; at < bytes.length;) at += await file.write(bytes.subarray(at));
+      replace(next, this.#place(name));
     } catch (error) {
+      file.close();
       await Deno.remove(next).catch(() => {});
       throw error;
     }
-    await Deno.rename(next, this.#place(name));
-    await syncDirectory(this.#directory);
+    this.#syncing = this.#sync(file);
   }
 
   async remove(name: string): Promise<void> {
     await Deno.remove(this.#place(name)).catch((error) => {
       if (!(error instanceof Deno.errors.NotFound)) throw error;
     });
+  }
+
+  /** Waits for the disk; what it says is for the next `write` alone. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#settled().catch(() => {});
+  }
+
+  /** Waits until the entry written last is on disk; throws what went wrong with it. */
+  async #settled(): Promise<void> {
+    const syncing = this.#syncing;
+    this.#syncing = undefined;
+    const failed = await syncing;
+    if (failed) throw failed.error;
+  }
+
+  /** Brings an entry to the disk while the stage goes on; never throws. */
+  async #sync(file: Deno.FsFile): Promise<{ readonly error: unknown } | undefined> {
+    try {
+      // Together, since only what is read again decides whether an entry counts.
+      await Promise.all([file.sync(), syncDirectory(this.#directory)]);
+      return undefined;
+    } catch (error) {
+      return { error };
+    } finally {
+      file.close();
+    }
   }
 
   #head(name: string, content: Uint8Array): string {
@@ -77,5 +108,16 @@ export class FileJournal implements Journal {
     throw new TypeError(
       `Cannot keep "${name}" in a journal: expected a name of letters, digits, "_" and "-"`,
     );
+  }
+}
+
+function replace(next: string, place: string): void {
+  try {
+    Deno.renameSync(next, place);
+  } catch (error) {
+    // Somebody's directory lies there, which counts as not kept.
+    if (!(error instanceof Deno.errors.IsADirectory)) throw error;
+    Deno.removeSync(place, { recursive: true });
+    Deno.renameSync(next, place);
   }
 }

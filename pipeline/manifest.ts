@@ -1,21 +1,13 @@
-import { type Draft, readDraft, readTop } from "./manifest/draft.ts";
-import { type Override, parseOverride } from "./manifest/override.ts";
-import { checkReferences, readParams } from "./manifest/params.ts";
-import {
-  ManifestError,
-  type Mark,
-  type Problem,
-  type Report,
-  sortProblems,
-} from "./manifest/problem.ts";
+import type { Setting } from "./manifest/override.ts";
+import { ManifestError } from "./manifest/problem.ts";
+import { type Resolved, resolveManifest } from "./manifest/resolve.ts";
+import { readFile, type ReadText, type Source } from "./manifest/sources.ts";
+import type { Data } from "./manifest/yaml_tree.ts";
 import type { Registry } from "./stage.ts";
-import { readParameters } from "./manifest/step_parameters.ts";
-import { referencesIn, valueOf } from "./manifest/substitution.ts";
-import { orderSteps, readInputs } from "./manifest/wiring.ts";
-import { parseYaml, type Scalar } from "./manifest/yaml_tree.ts";
 
 /** One validated node of a run. */
 export interface Step {
+  /** As the file has it; a step of a sweep has its values in brackets: `smoothed[alpha=0.2]`. */
   readonly name: string;
   /** The stage's name in the registry. */
   readonly stage: string;
@@ -23,25 +15,30 @@ export interface Step {
   readonly params: unknown;
   /** Names of the steps that feed each input. */
   readonly inputs: Readonly<Record<string, string | readonly string[]>>;
-  /** Where the step stands in the file. */
+  /** The file that names the step, and the line there. */
+  readonly source: string;
   readonly line: number;
 }
 
 /** A checked manifest; its steps are in an order where inputs come first. */
 export interface Manifest {
   readonly path: string;
-  /** What the params stand for in this run. */
-  readonly params: Readonly<Record<string, Scalar>>;
+  /** What the params stand for in this run; a list of their values where they are swept. */
+  readonly params: Readonly<Record<string, Data>>;
   readonly steps: readonly Step[];
+  /** All files it was read from, itself first; nothing is read again later. */
+  readonly sources: readonly Source[];
 }
 
 /** What a manifest is checked against. */
 export interface ManifestOptions {
-  /** Name of the file in messages. */
+  /** Name of the file in messages; what it extends lies relative to it. */
   readonly path: string;
   readonly stages: Registry;
-  /** `--set` arguments: `name=value` or `step.key=value`. */
-  readonly set?: readonly string[];
+  /** What `--set` and `--set-json` say: `name=value` or `step.key=value`. */
+  readonly set?: readonly Setting[];
+  /** Reads the files that it extends; from the disk unless said. */
+  readonly read?: ReadText;
 }
 
 /** Reads and checks a manifest file; see {@linkcode parseManifest}. */
@@ -49,15 +46,25 @@ export async function readManifest(
   path: string,
   options: Omit<ManifestOptions, "path">,
 ): Promise<Manifest> {
-  let text: string;
-  try {
-    text = await Deno.readTextFile(path);
-  } catch (error) {
-    const missing = error instanceof Deno.errors.NotFound;
-    const why = missing ? "there is no such file" : (error as Error).message;
-    throw new ManifestError([{ source: path, message: `Cannot read the manifest: ${why}` }]);
-  }
-  return parseManifest(text, { ...options, path });
+  return (await readResolved(path, options)).manifest;
+}
+
+/** Reads and checks a manifest file, and keeps where everything comes from. */
+export function readResolved(
+  path: string,
+  options: Omit<ManifestOptions, "path">,
+): Promise<Resolved> {
+  const { read = readFile } = options;
+  return Promise.try(() => {
+    let text: string;
+    try {
+      text = read(path);
+    } catch (error) {
+      const message = `Cannot read the manifest: ${(error as Error).message}`;
+      throw new ManifestError([{ source: path, message }]);
+    }
+    return resolveManifest(text, { ...options, path });
+  });
 }
 
 /**
@@ -65,65 +72,6 @@ export async function readManifest(
  *
  * Throws a {@linkcode ManifestError} with everything that is wrong, and nothing else.
  */
-export function parseManifest(text: string, { path, stages, set = [] }: ManifestOptions): Manifest {
-  const problems: Problem[] = [];
-  const report: Report = (problem) => problems.push(problem);
-  const at = (mark: Mark, message: string) => report({ source: path, mark, message });
-  const overrides = readOverrides(set, report);
-  const root = parseYaml(text, at);
-  // What cannot be read as YAML would only give follow-up problems.
-  if (problems.some(({ source }) => source === path)) throw new ManifestError(problems);
-
-  const top = readTop(root, at);
-  const drafts = new Map(
-    [...top.steps].map(([name, entry]) => [name, readDraft(name, { entry, stages, at })]),
-  );
-  const names = [...drafts.keys()];
-  const params = readParams(top.params, { source: path, steps: names, overrides, report });
-  const references = [...drafts.values()].flatMap(referencesOf);
-  checkReferences(references, { params, source: path, report });
-
-  const steps = new Map<string, Step>();
-  for (const draft of drafts.values()) {
-    const inputs = readInputs(draft, { drafts, at });
-    if (draft.stage === undefined) continue;
-    if (referencesOf(draft).some((reference) => !params.has(reference.name))) continue;
-    const { name, mark, stage } = draft;
-    const own = overrides.filter(({ path }) => path.length > 1 && path[0] === name);
-    const read = readParameters({
-      source: path,
-      step: name,
-      stage: { name: stage.name, schema: stage.is.params },
-      node: draft.with,
-      mark,
-      params,
-      overrides: own,
-    }, report);
-    if (read) steps.set(name, { name, stage: stage.name, ...read, inputs, line: mark.line });
-  }
-  const order = orderSteps(drafts, at);
-  if (problems.length > 0) throw new ManifestError(sortProblems(problems));
-  const values = [...params.keys()];
-  return {
-    path,
-    params: Object.fromEntries(
-      values.map((name) => [name, valueOf(name, { params, reading: "literal" })]),
-    ),
-    steps: order.flatMap((name) => steps.get(name) ?? []),
-  };
-}
-
-function referencesOf(draft: Draft): ReturnType<typeof referencesIn> {
-  return draft.with === undefined ? [] : referencesIn(draft.with);
-}
-
-function readOverrides(set: readonly string[], report: Report): Override[] {
-  return set.flatMap((text) => {
-    try {
-      return [parseOverride(text)];
-    } catch (error) {
-      report({ source: `--set ${text}`, message: (error as Error).message });
-      return [];
-    }
-  });
+export function parseManifest(text: string, options: ManifestOptions): Manifest {
+  return resolveManifest(text, options).manifest;
 }

@@ -5,22 +5,39 @@ import type { AnyStage, Registry } from "./stage.ts";
 /** JSON Schema as data. */
 export type JsonSchema = { readonly [name: string]: unknown };
 
-/** The JSON Schema of a manifest over these stages, which gives completion in editors. */
+/**
+ * The JSON Schema of a manifest over these stages, which gives completion in editors.
+ *
+ * What extends another manifest may leave out all that it has, and take something away by a null.
+ */
 export function manifestSchema(stages: Registry): JsonSchema {
-  const steps = Object.entries(stages).map(([name, stage]) => stepSchema(name, stage));
-  const manifest = z.strictObject({
-    params: z.record(z.string(), z.union([z.number(), z.string(), z.boolean()])).optional()
-      .describe("Named values with their defaults; use one as ${name}, change it with --set."),
-    steps: z.record(z.string(), z.union(steps))
-      .describe("The work, in any order; each step makes one artifact."),
+  const variants = Object.entries(stages).map(([name, stage]) => {
+    const { $schema: _, ...schema } = z.toJSONSchema(stepSchema(name, stage), OPTIONS);
+    return openStep(schema as JsonSchema);
   });
-  const schema = z.toJSONSchema(manifest, { io: "input", unrepresentable: "any" });
-  return { title: "Manifest", ...openSteps(schema as JsonSchema) };
+  const step = { anyOf: variants };
+  const change = { anyOf: [...variants.map(looseStep), CHANGE, NOTHING] };
+  const { extends: bases, ...own } = PARTS;
+  const whole = { params: own.params, matrix: own.matrix, steps: stepsSchema(ref("step")) };
+  const loose = {
+    params: loosened(own.params),
+    matrix: loosened(own.matrix),
+    steps: stepsSchema(ref("change")),
+  };
+  return {
+    $schema: "https://json-schema.org/draft/2020-12/schema",
+    title: "Manifest",
+    anyOf: [
+      closed(whole, ["steps"]),
+      closed({ extends: bases, ...loose }, ["extends"]),
+    ],
+    $defs: { step, change },
+  };
 }
 
 /** The JSON Schema of a stage's parameters. */
 export function parametersSchema(stage: AnyStage): JsonSchema {
-  return z.toJSONSchema(stage.params, { io: "input", unrepresentable: "any" });
+  return z.toJSONSchema(stage.params, OPTIONS);
 }
 
 function stepSchema(name: string, { about, inputs, params }: AnyStage): z.ZodType {
@@ -41,19 +58,103 @@ function stepSchema(name: string, { about, inputs, params }: AnyStage): z.ZodTyp
   });
 }
 
+const OPTIONS = { io: "input", unrepresentable: "any" } as const;
+
+const NOTHING: JsonSchema = { type: "null" };
+const TEXT: JsonSchema = { type: "string" };
+const SCALAR: JsonSchema = { anyOf: [{ type: "number" }, TEXT, { type: "boolean" }] };
+const LINES: JsonSchema = {
+  type: "array",
+  items: { type: "object", additionalProperties: SCALAR },
+};
+
+/** What a manifest has beside its steps. */
+const PARTS = {
+  extends: {
+    description: "Manifests to build on, relative to this one; later ones win, this one wins last.",
+    anyOf: [TEXT, { type: "array", items: TEXT }],
+  },
+  params: {
+    description: "Named values with their defaults; use one as ${name}, change it with --set.",
+    type: "object",
+    additionalProperties: SCALAR,
+  },
+  matrix: {
+    description:
+      "Values of params to run with each other; include and exclude mean what they do in GitHub's workflows.",
+    type: "object",
+    properties: { include: LINES, exclude: LINES },
+    additionalProperties: { type: "array", items: SCALAR },
+  },
+} as const satisfies Readonly<Record<string, JsonSchema>>;
+
+/** A step that an extended manifest has: its stage is there, and not known here. */
+const CHANGE: JsonSchema = {
+  type: "object",
+  properties: {
+    from: { anyOf: [{ type: "object" }, NOTHING] },
+    with: { anyOf: [{ type: "object" }, NOTHING] },
+  },
+  additionalProperties: false,
+};
+
 const PARAM: JsonSchema = { type: "string", pattern: "\\$\\{[^{}]+\\}" };
 
-/** Opens every `with` of a manifest's schema to params. */
-function openSteps(manifest: JsonSchema): JsonSchema {
-  const properties = manifest.properties as Readonly<Record<string, JsonSchema>>;
-  const steps = properties.steps ?? {};
-  const step = steps.additionalProperties as { readonly anyOf?: readonly JsonSchema[] };
-  const variants = (step.anyOf ?? [step as JsonSchema]).map((variant) => {
-    const words = variant.properties as Readonly<Record<string, JsonSchema>>;
-    return { ...variant, properties: { ...words, with: openInside(words.with ?? {}) } };
-  });
-  const opened = { ...steps, additionalProperties: { anyOf: variants } };
-  return { ...manifest, properties: { ...properties, steps: opened } };
+/** Opens the `with` of a step's schema to params. */
+function openStep(step: JsonSchema): JsonSchema {
+  const words = step.properties as Readonly<Record<string, JsonSchema>>;
+  return { ...step, properties: { ...words, with: openInside(words.with ?? {}) } };
+}
+
+/** A step's schema for a manifest that extends one which has the rest. */
+function looseStep(step: JsonSchema): JsonSchema {
+  const { stage, ...rest } = step.properties as Readonly<Record<string, JsonSchema>>;
+  return { ...step, properties: { stage, ...looseFields(rest) }, required: ["stage"] };
+}
+
+/** Lets everything inside be left out, or taken away by a null; lists are replaced whole. */
+function loosened(schema: JsonSchema): JsonSchema {
+  const { properties, additionalProperties: others, required: _, ...rest } = schema;
+  return {
+    ...rest,
+    ...Array.isArray(schema.anyOf) && { anyOf: schema.anyOf.map(loosened) },
+    ...isSchema(properties) &&
+      { properties: looseFields(properties as Readonly<Record<string, JsonSchema>>) },
+    ...others !== undefined &&
+      { additionalProperties: isSchema(others) ? orNothing(others) : others },
+  };
+}
+
+function looseFields(fields: Readonly<Record<string, JsonSchema>>): Record<string, JsonSchema> {
+  return Object.fromEntries(
+    Object.entries(fields).map(([name, field]) => [name, orNothing(loosened(field))]),
+  );
+}
+
+function orNothing({ description, default: usual, ...schema }: JsonSchema): JsonSchema {
+  const told = {
+    ...description !== undefined && { description },
+    ...usual !== undefined && { default: usual },
+  };
+  const choices = Array.isArray(schema.anyOf) ? schema.anyOf : [schema];
+  return { ...told, anyOf: [...choices, NOTHING] };
+}
+
+function stepsSchema(step: JsonSchema): JsonSchema {
+  const description = "The work, in any order; each step makes one artifact.";
+  return { description, type: "object", additionalProperties: step };
+}
+
+function closed(properties: JsonSchema, required: readonly string[]): JsonSchema {
+  return { type: "object", properties, required, additionalProperties: false };
+}
+
+function ref(name: string): JsonSchema {
+  return { $ref: `#/$defs/${name}` };
+}
+
+function isSchema(value: unknown): value is JsonSchema {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 /** Lets `${name}` stand for a value, where that is not a text anyway. */
@@ -75,8 +176,6 @@ function openValue(schema: JsonSchema): JsonSchema {
 
 function openInside(schema: JsonSchema): JsonSchema {
   const { properties, items, additionalProperties: others } = schema;
-  const isSchema = (value: unknown): value is JsonSchema =>
-    typeof value === "object" && value !== null && !Array.isArray(value);
   return {
     ...schema,
     ...isSchema(properties) && {

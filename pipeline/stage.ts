@@ -1,10 +1,36 @@
 import type { z } from "zod";
-import type { Artifact } from "./artifact.ts";
+import type { Artifact, NoteLevel } from "./artifact.ts";
 
 /** `"stats"` is one artifact, `"stats?"` may be left out, `"stats[]"` is a list. */
 export type Input<S extends string> = S extends `${infer K}?` ? Artifact<K> | undefined
   : S extends `${infer K}[]` ? readonly Artifact<K>[]
   : Artifact<S>;
+
+/**
+ * What headers tell of an artifact, enough to forecast what its readers take: plain data whose form
+ * is the stage package's own, one form a kind.
+ */
+export type Facts = object;
+
+/** The facts of an input, in the shapes that artifacts come in; see {@linkcode Input}. */
+export type InputFacts<S extends string> = S extends `${string}?` ? Facts | undefined
+  : S extends `${string}[]` ? readonly Facts[]
+  : Facts;
+
+/** What making an artifact will take at its peak, known before any work. */
+export interface Forecast {
+  readonly deviceBytes: number;
+  /** Beside what the process holds anyway. */
+  readonly hostBytes: number;
+  /** Size of the artifact's files. */
+  readonly diskBytes: number;
+  /** Of those, what becomes links to files of the inputs and takes no room. */
+  readonly linkedBytes?: number;
+  /** What lies beside the artifact while it is made, such as a journal. */
+  readonly workBytes?: number;
+  /** What forecasts of later steps need to know of the output. */
+  readonly facts: Facts;
+}
 
 /** Content digests of files outside the store, remembered by path, size and time of change. */
 export interface FileDigests {
@@ -23,7 +49,7 @@ export interface Journal {
   recall<T>(name: string, make: () => Promise<T>): Promise<T>;
   /** The bytes kept under a name, or undefined. */
   read(name: string): Promise<Uint8Array<ArrayBuffer> | undefined>;
-  /** Keeps bytes under a name; they are on disk when this returns. */
+  /** Keeps bytes under a name: beyond a kill when this returns, beyond a power loss soon after. */
   write(name: string, bytes: Uint8Array): Promise<void>;
   /** Lets go of what is kept under a name, if anything. */
   remove(name: string): Promise<void>;
@@ -38,10 +64,14 @@ export interface Job<Tools = unknown> {
   readonly journal: Journal;
   /** Aborts when the user asks to stop; the stage throws `signal.reason` at the next good moment. */
   readonly signal: AbortSignal;
-  /** Says how far the work is; the terminal makes an ETA of it. */
+  /** Says how far the work is; the terminal makes an ETA of it. `note` names the part, then details. */
   progress(done: number, total: number, note?: string): void;
-  /** Says something the user should read; `data` is the same for machines. */
-  note(text: string, data?: Readonly<Record<string, unknown>>): void;
+  /**
+   * Says something the user should read; `data` is the same for machines.
+   *
+   * A number `error` in the data is shown beside the progress until there is another.
+   */
+  note(text: string, data?: Readonly<Record<string, unknown>>, level?: NoteLevel): void;
 }
 
 /** What a stage may report beside its files. */
@@ -67,8 +97,24 @@ export interface Stage<
   readonly example: unknown;
   /** Parameters that say where outside data lies; `fingerprint` stands for them in the key. */
   readonly places?: readonly (keyof Params & string)[];
+  /**
+   * Parameters that list names for the artifacts of an input, and that input.
+   *
+   * There must be as many as artifacts. In a sweep they grow as the input does.
+   */
+  readonly labels?: { readonly [P in keyof Params & string]?: keyof Inputs & string };
   /** Identity of what `run` reads outside the store, as canonical JSON; never a path. */
   fingerprint?(params: Params, files: FileDigests): Promise<unknown>;
+  /**
+   * What `run` would take, from headers alone; throws in a sentence what `run` would refuse.
+   *
+   * `memoryBytes` is how much of weights and activations the work may keep at once.
+   */
+  forecast?(
+    inputs: { readonly [N in keyof Inputs]: InputFacts<Inputs[N]> },
+    params: NoInfer<Params>,
+    bounds: { readonly memoryBytes: number },
+  ): Promise<Forecast> | Forecast;
   run(
     job: Job<Tools>,
     inputs: { readonly [N in keyof Inputs]: Input<Inputs[N]> },

@@ -1,12 +1,29 @@
 import { join, resolve } from "node:path";
-import type { Artifact, ArtifactRecord, Note, Recipe } from "./artifact.ts";
-import { digestOf, findDamage, RECORD, sealFiles, sealOf } from "./store/contents.ts";
-import { readJson, syncDirectory } from "./store/durable.ts";
-import { keyOf } from "./key.ts";
-import { secondsSince } from "./run/clock.ts";
+import type { Artifact, ArtifactRecord, Metrics, Note, Recipe } from "./artifact.ts";
 import { FileJournal } from "./journal.ts";
+import { keyOf } from "./key.ts";
+import type { Remote } from "./remote.ts";
+import { secondsSince } from "./run/clock.ts";
+import { messageOf } from "./run/stage_error.ts";
 import type { Journal } from "./stage.ts";
-import { takeLock, tryLock } from "./store/lock.ts";
+import { sealFiles } from "./store/contents.ts";
+import { checkFiles, type Verify } from "./store/damage.ts";
+import { download } from "./store/download.ts";
+import { syncDirectory } from "./store/durable.ts";
+import { type Lock, takeLock, tryLock } from "./store/lock.ts";
+import { readRecord, recordOf, writeRecord } from "./store/record.ts";
+import {
+  entriesOf,
+  isDirectory,
+  isThere,
+  KEY,
+  keyIn,
+  openRooms,
+  openTemporary,
+  removeAll,
+} from "./store/rooms.ts";
+import { filling, storing } from "./store/trouble.ts";
+import { type States, Verified } from "./store/verified.ts";
 
 /** An artifact with its record. */
 export interface Stored {
@@ -14,16 +31,35 @@ export interface Stored {
   readonly record: ArtifactRecord;
 }
 
-/** What lies under a key: nothing, an artifact as it was recorded, or one that was tampered with. */
-export type Inspection =
+/** What lies under a key here: nothing, an artifact as it was recorded, or one that was tampered with. */
+type Look =
   | { readonly state: "absent" }
   | { readonly state: "whole"; readonly stored: Stored }
   | { readonly state: "damaged"; readonly why: string };
+
+/** What a remote has where nothing whole lies here, or why it cannot be asked. */
+interface Elsewhere {
+  readonly remote?: Stored;
+  readonly trouble?: string;
+}
+
+/**
+ * What lies under a key.
+ *
+ * `remote`: nothing here, but the remote has it and `make` would fetch it; the artifact states the
+ * path it would have. So it does where a damaged one has a `remote`.
+ */
+export type Inspection =
+  | Exclude<Look, { readonly state: "damaged" | "absent" }>
+  | { readonly state: "absent"; readonly trouble?: string }
+  | { readonly state: "remote"; readonly stored: Stored }
+  | { readonly state: "damaged"; readonly why: string } & Elsewhere;
 
 /** What a stage left beside its files. */
 export interface Made {
   readonly scores: Readonly<Record<string, number>>;
   readonly notes: readonly Note[];
+  readonly metrics?: Metrics;
 }
 
 /** How `make` fills a directory, and whom it tells what. */
@@ -33,31 +69,44 @@ export interface MakeOptions {
   write(directory: string, journal: Journal): Promise<Made>;
   /** Makes the artifact even if it is there. */
   readonly again?: boolean;
-  /** Ends the wait for another process. */
+  /** Goes on from the journal even then: it is of an earlier try at the same. */
+  readonly resume?: boolean;
+  /** Ends the wait for another process, and for a remote. */
   readonly signal?: AbortSignal;
   /** Another process is making the same artifact. */
   onWait?(holder: string): void;
   /** A damaged artifact was moved out of the way. */
   onQuarantine?(why: string, path: string): void;
+  /** Something of interest happened with the remote; none of it keeps the artifact from being made. */
+  onNote?(text: string): void;
+}
+
+/** How a store is used. */
+export interface StoreOptions {
+  readonly verify?: Verify;
+  /** Where artifacts that are not here may be, and where those made here go. */
+  readonly remote?: Remote | undefined;
 }
 
 /**
  * Artifacts by key, in a directory. An artifact appears whole or not at all.
  *
  * It is written under `tmp/` and synced, its record last, and one rename moves it to
- * `artifacts/<key>`. A lock per key makes two processes share the work, and a journal per key keeps
- * what interrupted work had finished. Nothing is written before the first `make`, and nothing but
- * `artifacts/` needs to be kept.
+ * `artifacts/<key>`. Equal files are one in `files/`, `verified/` remembers what was read, a lock per
+ * key makes two processes share the work, and a journal per key keeps what interrupted work had
+ * finished. Nothing is written before the first `make`, and nothing but `artifacts/` needs to be kept.
  */
 export class Store {
   readonly path: string;
-  readonly #verify: "size" | "full";
-  /** Keys whose bytes this process has already compared. */
-  readonly #verified = new Set<string>();
+  readonly #verify: Verify;
+  readonly #remote: Remote | undefined;
+  readonly #verified: Verified;
 
-  constructor(path: string, { verify = "size" }: { readonly verify?: "size" | "full" } = {}) {
+  constructor(path: string, { verify = "stat", remote }: StoreOptions = {}) {
     this.path = resolve(path);
     this.#verify = verify;
+    this.#remote = remote;
+    this.#verified = new Verified(this.#place("verified"));
   }
 
   /** The artifact of a recipe, if it is there and whole. */
@@ -66,26 +115,26 @@ export class Store {
     return found.state === "whole" ? found.stored : undefined;
   }
 
-  /** Looks at what lies under a key and changes nothing. */
+  /** Looks at what lies under a key and changes nothing but the memory of what was read. */
   async inspect(key: string): Promise<Inspection> {
-    const path = this.#place("artifacts", key);
-    if (!await isThere(path)) return { state: "absent" };
-    const record = await readJson(join(path, RECORD)) as ArtifactRecord | undefined;
-    if (record === undefined) return { state: "damaged", why: `${RECORD} is missing or no JSON` };
-    if (record.key !== key || record.seal !== sealOf(record)) {
-      return { state: "damaged", why: `${RECORD} is not as it was written` };
-    }
-    const verify = this.#verified.has(key) ? "size" : this.#verify;
-    const why = await findDamage(path, { files: record.files, verify });
-    if (why !== undefined) return { state: "damaged", why };
-    this.#verified.add(key);
-    return { state: "whole", stored: this.#stored(record) };
+    const found = await this.#look(key);
+    if (found.state === "whole") return found;
+    const { remote, trouble } = await this.#lookElsewhere(key);
+    const told = trouble === undefined ? {} : { trouble };
+    if (remote === undefined) return { ...found, ...told };
+    return found.state === "damaged" ? { ...found, remote } : { state: "remote", stored: remote };
+  }
+
+  /** Keys under which something lies, whole or not. */
+  async keys(): Promise<string[]> {
+    const entries = await entriesOf(this.#place("artifacts"));
+    return entries.map(({ name }) => name).filter((name) => KEY.test(name)).sort();
   }
 
   /**
-   * The artifact of a recipe, made now unless it is there; `made` says which.
+   * The artifact of a recipe: as it is here, else from the remote, else made now; `made` says which.
    *
-   * A damaged one is moved to `quarantine/` and made again. What `write` throws is passed on, and
+   * A damaged one is moved to `quarantine/` and replaced. What `write` throws is passed on, and
    * nothing is left of its directory.
    */
   async make(
@@ -93,63 +142,153 @@ export class Store {
     options: MakeOptions,
   ): Promise<Stored & { readonly made: boolean }> {
     const key = keyOf(recipe);
-    await this.#open();
-    using _lock = await takeLock(this.#place("locks", key), options);
-    const found = await this.inspect(key);
-    if (found.state === "whole" && !options.again) return { ...found.stored, made: false };
-    if (found.state === "damaged") {
-      const aside = this.#place("quarantine", `${key}.${crypto.randomUUID().slice(0, 8)}`);
-      await Deno.rename(this.#place("artifacts", key), aside);
-      options.onQuarantine?.(found.why, aside);
-    }
-    const journal = this.#place("journal", key);
-    // Whoever asks for an artifact again does not trust what was kept of it.
-    if (options.again) await remove(journal);
-    const directory = this.#temporary(key);
-    await Deno.mkdir(directory);
-    try {
-      const start = performance.now();
-      const made = await options.write(directory, new FileJournal(journal, key));
-      const seconds = secondsSince(start);
-      const record = await seal(directory, { key, kind: options.kind, recipe, seconds, ...made });
-      await this.#publish(directory, key);
-      await remove(journal);
-      return { ...this.#stored(record), made: true };
-    } finally {
-      await remove(directory);
-    }
+    const stored = await this.#settle(recipe, { ...options, key });
+    // The lock is let go first: others need not wait for the network.
+    if (stored.made) await this.#push(stored.artifact, options);
+    return stored;
+  }
+
+  /** Moves what lies under a key to `quarantine/`; gives its path there. */
+  async quarantine(key: string): Promise<string> {
+    return await storing(this.path, async () => {
+      await openRooms(this.path);
+      using _lock = await takeLock(this.#place("locks", key), {});
+      return await this.#putAside(key);
+    });
   }
 
   /** Removes what processes that died have left in `tmp/`; what is being written is let be. */
   async sweep(): Promise<void> {
-    for (const { name } of await list(this.#place("tmp"))) {
-      const key = /^([0-9a-f]{64})\./.exec(name)?.[1];
+    for (const { name } of await entriesOf(this.#place("tmp"))) {
+      const key = keyIn(name);
       if (key === undefined) continue;
       // Whoever writes the directory holds the key's lock, and loses it only by dying.
       using lock = await tryLock(this.#place("locks", key)).catch(() => undefined);
-      if (lock) await remove(this.#place("tmp", name));
+      if (lock) await removeAll(this.#place("tmp", name));
     }
   }
 
-  async #open(): Promise<void> {
-    for (const room of ["artifacts", "tmp", "locks", "quarantine"]) {
-      await Deno.mkdir(this.#place(room), { recursive: true });
+  async #lookElsewhere(key: string): Promise<Elsewhere> {
+    try {
+      const record = await this.#remote?.record(key);
+      return record ? { remote: this.#stored(record) } : {};
+    } catch (error) {
+      return { trouble: messageOf(error) };
     }
-    // Nobody means to commit gigabytes.
-    const ignored = this.#place(".gitignore");
-    await Deno.writeTextFile(ignored, "*\n", { createNew: true }).catch((error) => {
-      if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
+  }
+
+  async #look(key: string): Promise<Look> {
+    const path = this.#place("artifacts", key);
+    if (!await isThere(path)) return { state: "absent" };
+    const read = await readRecord(path, key);
+    if ("why" in read) return { state: "damaged", why: read.why };
+    const { record } = read;
+    const verify = this.#verify;
+    const known = await this.#verified.recall(record, { kept: verify === "stat" });
+    // Once a process is enough for the strictest, too: states tell whether anything changed since.
+    const how = verify === "full" && known.length > 0 ? "stat" : verify;
+    const found = await checkFiles(path, { files: record.files, known, verify: how });
+    if ("why" in found) return { state: "damaged", why: found.why };
+    if (verify !== "size") await this.#verified.keep(record, found.states);
+    return { state: "whole", stored: this.#stored(record) };
+  }
+
+  async #settle(
+    recipe: Recipe,
+    options: MakeOptions & { readonly key: string },
+  ): Promise<Stored & { readonly made: boolean }> {
+    const { key, again } = options;
+    using _lock = await this.#lock(key, options);
+    const found = await this.#look(key);
+    if (found.state === "whole" && !again) return { ...found.stored, made: false };
+    if (found.state === "damaged") {
+      options.onQuarantine?.(found.why, await storing(this.path, () => this.#putAside(key)));
+    }
+    const fetched = again ? undefined : await this.#fetch(key, options);
+    if (fetched) return { ...fetched, made: false };
+    return { ...await this.#write(recipe, options), made: true };
+  }
+
+  async #lock(key: string, options: Pick<MakeOptions, "signal" | "onWait">): Promise<Lock> {
+    return await storing(this.path, async () => {
+      await openRooms(this.path);
+      return await takeLock(this.#place("locks", key), options);
     });
   }
 
-  async #publish(directory: string, key: string): Promise<void> {
-    const place = this.#place("artifacts", key);
-    const former = this.#temporary(key);
-    if (await isThere(place)) await Deno.rename(place, former);
+  /** Makes an artifact whose lock is held. */
+  async #write(
+    recipe: Recipe,
+    { key, kind, write, again, resume }: MakeOptions & { readonly key: string },
+  ): Promise<Stored> {
+    const journal = this.#place("journal", key);
+    // Whoever asks for an artifact again does not trust what was kept of it.
+    if ((again && !resume) || !await isDirectory(journal)) await removeAll(journal);
+    await using directory = await openTemporary(this.path, key);
+    const { path } = directory;
+    const start = performance.now();
+    await using entries = new FileJournal(journal, key);
+    const made = await filling(this.path, () => write(path, entries));
+    const seconds = secondsSince(start);
+    const record = await storing(this.path, async () => {
+      const { files, states } = await sealFiles(path, this.#place("files"));
+      const record = recordOf({ key, kind, recipe, files, seconds, ...made });
+      await writeRecord(path, record);
+      await this.#publish(path, { record, states });
+      return record;
+    });
+    await removeAll(journal);
+    return this.#stored(record);
+  }
+
+  /** Gets an artifact whose lock is held from the remote, if it is there and whole. */
+  async #fetch(key: string, { signal, onNote }: MakeOptions): Promise<Stored | undefined> {
+    const remote = this.#remote;
+    if (remote === undefined) return undefined;
+    await using directory = await openTemporary(this.path, key);
+    const { path } = directory;
+    const room = this.#place("files");
+    try {
+      const got = await filling(
+        this.path,
+        () => download(remote, { key, directory: path, room, signal }),
+      );
+      if (got === undefined) return undefined;
+      await this.#publish(path, got);
+      onNote?.(`Fetched from ${remote.name}`);
+      return this.#stored(got.record);
+    } catch (error) {
+      signal?.throwIfAborted();
+      onNote?.(`Cannot use what ${remote.name} has of it: ${messageOf(error)}; it is made here`);
+      return undefined;
+    }
+  }
+
+  async #push({ key, path }: Artifact, { signal, onNote }: MakeOptions): Promise<void> {
+    await this.#remote?.push(key, path, signal).catch((error) => {
+      onNote?.(`Cannot copy it to ${this.#remote?.name}: ${messageOf(error)}; it is here only`);
+    });
+  }
+
+  async #publish(
+    directory: string,
+    { record, states }: { readonly record: ArtifactRecord; readonly states: States },
+  ): Promise<void> {
+    const place = this.#place("artifacts", record.key);
+    await using former = await openTemporary(this.path, record.key);
+    if (await isThere(place)) await Deno.rename(place, join(former.path, "former"));
     await Deno.rename(directory, place);
     await syncDirectory(this.#place("artifacts"));
-    await remove(former);
-    this.#verified.add(key);
+    await this.#verified.keep(record, states);
+  }
+
+  async #putAside(key: string): Promise<string> {
+    const aside = this.#place("quarantine", `${key}.${crypto.randomUUID().slice(0, 8)}`);
+    await Deno.rename(this.#place("artifacts", key), aside);
+    await this.#verified.forget(key);
+    // From now on it grows old.
+    await Deno.utime(aside, new Date(), new Date()).catch(() => {});
+    return aside;
   }
 
   #stored(record: ArtifactRecord): Stored {
@@ -160,44 +299,7 @@ export class Store {
     };
   }
 
-  #temporary(key: string): string {
-    return this.#place("tmp", `${key}.${Deno.pid}.${crypto.randomUUID().slice(0, 8)}`);
-  }
-
   #place(...names: readonly string[]): string {
     return join(this.path, ...names);
   }
-}
-
-async function remove(directory: string): Promise<void> {
-  await Deno.remove(directory, { recursive: true }).catch(() => {});
-}
-
-async function isThere(path: string): Promise<boolean> {
-  return await Deno.stat(path).then(() => true, () => false);
-}
-
-async function list(path: string): Promise<Deno.DirEntry[]> {
-  return await Array.fromAsync(Deno.readDir(path)).catch(() => []);
-}
-
-/** Makes a written directory durable, its record last. */
-async function seal(
-  directory: string,
-  facts: Omit<ArtifactRecord, "digest" | "files" | "created" | "seal">,
-): Promise<ArtifactRecord> {
-  const files = await sealFiles(directory);
-  const created = new Date().toISOString();
-  const stated = { ...facts, digest: digestOf(files), files, created };
-  const record: ArtifactRecord = { ...stated, seal: sealOf(stated) };
-  const path = join(directory, RECORD);
-  {
-    using file = await Deno.open(path, { createNew: true, write: true });
-    const bytes = new TextEncoder().encode(`${JSON.stringify(record, null, 2)}\n`);
-    for (let at = 0; at < bytes.length;) at += await file.write(bytes.subarray(at));
-    await file.sync();
-  }
-  if (Deno.build.os !== "windows") await Deno.chmod(path, 0o444);
-  await syncDirectory(directory);
-  return record;
 }

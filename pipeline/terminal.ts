@@ -1,114 +1,158 @@
-import { Eta } from "./terminal/eta.ts";
-import type { Emit, RunEvent } from "./event.ts";
+import type { Note } from "./artifact.ts";
+import { type Emit, eventLine, type RunEvent } from "./event.ts";
+import { evictedText } from "./terminal/evicted.ts";
+import { LiveView } from "./terminal/live_view.ts";
+import { PacedProgress } from "./terminal/paced_progress.ts";
 import { COLORS, type Finished, painter, type Screen, shortPath } from "./terminal/screen.ts";
-import { summaryText } from "./terminal/tables.ts";
-import { formatSeconds, plainText } from "./terminal/wording.ts";
+import { selectedText, summaryText } from "./terminal/tables.ts";
+import { formatBytes, formatSeconds, plainText } from "./terminal/wording.ts";
 
-/** Between two lines of progress in a pipe. */
-const PIPE_SECONDS = 10;
-/** Between two lines of progress in a pipe when the work has got on by a tenth. */
-const TENTH_SECONDS = 2;
-/** Between two JSON lines of progress. */
+/** Between two JSON lines of progress of a step. */
 const JSON_SECONDS = 1;
 
-/** Tells events as one JSON object a line; progress at most once a second. */
-export function tellJson(screen: Screen, now: () => number = seconds): Emit {
-  let told = -Infinity;
-  return (event) => {
-    if (event.type === "progress") {
-      if (now() - told < JSON_SECONDS && event.done < event.total) return;
-      told = now();
-    }
-    screen.write(`${JSON.stringify(event)}\n`);
-    if (event.type === "failed") screen.error(`${event.message}\n`);
-  };
+/**
+ * How much is told.
+ *
+ * `quiet`: what went wrong and the summary. `usual`: notes while a step is made, of a reused artifact
+ * only its warnings and results. `verbose`: every note, in a reuse too, with its data.
+ */
+export type Detail = "quiet" | "usual" | "verbose";
+
+/** How to tell a run. */
+export interface Telling {
+  readonly detail?: Detail;
+  /** The command that goes on after a stop. */
+  readonly again?: string;
+  /** The command that writes a page about the run. */
+  readonly page?: string;
+  /** The time in seconds. */
+  readonly now?: () => number;
 }
 
-/** Tells events to a reader: a live last line in a terminal, now and then a line in a pipe. */
-export function tellPeople(screen: Screen, now: () => number = seconds): Emit {
-  const paint = painter(screen);
-  const finished: Finished[] = [];
-  let live = "";
-  let pace = { eta: new Eta(), told: now(), share: 0 };
-  const line = (text: string) => {
-    screen.write(`${clear(live)}${text}\n${live}`);
-  };
-  const setLive = (text: string) => {
-    screen.write(`${clear(live)}${text}`);
-    live = text;
-  };
-  const label = (word: keyof typeof COLORS, text: string = word) =>
-    paint(text.padEnd(8), COLORS[word]);
+/** Tells a run as it goes on; dispose of it to leave the terminal as it was. */
+export interface Teller extends Disposable {
+  readonly emit: Emit;
+  /** Tells what is no event, such as what a package prints. */
+  say(text: string): void;
+  /** Tells what went wrong and is no event. */
+  error(text: string): void;
+}
 
-  const showProgress = (event: RunEvent & { readonly type: "progress" }) => {
+/** Tells events as one JSON object a line; progress of a step at most once a second. */
+export function tellJson(screen: Screen, { detail, now = seconds }: Telling = {}): Teller {
+  const told = new Map<string, number>();
+  const isDue = (event: RunEvent): boolean => {
+    if (detail === "quiet") return event.type === "failed" || event.type === "summary";
+    if (event.type !== "progress") return true;
     const { step, done, total } = event;
-    const at = now();
-    const share = total > 0 ? Math.min(1, Math.max(0, done / total)) : 0;
-    const left = pace.eta.left({ at, done, total });
-    const words = [
-      `${Math.floor(share * 100 + 1e-9)} %`,
-      ...left === undefined || share === 1 ? [] : [`about ${formatSeconds(left)} left`],
-      ...event.note ? [plainText(event.note)] : [],
-    ].join(", ");
-    if (screen.columns > 0) {
-      const text = `${step} ${bar(share)} ${words}`;
-      return setLive([...text].slice(0, Math.max(1, screen.columns - 1)).join(""));
-    }
-    const due = at - pace.told >= PIPE_SECONDS ||
-      (share - pace.share >= 0.1 && at - pace.told >= TENTH_SECONDS);
-    if (!due) return;
-    pace = { ...pace, told: at, share };
-    line(`         ${step}: ${words}`);
+    if (now() - (told.get(step) ?? -Infinity) < JSON_SECONDS && done < total) return false;
+    told.set(step, now());
+    return true;
   };
+  return {
+    emit(event) {
+      if (isDue(event)) screen.write(eventLine(event));
+      if (event.type === "failed") screen.error(`${event.message}\n`);
+      if (event.type === "stopping") screen.error(`\n${STOPPING}\n`);
+    },
+    say: (text) => screen.error(`${text}\n`),
+    error: (text) => screen.error(`${text}\n`),
+    [Symbol.dispose]() {},
+  };
+}
 
-  return (event) => {
+/** Tells events to a reader: all steps live in a terminal, lines now and then in a pipe. */
+export function tellPeople(
+  screen: Screen,
+  { detail = "usual", again, page, now = seconds }: Telling = {},
+): Teller {
+  const paint = painter(screen);
+  const quiet = detail === "quiet";
+  const live = screen.columns > 0 && !quiet ? new LiveView(screen, now) : undefined;
+  const progress = new PacedProgress();
+  const finished: Finished[] = [];
+  const line = (text: string) => live ? live.line(text) : screen.write(`${text}\n`);
+  const error = (text: string) => live ? live.error(text) : screen.error(text);
+  const label = (word: keyof typeof COLORS, step: string) =>
+    `${paint(word.padEnd(8), COLORS[word])} ${step}`;
+
+  /** What stays of an event on the screen. */
+  const lines = (event: RunEvent): string[] => {
     switch (event.type) {
-      case "plan":
-        return;
+      case "selected":
+        return [selectedText(event)];
       case "start":
-        pace = { eta: new Eta(), told: now(), share: 0 };
-        line(`${label("run")} ${event.step}: ${event.stage}, ${plainText(event.reason)}`);
-        return screen.columns > 0 ? setLive(`${event.step} …`) : undefined;
+        progress.start(event.step, now());
+        return [`${label("run", event.step)}: ${event.stage}, ${plainText(event.reason)}`];
       case "progress":
-        return showProgress(event);
-      case "note":
-        return line(`${label("note")} ${event.step}: ${plainText(event.text)}`);
-      case "quarantined":
-        return line(
-          `${label("note")} ${event.step}: ${event.reason}; moved to ${shortPath(event.path)}`,
-        );
-      case "done":
-      case "reuse": {
-        finished.push(event);
-        setLive("");
-        const took = formatSeconds(event.seconds);
-        return line(
-          event.type === "done"
-            ? `${label("run", "made")} ${event.step} in ${took}`
-            : `${label("hit")} ${event.step}: ${event.reason}, took ${took} when it was made`,
-        );
+        return live ? [] : [progress.line(event, now())].filter((text) => text !== undefined);
+      case "note": {
+        if (!isWorthIt(event, { replayed: event.replayed, detail })) return [];
+        const data = detail === "verbose" && event.data ? ` ${JSON.stringify(event.data)}` : "";
+        const word = event.level === "warning" ? "warning" : "note";
+        return [`${label(word, event.step)}: ${plainText(event.text)}${data}`];
       }
-      case "failed":
-        setLive("");
-        return screen.error(`${label("failed")} ${event.step}: ${event.message}\n`);
+      case "quarantined": {
+        const { step, reason, path } = event;
+        return [`${label("warning", step)}: ${plainText(reason)}; moved to ${shortPath(path)}`];
+      }
+      case "done": {
+        const { step, seconds, metrics } = event;
+        const memory = detail === "verbose" && metrics
+          ? `, ${formatBytes(metrics.rss)} of memory${
+            metrics.deviceBytes ? `, ${formatBytes(metrics.deviceBytes)} of device memory` : ""
+          }`
+          : "";
+        return [`${label("made", step)} in ${formatSeconds(seconds)}${memory}`];
+      }
+      case "reuse": {
+        // The steps below and the summary say it in a terminal.
+        if (live && detail !== "verbose") return [];
+        const took = formatSeconds(event.seconds);
+        return [`${label("hit", event.step)}: ${event.reason}, took ${took} when it was made`];
+      }
       case "stopped":
-        setLive("");
-        return line(`${label("stopped")} ${event.step}: nothing of it is kept`);
-      case "summary":
-        setLive("");
-        return screen.write(summaryText(event, { finished, paint }));
+        return [
+          `${label("stopped", event.step)}: ${
+            event.kept ? "what it has finished is kept" : "no part of it was finished"
+          }`,
+        ];
+      case "evicted":
+        return [`${paint("note".padEnd(8), COLORS.note)} ${evictedText(event)}`];
+      default:
+        return [];
     }
+  };
+
+  return {
+    emit(event) {
+      if (event.type === "done" || event.type === "reuse") finished.push(event);
+      if (event.type === "failed") {
+        const log = event.log === undefined ? "" : `         log: ${shortPath(event.log)}\n`;
+        error(`${label("failed", event.step)}: ${event.message}\n${log}`);
+      } else if (event.type === "stopping") error(`${live ? "" : "\n"}${STOPPING}\n`);
+      const staying = quiet ? [] : lines(event);
+      if (live) live.take(event, staying);
+      else staying.forEach(line);
+      if (event.type !== "summary") return;
+      live?.[Symbol.dispose]();
+      screen.write(summaryText(event, { finished, paint, again, page }));
+    },
+    say: line,
+    error: (text) => error(`${text}\n`),
+    [Symbol.dispose]: () => live?.[Symbol.dispose](),
   };
 }
 
-function bar(share: number): string {
-  const width = 20;
-  const full = Math.round(share * width);
-  return `${"█".repeat(full)}${"░".repeat(width - full)}`;
-}
+const STOPPING =
+  "Stopping at the next good moment, such as the end of a layer; Ctrl-C again stops at once";
 
-function clear(live: string): string {
-  return live === "" ? "" : "\r\x1b[2K";
+function isWorthIt(
+  { level }: Note,
+  { replayed, detail }: { readonly replayed: boolean; readonly detail: Detail },
+): boolean {
+  if (detail === "verbose") return true;
+  return replayed ? level === "warning" || level === "result" : level !== "detail";
 }
 
 function seconds(): number {

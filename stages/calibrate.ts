@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { forecastCalibrate } from "./forecast/calibrate.ts";
 import { writeSafetensors } from "./formats/safetensors_file.ts";
 import { LayerWatch, type WatchOptions } from "./calibration/layer_watch.ts";
 import { layerFile, type StatsRecord } from "./calibration/stats.ts";
@@ -32,13 +33,15 @@ export const calibrate = defineStage({
   inputs: { model: "model", tokens: "tokens" },
   output: "stats",
   example: { windows: 2, context: 64, rows: 32, attention_windows: 1 },
+  forecast: forecastCalibrate,
   async run(job, { model: artifact, tokens: text }, { windows, context, rows, gram, ...rest }) {
     const ids = await sampleWindows(text.path, { context, windows });
     const device = await job.tools.device();
     const memory = job.tools.memoryBytes;
     using model = await Model.open(artifact.path, device, { weightBytes: 0 });
     const { layers } = model.config;
-    await using streams = await Streams.open(device, model, ids, { memoryBytes: 0.25 * memory });
+    await using owned = new AsyncDisposableStack();
+    let streams: Streams | undefined;
     using places = openPlaces(device, model.config, context);
     const options: WatchOptions = {
       windows,
@@ -48,13 +51,13 @@ export const calibrate = defineStage({
       attentionWindows: Math.min(windows, rest.attention_windows),
       magnitudes: true,
     };
-    for (let layer = 0; layer < layers; layer++) {
-      using watch = new LayerWatch(device, options);
+    const walk = async (streams: Streams, watch?: LayerWatch) => {
+      const { layer } = streams;
       // The model keeps no layer, so that this one leaves the device even where a window fails.
       using weights = await model.layer(layer);
       for (let window = 0; window < windows; window++) {
         const stream = await streams.take(window);
-        const observe = watch.observe(window);
+        const observe = watch?.observe(window);
         await streams.put(
           window,
           runLayer(device, model.config, weights, { stream, places, observe }),
@@ -64,7 +67,29 @@ export const calibrate = defineStage({
         const note = `layer ${layer + 1} of ${layers}, window ${window + 1}`;
         job.progress(layer * windows + window + 1, layers * windows, note);
       }
-      await writeSafetensors(`${job.out}/${layerFile(layer)}`, await watch.finish(layer));
+    };
+    for (let layer = 0; layer < layers; layer++) {
+      job.signal.throwIfAborted();
+      const [file, entry] = [`${job.out}/${layerFile(layer)}`, `layer-${layer}`];
+      const kept = await job.journal.read(entry);
+      if (kept) {
+        await Deno.writeFile(file, kept);
+        continue;
+      }
+      streams ??= owned.use(
+        await Streams.open(device, model, ids, {
+          memoryBytes: 0.25 * memory,
+          directory: `${job.out}/streams`,
+          journal: job.journal,
+          layer,
+        }),
+      );
+      // They stand further back only where the journal has them no more.
+      while (streams.layer < layer) await walk(streams);
+      using watch = new LayerWatch(device, options);
+      await walk(streams, watch);
+      await writeSafetensors(file, await watch.finish(layer));
+      await job.journal.write(entry, await Deno.readFile(file));
     }
     const record: StatsRecord = {
       version: 1,

@@ -3,6 +3,7 @@ import { PAGE_TOKENS, pageWords } from "../kernels/parts/kv_page.ts";
 import type { KvScheme } from "../kernels/parts/kv_scheme.ts";
 import { KvProbe } from "./calibration/kv_error.ts";
 import { openStats, type Stats } from "./calibration/stats.ts";
+import { forecastCalibrateKv } from "./forecast/calibrate_kv.ts";
 import { openCheckpoint } from "./formats/checkpoint.ts";
 import { defineStage } from "./kinds.ts";
 import type { KvSchemes } from "./models/attend.ts";
@@ -52,6 +53,7 @@ export const calibrate_kv = defineStage({
   inputs: { model: "model", stats: "stats" },
   output: "model",
   example: {},
+  forecast: forecastCalibrateKv,
   async run(job, { model, stats: statistics }, params) {
     const record = await readModelRecord(model.path);
     using checkpoint = await openCheckpoint(model.path);
@@ -67,14 +69,17 @@ export const calibrate_kv = defineStage({
     const choices: { readonly first: Choice; readonly wide: Choice | undefined }[] = [];
     for (let layer = 0; layer < config.layers; layer++) {
       job.signal.throwIfAborted();
-      using probe = await KvProbe.open(device, stats, { config, layer });
-      const first = await choose(probe, await candidates(params, { stats, config, layer }));
-      const wider = { ...params, bits: 8 as const };
-      const wide = params.fallback && params.bits === 4
-        ? await choose(probe, await candidates(wider, { stats, config, layer }))
-        : undefined;
-      choices.push({ first, wide });
-      job.progress(layer + 1, config.layers, `layer ${layer + 1} of ${config.layers}`);
+      const choice = await job.journal.recall(`layer-${layer}`, async () => {
+        using probe = await KvProbe.open(device, stats, { config, layer });
+        const first = await choose(probe, await candidates(params, { stats, config, layer }));
+        const wider = { ...params, bits: 8 as const };
+        const wide = params.fallback && params.bits === 4
+          ? await choose(probe, await candidates(wider, { stats, config, layer }))
+          : undefined;
+        job.progress(layer + 1, config.layers, `layer ${layer + 1} of ${config.layers}`);
+        return { first, wide };
+      });
+      choices.push(choice);
     }
     const chosen = fallBack(choices, params, config);
     await copyModelFiles(model.path, job.out);
@@ -85,7 +90,7 @@ export const calibrate_kv = defineStage({
       kv: chosen.map(({ schemes }) => schemes),
       measured: { ...record.measured, kv: chosen.map(({ error }) => error) },
     });
-    for (const text of words(chosen, config)) job.note(text);
+    for (const text of words(chosen, config)) job.note(text, undefined, "result");
   },
 });
 

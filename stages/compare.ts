@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { forecastCompare } from "./forecast/compare.ts";
 import { defineStage } from "./kinds.ts";
 import { readEvaluation } from "./report/evaluation.ts";
 import { page } from "./report/page.ts";
@@ -9,7 +10,7 @@ import { markdown, rowWords } from "./report/table.ts";
 const params = z.strictObject({
   title: z.string().default("Comparison").describe("Heading of the report."),
   labels: z.array(z.string().min(1)).optional().describe(
-    "Names of the reports in their order; the models' schemes unless said.",
+    "Names of the reports in their order; the models' schemes, in a sweep the steps' names, unless said.",
   ),
   plot: z.boolean().default(true).describe("Draw plots and a page that holds them."),
 });
@@ -21,7 +22,9 @@ export const compare = defineStage({
   params,
   inputs: { reports: "report[]" },
   output: "report",
+  labels: { labels: "reports" },
   example: { title: "Quantized models" },
+  forecast: forecastCompare,
   async run(job, { reports }, { title, labels, plot }) {
     const evaluations = await Promise.all(reports.map(({ path }) => readEvaluation(path)));
     const comparison = compareEvaluations(evaluations, { title, labels });
@@ -34,7 +37,7 @@ export const compare = defineStage({
       for (const [name, svg] of Object.entries(plots)) await write(name, svg);
       await write("report.html", page(comparison, Object.values(plots)));
     }
-    for (const row of rows) job.note(rowWords(row), { ...row });
+    for (const row of rows) job.note(rowWords(row), { ...row }, "result");
     job.note(`table in ${plot ? "report.html and " : ""}report.md`);
   },
 });

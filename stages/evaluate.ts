@@ -1,10 +1,13 @@
 import { createHash } from "node:crypto";
+import { deserialize, serialize } from "node:v8";
 import { z } from "zod";
+import { forecastEvaluate } from "./forecast/evaluate.ts";
 import { bytesOf, joined } from "./formats/half.ts";
 import { defineStage } from "./kinds.ts";
 import { Baseline, type BaselineArtifacts } from "./metrics/baseline.ts";
 import { meanDivergence, type WindowDivergence } from "./metrics/divergence.ts";
-import { estimateWords, estimateWork, streamBytes } from "./metrics/estimate.ts";
+import { estimateWords, estimateWork } from "./metrics/estimate.ts";
+import { weightBudget, windowsAtOnce } from "./metrics/evaluation_memory.ts";
 import { HiddenWriter } from "./metrics/hidden_file.ts";
 import { perplexity, PROTOCOL, scoreWindow } from "./metrics/perplexity.ts";
 import { windowStates } from "./metrics/windows.ts";
@@ -22,6 +25,18 @@ const params = z.strictObject({
   ),
 });
 
+/** How a window went. */
+interface Score {
+  readonly logLikelihoods: Float32Array;
+  readonly divergence: WindowDivergence | undefined;
+}
+
+/** A window as the journal has it. */
+interface ScoredWindow extends Score {
+  /** Inputs of the head, where they are kept. */
+  readonly hidden: Float32Array | undefined;
+}
+
 /** Measures how well a model foresees a text. */
 export const evaluate = defineStage({
   about:
@@ -31,6 +46,7 @@ export const evaluate = defineStage({
   inputs: { model: "model", tokens: "tokens", baseline: "report?", baseline_model: "model?" },
   output: "report",
   example: { context: 64, windows: 2 },
+  forecast: forecastEvaluate,
   async run(job, inputs, { context, windows, keep_hidden }) {
     const tokens = await readWindows(inputs.tokens.path, context, windows);
     const count = tokens.length / context;
@@ -38,13 +54,11 @@ export const evaluate = defineStage({
     const artifacts = baselineOf(inputs.baseline, inputs.baseline_model);
     using baseline = artifacts && await Baseline.open(artifacts, protocol);
     const device = await job.tools.device();
-    const memory = job.tools.memoryBytes;
-    const weightBytes = 0.6 * memory - (baseline?.headBytes ?? 0);
+    const { memoryBytes } = job.tools;
+    const weightBytes = weightBudget(memoryBytes, baseline?.headBytes ?? 0);
     using model = await Model.open(inputs.model.path, device, { weightBytes });
     baseline?.assertComparable(model.config);
-    const group = model.resident
-      ? 1
-      : Math.max(1, Math.min(count, Math.floor(0.25 * memory / streamBytes(model, context))));
+    const group = windowsAtOnce(model, { memoryBytes, context, windows: count });
     const estimate = await estimateWork(device, model, {
       context,
       windows: count,
@@ -54,15 +68,29 @@ export const evaluate = defineStage({
     job.note(estimateWords(estimate, device), estimate);
     using kept = keep_hidden ? await HiddenWriter.create(job.out) : undefined;
     const progress = (done: number, total: number, note: string) => job.progress(done, total, note);
-    const walk = { context, group, signal: job.signal, progress };
-    const likelihoods: Float32Array[] = [];
-    const divergences: WindowDivergence[] = [];
-    for await (const state of windowStates(device, model, tokens, walk)) {
-      const found = await baseline?.compare(device, model, state);
-      if (found) divergences.push(found);
-      likelihoods.push(found?.logLikelihoods ?? await scoreWindow(device, model, state));
-      await kept?.append(device, state.hidden);
+    const scored: Score[] = [];
+    const take = async (window: number, { hidden, ...score }: ScoredWindow) => {
+      scored[window] = score;
+      if (hidden) await kept?.write(window, hidden);
+    };
+    const left: number[] = [];
+    for (let window = 0; window < count; window++) {
+      job.signal.throwIfAborted();
+      const known = await job.journal.read(`window-${window}`);
+      if (known) await take(window, deserialize(known));
+      else left.push(window);
     }
+    const walk = { context, windows: left, group, signal: job.signal, progress };
+    for await (const state of windowStates(device, model, tokens, walk)) {
+      const divergence = await baseline?.compare(device, model, state);
+      const logLikelihoods = divergence?.logLikelihoods ?? await scoreWindow(device, model, state);
+      const hidden = kept && (await device.read(state.hidden)).data as Float32Array;
+      const known = { logLikelihoods, divergence, hidden };
+      await job.journal.write(`window-${state.window}`, serialize(known));
+      await take(state.window, known);
+    }
+    const likelihoods = scored.map(({ logLikelihoods }) => logLikelihoods);
+    const divergences = scored.flatMap(({ divergence }) => divergence ?? []);
     const result = perplexity(likelihoods);
     const scores = {
       perplexity: result.perplexity,

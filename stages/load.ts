@@ -1,6 +1,7 @@
 import { basename } from "node:path";
 import { z } from "zod";
 import { elements } from "../kernels/device/tensor.ts";
+import { forecastLoad } from "./forecast/load.ts";
 import { type Checkpoint, checkpointSources, openCheckpoint } from "./formats/checkpoint.ts";
 import { writeCheckpointTexts } from "./formats/checkpoint_texts.ts";
 import { createCheckpointWriter } from "./formats/checkpoint_writer.ts";
@@ -37,19 +38,15 @@ export const load = defineStage({
       sources.map(async (path) => [basename(path), await files.digest(path)]),
     );
   },
+  forecast: (_inputs, { model, dtype }) =>
+    forecastLoad(placeOf(model), (checkpoint) => storedTensors(checkpoint, dtype)),
   async run(job, _inputs, { model, dtype }) {
     const { signal } = job;
     const progress = (done: number, total: number, note?: string) =>
       job.progress(done, total, note);
     const path = await resolveModel(placeOf(model), { signal, progress });
     using checkpoint = await openCheckpoint(path);
-    const shapes = expectedTensors(checkpoint);
-    const half = dtype === "float16";
-    const specs = [...shapes].map(([name, shape]) => ({
-      name,
-      dtype: half && shape.length > 1 ? "F16" : "F32",
-      shape,
-    } as const));
+    const specs = storedTensors(checkpoint, dtype);
     using writer = await createCheckpointWriter(job.out, specs);
     for (const [index, { name, dtype, shape }] of specs.entries()) {
       const { file } = checkpoint.tensors.get(name)!;
@@ -75,6 +72,15 @@ export const load = defineStage({
 
 function placeOf(model: string): string {
   return model === "embedded" ? EMBEDDED : model;
+}
+
+/** The tensors to write: matrices in the type asked for, vectors in single precision. */
+function storedTensors(checkpoint: Checkpoint, dtype: "float16" | "float32") {
+  return [...expectedTensors(checkpoint)].map(([name, shape]) => ({
+    name,
+    dtype: dtype === "float16" && shape.length > 1 ? "F16" : "F32",
+    shape,
+  } as const));
 }
 
 /** The tensors the checkpoint's family wants, after comparing them with those there are. */

@@ -1,5 +1,10 @@
 import type { Device } from "../kernels/device/device.ts";
-import { type GramSource, QuantizedGrams, statsGrams } from "./calibration/gram_source.ts";
+import {
+  type GramSource,
+  QuantizedGrams,
+  type QuantizedGramsOptions,
+  statsGrams,
+} from "./calibration/gram_source.ts";
 import {
   planSites,
   quantizedTensors,
@@ -8,9 +13,10 @@ import {
   type SitePlan,
 } from "./calibration/quantize_plan.ts";
 import { quantizeSite } from "./calibration/quantize_site.ts";
-import { outcome, warnings } from "./calibration/quantize_words.ts";
+import { meanError, outcome, warnings } from "./calibration/quantize_words.ts";
 import { sampleWindows } from "./calibration/sample_windows.ts";
 import { openStats, type Stats } from "./calibration/stats.ts";
+import { forecastQuantize } from "./forecast/quantize.ts";
 import { type Checkpoint, openCheckpoint } from "./formats/checkpoint.ts";
 import { writeCheckpointTexts } from "./formats/checkpoint_texts.ts";
 import { createCheckpointWriter } from "./formats/checkpoint_writer.ts";
@@ -34,34 +40,52 @@ export const quantize = defineStage({
   inputs: { model: "model", stats: "stats?", tokens: "tokens?" },
   output: "model",
   example: { method: "rtn" },
+  forecast: forecastQuantize,
   async run(job, { model: artifact, stats: statistics, tokens }, params) {
     const before = await readModelRecord(artifact.path);
     refuseQuantized(before, "quantize");
     using checkpoint = await openCheckpoint(artifact.path);
     using stats = statistics && await openStats(statistics, artifact);
     const plans = await planSites(checkpoint, params, stats);
-    for (const text of warnings(plans, params, { checkpoint, stats })) job.note(text);
+    for (const text of warnings(plans, params, { checkpoint, stats })) {
+      job.note(text, undefined, "warning");
+    }
     const record = recordOf(before, params, plans);
     const device = await job.tools.device();
-    await using grams = await openGrams({ params, stats, tokens, artifact, plans }, {
+    const entry = (at: number) => `layer-${at}`;
+    await using grams = await openGrams({ params, stats, tokens, artifact, plans, record }, {
       device,
       memoryBytes: 0.25 * job.tools.memoryBytes,
+      directory: `${job.out}/streams`,
+      journal: job.journal,
+      made: async (at) =>
+        (await job.journal.recall<QuantizedLayer>(entry(at), () => lost(at))).made,
     });
     const specifications = quantizedTensors(checkpoint, plans);
     using writer = await createCheckpointWriter(job.out, specifications);
     let facts: ModelRecord["measured"]["linears"] = {};
     let layer = -1;
-    let made = new Map<string, NamedValues>();
+    let made: QuantizedLayer["made"] = new Map();
     const layers = Math.max(...plans.map((plan) => plan.layer)) + 1;
     for (const { name } of specifications) {
       const at = layerOf(name);
       if (at !== undefined && at !== layer && at < layers) {
         job.signal.throwIfAborted();
-        job.progress(at, layers, `layer ${at + 1} of ${layers}`);
-        const here = plans.filter((plan) => plan.layer === at);
-        await grams?.begin(at, job.signal);
-        ({ made, facts } = await quantizeLayer(device, checkpoint, { here, grams, facts }));
-        await grams?.end(made, record);
+        const found = await job.journal.recall(entry(at), async () => {
+          job.progress(at, layers, `layer ${at + 1} of ${layers}`);
+          const here = plans.filter((plan) => plan.layer === at);
+          await grams?.begin(at, job.signal);
+          const found = await quantizeLayer(device, checkpoint, here, grams);
+          await grams?.end(found.made);
+          return found;
+        });
+        made = found.made;
+        facts = { ...facts, ...found.facts };
+        if (found.made.size > 0) {
+          const { of, error } = meanError(found.facts);
+          const text = `layer ${at + 1}: mean error of ${of} ${error.toExponential(2)}`;
+          job.note(text, { layer: at, error }, "detail");
+        }
         layer = at;
       }
       const values = made.get(name);
@@ -77,20 +101,31 @@ export const quantize = defineStage({
       measured: { ...record.measured, linears: facts },
     });
     job.progress(layers, layers);
-    for (const text of outcome(facts)) job.note(text);
+    for (const text of outcome(facts)) job.note(text, undefined, "result");
   },
 });
 
+/** What the linears of a layer became. */
+interface QuantizedLayer {
+  readonly made: ReadonlyMap<string, NamedValues>;
+  readonly facts: ModelRecord["measured"]["linears"];
+}
+
 /** Opens what gives the Gram matrices, where they are needed or at hand. */
 async function openGrams(
-  { params, stats, tokens, artifact, plans }: {
+  { params, stats, tokens, artifact, plans, record }: {
     readonly params: QuantizeParams;
     readonly stats: Stats | undefined;
     readonly tokens: { readonly path: string } | undefined;
     readonly artifact: { readonly path: string };
     readonly plans: readonly SitePlan[];
+    readonly record: ModelRecord;
   },
-  { device, memoryBytes }: { readonly device: Device; readonly memoryBytes: number },
+  { device, ...means }:
+    & Pick<QuantizedGramsOptions, "memoryBytes" | "directory" | "journal" | "made">
+    & {
+      readonly device: Device;
+    },
 ): Promise<GramSource | undefined> {
   const { inputs, method, range, windows, context } = params;
   if (inputs === "quantized") {
@@ -102,7 +137,7 @@ async function openGrams(
     const samples = await sampleWindows(tokens.path, { windows, context });
     const sites = [...new Set(plans.map(({ site }) => site))];
     const { path } = artifact;
-    return await QuantizedGrams.open(device, { path, windows: samples, memoryBytes, sites });
+    return await QuantizedGrams.open(device, { ...means, path, record, windows: samples, sites });
   }
   if (stats?.record.gram) return statsGrams(stats);
   const need = method === "gptq"
@@ -118,25 +153,30 @@ async function openGrams(
   );
 }
 
-interface LayerWork {
-  readonly here: readonly SitePlan[];
-  readonly grams: GramSource | undefined;
-  readonly facts: ModelRecord["measured"]["linears"];
-}
-
 async function quantizeLayer(
   device: Device,
   checkpoint: Checkpoint,
-  { here, grams, facts: before }: LayerWork,
-) {
+  here: readonly SitePlan[],
+  grams: GramSource | undefined,
+): Promise<QuantizedLayer> {
   const made = new Map<string, NamedValues>();
-  let facts = before;
+  let facts: QuantizedLayer["facts"] = {};
   for (const { site, recipe } of here) {
     const found = await quantizeSite(device, checkpoint, recipe, await grams?.gram(site));
     for (const [name, values] of found.tensors) made.set(name, values);
     facts = { ...facts, ...found.facts };
   }
   return { made, facts };
+}
+
+function lost(layer: number): Promise<never> {
+  return Promise.reject(
+    new Error(
+      `Cannot go on behind layer ${
+        layer + 1
+      }: the journal has lost its codes, expected them; run again`,
+    ),
+  );
 }
 
 function recordOf(

@@ -1,6 +1,8 @@
 import { z } from "zod";
 import type { Device } from "../kernels/device/device.ts";
+import type { Journal } from "../pipeline/stage.ts";
 import { openStats, type Stats } from "./calibration/stats.ts";
+import { forecastReorder } from "./forecast/reorder.ts";
 import { type Checkpoint, openCheckpoint } from "./formats/checkpoint.ts";
 import { defineStage } from "./kinds.ts";
 import type { DecoderConfig, Site } from "./models/family.ts";
@@ -72,6 +74,7 @@ interface Work {
   readonly stats: Stats;
   readonly params: Params;
   readonly signal: AbortSignal;
+  readonly journal: Journal;
   device(): Promise<Device>;
   readonly edits: Map<string, ChannelEdit>;
   readonly changes: Map<string, ChannelChange>;
@@ -85,6 +88,7 @@ export const reorder = defineStage({
   inputs: { model: "model", stats: "stats" },
   output: "model",
   example: {},
+  forecast: forecastReorder,
   async run(job, { model, stats: artifact }, params) {
     const record = await readModelRecord(model.path);
     const turned = params.sites.includes("down_proj") ? [["down_proj", "mlp.out"] as const] : [];
@@ -100,6 +104,7 @@ export const reorder = defineStage({
       stats,
       params,
       signal: job.signal,
+      journal: job.journal,
       device: () => job.tools.device(),
       edits: new Map(),
       changes: new Map(),
@@ -108,10 +113,19 @@ export const reorder = defineStage({
     const choices: Choice[] = [];
     for (let layer = 0; layer < config.layers; layer++) {
       job.signal.throwIfAborted();
-      for (const each of ["out_proj", "down_proj"] as const) {
-        if (params.sites.includes(each)) choices.push(await reorderInside(work, layer, each));
-      }
-      job.progress(layer + 1, total, `layer ${layer + 1} of ${config.layers}`);
+      // What a layer changes lies within it, so that it is found from nothing but the layer.
+      const found = await job.journal.recall(`layer-${layer}`, async () => {
+        const part: Work = { ...work, edits: new Map(), changes: new Map() };
+        const choices: Choice[] = [];
+        for (const each of ["out_proj", "down_proj"] as const) {
+          if (params.sites.includes(each)) choices.push(await reorderInside(part, layer, each));
+        }
+        job.progress(layer + 1, total, `layer ${layer + 1} of ${config.layers}`);
+        return { choices, edits: part.edits, changes: part.changes };
+      });
+      choices.push(...found.choices);
+      for (const [name, edit] of found.edits) work.edits.set(name, edit);
+      for (const [tap, change] of found.changes) work.changes.set(tap, change);
     }
     if (params.sites.includes("residual")) choices.push(await reorderResidual(work));
     await rewriteChannels(model, job.out, {
@@ -128,7 +142,9 @@ export const reorder = defineStage({
     const rotated = record.history.some(({ stage }) => stage === "rotate");
     const spread = params.sites.filter((each) => each !== "down_proj");
     if (rotated && spread.length > 0) {
-      job.note(`${spread.join(" and ")} had been rotated, which leaves little to gain from order`);
+      const places = spread.join(" and ");
+      const text = `${places} had been rotated, which leaves little to gain from order`;
+      job.note(text, undefined, "warning");
     }
   },
 });
@@ -231,19 +247,22 @@ async function measure(
 
 /** Output errors of the linears at all places under each order, summed. */
 async function errorsOf(
-  { stats, checkpoint, params, signal, device, edits }: Work,
+  { stats, checkpoint, params, signal, journal, device, edits }: Work,
   places: readonly { readonly layer: number; readonly site: Site }[],
   orders: readonly Uint32Array<ArrayBuffer>[],
 ): Promise<Float64Array> {
   const errors = new Float64Array(orders.length);
   for (const { layer, site } of places) {
-    const part = await outputErrors(await device(), {
-      inputs: await stats.rows(layer, site.name),
-      weights: linearPieces(checkpoint, site.linears, edits),
-      maps: orders.map((index) => ({ index })),
-      precision: { weights: params.weights, quantizeInputs: params.quantize_inputs },
-      signal,
-    });
+    signal.throwIfAborted();
+    const entry = `errors-${site.name.replaceAll(".", "-")}`;
+    const part = await journal.recall(entry, async () =>
+      await outputErrors(await device(), {
+        inputs: await stats.rows(layer, site.name),
+        weights: linearPieces(checkpoint, site.linears, edits),
+        maps: orders.map((index) => ({ index })),
+        precision: { weights: params.weights, quantizeInputs: params.quantize_inputs },
+        signal,
+      }));
     part.forEach((error, i) => errors[i]! += error);
   }
   return errors;

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { forecastRotate } from "./forecast/rotate.ts";
 import { type Checkpoint, openCheckpoint } from "./formats/checkpoint.ts";
 import { defineStage } from "./kinds.ts";
 import type { DecoderConfig, Family } from "./models/family.ts";
@@ -35,6 +36,7 @@ export const rotate = defineStage({
   inputs: { model: "model" },
   output: "model",
   example: {},
+  forecast: forecastRotate,
   async run(job, { model }, { seed, transforms }) {
     const record = await readModelRecord(model.path);
     refuse(record, transforms);

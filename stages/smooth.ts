@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { openStats, type Stats } from "./calibration/stats.ts";
+import { forecastSmooth } from "./forecast/smooth.ts";
 import { type Checkpoint, openCheckpoint } from "./formats/checkpoint.ts";
 import { defineStage, type Tools } from "./kinds.ts";
 import type { DecoderConfig, Site } from "./models/family.ts";
@@ -85,6 +86,7 @@ export const smooth = defineStage({
   inputs: { model: "model", stats: "stats" },
   output: "model",
   example: { projections: { alpha: 0.5 } },
+  forecast: forecastSmooth,
   async run(job, { model, stats: artifact }, { projections, attention }) {
     const record = await readModelRecord(model.path);
     const places = projections?.sites ?? [];
@@ -116,12 +118,16 @@ export const smooth = defineStage({
     const choices: Choice[] = [];
     for (let layer = 0; layer < config.layers; layer++) {
       job.signal.throwIfAborted();
-      if (attention) choices.push(await smoothAttention(work, layer, attention));
-      for (const place of Object.keys(PROJECTION_SITES) as Projection[]) {
-        if (!projections?.sites.includes(place)) continue;
-        choices.push(await smoothProjection(work, layer, place, projections));
-      }
-      job.progress(layer + 1, total, `layer ${layer + 1} of ${config.layers}`);
+      // What a layer changes lies within it, so that it is found from nothing but the layer.
+      const found = await job.journal.recall(`layer-${layer}`, async () => {
+        const part: Work = { ...work, edits: new Map(), changes: new Map() };
+        const choices = await smoothLayer(part, layer, { projections, attention });
+        job.progress(layer + 1, total, `layer ${layer + 1} of ${config.layers}`);
+        return { choices, edits: part.edits, changes: part.changes };
+      });
+      choices.push(...found.choices);
+      for (const [name, edit] of found.edits) work.edits.set(name, edit);
+      for (const [tap, change] of found.changes) work.changes.set(tap, change);
     }
     await rewriteChannels(model, job.out, {
       ...work,
@@ -141,10 +147,27 @@ export const smooth = defineStage({
         `${
           folded.join(" and ")
         } put scales into norm gains, which rotate had made 1; QServe's engine expects gains of 1`,
+        undefined,
+        "warning",
       );
     }
   },
 });
+
+/** Scales channels at every place of a layer that is asked for. */
+async function smoothLayer(
+  work: Work,
+  layer: number,
+  { projections, attention }: z.infer<typeof params>,
+): Promise<Choice[]> {
+  const choices: Choice[] = [];
+  if (attention) choices.push(await smoothAttention(work, layer, attention));
+  for (const place of Object.keys(PROJECTION_SITES) as Projection[]) {
+    if (!projections?.sites.includes(place)) continue;
+    choices.push(await smoothProjection(work, layer, place, projections));
+  }
+  return choices;
+}
 
 /** Scales the input channels of the linears at one site; the scale goes into what feeds it. */
 async function smoothProjection(

@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { z } from "zod";
 import { readText, textSources } from "./data/text.ts";
+import { forecastTokenize } from "./forecast/tokenize.ts";
 import { openCheckpoint } from "./formats/checkpoint.ts";
 import { defineStage } from "./kinds.ts";
 import { openTokenizer } from "./models/tokenizer.ts";
@@ -28,6 +29,7 @@ export const tokenize = defineStage({
     if (sources.length === 0) return text;
     return await Promise.all(sources.map((path) => files.digest(path)));
   },
+  forecast: forecastTokenize,
   async run(job, { model }, { text, field, bytes, special }) {
     using checkpoint = await openCheckpoint(model.path);
     if (!checkpoint.tokenizer) {

@@ -1,4 +1,6 @@
 import { strict as assert } from "node:assert";
+import { globSync } from "node:fs";
+import { basename, dirname } from "node:path";
 import { Gpu } from "../kernels/device/gpu.ts";
 import { ReferenceDevice } from "../kernels/device/reference.ts";
 import { f32 } from "../kernels/device/tensor.ts";
@@ -105,36 +107,25 @@ Deno.test("rows are kept evenly over all tokens, and none where none are asked f
 Deno.test("streams spilled to disk change no byte, and leave no file", async () => {
   await using chain = await StageChain.open();
   const model = chain.family("llama_llama3_gqa_tied");
-  const before = Deno.env.get("TMPDIR");
-  const temporary = await chain.directory();
-  Deno.env.set("TMPDIR", temporary);
-  try {
-    const seen: string[] = [];
-    const look = {
-      progress() {
-        for (const { name } of Deno.readDirSync(temporary)) {
-          for (const file of Deno.readDirSync(`${temporary}/${name}`)) seen.push(file.name);
-        }
-      },
-    };
-    const held = await chain.calibrate(model, ALL, look);
-    assert.deepEqual(seen, []);
-    const spilled = await chain.calibrate(model, ALL, { ...look, memoryBytes: 1 });
-    assert.deepEqual(
-      [...new Set(seen)].sort(),
-      ["0.delta", "0.residual", "1.delta", "1.residual"],
-    );
-    assert.deepEqual([...Deno.readDirSync(temporary)], []);
-    for (let layer = 0; layer < LAYERS; layer++) {
-      const bytes = ({ path }: Artifact) => Deno.readFile(`${path}/${layerFile(layer)}`);
-      assert.deepEqual(await bytes(spilled), await bytes(held));
-    }
-    await assertStops(chain, { model, memoryBytes: 1 });
-    assert.deepEqual([...Deno.readDirSync(temporary)], []);
-  } finally {
-    if (before === undefined) Deno.env.delete("TMPDIR");
-    else Deno.env.set("TMPDIR", before);
+  const root = dirname(await chain.directory());
+  const spills = () => globSync(`${root}/*/streams/*`).map((path) => basename(path));
+  const seen = new Set<string>();
+  const look = {
+    progress() {
+      for (const name of spills()) seen.add(name);
+    },
+  };
+  const held = await chain.calibrate(model, ALL, look);
+  assert.deepEqual([...seen], []);
+  const spilled = await chain.calibrate(model, ALL, { ...look, memoryBytes: 1 });
+  assert.deepEqual([...seen].sort(), ["0", "1"]);
+  assert.deepEqual(globSync(`${root}/*/streams`), []);
+  for (let layer = 0; layer < LAYERS; layer++) {
+    const bytes = ({ path }: Artifact) => Deno.readFile(`${path}/${layerFile(layer)}`);
+    assert.deepEqual(await bytes(spilled), await bytes(held));
   }
+  await assertStops(chain, { model, memoryBytes: 1 });
+  assert.deepEqual(globSync(`${root}/*/streams`), []);
 });
 
 Deno.test("calibrate stops when asked to, and leaves no tensor on the device", async () => {

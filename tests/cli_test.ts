@@ -76,8 +76,9 @@ Deno.test("`run --json` writes JSON lines and nothing else, the summary last", (
     strictEqual(code, 0);
     const events = out.trimEnd().split("\n").map((line) => JSON.parse(line));
     ok(events.every((event) => typeof event.type === "string"));
+    ok(events.every((event) => new Date(event.time).toISOString() === event.time));
     const summary = events.at(-1);
-    deepStrictEqual(Object.keys(summary), ["type", "ok", "seconds", "steps", "scores"]);
+    deepStrictEqual(Object.keys(summary), ["type", "time", "ok", "seconds", "steps", "scores"]);
     strictEqual(summary.type, "summary");
     strictEqual(summary.ok, true);
     strictEqual(typeof summary.seconds, "number");
@@ -142,7 +143,7 @@ Deno.test("`main()` answers a wrong command line with one line and a hint", asyn
     [["run", "x", "y"], /too many arguments/],
     [["run", "x", "--sett", "a=1"], /unknown option '--sett' \(Did you mean --set\?\)$/],
     [["run", "x", "--memory", "much"], /Cannot read "much" as a size/],
-    [["run", "x", "--verify", "some"], /Allowed choices are size, full\.$/],
+    [["run", "x", "--verify", "some"], /Allowed choices are stat, size, full\.$/],
   ];
   for (const [args, line] of cases) {
     const { status, out, errors } = await call(...args);
@@ -196,7 +197,12 @@ Deno.test("a second Ctrl-C ends a run at once, and the next one cleans up", () =
     child.kill("SIGINT");
     await sleep(200);
     child.kill("SIGINT");
-    strictEqual((await outputOf(child)).code, 130);
+    const { code: stopped, errors } = await outputOf(child);
+    strictEqual(stopped, 130);
+    match(
+      errors,
+      /^Stopped at once; what is finished is kept; to go on:\n {2}deno run -A .+ run /m,
+    );
     strictEqual((await Array.fromAsync(Deno.readDir(`${store}/tmp`))).length, 1);
     const { code } = await outputOf(start(directory, { args }));
     strictEqual(code, 0);
@@ -285,7 +291,7 @@ Deno.test("`parseCommandLine()` takes options before and after the command", () 
     command: "run",
     words: ["x.yaml"],
     own: {},
-    flags: { json: true, set: ["a=1", "b=2"], verify: "size", memory: 8e9 },
+    flags: { json: true, set: ["a=1", "b=2"], verify: "stat", memory: 8e9 },
   });
 });
 

@@ -2,6 +2,7 @@ import { strict as assert } from "node:assert";
 import { compare } from "../stages/compare.ts";
 import { type Evaluation, writeEvaluation } from "../stages/report/evaluation.ts";
 import { forgetful } from "./forgetful.ts";
+import { assertWellFormed } from "./well_formed.ts";
 
 const PROTOCOL = { id: "windows", context: 512, windows: 16, tokens: "ab".repeat(32) };
 
@@ -165,20 +166,4 @@ function evaluation(model: Partial<Evaluation["model"]>, scores: Evaluation["sco
     windowMeans: [],
     hidden: false,
   };
-}
-
-/** Checks that every element is closed in its turn and that text is escaped. */
-function assertWellFormed(svg: string): void {
-  const open: string[] = [];
-  let end = 0;
-  for (const match of svg.matchAll(/<(\/?)([a-z]\w*)((?:\s+[\w:-]+="[^"<]*")*)\s*(\/?)>/gi)) {
-    const [whole, closing, name, , empty] = match;
-    assert.doesNotMatch(svg.slice(end, match.index), /[<>]|&(?!\w+;|#\d+;)/);
-    end = match.index + whole.length;
-    if (closing) assert.equal(open.pop(), name);
-    else if (!empty) open.push(name!);
-  }
-  assert.deepEqual(open, []);
-  assert.equal(svg.slice(end).trim(), "");
-  assert.match(svg, /^<svg [^>]*xmlns="http:\/\/www\.w3\.org\/2000\/svg"/);
 }

@@ -16,8 +16,17 @@ const ALLOWED: readonly (readonly [from: string, to: readonly string[]])[] = [
   ["stages/models/", ["kernels/", "stages/formats/", "stages/quant/"]],
   ["stages/calibration/", ["kernels/", "stages/formats/", "stages/models/", "stages/quant/"]],
   ["stages/metrics/", ["kernels/", "stages/models/", "stages/formats/", "stages/report/"]],
-  ["stages/report/", ["stages/models/"]],
-  ["stages/", ["kernels/", "pipeline/stage.ts", "stages/"]],
+  ["stages/report/", ["stages/models/", "pipeline/chart/"]],
+  ["stages/describe/", [
+    "kernels/",
+    "pipeline/description.ts",
+    "stages/calibration/",
+    "stages/formats/",
+    "stages/models/",
+    "stages/quant/",
+    "stages/report/",
+  ]],
+  ["stages/", ["kernels/", "pipeline/stage.ts", "pipeline/description.ts", "stages/"]],
 ];
 
 Deno.test("imports go one way", async () => {

@@ -13,7 +13,7 @@ import { describeDifference } from "../pipeline/difference.ts";
 import { DigestMemo } from "../pipeline/digests.ts";
 import { canonicalJson, keyOf } from "../pipeline/key.ts";
 import { Store } from "../pipeline/store.ts";
-import { takeLock, tryLock } from "../pipeline/store/lock.ts";
+import { isHeld, takeLock, tryLock } from "../pipeline/store/lock.ts";
 
 const recipe: Recipe = { stage: "load", version: 1, params: { bits: 4 }, inputs: {} };
 
@@ -89,10 +89,13 @@ Deno.test("`describeDifference()` names what changed with both values", () => {
       { params: { site: { name: "x", skip: [1, 2] }, beta: true } },
       "alpha removed, was 0.3; beta added: true",
     ],
-    [{ inputs: { ...before.inputs, model: "c".repeat(64) } }, "input model aaaaaaaa… → cccccccc…"],
+    [
+      { inputs: { ...before.inputs, model: "c".repeat(64) } },
+      'input "model" changed: aaaaaaaa… → cccccccc…',
+    ],
     [
       { inputs: { ...before.inputs, reports: ["b".repeat(64), "d".repeat(64)] } },
-      "input reports 1 added: dddddddd…",
+      'input "reports" 1 added: dddddddd…',
     ],
     [{ fingerprint: { file: "2" } }, 'outside data file "1" → "2"'],
     [
@@ -192,16 +195,18 @@ Deno.test("`Store.make()` puts a damaged artifact aside and makes it again", () 
     }
   }));
 
-Deno.test("`Store` finds changed bytes of equal number when it verifies in full", () =>
+Deno.test("`Store` finds changed bytes of equal number unless it looks at sizes only", () =>
   withDirectory(async (directory) => {
     const write = { kind: "model", write: writeTwo };
     const { artifact } = await new Store(directory).make(recipe, write);
     await overwrite(`${artifact.path}/b/two`, "23");
-    ok(await new Store(directory).find(recipe));
-    deepStrictEqual(await new Store(directory, { verify: "full" }).inspect(artifact.key), {
-      state: "damaged",
-      why: "b/two has other bytes than recorded",
-    });
+    ok(await new Store(directory, { verify: "size" }).find(recipe));
+    for (const verify of ["stat", "full"] as const) {
+      deepStrictEqual(await new Store(directory, { verify }).inspect(artifact.key), {
+        state: "damaged",
+        why: "b/two has other bytes than recorded",
+      });
+    }
   }));
 
 Deno.test("`Store.make()` does the work once when two ask for it at the same time", () =>
@@ -212,7 +217,7 @@ Deno.test("`Store.make()` does the work once when two ask for it at the same tim
       new Store(directory).make(recipe, {
         kind: "model",
         onWait: (holder) => {
-          strictEqual(holder, String(Deno.pid));
+          strictEqual(holder.split(" (")[0], `${Deno.pid} on ${Deno.hostname()}`);
           waits++;
         },
         write: async (out) => {
@@ -288,6 +293,22 @@ Deno.test("`tryLock()` gets a lock again after its holder let go", () =>
     held[Symbol.dispose]();
     using again = await tryLock(path);
     ok(again);
+  }));
+
+Deno.test("a lock that is removed while it is held is taken anew by who waits for it, and by one", () =>
+  withDirectory(async (directory) => {
+    const path = `${directory}/lock`;
+    strictEqual(await isHeld(path), false);
+    deepStrictEqual(await namesIn(directory), []);
+    const held = await takeLock(path, {});
+    const [first, second] = [takeLock(path, {}), takeLock(path, {})];
+    await new Promise((resolve) => setTimeout(resolve, 120));
+    await held.remove();
+    const next = await Promise.race([first, second]);
+    strictEqual(await tryLock(path), undefined);
+    strictEqual(await isHeld(path), true);
+    next[Symbol.dispose]();
+    for (const lock of await Promise.all([first, second])) lock[Symbol.dispose]();
   }));
 
 Deno.test("`DigestMemo` reads a file once for as long as it does not change", () =>

@@ -16,9 +16,7 @@ const WISHES = ["subgroups", "timestamp-query"] as const;
 
 /** Opens the best adapter; throws with the way out where there is none. */
 export async function openAdapter(options: { readonly as?: AdapterClass } = {}): Promise<Opened> {
-  prepareEnvironment();
-  const adapter = await navigator.gpu?.requestAdapter({ powerPreference: "high-performance" });
-  if (!adapter) throw new Error(NO_ADAPTER);
+  const adapter = await findAdapter();
   const most = adapter.limits;
   const requiredLimits = {
     maxBufferSize: most.maxBufferSize,
@@ -46,6 +44,14 @@ export async function openAdapter(options: { readonly as?: AdapterClass } = {}):
       subgroup: features.includes("subgroups") && same ? info.subgroupMinSize : 0,
     },
   };
+}
+
+/** The best adapter, of which no device is opened; throws with the way out where there is none. */
+export async function findAdapter(): Promise<GPUAdapter> {
+  prepareEnvironment();
+  const adapter = await navigator.gpu?.requestAdapter({ powerPreference: "high-performance" });
+  if (adapter) return adapter;
+  throw new Error(NO_ADAPTER);
 }
 
 async function requestDevice(adapter: GPUAdapter, requiredLimits: Record<string, number>) {

@@ -9,6 +9,11 @@ const UNITS: Readonly<Record<string, number>> = {
   gib: 2 ** 30,
 };
 
+/** How large a store may be, from a size or the word `none`. */
+export function parseCap(text: string): number {
+  return text.trim() === "none" ? Infinity : parseBytes(text);
+}
+
 /** Bytes from a text such as `8GB`, `512MiB` or `1000000`; throws a RangeError for anything else. */
 export function parseBytes(text: string): number {
   const [, digits, unit] = /^(\d+(?:\.\d+)?)\s*([a-z]*)$/i.exec(text.trim()) ?? [];

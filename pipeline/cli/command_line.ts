@@ -1,15 +1,22 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
 import type { CommandDefinition } from "../commands/command.ts";
-import { parseBytes } from "./bytes.ts";
+import type { Setting } from "../manifest/override.ts";
+import type { Verify } from "../store/damage.ts";
+import { parseBytes, parseCap } from "./bytes.ts";
 
 /** Options that every command takes. */
 export interface Flags {
   readonly json?: boolean;
   readonly store?: string;
-  readonly set: readonly string[];
-  /** Names of steps with commas between them, or `*`. */
+  /** Where artifacts are shared with other machines. */
+  readonly remote?: string;
+  /** What `--set` and `--set-json` say, in their order. */
+  readonly set: readonly Setting[];
+  /** Patterns of names of steps with commas between them. */
   readonly force?: string;
-  readonly verify: "size" | "full";
+  readonly verify: Verify;
+  /** How large the store may be, in bytes. */
+  readonly maxSize?: number;
   readonly memory?: number;
   readonly debug?: boolean;
 }
@@ -35,10 +42,11 @@ Examples:
   deno task run configs/fp16.yaml --set model=path/to/model --set windows=8
   deno task run configs/fp16.yaml --force=quality --json
   deno task plan configs/fp16.yaml
+  deno task run configs/qoq.yaml --from smoothed --set alpha=0.35
 
 A manifest names steps; each makes one artifact, which is kept in the store and reused as long as
 nothing it depends on changes. Ctrl-C stops a run at the next good moment; the same command goes on
-from the steps that are finished. Relative paths begin at the current directory.`;
+from the steps and layers that are finished. Relative paths begin at the current directory.`;
 
 /** Reads a command line; throws a {@linkcode UsageError} with the nearest right word. */
 export function parseCommandLine(
@@ -53,14 +61,15 @@ export function parseCommandLine(
     .exitOverride()
     .configureHelp({ showGlobalOptions: true })
     .configureOutput({ writeOut: (part) => text += part, writeErr: () => {} });
-  addFlags(program);
+  const set: Setting[] = [];
+  addFlags(program, set);
   for (const [name, { about, words = [], options }] of Object.entries(commands)) {
     const command = program.command(name).description(about);
     for (const [word, meaning] of words) command.argument(word, meaning);
     options?.(command);
     command.action(() => {
-      const { set = [], verify = "size", ...rest } = program.opts<Partial<Flags>>();
-      const flags: Flags = { set, verify, ...rest };
+      const { verify = "stat", ...rest } = program.opts<Partial<Flags>>();
+      const flags: Flags = { ...rest, set, verify };
       request = { command: name, words: command.args, flags, own: command.opts() };
     });
   }
@@ -78,32 +87,59 @@ export function parseCommandLine(
   return request;
 }
 
-function addFlags(program: Command): void {
-  const collect = (text: string, before: readonly string[] = []) => [...before, text];
+function addFlags(program: Command, set: Setting[]): void {
   program
     .option("--json", "one JSON object a line on standard output, and nothing else")
-    .option("--set <name=value>", "set a param, or step.key=value; may be repeated", collect)
-    .option("--force [=steps]", "make these steps again (commas between them), or all")
+    .option(
+      "--set <name=value>",
+      "set a param, or step.key=value; may be repeated",
+      (text: string) => set.push(text),
+    )
+    .option(
+      "--set-json <name=json>",
+      "the same for lists and mappings",
+      (json: string) => set.push({ json }),
+    )
+    .option(
+      "--force [=steps]",
+      "make these steps again, or all that are selected; those behind them only if bytes change",
+      (text: string, before?: string) => before === undefined ? text : `${before},${text}`,
+    )
     .option(
       "--store <dir>",
       "keep artifacts here (default: QUATTUOR_STORE, or .quattuor in the project)",
     )
+    .option(
+      "--remote <place>",
+      "share artifacts with other machines: a directory, or s3://bucket/prefix " +
+        "(default: QUATTUOR_REMOTE)",
+    )
     .addOption(
-      new Option("--verify <how>", "check artifacts before reuse").choices(["size", "full"])
-        .default("size"),
+      new Option(
+        "--verify <how>",
+        "before reuse, read files that changed since they were read last, only look at sizes, or read all",
+      ).choices(["stat", "size", "full"]).default("stat"),
+    )
+    .option(
+      "--max-size <size>",
+      "how large the store may be, such as 200GB, or none; what no run uses goes first " +
+        "(default: QUATTUOR_MAX_SIZE, or 100 GB and half of what the disk has for it)",
+      (text: string) => reading(text, parseCap),
     )
     .option(
       "--memory <size>",
-      "memory that stages may use for data, such as 8GB",
-      (text: string) => {
-        try {
-          return parseBytes(text);
-        } catch (error) {
-          throw new InvalidArgumentError((error as Error).message);
-        }
-      },
+      "memory that a step may take, such as 8GB (default: what is free, half of it for data)",
+      (text: string) => reading(text, parseBytes),
     )
     .option("--debug", "add where in the code something failed");
+}
+
+function reading<T>(text: string, parse: (text: string) => T): T {
+  try {
+    return parse(text);
+  } catch (error) {
+    throw new InvalidArgumentError((error as Error).message);
+  }
 }
 
 /** A bare `--force` means all steps; it must not swallow the manifest that may follow it. */

@@ -1,15 +1,22 @@
 import type { Manifest } from "../manifest.ts";
-import { suggestion } from "../manifest/nearest.ts";
-import { UsageError } from "./command_line.ts";
+import { matchSteps, splitPatterns } from "../selection.ts";
+import { type Flags, UsageError } from "./command_line.ts";
+import { asUsage } from "./selected_steps.ts";
 
-/** The steps that `--force` names: some with commas between them, or `*` for all. */
-export function forcedSteps({ steps }: Manifest, force: string | undefined): Set<string> {
-  const names = steps.map(({ name }) => name);
-  if (force === "*") return new Set(names);
-  const asked = force?.split(",").map((name) => name.trim()) ?? [];
-  for (const name of asked) {
-    if (names.includes(name)) continue;
-    throw new UsageError(`Cannot force step "${name}": ${suggestion(name, names)}`);
+/** The steps that `--force` names, by patterns, of all steps or of those that are selected. */
+export function forcedSteps(
+  { steps }: Manifest,
+  force: Flags["force"],
+  selected?: ReadonlySet<string>,
+): ReadonlySet<string> {
+  if (force === undefined) return new Set();
+  const all = steps.map(({ name }) => name);
+  const names = all.filter((name) => selected?.has(name) ?? true);
+  for (const pattern of splitPatterns(force)) {
+    if (!all.includes(pattern) || names.includes(pattern)) continue;
+    throw new UsageError(
+      `Cannot force step "${pattern}": it is not selected, expected one of ${names.join(", ")}`,
+    );
   }
-  return new Set(asked);
+  return asUsage(() => matchSteps(splitPatterns(force), { names, verb: "force" }));
 }

@@ -1,7 +1,16 @@
 /** Signals by which a user or a system asks a program to stop. */
 const SIGNALS: readonly Deno.Signal[] = Deno.build.os === "windows"
   ? ["SIGINT", "SIGBREAK"]
-  : ["SIGINT", "SIGTERM"];
+  : ["SIGINT", "SIGTERM", "SIGHUP"];
+
+/** Read before anything listens to any signal: Deno then takes all of them from what they were. */
+const HANGUP_IGNORED = ignoresHangup();
+
+/**
+ * Two signals within this time are one: a terminal and a parent process may both pass on a Ctrl-C,
+ * and a terminal that is closed tells so twice.
+ */
+const SAME_MS = 100;
 
 /** What a stage throws when the user asked it to stop. */
 export const STOPPED = "Cannot go on: the user asked to stop";
@@ -12,18 +21,32 @@ export const STOPPED_STATUS = 130;
 /**
  * Aborts `controller` at the first Ctrl-C and ends the process at the second.
  *
- * Dispose the result to let go of the signals.
+ * `ask` is called at the first, `leave` just before the end. Dispose the result to let go of the
+ * signals.
  */
-export function onInterrupt(controller: AbortController, ask: () => void): Disposable {
+export function onInterrupt(
+  controller: AbortController,
+  { ask, leave }: { ask(): void; leave(): void },
+): Disposable {
+  let first: number | undefined;
   const listen = () => {
-    if (controller.signal.aborted) Deno.exit(STOPPED_STATUS);
+    if (first !== undefined) {
+      if (performance.now() - first < SAME_MS) return;
+      leave();
+      Deno.exit(STOPPED_STATUS);
+    }
+    first = performance.now();
     controller.abort(new DOMException(STOPPED, "AbortError"));
     ask();
   };
-  for (const signal of SIGNALS) Deno.addSignalListener(signal, listen);
+  const listeners = SIGNALS.map((signal) => ({
+    signal,
+    listener: signal === "SIGHUP" && HANGUP_IGNORED ? () => {} : listen,
+  }));
+  for (const { signal, listener } of listeners) Deno.addSignalListener(signal, listener);
   return {
     [Symbol.dispose]() {
-      for (const signal of SIGNALS) Deno.removeSignalListener(signal, listen);
+      for (const { signal, listener } of listeners) Deno.removeSignalListener(signal, listener);
     },
   };
 }
@@ -44,4 +67,21 @@ export function onStrayError(tell: (error: unknown) => void): Disposable {
   return {
     [Symbol.dispose]: () => globalThis.removeEventListener("unhandledrejection", listen),
   };
+}
+
+/**
+ * Whether this process shall outlive its terminal, as `nohup` arranges.
+ *
+ * Only Linux says which signals are ignored; elsewhere `nohup` shows by an output that is no terminal.
+ */
+function ignoresHangup(): boolean {
+  if (Deno.build.os !== "linux") return !Deno.stdout.isTerminal();
+  try {
+    const [, mask = "0"] = /^SigIgn:\s*([0-9a-f]+)$/m.exec(
+      Deno.readTextFileSync("/proc/self/status"),
+    ) ?? [];
+    return (parseInt(mask.slice(-1), 16) & 1) === 1;
+  } catch {
+    return false;
+  }
 }

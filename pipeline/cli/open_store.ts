@@ -1,9 +1,40 @@
+import { openRemote, type Remote } from "../remote.ts";
 import { Store } from "../store.ts";
-import type { Flags } from "./command_line.ts";
+import { parseCap } from "./bytes.ts";
+import { type Flags, UsageError } from "./command_line.ts";
 import { storeDirectory } from "./project.ts";
+
+/** What stands for a manifest where a command is about the store of the current directory. */
+export const HERE = "./manifest.yaml";
+
+/** How large the store may be, where the options or the environment say so. */
+export function sizeCap({ maxSize }: Flags): number | undefined {
+  const environment = Deno.env.get("QUATTUOR_MAX_SIZE");
+  if (maxSize !== undefined || !environment) return maxSize;
+  try {
+    return parseCap(environment);
+  } catch (error) {
+    throw new UsageError(`${(error as Error).message} (in QUATTUOR_MAX_SIZE)`);
+  }
+}
 
 /** The store that the options, the environment or the place of a manifest name. */
 export function openStore(manifest: string, { store: asked, verify }: Flags): Store {
   const environment = Deno.env.get("QUATTUOR_STORE");
   return new Store(storeDirectory(manifest, { asked, environment }), { verify });
+}
+
+/** The same store with the remote that the options or the environment name. */
+export async function openSharedStore(manifest: string, flags: Flags): Promise<Store> {
+  const remote = await remoteOf(flags);
+  return new Store(openStore(manifest, flags).path, { verify: flags.verify, remote });
+}
+
+/** The remote that the options or the environment name, if they do. */
+export async function remoteOf({ remote }: Flags): Promise<Remote | undefined> {
+  const place = remote || Deno.env.get("QUATTUOR_REMOTE");
+  if (!place) return undefined;
+  return await openRemote(place).catch((error) => {
+    throw error instanceof TypeError ? new UsageError(error.message) : error;
+  });
 }

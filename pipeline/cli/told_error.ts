@@ -13,7 +13,8 @@ export async function tellingErrors<T>(
   } catch (error) {
     if (flags.json && !(error instanceof UsageError)) {
       const problems = error instanceof ManifestError ? error.problems : undefined;
-      const line = { type: "error", message: messageOf(error), ...problems && { problems } };
+      const time = new Date().toISOString();
+      const line = { type: "error", time, message: messageOf(error), ...problems && { problems } };
       screen.write(`${JSON.stringify(line)}\n`);
     }
     throw error;

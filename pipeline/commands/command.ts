@@ -1,5 +1,8 @@
 import type { Command } from "commander";
-import type { Registry } from "../stage.ts";
+import type { Artifact } from "../artifact.ts";
+import type { Describe } from "../description.ts";
+import type { Bounds } from "../preflight.ts";
+import type { Facts, Registry } from "../stage.ts";
 import type { Screen } from "../terminal/screen.ts";
 import type { Flags } from "../cli/command_line.ts";
 
@@ -8,6 +11,12 @@ export interface Program {
   readonly stages: Registry;
   /** Makes what stages get as `job.tools`, for the first step that is made; disposed at the end. */
   tools(flags: { readonly memory?: number }): unknown;
+  /** What headers tell of an artifact, for the forecasts of stages that read it. */
+  facts?(artifact: Artifact): Promise<Facts>;
+  /** What the tools would have to work with; they are not made for it. */
+  bounds?(flags: { readonly memory?: number }): Bounds | Promise<Bounds>;
+  /** Says what a file or directory really is, for `inspect` and `report`. */
+  readonly describe?: Describe;
   /** Where to tell it; this process's output unless said. */
   readonly screen?: Screen;
 }
@@ -16,6 +25,8 @@ export interface Program {
 export interface Call {
   readonly program: Program;
   readonly screen: Screen;
+  /** The whole command line. */
+  readonly args: readonly string[];
   /** The options every command takes. */
   readonly flags: Flags;
   /** The words after the command's name, in order. */

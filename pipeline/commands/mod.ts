@@ -1,5 +1,15 @@
 export { run } from "./run.ts";
 export { plan } from "./plan.ts";
+export { explain } from "./explain.ts";
+export { graph } from "./graph.ts";
+export { inspect } from "./inspect.ts";
+export { report } from "./report.ts";
 export { stages } from "./stages.ts";
+export { config } from "./config.ts";
+export { gc } from "./gc.ts";
+export { verify } from "./verify.ts";
+export { push } from "./push.ts";
 export { schema } from "./schema.ts";
 export { serve } from "./serve.ts";
+export { restate } from "./restate.ts";
+export { worker } from "./worker.ts";

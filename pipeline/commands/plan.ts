@@ -1,22 +1,40 @@
+import { fitting } from "../cli/fitting.ts";
 import { forcedSteps } from "../cli/forced_steps.ts";
-import { openStore } from "../cli/open_store.ts";
+import { addLockedOption, readLocks } from "../cli/locks.ts";
+import { openSharedStore } from "../cli/open_store.ts";
+import { addSelectionOptions, selectedSteps } from "../cli/selected_steps.ts";
 import { tellingErrors } from "../cli/told_error.ts";
 import { readManifest } from "../manifest.ts";
 import { plan as planSteps } from "../runner.ts";
-import { planText } from "../terminal/tables.ts";
+import { planText, selectedText } from "../terminal/tables.ts";
 import { defineCommand } from "./command.ts";
 
 /** Says what a run would do. */
 export const plan = defineCommand({
-  about: "Say what would run of a manifest, and why",
+  about: "Say what would run of a manifest, why, and what that takes",
   words: [["<manifest>", "a YAML file, such as configs/qoq.yaml"]],
+  options: (command) => void addLockedOption(addSelectionOptions(command)),
   run: (call) =>
     tellingErrors(call, async () => {
-      const { program: { stages }, screen, flags, words: [path = ""] } = call;
+      const { program: { stages }, screen, flags, words: [path = ""], own } = call;
       const manifest = await readManifest(path, { stages, set: flags.set });
-      const store = openStore(path, flags);
-      const force = forcedSteps(manifest, flags.force);
-      const { steps } = await planSteps(manifest, { store, stages, force });
+      const store = await openSharedStore(path, flags);
+      const selected = selectedSteps(manifest, own);
+      const force = forcedSteps(manifest, flags.force, selected);
+      const { locked } = await readLocks(path, { own, selected });
+      if (selected) {
+        const event = { steps: [...selected], total: manifest.steps.length };
+        const line = JSON.stringify({ type: "selected", ...event });
+        screen.write(`${flags.json ? line : selectedText(event)}\n`);
+      }
+      const { steps } = await planSteps(manifest, {
+        store,
+        stages,
+        force,
+        selected,
+        locked,
+        ...fitting(call),
+      });
       const line = { type: "plan", manifest: path, store: store.path, steps };
       screen.write(flags.json ? `${JSON.stringify(line)}\n` : planText(steps, screen));
       return steps.some(({ state }) => state === "blocked") ? 1 : 0;

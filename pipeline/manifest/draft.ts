@@ -1,75 +1,85 @@
+import { isNull } from "./merge.ts";
 import { suggestion } from "./nearest.ts";
-import type { Mark } from "./problem.ts";
+import type { Place, Report } from "./problem.ts";
 import type { AnyStage, Registry } from "../stage.ts";
-import { typeWord } from "./substitution.ts";
+import { typeWord, wordFor } from "./substitution.ts";
 import type { Entry, YamlNode } from "./yaml_tree.ts";
-
-/** Reports a problem at a place of the manifest being read. */
-export type ReportAt = (mark: Mark, message: string) => void;
 
 /** A step's name where an input names it. */
 export interface Feed {
-  readonly mark: Mark;
+  readonly place: Place;
   readonly step: string;
 }
 
 /** What an input of a step is fed from. */
 export interface Wire {
-  readonly mark: Mark;
+  readonly place: Place;
   readonly feeds: readonly Feed[];
 }
 
 /** A step as the file has it: its words are known, its parameters and its wiring not yet checked. */
 export interface Draft {
   readonly name: string;
-  readonly mark: Mark;
+  readonly place: Place;
   /** Missing where the file names none that exists. */
-  readonly stage?: { readonly name: string; readonly is: AnyStage };
+  readonly stage?: { readonly name: string; readonly is: AnyStage; readonly place: Place };
   readonly from: ReadonlyMap<string, Wire>;
   readonly with: YamlNode | undefined;
 }
 
-/** The two parts of a manifest; unknown ones are reported. */
+/** The parts of a manifest. */
+export interface Parts {
+  readonly params: YamlNode | undefined;
+  readonly matrix: YamlNode | undefined;
+  readonly steps: ReadonlyMap<string, Entry>;
+}
+
+/** The parts of a manifest over those it extends; unknown ones are reported. */
 export function readTop(
   root: YamlNode | undefined,
-  at: ReportAt,
-): { readonly params: YamlNode | undefined; readonly steps: ReadonlyMap<string, Entry> } {
-  const start: Mark = root?.mark ?? { line: 1, col: 1 };
+  { path, at }: { readonly path: string; readonly at: Report },
+): Parts {
+  const start: Place = root?.place ?? { source: path, mark: { line: 1, col: 1 } };
   const top = mapping(root, { what: "the manifest", such: "steps: …", at });
-  checkNames(top, { known: ["params", "steps"], what: "a manifest", at });
+  checkNames(top, { known: ["extends", "params", "matrix", "steps"], what: "a manifest", at });
   const params = top.get("params");
+  const matrix = top.get("matrix");
   const steps = top.get("steps");
   mapping(params?.value, { what: '"params"', such: "model: path", at });
+  mapping(matrix?.value, { what: '"matrix"', such: "param: [1, 2]", at });
   const found = mapping(steps?.value, { what: '"steps"', such: "name: { stage: … }", at });
   if (found.size === 0 && (root === undefined || root.type === "map")) {
-    at(steps?.mark ?? start, 'Cannot find a step: expected "steps" with at least one');
+    at(steps?.place ?? start, 'Cannot find a step: expected "steps" with at least one');
   }
-  return { params: params?.value, steps: found };
+  return { params: params?.value, matrix: matrix?.value, steps: found };
 }
+
+/** A step's name; the brackets are those of a sweep that was written out. */
+const NAME = /^[A-Za-z_][\w-]*(\[[^[\]\s/"'\\*?]+\])?$/;
 
 /** One entry of `steps`. */
 export function readDraft(
   name: string,
-  { entry: { mark, value }, stages, at }: {
+  { entry: { place, value }, stages, at }: {
     readonly entry: Entry;
     readonly stages: Registry;
-    readonly at: ReportAt;
+    readonly at: Report;
   },
 ): Draft {
-  if (!/^[A-Za-z_][\w-]*$/.test(name)) {
-    at(mark, `Cannot name a step "${name}": expected letters, digits, "_" and "-"`);
+  if (!NAME.test(name)) {
+    at(place, `Cannot name a step "${name}": expected letters, digits, "_" and "-"`);
   }
   const what = `step "${name}"`;
   const words = mapping(value, { what, such: "{ stage: … }", at });
-  if (value.type !== "map" && !isEmpty(value)) {
-    return { name, mark, from: new Map(), with: undefined };
+  if (value.type !== "map" && !isNull(value)) {
+    return { name, place, from: new Map(), with: undefined };
   }
   checkNames(words, { known: ["stage", "from", "with"], what, at });
   const from = words.get("from")?.value;
-  const stage = readStage(words.get("stage"), { name, mark, stages, at });
+  const stage = readStage(words.get("stage"), { name, place, stages, at });
   return {
     name,
-    mark,
+    place,
     ...stage && { stage },
     from: readFrom(from, { name, at }),
     with: words.get("with")?.value,
@@ -78,59 +88,54 @@ export function readDraft(
 
 function readStage(
   entry: Entry | undefined,
-  { name, mark, stages, at }: {
+  { name, place, stages, at }: {
     readonly name: string;
-    readonly mark: Mark;
+    readonly place: Place;
     readonly stages: Registry;
-    readonly at: ReportAt;
+    readonly at: Report;
   },
 ): Draft["stage"] {
   const known = Object.keys(stages);
   if (entry === undefined) {
-    at(mark, `Cannot run step "${name}" without "stage": expected one of ${known.join(", ")}`);
+    at(place, `Cannot run step "${name}" without "stage": expected one of ${known.join(", ")}`);
     return undefined;
   }
   const given = entry.value.type === "scalar" ? entry.value.value : undefined;
   const is = typeof given === "string" && Object.hasOwn(stages, given) ? stages[given] : undefined;
-  if (is !== undefined) return { name: String(given), is };
+  if (is !== undefined) return { name: String(given), is, place: entry.value.place };
   const shown = given === undefined ? typeWord([]) : `"${given}"`;
-  at(entry.value.mark, `Cannot find stage ${shown}: ${suggestion(String(given), known)}`);
+  at(entry.value.place, `Cannot find stage ${shown}: ${suggestion(String(given), known)}`);
   return undefined;
 }
 
 function readFrom(
   node: YamlNode | undefined,
-  { name, at }: { readonly name: string; readonly at: ReportAt },
+  { name, at }: { readonly name: string; readonly at: Report },
 ): Map<string, Wire> {
   const inputs = mapping(node, { what: `"from" of step "${name}"`, such: "{ model: source }", at });
   const wires = new Map<string, Wire>();
-  for (const [input, { mark, value }] of inputs) {
+  for (const [input, { place, value }] of inputs) {
     const items = value.type === "list" ? value.items : [value];
     const feeds = items.flatMap((item): Feed[] => {
       if (item.type === "scalar" && item.value !== null) {
-        return [{ mark: item.mark, step: String(item.value) }];
+        return [{ place: item.place, step: String(item.value) }];
       }
-      at(item.mark, `Cannot feed "${input}" of step "${name}": expected the name of a step`);
+      at(item.place, `Cannot feed "${input}" of step "${name}": expected the name of a step`);
       return [];
     });
-    wires.set(input, { mark, feeds });
+    wires.set(input, { place, feeds });
   }
   return wires;
 }
 
 function mapping(
   node: YamlNode | undefined,
-  { what, such, at }: { readonly what: string; readonly such: string; readonly at: ReportAt },
+  { what, such, at }: { readonly what: string; readonly such: string; readonly at: Report },
 ): ReadonlyMap<string, Entry> {
   if (node?.type === "map") return node.entries;
-  if (node === undefined || isEmpty(node)) return new Map();
-  const is = node.type === "list" ? "a list" : typeWord(node.value);
-  at(node.mark, `Cannot read ${what}: it is ${is}, expected a mapping such as ${such}`);
+  if (node === undefined || isNull(node)) return new Map();
+  at(node.place, `Cannot read ${what}: it is ${wordFor(node)}, expected a mapping such as ${such}`);
   return new Map();
-}
-
-function isEmpty(node: YamlNode): boolean {
-  return node.type === "scalar" && node.value === null;
 }
 
 function checkNames(
@@ -138,12 +143,12 @@ function checkNames(
   { known, what, at }: {
     readonly known: readonly string[];
     readonly what: string;
-    readonly at: ReportAt;
+    readonly at: Report;
   },
 ): void {
-  for (const [name, { mark }] of entries) {
+  for (const [name, { place }] of entries) {
     if (!known.includes(name)) {
-      at(mark, `Cannot use "${name}" in ${what}: ${suggestion(name, known)}`);
+      at(place, `Cannot use "${name}" in ${what}: ${suggestion(name, known)}`);
     }
   }
 }

@@ -10,22 +10,52 @@ export type Needs = ReadonlyMap<string, readonly string[]>;
 export function sortByNeeds(
   needs: Needs,
 ): { readonly order: readonly string[]; readonly cycles: readonly (readonly string[])[] } {
-  const left = new Set(needs.keys());
+  const names = [...needs.keys()];
+  const rank = new Map(names.map((name, i) => [name, i]));
+  const left = new Set(names);
+  const blockers = (name: string) => (needs.get(name) ?? []).filter((need) => left.has(need));
+  const waiting = new Map(names.map((name) => [name, new Set(blockers(name)).size]));
+  const waiters = new Map<string, string[]>(names.map((name) => [name, []]));
+  for (const name of names) {
+    for (const need of new Set(blockers(name))) waiters.get(need)?.push(name);
+  }
+  /** Ranks of names without blockers, the first last. */
+  const free: number[] = [];
+  names.forEach((name, i) => waiting.get(name) === 0 && free.unshift(i));
   const order: string[] = [];
   const cycles: string[][] = [];
-  const blockers = (name: string) => (needs.get(name) ?? []).filter((need) => left.has(need));
+  const release = (name: string) => {
+    left.delete(name);
+    for (const waiter of waiters.get(name) ?? []) {
+      const number = (waiting.get(waiter) ?? 0) - 1;
+      waiting.set(waiter, number);
+      if (number === 0 && left.has(waiter)) insert(free, rank.get(waiter) ?? 0);
+    }
+  };
   while (left.size > 0) {
-    const free = [...left].find((name) => blockers(name).length === 0);
-    if (free !== undefined) {
-      order.push(free);
-      left.delete(free);
+    const name = names[free.pop() ?? -1];
+    if (name !== undefined) {
+      order.push(name);
+      release(name);
       continue;
     }
     const cycle = walk(left, blockers);
     cycles.push(cycle);
     for (const name of cycle) left.delete(name);
+    for (const name of cycle) release(name);
   }
   return { order, cycles };
+}
+
+/** Puts a number in its place among falling ones. */
+function insert(falling: number[], number: number): void {
+  let [low, high] = [0, falling.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if ((falling[middle] ?? 0) > number) low = middle + 1;
+    else high = middle;
+  }
+  falling.splice(low, 0, number);
 }
 
 /** Follows needs among names none of which is free until one comes up again. */

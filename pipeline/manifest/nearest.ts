@@ -8,35 +8,46 @@ export function suggestion(name: string, known: readonly string[]): string {
 /** The known name that a misspelt one most likely means, or undefined when none is near. */
 export function nearest(name: string, known: readonly string[]): string | undefined {
   const folded = name.toLowerCase();
-  const ranked = known
-    .map((candidate) => ({ candidate, edits: distance(folded, candidate.toLowerCase()) }))
-    .filter(({ candidate, edits }) => edits <= Math.max(1, Math.floor(candidate.length / 3)))
-    .sort((a, b) => a.edits - b.edits);
-  return ranked[0]?.candidate;
-}
-
-/** Insertions, deletions, replacements and swaps of neighbours that turn one word into another. */
-function distance(from: string, to: string): number {
-  // Words this long are no typing errors, and the table grows with their product.
-  if (Math.abs(from.length - to.length) > 8 || from.length > 64) return Infinity;
-  const rows: number[][] = [Array.from({ length: to.length + 1 }, (_, j) => j)];
-  for (let i = 1; i <= from.length; i++) {
-    const row = [i];
-    for (let j = 1; j <= to.length; j++) {
-      const same = from[i - 1] === to[j - 1];
-      const edits = Math.min(
-        at(rows, i - 1, j) + 1,
-        (row[j - 1] ?? 0) + 1,
-        at(rows, i - 1, j - 1) + (same ? 0 : 1),
-      );
-      const swapped = i > 1 && j > 1 && from[i - 1] === to[j - 2] && from[i - 2] === to[j - 1];
-      row.push(swapped ? Math.min(edits, at(rows, i - 2, j - 2) + 1) : edits);
-    }
-    rows.push(row);
+  let best: { readonly candidate: string; readonly edits: number } | undefined;
+  for (const candidate of known) {
+    const near = Math.max(1, Math.floor(candidate.length / 3));
+    // Only what is nearer than the best so far, which keeps thousands of names quick.
+    const limit = Math.min(near, (best?.edits ?? Infinity) - 1);
+    const edits = distance(folded, candidate.toLowerCase(), limit);
+    if (edits <= limit) best = { candidate, edits };
+    if (edits === 0) break;
   }
-  return at(rows, from.length, to.length);
+  return best?.candidate;
 }
 
-function at(rows: readonly (readonly number[])[], i: number, j: number): number {
-  return rows[i]?.[j] ?? Infinity;
+/**
+ * Insertions, deletions, replacements and swaps of neighbours that turn one word into another.
+ *
+ * Infinity where there are more than `limit`.
+ */
+function distance(from: string, to: string, limit: number): number {
+  // Words this long are no typing errors.
+  if (from.length > 64 || Math.abs(from.length - to.length) > limit) return Infinity;
+  if (limit < 1) return from === to ? 0 : Infinity;
+  const width = to.length + 1;
+  let [before, last, row] = [0, 1, 2].map(() => new Array<number>(width).fill(Infinity));
+  for (let j = 0; j <= Math.min(limit, to.length); j++) last![j] = j;
+  for (let i = 1; i <= from.length; i++) {
+    const start = Math.max(1, i - limit);
+    const end = Math.min(to.length, i + limit);
+    let least = row![start - 1] = start === 1 ? i : Infinity;
+    for (let j = start; j <= end; j++) {
+      const same = from.charCodeAt(i - 1) === to.charCodeAt(j - 1);
+      let edits = Math.min(last![j]! + 1, row![j - 1]! + 1, last![j - 1]! + (same ? 0 : 1));
+      const swapped = i > 1 && j > 1 && from.charCodeAt(i - 1) === to.charCodeAt(j - 2) &&
+        from.charCodeAt(i - 2) === to.charCodeAt(j - 1);
+      if (swapped) edits = Math.min(edits, before![j - 2]! + 1);
+      row![j] = edits;
+      least = Math.min(least, edits);
+    }
+    if (least > limit) return Infinity;
+    if (end < to.length) row![end + 1] = Infinity;
+    [before, last, row] = [last, row, before];
+  }
+  return last![to.length]!;
 }

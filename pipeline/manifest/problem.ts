@@ -4,15 +4,19 @@ export interface Mark {
   readonly col: number;
 }
 
-/** One thing wrong with a manifest. `source` is a file or a `--set` argument, which has no mark. */
-export interface Problem {
+/** Where something was written: in a file, or in a `--set` argument, which has no mark. */
+export interface Place {
   readonly source: string;
   readonly mark?: Mark;
+}
+
+/** One thing wrong with a manifest, and where. */
+export interface Problem extends Place {
   readonly message: string;
 }
 
-/** Takes note of a problem; checking goes on, so that all are told at once. */
-export type Report = (problem: Problem) => void;
+/** Takes note of a problem at a place; checking goes on, so that all are told at once. */
+export type Report = (place: Place, message: string) => void;
 
 /** Everything wrong with a manifest; the message has a `file:line:col: Cannot …` a line. */
 export class ManifestError extends Error {
@@ -28,14 +32,24 @@ export class ManifestError extends Error {
 /** A problem as one line that editors and terminals turn into a link. */
 export function formatProblem({ source, mark, message }: Problem): string {
   const place = mark === undefined ? source : `${source}:${mark.line}:${mark.col}`;
-  return `${place}: ${message}`;
+  // Names and settings may hold whatever the user typed.
+  // deno-lint-ignore no-control-regex -- control characters are what is taken out
+  return `${place}: ${message}`.replaceAll(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]+/g, " ");
 }
 
-/** Problems in the order of the file, those of the command line last, none twice. */
-export function sortProblems(problems: readonly Problem[]): Problem[] {
-  const lineOf = ({ mark }: Problem) => mark?.line ?? Infinity;
+/** Problems in the order of the files, those of the command line last, none twice. */
+export function sortProblems(problems: readonly Problem[], files: readonly string[]): Problem[] {
+  const rank = ({ source, mark }: Problem) => [
+    files.includes(source) ? files.indexOf(source) : files.length,
+    mark?.line ?? 0,
+    mark?.col ?? 0,
+  ];
   const unique = new Map(problems.map((problem) => [formatProblem(problem), problem]));
-  return [...unique.values()].sort((a, b) =>
-    lineOf(a) === lineOf(b) ? (a.mark?.col ?? 0) - (b.mark?.col ?? 0) : lineOf(a) - lineOf(b)
-  );
+  const ranked = [...unique.values()].map((problem) => ({ problem, ranks: rank(problem) }));
+  return ranked.sort((a, b) => compare(a.ranks, b.ranks)).map(({ problem }) => problem);
+}
+
+function compare(a: readonly number[], b: readonly number[]): number {
+  const at = a.findIndex((rank, i) => rank !== b[i]);
+  return at < 0 ? 0 : (a[at] ?? 0) - (b[at] ?? 0);
 }

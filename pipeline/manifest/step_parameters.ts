@@ -1,23 +1,21 @@
 import { type Complaint, complaintsOf, fieldsAt } from "./complaint.ts";
 import { suggestion } from "./nearest.ts";
-import { type Override, overrideSource } from "./override.ts";
+import { isNull } from "./merge.ts";
 import type { Param } from "./params.ts";
-import type { Mark, Problem, Report } from "./problem.ts";
+import type { Place, Report } from "./problem.ts";
 import type { AnyStage } from "../stage.ts";
-import { type Data, referencesIn, substitute, typeWord, type Values } from "./substitution.ts";
-import type { Entry, YamlNode } from "./yaml_tree.ts";
+import { referencesIn, substitute, typeWord, type Values } from "./substitution.ts";
+import type { Data, Entry, YamlNode } from "./yaml_tree.ts";
 
 /** What a step's `with` needs to become parameters. */
 export interface StepSource {
-  readonly source: string;
   readonly step: string;
-  readonly stage: { readonly name: string; readonly schema: AnyStage["params"] };
-  /** The `with` of the step, and where the step's name stands. */
+  readonly stage: { readonly name: string; readonly is: AnyStage };
+  /** The `with` of the step with what the command line makes of it. */
   readonly node: YamlNode | undefined;
-  readonly mark: Mark;
+  /** Where the step's name stands. */
+  readonly place: Place;
   readonly params: ReadonlyMap<string, Param>;
-  /** Those for this step; their paths begin with its name. */
-  readonly overrides: readonly Override[];
 }
 
 /** Parameters of a step as its stage wants them, or undefined when `report` was told. */
@@ -25,40 +23,27 @@ export function readParameters(
   step: StepSource,
   report: Report,
 ): { readonly params: unknown } | undefined {
-  const { schema } = step.stage;
+  const { params: schema } = step.stage.is;
   const literal = schema.safeParse(inputOf(step, "literal"));
   if (literal.success) return { params: literal.data };
   // A text param that was given a number: where the text does not fit, the number may.
   const parsed = schema.safeParse(inputOf(step, "parsed"));
   if (parsed.success) return { params: parsed.data };
   for (const complaint of literal.error.issues.flatMap((issue) => complaintsOf(issue))) {
-    report({ ...placeOf(complaint, step), message: messageOf(complaint, step) });
+    report(placeOf(complaint, step), messageOf(complaint, step));
   }
   return undefined;
 }
 
-function inputOf({ node, params, overrides }: StepSource, reading: Values["reading"]): Data {
-  const empty = node === undefined || (node.type === "scalar" && node.value === null);
-  const start: Data = empty ? {} : substitute(node, { params, reading });
-  return overrides.reduce<Data>((data, { path, value }) => put(data, path.slice(1), value), start);
-}
-
-/** The same data with one value replaced; what is in the way of the path gives way. */
-function put(data: Data, path: readonly string[], value: Data): Data {
-  const [name, ...rest] = path;
-  if (name === undefined) return value;
-  if (Array.isArray(data)) {
-    return data.map((item: Data, i) => String(i) === name ? put(item, rest, value) : item);
-  }
-  const fields = isMapping(data) ? data : {};
-  return { ...fields, [name]: put(fields[name] ?? null, rest, value) };
+function inputOf({ node, params }: StepSource, reading: Values["reading"]): Data {
+  return node === undefined || isNull(node) ? {} : substitute(node, { params, reading });
 }
 
 function messageOf({ path, text, unknown }: Complaint, source: StepSource): string {
   const { step, stage } = source;
   const name = path.join(".");
   if (unknown) {
-    const known = fieldsAt(stage.schema, path.slice(0, -1));
+    const known = fieldsAt(stage.is.params, path.slice(0, -1));
     return `Cannot find "${name}" in the parameters of stage "${stage.name}": ${
       suggestion(String(path.at(-1)), known)
     }`;
@@ -78,32 +63,40 @@ function messageOf({ path, text, unknown }: Complaint, source: StepSource): stri
 }
 
 /** Where the user finds what a complaint is about: a value, a name, or a `--set` argument. */
-function placeOf(
-  { path, unknown }: Complaint,
-  { source, mark, node, params, overrides }: StepSource,
-): Pick<Problem, "source" | "mark"> {
-  const names = path.map(String);
-  const setting = overrides.findLast((override) =>
-    names.length > 0 && override.path.slice(1).every((name, i) => name === (names[i] ?? name))
-  );
-  if (setting !== undefined) return { source: overrideSource(setting) };
-  let at: { readonly mark: Mark; readonly value: YamlNode | undefined } = { mark, value: node };
-  for (const name of names) {
-    const child = childOf(at.value, name);
-    // What is missing is told where its holder has its name.
-    if (child === undefined) return { source, mark: at.mark };
+function placeOf({ path, unknown }: Complaint, { place, node, params }: StepSource): Place {
+  const step: { readonly place: Place; readonly value: YamlNode | undefined } = {
+    place,
+    value: node,
+  };
+  let at = step;
+  for (const name of path.map(String)) {
+    const child = at.value && childOf(at.value, name);
+    // What is missing is told where its holder has its name, or where all of its holder was set.
+    if (child === undefined) {
+      const set = at !== step && at.value?.place.mark === undefined ? at.value?.place : undefined;
+      return paramPlace(at.value, params) ?? set ?? at.place;
+    }
     at = child;
   }
-  const [reference] = at.value === undefined ? [] : referencesIn(at.value);
-  const override = reference?.whole ? params.get(reference.name)?.override : undefined;
-  if (override !== undefined && !unknown) return { source: overrideSource(override) };
-  return { source, mark: unknown ? at.mark : at.value?.mark ?? at.mark };
+  if (unknown) return at.place;
+  return paramPlace(at.value, params) ?? at.value?.place ?? at.place;
 }
 
-function childOf(node: YamlNode | undefined, name: string): Entry | undefined {
-  if (node?.type === "map") return node.entries.get(name);
-  const item = node?.type === "list" ? node.items[Number(name)] : undefined;
-  return item && { mark: item.mark, value: item };
+/** The place of the value that a param has from the matrix or the command line. */
+function paramPlace(
+  node: YamlNode | undefined,
+  params: ReadonlyMap<string, Param>,
+): Place | undefined {
+  const [reference] = node === undefined ? [] : referencesIn(node);
+  const param = reference?.whole ? params.get(reference.name) : undefined;
+  return param?.override?.place ?? (param?.swept && param.valuePlace);
+}
+
+/** What stands under a name of a mapping or at an index of a list. */
+export function childOf(node: YamlNode, name: string): Entry | undefined {
+  if (node.type === "map") return node.entries.get(name);
+  const item = node.type === "list" ? node.items[Number(name)] : undefined;
+  return item && { place: item.place, value: item };
 }
 
 function valueAt(data: Data, path: readonly PropertyKey[]): Data | undefined {

@@ -1,17 +1,14 @@
 import type { Param } from "./params.ts";
-import type { Mark } from "./problem.ts";
-import type { Scalar, YamlNode } from "./yaml_tree.ts";
+import type { Place } from "./problem.ts";
+import type { Data, YamlNode } from "./yaml_tree.ts";
 
 /** A place where a manifest uses a param. */
 export interface Reference {
   readonly name: string;
-  readonly mark: Mark;
+  readonly place: Place;
   /** Nothing stands around the `${name}`, so that the value keeps its type. */
   readonly whole: boolean;
 }
-
-/** Data as YAML and JSON know it. */
-export type Data = Scalar | readonly Data[] | { readonly [name: string]: Data };
 
 /** Params by name, and how to read an override of a text param that looks like a number. */
 export interface Values {
@@ -30,7 +27,7 @@ export function referencesIn(node: YamlNode): Reference[] {
   if (typeof node.value !== "string") return [];
   const text = node.value;
   return [...text.matchAll(REFERENCE)].flatMap(([all, , name]) =>
-    name === undefined ? [] : [{ name: name.trim(), mark: node.mark, whole: all === text }]
+    name === undefined ? [] : [{ name: name.trim(), place: node.place, whole: all === text }]
   );
 }
 
@@ -53,11 +50,16 @@ export function substitute(node: YamlNode, values: Values): Data {
 }
 
 /** What a param stands for in this run; null where there is no such param. */
-export function valueOf(name: string, { params, reading }: Values): Scalar {
+export function valueOf(name: string, { params, reading }: Values): Data {
   const param = params.get(name);
-  if (param?.override === undefined) return param?.default ?? null;
-  const literal = typeof param.default === "string" && reading === "literal";
-  return literal ? param.override.literal : param.override.value;
+  if (param?.override === undefined) return param?.value ?? null;
+  const { value, literal = value } = param.override;
+  return typeof param.value === "string" && reading === "literal" ? literal : value;
+}
+
+/** A text that stands for itself where params are replaced. */
+export function escapeReferences(text: string): string {
+  return text.replaceAll("${", () => "$${");
 }
 
 /** What messages call the type of a value. */
@@ -67,4 +69,10 @@ export function typeWord(value: unknown): string {
   if (typeof value === "string") return "text";
   if (typeof value === "number") return "a number";
   return typeof value === "boolean" ? "true or false" : "a mapping";
+}
+
+/** What messages call the type of a YAML part. */
+export function wordFor(node: YamlNode): string {
+  if (node.type === "scalar") return typeWord(node.value);
+  return node.type === "list" ? "a list" : "a mapping";
 }

@@ -1,6 +1,7 @@
-import type { Draft, Feed, ReportAt, Wire } from "./draft.ts";
+import type { Draft, Feed, Wire } from "./draft.ts";
 import { sortByNeeds } from "./graph.ts";
 import { suggestion } from "./nearest.ts";
+import type { Report } from "./problem.ts";
 
 /** All steps of a manifest by name. */
 export type Drafts = ReadonlyMap<string, Draft>;
@@ -12,12 +13,15 @@ export interface DeclaredInput {
   readonly list: boolean;
 }
 
+/** Names of the steps that feed each input of a step. */
+export type Inputs = Readonly<Record<string, string | readonly string[]>>;
+
 /** What feeds each input of a step; reports unknown names, missing inputs and wrong kinds. */
 export function readInputs(
   draft: Draft,
-  { drafts, at }: { readonly drafts: Drafts; readonly at: ReportAt },
-): Record<string, string | readonly string[]> {
-  const { name, mark, stage, from } = draft;
+  { drafts, at }: { readonly drafts: Drafts; readonly at: Report },
+): Inputs {
+  const { name, place, stage, from } = draft;
   const declared = new Map<string, string>(Object.entries(stage?.is.inputs ?? {}));
   const inputs: Record<string, string | readonly string[]> = {};
   for (const [input, wire] of from) {
@@ -26,7 +30,7 @@ export function readInputs(
     if (stage !== undefined && text === undefined) {
       const known = [...declared.keys()];
       at(
-        wire.mark,
+        wire.place,
         `Cannot find input "${input}" of stage "${stage.name}": ${suggestion(input, known)}`,
       );
     }
@@ -42,7 +46,7 @@ export function readInputs(
     const makers = [...drafts.values()].filter((other) => other.stage?.is.output === kind);
     const such = makers[0] ? `, such as "${makers[0].name}"` : "";
     at(
-      mark,
+      place,
       `Cannot run step "${name}" without input "${input}": expected a step that makes ${kind}${such}`,
     );
   }
@@ -50,7 +54,7 @@ export function readInputs(
 }
 
 /** The steps in an order where inputs come first; reports circles. */
-export function orderSteps(drafts: Drafts, at: ReportAt): readonly string[] {
+export function orderSteps(drafts: Drafts, at: Report): readonly string[] {
   const feeds = (draft: Draft) => [...draft.from.values()].flatMap((wire) => wire.feeds);
   const needs = new Map(
     [...drafts].map(([name, draft]) => [name, feeds(draft).map(({ step }) => step)]),
@@ -60,7 +64,7 @@ export function orderSteps(drafts: Drafts, at: ReportAt): readonly string[] {
     const first = drafts.get(cycle[0] ?? "");
     const feed = first && feeds(first).find(({ step }) => cycle.includes(step));
     const trail = [...cycle, cycle[0]].map((name) => `"${name}"`).join(" needs ");
-    if (feed) at(feed.mark, `Cannot order the steps: ${trail}`);
+    if (feed) at(feed.place, `Cannot order the steps: ${trail}`);
   }
   return order;
 }
@@ -73,31 +77,31 @@ export function parseInput(text: string): DeclaredInput {
 }
 
 function checkStep(
-  { mark, step }: Feed,
+  { place, step }: Feed,
   { input, drafts, at }: {
     readonly input: string;
     readonly drafts: Drafts;
-    readonly at: ReportAt;
+    readonly at: Report;
   },
 ): void {
   if (drafts.has(step)) return;
-  at(mark, `Cannot feed "${input}" from step "${step}": ${suggestion(step, [...drafts.keys()])}`);
+  at(place, `Cannot feed "${input}" from step "${step}": ${suggestion(step, [...drafts.keys()])}`);
 }
 
 function checkWire(
-  { mark, feeds }: Wire,
+  { place, feeds }: Wire,
   { name, input, wanted, drafts, at }: {
     readonly name: string;
     readonly input: string;
     readonly wanted: DeclaredInput;
     readonly drafts: Drafts;
-    readonly at: ReportAt;
+    readonly at: Report;
   },
 ): void {
   if (feeds.length === 0 || (feeds.length > 1 && !wanted.list)) {
     const number = wanted.list ? "at least one step" : "one step";
     at(
-      mark,
+      place,
       `Cannot feed "${input}" of step "${name}" from ${feeds.length} steps: expected ${number}`,
     );
   }
@@ -105,6 +109,6 @@ function checkWire(
     const makes = drafts.get(feed.step)?.stage?.is.output;
     if (makes === undefined || makes === wanted.kind) continue;
     const what = `it makes ${makes}, expected ${wanted.kind}`;
-    at(feed.mark, `Cannot feed "${input}" of step "${name}" from step "${feed.step}": ${what}`);
+    at(feed.place, `Cannot feed "${input}" of step "${name}" from step "${feed.step}": ${what}`);
   }
 }

@@ -8,25 +8,28 @@ import {
   parseDocument,
   type YAMLError,
 } from "yaml";
-import type { Mark } from "./problem.ts";
+import type { Place, Report } from "./problem.ts";
 
 /** A value that is no list and no mapping. */
 export type Scalar = string | number | boolean | null;
 
-/** An entry of a mapping; `mark` is where its name stands. */
+/** Data as YAML and JSON know it. */
+export type Data = Scalar | readonly Data[] | { readonly [name: string]: Data };
+
+/** An entry of a mapping; `place` is where its name stands. */
 export interface Entry {
-  readonly mark: Mark;
+  readonly place: Place;
   readonly value: YamlNode;
 }
 
-/** A part of a YAML text and where it stands. */
+/** A part of a manifest and where it was written. */
 export type YamlNode =
-  | { readonly type: "map"; readonly mark: Mark; readonly entries: ReadonlyMap<string, Entry> }
-  | { readonly type: "list"; readonly mark: Mark; readonly items: readonly YamlNode[] }
-  | { readonly type: "scalar"; readonly mark: Mark; readonly value: Scalar };
+  | { readonly type: "map"; readonly place: Place; readonly entries: ReadonlyMap<string, Entry> }
+  | { readonly type: "list"; readonly place: Place; readonly items: readonly YamlNode[] }
+  | { readonly type: "scalar"; readonly place: Place; readonly value: Scalar };
 
 /** Levels of lists and mappings a manifest may have; deeper ones are mistakes or attacks. */
-const DEPTH = 64;
+export const DEPTH = 64;
 
 /**
  * Reads YAML as data with places: no anchors, no tags, no merges, every name a text.
@@ -35,16 +38,16 @@ const DEPTH = 64;
  */
 export function parseYaml(
   text: string,
-  report: (mark: Mark, message: string) => void,
+  { source, report }: { readonly source: string; readonly report: Report },
 ): YamlNode | undefined {
   const lines = new LineCounter();
-  const markAt = (offset: number): Mark => {
+  const placeAt = (offset: number): Place => {
     const { line, col } = lines.linePos(offset);
-    return { line: Math.max(1, line), col: Math.max(1, col) };
+    return { source, mark: { line: Math.max(1, line), col: Math.max(1, col) } };
   };
-  const contents = compose(text, { lines, report: (at, message) => report(markAt(at), message) });
+  const contents = compose(text, { lines, report: (at, message) => report(placeAt(at), message) });
   if (!contents) return undefined;
-  return convert(contents, { markAt, report, depth: 0 });
+  return convert(contents, { placeAt, report, depth: 0 });
 }
 
 /** The YAML scalar a text stands for; what YAML would read as anything else is taken literally. */
@@ -94,33 +97,33 @@ function explain(error: YAMLError, text: string): string {
 }
 
 interface Reading {
-  readonly markAt: (offset: number) => Mark;
-  readonly report: (mark: Mark, message: string) => void;
+  readonly placeAt: (offset: number) => Place;
+  readonly report: Report;
   readonly depth: number;
 }
 
 function convert(node: ParsedNode, reading: Reading): YamlNode {
-  const { markAt, report, depth } = reading;
-  const mark = markAt(node.range[0]);
+  const { placeAt, report, depth } = reading;
+  const place = placeAt(node.range[0]);
   const deeper = { ...reading, depth: depth + 1 };
   if (depth > DEPTH) {
-    report(mark, `Cannot read YAML deeper than ${DEPTH} levels`);
-    return { type: "scalar", mark, value: null };
+    report(place, `Cannot read YAML deeper than ${DEPTH} levels`);
+    return { type: "scalar", place, value: null };
   }
-  if (isMap(node)) return { type: "map", mark, entries: entriesOf(node.items, deeper) };
+  if (isMap(node)) return { type: "map", place, entries: entriesOf(node.items, deeper) };
   if (isSeq(node)) {
     const items = node.items.map((item) => convert(item as ParsedNode, deeper));
-    return { type: "list", mark, items };
+    return { type: "list", place, items };
   }
   if (isAlias(node)) {
-    report(mark, `Cannot use the YAML alias "*${node.source}": expected a param, "\${name}"`);
-    return { type: "scalar", mark, value: null };
+    report(place, `Cannot use the YAML alias "*${node.source}": expected a param, "\${name}"`);
+    return { type: "scalar", place, value: null };
   }
   const value = scalarValue(node.value);
   if (value === undefined && node.value !== null) {
-    report(mark, `Cannot use ${node.source}: expected a finite number, text, true, false or null`);
+    report(place, `Cannot use ${node.source}: expected a finite number, text, true, false or null`);
   }
-  return { type: "scalar", mark, value: value ?? null };
+  return { type: "scalar", place, value: value ?? null };
 }
 
 function entriesOf(
@@ -129,14 +132,14 @@ function entriesOf(
 ): Map<string, Entry> {
   const entries = new Map<string, Entry>();
   for (const { key, value } of items) {
-    const mark = reading.markAt(key.range[0]);
+    const place = reading.placeAt(key.range[0]);
     const name = isScalar(key) ? String(key.value) : undefined;
     if (name === undefined || name === "__proto__" || entries.has(name)) {
-      reading.report(mark, `Cannot use ${name ?? "this"} as a name here: expected another text`);
+      reading.report(place, `Cannot use ${name ?? "this"} as a name here: expected another text`);
       continue;
     }
-    const empty: YamlNode = { type: "scalar", mark, value: null };
-    entries.set(name, { mark, value: value ? convert(value, reading) : empty });
+    const empty: YamlNode = { type: "scalar", place, value: null };
+    entries.set(name, { place, value: value ? convert(value, reading) : empty });
   }
   return entries;
 }

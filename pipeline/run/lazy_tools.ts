@@ -2,6 +2,8 @@
 export interface LazyTools {
   /** The tools; all callers get the same. */
   open(): Promise<unknown>;
+  /** What the tools say of the machine, such as its adapter; nothing before they are open. */
+  environment(): Promise<Readonly<Record<string, string>>>;
   /** Disposes of the tools, if anyone asked for them. */
   close(): Promise<void>;
 }
@@ -11,11 +13,22 @@ export function lazyTools(make: () => unknown): LazyTools {
   let tools: Promise<unknown> | undefined;
   return {
     open: () => tools ??= (async () => await make())(),
+    environment: async () => {
+      const made = await tools?.catch(() => undefined);
+      return tellsEnvironment(made) ? await made.environment() : {};
+    },
     close: async () => {
       const made = await tools?.catch(() => undefined);
       if (isDisposable(made)) await made[Symbol.asyncDispose]();
     },
   };
+}
+
+function tellsEnvironment(
+  value: unknown,
+): value is { environment(): Promise<Readonly<Record<string, string>>> } {
+  return typeof value === "object" && value !== null && "environment" in value &&
+    typeof value.environment === "function";
 }
 
 function isDisposable(value: unknown): value is AsyncDisposable {

@@ -3,6 +3,7 @@ import type { Emit } from "../event.ts";
 import type { AnyStage, Job, Journal, Outcome } from "../stage.ts";
 import type { Made } from "../store.ts";
 import { parseInput } from "../manifest/wiring.ts";
+import { Gauge } from "./gauge.ts";
 
 /** Progress is told at most this often; more would only heat the terminal. */
 const PROGRESS_MS = 100;
@@ -24,13 +25,15 @@ export interface StageCall {
 /** Calls a stage, tells its progress and notes, and returns what it made beside its files. */
 export async function callStage({ stage, params, ...call }: StageCall): Promise<Made> {
   const notes: Note[] = [];
-  const job = openJob(call, notes);
+  using gauge = new Gauge(call.tools);
+  const job = openJob(call, { notes, gauge });
   const inputs = Object.entries(stage.inputs as Readonly<Record<string, string>>).map(
     ([name, text]) => [name, call.inputs[name] ?? (parseInput(text).list ? [] : undefined)],
   );
   try {
     const outcome: Outcome | void = await stage.run(job, Object.fromEntries(inputs), params);
-    return { scores: checkScores(outcome?.scores ?? {}), notes };
+    const scores = checkScores(outcome?.scores ?? {});
+    return { scores, notes, metrics: await gauge.metrics() };
   } finally {
     job.close();
   }
@@ -38,7 +41,7 @@ export async function callStage({ stage, params, ...call }: StageCall): Promise<
 
 function openJob(
   { step, tools, out, journal, signal, emit }: Omit<StageCall, "stage" | "params">,
-  notes: Note[],
+  { notes, gauge }: { readonly notes: Note[]; readonly gauge: Gauge },
 ): Job & { close(): void } {
   let open = true;
   let told = -Infinity;
@@ -48,14 +51,17 @@ function openJob(
     journal,
     signal,
     progress(done, total, note) {
-      const now = performance.now();
-      if (!open || (now - told < PROGRESS_MS && done < total)) return;
-      told = now;
-      emit({ type: "progress", step, done, total, ...note !== undefined && { note } });
-    },
-    note(text, data) {
-      const note: Note = { text, ...data && { data } };
       if (!open) return;
+      gauge.reach(note);
+      const now = performance.now();
+      if (now - told < PROGRESS_MS && done < total) return;
+      told = now;
+      const memory = gauge.memory();
+      emit({ type: "progress", step, done, total, ...note !== undefined && { note }, memory });
+    },
+    note(text, data, level) {
+      if (!open) return;
+      const note: Note = { text, ...data && { data }, ...level && { level }, at: gauge.seconds };
       notes.push(note);
       emit({ type: "note", step, ...note, replayed: false });
     },

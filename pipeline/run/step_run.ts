@@ -1,9 +1,9 @@
-import type { Artifact, Recipe } from "../artifact.ts";
+import type { Artifact, ArtifactRecord, Recipe } from "../artifact.ts";
 import type { Emit, EndState } from "../event.ts";
 import type { Executor } from "../executor.ts";
 import { keyOf } from "../key.ts";
 import type { Step } from "../manifest.ts";
-import { needsOf, type Planner } from "../planner.ts";
+import { lackSentence, needsOf, type Planner } from "../planner.ts";
 import type { Runs } from "../runs.ts";
 import { secondsSince } from "./clock.ts";
 import { StageError } from "./stage_error.ts";
@@ -14,6 +14,8 @@ export interface End {
   readonly state: EndState;
   readonly seconds: number;
   readonly artifact?: Artifact;
+  /** It is not selected, and something it needs could not be made. */
+  readonly broken?: boolean;
 }
 
 /** What the steps of one run share. */
@@ -23,6 +25,8 @@ export interface RunContext {
   readonly runs: Runs;
   readonly emit: Emit;
   readonly signal: AbortSignal;
+  /** Throws for an artifact that the run must not go on with. */
+  accept?(step: Step, stored: Stored): Promise<void>;
   /** Steps that are over. */
   readonly ends: ReadonlyMap<string, End>;
 }
@@ -37,57 +41,83 @@ export async function runStep(step: Step, context: RunContext): Promise<End> {
 
 /** Tells that a step failed. */
 export function emitFailure(error: StageError, emit: Emit): void {
-  emit({ type: "failed", step: error.step, message: error.message, error });
+  const { step, message, key } = error;
+  emit({ type: "failed", step, message, ...key !== undefined && { key }, error });
 }
 
 async function finish(step: Step, context: RunContext): Promise<End> {
   const { planner, runs, emit, signal, ends } = context;
   const start = performance.now();
-  const needs = needsOf(step).map((name) => ends.get(name)?.state);
-  if (needs.some((state) => state === "failed" || state === "blocked")) {
-    return { state: "blocked", seconds: 0 };
+  const selected = planner.isSelected(step);
+  const needs = needsOf(step).map((name) => ({ name, end: ends.get(name) }));
+  if (needs.some(({ end }) => end?.state === "failed" || end?.state === "blocked" || end?.broken)) {
+    return selected
+      ? { state: "blocked", seconds: 0 }
+      : { state: "skipped", seconds: 0, broken: true };
   }
-  if (signal.aborted) return { state: "stopped", seconds: 0 };
+  if (signal.aborted) return { state: selected ? "stopped" : "skipped", seconds: 0 };
   let key: string | undefined;
   try {
+    const lacking = needs.find(({ end }) => end?.artifact === undefined);
+    if (lacking && !selected) return { state: "skipped", seconds: 0 };
+    if (lacking) throw new Error(lackSentence(step.name, lacking.name));
     const recipe = await planner.recipe(step, artifactsOf(ends));
     key = keyOf(recipe);
-    const { state, stored, reason } = await settle(step, { ...context, recipe, key });
-    await runs.note(step.name, { key, recipe, digest: stored.artifact.digest, reason });
-    return { state, seconds: secondsSince(start), artifact: stored.artifact };
+    // Said before it is looked at: what a run is known to use is not taken away.
+    if (selected) await runs.note(step.name, { key, recipe });
+    const settled = await settle(step, { ...context, recipe, key });
+    if (settled === undefined) return { state: "skipped", seconds: 0 };
+    const { state, stored, reason } = settled;
+    const { artifact, record } = stored;
+    const cost = { seconds: record.seconds, bytes: bytesOf(record) };
+    const { adapter } = record.metrics ?? {};
+    const facts = { key, recipe, digest: artifact.digest, reason, cost };
+    await runs.note(step.name, { ...facts, ...adapter !== undefined && { adapter } });
+    if (!selected) return { state: "skipped", seconds: 0, artifact };
+    return { state, seconds: secondsSince(start), artifact };
   } catch (cause) {
     if (signal.aborted) {
       emit({ type: "stopped", step: step.name });
       return { state: "stopped", seconds: secondsSince(start) };
     }
-    emitFailure(new StageError(step.name, { ...key && { key }, cause }), emit);
+    const error = new StageError(step.name, { ...key && { key }, cause });
+    emitFailure(error, emit);
+    await runs.note(step.name, { failure: error.message });
     return { state: "failed", seconds: secondsSince(start) };
   }
 }
 
+/** Makes or reuses the artifact of a step; undefined for one that is not selected and not there. */
 async function settle(
   step: Step,
-  { planner, executor, ends, emit, signal, recipe, key }: RunContext & {
+  { planner, executor, ends, emit, signal, accept, recipe, key }: RunContext & {
     readonly recipe: Recipe;
     readonly key: string;
   },
 ): Promise<
-  { readonly state: "hit" | "run"; readonly stored: Stored; readonly reason: string }
+  { readonly state: "hit" | "run"; readonly stored: Stored; readonly reason: string } | undefined
 > {
   const { name, stage, params } = step;
-  const decision = await planner.decide(step, recipe);
+  const selected = planner.isSelected(step);
+  const decision = await planner.decide(step, recipe, artifactsOf(ends));
   const { reason } = decision;
   if (decision.state === "hit") {
-    emitReuse(name, { stored: decision.stored, reason, emit });
+    await accept?.(step, decision.stored);
+    if (selected) emitReuse(name, { stored: decision.stored, reason, emit });
     return { state: "hit", stored: decision.stored, reason };
   }
+  if (!selected && decision.state !== "hit (remote)") return undefined;
   emit({ type: "start", step: name, stage, key, reason });
   const inputs = feed(step, artifactsOf(ends));
   const again = decision.state === "forced";
   const order = { step: name, stage, params, recipe, inputs, again };
   const stored = await executor.make(order, { emit, signal });
+  await accept?.(step, stored);
   if (stored.made) emit({ type: "done", step: name, ...resultOf(stored) });
-  else emitReuse(name, { stored, reason: "made by another process", emit });
+  else {
+    const elsewhere = decision.state === "hit (remote)" ? reason : "made by another process";
+    emitReuse(name, { stored, reason: elsewhere, emit });
+  }
   return { state: stored.made ? "run" : "hit", stored, reason };
 }
 
@@ -119,8 +149,13 @@ function emitReuse(
   for (const note of stored.record.notes) emit({ type: "note", step, ...note, replayed: true });
 }
 
-function resultOf({ artifact: { key, digest, path, scores }, record: { seconds } }: Stored) {
-  return { key, digest, path, seconds, scores };
+function resultOf({ artifact: { key, digest, path, scores }, record }: Stored) {
+  const { seconds, metrics } = record;
+  return { key, digest, path, seconds, scores, ...metrics && { metrics } };
+}
+
+function bytesOf({ files }: ArtifactRecord): number {
+  return files.reduce((sum, { size }) => sum + size, 0);
 }
 
 function artifactsOf(ends: ReadonlyMap<string, End>): Map<string, Artifact> {

@@ -1,33 +1,50 @@
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import type { ArtifactRecord, FileRecord } from "../artifact.ts";
-import { syncDirectory } from "./durable.ts";
-import { hashFile, sha256 } from "./hash.ts";
 import { canonicalJson } from "../key.ts";
+import { syncDirectory } from "./durable.ts";
+import { type FileState, stateOf, unsettled } from "./file_state.ts";
+import { hashFile, sha256 } from "./hash.ts";
+import { shareFile } from "./shared_files.ts";
 
 /** Name of an artifact's record; no stage may write it. */
 export const RECORD = "artifact.json";
 
+/** The longest wait for a clock's tick before a file is read; where ticks are longer it is read again. */
+const PATIENCE_MS = 50;
+
+/** Files that are durable and read-only now. */
+export interface Sealed {
+  readonly files: readonly FileRecord[];
+  /** Their states when their bytes were read, or null where a change just before would not show. */
+  readonly states: readonly (FileState | null)[];
+}
+
 /**
  * Makes a directory's files durable and read-only, and lists them by path.
  *
- * Throws a RangeError for what an artifact cannot hold: links, and a file named like the record.
+ * `room` is where equal files are made one. Throws a RangeError for what an artifact cannot hold:
+ * links, and a file named like the record.
  */
-export async function sealFiles(directory: string): Promise<FileRecord[]> {
+export async function sealFiles(directory: string, room: string): Promise<Sealed> {
   const files: FileRecord[] = [];
-  for (const path of await listFiles(directory)) {
+  const states: (FileState | null)[] = [];
+  const { paths, directories } = await listFiles(directory);
+  for (const path of paths) {
     if (path === RECORD) {
       throw new RangeError(`Cannot store "${RECORD}" of a stage: the name is taken by the record`);
     }
     const full = join(directory, path);
-    {
-      using file = await Deno.open(full);
-      const { sha256, size } = await hashFile(file);
-      await file.sync();
-      files.push({ path, size, sha256 });
-    }
     if (Deno.build.os !== "windows") await Deno.chmod(full, 0o444);
+    const state = await settledState(full);
+    using file = await Deno.open(full);
+    const { sha256, size } = await hashFile(file);
+    await file.sync();
+    files.push({ path, size, sha256 });
+    states.push(await shareFile(room, { path: full, size, sha256 }) ?? state);
   }
-  return files;
+  for (const one of directories) await syncDirectory(one);
+  return { files, states };
 }
 
 /** What an artifact's digest is: sha256 over its sorted files. */
@@ -40,33 +57,31 @@ export function sealOf(record: Omit<ArtifactRecord, "seal"> & { readonly seal?: 
   return sha256(canonicalJson({ ...record, seal: undefined }));
 }
 
-/** What is wrong with the files of an artifact, or undefined when all is as recorded. */
-export async function findDamage(
-  directory: string,
-  { files, verify }: { readonly files: readonly FileRecord[]; readonly verify: "size" | "full" },
-): Promise<string | undefined> {
-  for (const { path, size, sha256 } of files) {
-    const full = join(directory, path);
-    const info = await Deno.stat(full).catch(() => undefined);
-    if (info === undefined || !info.isFile) return `${path} is missing`;
-    if (info.size !== size) return `${path} has ${info.size} bytes, expected ${size}`;
-    if (verify === "size") continue;
-    using file = await Deno.open(full);
-    if ((await hashFile(file)).sha256 !== sha256) return `${path} has other bytes than recorded`;
-  }
-  return undefined;
+/** The state of a file in which any later change will show, or null. */
+async function settledState(path: string): Promise<FileState | null> {
+  const state = stateOf(await Deno.stat(path));
+  const wait = unsettled(state, Date.now());
+  if (wait > PATIENCE_MS) return null;
+  if (wait > 0) await sleep(wait);
+  return state;
 }
 
-/** Paths of all files below a directory, sorted; syncs the directories on the way. */
-async function listFiles(root: string, below = ""): Promise<string[]> {
+/** Paths of all files below a directory, sorted, and its directories, the outermost last. */
+async function listFiles(
+  root: string,
+  below = "",
+): Promise<{ readonly paths: readonly string[]; readonly directories: readonly string[] }> {
   const here = join(root, below);
   const paths: string[] = [];
+  const directories: string[] = [];
   for await (const entry of Deno.readDir(here)) {
     const path = below === "" ? entry.name : `${below}/${entry.name}`;
-    if (entry.isDirectory) paths.push(...await listFiles(root, path));
-    else if (entry.isFile) paths.push(path);
+    if (entry.isDirectory) {
+      const inner = await listFiles(root, path);
+      paths.push(...inner.paths);
+      directories.push(...inner.directories);
+    } else if (entry.isFile) paths.push(path);
     else throw new RangeError(`Cannot store "${path}": it is a link, expected a file`);
   }
-  await syncDirectory(here);
-  return paths.sort();
+  return { paths: paths.sort(), directories: [...directories, here] };
 }

@@ -24,12 +24,18 @@ export async function replaceFile(path: string, text: string): Promise<void> {
   }
 }
 
-/** The JSON in a file, or undefined where there is none or it cannot be read as JSON. */
+/** The JSON in a file, or undefined where there is no file or it cannot be read as JSON. */
 export async function readJson(path: string): Promise<unknown> {
   try {
     return JSON.parse(await Deno.readTextFile(path));
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound || error instanceof SyntaxError) return undefined;
+    if (isNoFile(error) || error instanceof SyntaxError) return undefined;
     throw error;
   }
+}
+
+/** Whether an error says that there is no file at a path: nothing, or a directory. */
+export function isNoFile(error: unknown): boolean {
+  const { NotFound, IsADirectory, NotADirectory } = Deno.errors;
+  return [NotFound, IsADirectory, NotADirectory].some((kind) => error instanceof kind);
 }

@@ -1,3 +1,5 @@
+import { padText, textWidth } from "./text_width.ts";
+
 /** A time as people say it: `0.4 s`, `12 s`, `4 min 5 s`, `3 h 12 min`. */
 export function formatSeconds(seconds: number): string {
   if (seconds < 9.95) return `${seconds.toFixed(1)} s`;
@@ -6,6 +8,15 @@ export function formatSeconds(seconds: number): string {
   if (whole < 3600) return `${Math.floor(whole / 60)} min ${whole % 60} s`;
   const minutes = Math.round(seconds / 60);
   return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
+}
+
+/** A size as people say it: `512 B`, `1.3 GB`, `110 MB`. */
+export function formatBytes(bytes: number): string {
+  const units = ["B", "kB", "MB", "GB", "TB"];
+  let [value, unit] = [bytes, 0];
+  for (; value >= 999.5 && unit < units.length - 1; unit++) value /= 1000;
+  const digits = unit === 0 || value >= 9.95 ? 0 : 1;
+  return `${value.toFixed(digits)} ${units[unit]}`;
 }
 
 /** Scores on one line, with six digits. */
@@ -20,6 +31,12 @@ export function count(number: number, thing: string): string {
   return `${number} ${thing}${number === 1 ? "" : "s"}`;
 }
 
+/** A part of a whole as a bar. */
+export function bar(share: number, width: number): string {
+  const full = Math.round(share * width);
+  return `${"█".repeat(full)}${"░".repeat(width - full)}`;
+}
+
 /** Rows under their headings in columns; columns with numbers only are flush right. */
 export function formatTable(
   headings: readonly string[],
@@ -28,14 +45,14 @@ export function formatTable(
   const columns = headings.map((heading, i) => {
     const cells = rows.map((row) => row[i] ?? "");
     return {
-      width: Math.max(heading.length, ...cells.map((cell) => cell.length)),
+      width: Math.max(textWidth(heading), ...cells.map(textWidth)),
       right: cells.length > 0 && cells.every((cell) => /^[\d.]+$/.test(cell)),
     };
   });
   return [headings, ...rows].map((row) =>
     columns.map(({ width, right }, i) => {
       const cell = row[i] ?? "";
-      return right ? cell.padStart(width) : cell.padEnd(width);
+      return right ? cell.padStart(width) : padText(cell, width);
     }).join("  ").trimEnd()
   ).join("\n");
 }

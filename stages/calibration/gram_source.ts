@@ -3,18 +3,21 @@ import type { Checkpoint, StoredTensor } from "../formats/checkpoint.ts";
 import { bytesOf } from "../formats/half.ts";
 import { dtypeOf, type NamedValues } from "../formats/safetensors_file.ts";
 import {
-  cloneStream,
+  type Layer,
   type LayerSite,
   loadLayer,
+  type Observe,
   openPlaces,
   type Places,
   runLayer,
   settle,
+  type Stream,
 } from "../models/decoder.ts";
 import { Model } from "../models/model.ts";
 import type { ModelRecord } from "../models/model_record.ts";
 import { LayerWatch, siteName } from "./layer_watch.ts";
 import type { Stats } from "./stats.ts";
+import type { EntryKeeper } from "./stream_entries.ts";
 import { Streams } from "./streams.ts";
 
 /** Where the Gram matrices of a layer's sites come from, layer after layer. */
@@ -23,8 +26,8 @@ export interface GramSource extends AsyncDisposable {
   begin(layer: number, signal: AbortSignal): Promise<void>;
   /** Sum of x x^T at a site of the layer begun. */
   gram(site: LayerSite): Promise<Float32Array<ArrayBuffer>>;
-  /** Says what the layer has become: tensors in place of those of the model, and their precision. */
-  end(tensors: ReadonlyMap<string, NamedValues>, record: ModelRecord): Promise<void>;
+  /** Says what the layer has become: tensors in place of those of the model. */
+  end(tensors: ReadonlyMap<string, NamedValues>): Promise<void>;
 }
 
 /** Gram matrices that a calibrate step took from the full-precision model. */
@@ -41,73 +44,68 @@ export function statsGrams(stats: Stats): GramSource {
   };
 }
 
+/** What the Gram matrices of quantized layers rest on. */
+export interface QuantizedGramsOptions {
+  /** Directory of a model artifact in full precision. */
+  readonly path: string;
+  /** What `model.json` will say of the quantized one. */
+  readonly record: ModelRecord;
+  readonly windows: readonly Uint32Array[];
+  readonly memoryBytes: number;
+  /** A directory to make for streams that do not fit, and to remove in the end. */
+  readonly directory: string;
+  readonly sites: readonly LayerSite[];
+  /** Keeps the inputs of every layer. */
+  readonly journal: EntryKeeper;
+  /** What a layer became that an earlier run has quantized. */
+  made(layer: number): Promise<ReadonlyMap<string, NamedValues>>;
+}
+
 /** Gram matrices of the inputs that a layer gets once all layers before it are quantized. */
 export class QuantizedGrams implements GramSource {
   readonly #device: Device;
   readonly #model: Model;
-  readonly #streams: Streams;
+  readonly #options: QuantizedGramsOptions;
   readonly #places: Places & Disposable;
-  readonly #context: number;
-  readonly #sites: readonly LayerSite[];
-  #layer = 0;
+  #streams: Streams | undefined;
   #watch: LayerWatch | undefined;
 
-  private constructor(
-    device: Device,
-    { model, streams, context }: {
-      readonly model: Model;
-      readonly streams: Streams;
-      readonly context: number;
-    },
-    sites: readonly LayerSite[],
-  ) {
+  private constructor(device: Device, model: Model, options: QuantizedGramsOptions) {
     this.#device = device;
     this.#model = model;
-    this.#streams = streams;
-    this.#context = context;
-    this.#sites = sites;
-    this.#places = openPlaces(device, model.config, context);
+    this.#options = options;
+    this.#places = openPlaces(device, model.config, options.windows[0]!.length);
   }
 
-  /** Starts at the embeddings of a full-precision model artifact. */
-  static async open(
-    device: Device,
-    { path, windows, memoryBytes, sites }: {
-      readonly path: string;
-      readonly windows: readonly Uint32Array[];
-      readonly memoryBytes: number;
-      readonly sites: readonly LayerSite[];
-    },
-  ): Promise<QuantizedGrams> {
-    using stack = new DisposableStack();
-    const model = stack.use(await Model.open(path, device, { weightBytes: 0 }));
-    const streams = await Streams.open(device, model, windows, { memoryBytes });
-    stack.move();
-    return new QuantizedGrams(device, { model, streams, context: windows[0]!.length }, sites);
+  /** Opens the model; its layers are run as `begin` asks for them. */
+  static async open(device: Device, options: QuantizedGramsOptions): Promise<QuantizedGrams> {
+    const model = await Model.open(options.path, device, { weightBytes: 0 });
+    return new QuantizedGrams(device, model, options);
   }
 
   async begin(layer: number, signal: AbortSignal): Promise<void> {
-    this.#layer = layer;
+    const { windows, sites, made } = this.#options;
+    this.#streams ??= await Streams.open(this.#device, this.#model, windows, {
+      ...this.#options,
+      layer,
+    });
+    const streams = this.#streams;
+    // They stand further back only where the journal has them no more.
+    while (streams.layer < layer) await this.#advance(streams, await made(streams.layer));
     const watch = this.#watch = new LayerWatch(this.#device, {
-      windows: this.#streams.count,
-      context: this.#context,
-      gram: this.#sites,
+      windows: windows.length,
+      context: windows[0]!.length,
+      gram: sites,
       rows: 0,
       attentionWindows: 0,
       magnitudes: false,
     });
     // The model keeps no layer, so that this one leaves the device even where a window fails.
     using weights = await this.#model.layer(layer);
-    for (let window = 0; window < this.#streams.count; window++) {
-      const stream = await this.#streams.take(window);
-      const copy = await cloneStream(this.#device, stream);
-      await this.#streams.put(window, stream);
+    for (let window = 0; window < windows.length; window++) {
+      const stream = await streams.copy(window);
       const observe = watch.observe(window);
-      runLayer(this.#device, this.#model.config, weights, {
-        stream: copy,
-        places: this.#places,
-        observe,
-      })[Symbol.dispose]();
+      this.#run(weights, { stream, observe })[Symbol.dispose]();
       await settle(this.#device, this.#places);
       signal.throwIfAborted();
     }
@@ -117,25 +115,39 @@ export class QuantizedGrams implements GramSource {
     return this.#watch!.gram(site);
   }
 
-  async end(tensors: ReadonlyMap<string, NamedValues>, record: ModelRecord): Promise<void> {
+  async end(tensors: ReadonlyMap<string, NamedValues>): Promise<void> {
     this.#watch?.[Symbol.dispose]();
     this.#watch = undefined;
-    const { config } = this.#model;
-    const checkpoint = replaced(this.#model.checkpoint, tensors);
-    using weights = await loadLayer(this.#device, checkpoint, { config, record }, this.#layer);
-    for (let window = 0; window < this.#streams.count; window++) {
-      const stream = await this.#streams.take(window);
-      const next = runLayer(this.#device, config, weights, { stream, places: this.#places });
-      await this.#streams.put(window, next);
-      await settle(this.#device, this.#places);
-    }
+    const streams = this.#streams!;
+    // Nobody asks for what the last layer makes of them.
+    if (streams.layer < this.#model.config.layers - 1) await this.#advance(streams, tensors);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#watch?.[Symbol.dispose]();
     this.#places[Symbol.dispose]();
-    await this.#streams[Symbol.asyncDispose]();
+    await this.#streams?.[Symbol.asyncDispose]();
     this.#model[Symbol.dispose]();
+  }
+
+  /** Takes the streams through a layer with some of its tensors replaced. */
+  async #advance(
+    streams: Streams,
+    tensors: ReadonlyMap<string, NamedValues>,
+  ): Promise<void> {
+    const { config } = this.#model;
+    const { record } = this.#options;
+    const checkpoint = replaced(this.#model.checkpoint, tensors);
+    using weights = await loadLayer(this.#device, checkpoint, { config, record }, streams.layer);
+    for (let window = 0; window < streams.count; window++) {
+      await streams.put(window, this.#run(weights, { stream: await streams.take(window) }));
+      await settle(this.#device, this.#places);
+    }
+  }
+
+  #run(weights: Layer, options: { readonly stream: Stream; readonly observe?: Observe }): Stream {
+    const places = this.#places;
+    return runLayer(this.#device, this.#model.config, weights, { ...options, places });
   }
 }
 

@@ -53,9 +53,9 @@ export interface SitePlan {
 
 /** The sites of all layers with what is to be quantized there; throws for what cannot be done. */
 export async function planSites(
-  checkpoint: Checkpoint,
+  checkpoint: Pick<Checkpoint, "config" | "tensors">,
   params: QuantizeParams,
-  stats: Stats | undefined,
+  stats: Pick<Stats, "magnitude"> | undefined,
 ): Promise<readonly SitePlan[]> {
   checkScheme(params.weights, params.activations);
   const plans: SitePlan[] = [];
@@ -92,7 +92,7 @@ export async function planSites(
 
 async function inputsOf(
   { activations }: QuantizeParams,
-  stats: Stats | undefined,
+  stats: Pick<Stats, "magnitude"> | undefined,
   { layer, site }: { readonly layer: number; readonly site: LayerSite },
 ): Promise<Pick<LinearScheme, "inputs">> {
   if (activations === "none") return {};
@@ -108,7 +108,7 @@ async function inputsOf(
 
 /** All tensors of the quantized model, layer after layer. */
 export function quantizedTensors(
-  checkpoint: Checkpoint,
+  checkpoint: Pick<Checkpoint, "config" | "tensors">,
   plans: readonly SitePlan[],
 ): TensorSpecification[] {
   const schemes = new Map(

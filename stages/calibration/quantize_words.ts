@@ -37,16 +37,24 @@ export function warnings(
 /** What the user should know after: errors, and linears for which GPTQ was not possible. */
 export function outcome(facts: ModelRecord["measured"]["linears"]): string[] {
   const all = Object.entries(facts);
-  const mean = (values: readonly number[]) => values.reduce((a, b) => a + b, 0) / values.length;
-  const outputs = all.flatMap(([, { outputError }]) => outputError ?? []);
-  const errors = outputs.length > 0 ? outputs : all.map(([, { weightError }]) => weightError);
+  const { of, error } = meanError(facts);
   const words = [
-    `${all.length} linears, mean relative squared error of their ${
-      outputs.length > 0 ? "outputs" : "weights"
-    } ${mean(errors).toExponential(2)}`,
+    `${all.length} linears, mean relative squared error of their ${of} ${error.toExponential(2)}`,
   ];
   for (const [name, { fallback }] of all) {
     if (fallback) words.push(`"${name}" was rounded to nearest: ${fallback}`);
   }
   return words;
+}
+
+/** Mean relative squared error of linears: of their outputs where those were measured. */
+export function meanError(
+  facts: ModelRecord["measured"]["linears"],
+): { readonly of: "outputs" | "weights"; readonly error: number } {
+  const all = Object.values(facts);
+  const mean = (values: readonly number[]) => values.reduce((a, b) => a + b, 0) / values.length;
+  const outputs = all.flatMap(({ outputError }) => outputError ?? []);
+  return outputs.length > 0
+    ? { of: "outputs", error: mean(outputs) }
+    : { of: "weights", error: mean(all.map(({ weightError }) => weightError)) };
 }

@@ -1,60 +1,74 @@
 import type { Device, Tensor } from "../../kernels/device/device.ts";
-import { f32, u32 } from "../../kernels/device/tensor.ts";
+import { elements, f32, u32 } from "../../kernels/device/tensor.ts";
 import { bytesOf } from "../formats/half.ts";
-import { makeStream, startStream, type Stream } from "../models/decoder.ts";
+import { cloneStream, startStream, type Stream } from "../models/decoder.ts";
 import type { Model } from "../models/model.ts";
+import { type EntryKeeper, StreamEntries } from "./stream_entries.ts";
 
-/** How many streams stay on the device. */
+/** Where streams begin, how many stay on the device and where they are kept. */
 export interface StreamsOptions {
-  /** Bytes of activations kept on the device; what is beyond goes to disk. */
+  /** Bytes of activations kept on the device. */
   readonly memoryBytes: number;
+  /** A directory to make for what is beyond, and to remove in the end. */
+  readonly directory: string;
+  /** Keeps the streams before every layer but the first. */
+  readonly journal: EntryKeeper;
+  /** Where to begin, if the journal has the streams before that layer; else at the embeddings. */
+  readonly layer: number;
 }
 
 /**
  * The residual streams of several windows between two layers, so that each layer is read once.
  *
- * What exceeds the memory lies in files of a temporary directory, which goes with the object.
+ * What exceeds the memory lies in files. There and in the journal a stream is one tensor, the sum
+ * that the next layer begins with: an addition of floats gives the same bits on the host.
  */
 export class Streams implements AsyncDisposable {
   readonly #device: Device;
   readonly #shape: readonly [tokens: number, hidden: number];
+  readonly #layers: number;
+  readonly #entries: StreamEntries;
   readonly #held: (Stream | undefined)[];
   readonly #most: number;
-  #directory: string | undefined;
+  readonly #directory: string;
+  #layer = 0;
+  #spilled = false;
 
   private constructor(
     device: Device,
-    shape: readonly [tokens: number, hidden: number],
-    { count, memoryBytes }: StreamsOptions & { readonly count: number },
+    { layers, count, shape }: {
+      readonly layers: number;
+      readonly count: number;
+      readonly shape: readonly [tokens: number, hidden: number];
+    },
+    { memoryBytes, directory, journal }: StreamsOptions,
   ) {
     this.#device = device;
     this.#shape = shape;
+    this.#layers = layers;
+    this.#directory = directory;
+    this.#entries = new StreamEntries(journal, { count, size: elements(shape) });
     this.#held = Array.from({ length: count });
-    // A stream is the residual and what is not added to it yet; one more is at work.
-    this.#most = Math.floor(memoryBytes / (2 * 4 * shape[0] * shape[1])) - 1;
+    // On the device a stream is the residual and what is not added to it yet; one more is at work.
+    this.#most = Math.floor(memoryBytes / (2 * 4 * elements(shape))) - 1;
   }
 
-  /** Starts a stream for each window, all of one length, at the model's embeddings. */
+  /** Opens a stream for each window, all of one length. */
   static async open(
     device: Device,
     model: Model,
     windows: readonly Uint32Array[],
-    { memoryBytes }: StreamsOptions,
+    options: StreamsOptions,
   ): Promise<Streams> {
-    const shape = [windows[0]?.length ?? 0, model.config.hidden] as const;
-    const streams = new Streams(device, shape, { count: windows.length, memoryBytes });
-    const embeddings = await model.embeddings();
+    const { hidden, layers } = model.config;
+    const shape = [windows[0]?.length ?? 0, hidden] as const;
+    const streams = new Streams(device, { layers, count: windows.length, shape }, options);
     try {
-      for (const [i, ids] of windows.entries()) {
-        using tokens = device.upload(u32([ids.length], ids));
-        await streams.put(i, startStream(embeddings.embed(device, tokens)));
-      }
+      if (!await streams.#restore(options.layer)) await streams.#embed(model, windows);
       return streams;
     } catch (error) {
       await streams[Symbol.asyncDispose]();
       throw error;
-    } finally {
-      model.release(embeddings);
     }
   }
 
@@ -63,43 +77,109 @@ export class Streams implements AsyncDisposable {
     return this.#held.length;
   }
 
+  /** The layer that the streams stand before. */
+  get layer(): number {
+    return this.#layer;
+  }
+
+  /** A copy of a window's stream, which is the caller's. */
+  async copy(window: number): Promise<Stream> {
+    const held = this.#held[window];
+    return held ? await cloneStream(this.#device, held) : await this.#load(window);
+  }
+
   /** Takes a window's stream out; it is the caller's. */
   async take(window: number): Promise<Stream> {
     const held = this.#held[window];
     this.#held[window] = undefined;
-    if (held) return held;
-    const residual = await this.#load(`${window}.residual`);
-    return makeStream(residual!, await this.#load(`${window}.delta`));
+    return held ?? await this.#load(window);
   }
 
-  /** Puts a window's stream back for the next layer. */
+  /**
+   * Puts a window's stream behind the layer; windows come in order.
+   *
+   * With the last one all streams stand before the next layer, and the journal has them.
+   */
   async put(window: number, stream: Stream): Promise<void> {
-    if (window < this.#most) {
-      this.#held[window] = stream;
-      return;
+    // Held at first in any case, so that it leaves the device whatever fails.
+    this.#held[window] = stream;
+    const next = this.#layer + 1;
+    if (next === this.#layers) {
+      this.#drop(window);
+    } else {
+      const sum = this.#entries.room(window);
+      await this.#addUp(stream, sum);
+      if (window >= this.#most) await this.#spill(window, sum);
+      await this.#entries.keep(window, next);
     }
-    using spilled = stream;
-    this.#directory ??= await Deno.makeTempDir({ prefix: "quattuor-streams-" });
-    await this.#save(`${window}.residual`, spilled.residual);
-    if (spilled.delta) await this.#save(`${window}.delta`, spilled.delta);
+    if (window === this.count - 1) this.#layer = next;
   }
 
   /** Lets go of all streams and of the files. */
   async [Symbol.asyncDispose](): Promise<void> {
-    for (const stream of this.#held.splice(0)) stream?.[Symbol.dispose]();
-    if (this.#directory) await Deno.remove(this.#directory, { recursive: true });
+    this.#clear();
+    if (this.#spilled) await Deno.remove(this.#directory, { recursive: true });
   }
 
-  async #save(name: string, tensor: Tensor): Promise<void> {
-    const { data } = await this.#device.read(tensor);
-    await Deno.writeFile(`${this.#directory}/${name}`, bytesOf(data));
+  async #embed(model: Model, windows: readonly Uint32Array[]): Promise<void> {
+    const embeddings = await model.embeddings();
+    try {
+      for (const [window, ids] of windows.entries()) {
+        using tokens = this.#device.upload(u32([ids.length], ids));
+        const stream = startStream(embeddings.embed(this.#device, tokens));
+        this.#held[window] = stream;
+        if (window < this.#most) continue;
+        const sum = this.#entries.room(window);
+        await this.#addUp(stream, sum);
+        await this.#spill(window, sum);
+      }
+    } finally {
+      model.release(embeddings);
+    }
   }
 
-  async #load(name: string): Promise<Tensor | undefined> {
-    const bytes = await Deno.readFile(`${this.#directory}/${name}`).catch((error) => {
-      if (error instanceof Deno.errors.NotFound) return undefined;
-      throw error;
-    });
-    return bytes && this.#device.upload(f32(this.#shape, new Float32Array(bytes.buffer)));
+  /** Takes the streams before a layer from the journal; false where they are not all there. */
+  async #restore(layer: number): Promise<boolean> {
+    let window = 0;
+    for await (const sum of this.#entries.read(layer)) {
+      if (window < this.#most) this.#held[window] = startStream(this.#upload(sum));
+      else await this.#spill(window, sum);
+      window++;
+    }
+    this.#layer = window === this.count ? layer : 0;
+    if (window < this.count) this.#clear();
+    return window === this.count;
+  }
+
+  async #addUp({ residual, delta }: Stream, sum: Float32Array): Promise<void> {
+    sum.set((await this.#device.read(residual)).data);
+    if (!delta) return;
+    const { data } = await this.#device.read(delta);
+    for (let i = 0; i < sum.length; i++) sum[i]! += data[i]!;
+  }
+
+  #clear(): void {
+    for (const window of this.#held.keys()) this.#drop(window);
+  }
+
+  #drop(window: number): void {
+    this.#held[window]?.[Symbol.dispose]();
+    this.#held[window] = undefined;
+  }
+
+  async #spill(window: number, sum: Float32Array): Promise<void> {
+    this.#drop(window);
+    if (!this.#spilled) await Deno.mkdir(this.#directory);
+    this.#spilled = true;
+    await Deno.writeFile(`${this.#directory}/${window}`, bytesOf(sum));
+  }
+
+  async #load(window: number): Promise<Stream> {
+    const { buffer } = await Deno.readFile(`${this.#directory}/${window}`);
+    return startStream(this.#upload(new Float32Array(buffer)));
+  }
+
+  #upload(sum: Float32Array): Tensor {
+    return this.#device.upload(f32(this.#shape, sum));
   }
 }

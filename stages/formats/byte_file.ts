@@ -32,7 +32,8 @@ export class ByteFile implements Disposable {
   /** The bytes from `start` up to `end`; throws a `RangeError` where the file ends before. */
   read(start: number, end: number): Promise<Uint8Array<ArrayBuffer>> {
     const result = this.#last.then(() => this.#readNow(start, end));
-    this.#last = result.catch(() => {});
+    // Without the bytes, which would live as long as the file is open.
+    this.#last = result.then(() => {}, () => {});
     return result;
   }
 

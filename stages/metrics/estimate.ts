@@ -3,10 +3,7 @@ import { f16, f32 } from "../../kernels/device/tensor.ts";
 import { matmul } from "../../kernels/mod.ts";
 import type { DecoderConfig } from "../models/family.ts";
 import type { Model } from "../models/model.ts";
-import { LOGIT_BYTES } from "./windows.ts";
-
-/** A piece of a weight as it is read, and the driver's copy of it. */
-const STAGING_BYTES = 2 ** 27;
+import { evaluationPeaks } from "./evaluation_memory.ts";
 
 /** What an evaluation will take. */
 export interface Estimate extends Readonly<Record<string, number | boolean>> {
@@ -36,14 +33,13 @@ export async function estimateWork(
   const { hidden = 0, vocabulary = 0 } = baseline?.config ?? {};
   const tokens = windows * context;
   const operations = tokens * (operationsPerToken(model, context) + 2 * hidden * vocabulary);
+  const { config, record, resident, checkpoint: { tensors } } = model;
   return {
     parameters: model.sizes.parameters,
-    deviceBytes: model.deviceBytes + (baseline?.headBytes ?? 0) +
-      group * streamBytes(model, context) + workBytes(model.config, context) + 4 * context * hidden,
-    hostBytes: STAGING_BYTES,
+    ...evaluationPeaks({ config, record, tensors }, { context, group, resident, baseline }),
     tokens,
     seconds: operations / await measureSpeed(device),
-    resident: model.resident,
+    resident,
   };
 }
 
@@ -52,27 +48,15 @@ export function estimateWords(estimate: Estimate, device: Device): string {
   const { parameters, deviceBytes, hostBytes, tokens, seconds, resident } = estimate;
   return `${(parameters / 1e6).toFixed(1)} M parameters, ${megabytes(deviceBytes)} on the device (${
     resident ? "all weights" : "a layer at a time"
-  }) and about ${megabytes(hostBytes)} staging on the host, ${tokens} tokens, about ${
+  }) and about ${megabytes(hostBytes)} on the host, ${tokens} tokens, about ${
     seconds.toFixed(0)
   } s on ${device.name}`;
-}
-
-/** Bytes of a window's activations between layers. */
-export function streamBytes({ config }: Model, context: number): number {
-  return 2 * 4 * context * config.hidden;
 }
 
 function operationsPerToken({ sizes, config }: Model, context: number): number {
   const linear = sizes.parameters - (config.tied ? 0 : config.vocabulary * config.hidden);
   // Half of all pairs of positions are seen, each for a score and for a value.
   return 2 * linear + 2 * config.layers * config.heads * config.headSize * context;
-}
-
-/** Activations of one layer at work: normalized input, queries, keys, values, the MLP's, logits. */
-function workBytes(config: DecoderConfig, context: number): number {
-  const { hidden, heads, kvHeads, headSize, inner } = config;
-  return 4 * context * (3 * hidden + 2 * heads * headSize + 2 * kvHeads * headSize + 3 * inner) +
-    LOGIT_BYTES;
 }
 
 async function measureSpeed(device: Device): Promise<number> {

@@ -1,4 +1,4 @@
-import type { Device, Tensor, TensorRef } from "../../kernels/device/device.ts";
+import type { Device, Tensor } from "../../kernels/device/device.ts";
 import { f32 } from "../../kernels/device/tensor.ts";
 import { bytesOf } from "../formats/half.ts";
 import { ByteFile } from "../formats/byte_file.ts";
@@ -6,7 +6,7 @@ import { ByteFile } from "../formats/byte_file.ts";
 /** Inputs of the head, f32 [windows, context, hidden], in a report that keeps them. */
 const HIDDEN_FILE = "hidden.f32";
 
-/** Writes the inputs of the head as windows finish. */
+/** Writes the inputs of the head, windows in any order. */
 export class HiddenWriter implements Disposable {
   readonly #file: Deno.FsFile;
 
@@ -21,9 +21,10 @@ export class HiddenWriter implements Disposable {
     );
   }
 
-  /** Appends a window's, f32 [context, hidden]. */
-  async append(device: Device, hidden: TensorRef): Promise<void> {
-    const bytes = bytesOf((await device.read(hidden)).data);
+  /** Writes a window's, f32 [context, hidden]. */
+  async write(window: number, hidden: Float32Array): Promise<void> {
+    const bytes = bytesOf(hidden);
+    await this.#file.seek(window * bytes.length, Deno.SeekMode.Start);
     for (let at = 0; at < bytes.length;) at += await this.#file.write(bytes.subarray(at));
   }
 

@@ -16,6 +16,8 @@ export const LOGIT_BYTES = 2 ** 25;
 /** How to walk over the windows of a text. */
 export interface WindowOptions {
   readonly context: number;
+  /** Which windows to run, in this order; all unless said. */
+  readonly windows?: readonly number[];
   /** Windows whose activations are kept at once, so that each layer is read once for all of them. */
   readonly group: number;
   readonly signal: AbortSignal;
@@ -38,17 +40,19 @@ export async function* windowStates(
   options: WindowOptions,
 ): AsyncGenerator<WindowState> {
   const { context, group, signal } = options;
-  const windows = Math.floor(tokens.length / context);
-  const total = windows * (model.config.layers + 1);
+  const count = Math.floor(tokens.length / context);
+  const windows = options.windows ?? Array.from({ length: count }, (_, window) => window);
+  const steps = model.config.layers + 1;
+  const total = count * steps;
   using places = openPlaces(device, model.config, context);
-  let done = 0;
+  let done = total - windows.length * steps;
   const step = async (note: string) => {
     await settle(device, places);
     signal.throwIfAborted();
     options.progress(++done, total, note);
   };
-  for (let first = 0; first < windows; first += group) {
-    const chosen = Array.from({ length: Math.min(group, windows - first) }, (_, i) => first + i);
+  for (let first = 0; first < windows.length; first += group) {
+    const chosen = windows.slice(first, first + group);
     const ids = chosen.map((window) => tokens.subarray(window * context, (window + 1) * context));
     const streams = await embedAll(device, model, ids);
     try {
@@ -56,14 +60,14 @@ export async function* windowStates(
         const weights = await model.layer(layer);
         for (const [i, stream] of streams.entries()) {
           streams[i] = runLayer(device, model.config, weights, { stream, places });
-          await step(`window ${chosen[i]! + 1} of ${windows}, layer ${layer + 1}`);
+          await step(`window ${chosen[i]! + 1} of ${count}, layer ${layer + 1}`);
         }
         model.release(weights);
       }
       for (const [i, stream] of streams.entries()) {
         using hidden = await finish(device, model, stream);
         yield { window: chosen[i]!, ids: ids[i]!, hidden };
-        await step(`window ${chosen[i]! + 1} of ${windows}`);
+        await step(`window ${chosen[i]! + 1} of ${count}`);
       }
     } finally {
       for (const stream of streams) stream[Symbol.dispose]();

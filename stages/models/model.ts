@@ -13,10 +13,6 @@ import { loadVector, Weight } from "./weight.ts";
 export interface Sizes {
   readonly parameters: number;
   readonly bytes: number;
-  /** Bytes of the layer that takes most. */
-  readonly layerBytes: number;
-  /** Bytes of the embedding table and of the head, the larger of the two. */
-  readonly tableBytes: number;
 }
 
 /** A model of which some or all weights are on the device. */
@@ -43,7 +39,7 @@ export class Model implements Disposable {
     this.record = record;
     this.family = findFamily(checkpoint.config);
     this.config = this.family.config(checkpoint.config);
-    this.sizes = sizesOf(checkpoint, this.config, record);
+    this.sizes = sizesOf(checkpoint, record);
     this.resident = this.sizes.bytes <= weightBytes;
   }
 
@@ -55,13 +51,6 @@ export class Model implements Disposable {
   ): Promise<Model> {
     const record = await readModelRecord(path);
     return new Model(device, { checkpoint: await openCheckpoint(path), record }, weightBytes);
-  }
-
-  /** Bytes of weights on the device at once. */
-  get deviceBytes(): number {
-    return this.resident
-      ? this.sizes.bytes
-      : Math.max(this.sizes.layerBytes, this.sizes.tableBytes);
   }
 
   layer(layer: number): Promise<Layer> {
@@ -105,16 +94,12 @@ export class Model implements Disposable {
   }
 }
 
-function sizesOf({ tensors }: Checkpoint, config: DecoderConfig, record: ModelRecord): Sizes {
-  const layerBytes = Array.from({ length: config.layers }, () => 0);
-  let [parameters, bytes, tableBytes] = [0, 0, 0];
+/** The sizes of a model's weights as they are stored. */
+export function sizesOf({ tensors }: Pick<Checkpoint, "tensors">, record: ModelRecord): Sizes {
+  let [parameters, bytes] = [0, 0];
   for (const { name, dtype, shape } of tensors.values()) {
-    const size = tensorBytes({ dtype: dtype as SafetensorsDType, shape });
     parameters += parametersOf(name, shape, record);
-    bytes += size;
-    const layer = /^model\.layers\.(\d+)\./.exec(name)?.[1];
-    if (layer !== undefined) layerBytes[Number(layer)]! += size;
-    else tableBytes = Math.max(tableBytes, size);
+    bytes += tensorBytes({ dtype: dtype as SafetensorsDType, shape });
   }
-  return { parameters, bytes, layerBytes: Math.max(...layerBytes), tableBytes };
+  return { parameters, bytes };
 }

@@ -45,7 +45,8 @@ export interface LinearFacts {
 /** File name of the record in a model artifact. */
 export const MODEL_RECORD = "model.json";
 
-const PLAIN: ModelRecord = {
+/** The record of a model that is as it was loaded. */
+export const PLAIN: ModelRecord = {
   version: 1,
   history: [],
   lineage: [],

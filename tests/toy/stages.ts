@@ -68,6 +68,36 @@ export const add = defineStage({
   },
 });
 
+/** Counts parts, keeping each in the journal; one that is kept is not counted again. */
+export const count = defineStage({
+  about: "Counts slowly.",
+  version: 1,
+  params: z.strictObject({
+    parts: z.int().min(1).default(1).describe("Pieces of work."),
+    pause: z.number().default(0).describe("Milliseconds a piece takes."),
+    log: z.string().optional().describe("File that gets a line a piece: process and number."),
+  }),
+  places: ["log"],
+  inputs: { a: "number?" },
+  output: "number",
+  example: {},
+  run: async (job, { a }, { parts, pause, log }) => {
+    let sum = a ? await readNumber(a) : 0;
+    for (let part = 1; part <= parts; part++) {
+      sum = await job.journal.recall(`part${part}`, async () => {
+        await new Promise((resolve) => setTimeout(resolve, pause));
+        if (log !== undefined) {
+          await Deno.writeTextFile(log, `${Deno.pid} ${part}\n`, { append: true });
+        }
+        return sum + part;
+      });
+      job.signal.throwIfAborted();
+      job.progress(part, parts, `part ${part}`);
+    }
+    await writeNumber(job.out, sum);
+  },
+});
+
 /** The rest of a division by two: many inputs give the same bytes. */
 export const parity = defineStage({
   about: "Tells odd from even.",

@@ -1,0 +1,10 @@
+import type { Call } from "../commands/command.ts";
+import type { PreflightOptions } from "../preflight.ts";
+
+/** What a preflight learns from the program, under the options of the command line. */
+export function fitting(
+  { program: { facts, bounds }, flags: { memory } }: Pick<Call, "program" | "flags">,
+): Pick<PreflightOptions, "facts" | "bounds"> {
+  const said = memory === undefined ? {} : { memory };
+  return { facts, bounds: bounds && (() => bounds(said)) };
+}

@@ -1,0 +1,27 @@
+import { arrowsOf, type Graph } from "../graph.ts";
+import { LOOKS, nodeWords } from "./look.ts";
+
+/** A graph as the text of a Graphviz program; nodes are numbered, since any letter may be in a name. */
+export function dotText(graph: Graph): string {
+  const nodes = graph.nodes.map((node, place) => {
+    const { name, fill, line } = LOOKS[node.state];
+    const label = `${escape(node.name)}\\n${escape(nodeWords(node))}`;
+    return `  n${place} [label="${label}" class="${name}" fillcolor="${fill}" color="${line}"]`;
+  });
+  const arrows = arrowsOf(graph).map(({ from, to, inputs }) =>
+    `  n${from} -> n${to} [label=" ${escape(inputs.join(", "))} "]`
+  );
+  return `digraph {
+  bgcolor="transparent"
+  node [shape=box style="rounded,filled" fontname="Helvetica" fontsize=14 margin="0.2,0.07"]
+  edge [fontname="Helvetica" fontsize=11 arrowsize=0.7]
+${[...nodes, ...arrows].join("\n")}
+}
+`;
+}
+
+/** Text inside quotes: Graphviz knows escapes after a backslash, and entities of HTML. */
+function escape(text: string): string {
+  return text.replaceAll("&", "&amp;").replaceAll("\\", "\\\\").replaceAll('"', '\\"')
+    .replaceAll(/\s+/g, " ");
+}

@@ -1,0 +1,27 @@
+import { arrowsOf, type Graph } from "../graph.ts";
+import { LOOKS, looksOf, nodeWords } from "./look.ts";
+
+/** Ink of names: boxes keep their light colors, whatever the page. */
+const INK = "#1f2328";
+
+/** A graph as the text of a Mermaid flowchart. */
+export function mermaidText(graph: Graph): string {
+  const nodes = graph.nodes.map((node, place) =>
+    `  n${place}["${escape(node.name)}<br/>${escape(nodeWords(node))}"]:::${LOOKS[node.state].name}`
+  );
+  const arrows = arrowsOf(graph).map(({ from, to, inputs }) =>
+    `  n${from} -->|"${escape(inputs.join(", "))}"| n${to}`
+  );
+  const classes = looksOf(graph.nodes).map(({ name, fill, line }) =>
+    `  classDef ${name} fill:${fill},stroke:${line},color:${INK}`
+  );
+  return `${["flowchart TD", ...nodes, ...arrows, ...classes].join("\n")}\n`;
+}
+
+/** Everything that may mean something to Mermaid or to HTML, as the number of its character. */
+function escape(text: string): string {
+  return text.replaceAll(
+    /[^\p{L}\p{N} _.,=?:()[\]-]/gu,
+    (letter) => `#${letter.codePointAt(0)};`,
+  );
+}

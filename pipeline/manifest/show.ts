@@ -1,0 +1,51 @@
+import { plainText } from "../terminal/wording.ts";
+import type { Row } from "./origin.ts";
+import { escapeReferences } from "./substitution.ts";
+import { type Data, parseScalar } from "./yaml_tree.ts";
+
+/** Comments stand behind this column, or behind the line where that is longer. */
+const COMMENTS = 48;
+
+/** Steps as the YAML of a manifest in which everything is written out. */
+export function manifestText(
+  steps: readonly { readonly name: string; readonly rows: readonly Row[] }[],
+  { origins }: { readonly origins: boolean },
+): string {
+  const lines = steps.flatMap(({ name, rows }) => [
+    `  ${scalarText(name)}:`,
+    ...rows.flatMap((row, i) => rowLines(row, { before: rows[i - 1], origins })),
+  ]);
+  return `steps:\n${lines.map((line) => `${line}\n`).join("")}`;
+}
+
+/** A value and the names above it that the row before does not share. */
+function rowLines(
+  { path, value, origin }: Row,
+  { before, origins }: { readonly before: Row | undefined; readonly origins: boolean },
+): string[] {
+  const shared = path.findIndex((name, i) => name !== before?.path[i]);
+  return path.slice(shared).map((name, i) => {
+    const depth = shared + i;
+    const line = `${"  ".repeat(depth + 2)}${scalarText(name)}:`;
+    if (depth < path.length - 1) return line;
+    const whole = `${line} ${flowText(value)}`;
+    return origins ? `${whole.padEnd(COMMENTS)} # ${plainText(origin)}` : whole;
+  });
+}
+
+function flowText(value: Data): string {
+  if (typeof value !== "object" || value === null) return scalarText(value);
+  if (Array.isArray(value)) return `[${value.map((item: Data) => flowText(item)).join(", ")}]`;
+  const fields = Object.entries(value)
+    .map(([name, field]) => `${scalarText(name)}: ${flowText(field)}`);
+  return fields.length === 0 ? "{}" : `{ ${fields.join(", ")} }`;
+}
+
+function scalarText(value: Data): string {
+  if (typeof value !== "string") return JSON.stringify(value);
+  const text = escapeReferences(value);
+  const word = /^[A-Za-z_][\w./@+-]*(:[\w./@+-]+)*$/.test(text);
+  // YAML has no longer words than these that mean anything else.
+  const plain = word && (text.length > "false".length || parseScalar(text) === text);
+  return plain ? text : JSON.stringify(text);
+}

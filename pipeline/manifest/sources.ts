@@ -1,0 +1,120 @@
+import { dirname, isAbsolute, join, resolve } from "node:path";
+import { sha256 } from "../store/hash.ts";
+import { isNull, mergeTrees } from "./merge.ts";
+import type { Place, Report } from "./problem.ts";
+import { wordFor } from "./substitution.ts";
+import { parseYaml, type YamlNode } from "./yaml_tree.ts";
+
+/** A file a manifest was read from. */
+export interface Source {
+  /** As messages name it: relative to where the manifest's own path is. */
+  readonly path: string;
+  /** Of the file's bytes, as hex. */
+  readonly sha256: string;
+}
+
+/** Reads a file as text; what it throws says in its message why it cannot. */
+export type ReadText = (path: string) => string;
+
+/** Files one manifest may be made of; links in a circle of directories look like ever more. */
+const FILES = 100;
+
+type YamlMap = YamlNode & { readonly type: "map" };
+
+/**
+ * The tree of a manifest over those it extends, and all files that it took.
+ *
+ * The manifest comes first in `sources`. Each file is read once, however often it is extended.
+ */
+export function readSources(
+  path: string,
+  { text, read, report }: {
+    readonly text: string;
+    readonly read: ReadText;
+    readonly report: Report;
+  },
+): { readonly root: YamlNode | undefined; readonly sources: readonly Source[] } {
+  const sources: Source[] = [];
+  const trees = new Map<string, YamlNode | undefined>();
+  /** The files that are being read, each extended by the one before. */
+  const trail: string[] = [];
+
+  const treeOf = (path: string, text: string): YamlNode | undefined => {
+    sources.push({ path, sha256: sha256(text) });
+    trail.push(path);
+    const own = parseYaml(text, { source: path, report });
+    const tree = own?.type === "map" ? over(own, path) : own;
+    trail.pop();
+    trees.set(resolve(path), tree);
+    return tree;
+  };
+  const over = (own: YamlMap, path: string): YamlNode => {
+    const entries = new Map(own.entries);
+    entries.delete("extends");
+    const bases = basesOf(own.entries.get("extends")?.value, report).flatMap(({ name, place }) => {
+      const full = isAbsolute(name) ? name : join(dirname(path), name);
+      return extended(full, { name, place }) ?? [];
+    });
+    return [...bases, { ...own, entries }].reduce(mergeTrees);
+  };
+  const extended = (path: string, { name, place }: Base): YamlNode | undefined => {
+    const full = resolve(path);
+    if (trees.has(full)) return trees.get(full);
+    const fail = (why: string) => {
+      report(place, `Cannot extend "${name}": ${why}`);
+      return undefined;
+    };
+    const met = trail.findIndex((open) => resolve(open) === full);
+    if (met >= 0) return fail([...trail.slice(met), path].join(" extends "));
+    if (sources.length >= FILES) return fail(`there are ${FILES} files already`);
+    let text: string;
+    try {
+      text = read(path);
+    } catch (error) {
+      return fail((error as Error).message);
+    }
+    const tree = treeOf(path, text);
+    if (tree === undefined || tree.type === "map") return tree;
+    const is = wordFor(tree);
+    report(tree.place, `Cannot extend this: it is ${is}, expected a mapping such as steps: …`);
+    return undefined;
+  };
+
+  return { root: treeOf(path, text), sources };
+}
+
+/** Reads a file of the disk; the error says why it cannot, without the path. */
+export function readFile(path: string): string {
+  let bytes: Uint8Array;
+  try {
+    bytes = Deno.readFileSync(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) throw new Error("there is no such file");
+    throw new Error((error as Error).message.replace(/: \w+ '.*'$/s, ""));
+  }
+  try {
+    // The mark of the byte order stays, so that the text has the digest of the file.
+    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
+  } catch {
+    throw new Error("it is no text, expected YAML in UTF-8");
+  }
+}
+
+/** A file to extend and where that is said. */
+interface Base {
+  readonly name: string;
+  readonly place: Place;
+}
+
+function basesOf(node: YamlNode | undefined, report: Report): Base[] {
+  if (node === undefined || isNull(node)) return [];
+  const items = node.type === "list" ? node.items : [node];
+  return items.flatMap((item) => {
+    if (item.type === "scalar" && typeof item.value === "string" && item.value !== "") {
+      return [{ name: item.value, place: item.place }];
+    }
+    const is = wordFor(item);
+    report(item.place, `Cannot extend ${is}: expected the path of a manifest, or a list of paths`);
+    return [];
+  });
+}

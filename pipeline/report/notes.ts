@@ -1,0 +1,22 @@
+import type { StepReport } from "./gather.ts";
+import { escape, type Part } from "./html.ts";
+
+/** What steps said while their artifacts were made, and what is wrong with them now. */
+export function notesPart(steps: readonly StepReport[]): Part | undefined {
+  const blocks = steps.flatMap((step) => {
+    const { name, failure, trouble, description, stored } = step;
+    const bad = [
+      ...failure ? [failure] : [],
+      ...trouble ? [`Its artifact cannot be shown: ${trouble}`] : [],
+      ...description?.warnings ?? [],
+    ].map((text) => `<li class="warning"><strong>Warning:</strong> ${escape(text)}</li>`);
+    const notes = (stored?.record.notes ?? []).map(({ text }) => `<li>${escape(text)}</li>`);
+    const lines = [...bad, ...notes];
+    if (lines.length === 0) return [];
+    return [
+      `<div class="notes"><h3>${escape(name)}</h3>\n<ul>\n${lines.join("\n")}\n</ul></div>`,
+    ];
+  });
+  if (blocks.length === 0) return undefined;
+  return { id: "notes", title: "Notes and warnings", html: blocks.join("\n") };
+}

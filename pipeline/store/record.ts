@@ -1,0 +1,62 @@
+import { join } from "node:path";
+import type { ArtifactRecord, FileRecord } from "../artifact.ts";
+import { keyOf } from "../key.ts";
+import { digestOf, RECORD, sealOf } from "./contents.ts";
+import { readJson, syncDirectory } from "./durable.ts";
+
+/** A record that is as it was written, or what is wrong with it. */
+export type ReadRecord = { readonly record: ArtifactRecord } | { readonly why: string };
+
+/** Reads the record of an artifact's directory; what it says of itself is checked, its files are not. */
+export async function readRecord(directory: string, key: string): Promise<ReadRecord> {
+  const read = await readJson(join(directory, RECORD));
+  if (read === undefined) return { why: `${RECORD} is missing or no JSON` };
+  return checkRecord(read, key);
+}
+
+/** Whether parsed JSON is the record of a key as it was written. */
+export function checkRecord(value: unknown, key: string): ReadRecord {
+  return isRecord(value, key) ? { record: value } : { why: `${RECORD} is not as it was written` };
+}
+
+/** The record of sealed files. */
+export function recordOf(
+  facts: Omit<ArtifactRecord, "digest" | "created" | "seal">,
+): ArtifactRecord {
+  const created = new Date().toISOString();
+  const stated = { ...facts, digest: digestOf(facts.files), created };
+  return { ...stated, seal: sealOf(stated) };
+}
+
+/** Writes the record beside sealed files; the directory is an artifact when this returns. */
+export async function writeRecord(directory: string, record: ArtifactRecord): Promise<void> {
+  const path = join(directory, RECORD);
+  {
+    using file = await Deno.open(path, { createNew: true, write: true });
+    const bytes = new TextEncoder().encode(`${JSON.stringify(record, null, 2)}\n`);
+    for (let at = 0; at < bytes.length;) at += await file.write(bytes.subarray(at));
+    await file.sync();
+  }
+  if (Deno.build.os !== "windows") await Deno.chmod(path, 0o444);
+  await syncDirectory(directory);
+}
+
+function isRecord(value: unknown, key: string): value is ArtifactRecord {
+  if (typeof value !== "object" || value === null) return false;
+  const record = value as ArtifactRecord;
+  try {
+    return record.key === key && record.seal === sealOf(record) && keyOf(record.recipe) === key &&
+      record.files.every(isFileRecord) && record.digest === digestOf(record.files);
+  } catch {
+    // Whatever cannot be read as fields of a record was not written by us.
+    return false;
+  }
+}
+
+/** Whether a file is named by a path that stays in the artifact's directory; records travel. */
+function isFileRecord({ path, size, sha256 }: FileRecord): boolean {
+  const inside = path.split("/").every((name) => !["", ".", ".."].includes(name));
+  const plain = Deno.build.os !== "windows" || !/[\\:]/.test(path);
+  return Number.isSafeInteger(size) && size >= 0 && /^[0-9a-f]{64}$/.test(sha256) &&
+    inside && plain && path !== RECORD;
+}

@@ -1,0 +1,162 @@
+import { elements } from "../../kernels/device/tensor.ts";
+import type { Expected } from "./expected_tensors.ts";
+import type { FoundTensor } from "./found_files.ts";
+
+/** How other programs have quantized a model, by what they say and by what is there. */
+export interface ForeignQuantization {
+  readonly facts: readonly (readonly [string, string])[];
+  readonly problems: readonly string[];
+}
+
+/** How weights are stored; bits and group where they follow from the shapes. */
+interface Form {
+  readonly name: string;
+  readonly quantized: boolean;
+  readonly bits?: number;
+  /** Inputs that share a scale. */
+  readonly group?: number;
+}
+
+type Tensors = ReadonlyMap<string, FoundTensor>;
+
+/** Compares `quantization_config` of a `config.json` with the tensors of the linears. */
+export function foreignQuantization(
+  json: Readonly<Record<string, unknown>>,
+  { expected, tensors }: { readonly expected: Expected | undefined; readonly tensors: Tensors },
+): ForeignQuantization {
+  const said = claimOf(json);
+  const names = [...expected?.keys() ?? tensors.keys()].flatMap((name) =>
+    /^(.*_proj)\.(?:weight|qweight|weight_packed)$/.exec(name)?.[1] ?? []
+  );
+  const forms = names.map((name) =>
+    formOf(name, { shape: expected?.get(`${name}.weight`), tensors })
+  );
+  const packed = forms.filter(({ quantized }) => quantized);
+  if (said === undefined && packed.length === 0) return { facts: [], problems: [] };
+  const stored = wordsOf(packed);
+  const facts = [
+    ["config.json says", said ? claimWords(said) : "nothing of quantization"],
+    [
+      "linears hold",
+      packed.length > 0 ? `${stored} in ${packed.length} of ${forms.length}` : wordsOf(forms),
+    ],
+  ] as const;
+  return { facts, problems: problemsOf({ said, forms, packed }) };
+}
+
+interface Claim {
+  readonly method: string;
+  readonly bits: number | undefined;
+  readonly group: number | undefined;
+}
+
+function problemsOf({ said, forms, packed }: {
+  readonly said: Claim | undefined;
+  readonly forms: readonly Form[];
+  readonly packed: readonly Form[];
+}): string[] {
+  if (said === undefined) {
+    return [
+      `${packed.length} linears hold ${
+        wordsOf(packed)
+      }, but config.json has no quantization_config`,
+    ];
+  }
+  if (packed.length === 0) {
+    return [
+      `config.json says its weights are quantized (${
+        claimWords(said)
+      }), but all ${forms.length} linears hold ${wordsOf(forms)}`,
+    ];
+  }
+  const differing = (what: "bits" | "group", words: (value: number) => string) => {
+    const claim = said[what];
+    const others = new Set(packed.flatMap((form) => form[what] ?? []));
+    if (claim === undefined || claim < 0) return [];
+    others.delete(claim);
+    const found = [...others].map(words).join(" and ");
+    return others.size > 0 ? [`config.json says ${words(claim)}, but linears have ${found}`] : [];
+  };
+  return [
+    ...differing("bits", (bits) => `${bits} bits`),
+    ...differing("group", (group) => `groups of ${group}`),
+  ];
+}
+
+/** What a config claims, in the words of GPTQ, AWQ, bitsandbytes and compressed-tensors. */
+function claimOf(json: Readonly<Record<string, unknown>>): Claim | undefined {
+  const claim = (json.quantization_config ?? json.compression_config) as
+    | Readonly<Record<string, unknown>>
+    | null
+    | undefined;
+  if (typeof claim !== "object" || claim === null) return undefined;
+  const groups = Object.values(claim.config_groups ?? {}) as {
+    weights?: Record<string, unknown>;
+  }[];
+  const weights = groups[0]?.weights ?? {};
+  const number = (...values: readonly unknown[]) =>
+    values.find((value): value is number => typeof value === "number");
+  const loaded = claim.load_in_4bit ? 4 : claim.load_in_8bit ? 8 : undefined;
+  return {
+    method: String(claim.quant_method ?? "of unknown method"),
+    bits: number(claim.bits, claim.w_bit, weights.num_bits, loaded),
+    group: number(claim.group_size, claim.q_group_size, weights.group_size),
+  };
+}
+
+function claimWords({ method, bits, group }: Claim): string {
+  return [
+    method,
+    ...bits === undefined ? [] : [`${bits} bits`],
+    ...group === undefined ? [] : [group < 0 ? "a group a row" : `groups of ${group}`],
+  ].join(", ");
+}
+
+/** How a linear is stored; `shape` is [outputs, inputs] where the family is known. */
+function formOf(
+  linear: string,
+  { shape, tensors }: { readonly shape: readonly number[] | undefined; readonly tensors: Tensors },
+): Form {
+  const [outputs, inputs] = shape ?? [];
+  const part = (name: string) => tensors.get(`${linear}.${name}`);
+  const groupOf = (groups: number | undefined) =>
+    inputs === undefined || !groups ? {} : { group: inputs / groups };
+  const qweight = part("qweight");
+  if (qweight) {
+    const [rows = 0, columns = 0] = qweight.shape;
+    const groups = part("scales")?.shape[0];
+    const form = { quantized: true, ...groupOf(groups) };
+    // GPTQ packs along the inputs, AWQ along the outputs.
+    if (columns === outputs) return { ...form, name: "GPTQ codes", bits: rows * 32 / inputs! };
+    if (rows === inputs) return { ...form, name: "AWQ codes", bits: columns * 32 / outputs! };
+    return { name: "packed codes", quantized: true };
+  }
+  const packed = part("weight_packed");
+  if (packed) {
+    const form = { name: "compressed-tensors codes", quantized: true };
+    const groups = part("weight_scale")?.shape[1];
+    if (inputs === undefined) return form;
+    return { ...form, bits: (packed.shape[1] ?? 0) * 32 / inputs, ...groupOf(groups) };
+  }
+  const weight = part("weight");
+  if (weight === undefined) return { name: "no weight", quantized: false };
+  if (weight.dtype === "U8") {
+    const count = shape ? elements(shape) : undefined;
+    const bits = count === undefined ? {} : { bits: 8 * elements(weight.shape) / count };
+    return { name: "bitsandbytes codes", quantized: true, ...bits };
+  }
+  if (weight.dtype === "I8") return { name: "int8 codes", quantized: true, bits: 8 };
+  if (weight.dtype.startsWith("F8")) return { name: weight.dtype, quantized: true, bits: 8 };
+  return { name: `${weight.dtype} weights`, quantized: false };
+}
+
+function wordsOf(forms: readonly Form[]): string {
+  const words = forms.map(({ name, bits, group }) =>
+    [
+      name,
+      ...bits === undefined ? [] : [`${bits} bits`],
+      ...group === undefined ? [] : [`groups of ${group}`],
+    ].join(", ")
+  );
+  return [...new Set(words)].join(" or ") || "nothing";
+}

@@ -1,0 +1,155 @@
+import type { DescribeOptions, Description, Section } from "../../pipeline/description.ts";
+import { elements } from "../../kernels/device/tensor.ts";
+import { ByteFile } from "../formats/byte_file.ts";
+import { ggmlType } from "../formats/ggml_types.ts";
+import { type GgufHeader, readGgufHeader } from "../formats/gguf_header.ts";
+import { openGguf } from "../formats/gguf_checkpoint.ts";
+import { findFamily } from "../models/find_family.ts";
+import { architectureSection } from "./architecture.ts";
+import { elementTypesSection } from "./element_types.ts";
+import { list } from "./found_files.ts";
+
+/** What llama.cpp calls a mixture of types, by `general.file_type`, and the type most weights have. */
+const FILE_TYPES: Readonly<Record<number, readonly [name: string, most: string]>> = {
+  0: ["F32", "F32"],
+  1: ["F16", "F16"],
+  2: ["Q4_0", "Q4_0"],
+  3: ["Q4_1", "Q4_1"],
+  7: ["Q8_0", "Q8_0"],
+  8: ["Q5_0", "Q5_0"],
+  9: ["Q5_1", "Q5_1"],
+  10: ["Q2_K", "Q2_K"],
+  11: ["Q3_K_S", "Q3_K"],
+  12: ["Q3_K_M", "Q3_K"],
+  13: ["Q3_K_L", "Q3_K"],
+  14: ["Q4_K_S", "Q4_K"],
+  15: ["Q4_K_M", "Q4_K"],
+  16: ["Q5_K_S", "Q5_K"],
+  17: ["Q5_K_M", "Q5_K"],
+  18: ["Q6_K", "Q6_K"],
+  32: ["BF16", "BF16"],
+};
+
+/** A tensor of the file with its type's name and its bytes. */
+interface Held {
+  readonly name: string;
+  readonly shape: readonly number[];
+  readonly dtype: string;
+  readonly bytes: number;
+  readonly end: number;
+}
+
+/** Describes a GGUF file from its header, whether or not we can run it. */
+export async function describeGguf(path: string, { deep }: DescribeOptions): Promise<Description> {
+  using file = await ByteFile.open(path);
+  const header = await readGgufHeader(file);
+  const held = header.tensors.map(sizeOf);
+  const linears = held.filter(({ name }) => /^blk\.\d+\.(attn|ffn)_\w+\.weight$/.test(name))
+    .filter(({ shape }) => shape.length === 2);
+  const [weights, bytes] = [linears, linears].map((some, at) =>
+    some.reduce((sum, one) => sum + (at === 0 ? elements(one.shape) : one.bytes), 0)
+  ) as [number, number];
+  const text = (key: string) => {
+    const value = header.metadata.get(key);
+    return value === undefined ? undefined : String(value);
+  };
+  const architecture = text("general.architecture") ?? "unknown architecture";
+  const parameters = held.reduce((sum, { shape }) => sum + elements(shape), 0);
+  const type = FILE_TYPES[Number(header.metadata.get("general.file_type"))];
+  const known = await openKnown(path);
+  const shape: Section = known.section ??
+    { title: "Architecture", facts: [["architecture", architecture]] };
+  const vocabulary = header.metadata.get("tokenizer.ggml.tokens");
+  return {
+    title: `GGUF, ${architecture}, ${(parameters / 1e6).toFixed(1)} M parameters${
+      type ? `, ${type[0]}` : ""
+    }`,
+    sections: [
+      {
+        title: "Model",
+        facts: [
+          ["name", text("general.name") ?? "none"],
+          ["type", type?.[0] ?? "not said"],
+          ["parameters", String(parameters)],
+          ["file", `${file.size} bytes`],
+          ...weights > 0
+            ? [
+              [
+                "bits per weight",
+                `${(8 * bytes / weights).toFixed(3)} in the layers' linears`,
+              ] as const,
+            ]
+            : [],
+          [
+            "embeddings",
+            held.some(({ name }) => name === "output.weight") ? "head of its own" : "tied",
+          ],
+          ["values", deep ? "not read: blocks of codes are not looked into" : "not read"],
+        ],
+      },
+      shape,
+      {
+        title: "Tokenizer",
+        facts: [
+          ["tokenizer", text("tokenizer.ggml.model") ?? "none"],
+          ["tokens", Array.isArray(vocabulary) ? String(vocabulary.length) : "none"],
+          ["chat template", header.metadata.has("tokenizer.chat_template") ? "there" : "none"],
+        ],
+      },
+      elementTypesSection(held),
+    ],
+    warnings: [
+      ...typeProblems(type, linears),
+      ...sizeProblems(file, header, held),
+      ...known.problem === undefined ? [] : [known.problem],
+    ],
+    figures: [],
+  };
+}
+
+function sizeOf({ name, shape, type, start }: GgufHeader["tensors"][number]): Held {
+  const known = ggmlType(type);
+  const bytes = known ? elements(shape) / known.elements * known.bytes : 0;
+  return { name, shape, dtype: known?.name ?? `type ${type}`, bytes, end: start + bytes };
+}
+
+function typeProblems(
+  type: readonly [name: string, most: string] | undefined,
+  linears: readonly Held[],
+): string[] {
+  if (type === undefined) return [];
+  const groups = [...Map.groupBy(linears, ({ dtype }) => dtype)]
+    .map(([dtype, some]) => ({ dtype, count: some.reduce((n, one) => n + elements(one.shape), 0) }))
+    .sort((a, b) => b.count - a.count);
+  const [most] = groups;
+  if (most === undefined || most.dtype === type[1]) return [];
+  return [`general.file_type says ${type[0]}, but most weights of the linears are ${most.dtype}`];
+}
+
+function sizeProblems(file: ByteFile, { tensors }: GgufHeader, held: readonly Held[]): string[] {
+  const cut = held.filter(({ end }) => end > file.size).map(({ name }) => name);
+  const unknown = tensors.filter(({ type }) => ggmlType(type) === undefined).map(({ name }) =>
+    name
+  );
+  return [
+    ...cut.length > 0
+      ? [`The file ends after ${file.size} bytes, before the end of ${list(cut)}; fetch it again`]
+      : [],
+    ...unknown.length > 0 ? [`The type of ${list(unknown)} is none that is known`] : [],
+  ];
+}
+
+/** The architecture as our own reader sees it, or why it does not run the file. */
+async function openKnown(
+  path: string,
+): Promise<{ readonly section?: Section; readonly problem?: string }> {
+  try {
+    using checkpoint = await openGguf(path);
+    const json = checkpoint.config as Record<string, unknown>;
+    const config = findFamily(json).config(json);
+    const [name = ""] = json.architectures as readonly string[];
+    return { section: architectureSection({ name, config, json }) };
+  } catch (error) {
+    return { problem: (error as Error).message };
+  }
+}

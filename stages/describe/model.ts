@@ -1,0 +1,185 @@
+import type { DescribeOptions, Description, Section } from "../../pipeline/description.ts";
+import { elements } from "../../kernels/device/tensor.ts";
+import type { Family } from "../models/family.ts";
+import { findFamily } from "../models/find_family.ts";
+import { describeModel, type ModelFacts } from "../models/model_facts.ts";
+import { type ModelRecord, PLAIN, readModelRecord } from "../models/model_record.ts";
+import { architectureSection } from "./architecture.ts";
+import { elementTypesSection } from "./element_types.ts";
+import { type Expected, tensorProblems, unusedTensors } from "./expected_tensors.ts";
+import { checkValues } from "./finite.ts";
+import { foreignQuantization } from "./foreign_quantization.ts";
+import { findFiles, type FoundFiles, list } from "./found_files.ts";
+import { historySection } from "./history.ts";
+import { kvSection } from "./kv_cache.ts";
+import { linearsSection } from "./linears.ts";
+import { errorCharts, sizeFigures } from "./model_figures.ts";
+import { normWords } from "./norms.ts";
+import { tokenizerFacts } from "./tokenizer_facts.ts";
+
+/** What can be known of a model before its weights are looked at. */
+interface Outline {
+  readonly json: Readonly<Record<string, unknown>>;
+  readonly name: string;
+  readonly family: Family | undefined;
+  readonly record: ModelRecord;
+  readonly problems: readonly string[];
+}
+
+/** Describes a model artifact or a Hugging Face checkpoint, whole or not. */
+export async function describeModelDirectory(
+  directory: string,
+  { deep = false, signal }: DescribeOptions,
+): Promise<Description> {
+  const files = await findFiles(directory);
+  const { tensors } = files;
+  const outline = await readOutline(directory);
+  const { json, name, family, record } = outline;
+  const config = family?.config(json);
+  const expected = config && family?.tensors(config);
+  const comparison = expected && { expected, record, tensors };
+  const facts = await describeModel(directory).catch(() => undefined);
+  const foreign = foreignQuantization(json, { expected, tensors });
+  const tokenizer = await tokenizerFacts(
+    directory,
+    tensors.get("model.embed_tokens.weight")?.shape[0],
+  );
+  const values = deep ? await checkValues(tensors.values(), signal) : undefined;
+  const sizes = sizesOf(files, expected);
+  const unused = comparison ? unusedTensors(comparison) : [];
+  const sections: Section[] = [
+    {
+      title: "Model",
+      facts: [
+        ...facts ? [["scheme", facts.scheme] as const] : [],
+        ["parameters", String(sizes.parameters)],
+        ["weights", `${sizes.bytes} bytes in ${count(files.shards.length, "file")}`],
+        ...sizes.bitsPerWeight === undefined ? [] : [
+          [
+            "bits per weight",
+            `${sizes.bitsPerWeight.toFixed(3)} in the layers' linears`,
+          ] as const,
+        ],
+        ...facts ? [["KV cache", `${facts.kvBytesPerToken} bytes per token`] as const] : [],
+        ["norm gains", await normWords(tensors)],
+        ["values", values?.words ?? "not read; --deep reads them all"],
+        ...unused.length > 0 ? [["unused tensors", list(unused)] as const] : [],
+        ...foreign.facts,
+      ],
+    },
+    architectureSection({ name, config, json }),
+    ...config ? [linearsSection(config.layers, { record, tensors }), kvSection(record)] : [],
+    historySection(record),
+    ...facts ? errorCharts(facts) : [],
+    { title: "Tokenizer", facts: tokenizer.facts },
+    elementTypesSection(
+      [...tensors.values()].map(({ start, end, ...rest }) => ({ ...rest, bytes: end - start })),
+    ),
+  ];
+  return {
+    title: titleOf(outline, { parameters: sizes.parameters, layers: config?.layers, facts }),
+    sections,
+    warnings: [
+      ...outline.problems,
+      ...files.problems,
+      ...comparison ? tensorProblems(comparison) : [],
+      ...tiedProblems(config?.tied, tensors),
+      ...foreign.problems,
+      ...tokenizer.problems,
+      ...values?.problems ?? [],
+    ],
+    ...facts && { variant: facts.scheme },
+    figures: facts ? sizeFigures(facts) : [],
+  };
+}
+
+async function readOutline(directory: string): Promise<Outline> {
+  const problems: string[] = [];
+  const json = await readConfig(`${directory}/config.json`).catch((error: Error) => {
+    problems.push(error.message);
+    return {};
+  });
+  const names = (json as { architectures?: unknown }).architectures;
+  let family: Family | undefined;
+  try {
+    family = findFamily(json);
+    family.config(json);
+  } catch (error) {
+    family = undefined;
+    if (problems.length === 0) problems.push((error as Error).message);
+  }
+  const record = await readModelRecord(directory).catch((error: Error) => {
+    problems.push(error.message);
+    return undefined;
+  });
+  return {
+    json,
+    name: Array.isArray(names) && names.length > 0 ? String(names[0]) : "unknown architecture",
+    family,
+    record: record ?? PLAIN,
+    problems,
+  };
+}
+
+async function readConfig(path: string): Promise<Record<string, unknown>> {
+  const text = await Deno.readTextFile(path).catch(() => {
+    throw new Error("There is no config.json");
+  });
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw new Error(`config.json is no JSON: ${(error as Error).message}`);
+  }
+}
+
+/** Parameters, bytes, and bits that a weight of the layers' linears takes. */
+function sizesOf({ tensors }: FoundFiles, expected: Expected | undefined) {
+  let [bytes, held] = [0, 0];
+  const linears = new Set(
+    [...expected?.keys() ?? []].flatMap((name) => /^(.*_proj)\.weight$/.exec(name)?.[1] ?? []),
+  );
+  for (const { name, start, end } of tensors.values()) {
+    bytes += end - start;
+    const [, linear = "", part] = /^(.*)\.(\w+)$/.exec(name) ?? [];
+    if (linears.has(linear) && part !== "bias") held += end - start;
+  }
+  const shapes = expected
+    ? [...expected.values()]
+    : [...tensors.values()].map(({ shape }) => shape);
+  const weights = [...linears].reduce(
+    (sum, linear) => sum + elements(expected?.get(`${linear}.weight`) ?? []),
+    0,
+  );
+  return {
+    parameters: shapes.reduce((sum, shape) => sum + elements(shape), 0),
+    bytes,
+    bitsPerWeight: weights > 0 ? 8 * held / weights : undefined,
+  };
+}
+
+function tiedProblems(tied: boolean | undefined, tensors: FoundFiles["tensors"]): string[] {
+  if (!tied || !tensors.has("lm_head.weight")) return [];
+  return [
+    `config.json ties the head to the embeddings, but "lm_head.weight" is there; it is not used`,
+  ];
+}
+
+function titleOf(
+  { name }: Outline,
+  { parameters, layers, facts }: {
+    readonly parameters: number;
+    readonly layers: number | undefined;
+    readonly facts: ModelFacts | undefined;
+  },
+): string {
+  return [
+    name,
+    ...layers === undefined ? [] : [`${layers} layers`],
+    `${(parameters / 1e6).toFixed(1)} M parameters`,
+    ...facts ? [facts.scheme] : [],
+  ].join(", ");
+}
+
+function count(number: number, thing: string): string {
+  return `${number} ${thing}${number === 1 ? "" : "s"}`;
+}

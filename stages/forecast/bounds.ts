@@ -1,0 +1,57 @@
+import { findAdapter } from "../../kernels/device/adapter.ts";
+import { memoryFor } from "../tools.ts";
+
+/** What there is for the work: the memory of the tools, and of the device where it can be known. */
+export interface MachineBounds {
+  readonly memoryBytes: number;
+  /** Only where the user says it; what is free is looked up elsewhere. */
+  readonly hostBytes?: number;
+  /** The device's own memory, or `"host"` where it takes from the host's. */
+  readonly deviceBytes?: number | "host";
+}
+
+/** Bounds under the options of the command line; no device is opened. */
+export async function boundsOf(flags: { readonly memory?: number }): Promise<MachineBounds> {
+  const { memory } = flags;
+  const deviceBytes = await deviceMemory().catch(() => undefined);
+  return {
+    memoryBytes: memoryFor(flags),
+    ...memory !== undefined && { hostBytes: memory },
+    ...deviceBytes !== undefined && { deviceBytes },
+  };
+}
+
+/** WebGPU tells no sizes, so that the driver is asked in its own way; undefined where it has none. */
+async function deviceMemory(): Promise<number | "host" | undefined> {
+  const { info } = await findAdapter();
+  if (info.isFallbackAdapter || Deno.build.os === "darwin") return "host";
+  return await nvidiaMemory(info.description) ?? await amdMemory();
+}
+
+async function nvidiaMemory(name: string): Promise<number | undefined> {
+  if (!/nvidia/i.test(name)) return undefined;
+  const query = ["--query-gpu=name,memory.free", "--format=csv,noheader,nounits"];
+  const { stdout } = await new Deno.Command("nvidia-smi", { args: query }).output();
+  return freeOnNvidia(new TextDecoder().decode(stdout), name);
+}
+
+/** The most memory that a line of `nvidia-smi` tells free on a device of a name, if there is one. */
+export function freeOnNvidia(lines: string, name: string): number | undefined {
+  const free = [...lines.matchAll(/^(.+), (\d+)$/gm)]
+    .flatMap(([, device = "", mebibytes]) => device === name ? Number(mebibytes) * 2 ** 20 : []);
+  return free.length > 0 ? Math.max(...free) : undefined;
+}
+
+/** The driver of AMD states it in files; more than one such device leaves open which is meant. */
+async function amdMemory(): Promise<number | undefined> {
+  const cards = "/sys/class/drm";
+  const found: number[] = [];
+  for await (const { name } of Deno.readDir(cards)) {
+    if (!/^card\d+$/.test(name)) continue;
+    const read = async (what: string) =>
+      Number(await Deno.readTextFile(`${cards}/${name}/device/mem_info_vram_${what}`));
+    const [total, used] = await Promise.all([read("total"), read("used")]).catch(() => [NaN, NaN]);
+    if (Number.isFinite(total! - used!)) found.push(total! - used!);
+  }
+  return found.length === 1 ? found[0] : undefined;
+}

@@ -1,0 +1,99 @@
+import { PAGE_TOKENS, pageWords } from "../../kernels/parts/kv_page.ts";
+import { elements } from "../../kernels/device/tensor.ts";
+import type { Checkpoint } from "../formats/checkpoint.ts";
+import { type SafetensorsDType, tensorBytes } from "../formats/safetensors_header.ts";
+import { hadamardFactor } from "../quant/hadamard.ts";
+import { groupColumns, type LinearScheme } from "../quant/schemes.ts";
+import { channelsOf, type LayerSite } from "./decoder.ts";
+import type { DecoderConfig } from "./family.ts";
+import type { ModelRecord } from "./model_record.ts";
+import { linearName, LINEARS, normName } from "./names.ts";
+
+/** A model's headers: enough to say which tensors it brings onto a device. */
+export interface ModelHeaders extends Pick<Checkpoint, "tensors"> {
+  readonly config: DecoderConfig;
+  readonly record: ModelRecord;
+}
+
+/** Most bytes of a weight in one tensor. */
+const PART_BYTES = 2 ** 26;
+const SITES: readonly LayerSite[] = ["attention.in", "attention.out", "mlp.in", "mlp.out"];
+
+/** Bytes of the tensors that a matrix becomes on the device. */
+export function weightTensors({ tensors }: Pick<Checkpoint, "tensors">, name: string): number[] {
+  const stored = tensors.get(name);
+  if (!stored) return [];
+  const bytes = tensorBytes({ dtype: stored.dtype as SafetensorsDType, shape: stored.shape });
+  return parts(stored.shape[0] ?? 1, bytes / (stored.shape[0] ?? 1));
+}
+
+/** Bytes of the tensors of a layer's weights on the device. */
+export function layerTensors(model: ModelHeaders, layer: number): number[] {
+  const { config, record, tensors } = model;
+  const vector = (name: string) => 4 * elements(tensors.get(name)?.shape ?? [0]);
+  const linears = LINEARS.flatMap((role) => {
+    const name = linearName(layer, role);
+    const scheme = record.linears[name];
+    const bias = config.biases.includes(role) ? [vector(`${name}.bias`)] : [];
+    const weight = scheme
+      ? packedTensors(model, name, scheme)
+      : weightTensors(model, `${name}.weight`);
+    return [...weight, ...bias];
+  });
+  const factors = SITES.filter((site) => record.hadamard.includes(site)).map((site) =>
+    4 * hadamardFactor(channelsOf(config, site)).order ** 2
+  );
+  const gains = (["attention", "mlp"] as const).map((norm) => vector(normName(layer, norm)));
+  return [...linears, ...factors, ...gains];
+}
+
+/** Bytes of the tensors that a layer makes of a window of tokens; its last one joins the stream. */
+export function workTensors(
+  { config, record }: Pick<ModelHeaders, "config" | "record">,
+  layer: number,
+  tokens: number,
+): number[] {
+  const { hidden, inner, heads, kvHeads, headSize } = config;
+  const inputs = SITES.flatMap((site) => {
+    const channels = channelsOf(config, site);
+    const of = { "attention.in": "q", "attention.out": "o", "mlp.in": "gate", "mlp.out": "down" };
+    const name = linearName(layer, of[site] as "q" | "o" | "gate" | "down");
+    const quantized = record.linears[name]?.inputs ? [tokens * channels, 8 * tokens] : [];
+    return [...record.hadamard.includes(site) ? [4 * tokens * channels] : [], ...quantized];
+  });
+  const pages = Math.ceil(tokens / PAGE_TOKENS);
+  const { key, value } = record.kv[layer] ?? {};
+  const cache = [key, value].map((scheme) =>
+    scheme ? 4 * pages * pageWords(scheme, kvHeads, headSize) : 0
+  );
+  const widths = [
+    ...[hidden, hidden, hidden],
+    ...[heads * headSize, heads * headSize, kvHeads * headSize, kvHeads * headSize],
+    ...[inner, inner, inner],
+  ];
+  return [...widths.map((width) => 4 * tokens * width), ...inputs, ...cache];
+}
+
+function packedTensors(
+  { tensors }: ModelHeaders,
+  name: string,
+  { weights, inputs }: LinearScheme,
+): number[] {
+  const [rows = 1, words = 0] = tensors.get(`${name}.codes`)?.shape ?? [];
+  const columns = words * (weights.bits <= 4 ? 8 : 4);
+  const groups = columns / groupColumns(weights, columns);
+  const grouped = !inputs || weights.levels === 2;
+  return [
+    ...parts(rows, 4 * words),
+    ...inputs ? parts(rows, 8) : [],
+    ...grouped ? parts(rows, 4 * (weights.levels === 2 ? Math.ceil(groups / 2) : groups)) : [],
+  ];
+}
+
+function parts(rows: number, rowBytes: number): number[] {
+  const step = Math.max(1, Math.floor(PART_BYTES / rowBytes));
+  return Array.from(
+    { length: Math.ceil(rows / step) },
+    (_, i) => rowBytes * Math.min(step, rows - i * step),
+  );
+}
