@@ -43,9 +43,19 @@ export {
 export { ManifestError, type Mark, type Problem } from "./pipeline/manifest/problem.ts";
 export { StageError } from "./pipeline/run/stage_error.ts";
 export { openRemote, type Remote } from "./pipeline/remote.ts";
+export type { Bounds } from "./pipeline/preflight.ts";
 export { plan, type PlanOptions, run, type RunOptions } from "./pipeline/runner.ts";
 export { manifestSchema } from "./pipeline/schema.ts";
-export type { AnyStage, FileDigests, Job, Outcome, Registry, Stage } from "./pipeline/stage.ts";
+export type {
+  AnyStage,
+  Facts,
+  FileDigests,
+  Forecast,
+  Job,
+  Outcome,
+  Registry,
+  Stage,
+} from "./pipeline/stage.ts";
 export { Store } from "./pipeline/store.ts";
 export { stages };
 

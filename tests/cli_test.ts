@@ -191,7 +191,9 @@ Deno.test("Ctrl-C ends a run with status 130 and leaves nothing half-written", (
 Deno.test("a second Ctrl-C ends a run at once, and the next one cleans up", () =>
   withProject(async (directory) => {
     const args = ["run", "a.yaml", "--set", "slow.parts=1"];
-    const child = start(directory, { args: [...args, "--set", "pause=60000"] });
+    // As without npx, which the command that goes on would name.
+    const env = { npm_command: "" };
+    const child = start(directory, { args: [...args, "--set", "pause=60000"], env });
     const store = `${directory}/.quattuor`;
     for (let i = 0; i < 200 && !await hasParts(`${store}/tmp`); i++) await sleep(25);
     child.kill("SIGINT");
