@@ -1,7 +1,9 @@
 import { strict as assert } from "node:assert";
 import { fileURLToPath } from "node:url";
+import type { RunEvent, Summary } from "../pipeline/event.ts";
 import { readManifest } from "../pipeline/manifest.ts";
 import * as stages from "../stages/mod.ts";
+import { readModelRecord } from "../stages/models/model_record.ts";
 
 const CONFIGS = fileURLToPath(new URL("../configs/", import.meta.url));
 const MANIFESTS = [...Deno.readDirSync(CONFIGS)]
@@ -39,15 +41,31 @@ Deno.test("configs/qoq-gchn.yaml does as well with a scale a row, from inputs of
   assert.ok(scores["qoq.kl"]! < 0.005, `KL ${scores["qoq.kl"]}`);
 });
 
-Deno.test("parts of QoQ improve on those before, and GPTQ and ranges keep KL within a tenth, in configs/ablation.yaml", async () => {
-  const scores = await run("ablation.yaml", [...QUICK, "grids=20"]);
+Deno.test("each part of QoQ improves on those before in configs/ablation.yaml", async () => {
+  const { scores, paths } = await runWithPaths("ablation.yaml", [...QUICK, "grids=20"]);
   const kl = (name: string) => scores[`${name}.kl`]!;
   const chain = ["rtn", "rotate", "reorder", "smooth", "smooth_attention"];
   chain.slice(1).forEach((name, i) => {
     assert.ok(kl(name) < kl(chain[i]!), `${name}: KL ${kl(name)} after ${kl(chain[i]!)}`);
   });
-  // GPTQ and the range search lower the error of outputs, which tests/quantize_stage_test.ts holds
-  // them to; where 2,000 tokens show a KL near 0.001, its last tenth is chance.
+  // What GPTQ and the range search are meant to improve.
+  const error = async (step: string) => {
+    const { measured } = await readModelRecord(paths.get(step)!);
+    const errors = Object.values(measured.linears).map(({ outputError }) => outputError!);
+    return errors.reduce((sum, one) => sum + one, 0) / errors.length;
+  };
+  const pairs = [
+    ["gptq_w4", "smooth_attention_w4"],
+    ["row_range_w4", "row_rtn_w4"],
+    ["row_gptq_w4", "row_rtn_w4"],
+    ["row_range_gptq_w4", "row_range_w4"],
+    ["row_range_gptq_w4", "row_gptq_w4"],
+  ] as const;
+  for (const [after, before] of pairs) {
+    const [now, then] = [await error(after), await error(before)];
+    assert.ok(now < then, `${after}: output error ${now}, ${before}: ${then}`);
+  }
+  // Where 2,000 tokens show a KL near 0.001, its last tenth is chance.
   assert.ok(kl("gptq") < 1.1 * kl("smooth_attention"));
   assert.ok(kl("row_range") < kl("row_rtn"));
   assert.ok(kl("row_range_gptq") < 1.1 * Math.min(kl("row_range"), kl("row_gptq")));
@@ -68,12 +86,22 @@ globalThis.addEventListener("unload", () => Deno.removeSync(STORE, { recursive: 
 
 /** Runs a recipe as the command line does; the scores of its summary. */
 async function run(name: string, settings: readonly string[]): Promise<Scores> {
+  return (await runWithPaths(name, settings)).scores;
+}
+
+/** Runs a recipe as the command line does; its scores, and its artifacts' directories by step. */
+async function runWithPaths(name: string, settings: readonly string[]) {
   const main = fileURLToPath(new URL("../mod.ts", import.meta.url));
   const set = settings.flatMap((setting) => ["--set", setting]);
   const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
     args: ["run", "-A", main, "run", `${CONFIGS}${name}`, "--json", "--store", STORE, ...set],
   }).output();
   assert.ok(success, new TextDecoder().decode(stderr));
-  const last = new TextDecoder().decode(stdout).trim().split("\n").at(-1)!;
-  return JSON.parse(last).scores;
+  const lines = new TextDecoder().decode(stdout).trim().split("\n");
+  const events = lines.map((line): RunEvent => JSON.parse(line));
+  const paths = events.flatMap((event) =>
+    event.type === "done" || event.type === "reuse" ? [[event.step, event.path] as const] : []
+  );
+  const { scores } = events.at(-1) as Summary;
+  return { scores, paths: new Map(paths) };
 }
