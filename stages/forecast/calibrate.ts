@@ -8,6 +8,7 @@ import { heldBytes, hostPeak, sumOf } from "../models/peaks.ts";
 import {
   jsonBytes,
   type ModelOutline,
+  parsedBytes,
   safetensorsBytes,
   type StatsOutline,
   type TokensOutline,
@@ -53,7 +54,7 @@ export function forecastCalibrate(
       // A layer's values, the file they became on its way to the journal, and a matrix as it is read.
       arrays: 2 * layerBytes + grams.reduce((a, b) => Math.max(a, b), 0),
       staged: streams.staged + sumOf(new Set(grams)),
-    }),
+    }) + parsedBytes(model),
     diskBytes,
     // The journal keeps the file of every layer until the last one is there.
     workBytes: sumOf(files) + streams.workBytes,

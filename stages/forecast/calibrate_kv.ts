@@ -7,6 +7,7 @@ import {
   jsonBytes,
   modelBytes,
   type ModelOutline,
+  parsedBytes,
   safetensorsBytes,
   type StatsOutline,
 } from "./outlines.ts";
@@ -50,7 +51,7 @@ export function forecastCalibrateKv(
     hostBytes: hostPeak({
       arrays: stats.attentionWindows * (2 * queries + 2 * keys) + queries,
       staged: sumOf(windows.flat()) + queries,
-    }),
+    }) + parsedBytes(model),
     diskBytes,
     linkedBytes: diskBytes - jsonBytes(facts.record) - 1 - sumOf(facts.lineageBytes),
     facts,

@@ -5,12 +5,16 @@ import { resolveModel } from "../formats/hub.ts";
 import type { TensorSpecification } from "../formats/safetensors_header.ts";
 import { PLAIN } from "../models/model_record.ts";
 import { hostPeak } from "../models/peaks.ts";
-import { jsonBytes, modelBytes, type ModelOutline, plannedTensors } from "./outlines.ts";
+import {
+  jsonBytes,
+  modelBytes,
+  type ModelOutline,
+  parsedBytes,
+  plannedTensors,
+} from "./outlines.ts";
 
 /** Values read and written at once. */
 const PIECE_VALUES = 2 ** 24;
-/** Bytes of objects for each byte of a tokenizer's text. */
-const PARSED = 16;
 
 /** What loading takes: the pieces of the largest tensor as they are, widened, and as they are kept. */
 export async function forecastLoad(
@@ -41,7 +45,7 @@ export async function forecastLoad(
   });
   return {
     deviceBytes: 0,
-    hostBytes: hostPeak({ arrays: pieces.reduce((a, b) => Math.max(a, b)) }) + PARSED * textBytes,
+    hostBytes: hostPeak({ arrays: pieces.reduce((a, b) => Math.max(a, b)) }) + parsedBytes(facts),
     diskBytes: modelBytes(facts),
     facts,
   };

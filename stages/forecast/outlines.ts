@@ -50,6 +50,11 @@ export function modelBytes({ tensors, record, textBytes, lineageBytes }: ModelOu
   return weights + textBytes + said + sumOf(lineageBytes);
 }
 
+/** Bytes of objects that a checkpoint's texts become when it is opened: most are its tokenizer's. */
+export function parsedBytes({ textBytes }: Pick<ModelOutline, "textBytes">): number {
+  return 16 * textBytes;
+}
+
 /** Bytes of a safetensors file with these tensors; of several, but for their index. */
 export function safetensorsBytes(tensors: readonly TensorSpecification[]): number {
   return layOut(tensors).header.length + sumOf(tensors.map(tensorBytes));

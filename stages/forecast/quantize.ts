@@ -14,6 +14,7 @@ import { groupColumns } from "../quant/schemes.ts";
 import {
   modelBytes,
   type ModelOutline,
+  parsedBytes,
   plannedTensors,
   safetensorsBytes,
   type StatsOutline,
@@ -24,8 +25,10 @@ import { streamsPeaks } from "./streams.ts";
 
 /** Most bytes of a weight that is rounded at once: what a launch sees of a tensor on a GPU. */
 const MOST_BYTES = 2 ** 31;
-/** Bytes on the host for each value of a weight: as read, in its domain, its codes and errors. */
-const WEIGHT_BYTES = 16;
+/** Bytes on the host for each value of a weight: as read, in its domain, and its codes. */
+const ROUNDED_BYTES = 12;
+/** Where outputs are looked at, its errors as well. */
+const WEIGHED_BYTES = 16;
 
 /**
  * What quantizing takes: on the device the Gram matrix of a site as a form and as panels of its
@@ -61,16 +64,17 @@ export async function forecastQuantize(
   const streams = quantized ? streamsPeaks(model, { windows, context, memoryBytes }) : undefined;
   const held = streams ? [...streams.phases[1] ?? [], ...grams] : [];
   const works = sites.map((plan) => workOf(plan, { model, params, withGrams }));
-  const most = (of: (work: typeof works[number]) => number) => Math.max(...works.map(of));
+  const arrays = Math.max(...works.map(({ arrays }) => arrays)) + 2 * packed / config.layers;
+  const staged = works.flatMap(({ staged }) => staged ?? []);
   return {
     deviceBytes: heldBytes([
       ...streams?.phases ?? [],
       ...works.flatMap(({ phases }) => phases.map((phase) => [...held, ...phase])),
     ]),
     hostBytes: hostPeak({
-      arrays: most(({ arrays }) => arrays) + 2 * packed / config.layers,
-      staged: most(({ staged }) => staged) + (streams?.staged ?? 0),
-    }),
+      arrays,
+      ...staged.length > 0 && { staged: Math.max(...staged) + (streams?.staged ?? 0) },
+    }) + parsedBytes(model),
     diskBytes: modelBytes(facts),
     // The journal keeps the codes of every layer until the last one is there.
     workBytes: packed + (streams?.workBytes ?? 0),
@@ -100,14 +104,15 @@ function workOf(
     : [];
   const searches = typeof range !== "number";
   const second = searches && range.objective !== "tensor" ? gram : [];
-  const arrays = WEIGHT_BYTES * rows * columns + 2 * sumOf(gram);
-  if (!withGrams && !searches) return { phases: [], arrays, staged: 0 };
+  if (!withGrams && !searches) {
+    return { phases: [], arrays: ROUNDED_BYTES * rows * columns, staged: undefined };
+  }
   return {
     phases: [
       ...searches ? [[...gram, ...panels, ...second, weight, weight, weight, ...grid]] : [],
       [...gram, ...panels, weight, weight, ...gptq ? [weight, ...grid] : []],
     ],
-    arrays,
+    arrays: WEIGHED_BYTES * rows * columns + 2 * sumOf(gram),
     staged: sumOf(gram) + weight,
   };
 }

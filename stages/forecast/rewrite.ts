@@ -8,7 +8,7 @@ import {
 import { attentionTap } from "../models/lineage.ts";
 import type { ModelRecord } from "../models/model_record.ts";
 import { hostPeak } from "../models/peaks.ts";
-import { modelBytes, type ModelOutline, safetensorsBytes } from "./outlines.ts";
+import { modelBytes, type ModelOutline, parsedBytes, safetensorsBytes } from "./outlines.ts";
 
 /** Values read and written at once where no more are needed. */
 const PIECE_VALUES = 2 ** 24;
@@ -62,7 +62,8 @@ export function forecastRewrite(model: ModelOutline, rewrite: RewriteOutline): F
   const diskBytes = modelBytes(facts) + besideBytes;
   // The journal has the changes, and the factors of weights in double precision.
   const workBytes = changes ? 6 * changesBytes(changes) : 0;
-  return { deviceBytes: 0, hostBytes: hostPeak({ arrays }), diskBytes, workBytes, facts };
+  const hostBytes = hostPeak({ arrays }) + parsedBytes(model);
+  return { deviceBytes: 0, hostBytes, diskBytes, workBytes, facts };
 }
 
 /** Bytes of a file of channel changes. */

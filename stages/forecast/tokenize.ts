@@ -3,12 +3,11 @@ import { sampleText } from "../data/text_sample.ts";
 import { openCheckpoint, type TokenizerFiles } from "../formats/checkpoint.ts";
 import { hostPeak } from "../models/peaks.ts";
 import { openTokenizer, type Tokenizer } from "../models/tokenizer.ts";
-import { jsonBytes, type ModelOutline, type TokensOutline } from "./outlines.ts";
+import { jsonBytes, type ModelOutline, parsedBytes, type TokensOutline } from "./outlines.ts";
 
 /** Bytes of text a token has where no tokenizer can be asked. */
 const USUAL_BYTES = 4;
-/** Bytes of objects for each byte of a tokenizer's text, and of strings and ids for each of a text. */
-const PARSED = 16;
+/** Bytes of strings and ids for each byte of a text. */
 const HELD = 24;
 
 /** Tokenizers by the model they are of: opening one takes longer than a sample. */
@@ -41,7 +40,7 @@ export async function forecastTokenize(
   const described = jsonBytes({ count, digest: "0".repeat(64) });
   return {
     deviceBytes: 0,
-    hostBytes: hostPeak({ arrays: 4 * count }) + PARSED * model.textBytes + HELD * sample.bytes,
+    hostBytes: hostPeak({ arrays: 4 * count }) + parsedBytes(model) + HELD * sample.bytes,
     diskBytes: 4 * count + described,
     facts,
   };
