@@ -1,18 +1,19 @@
-import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { deserialize, serialize } from "node:v8";
+import { crc32 } from "node:zlib";
 import type { Journal } from "./stage.ts";
 import { isNoFile, syncDirectory } from "./store/durable.ts";
 
-/** Bytes before an entry's content: two hex digests and a line feed. */
-const HEAD_BYTES = 64 + 64 + 1;
+/** Bytes before an entry's content: its recipe's key, a checksum and a length, each with its end. */
+const HEAD_BYTES = 64 + 1 + 8 + 1 + 15 + 1;
 
 /**
  * The journal of one recipe: a file an entry in a directory of its own.
  *
- * An entry begins with the recipe's key and the sha256 of its name and content, so that one of
- * another recipe, one under another name and a damaged one are all known for what they are. It is
- * written beside its place and renamed, so that whoever is killed leaves the entry before or the whole
+ * An entry begins with the recipe's key, its length and the CRC-32 of its name and content, so that
+ * one of another recipe, one under another name and a damaged one are all known for what they are:
+ * what nobody damages on purpose needs no more, and sha256 would take longer than all else (1.8
+ * against 18 GB/s). It is written beside its place and renamed, so that whoever is killed leaves the entry before or the whole
  * new one. It goes to the disk while the stage works on, and is there before the next is begun: a
  * power loss can take the newest entry, and then what is left of it counts as damaged.
  */
@@ -99,8 +100,8 @@ export class FileJournal implements Journal, AsyncDisposable {
   }
 
   #head(name: string, content: Uint8Array): string {
-    const hash = createHash("sha256").update(`${name}\n`).update(content);
-    return `${this.#key}${hash.digest("hex")}\n`;
+    const sum = crc32(content, crc32(`${name}\n`)).toString(16).padStart(8, "0");
+    return `${this.#key} ${sum} ${String(content.length).padStart(15)}\n`;
   }
 
   #place(name: string): string {

@@ -2,7 +2,7 @@ import { strict as assert } from "node:assert";
 import type { AnyKernel } from "../kernels/device/kernel.ts";
 import { fileURLToPath } from "node:url";
 import { Gpu } from "../kernels/device/gpu.ts";
-import { OutOfMemoryError, sizeClass } from "../kernels/device/memory.ts";
+import { LARGE_BYTES, OutOfMemoryError, sizeClass } from "../kernels/device/memory.ts";
 import { f16, f32, u32 } from "../kernels/device/tensor.ts";
 import { matmul, siluMul } from "../kernels/mod.ts";
 
@@ -32,6 +32,22 @@ Deno.test("Gpu keeps launches in order when buffers are taken again", async () =
   }
   using last = x;
   assert.deepEqual([...(await gpu.read(last)).data], [4, 8, 12, 16, 20, 24, 28, 32]);
+});
+
+Deno.test("Gpu takes the block of a large tensor again though nothing has been read", async () => {
+  await using gpu = await Gpu.open();
+  using weight = gpu.upload(f32([1024, 8]));
+  const shape = [LARGE_BYTES / 4 / 1024, 1024];
+  using x = gpu.upload(f32([shape[0]!, 8], Array.from({ length: 8 * shape[0]! }, (_, i) => i % 5)));
+  const before = gpu.memory.held;
+  let last = gpu.empty({ dtype: "f32", shape });
+  for (let round = 0; round < 5; round++) {
+    gpu.run(matmul, { x, weight, y: last }, {});
+    last[Symbol.dispose]();
+    last = gpu.empty({ dtype: "f32", shape });
+  }
+  last[Symbol.dispose]();
+  assert.equal(gpu.memory.held - before, LARGE_BYTES);
 });
 
 Deno.test("Gpu names what it had no room for", async () => {

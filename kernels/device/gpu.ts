@@ -10,7 +10,7 @@ import type {
   TensorSpec,
 } from "./device.ts";
 import type { AnyKernel, Kernel, Param, Plan } from "./kernel.ts";
-import { type Block, Pool } from "./memory.ts";
+import { type Block, LARGE_BYTES, Pool } from "./memory.ts";
 import { type Pipeline, Pipelines } from "./pipelines.ts";
 import { Readback } from "./readback.ts";
 import { byteLength, describe, hostTensor, reshape } from "./tensor.ts";
@@ -204,7 +204,9 @@ export class Gpu implements Device {
         }): it takes ${bytes} bytes, expected at most ${this.limits.bindingBytes}; split it by rows`,
       );
     }
-    const block = this.#pool.take(bytes + (this.#guard ? GUARD_BYTES : 0), label);
+    const size = bytes + (this.#guard ? GUARD_BYTES : 0);
+    if (size >= LARGE_BYTES && this.#pool.waits(size)) this.flush();
+    const block = this.#pool.take(size, label);
     if (this.#guard) {
       this.#device.queue.writeBuffer(
         block.buffer,

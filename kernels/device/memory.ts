@@ -10,6 +10,9 @@ export interface Block {
   readonly size: number;
 }
 
+/** From this size on a submit costs less than one more block: logits come piece after piece. */
+export const LARGE_BYTES = 2 ** 23;
+
 const USAGE = () => GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST;
 
 /**
@@ -69,6 +72,12 @@ export class Pool {
 
   give(block: Block): void {
     this.#waiting.push(block);
+  }
+
+  /** Whether a block for that many bytes is free as soon as `submitted` is called, and not before. */
+  waits(bytes: number): boolean {
+    const size = sizeClass(bytes);
+    return !this.#free.get(size)?.length && this.#waiting.some((block) => block.size === size);
   }
 
   /** Says that every recorded launch has been submitted: waiting blocks may be taken again. */

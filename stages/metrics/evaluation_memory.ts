@@ -5,6 +5,7 @@ import {
   workTensors,
 } from "../models/device_tensors.ts";
 import type { DecoderConfig } from "../models/family.ts";
+import { LARGE_BYTES } from "../../kernels/device/memory.ts";
 import { headName, NAMES } from "../models/names.ts";
 import { heldBytes, hostPeak, sumOf } from "../models/peaks.ts";
 import { columnsAtOnce, LOGIT_BYTES } from "./windows.ts";
@@ -66,7 +67,10 @@ export function evaluationPeaks(
   return { deviceBytes, hostBytes: hostPeak({ arrays, staged }) };
 }
 
-/** Logits are gone after use, but their blocks are free only when all launches are submitted. */
+/**
+ * Logits come a piece after another, and the last piece may be smaller. Blocks of large ones are
+ * taken again at once, those of small ones when all launches are submitted.
+ */
 function logits(
   { vocabulary }: DecoderConfig,
   context: number,
@@ -77,5 +81,7 @@ function logits(
     { length: Math.ceil(vocabulary / columns) },
     (_, i) => 4 * context * Math.min(columns, vocabulary - i * columns),
   );
-  return baseline ? [...pieces, ...pieces] : pieces;
+  const [first = 0] = pieces;
+  const held = first < LARGE_BYTES ? pieces : [...new Set(pieces)];
+  return baseline ? [...held, ...held] : held;
 }
