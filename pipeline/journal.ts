@@ -67,10 +67,28 @@ export class FileJournal implements Journal, AsyncDisposable {
     this.#syncing = this.#sync(file);
   }
 
+  async keep(name: string, path: string): Promise<void> {
+    const place = this.#place(`${name}-file`);
+    await removeFile(place);
+    await Deno.mkdir(this.#directory, { recursive: true });
+    await linkOrCopy(path, place);
+    await this.write(name, serialize(await checksumOf(place)));
+    const entry = this.#syncing;
+    const content = this.#sync(await Deno.open(place));
+    this.#syncing = Promise.all([entry, content]).then(([one, other]) => one ?? other);
+  }
+
+  async restore(name: string, path: string): Promise<boolean> {
+    const kept = await this.read(name);
+    const place = this.#place(`${name}-file`);
+    if (!kept || deserialize(kept) !== await checksumOf(place).catch(() => undefined)) return false;
+    await linkOrCopy(place, path);
+    return true;
+  }
+
   async remove(name: string): Promise<void> {
-    await Deno.remove(this.#place(name)).catch((error) => {
-      if (!(error instanceof Deno.errors.NotFound)) throw error;
-    });
+    await removeFile(this.#place(name));
+    await removeFile(this.#place(`${name}-file`));
   }
 
   /** Waits for the disk; what it says is for the next `write` alone. */
@@ -110,6 +128,28 @@ export class FileJournal implements Journal, AsyncDisposable {
       `Cannot keep "${name}" in a journal: expected a name of letters, digits, "_" and "-"`,
     );
   }
+}
+
+async function linkOrCopy(from: string, to: string): Promise<void> {
+  await Deno.link(from, to).catch(() => Deno.copyFile(from, to));
+}
+
+async function removeFile(path: string): Promise<void> {
+  await Deno.remove(path).catch((error) => {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  });
+}
+
+/** CRC-32 and length of a file. */
+async function checksumOf(path: string): Promise<string> {
+  using file = await Deno.open(path);
+  const buffer = new Uint8Array(1 << 20);
+  let [sum, size] = [0, 0];
+  for (let count = await file.read(buffer); count !== null; count = await file.read(buffer)) {
+    sum = crc32(buffer.subarray(0, count), sum);
+    size += count;
+  }
+  return `${sum} ${size}`;
 }
 
 function replace(next: string, place: string): void {

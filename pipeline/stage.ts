@@ -51,6 +51,10 @@ export interface Journal {
   read(name: string): Promise<Uint8Array<ArrayBuffer> | undefined>;
   /** Keeps bytes under a name: beyond a kill when this returns, beyond a power loss soon after. */
   write(name: string, bytes: Uint8Array): Promise<void>;
+  /** Keeps a file that does not change any more, without a copy where the file system can. */
+  keep(name: string, path: string): Promise<void>;
+  /** Puts the file kept under a name to a path; false where there is none. */
+  restore(name: string, path: string): Promise<boolean>;
   /** Lets go of what is kept under a name, if anything. */
   remove(name: string): Promise<void>;
 }

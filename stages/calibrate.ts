@@ -71,11 +71,7 @@ export const calibrate = defineStage({
     for (let layer = 0; layer < layers; layer++) {
       job.signal.throwIfAborted();
       const [file, entry] = [`${job.out}/${layerFile(layer)}`, `layer-${layer}`];
-      const kept = await job.journal.read(entry);
-      if (kept) {
-        await Deno.writeFile(file, kept);
-        continue;
-      }
+      if (await job.journal.restore(entry, file)) continue;
       streams ??= owned.use(
         await Streams.open(device, model, ids, {
           memoryBytes: 0.25 * memory,
@@ -89,7 +85,7 @@ export const calibrate = defineStage({
       using watch = new LayerWatch(device, options);
       await walk(streams, watch);
       await writeSafetensors(file, await watch.finish(layer));
-      await job.journal.write(entry, await Deno.readFile(file));
+      await job.journal.keep(entry, file);
     }
     const record: StatsRecord = {
       version: 1,

@@ -5,5 +5,7 @@ export const forgetful: Journal = {
   recall: (_, make) => make(),
   read: () => Promise.resolve(undefined),
   write: () => Promise.resolve(),
+  keep: () => Promise.resolve(),
+  restore: () => Promise.resolve(false),
   remove: () => Promise.resolve(),
 };

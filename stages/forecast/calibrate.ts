@@ -51,13 +51,13 @@ export function forecastCalibrate(
   return {
     deviceBytes: heldBytes([embedded, [...layer, ...grams, ...watched(config, facts)]]),
     hostBytes: hostPeak({
-      // A layer's values, the file they became on its way to the journal, and a matrix as it is read.
-      arrays: 2 * layerBytes + grams.reduce((a, b) => Math.max(a, b), 0),
+      // A layer's values, and a matrix as it is read.
+      arrays: layerBytes + grams.reduce((a, b) => Math.max(a, b), 0),
       staged: streams.staged + sumOf(new Set(grams)),
     }) + parsedBytes(model),
     diskBytes,
-    // The journal keeps the file of every layer until the last one is there.
-    workBytes: sumOf(files) + streams.workBytes,
+    // What the journal keeps of a layer is a link to its file.
+    workBytes: streams.workBytes,
     facts,
   };
 }
