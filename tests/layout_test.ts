@@ -26,6 +26,19 @@ const ALLOWED: readonly (readonly [from: string, to: readonly string[]])[] = [
     "stages/quant/",
     "stages/report/",
   ]],
+  ["stages/forecast/", [
+    "kernels/",
+    "pipeline/stage.ts",
+    "stages/calibration/",
+    "stages/data/",
+    "stages/formats/",
+    "stages/kinds.ts",
+    "stages/metrics/",
+    "stages/models/",
+    "stages/quant/",
+    "stages/report/",
+    "stages/tools.ts",
+  ]],
   ["stages/", ["kernels/", "pipeline/stage.ts", "pipeline/description.ts", "stages/"]],
 ];
 
