@@ -80,7 +80,8 @@ export const evaluate = defineStage({
       if (known) await take(window, deserialize(known));
       else left.push(window);
     }
-    const walk = { context, windows: left, group, signal: job.signal, progress };
+    const { journal, signal } = job;
+    const walk = { context, windows: left, group, journal, signal, progress };
     for await (const state of windowStates(device, model, tokens, walk)) {
       const divergence = await baseline?.compare(device, model, state);
       const logLikelihoods = divergence?.logLikelihoods ?? await scoreWindow(device, model, state);

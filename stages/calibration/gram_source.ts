@@ -17,7 +17,7 @@ import { Model } from "../models/model.ts";
 import type { ModelRecord } from "../models/model_record.ts";
 import { LayerWatch, siteName } from "./layer_watch.ts";
 import type { Stats } from "./stats.ts";
-import type { EntryKeeper } from "./stream_entries.ts";
+import type { EntryKeeper } from "../models/stream_entries.ts";
 import { Streams } from "./streams.ts";
 
 /** Where the Gram matrices of a layer's sites come from, layer after layer. */

@@ -3,7 +3,7 @@ import { elements, f32, u32 } from "../../kernels/device/tensor.ts";
 import { bytesOf } from "../formats/half.ts";
 import { cloneStream, startStream, type Stream } from "../models/decoder.ts";
 import type { Model } from "../models/model.ts";
-import { type EntryKeeper, StreamEntries } from "./stream_entries.ts";
+import { type EntryKeeper, readSum, StreamEntries } from "../models/stream_entries.ts";
 
 /** Where streams begin, how many stay on the device and where they are kept. */
 export interface StreamsOptions {
@@ -21,7 +21,7 @@ export interface StreamsOptions {
  * The residual streams of several windows between two layers, so that each layer is read once.
  *
  * What exceeds the memory lies in files. There and in the journal a stream is one tensor, the sum
- * that the next layer begins with: an addition of floats gives the same bits on the host.
+ * that the next layer begins with.
  */
 export class Streams implements AsyncDisposable {
   readonly #device: Device;
@@ -108,7 +108,7 @@ export class Streams implements AsyncDisposable {
       this.#drop(window);
     } else {
       const sum = this.#entries.room(window);
-      await this.#addUp(stream, sum);
+      await readSum(this.#device, stream, sum);
       if (window >= this.#most) await this.#spill(window, sum);
       await this.#entries.keep(window, next);
     }
@@ -130,7 +130,7 @@ export class Streams implements AsyncDisposable {
         this.#held[window] = stream;
         if (window < this.#most) continue;
         const sum = this.#entries.room(window);
-        await this.#addUp(stream, sum);
+        await readSum(this.#device, stream, sum);
         await this.#spill(window, sum);
       }
     } finally {
@@ -149,13 +149,6 @@ export class Streams implements AsyncDisposable {
     this.#layer = window === this.count ? layer : 0;
     if (window < this.count) this.#clear();
     return window === this.count;
-  }
-
-  async #addUp({ residual, delta }: Stream, sum: Float32Array): Promise<void> {
-    sum.set((await this.#device.read(residual)).data);
-    if (!delta) return;
-    const { data } = await this.#device.read(delta);
-    for (let i = 0; i < sum.length; i++) sum[i]! += data[i]!;
   }
 
   #clear(): void {

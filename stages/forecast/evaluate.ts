@@ -39,6 +39,8 @@ export function forecastEvaluate(
   const errors = Object.keys(record.linears).length > 0 ? config.layers : 0;
   const facts: ReportOutline = { layers: errors, kvLayers: record.kv.length };
   const files = (compared ? 2 : 1) * scored + hidden;
+  // Two layers' streams take turns.
+  const streams = group > 1 ? 2 * 4 * group * context * config.hidden : 0;
   return {
     ...evaluationPeaks({ config, record, tensors }, {
       context,
@@ -47,8 +49,8 @@ export function forecastEvaluate(
       baseline: compared,
     }),
     diskBytes: files + reportBytes(facts, { windows, compared: compared !== undefined }),
-    // The journal keeps every window until the last one is scored.
-    workBytes: files,
+    // The journal keeps every window until the last one is scored, and the group at work.
+    workBytes: files + streams,
     facts,
   };
 }

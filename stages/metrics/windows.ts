@@ -9,6 +9,8 @@ import {
   type Stream,
 } from "../models/decoder.ts";
 import type { Model } from "../models/model.ts";
+import type { EntryKeeper } from "../models/stream_entries.ts";
+import { GroupStreams } from "./group_streams.ts";
 
 /** Bytes of logits on the device at once. */
 export const LOGIT_BYTES = 2 ** 25;
@@ -20,6 +22,8 @@ export interface WindowOptions {
   readonly windows?: readonly number[];
   /** Windows whose activations are kept at once, so that each layer is read once for all of them. */
   readonly group: number;
+  /** Keeps the streams of larger groups behind every layer. */
+  readonly journal?: EntryKeeper;
   readonly signal: AbortSignal;
   progress(done: number, total: number, note: string): void;
 }
@@ -51,18 +55,33 @@ export async function* windowStates(
     signal.throwIfAborted();
     options.progress(++done, total, note);
   };
-  for (let first = 0; first < windows.length; first += group) {
-    const chosen = windows.slice(first, first + group);
+  const shape = [context, model.config.hidden] as const;
+  // A window alone is soon repeated.
+  const kept = options.journal && group > 1
+    ? new GroupStreams(device, options.journal, shape)
+    : undefined;
+  let begun = await kept?.restore(windows);
+  done += (begun?.layer ?? 0) * (begun?.windows.length ?? 0);
+  for (let left = windows; left.length > 0;) {
+    const chosen = begun?.windows ?? left.slice(0, group);
+    const from = begun?.layer ?? 0;
+    left = left.filter((window) => !chosen.includes(window));
     const ids = chosen.map((window) => tokens.subarray(window * context, (window + 1) * context));
-    const streams = await embedAll(device, model, ids);
+    const streams = begun?.streams ?? await embedAll(device, model, ids);
+    begun = undefined;
     try {
-      for (let layer = 0; layer < model.config.layers; layer++) {
+      for (let layer = from; layer < model.config.layers; layer++) {
         const weights = await model.layer(layer);
-        for (const [i, stream] of streams.entries()) {
-          streams[i] = runLayer(device, model.config, weights, { stream, places });
-          await step(`window ${chosen[i]! + 1} of ${count}, layer ${layer + 1}`);
+        try {
+          for (const [i, stream] of streams.entries()) {
+            streams[i] = runLayer(device, model.config, weights, { stream, places });
+            await step(`window ${chosen[i]! + 1} of ${count}, layer ${layer + 1}`);
+          }
+        } finally {
+          model.release(weights);
         }
-        model.release(weights);
+        const next = layer + 1;
+        if (next < model.config.layers) await kept?.keep({ windows: chosen, layer: next }, streams);
       }
       for (const [i, stream] of streams.entries()) {
         using hidden = await finish(device, model, stream);

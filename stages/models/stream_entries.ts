@@ -1,4 +1,6 @@
+import type { Device } from "../../kernels/device/device.ts";
 import { bytesOf } from "../formats/half.ts";
+import type { Stream } from "./decoder.ts";
 
 /** Bytes of an entry: few enough for the host, enough that waiting for a disk is rare. */
 const ENTRY_BYTES = 2 ** 25;
@@ -75,4 +77,19 @@ export class StreamEntries {
   #name(window: number, layer: number): string {
     return `streams-${layer % 2}-${Math.floor(window / this.#step)}`;
   }
+}
+
+/**
+ * Reads what a stream adds up to, which is all that the next layer sees of it: an addition of floats
+ * gives the same bits on the host.
+ */
+export async function readSum(
+  device: Device,
+  { residual, delta }: Stream,
+  sum: Float32Array,
+): Promise<void> {
+  sum.set((await device.read(residual)).data);
+  if (!delta) return;
+  const { data } = await device.read(delta);
+  for (let i = 0; i < sum.length; i++) sum[i]! += data[i]!;
 }
