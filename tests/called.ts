@@ -7,20 +7,21 @@ export interface Called {
   readonly errors: string;
 }
 
-/** Runs a program's command line in this process. */
+/** Runs a program's command line in this process; it has no tools unless said. */
 export async function callProgram(
-  program: Omit<Program, "screen">,
+  program: Pick<Program, "stages"> & Partial<Program>,
   ...args: readonly string[]
 ): Promise<Called> {
   let [out, errors] = ["", ""];
   const status = await main(args, {
-    ...program,
+    tools: () => ({}),
     screen: {
       write: (text) => void (out += text),
       error: (text) => void (errors += text),
       columns: 0,
       color: false,
     },
+    ...program,
   });
   return { status, out, errors };
 }

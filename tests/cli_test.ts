@@ -1,10 +1,10 @@
 import { deepStrictEqual, doesNotMatch, match, ok, strictEqual, throws } from "node:assert/strict";
 import { setTimeout as sleep } from "node:timers/promises";
-import { main } from "../pipeline/cli.ts";
 import { parseBytes } from "../pipeline/cli/bytes.ts";
 import { parseCommandLine } from "../pipeline/cli/command_line.ts";
 import * as commands from "../pipeline/commands/mod.ts";
 import { projectRoot, storeDirectory } from "../pipeline/cli/project.ts";
+import { call as callToy } from "./toy/call.ts";
 import * as stages from "./toy/stages.ts";
 
 const ROOT = new URL("..", import.meta.url).pathname;
@@ -28,19 +28,8 @@ async function withProject(use: (directory: string) => Promise<void>): Promise<v
 }
 
 /** Runs the command line in this process. */
-async function call(...args: string[]) {
-  let [out, errors] = ["", ""];
-  const status = await main(args, {
-    stages,
-    tools: () => ({}),
-    screen: {
-      write: (text) => void (out += text),
-      error: (text) => void (errors += text),
-      columns: 0,
-      color: false,
-    },
-  });
-  return { status, out, errors, lines: out.trim().split("\n") };
+function call(...args: string[]) {
+  return callToy(args);
 }
 
 /** Starts the command line in a process of its own. */

@@ -1,27 +1,15 @@
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import { fileURLToPath } from "node:url";
-import { main } from "../pipeline/cli.ts";
 import { type Manifest, parseManifest, readManifest } from "../pipeline/manifest.ts";
 import type { Registry } from "../pipeline/stage.ts";
 import * as models from "../stages/mod.ts";
+import { callProgram } from "./called.ts";
 import { stages } from "./manifest_stages.ts";
 
 const CONFIGS = fileURLToPath(new URL("../configs/", import.meta.url));
 
-/** Runs the command line in this process. */
-async function call(registry: Registry, ...args: string[]) {
-  let [out, errors] = ["", ""];
-  const status = await main(args, {
-    stages: registry,
-    tools: () => ({}),
-    screen: {
-      write: (text) => void (out += text),
-      error: (text) => void (errors += text),
-      columns: 0,
-      color: false,
-    },
-  });
-  return { status, out, errors };
+function call(stages: Registry, ...args: string[]) {
+  return callProgram({ stages }, ...args);
 }
 
 async function withFiles(

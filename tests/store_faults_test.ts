@@ -1,7 +1,7 @@
 import { deepStrictEqual, match, notStrictEqual, ok, strictEqual } from "node:assert/strict";
 import { setTimeout as sleep } from "node:timers/promises";
-import { main } from "../pipeline/cli.ts";
 import type { RunRecord } from "../pipeline/runs.ts";
+import { callProgram } from "./called.ts";
 import * as stages from "./toy/stages.ts";
 
 const ROOT = new URL("..", import.meta.url).pathname;
@@ -53,18 +53,9 @@ class Project implements AsyncDisposable {
 
   /** Uses a command in this process, where which process it is makes no difference. */
   async call(...args: readonly string[]): Promise<Output> {
-    let [text, errors] = ["", ""];
-    const code = await main([...args, "--json", "--store", this.store], {
-      stages,
-      tools: () => ({}),
-      screen: {
-        write: (part) => void (text += part),
-        error: (part) => void (errors += part),
-        columns: 0,
-        color: false,
-      },
-    });
-    return { code, errors, ...read(text) };
+    const asked = [...args, "--json", "--store", this.store];
+    const { status: code, out, errors } = await callProgram({ stages }, ...asked);
+    return { code, errors, ...read(out) };
   }
 
   async write(name: string, text: string): Promise<void> {

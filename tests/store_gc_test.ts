@@ -1,13 +1,13 @@
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
-import { main } from "../pipeline/cli.ts";
 import { tryLock } from "../pipeline/store/lock.ts";
 import { usualCap } from "../pipeline/store/cap.ts";
 import { collect } from "../pipeline/store/collect.ts";
 import { freeBytes } from "../pipeline/store/trouble.ts";
 import { evictedText } from "../pipeline/terminal/evicted.ts";
 import type { Job, Registry } from "../pipeline/stage.ts";
+import { callProgram } from "./called.ts";
 import { writeNumber } from "./toy/number.ts";
 import * as toyStages from "./toy/stages.ts";
 
@@ -49,17 +49,8 @@ class Project implements AsyncDisposable {
 
   /** Uses a command in this process; gives its JSON lines. */
   async call(command: string, ...args: readonly string[]) {
-    let [out, errors] = ["", ""];
-    const status = await main([command, ...args, "--json", "--store", this.store], {
-      stages: STAGES,
-      tools: () => ({}),
-      screen: {
-        write: (text) => void (out += text),
-        error: (text) => void (errors += text),
-        columns: 0,
-        color: false,
-      },
-    });
+    const asked = [command, ...args, "--json", "--store", this.store];
+    const { status, out, errors } = await callProgram({ stages: STAGES }, ...asked);
     const lines = out.split("\n").filter(Boolean).map((line) => JSON.parse(line));
     return { status, errors, lines };
   }
