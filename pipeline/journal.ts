@@ -86,11 +86,6 @@ export class FileJournal implements Journal, AsyncDisposable {
     return true;
   }
 
-  async remove(name: string): Promise<void> {
-    await removeFile(this.#place(name));
-    await removeFile(this.#place(`${name}-file`));
-  }
-
   /** Waits for the disk; what it says is for the next `write` alone. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#settled().catch(() => {});

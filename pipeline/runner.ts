@@ -56,8 +56,8 @@ export async function plan(manifest: Manifest, options: PlanOptions): Promise<Pl
  *
  * Nothing that goes wrong with a step is thrown: a step that fails blocks those that need it, the
  * others go on. When something outside is missing already while planning, nothing is begun. A stop
- * keeps the steps that are finished, and what the others' journals hold. Tools with `Symbol.asyncDispose` are disposed
- * of before the summary.
+ * keeps the steps that are finished, and what the others' journals hold. Tools with
+ * `Symbol.asyncDispose` are disposed of before the summary.
  */
 export async function run(manifest: Manifest, options: RunOptions): Promise<Summary> {
   const start = performance.now();

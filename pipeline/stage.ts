@@ -55,8 +55,6 @@ export interface Journal {
   keep(name: string, path: string): Promise<void>;
   /** Puts the file kept under a name to a path; false where there is none. */
   restore(name: string, path: string): Promise<boolean>;
-  /** Lets go of what is kept under a name, if anything. */
-  remove(name: string): Promise<void>;
 }
 
 /** One run of one stage, as the stage sees it. `Tools` is whatever the program hands to the runner. */

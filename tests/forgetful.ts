@@ -7,5 +7,4 @@ export const forgetful: Journal = {
   write: () => Promise.resolve(),
   keep: () => Promise.resolve(),
   restore: () => Promise.resolve(false),
-  remove: () => Promise.resolve(),
 };
