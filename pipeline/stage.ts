@@ -1,8 +1,9 @@
 import type { z } from "zod";
 import type { Artifact, NoteLevel } from "./artifact.ts";
 
-/** `"stats"` is one artifact, `"stats?"` may be left out, `"stats[]"` is a list. */
-export type Input<S extends string> = S extends `${infer K}?` ? Artifact<K> | undefined
+/** `"stats"` is one artifact, `"stats?"` may be left out, `"stats[]"` is a list; `"stats[]?"` may be empty. */
+export type Input<S extends string> = S extends `${infer K}[]?` ? readonly Artifact<K>[]
+  : S extends `${infer K}?` ? Artifact<K> | undefined
   : S extends `${infer K}[]` ? readonly Artifact<K>[]
   : Artifact<S>;
 
@@ -13,7 +14,8 @@ export type Input<S extends string> = S extends `${infer K}?` ? Artifact<K> | un
 export type Facts = object;
 
 /** The facts of an input, in the shapes that artifacts come in; see {@linkcode Input}. */
-export type InputFacts<S extends string> = S extends `${string}?` ? Facts | undefined
+export type InputFacts<S extends string> = S extends `${string}[]?` ? readonly Facts[]
+  : S extends `${string}?` ? Facts | undefined
   : S extends `${string}[]` ? readonly Facts[]
   : Facts;
 

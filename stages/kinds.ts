@@ -12,11 +12,12 @@ import type { Stage } from "../pipeline/stage.ts";
  * - `tokens`: `tokens.u32` (little-endian ids, one after another) and `tokens.json` (their count,
  *   digest, source and the tokenizer's digest).
  * - `report`: `report.json` (scores with their protocol) and what the report draws on.
+ * - `export`: a model as another program reads it, with `provenance.json` and a README.
  */
-export type Kind = "model" | "tokens" | "stats" | "report";
+export type Kind = "model" | "tokens" | "stats" | "report" | "export";
 
-/** An input of a stage: one artifact, an optional one, or a list. */
-export type KindInput = Kind | `${Kind}?` | `${Kind}[]`;
+/** An input of a stage: one artifact, an optional one, a list, or one that may be empty. */
+export type KindInput = Kind | `${Kind}?` | `${Kind}[]` | `${Kind}[]?`;
 
 /** What the program hands to every stage. */
 export interface Tools {

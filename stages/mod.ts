@@ -2,6 +2,7 @@ export { compare } from "./compare.ts";
 export { calibrate } from "./calibrate.ts";
 export { calibrate_kv } from "./calibrate_kv.ts";
 export { evaluate } from "./evaluate.ts";
+export { exportModel as export } from "./export.ts";
 export { load } from "./load.ts";
 export { reorder } from "./reorder.ts";
 export { quantize } from "./quantize.ts";

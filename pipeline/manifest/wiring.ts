@@ -71,9 +71,8 @@ export function orderSteps(drafts: Drafts, at: Report): readonly string[] {
 
 /** Reads an input's declaration. */
 export function parseInput(text: string): DeclaredInput {
-  const list = text.endsWith("[]");
-  const optional = text.endsWith("?");
-  return { kind: text.replace(/(\[\]|\?)$/, ""), optional, list };
+  const [, kind = "", list, optional] = /^(\w+)(\[\])?(\?)?$/.exec(text)!;
+  return { kind, optional: optional !== undefined, list: list !== undefined };
 }
 
 function checkStep(

@@ -52,7 +52,7 @@ async function forecastOf(
     const found = await Promise.all([inputs[input] ?? []].flat().map(factsOf));
     const all = found.filter((facts) => facts !== undefined);
     if (all.length < found.length) return undefined;
-    given[input] = kind.endsWith("[]") ? all : all[0];
+    given[input] = kind.includes("[]") ? all : all[0];
   }
   try {
     return await stage.forecast(given, params, { memoryBytes: bounds.memoryBytes });

@@ -19,6 +19,28 @@ export function storedBytes(
   return bytesOf(dtype === "F16" ? toHalf(values, name, file) : values);
 }
 
+/** Floating-point element types by their names in manifests and in PyTorch. */
+export const DTYPES = { float16: "F16", bfloat16: "BF16", float32: "F32" } as const;
+
+/** The bytes of values of a floating-point element type, rounded to nearest with ties to even. */
+export function denseBytes(
+  values: Float32Array<ArrayBuffer>,
+  place: { readonly name: string; readonly dtype: string; readonly file: string },
+): Uint8Array {
+  return place.dtype === "BF16" ? bytesOf(toBrain(values)) : storedBytes(values, place);
+}
+
+/** Finite values as bfloat16: the upper halves of their single-precision bits, rounded. */
+export function toBrain(values: Float32Array<ArrayBuffer>): Uint16Array<ArrayBuffer> {
+  const words = new Uint32Array(values.buffer, values.byteOffset, values.length);
+  const halves = new Uint16Array(words.length);
+  for (let i = 0; i < words.length; i++) {
+    const word = words[i]!;
+    halves[i] = word + 0x7fff + (word >>> 16 & 1) >>> 16;
+  }
+  return halves;
+}
+
 /** All values of some arrays, one array after another. */
 export function joined(parts: readonly Float32Array[]): Float32Array<ArrayBuffer> {
   const all = new Float32Array(parts.reduce((sum, part) => sum + part.length, 0));

@@ -1,0 +1,247 @@
+import { bytesOf, denseBytes, DTYPES } from "../formats/half.ts";
+import type { Checkpoint } from "../formats/checkpoint.ts";
+import { writeCheckpointTexts } from "../formats/checkpoint_texts.ts";
+import { createCheckpointWriter } from "../formats/checkpoint_writer.ts";
+import { openDirectory } from "../formats/safetensors_directory.ts";
+import {
+  type SafetensorsDType,
+  tensorBytes,
+  type TensorSpecification,
+} from "../formats/safetensors_header.ts";
+import { rowPieces } from "../models/rewrite.ts";
+import { NAMES } from "../models/names.ts";
+import type { ModelRecord } from "../models/model_record.ts";
+import type { CodedWeight } from "../quant/coded_weight.ts";
+import type { LinearScheme } from "../quant/schemes.ts";
+import type { Format, FormatOptions, Reading } from "./format.ts";
+import { type PartValues, readPart } from "./part_values.ts";
+import { type LinearOutline, type Source, type Subject, subjectOf } from "./subject.ts";
+import { compareTensors, type TensorRule } from "./tensor_rules.ts";
+
+/** A tensor of a quantized linear, under the linear's name and its own with a dot between. */
+export interface PartOutline {
+  readonly part: string;
+  /** Element types that may be read; the first is written. */
+  readonly dtypes: readonly [SafetensorsDType, ...SafetensorsDType[]];
+  readonly shape: readonly number[];
+  /** Whether files of others may lack it. */
+  readonly optional?: boolean;
+}
+
+/** A small tensor beside the linears, such as the KV scales of a layer. */
+export interface BesideTensor extends TensorSpecification {
+  readonly values: ArrayBufferView;
+  /** Whether files of others may lack it. */
+  readonly optional?: boolean;
+}
+
+/** What tells one safetensors format from another; see `Format` for what is not said here. */
+export interface Codec
+  extends Pick<Format, "about" | "source" | "refusals" | "engines" | "recognizes"> {
+  /** The format's name in the registry. */
+  readonly name: string;
+  /** The tensors of a quantized linear. */
+  parts(
+    linear: LinearOutline & { readonly scheme: LinearScheme },
+    options: Pick<FormatOptions, "dtype">,
+  ): readonly PartOutline[];
+  /** The values of one part, in pieces that follow each other. */
+  pack(
+    weight: CodedWeight,
+    part: string,
+    options: Pick<FormatOptions, "dtype">,
+  ): Iterable<ArrayBufferView>;
+  /**
+   * `config.json` of the export, from the model's with its element type set; `tie_word_embeddings`
+   * false gives a tied model a head of its own.
+   */
+  config(subject: Subject, json: Readonly<Record<string, unknown>>): Record<string, unknown>;
+  /** Tensors beside the linears. */
+  beside?(subject: Subject): readonly BesideTensor[];
+  /** Other text files by name. */
+  texts?(subject: Subject): Readonly<Record<string, string>>;
+  /** Precision of a checkpoint in this format, from its headers and small tensors. */
+  precision(checkpoint: Checkpoint): Promise<{
+    readonly linears: Readonly<Record<string, LinearScheme>>;
+    readonly kv: ModelRecord["kv"];
+  }>;
+  /**
+   * The codes of a linear from its parts, those that are there; throws a sentence with tensor and rule
+   * where they break one.
+   */
+  unpack(
+    linear: LinearOutline & { readonly scheme: LinearScheme },
+    parts: Readonly<Record<string, PartValues>>,
+  ): CodedWeight;
+  /** See `Format.rounding`; 0 unless said. */
+  rounding?(subject: Subject): number;
+}
+
+const FLOAT16 = { dtype: "float16" } as const;
+
+/** Makes a format of a codec: safetensors shards with an index, `config.json`, tokenizer. */
+export function checkpointFormat(codec: Codec): Format {
+  const { about, source, refusals, engines, recognizes } = codec;
+  return {
+    about,
+    source,
+    refusals,
+    engines,
+    recognizes,
+    rounding: (subject) => codec.rounding?.(subject) ?? 0,
+    weightBytes: (subject, options) =>
+      plannedTensors(codec, subject, options)
+        .reduce((sum, { specification }) => sum + tensorBytes(specification), 0),
+    write: (source, writing) => write(codec, source, writing),
+    open: (path) => open(codec, path),
+  };
+}
+
+/** A tensor to write and where it comes from. */
+interface PlannedTensor {
+  readonly specification: TensorSpecification;
+  readonly from:
+    | { readonly dense: string }
+    | { readonly linear: string; readonly part: string }
+    | { readonly values: ArrayBufferView };
+  readonly layer: number;
+}
+
+function plannedTensors(
+  codec: Codec,
+  subject: Subject,
+  options: Pick<FormatOptions, "dtype">,
+): PlannedTensor[] {
+  const dtype = DTYPES[options.dtype];
+  const coded = new Map(subject.linears.map((linear) => [`${linear.name}.weight`, linear]));
+  const planned = [...subject.tensors].flatMap(([name, shape]): PlannedTensor[] => {
+    const layer = Number(/^model\.layers\.(\d+)\./.exec(name)?.[1] ?? -1);
+    const linear = coded.get(name);
+    if (!linear?.scheme) {
+      return [{ specification: { name, dtype, shape }, from: { dense: name }, layer }];
+    }
+    const quantized = { ...linear, scheme: linear.scheme };
+    return codec.parts(quantized, options).map(({ part, dtypes: [dtype], shape }) => ({
+      specification: { name: `${linear.name}.${part}`, dtype, shape },
+      from: { linear: linear.name, part },
+      layer,
+    }));
+  });
+  if (subject.config.tied && configOf(codec, subject, options).tie_word_embeddings === false) {
+    const shape = subject.tensors.get(NAMES.embeddings)!;
+    const specification = { name: NAMES.head, dtype, shape };
+    planned.push({ specification, from: { dense: NAMES.embeddings }, layer: -1 });
+  }
+  const beside = (codec.beside?.(subject) ?? []).map(({ name, dtype, shape, values }) => (
+    { specification: { name, dtype, shape }, from: { values }, layer: -1 }
+  ));
+  return [...planned, ...beside];
+}
+
+function configOf(
+  codec: Codec,
+  subject: Subject,
+  { dtype }: Pick<FormatOptions, "dtype">,
+): Record<string, unknown> {
+  const { dtype: _, ...json } = subject.json;
+  return codec.config(subject, { ...json, torch_dtype: dtype });
+}
+
+async function write(
+  codec: Codec,
+  { checkpoint, linear }: Source,
+  { subject, out, options, signal, progress }: Parameters<Format["write"]>[1],
+): Promise<void> {
+  const planned = plannedTensors(codec, subject, options);
+  const specifications = planned.map(({ specification }) => specification);
+  const { shardBytes } = options;
+  using writer = await createCheckpointWriter(out, specifications, { shardBytes });
+  let held: { readonly name: string; readonly weight: CodedWeight } | undefined;
+  for (const [index, { specification: { name, dtype, shape }, from, layer }] of planned.entries()) {
+    signal.throwIfAborted();
+    if ("values" in from) await writer.write(name, bytesOf(from.values));
+    else if ("dense" in from) {
+      const { file } = checkpoint.tensors.get(from.dense)!;
+      for (const rows of rowPieces(shape)) {
+        const values = await checkpoint.read(from.dense, rows);
+        await writer.write(name, denseBytes(values, { name, dtype, file }));
+      }
+    } else {
+      if (held?.name !== from.linear) {
+        held = undefined;
+        held = { name: from.linear, weight: await linear(from.linear) };
+      }
+      for (const piece of codec.pack(held.weight, from.part, options)) {
+        await writer.write(name, bytesOf(piece));
+      }
+    }
+    progress(index + 1, planned.length, layer < 0 ? name : `layer ${layer + 1}`);
+  }
+  await writer.close();
+  const { tokenizer, files } = checkpoint;
+  await writeCheckpointTexts({ config: configOf(codec, subject, options), tokenizer, files }, out);
+  for (const [name, text] of Object.entries(codec.texts?.(subject) ?? {})) {
+    await Deno.writeTextFile(`${out}/${name}`, text);
+  }
+}
+
+async function open(codec: Codec, path: string): Promise<Reading> {
+  const checkpoint = await openDirectory(path);
+  try {
+    const { linears, kv } = await codec.precision(checkpoint);
+    const { quantization_config: _, compression_config: __, ...config } = checkpoint
+      .config as Record<string, unknown>;
+    const record = { history: [], hadamard: [], linears, kv };
+    const subject = subjectOf({ config, record });
+    const outlines = new Map(subject.linears.map((linear) => [linear.name, linear]));
+    const { problems, unexpected } = compareTensors(
+      expectedTensors(codec, subject),
+      checkpoint.tensors,
+    );
+    return {
+      format: codec.name,
+      checkpoint,
+      config,
+      linears,
+      kv,
+      problems,
+      unexpected,
+      async linear(name) {
+        const linear = outlines.get(name)!;
+        const quantized = { ...linear, scheme: linear.scheme! };
+        const parts: Record<string, PartValues> = {};
+        for (const { part } of codec.parts(quantized, FLOAT16)) {
+          const values = await readPart(checkpoint, `${name}.${part}`);
+          if (values) parts[part] = values;
+        }
+        return codec.unpack(quantized, parts);
+      },
+      [Symbol.dispose]: () => checkpoint[Symbol.dispose](),
+    };
+  } catch (error) {
+    checkpoint[Symbol.dispose]();
+    throw error;
+  }
+}
+
+/** What a checkpoint in this format must hold, with the types it may have. */
+function expectedTensors(codec: Codec, subject: Subject): ReadonlyMap<string, TensorRule> {
+  const coded = new Map(subject.linears.map((linear) => [`${linear.name}.weight`, linear]));
+  const floats = Object.values(DTYPES);
+  const expected = new Map<string, TensorRule>();
+  for (const [name, shape] of subject.tensors) {
+    const linear = coded.get(name);
+    if (!linear?.scheme) {
+      expected.set(name, { shape, dtypes: floats, optional: false });
+      continue;
+    }
+    const quantized = { ...linear, scheme: linear.scheme };
+    for (const { part, optional = false, ...rule } of codec.parts(quantized, FLOAT16)) {
+      expected.set(`${linear.name}.${part}`, { ...rule, optional });
+    }
+  }
+  for (const { name, dtype, shape, optional = false } of codec.beside?.(subject) ?? []) {
+    expected.set(name, { shape, dtypes: [dtype, ...floats], optional });
+  }
+  return expected;
+}

@@ -1,0 +1,50 @@
+import type { Refusal } from "./format.ts";
+import type { Subject } from "./subject.ts";
+
+/**
+ * Why a format for weights alone cannot hold a model: its 8-bit inputs, its KV cache, and transforms
+ * that run between its linears.
+ */
+export function* refusedPrecision(
+  { record, linears }: Subject,
+  format: string,
+): Generator<Refusal> {
+  const quantized = linears.filter(({ scheme }) => scheme?.inputs);
+  const [first] = quantized;
+  if (first) {
+    yield {
+      what: "activations",
+      text: `${first.name} and ${
+        quantized.length - 1
+      } other linears take 8-bit inputs, expected none beside ${format}`,
+    };
+  }
+  yield* refusedKv({ record }, format);
+  yield* refusedTransforms({ record });
+}
+
+/** Why a format without a place for the KV cache's precision cannot hold a model. */
+export function* refusedKv(
+  { record }: Pick<Subject, "record">,
+  format: string,
+): Generator<Refusal> {
+  const widths = [...new Set(record.kv.flatMap(({ key, value }) => [key.bits, value.bits]))];
+  if (widths.length === 0) return;
+  yield {
+    what: "kv",
+    text: `its KV cache has ${
+      widths.sort().join(" and ")
+    } bits, expected none beside ${format}: the engine chooses there`,
+  };
+}
+
+/** Why no other program can hold a model: transforms that only run here. */
+export function* refusedTransforms({ record }: Pick<Subject, "record">): Generator<Refusal> {
+  const [site] = record.hadamard;
+  if (site === undefined) return;
+  yield {
+    what: "model",
+    text:
+      `a Hadamard transform runs at ${site} while the model runs, expected none; leave down_proj out of rotate's transforms`,
+  };
+}

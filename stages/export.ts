@@ -1,0 +1,125 @@
+import { z } from "zod";
+import type { StatsRecord } from "./calibration/stats.ts";
+import { FORMATS } from "./exchange/find_format.ts";
+import type { FormatOptions } from "./exchange/format.ts";
+import { PROVENANCE, type Provenance, recipeOf } from "./exchange/provenance.ts";
+import { readme } from "./exchange/readme.ts";
+import { refuseExport } from "./exchange/refusal.ts";
+import { openSource, type Subject, without } from "./exchange/subject.ts";
+import { verifyReading } from "./exchange/verify.ts";
+import { forecastExport } from "./forecast/export.ts";
+import { defineStage } from "./kinds.ts";
+import { describeModel } from "./models/model_facts.ts";
+import { readEvaluation } from "./report/evaluation.ts";
+
+const params = z.strictObject({
+  format: z.enum(Object.keys(FORMATS)).describe("How the model is laid out."),
+  dtype: z.enum(["float16", "bfloat16", "float32"]).default("float16").describe(
+    "Element type of what stays in floating point.",
+  ),
+  type: z.enum(["F16", "Q8_0", "Q4_0", "Q4_1"]).optional().describe(
+    "For gguf: the type of the linears' weights; what holds their codes exactly unless said.",
+  ),
+  ignore: z.array(z.enum(["activations", "kv"])).default([]).describe(
+    "Precision to give up where the format has no place for it: the engine then uses its own.",
+  ),
+  shard_bytes: z.number().positive().default(5e9).describe("Most bytes of a file of weights."),
+});
+
+type Params = z.infer<typeof params>;
+
+/** Writes a model as other programs read it, and reads it back. */
+export const exportModel = defineStage({
+  about: "Writes a model in another program's format, reads it back and compares every value.",
+  version: 1,
+  params,
+  inputs: { model: "model", stats: "stats?", reports: "report[]?" },
+  output: "export",
+  example: { format: "huggingface" },
+  forecast: forecastExport,
+  async run(job, { model, stats, reports }, params) {
+    const format = FORMATS[params.format]!;
+    const options = optionsOf(params);
+    using source = await openSource(model.path);
+    const subject = exported(source.subject, params);
+    refuseExport(params.format, subject, { options, formats: FORMATS });
+    const facts = await describeModel(model.path);
+    const engines = format.engines(subject, options);
+    const provenance: Provenance = {
+      version: 1,
+      producer: "quattuor",
+      format: params.format,
+      model: model.digest,
+      scheme: facts.scheme,
+      ignored: params.ignore,
+      recipe: recipeOf(subject.record.history),
+      ...stats && { calibration: await calibrationOf(stats) },
+      scores: await Promise.all(reports.map((report) => scoresOf(report, model.digest))),
+      engines,
+    };
+    const { out, signal } = job;
+    let half = 0;
+    const progress = (done: number, total: number, note: string) =>
+      job.progress(half * total + done, 2 * total, note);
+    await format.write(source, { subject, out, options, provenance, signal, progress });
+    const write = (name: string, text: string) => Deno.writeTextFile(`${out}/${name}`, text);
+    await write(PROVENANCE, `${JSON.stringify(provenance, undefined, 2)}\n`);
+    await write("README.md", readme(provenance, format.about));
+    half = 1;
+    using reading = await format.open(out);
+    const rounding = format.rounding(subject, options);
+    for await (
+      const { tensor, rule } of verifyReading(reading, { source, rounding, signal, progress })
+    ) {
+      throw new Error(
+        `Cannot export to ${params.format}: reading it back, ${
+          tensor ? `"${tensor}": ` : ""
+        }${rule}`,
+      );
+    }
+    const bytes = format.weightBytes(subject, options);
+    const { parameters } = facts;
+    job.note(
+      `${(bytes / 1e6).toFixed(1)} MB of weights, ${
+        (8 * bytes / parameters).toFixed(3)
+      } bits a parameter; read back and compared`,
+      { bytes, parameters },
+      "result",
+    );
+    for (const { engine, command, limits } of engines) {
+      job.note(`${engine}: ${command}`, { engine, command }, "result");
+      for (const limit of limits) job.note(`${engine}: ${limit}`, { engine }, "warning");
+    }
+  },
+});
+
+/** The subject without what the user gives up. */
+function exported(subject: Subject, { ignore }: Params): Subject {
+  return without(subject, ignore);
+}
+
+function optionsOf({ dtype, type, shard_bytes: shardBytes }: Params): FormatOptions {
+  return { dtype, shardBytes, ...type && { type } };
+}
+
+async function calibrationOf(
+  { path, digest }: { readonly path: string; readonly digest: string },
+): Promise<NonNullable<Provenance["calibration"]>> {
+  const { tokens, windows, context }: StatsRecord = JSON.parse(
+    await Deno.readTextFile(`${path}/stats.json`),
+  );
+  return { digest, tokens, windows, context };
+}
+
+async function scoresOf(
+  { path, digest }: { readonly path: string; readonly digest: string },
+  expected: string,
+): Promise<Provenance["scores"][number]> {
+  const { model, protocol, scores } = await readEvaluation(path);
+  if (model.digest === expected) return { report: digest, protocol, scores };
+  throw new TypeError(
+    `Cannot state scores of another model: the report is about ${
+      model.digest.slice(0, 12)
+    }, expected ${expected.slice(0, 12)}; feed reports of the exported model`,
+  );
+}
