@@ -14,25 +14,53 @@ import tiles from "./attention_paged.wgsl" with { type: "text" };
 
 /** What attention over pages needs to know beside the shapes. */
 export interface AttentionPagedOptions extends AttentionOptions {
-  /** Length of the sequence, its queries included. */
-  readonly keys: number;
   readonly kvHeads: number;
   /** How keys and values are held. */
   readonly key: KvScheme;
   readonly value: KvScheme;
+  /** Most queries that a sequence of the batch has. */
+  readonly queries: number;
 }
 
-type In = "q" | "k" | "v" | "block_table";
+/** A sequence in a batch: its queries are consecutive rows of q, its last ones at its last keys. */
+export interface AttentionSpan {
+  /** Its first row. */
+  readonly row: number;
+  readonly queries: number;
+  /** Length of the sequence, its queries included. */
+  readonly keys: number;
+  /** Its first entry in the block table. */
+  readonly table: number;
+}
+
+type In = "q" | "k" | "v" | "block_table" | "spans" | "work";
 
 const NO_WINDOW = 2 ** 31;
+/** Queries of an item of work. */
+const TILE = 16;
+const LANES_QUERIES = 8;
 const MOST_SPLIT_QUERIES = 4;
 
+/** A batch as the kernel takes it: its spans u32 [sequences, 4], and items of work u32 [items, 2]. */
+export function attentionBatch(
+  spans: readonly AttentionSpan[],
+): { readonly spans: HostTensor; readonly work: HostTensor } {
+  const items = spans.flatMap(({ queries }, sequence) =>
+    Array.from({ length: Math.ceil(queries / TILE) }, (_, i) => [sequence, i * TILE])
+  );
+  const facts = spans.flatMap(({ row, queries, keys, table }) => [row, queries, keys, table]);
+  return { spans: u32([spans.length, 4], facts), work: u32([items.length, 2], items.flat()) };
+}
+
 /**
- * Causal attention of one sequence over a paged cache: `q` f32 [queries, heads, head size], pools
- * `k` and `v` u32 [pages, words], `block_table` u32 [most pages] the pool's page of each 64 keys,
- * `y` like `q`. The last query stands at the last key; heads share kv heads in order (GQA).
+ * Causal attention of a batch of sequences over a paged cache: `q` f32 [rows, heads, head size], pools
+ * `k` and `v` u32 [pages, words], `block_table` u32 [entries] the pool's page of each 64 keys, sequence
+ * after sequence, `spans` u32 [sequences, 4] as `attentionBatch()` makes them, `work` u32 [items, 2]
+ * 16 queries of a sequence each (the sequence, and the first of them), `y` like `q`. The last query of a
+ * sequence stands at its last key; heads share kv heads in order (GQA). Rows of no span are left out.
  *
- * Codes become values in registers; softmax is online, in f32.
+ * Codes become values in registers; softmax is online, in f32. A sequence's values do not depend on
+ * what else is in the batch.
  */
 export const attentionPaged: Kernel<In, "y", AttentionPagedOptions> = {
   wgsl: {
@@ -40,14 +68,12 @@ export const attentionPaged: Kernel<In, "y", AttentionPagedOptions> = {
     split: `${quantizer}\n${page}\n${read}\n${split}`,
     lanes: `${lane}\n${quantizer}\n${page}\n${read}\n${lanes}`,
   },
-  inputs: ["q", "k", "v", "block_table"],
+  inputs: ["q", "k", "v", "block_table", "spans", "work"],
   outputs: ["y"],
   plan(inputs, options, limits) {
-    const { queries, heads, size } = dimensions(inputs, options);
-    const { keys, kvHeads, key, value, window = NO_WINDOW, scale } = options;
+    const { items, heads, size } = dimensions(inputs, options);
+    const { kvHeads, key, value, queries, window = NO_WINDOW, scale } = options;
     const params = {
-      queries: { u32: queries },
-      keys: { u32: keys },
       heads: { u32: heads },
       kv_heads: { u32: kvHeads },
       window: { u32: window },
@@ -70,11 +96,14 @@ export const attentionPaged: Kernel<In, "y", AttentionPagedOptions> = {
     };
     const outputs = { y: { dtype: "f32", shape: inputs.q.shape } } as const;
     if (limits.adapter === "software" && limits.subgroup === 8) {
-      const grid = [Math.ceil(queries / 8), heads, Math.ceil(size / 64)] as const;
-      return { shader: "lanes", outputs, constants, params, grid };
+      const PARTS = queries <= LANES_QUERIES ? 1 : TILE / LANES_QUERIES;
+      const grid = [items * PARTS, heads, Math.ceil(size / 64)] as const;
+      return { shader: "lanes", outputs, constants: { ...constants, PARTS }, params, grid };
     }
     if (queries <= MOST_SPLIT_QUERIES) {
-      return { shader: "split", outputs, constants, params, grid: [queries, heads, 1] };
+      const grid = [items * queries, heads, 1] as const;
+      const PARTS = queries;
+      return { shader: "split", outputs, constants: { ...constants, PARTS }, params, grid };
     }
     const bytes = (rows: number) => 4 * ((16 + rows) * (size + 4) + 16 * (rows + 1));
     const KEYS = [32, 16, 8].find((rows) => bytes(rows) <= limits.groupBytes);
@@ -85,29 +114,35 @@ export const attentionPaged: Kernel<In, "y", AttentionPagedOptions> = {
         } bytes of workgroup memory, expected at most ${limits.groupBytes}`,
       );
     }
-    return {
-      shader: "tiles",
-      outputs,
-      constants: { ...constants, KEYS },
-      params,
-      grid: [Math.ceil(queries / 16), heads, 1],
-    };
+    const grid = [items, heads, 1] as const;
+    return { shader: "tiles", outputs, constants: { ...constants, KEYS }, params, grid };
   },
-  reference({ q, k, v, block_table }, { keys, kvHeads, key, value, ...rest }) {
-    const [, , headSize = 0] = q.shape;
-    const table = block_table.data;
-    const whole = (pool: HostTensor, scheme: KvScheme) => {
-      const values = new Float32Array(keys * kvHeads * headSize);
-      for (let i = 0; i < keys; i++) {
-        const slot = table[Math.floor(i / PAGE_TOKENS)]! * PAGE_TOKENS + i % PAGE_TOKENS;
+  reference({ q, k, v, block_table, spans }, { kvHeads, key, value, queries: _, ...rest }) {
+    const [, heads = 0, headSize = 0] = q.shape;
+    const whole = (pool: HostTensor, scheme: KvScheme, [, , keys, table]: readonly number[]) => {
+      const values = new Float32Array(keys! * kvHeads * headSize);
+      for (let i = 0; i < keys!; i++) {
+        const page = block_table.data[table! + Math.floor(i / PAGE_TOKENS)]!;
+        const slot = page * PAGE_TOKENS + i % PAGE_TOKENS;
         values.set(
           readSlot(pool.data, slot, { scheme, kvHeads, headSize }),
           i * kvHeads * headSize,
         );
       }
-      return f32([keys, kvHeads, headSize], values);
+      return f32([keys!, kvHeads, headSize], values);
     };
-    return attention.reference({ q, k: whole(k, key), v: whole(v, value) }, rest);
+    const data = new Float32Array(q.data.length);
+    const width = heads * headSize;
+    for (let at = 0; at < spans.data.length; at += 4) {
+      const span = [...spans.data.subarray(at, at + 4)];
+      const [row = 0, queries = 0] = span;
+      if (queries === 0) continue;
+      const values = q.data.subarray(row * width, (row + queries) * width) as Float32Array;
+      const mine = f32([queries, heads, headSize], values);
+      const inputs = { q: mine, k: whole(k, key, span), v: whole(v, value, span) };
+      data.set(attention.reference(inputs, rest).y.data, row * width);
+    }
+    return { y: f32(q.shape, data) };
   },
   cases: [
     held({ queries: 1, heads: 1, kvHeads: 1, size: 16 }, post(4, 16)),
@@ -130,19 +165,22 @@ export const attentionPaged: Kernel<In, "y", AttentionPagedOptions> = {
     held({ queries: 3, keys: 8200, heads: 1, kvHeads: 1, size: 64 }, post(4, 64)),
     { ...timed({ queries: 512, heads: 9, kvHeads: 3, size: 64 }, post(4, 64)), timedOnly: true },
     timed({ queries: 1, keys: 2048, heads: 9, kvHeads: 3, size: 64 }, none(8, 64)),
+    batch([{ queries: 1, keys: 70 }, { queries: 1, keys: 1 }, { queries: 1, keys: 64 }]),
+    batch([{ queries: 3, keys: 130 }, { queries: 0, keys: 0 }, { queries: 4, keys: 4 }]),
+    batch([{ queries: 37, keys: 90 }, { queries: 1, keys: 200 }, { queries: 16, keys: 16 }]),
   ],
 };
 
 function dimensions(
-  { q, k, v, block_table }: Readonly<Record<In, TensorSpec>>,
-  { keys, kvHeads, key, value }: AttentionPagedOptions,
+  { q, k, v, block_table, spans, work }: Readonly<Record<In, TensorSpec>>,
+  { kvHeads, key, value }: AttentionPagedOptions,
 ) {
-  const [queries = 0, heads = 0, size = 0] = q.shape;
-  if (q.shape.length !== 3 || queries > keys || heads % kvHeads !== 0) {
+  const [, heads = 0, size = 0] = q.shape;
+  if (q.shape.length !== 3 || heads % kvHeads !== 0) {
     throw new RangeError(
       `Cannot attend from q ${
         describe(q)
-      } to ${keys} keys of ${kvHeads} heads: expected q [queries, heads, head size] with at most ${keys} queries and a multiple of ${kvHeads} heads`,
+      } to ${kvHeads} kv heads: expected q [rows, heads, head size] with a multiple of ${kvHeads} heads`,
     );
   }
   for (const [name, pool, scheme] of [["k", k, key], ["v", v, value]] as const) {
@@ -154,15 +192,16 @@ function dimensions(
       );
     }
   }
-  const pages = Math.ceil(keys / PAGE_TOKENS);
-  if (block_table.dtype !== "u32" || (block_table.shape[0] ?? 0) < pages) {
+  const fits = (tensor: TensorSpec, ...inner: readonly number[]) =>
+    tensor.dtype === "u32" && String(tensor.shape.slice(1)) === String(inner);
+  if (!fits(block_table) || !fits(spans, 4) || !fits(work, 2)) {
     throw new RangeError(
-      `Cannot attend to ${keys} keys by block table ${
-        describe(block_table)
-      }: expected u32[at least ${pages}]`,
+      `Cannot attend with block table ${describe(block_table)}, spans ${describe(spans)} and work ${
+        describe(work)
+      }: expected u32[entries], u32[sequences, 4] and u32[items, 2]`,
     );
   }
-  return { queries, heads, size };
+  return { items: work.shape[0]!, heads, size };
 }
 
 interface Sizes {
@@ -200,8 +239,30 @@ function held(
       k: pool(key, kvHeads, size, keys, 1),
       v: pool(value, kvHeads, size, keys, 2),
       block_table: u32([used + 1], table),
+      ...attentionBatch([{ row: 0, queries, keys, table: 0 }]),
     },
-    options: { ...options, keys, kvHeads, key, value },
+    options: { ...options, kvHeads, key, value, queries },
+  } as const;
+}
+
+/** Sequences that read the same pages, each with rows of its own, and a row that belongs to none. */
+function batch(sequences: readonly { readonly queries: number; readonly keys: number }[]) {
+  const most = sequences.reduce((most, { keys }) => Math.max(most, keys), 0);
+  const queries = sequences.reduce((most, { queries }) => Math.max(most, queries), 0);
+  const one = held({ queries, keys: most, heads: 2, kvHeads: 1, size: 64 }, post(4, 64));
+  const rows = sequences.reduce((sum, { queries }) => sum + queries, 0);
+  let row = 0;
+  const spans = sequences.map(({ queries, keys }) => {
+    row += queries;
+    return { row: row - queries, queries, keys, table: 0 };
+  });
+  return {
+    inputs: {
+      ...one.inputs,
+      q: { dtype: "f32", shape: [rows, 2, 64] },
+      ...attentionBatch(spans),
+    },
+    options: one.options,
   } as const;
 }
 

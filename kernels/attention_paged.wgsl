@@ -1,7 +1,7 @@
 // Causal attention with online softmax over pages of codes: y = softmax(scale * q k^T) v, a head at
 // a time.
-// For graphics processors: a workgroup of 128 threads makes 16 queries of one head and stages the
-// values of KEYS keys, then those of their values, in workgroup memory; 8 threads share a query.
+// For graphics processors: a workgroup of 128 threads makes 16 queries of a sequence, as `work` says,
+// for one head and stages the values of KEYS keys, then those of their values, in workgroup memory; 8 threads share a query.
 // Expects: parts/kv_page.wgsl, parts/kv_read.wgsl and what they expect, KEYS (u32, a multiple of 8
 // that divides a page).
 
@@ -9,8 +9,10 @@
 @group(0) @binding(1) var<storage, read> k: array<u32>;
 @group(0) @binding(2) var<storage, read> v: array<u32>;
 @group(0) @binding(3) var<storage, read> block_table: array<u32>;
-@group(0) @binding(4) var<storage, read_write> y: array<vec4f>;
-@group(0) @binding(5) var<uniform> params: Params;
+@group(0) @binding(4) var<storage, read> spans: array<Span>;
+@group(0) @binding(5) var<storage, read> work: array<vec2u>;
+@group(0) @binding(6) var<storage, read_write> y: array<vec4f>;
+@group(0) @binding(7) var<uniform> params: Params;
 
 const QUERIES = 16u;
 const SHARE = 8u;
@@ -32,20 +34,20 @@ fn stage(row: u32, octet: u32, channels: array<vec4f, 2>) {
   kv_tile[row * STRIDE + 2u * octet + 1u] = channels[1];
 }
 
-fn stage_keys(block: u32, head: u32, thread: u32) {
-  let page = block_table[block / PAGE] * params.key_words;
+fn stage_keys(span: Span, block: u32, head: u32, thread: u32) {
+  let page = block_table[span.table + block / PAGE] * params.key_words;
   for (var i = thread; i < KEYS * OCTETS; i += THREADS) {
-    let token = min(block + i / OCTETS, params.keys - 1u) % PAGE;
+    let token = min(block + i / OCTETS, span.keys - 1u) % PAGE;
     let channel = 8u * (i % OCTETS);
     let scale = key_scale(page, head, token, channel);
     stage(i / OCTETS, i % OCTETS, key(page, head, token, channel, scale));
   }
 }
 
-fn stage_values(block: u32, head: u32, thread: u32) {
-  let page = block_table[block / PAGE] * params.value_words;
+fn stage_values(span: Span, block: u32, head: u32, thread: u32) {
+  let page = block_table[span.table + block / PAGE] * params.value_words;
   for (var i = thread; i < KEYS * OCTETS; i += THREADS) {
-    let token = min(block + i / OCTETS, params.keys - 1u) % PAGE;
+    let token = min(block + i / OCTETS, span.keys - 1u) % PAGE;
     let channel = 8u * (i % OCTETS);
     let scale = value_scale(page, head, token, channel);
     stage(i / OCTETS, i % OCTETS, value(page, head, token, channel, scale));
@@ -54,17 +56,18 @@ fn stage_values(block: u32, head: u32, thread: u32) {
 
 @compute @workgroup_size(THREADS)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
-  let first = group.x * QUERIES;
+  let span = spans[work[group.x].x];
+  let first = work[group.x].y;
   let head = group.y;
   let kv_head = head / (params.heads / params.kv_heads);
   let row = thread / SHARE;
   let part = thread % SHARE;
-  let offset = params.keys - params.queries;
+  let offset = span.keys - span.queries;
   let place = offset + first + row;
-  let end = min(offset + first + QUERIES, params.keys);
+  let end = min(offset + first + QUERIES, span.keys);
   let start = (max(offset + first + 1u, params.window) - params.window) / KEYS * KEYS;
   for (var i = thread; i < QUERIES * QUADS; i += THREADS) {
-    let index = min(first + i / QUADS, params.queries - 1u);
+    let index = span.row + min(first + i / QUADS, max(span.queries, 1u) - 1u);
     q_tile[i / QUADS * STRIDE + i % QUADS] = q[(index * params.heads + head) * QUADS + i % QUADS];
   }
   var sum: array<vec4f, MINE>;
@@ -72,7 +75,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   var largest = LOWEST;
   for (var block = start; block < end; block += KEYS) {
     workgroupBarrier();
-    stage_keys(block, kv_head, thread);
+    stage_keys(span, block, kv_head, thread);
     workgroupBarrier();
     for (var i = 0u; i < SCORES; i++) {
       let at = part + SHARE * i;
@@ -98,7 +101,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
       weights[at] = weight;
       denominator += weight;
     }
-    stage_values(block, kv_head, thread);
+    stage_values(span, block, kv_head, thread);
     workgroupBarrier();
     for (var c = 0u; c < MINE; c++) { sum[c] *= fade; }
     for (var i = 0u; i < KEYS; i++) {
@@ -113,9 +116,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   workgroupBarrier();
   var total = 0f;
   for (var i = 0u; i < SHARE; i++) { total += weights[row * SHARE + i]; }
-  if (first + row >= params.queries) { return; }
+  if (first + row >= span.queries) { return; }
+  let index = span.row + first + row;
   for (var c = 0u; c < MINE; c++) {
     let quad = part + SHARE * c;
-    if (quad < QUADS) { y[((first + row) * params.heads + head) * QUADS + quad] = sum[c] / total; }
+    if (quad < QUADS) { y[(index * params.heads + head) * QUADS + quad] = sum[c] / total; }
   }
 }

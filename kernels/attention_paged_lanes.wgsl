@@ -1,17 +1,20 @@
 // Causal attention with online softmax over pages of codes: y = softmax(scale * q k^T) v, a head at
 // a time.
 // For the software adapter, which pays for loads and barriers: a workgroup is one subgroup of 8
-// lanes and makes 8 queries by 64 channels of one head. A block is a page of 64 keys; of a query's
+// lanes and makes 8 queries of a sequence, as `work` says, by 64 channels of one head. A block is a page of 64 keys; of a query's
 // scores a lane holds those of keys 8 * lane + (0 to 7), of its outputs those channels.
 // The queries stand one by one, for the driver turns arrays indexed in loops into memory.
-// Expects: parts/lanes.wgsl, parts/kv_page.wgsl, parts/kv_read.wgsl and what they expect.
+// Expects: parts/lanes.wgsl, parts/kv_page.wgsl, parts/kv_read.wgsl and what they expect, PARTS (u32,
+// workgroups that share an item of work).
 
 @group(0) @binding(0) var<storage, read> q: array<vec2f>;
 @group(0) @binding(1) var<storage, read> k: array<u32>;
 @group(0) @binding(2) var<storage, read> v: array<u32>;
 @group(0) @binding(3) var<storage, read> block_table: array<u32>;
-@group(0) @binding(4) var<storage, read_write> y: array<vec4f>;
-@group(0) @binding(5) var<uniform> params: Params;
+@group(0) @binding(4) var<storage, read> spans: array<Span>;
+@group(0) @binding(5) var<storage, read> work: array<vec2u>;
+@group(0) @binding(6) var<storage, read_write> y: array<vec4f>;
+@group(0) @binding(7) var<uniform> params: Params;
 
 const QUERIES = 8u;
 const CHANNELS = 64u;
@@ -121,8 +124,9 @@ fn values(at: Place, channel: u32, s: Scales) -> Weights {
 }
 
 // A lane's 2 of the 16 channels of a query from channel d.
-fn query(index: u32, head: u32, d: u32, lane: u32) -> vec2f {
-  return q[((min(index, params.queries - 1u) * params.heads + head) * SIZE + d) / 2u + lane];
+fn query(span: Span, index: u32, head: u32, d: u32, lane: u32) -> vec2f {
+  let row = span.row + min(index, max(span.queries, 1u) - 1u);
+  return q[((row * params.heads + head) * SIZE + d) / 2u + lane];
 }
 
 // Hides keys behind the query's own place, and those its window has left.
@@ -162,22 +166,25 @@ fn blend(sum: array<vec4f, 2>, weights: array<vec4f, 2>, lane: u32, w: Weights) 
   return add(sum, array(w.low[0] * low + w.high[0] * high, w.low[1] * low + w.high[1] * high));
 }
 
-fn write(index: u32, head: u32, channel: u32, state: Query) {
+fn write(span: Span, index: u32, head: u32, channel: u32, state: Query) {
   let scale = 1f / subgroupAdd(state.denominator);
-  if (index >= params.queries || channel >= SIZE) { return; }
-  let at = ((index * params.heads + head) * SIZE + channel) / 4u;
+  if (index >= span.queries || channel >= SIZE) { return; }
+  let at = (((span.row + index) * params.heads + head) * SIZE + channel) / 4u;
   y[at] = state.sum[0] * scale;
   y[at + 1u] = state.sum[1] * scale;
 }
 
 @compute @workgroup_size(8)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
-  let index = group.x * QUERIES;
+  let item = work[group.x / PARTS];
+  let span = spans[item.x];
+  let index = item.y + group.x % PARTS * QUERIES;
+  if (index >= span.queries) { return; }
   let head = group.y;
   let kv_head = head / (params.heads / params.kv_heads);
   let channel = group.z * CHANNELS + 8u * lane;
-  let place = params.keys - params.queries + index;
-  let end = min(place + QUERIES, params.keys);
+  let place = span.keys - span.queries + index;
+  let end = min(place + QUERIES, span.keys);
   let start = (max(place + 1u, params.window) - params.window) / PAGE * PAGE;
   var q0 = Query(array(vec4f(), vec4f()), 0f, LOWEST);
   var q1 = Query(array(vec4f(), vec4f()), 0f, LOWEST);
@@ -188,8 +195,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   var q6 = Query(array(vec4f(), vec4f()), 0f, LOWEST);
   var q7 = Query(array(vec4f(), vec4f()), 0f, LOWEST);
   for (var block = start; block < end; block += PAGE) {
-    let page = block_table[block / PAGE];
-    let last = min(params.keys - 1u - block, PAGE - 1u);
+    let page = block_table[span.table + block / PAGE];
+    let last = min(span.keys - 1u - block, PAGE - 1u);
     let mine = Place(page * params.key_words, kv_head, 8u * lane, last);
     var s0 = array(vec4f(), vec4f());
     var s1 = array(vec4f(), vec4f());
@@ -208,21 +215,21 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
       }
       let a = keys(mine, d, low);
       let b = keys(mine, d + 8u, high);
-      let p0 = query(index + 0u, head, d, lane);
+      let p0 = query(span, index + 0u, head, d, lane);
       s0 = add(s0, add(first_half(p0, a), second_half(p0, b)));
-      let p1 = query(index + 1u, head, d, lane);
+      let p1 = query(span, index + 1u, head, d, lane);
       s1 = add(s1, add(first_half(p1, a), second_half(p1, b)));
-      let p2 = query(index + 2u, head, d, lane);
+      let p2 = query(span, index + 2u, head, d, lane);
       s2 = add(s2, add(first_half(p2, a), second_half(p2, b)));
-      let p3 = query(index + 3u, head, d, lane);
+      let p3 = query(span, index + 3u, head, d, lane);
       s3 = add(s3, add(first_half(p3, a), second_half(p3, b)));
-      let p4 = query(index + 4u, head, d, lane);
+      let p4 = query(span, index + 4u, head, d, lane);
       s4 = add(s4, add(first_half(p4, a), second_half(p4, b)));
-      let p5 = query(index + 5u, head, d, lane);
+      let p5 = query(span, index + 5u, head, d, lane);
       s5 = add(s5, add(first_half(p5, a), second_half(p5, b)));
-      let p6 = query(index + 6u, head, d, lane);
+      let p6 = query(span, index + 6u, head, d, lane);
       s6 = add(s6, add(first_half(p6, a), second_half(p6, b)));
-      let p7 = query(index + 7u, head, d, lane);
+      let p7 = query(span, index + 7u, head, d, lane);
       s7 = add(s7, add(first_half(p7, a), second_half(p7, b)));
     }
     let first = block + 8u * lane;
@@ -248,12 +255,12 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
       q7.sum = blend(q7.sum, w7, from_lane, w);
     }
   }
-  write(index + 0u, head, channel, q0);
-  write(index + 1u, head, channel, q1);
-  write(index + 2u, head, channel, q2);
-  write(index + 3u, head, channel, q3);
-  write(index + 4u, head, channel, q4);
-  write(index + 5u, head, channel, q5);
-  write(index + 6u, head, channel, q6);
-  write(index + 7u, head, channel, q7);
+  write(span, index + 0u, head, channel, q0);
+  write(span, index + 1u, head, channel, q1);
+  write(span, index + 2u, head, channel, q2);
+  write(span, index + 3u, head, channel, q3);
+  write(span, index + 4u, head, channel, q4);
+  write(span, index + 5u, head, channel, q5);
+  write(span, index + 6u, head, channel, q6);
+  write(span, index + 7u, head, channel, q7);
 }

@@ -2,6 +2,7 @@ import { strict as assert } from "node:assert";
 import type { HostTensor, Tensor } from "../kernels/device/device.ts";
 import { Gpu } from "../kernels/device/gpu.ts";
 import { f32, u32 } from "../kernels/device/tensor.ts";
+import { attentionBatch } from "../kernels/attention_paged.ts";
 import { appendKv, attention, attentionPaged } from "../kernels/mod.ts";
 import { PAGE_TOKENS, pageWords, readSlot, writeSlot } from "../kernels/parts/kv_page.ts";
 import { groupScale, kvCodes, type KvScheme } from "../kernels/parts/kv_scheme.ts";
@@ -147,11 +148,14 @@ for (const as of CLASSES) {
       append(gpu, k, [from!, to!], k_pages, key);
       append(gpu, v, [from!, to!], v_pages, value);
       using part = gpu.upload(cut(q, from!, to!));
-      const options = { keys: to!, kvHeads, key, value };
+      const queries = to! - from!;
+      const batch = attentionBatch([{ row: 0, queries, keys: to!, table: 0 }]);
+      using spans = gpu.upload(batch.spans);
+      using work = gpu.upload(batch.work);
       const { y } = gpu.run(
         attentionPaged,
-        { q: part, k: k_pages, v: v_pages, block_table },
-        options,
+        { q: part, k: k_pages, v: v_pages, block_table, spans, work },
+        { queries, kvHeads, key, value },
       );
       using made = y;
       rows.push(...(await gpu.read(made)).data);
@@ -189,8 +193,12 @@ for (const as of CLASSES) {
       const rows: number[][] = [];
       for (const table of [[0, 1, 2, 3], [4, 4, 2, 3]]) {
         using block_table = gpu.upload(u32([4], table));
-        const options = { keys, kvHeads: 1, key: scheme, value: scheme, window };
-        using y = gpu.run(attentionPaged, { q, k: pages, v: pages, block_table }, options).y;
+        const batch = attentionBatch([{ row: 0, queries, keys, table: 0 }]);
+        using spans = gpu.upload(batch.spans);
+        using work = gpu.upload(batch.work);
+        const options = { queries, kvHeads: 1, key: scheme, value: scheme, window };
+        const inputs = { q, k: pages, v: pages, block_table, spans, work };
+        using y = gpu.run(attentionPaged, inputs, options).y;
         rows.push([...(await gpu.read(y)).data]);
       }
       assert.deepEqual(rows[1], rows[0]);
@@ -216,15 +224,19 @@ Deno.test("the paged kernels say what does not fit", async () => {
   assert.throws(() => append(fixed), /to 0.5 .* and range 2: expected .* no range/);
   assert.throws(() => append({ ...scheme, bits: 16, clip: 0.5 }), /at 16 bits: expected/);
   using block_table = gpu.upload(u32([1]));
-  const attend = (keys: number) =>
-    gpu.run(attentionPaged, { q: x, k: pages, v: pages, block_table }, {
-      keys,
-      kvHeads: 1,
-      key: scheme,
-      value: scheme,
-    });
-  assert.throws(() => attend(65), /65 keys by block table u32\[1\]: expected u32\[at least 2\]/);
-  assert.throws(() => attend(1), /from q f32\[2, 1, 64\] to 1 keys .* at most 1 queries/);
+  using spans = gpu.upload(u32([1, 4]));
+  using work = gpu.upload(u32([1, 2]));
+  const attend = (inputs: object, kvHeads = 1) =>
+    gpu.run(
+      attentionPaged,
+      { q: x, k: pages, v: pages, block_table, spans, work, ...inputs },
+      { queries: 2, kvHeads, key: scheme, value: scheme },
+    );
+  assert.throws(() => attend({ spans: work }), /spans u32\[1, 2\] .* expected .*\[sequences, 4\]/);
+  assert.throws(
+    () => attend({}, 2),
+    /from q f32\[2, 1, 64\] to 2 kv heads: .* multiple of 2 heads/,
+  );
 });
 
 function check(

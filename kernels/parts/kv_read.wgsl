@@ -1,11 +1,9 @@
 // Reads of keys and values from pages; `page` is the first word of one.
-// Expects: parts/kv_page.wgsl, k and v (array<u32>), params (Params), and for
+// Expects: parts/kv_page.wgsl, k and v (array<u32>), block_table (array<u32>), params (Params), and for
 // keys and for values KEY_ and VALUE_ BITS (u32), ZERO (u32, zero domain), GROUP (u32, channels that
 // share a scale), FIXED (bool, the scale is that in params).
 
 struct Params {
-  queries: u32,
-  keys: u32,
   heads: u32,
   kv_heads: u32,
   window: u32,
@@ -14,6 +12,14 @@ struct Params {
   key_scale: f32,
   value_words: u32,
   value_scale: f32,
+}
+
+// The queries of a sequence from a row of q on, its keys with theirs, where its block table begins.
+struct Span {
+  row: u32,
+  queries: u32,
+  keys: u32,
+  table: u32,
 }
 
 // Scale and zero point of a token's channel.

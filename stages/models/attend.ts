@@ -1,6 +1,7 @@
 import type { Device, Tensor, TensorRef } from "../../kernels/device/device.ts";
 import { u32 } from "../../kernels/device/tensor.ts";
 import { appendKv, attention, attentionPaged } from "../../kernels/mod.ts";
+import { attentionBatch } from "../../kernels/attention_paged.ts";
 import { PAGE_TOKENS, pageWords } from "../../kernels/parts/kv_page.ts";
 import type { KvScheme } from "../../kernels/parts/kv_scheme.ts";
 
@@ -46,6 +47,9 @@ function attendPages(
   const pages = Math.ceil(tokens / PAGE_TOKENS);
   using slots = device.upload(u32([tokens], Array.from({ length: tokens }, (_, i) => i)));
   using block_table = device.upload(u32([pages], Array.from({ length: pages }, (_, i) => i)));
+  const batch = attentionBatch([{ row: 0, queries: tokens, keys: tokens, table: 0 }]);
+  using spans = device.upload(batch.spans);
+  using work = device.upload(batch.work);
   const fill = (x: TensorRef, scheme: KvScheme) => {
     const shape = [pages, pageWords(scheme, kvHeads, headSize)];
     const pool = device.empty({ dtype: "u32", shape }, "KV pages");
@@ -54,8 +58,9 @@ function attendPages(
   };
   using keys = fill(k, key);
   using values = fill(v, value);
-  const options = { keys: tokens, kvHeads, key, value, ...seen };
-  return device.run(attentionPaged, { q, k: keys, v: values, block_table }, options).y;
+  const options = { queries: tokens, kvHeads, key, value, ...seen };
+  const inputs = { q, k: keys, v: values, block_table, spans, work };
+  return device.run(attentionPaged, inputs, options).y;
 }
 
 /** The same tensor as rows of all heads. */
