@@ -1,0 +1,170 @@
+import { PAGE_TOKENS } from "../../kernels/parts/kv_page.ts";
+import type { Pages } from "./pages.ts";
+import type { Sequence } from "./sequence.ts";
+
+/** What one step may take on. */
+export interface StepLimits {
+  /** Tokens of all sequences together. */
+  readonly tokens: number;
+  /** Sequences that run at once. */
+  readonly sequences: number;
+}
+
+/** Tokens of a sequence to run in a step: from `start` on, whose keys and values come into its pages. */
+export interface Chunk {
+  readonly sequence: Sequence;
+  readonly start: number;
+  readonly count: number;
+  /** Whether it reaches the sequence's last token, so that the next one can be chosen. */
+  readonly last: boolean;
+}
+
+/**
+ * Decides what runs next: sequences that generate first, a token each; then the prompts of those that
+ * have begun, in chunks; then those that wait, as far as pages and limits reach.
+ *
+ * Where no page is left for one that generates, the one that began last gives its pages back and waits
+ * again, to be computed anew. Holds no device.
+ */
+export class Scheduler {
+  readonly #pages: Pages;
+  readonly #limits: StepLimits;
+  /** In the order they began. */
+  readonly #running: Sequence[] = [];
+  readonly #waiting: Sequence[] = [];
+  #preemptions = 0;
+
+  constructor(pages: Pages, limits: StepLimits) {
+    this.#pages = pages;
+    this.#limits = limits;
+  }
+
+  /** Sequences under way and waiting, tokens that wait, and how often one had to begin anew. */
+  get counts(): {
+    readonly running: number;
+    readonly waiting: number;
+    readonly waitingTokens: number;
+    readonly preemptions: number;
+  } {
+    return {
+      running: this.#running.length,
+      waiting: this.#waiting.length,
+      waitingTokens: this.#waiting.reduce((sum, { tokens }) => sum + tokens.length, 0),
+      preemptions: this.#preemptions,
+    };
+  }
+
+  /** Whether there is nothing to do. */
+  get idle(): boolean {
+    return this.#running.length + this.#waiting.length === 0;
+  }
+
+  /** Takes a sequence; it must fit into all pages together. */
+  add(sequence: Sequence): void {
+    this.#waiting.push(sequence);
+  }
+
+  /** Ends a sequence wherever it is; its pages are free at once. */
+  remove(sequence: Sequence): void {
+    for (const list of [this.#running, this.#waiting]) {
+      const at = list.indexOf(sequence);
+      if (at >= 0) list.splice(at, 1);
+    }
+    this.#release(sequence);
+  }
+
+  /**
+   * The chunks of the next step, a sequence at most once each; none where there is nothing to do.
+   */
+  next(): readonly Chunk[] {
+    const chunks: Chunk[] = [];
+    let left = this.#limits.tokens;
+    for (const sequence of [...this.#running]) {
+      if (left === 0) break;
+      // It may have had to give way to one before it.
+      if (!this.#running.includes(sequence) || !generates(sequence)) continue;
+      if (!this.#makeRoom(sequence)) continue;
+      chunks.push(chunkOf(sequence, 1));
+      left--;
+    }
+    for (const sequence of this.#running) {
+      if (left === 0) break;
+      if (generates(sequence)) continue;
+      const chunk = chunkOf(sequence, left);
+      chunks.push(chunk);
+      left -= chunk.count;
+    }
+    while (left > 0 && this.#running.length < this.#limits.sequences) {
+      const [sequence] = this.#waiting;
+      if (!sequence || !this.#admit(sequence)) break;
+      this.#waiting.shift();
+      this.#running.push(sequence);
+      const chunk = chunkOf(sequence, left);
+      chunks.push(chunk);
+      left -= chunk.count;
+    }
+    return chunks;
+  }
+
+  /** Says that a chunk was run; full pages become known to prompts that begin alike. */
+  done({ sequence, start, count }: Chunk): void {
+    sequence.computed = start + count;
+    const { tokens, pages } = sequence;
+    for (let at = Math.floor(start / PAGE_TOKENS); at < pages.length; at++) {
+      if ((at + 1) * PAGE_TOKENS > sequence.computed) break;
+      this.#pages.learn(tokens, at, pages);
+    }
+  }
+
+  /** Takes pages for the tokens of a sequence that waits, if there are enough. */
+  #admit(sequence: Sequence): boolean {
+    const { tokens, request } = sequence;
+    // Scores of the whole prompt need all of it computed.
+    const found = request.promptLogprobs === undefined ? this.#pages.use(tokens) : [];
+    const need = Math.ceil((tokens.length + 1) / PAGE_TOKENS);
+    if (this.#pages.available < need - found.length) {
+      for (const page of found.reverse()) this.#pages.give(page);
+      return false;
+    }
+    this.#pages.count({ queries: tokens.length, hits: found.length * PAGE_TOKENS });
+    sequence.pages.push(...found);
+    sequence.computed = found.length * PAGE_TOKENS;
+    sequence.cached ??= sequence.computed;
+    while (sequence.pages.length < need) sequence.pages.push(this.#pages.take()!);
+    return true;
+  }
+
+  /** Makes sure that the next token has a page; false where the sequence itself had to give way. */
+  #makeRoom(sequence: Sequence): boolean {
+    const need = Math.ceil(sequence.tokens.length / PAGE_TOKENS);
+    while (sequence.pages.length < need) {
+      const page = this.#pages.take();
+      if (page !== undefined) {
+        sequence.pages.push(page);
+        continue;
+      }
+      const last = this.#running.pop()!;
+      this.#preemptions++;
+      this.#release(last);
+      this.#waiting.unshift(last);
+      if (last === sequence) return false;
+    }
+    return true;
+  }
+
+  #release(sequence: Sequence): void {
+    // The last pages first: a prompt that begins alike needs the first ones longest.
+    for (const page of sequence.pages.splice(0).reverse()) this.#pages.give(page);
+    sequence.computed = 0;
+  }
+}
+
+function generates({ tokens, computed, request }: Sequence): boolean {
+  return computed === tokens.length - 1 && tokens.length > request.prompt.length;
+}
+
+function chunkOf(sequence: Sequence, most: number): Chunk {
+  const { computed, tokens } = sequence;
+  const count = Math.min(most, tokens.length - computed);
+  return { sequence, start: computed, count, last: computed + count === tokens.length };
+}

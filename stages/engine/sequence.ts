@@ -1,0 +1,44 @@
+import type { GenerationRequest } from "./engine.ts";
+
+/** A request and how far it has come. */
+export interface Sequence {
+  readonly id: number;
+  readonly request: GenerationRequest;
+  /** Prompt and answer so far. */
+  readonly tokens: number[];
+  /** Pages of its keys and values, in order. */
+  readonly pages: number[];
+  /** Tokens whose keys and values are in the pages. */
+  computed: number;
+  /** Tokens of the prompt that were found in the cache when it was first admitted. */
+  cached: number | undefined;
+}
+
+/** A sequence that has not begun. */
+export function newSequence(id: number, request: GenerationRequest): Sequence {
+  return {
+    id,
+    request,
+    tokens: [...request.prompt],
+    pages: [],
+    computed: 0,
+    cached: undefined,
+  };
+}
+
+/** Tokens generated so far. */
+export function generated({ tokens, request }: Sequence): number {
+  return tokens.length - request.prompt.length;
+}
+
+/** Whether the sequence is done, and why, after its last token. */
+export function endOf(
+  sequence: Sequence,
+  context: number,
+): "stop" | "length" | undefined {
+  const { request, tokens } = sequence;
+  const made = generated(sequence);
+  if (made > 0 && request.stopTokens.includes(tokens.at(-1)!)) return "stop";
+  if (made >= request.maxTokens || tokens.length >= context) return "length";
+  return undefined;
+}
