@@ -1,0 +1,54 @@
+// Log-probabilities of a row: of the token given, and of the `count` likeliest tokens, which are found
+// one after another as the largest logit behind the last one (of equals the first token first).
+// One workgroup a row.
+// Expects: parts/row_reduce.wgsl, THREADS (u32, a power of two).
+
+struct Params {
+  columns: u32,
+  count: u32,
+}
+
+@group(0) @binding(0) var<storage, read> logits: array<f32>;
+@group(0) @binding(1) var<storage, read> tokens: array<u32>;
+@group(0) @binding(2) var<storage, read_write> scores: array<f32>;
+@group(0) @binding(3) var<storage, read_write> likeliest: array<u32>;
+@group(0) @binding(4) var<uniform> params: Params;
+
+// The largest logit behind a place: smaller, or as large and of a later token.
+fn next(thread: u32, first: u32, behind: f32, token: u32) -> u32 {
+  var best = LOWEST;
+  var place = NOWHERE;
+  for (var c = thread; c < params.columns; c += THREADS) {
+    let value = logits[first + c];
+    let later = token == NOWHERE || value < behind || (value == behind && c > token);
+    if (later && (value > best || place == NOWHERE)) {
+      best = value;
+      place = c;
+    }
+  }
+  return largest(thread, best, place);
+}
+
+@compute @workgroup_size(THREADS)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
+  let row = group.x;
+  let first = row * params.columns;
+  let top = next(thread, first, LOWEST, NOWHERE);
+  let most = logits[first + top];
+  var sum = 0f;
+  for (var c = thread; c < params.columns; c += THREADS) { sum += exp(logits[first + c] - most); }
+  let lost = most + log(total(thread, sum));
+  let width = params.count + 1u;
+  if (thread == 0u) {
+    scores[row * width] = logits[first + min(tokens[row], params.columns - 1u)] - lost;
+    likeliest[row * width] = tokens[row];
+  }
+  var token = top;
+  for (var i = 0u; i < params.count; i++) {
+    if (i > 0u) { token = next(thread, first, logits[first + token], token); }
+    if (thread == 0u) {
+      scores[row * width + 1u + i] = logits[first + token] - lost;
+      likeliest[row * width + 1u + i] = token;
+    }
+  }
+}
