@@ -64,7 +64,7 @@ function attendPages(
 }
 
 /** The same tensor as rows of all heads. */
-function flat(tensor: Tensor): Tensor {
+export function flat(tensor: Tensor): Tensor {
   const [tokens = 0, heads = 0, size = 0] = tensor.shape;
   const view = tensor.view([tokens, heads * size]);
   return Object.assign(view, { [Symbol.dispose]: () => tensor[Symbol.dispose]() });

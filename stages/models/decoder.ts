@@ -2,7 +2,7 @@ import type { Device, Tensor, TensorRef } from "../../kernels/device/device.ts";
 import { u32 } from "../../kernels/device/tensor.ts";
 import { rmsNorm, rope, siluMul } from "../../kernels/mod.ts";
 import type { Checkpoint } from "../formats/checkpoint.ts";
-import { attend, type AttentionForm } from "./attend.ts";
+import { attend, type AttentionForm, type Sequence } from "./attend.ts";
 import type { DecoderConfig, LinearRole, Site } from "./family.ts";
 import type { AttentionTap } from "./lineage.ts";
 import { type Linear, loadLinear } from "./linear.ts";
@@ -34,6 +34,9 @@ export interface Layer extends Disposable {
 
 /** What is told of a layer at work: a site's input, or queries, keys (rotated) and values. */
 export type Observe = (tap: LayerSite | AttentionTap, x: TensorRef) => void;
+
+/** How a layer attends: queries, keys and values to f32 [tokens, heads * head size]. */
+export type Attend = (device: Device, sequence: Sequence, form: AttentionForm) => Tensor;
 
 /** Reads one layer onto the device. */
 export async function loadLayer(
@@ -129,9 +132,11 @@ export function runLayer(
     readonly stream: Stream;
     readonly places: Places;
     readonly observe?: Observe | undefined;
+    /** How queries find their keys; in the sequence itself unless said. */
+    readonly attention?: Attend;
   },
 ): Stream {
-  const { stream, places, observe } = options;
+  const { stream, places, observe, attention = attend } = options;
   const { linears, sites } = weights;
   const eps = config.normEps;
   const { residual } = stream;
@@ -142,7 +147,12 @@ export function runLayer(
   };
   using x = normalize(device, stream, weights.attentionGain, eps);
   stream.delta?.[Symbol.dispose]();
-  using mixed = mix(device, config, weights, { x: feed("attention.in", x), places, observe });
+  using mixed = mix(device, config, weights, {
+    x: feed("attention.in", x),
+    places,
+    observe,
+    attention,
+  });
   using out = feed("attention.out", mixed);
   using attended = linears.o.apply(device, out);
   using y = device.run(rmsNorm, { x: attended, gain: weights.mlpGain, residual }, { eps }).y;
@@ -171,14 +181,15 @@ export function normalize(device: Device, stream: Stream, gain: TensorRef, eps: 
 function mix(
   device: Device,
   { heads, kvHeads, headSize }: DecoderConfig,
-  { linears, attention }: Layer,
+  { linears, attention: form }: Layer,
   options: {
     readonly x: SiteInput;
     readonly places: Places;
     readonly observe: Observe | undefined;
+    readonly attention: Attend;
   },
 ): Tensor {
-  const { places, observe } = options;
+  const { places, observe, attention } = options;
   using x = options.x;
   using q = linears.q.apply(device, x);
   using k = linears.k.apply(device, x);
@@ -192,7 +203,7 @@ function mix(
   observe?.("queries", q);
   observe?.("keys", k);
   observe?.("values", v);
-  return attend(device, sequence, attention);
+  return attention(device, sequence, form);
 }
 
 /** A copy of a stream, which stays as it is. */

@@ -1,0 +1,160 @@
+import type { Device } from "../../kernels/device/device.ts";
+import { PAGE_TOKENS } from "../../kernels/parts/kv_page.ts";
+import type { Model } from "../models/model.ts";
+import {
+  EngineError,
+  type EngineState,
+  type GenerationEvent,
+  type GenerationRequest,
+  type ScoredToken,
+} from "./engine.ts";
+import { type ChunkResult, PagedModel } from "./paged_model.ts";
+import { Pages } from "./pages.ts";
+import { type Chunk, Scheduler, type StepLimits } from "./scheduler.ts";
+import { endOf, newSequence, type Sequence } from "./sequence.ts";
+
+/** What an engine may use, fixed when it starts. */
+export interface EngineSizes {
+  /** Pages of 64 tokens. */
+  readonly pages: number;
+  /** Longest prompt and answer together. */
+  readonly context: number;
+  readonly step: StepLimits;
+  /** Requests that may wait, and tokens of their prompts. */
+  readonly queue: { readonly requests: number; readonly tokens: number };
+}
+
+/** An event and the request it belongs to. */
+export type EngineEvent = readonly [id: number, event: GenerationEvent];
+
+/** Runs the steps of many requests on one model; what drives it decides when. */
+export class EngineLoop implements Disposable {
+  readonly sizes: EngineSizes;
+  readonly #model: PagedModel;
+  readonly #pages: Pages;
+  readonly #scheduler: Scheduler;
+  readonly #live = new Map<number, Sequence>();
+  /** Scores of prompts that are still being computed. */
+  readonly #prompts = new Map<number, ScoredToken[]>();
+  #steps = 0;
+  #promptTokens = 0;
+  #generatedTokens = 0;
+
+  /** Takes the memory of all pages; the model and the device stay the caller's. */
+  constructor(device: Device, model: Model, sizes: EngineSizes) {
+    this.sizes = sizes;
+    this.#model = new PagedModel(device, model, sizes);
+    this.#pages = new Pages(sizes.pages);
+    this.#scheduler = new Scheduler(this.#pages, sizes.step);
+  }
+
+  /** Whether there is nothing to do. */
+  get idle(): boolean {
+    return this.#scheduler.idle;
+  }
+
+  /** What it has done and holds. */
+  get stats(): EngineState {
+    return {
+      ...this.#scheduler.counts,
+      pages: this.#pages.counts,
+      prefixCache: this.#pages.prefixCache,
+      steps: this.#steps,
+      promptTokens: this.#promptTokens,
+      generatedTokens: this.#generatedTokens,
+    };
+  }
+
+  /** Takes a request under an id of the caller's; throws an `EngineError` where it does not. */
+  add(id: number, request: GenerationRequest): void {
+    const { prompt, maxTokens } = request;
+    const longest = Math.min(this.sizes.context, this.sizes.pages * PAGE_TOKENS - 1);
+    if (prompt.length === 0) {
+      throw new EngineError("too_long", "Cannot run an empty prompt: expected at least one token");
+    }
+    if (prompt.length + Math.min(maxTokens, 1) > longest) {
+      throw new EngineError(
+        "too_long",
+        `Cannot run a prompt of ${prompt.length} tokens: expected at most ${
+          longest - Math.min(maxTokens, 1)
+        }`,
+      );
+    }
+    const { waiting, waitingTokens } = this.#scheduler.counts;
+    const { requests, tokens } = this.sizes.queue;
+    if (waiting >= requests || (waiting > 0 && waitingTokens + prompt.length > tokens)) {
+      throw new EngineError(
+        "full",
+        `Cannot queue the request: ${waiting} requests with ${waitingTokens} tokens wait, expected fewer than ${requests} and at most ${tokens}`,
+      );
+    }
+    const sequence = newSequence(id, request);
+    this.#live.set(id, sequence);
+    this.#scheduler.add(sequence);
+  }
+
+  /** Ends a request without an event; its pages are free at once. */
+  abort(id: number): void {
+    const sequence = this.#live.get(id);
+    if (sequence) this.#end(sequence);
+  }
+
+  /** Runs one step and says what happened; nothing where there is nothing to do. */
+  async step(): Promise<readonly EngineEvent[]> {
+    const chunks = this.#scheduler.next();
+    if (chunks.length === 0) return [];
+    const results = await this.#model.step(chunks);
+    this.#steps++;
+    return chunks.flatMap((chunk, i) => {
+      // It may have been aborted while the step ran; its pages were given back then.
+      if (this.#live.get(chunk.sequence.id) !== chunk.sequence) return [];
+      this.#scheduler.done(chunk);
+      return this.#eventsOf(chunk, results[i]!).map((event) => [chunk.sequence.id, event] as const);
+    });
+  }
+
+  [Symbol.dispose](): void {
+    this.#model[Symbol.dispose]();
+  }
+
+  #eventsOf({ sequence, start, count, last }: Chunk, result: ChunkResult): GenerationEvent[] {
+    const { id, request, tokens } = sequence;
+    const events: GenerationEvent[] = [];
+    const prompt = request.prompt.length;
+    // One that had to begin anew has told of its prompt.
+    const first = tokens.length === prompt;
+    if (first) {
+      this.#promptTokens += count;
+      if (result.prompt) {
+        const scores = this.#prompts.get(id) ?? [];
+        // Those of tokens before `start` are there, unless it had to begin anew.
+        this.#prompts.set(id, [...scores.slice(0, start), ...result.prompt]);
+      }
+    }
+    if (!last) return events;
+    if (first) {
+      const scores = request.promptLogprobs === undefined
+        ? {}
+        : { scores: this.#prompts.get(id) ?? [] };
+      events.push({ type: "prompt", cached: sequence.cached ?? 0, ...scores });
+      this.#prompts.delete(id);
+    }
+    if (result.next) {
+      tokens.push(result.next.token);
+      this.#generatedTokens++;
+      events.push({ type: "token", ...result.next });
+    }
+    const reason = endOf(sequence, this.sizes.context);
+    if (reason) {
+      this.#end(sequence);
+      events.push({ type: "end", reason });
+    }
+    return events;
+  }
+
+  #end(sequence: Sequence): void {
+    this.#live.delete(sequence.id);
+    this.#prompts.delete(sequence.id);
+    this.#scheduler.remove(sequence);
+  }
+}

@@ -1,0 +1,29 @@
+import type { RowPenalties } from "../../kernels/penalize.ts";
+import type { Sequence } from "./sequence.ts";
+
+/** What a sequence's request and tokens change in its logits; undefined where nothing. */
+export function penaltiesOf({ request, tokens }: Sequence): RowPenalties | undefined {
+  const { repetitionPenalty, presencePenalty, frequencyPenalty, logitBias } = request.sampling;
+  const counted = presencePenalty !== 0 || frequencyPenalty !== 0;
+  const repeated = repetitionPenalty !== 1;
+  if (!counted && !repeated && logitBias.length === 0) return undefined;
+  const entries = new Map<number, { seen: boolean; times: number; bias: number }>();
+  const entry = (token: number) => {
+    const found = entries.get(token) ?? { seen: false, times: 0, bias: 0 };
+    entries.set(token, found);
+    return found;
+  };
+  const prompt = request.prompt.length;
+  if (repeated) { for (const token of tokens) entry(token).seen = true; }
+  if (counted) { for (const token of tokens.slice(prompt)) entry(token).times++; }
+  for (const [token, bias] of logitBias) entry(token).bias += bias;
+  return {
+    repetition: repetitionPenalty,
+    presence: presencePenalty,
+    frequency: frequencyPenalty,
+    entries: [...entries].map(([token, rest]) => ({ token, ...rest })),
+  };
+}
+
+/** The penalties of a row that has none. */
+export const UNCHANGED: RowPenalties = { repetition: 1, presence: 0, frequency: 0, entries: [] };
