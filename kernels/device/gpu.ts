@@ -158,6 +158,14 @@ export class Gpu implements Device {
     if (this.#encoder) this.#submit(() => {});
   }
 
+  /** Ends the device as if the driver had lost it: whatever is run or read from now on throws. */
+  lose(): void {
+    this.#device.destroy();
+    this.#failure ??= new Error(
+      "Cannot go on with the GPU: the device was lost, expected it to stay",
+    );
+  }
+
   /** Gives memory that no tensor holds back to the driver. */
   trim(): void {
     this.flush();

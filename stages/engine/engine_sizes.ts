@@ -1,0 +1,91 @@
+import type { Device } from "../../kernels/device/device.ts";
+import { PAGE_TOKENS } from "../../kernels/parts/kv_page.ts";
+import type { Model } from "../models/model.ts";
+import { EngineError } from "./engine.ts";
+import type { EngineSizes } from "./engine_loop.ts";
+import { kvSchemes, mostPages, pageBytes } from "./kv_pools.ts";
+import { STEP_LOGIT_BYTES } from "./paged_model.ts";
+
+/** What a user may say of an engine's sizes; the rest follows from model and memory. */
+export interface SizeWishes {
+  /** Longest prompt and answer together; what the model was made for unless said. */
+  readonly context?: number | undefined;
+  /** Sequences that run at once. */
+  readonly sequences?: number | undefined;
+  /** Tokens that a step takes on. */
+  readonly stepTokens?: number | undefined;
+  readonly queueRequests?: number | undefined;
+  readonly queueTokens?: number | undefined;
+}
+
+/** What an engine takes of the device's memory. */
+export interface MemoryPlan {
+  readonly weightBytes: number;
+  readonly workspaceBytes: number;
+  readonly pageBytes: number;
+  readonly sizes: EngineSizes;
+}
+
+/** Sequences and tokens a step where nothing is said. */
+const SEQUENCES = { software: 16, gpu: 256 } as const;
+const STEP_TOKENS = { software: 256, gpu: 2048 } as const;
+
+/**
+ * Fixes what an engine takes: weights, what a step needs, and pages with the rest of `memoryBytes`, but
+ * no more than all sequences can fill. Throws an `EngineError` with the numbers where one sequence of
+ * the longest context does not fit.
+ */
+export function planMemory(
+  device: Device,
+  { config, record, sizes: { bytes: weightBytes } }: Pick<Model, "config" | "record" | "sizes">,
+  { memoryBytes, wishes }: { readonly memoryBytes: number; readonly wishes: SizeWishes },
+): MemoryPlan {
+  const { adapter } = device.limits;
+  const context = Math.min(wishes.context ?? config.positions, config.positions);
+  const sequences = wishes.sequences ?? SEQUENCES[adapter];
+  const tokens = Math.max(wishes.stepTokens ?? STEP_TOKENS[adapter], sequences);
+  const width = 8 * config.hidden + 4 * config.inner + 4 * config.heads * config.headSize;
+  const workspaceBytes = 4 * tokens * width + 3 * STEP_LOGIT_BYTES;
+  const schemes = kvSchemes(config, record);
+  const each = pageBytes(config, schemes);
+  const one = Math.ceil(context / PAGE_TOKENS) + 1;
+  const fitting = Math.floor((memoryBytes - weightBytes - workspaceBytes) / each);
+  const pages = Math.min(fitting, mostPages(device, config, schemes), one * sequences);
+  if (pages < one) {
+    const megabytes = (bytes: number) => `${Math.ceil(bytes / 1e6)} MB`;
+    const lowest = Math.max(0, pages - 1) * PAGE_TOKENS;
+    throw new EngineError(
+      "unavailable",
+      `Cannot serve the model in ${megabytes(memoryBytes)}: its weights take ${
+        megabytes(weightBytes)
+      }, a step ${megabytes(workspaceBytes)}, and ${context} tokens ${
+        megabytes(one * each)
+      }, expected all of it to fit; ${
+        lowest > 0 ? `set --context to ${lowest} or less, or ` : ""
+      }give it more with --memory`,
+    );
+  }
+  return {
+    weightBytes,
+    workspaceBytes,
+    pageBytes: each,
+    sizes: {
+      pages,
+      context,
+      step: { tokens, sequences },
+      queue: {
+        requests: wishes.queueRequests ?? 256,
+        tokens: wishes.queueTokens ?? 64 * context,
+      },
+    },
+  };
+}
+
+/** The plan in a sentence. */
+export function memoryWords({ weightBytes, workspaceBytes, pageBytes, sizes }: MemoryPlan): string {
+  const megabytes = (bytes: number) => `${(bytes / 1e6).toFixed(0)} MB`;
+  const whole = Math.floor(sizes.pages / Math.ceil(sizes.context / PAGE_TOKENS));
+  return `${megabytes(weightBytes)} of weights, ${megabytes(workspaceBytes)} for a step, ${
+    megabytes(sizes.pages * pageBytes)
+  } of KV pages (${sizes.pages * PAGE_TOKENS} tokens, ${whole} sequences of ${sizes.context})`;
+}

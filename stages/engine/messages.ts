@@ -1,0 +1,36 @@
+import type { EngineError, EngineState, GenerationRequest } from "./engine.ts";
+import type { EngineEvent } from "./engine_loop.ts";
+import type { MemoryPlan, SizeWishes } from "./engine_sizes.ts";
+
+/** What an engine in a worker is started with. */
+export interface StartOptions {
+  /** Directory of a model artifact. */
+  readonly path: string;
+  readonly memoryBytes: number;
+  readonly wishes: SizeWishes;
+}
+
+/** What the worker is told. */
+export type ToWorker =
+  | { readonly type: "start"; readonly options: StartOptions }
+  | { readonly type: "add"; readonly id: number; readonly request: GenerationRequest }
+  | { readonly type: "abort"; readonly id: number }
+  /** Makes the device fail as it does when it is lost, so that recovery can be tried. */
+  | { readonly type: "lose device" };
+
+/** What the worker tells. */
+export type FromWorker =
+  | { readonly type: "ready"; readonly plan: MemoryPlan; readonly device: string }
+  | {
+    readonly type: "events";
+    readonly events: readonly EngineEvent[];
+    readonly stats: EngineState;
+  }
+  | {
+    readonly type: "refused";
+    readonly id: number;
+    readonly why: EngineError["why"];
+    readonly message: string;
+  }
+  /** Nothing works any more; the worker ends. */
+  | { readonly type: "failed"; readonly message: string };

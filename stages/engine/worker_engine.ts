@@ -1,0 +1,207 @@
+import {
+  type Engine,
+  EngineError,
+  type EngineState,
+  type GenerationEvent,
+  type GenerationRequest,
+} from "./engine.ts";
+import type { MemoryPlan } from "./engine_sizes.ts";
+import { EventQueue } from "./event_queue.ts";
+import type { FromWorker, StartOptions, ToWorker } from "./messages.ts";
+
+const NOTHING: EngineState = {
+  running: 0,
+  waiting: 0,
+  waitingTokens: 0,
+  pages: { used: 0, cached: 0, total: 0 },
+  steps: 0,
+  promptTokens: 0,
+  generatedTokens: 0,
+  preemptions: 0,
+  prefixCache: { queries: 0, hits: 0 },
+};
+
+/** Milliseconds before a failed worker is started anew: more each time, until one is ready. */
+const PAUSES = [0, 1_000, 5_000, 30_000];
+
+/** What the owner of an engine may want to know when it happens. */
+export interface EngineNotes {
+  ready?(plan: MemoryPlan, device: string): void;
+  /** The worker was lost; `again` says whether it is started anew. */
+  failed?(message: string, again: boolean): void;
+}
+
+/**
+ * An engine in a worker with a device of its own, so that HTTP goes on while the device computes. A
+ * worker that is lost ends the requests under way with an error and is started anew.
+ */
+export class WorkerEngine implements Engine {
+  readonly #options: StartOptions;
+  readonly #notes: EngineNotes;
+  readonly #live = new Map<number, EventQueue<GenerationEvent>>();
+  #worker: Worker | undefined;
+  #state: Engine["state"] = "loading";
+  #stats = NOTHING;
+  #before = NOTHING;
+  #context = 0;
+  #nextId = 1;
+  #failures = 0;
+  #closed = false;
+  #retry: ReturnType<typeof setTimeout> | undefined;
+  #settled = Promise.withResolvers<void>();
+
+  /** Starts the worker; it is ready when `state` says so. */
+  constructor(options: StartOptions, notes: EngineNotes = {}) {
+    this.#options = options;
+    this.#notes = notes;
+    this.#start();
+  }
+
+  get context(): number {
+    return this.#context;
+  }
+
+  get state(): Engine["state"] {
+    return this.#state;
+  }
+
+  stats(): EngineState {
+    const [now, before] = [this.#stats, this.#before];
+    return {
+      ...now,
+      steps: before.steps + now.steps,
+      promptTokens: before.promptTokens + now.promptTokens,
+      generatedTokens: before.generatedTokens + now.generatedTokens,
+      preemptions: before.preemptions + now.preemptions,
+      prefixCache: {
+        queries: before.prefixCache.queries + now.prefixCache.queries,
+        hits: before.prefixCache.hits + now.prefixCache.hits,
+      },
+    };
+  }
+
+  /** Resolves when the engine is ready the first time, and rejects where it cannot be. */
+  get started(): Promise<void> {
+    return this.#settled.promise;
+  }
+
+  async *generate(
+    request: GenerationRequest,
+    signal?: AbortSignal,
+  ): AsyncGenerator<GenerationEvent> {
+    signal?.throwIfAborted();
+    if (this.#state !== "ready") {
+      throw new EngineError(
+        "unavailable",
+        `Cannot run a request: the engine is ${this.#state}, expected it to be ready; try again later`,
+      );
+    }
+    const id = this.#nextId++;
+    const queue = new EventQueue<GenerationEvent>();
+    this.#live.set(id, queue);
+    const abort = () => queue.fail(signal!.reason);
+    signal?.addEventListener("abort", abort, { once: true });
+    this.#tell({ type: "add", id, request });
+    try {
+      for await (const event of queue) {
+        yield event;
+        if (event.type === "end") {
+          this.#live.delete(id);
+          return;
+        }
+      }
+    } finally {
+      signal?.removeEventListener("abort", abort);
+      if (this.#live.delete(id)) this.#tell({ type: "abort", id });
+    }
+  }
+
+  async drain(signal?: AbortSignal): Promise<void> {
+    if (this.#state === "ready" || this.#state === "loading") this.#state = "draining";
+    while (this.#live.size > 0 && !signal?.aborted) {
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+  }
+
+  /** Has the worker lose its device, so that recovery can be tried. */
+  loseDevice(): void {
+    this.#tell({ type: "lose device" });
+  }
+
+  /** Ends the worker as if it had crashed, so that recovery can be tried. */
+  crash(): void {
+    this.#fail("the worker was ended");
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    this.#closed = true;
+    clearTimeout(this.#retry);
+    this.#worker?.terminate();
+    this.#endAll("Cannot go on: the engine was closed");
+    this.#state = "failed";
+    return Promise.resolve();
+  }
+
+  #start(): void {
+    const worker = new Worker(new URL("./worker.ts", import.meta.url), { type: "module" });
+    this.#worker = worker;
+    worker.onmessage = ({ data }: MessageEvent<FromWorker>) => {
+      if (worker === this.#worker) this.#hear(data);
+    };
+    worker.onerror = (event) => {
+      event.preventDefault();
+      if (worker === this.#worker) this.#fail(event.message);
+    };
+    this.#tell({ type: "start", options: this.#options });
+  }
+
+  #tell(message: ToWorker): void {
+    this.#worker?.postMessage(message);
+  }
+
+  #hear(message: FromWorker): void {
+    switch (message.type) {
+      case "ready": {
+        const { plan, device } = message;
+        this.#context = plan.sizes.context;
+        this.#failures = 0;
+        if (this.#state === "loading") this.#state = "ready";
+        this.#settled.resolve();
+        this.#notes.ready?.(plan, device);
+        return;
+      }
+      case "events":
+        this.#stats = message.stats;
+        for (const [id, event] of message.events) this.#live.get(id)?.push(event);
+        return;
+      case "refused":
+        this.#live.get(message.id)?.fail(new EngineError(message.why, message.message));
+        this.#live.delete(message.id);
+        return;
+      case "failed":
+        return this.#fail(message.message);
+    }
+  }
+
+  #fail(why: string): void {
+    if (this.#closed) return;
+    this.#worker?.terminate();
+    this.#worker = undefined;
+    // Gauges start at nothing; counters never go back.
+    this.#before = this.stats();
+    this.#stats = { ...NOTHING, pages: { ...NOTHING.pages, total: this.#stats.pages.total } };
+    this.#endAll(`Cannot finish the request: the engine was lost (${why})`);
+    const pause = PAUSES[this.#failures++];
+    // One that never was ready would not be so a second time either.
+    const again = this.#context > 0 && pause !== undefined;
+    if (this.#state !== "draining") this.#state = again ? "loading" : "failed";
+    this.#notes.failed?.(why, again);
+    if (again) this.#retry = setTimeout(() => this.#start(), pause);
+    else this.#settled.reject(new EngineError("unavailable", why));
+  }
+
+  #endAll(message: string): void {
+    for (const queue of this.#live.values()) queue.fail(new EngineError("failed", message));
+    this.#live.clear();
+  }
+}
