@@ -11,14 +11,20 @@ export interface TopScoresOptions {
 /** Most of the likeliest tokens that a row can be asked for. */
 export const MOST_TOP_SCORES = 20;
 
+type Out = "scores" | "likeliest" | "norms";
+
 /**
- * Log-probabilities by `logits` f32 [rows, columns]: of `tokens` u32 [rows], then of the `count`
- * likeliest, the first one first: `scores` f32 and `likeliest` u32 [rows, 1 + count].
+ * Logits f32 [rows, columns] of `tokens` u32 [rows], then of the `count` likeliest, the first one
+ * first: `scores` f32 and `likeliest` u32 [rows, 1 + count], and `norms` f32 [rows, 2] the largest
+ * logit and the sum of exponentials under it.
+ *
+ * A log-probability is score - norm[0] - log(norm[1]), which is left to the host: its logarithm is
+ * exact, as in `nll`.
  */
-export const topScores: Kernel<"logits" | "tokens", "scores" | "likeliest", TopScoresOptions> = {
+export const topScores: Kernel<"logits" | "tokens", Out, TopScoresOptions> = {
   wgsl: `${reduce}\n${wgsl}`,
   inputs: ["logits", "tokens"],
-  outputs: ["scores", "likeliest"],
+  outputs: ["scores", "likeliest", "norms"],
   plan({ logits, tokens }, { count }, limits) {
     const [rows, columns] = logits.shape;
     if (rows === undefined || columns === undefined || tokens.shape[0] !== rows) {
@@ -39,6 +45,7 @@ export const topScores: Kernel<"logits" | "tokens", "scores" | "likeliest", TopS
       outputs: {
         scores: { dtype: "f32", shape: [rows, 1 + count] },
         likeliest: { dtype: "u32", shape: [rows, 1 + count] },
+        norms: { dtype: "f32", shape: [rows, 2] },
       },
       constants: { THREADS: columns > 2 ** 16 ? Math.min(1024, limits.groupThreads) : 256 },
       params: { columns: { u32: columns }, count: { u32: count } },
@@ -49,20 +56,23 @@ export const topScores: Kernel<"logits" | "tokens", "scores" | "likeliest", TopS
     const [rows = 0, columns = 0] = logits.shape;
     const scores = new Float32Array(rows * (1 + count));
     const likeliest = new Uint32Array(rows * (1 + count));
+    const norms = new Float32Array(2 * rows);
     for (let row = 0; row < rows; row++) {
       const values = logits.data.subarray(row * columns, (row + 1) * columns) as Float32Array;
       const order = [...values.keys()].sort((a, b) => values[b]! - values[a]! || a - b);
       const most = values[order[0]!]!;
       const sum = values.reduce((sum, value) => sum + Math.exp(value - most), 0);
+      norms.set([most, sum], 2 * row);
       const listed = [tokens.data[row]!, ...order.slice(0, count)];
       listed.forEach((token, i) => {
-        scores[row * (1 + count) + i] = values[token]! - most - Math.log(sum);
+        scores[row * (1 + count) + i] = values[token]!;
         likeliest[row * (1 + count) + i] = token;
       });
     }
     return {
       scores: f32([rows, 1 + count], scores),
       likeliest: u32([rows, 1 + count], likeliest),
+      norms: f32([rows, 2], norms),
     };
   },
   cases: [

@@ -1,6 +1,7 @@
-// Log-probabilities of a row: of the token given, and of the `count` likeliest tokens, which are found
-// one after another as the largest logit behind the last one (of equals the first token first).
-// One workgroup a row.
+// What the log-probabilities of a row are made of: the largest logit, the sum of exponentials under it,
+// and the logits of the token given and of the `count` likeliest ones, which are found one after
+// another as the largest logit behind the last one (of equals the first token first). One workgroup a
+// row.
 // Expects: parts/row_reduce.wgsl, THREADS (u32, a power of two).
 
 struct Params {
@@ -12,7 +13,8 @@ struct Params {
 @group(0) @binding(1) var<storage, read> tokens: array<u32>;
 @group(0) @binding(2) var<storage, read_write> scores: array<f32>;
 @group(0) @binding(3) var<storage, read_write> likeliest: array<u32>;
-@group(0) @binding(4) var<uniform> params: Params;
+@group(0) @binding(4) var<storage, read_write> norms: array<vec2f>;
+@group(0) @binding(5) var<uniform> params: Params;
 
 // The largest logit behind a place: smaller, or as large and of a later token.
 fn next(thread: u32, first: u32, behind: f32, token: u32) -> u32 {
@@ -37,17 +39,18 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   let most = logits[first + top];
   var sum = 0f;
   for (var c = thread; c < params.columns; c += THREADS) { sum += exp(logits[first + c] - most); }
-  let lost = most + log(total(thread, sum));
+  let all = total(thread, sum);
   let width = params.count + 1u;
   if (thread == 0u) {
-    scores[row * width] = logits[first + min(tokens[row], params.columns - 1u)] - lost;
+    norms[row] = vec2f(most, all);
+    scores[row * width] = logits[first + min(tokens[row], params.columns - 1u)];
     likeliest[row * width] = tokens[row];
   }
   var token = top;
   for (var i = 0u; i < params.count; i++) {
     if (i > 0u) { token = next(thread, first, logits[first + token], token); }
     if (thread == 0u) {
-      scores[row * width + 1u + i] = logits[first + token] - lost;
+      scores[row * width + 1u + i] = logits[first + token];
       likeliest[row * width + 1u + i] = token;
     }
   }

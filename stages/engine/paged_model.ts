@@ -126,17 +126,21 @@ export class PagedModel implements Disposable {
     const made = device.run(topScores, { logits, tokens: scoredTokens }, { count });
     using scores = made.scores;
     using likeliest = made.likeliest;
+    using norms = made.norms;
     const values = (await device.read(scores)).data;
     const names = (await device.read(likeliest)).data;
+    const sums = (await device.read(norms)).data;
     return rows.map(({ likeliest: wanted }, row) => {
       const token = final[row]!;
       if (wanted === undefined) return { token };
       const first = row * (count + 1);
+      const lost = Math.log(sums[2 * row + 1]!);
+      const logprob = (at: number) => values[at]! - sums[2 * row]! - lost;
       const top = Array.from(
         { length: wanted },
-        (_, i) => [names[first + 1 + i]!, values[first + 1 + i]!] as const,
+        (_, i) => [names[first + 1 + i]!, logprob(first + 1 + i)] as const,
       );
-      return { token, logprob: values[first]!, top };
+      return { token, logprob: logprob(first), top };
     });
   }
 
