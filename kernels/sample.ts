@@ -1,4 +1,4 @@
-import type { HostTensor } from "./device/device.ts";
+import type { HostTensor, Limits } from "./device/device.ts";
 import type { Kernel } from "./device/kernel.ts";
 import { describe, u32 } from "./device/tensor.ts";
 import reduce from "./parts/row_reduce.wgsl" with { type: "text" };
@@ -32,8 +32,14 @@ export function sampleSettings(rows: readonly SampleSettings[]): HostTensor {
   return u32([rows.length, 6], words);
 }
 
-/** A vocabulary from which on a row takes the most threads, so that none loops too often. */
-const LARGE = 2 ** 16;
+/** Columns that a thread of a software adapter looks at: few enough that no loop is cut short. */
+const COLUMNS = 768;
+
+/** Threads of a row: a software adapter pays for every barrier by threads. */
+function threadsFor(columns: number, { adapter, groupThreads }: Limits): number {
+  if (adapter === "gpu") return Math.min(256, groupThreads);
+  return Math.min(groupThreads, Math.max(16, 2 ** Math.ceil(Math.log2(columns / COLUMNS))));
+}
 
 /**
  * Chooses a token for every row of `logits` f32 [rows, columns] as `settings` u32 [rows, 6] says (see
@@ -59,7 +65,7 @@ export const sample: Kernel<"logits" | "settings", "tokens", Record<never, never
     }
     return {
       outputs: { tokens: { dtype: "u32", shape: [rows] } },
-      constants: { THREADS: columns > LARGE ? Math.min(1024, limits.groupThreads) : 256 },
+      constants: { THREADS: threadsFor(columns, limits) },
       params: { columns: { u32: columns } },
       grid: [rows, 1, 1],
     };
@@ -91,6 +97,7 @@ export const sample: Kernel<"logits" | "settings", "tokens", Record<never, never
       { temperature: 1, topP: 0.3, seed: 77 },
       { temperature: 2, topK: 300 },
     ]),
+    asked(49_152, [{ temperature: 1, topK: 50, topP: 0.8, seed: 9 }]),
     asked(70_000, [{ temperature: 1, topK: 50, seed: 5 }, { temperature: 0 }]),
     { ...asked(49_152, Array(16).fill({})), cost: { bytes: 4 * 16 * 49_152, flops: 16 * 49_152 } },
     {

@@ -1,7 +1,8 @@
 // Chooses a token a row: among logits / temperature, less those that top-k, top-p and min-p leave out,
 // the largest after adding Gumbel noise, which draws each token with its probability; at temperature 0
 // the largest logit. Of equals the first. One workgroup a row.
-// The bounds are found by halving the interval of keys: floats as integers in the same order.
+// The bounds are found by halving the interval of keys (floats as integers in the same order) over the
+// logits near the largest one, or over all where those are not enough.
 // Expects: parts/row_reduce.wgsl, THREADS (u32, a power of two).
 
 struct Params {
@@ -24,6 +25,13 @@ struct Settings {
 @group(0) @binding(3) var<uniform> params: Params;
 
 const HALVINGS = 32u;
+// Natural logarithm: tokens below e^-12 of the likeliest one are rarely wanted.
+const NEAR = 12f;
+const MOST_NEAR = 2048u;
+const TIGHTENINGS = 4u;
+
+var<workgroup> near: array<f32, MOST_NEAR>;
+var<workgroup> counts: array<u32, THREADS>;
 
 // Integers in the order of the floats.
 fn key_of(value: f32) -> u32 {
@@ -68,32 +76,25 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   }
   let most = logits[first + top];
   let scale = 1f / ask.temperature;
-  var least = 0u;
-  if (ask.min_p > 0f) { least = key_of(most + log(ask.min_p) * ask.temperature); }
   let by_count = ask.top_k > 0u && ask.top_k < params.columns;
+  var least = 0u;
   if (by_count || ask.top_p < 1f) {
-    // Largest bound that leaves enough tokens, and enough of their probability.
-    let every = mass(thread, first, 0u, most, scale);
-    var low = 0u;
-    var high = key_of(most);
-    for (var i = 0u; i < HALVINGS; i++) {
-      let middle = high - (high - low) / 2u;
-      let kept = counted(thread, first, middle);
-      if (by_count && kept >= ask.top_k) { low = middle; } else { high = middle - 1u; }
-      if (!by_count || low >= high) { break; }
+    // Top-p is of what top-k leaves: of all tokens where that leaves all.
+    let every = mass(thread, Part(first, params.columns, false), 0u, most, scale);
+    var part = near_part(thread, first, most, ask.temperature);
+    if (by_count) {
+      if (part.count < ask.top_k) { part = Part(first, params.columns, false); }
+      least = count_bound(thread, part, most, ask.top_k);
+    } else if (mass(thread, part, 0u, most, scale) < ask.top_p * every) {
+      part = Part(first, params.columns, false);
     }
-    if (by_count) { least = max(least, low); }
-    low = 0u;
-    high = key_of(most);
-    let within = select(every, mass(thread, first, least, most, scale), by_count);
-    for (var i = 0u; i < HALVINGS; i++) {
-      if (ask.top_p >= 1f || low >= high) { break; }
-      let middle = high - (high - low) / 2u;
-      let kept = mass(thread, first, max(middle, least), most, scale);
-      if (kept >= ask.top_p * within) { low = middle; } else { high = middle - 1u; }
+    if (ask.top_p < 1f) {
+      var within = every;
+      if (by_count) { within = mass(thread, part, least, most, scale); }
+      least = max(least, mass_bound(thread, part, least, most, scale, ask.top_p * within));
     }
-    if (ask.top_p < 1f) { least = max(least, low); }
   }
+  if (ask.min_p > 0f) { least = max(least, key_of(most + log(ask.min_p) * ask.temperature)); }
   best = LOWEST;
   place = NOWHERE;
   for (var c = thread; c < params.columns; c += THREADS) {
@@ -109,21 +110,96 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   if (thread == 0u) { tokens[row] = chosen; }
 }
 
-// Tokens with keys from a bound on.
-fn counted(thread: u32, first: u32, bound: u32) -> u32 {
+// The logits that are looked at: so many, in `near` or in the row that begins at `first`.
+struct Part {
+  first: u32,
+  count: u32,
+  near: bool,
+}
+
+fn logit_of(part: Part, i: u32) -> f32 {
+  if (part.near) { return near[i]; }
+  return logits[part.first + i];
+}
+
+// Collects the logits near the largest one, fewer where they are too many; each thread's own stand
+// together, in order. All where even the nearest are too many.
+fn near_part(thread: u32, first: u32, most: f32, temperature: f32) -> Part {
+  var distance = NEAR * temperature;
+  for (var i = 0u; i < TIGHTENINGS; i++) {
+    var mine = 0u;
+    for (var c = thread; c < params.columns; c += THREADS) {
+      mine += u32(logits[first + c] >= most - distance);
+    }
+    workgroupBarrier();
+    counts[thread] = mine;
+    workgroupBarrier();
+    var at = 0u;
+    var all = 0u;
+    for (var other = 0u; other < THREADS; other++) {
+      at += select(0u, counts[other], other < thread);
+      all += counts[other];
+    }
+    if (all <= MOST_NEAR) {
+      for (var c = thread; c < params.columns; c += THREADS) {
+        let value = logits[first + c];
+        if (value >= most - distance) {
+          near[at] = value;
+          at++;
+        }
+      }
+      workgroupBarrier();
+      return Part(first, all, true);
+    }
+    distance /= 2f;
+  }
+  return Part(first, params.columns, false);
+}
+
+// The largest key that leaves so many tokens.
+fn count_bound(thread: u32, part: Part, most: f32, wanted: u32) -> u32 {
+  var low = 0u;
+  var high = key_of(most);
+  for (var i = 0u; i < HALVINGS; i++) {
+    let middle = high - (high - low) / 2u;
+    let kept = counted(thread, part, middle);
+    if (kept >= wanted) { low = middle; } else { high = middle - 1u; }
+    if (kept == wanted || low >= high) { break; }
+  }
+  return low;
+}
+
+// The largest key that leaves so much of the probability.
+fn mass_bound(thread: u32, part: Part, from_key: u32, most: f32, scale: f32, wanted: f32) -> u32 {
+  var low = from_key;
+  var high = key_of(most);
+  for (var i = 0u; i < HALVINGS; i++) {
+    if (low >= high) { break; }
+    let middle = high - (high - low) / 2u;
+    if (mass(thread, part, middle, most, scale) >= wanted) {
+      low = middle;
+    } else {
+      high = middle - 1u;
+    }
+  }
+  return low;
+}
+
+// Tokens of a part with keys from a bound on.
+fn counted(thread: u32, part: Part, bound: u32) -> u32 {
   var count = 0u;
-  for (var c = thread; c < params.columns; c += THREADS) {
-    count += u32(key_of(logits[first + c]) >= bound);
+  for (var i = thread; i < part.count; i += THREADS) {
+    count += u32(key_of(logit_of(part, i)) >= bound);
   }
   // Exact: a vocabulary has fewer than 2^24 tokens.
   return u32(total(thread, f32(count)));
 }
 
 // Their probability, in units of the likeliest one's.
-fn mass(thread: u32, first: u32, bound: u32, most: f32, scale: f32) -> f32 {
+fn mass(thread: u32, part: Part, bound: u32, most: f32, scale: f32) -> f32 {
   var sum = 0f;
-  for (var c = thread; c < params.columns; c += THREADS) {
-    let value = logits[first + c];
+  for (var i = thread; i < part.count; i += THREADS) {
+    let value = logit_of(part, i);
     if (key_of(value) >= bound) { sum += exp((value - most) * scale); }
   }
   return total(thread, sum);
