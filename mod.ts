@@ -6,11 +6,13 @@
  * @module
  */
 import { main } from "./pipeline/cli.ts";
+import { importConfig } from "./stages/deepcompressor/import_config.ts";
 import { describe } from "./stages/describe.ts";
 import { factsOf } from "./stages/forecast/artifact_facts.ts";
 import { boundsOf } from "./stages/forecast/bounds.ts";
 import * as stages from "./stages/mod.ts";
 import { openTools } from "./stages/tools.ts";
+import { verifyExport } from "./stages/verify_export.ts";
 
 export { main, type Program } from "./pipeline/cli.ts";
 export type {
@@ -31,6 +33,12 @@ export type {
   Summary,
 } from "./pipeline/event.ts";
 export type { Describe, DescribeOptions, Description } from "./pipeline/description.ts";
+export type {
+  Breach,
+  ExportCheck,
+  ExportCheckOptions,
+  VerifyExport,
+} from "./pipeline/export_check.ts";
 export { describeDifference } from "./pipeline/difference.ts";
 export { canonicalJson, keyOf } from "./pipeline/key.ts";
 export {
@@ -60,6 +68,14 @@ export { Store } from "./pipeline/store.ts";
 export { stages };
 
 if (import.meta.main) {
-  const program = { stages, tools: openTools, facts: factsOf, bounds: boundsOf, describe };
+  const program = {
+    stages,
+    tools: openTools,
+    facts: factsOf,
+    bounds: boundsOf,
+    describe,
+    importConfig,
+    verifyExport,
+  };
   Deno.exit(await main(Deno.args, program));
 }

@@ -1,4 +1,5 @@
 import type { Describe } from "../pipeline/description.ts";
+import { describeExport } from "./describe/export.ts";
 import { describeGguf } from "./describe/gguf.ts";
 import { describeModelDirectory } from "./describe/model.ts";
 import { describeReport } from "./describe/report.ts";
@@ -7,6 +8,8 @@ import { describeTokens } from "./describe/tokens.ts";
 
 /** What each kind of artifact is told by: a describer, and the file that gives it away. */
 const KINDS: Readonly<Record<string, { readonly mark: string; readonly describe: Inner }>> = {
+  // Before models: most exports have a config too.
+  export: { mark: "provenance.json", describe: describeExport },
   model: { mark: "config.json", describe: describeModelDirectory },
   stats: { mark: "stats.json", describe: describeStats },
   tokens: { mark: "tokens.json", describe: describeTokens },

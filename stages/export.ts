@@ -43,6 +43,8 @@ export const exportModel = defineStage({
     using source = await openSource(model.path);
     const subject = exported(source.subject, params);
     refuseExport(params.format, subject, { options, formats: FORMATS });
+    const refusals = await format.refuseValues?.(source) ?? [];
+    refuseExport(params.format, subject, { options, formats: FORMATS, refusals });
     const facts = await describeModel(model.path);
     const engines = format.engines(subject, options);
     const provenance: Provenance = {

@@ -1,25 +1,37 @@
 import { basename } from "node:path";
 import { z } from "zod";
-import { elements } from "../kernels/device/tensor.ts";
+import { importSources } from "./exchange/import_sources.ts";
+import {
+  type Import,
+  type ImportedTensor,
+  importedTensors,
+  openImport,
+} from "./exchange/import.ts";
 import { forecastLoad } from "./forecast/load.ts";
-import { type Checkpoint, checkpointSources, openCheckpoint } from "./formats/checkpoint.ts";
+import type { RowRange } from "./formats/checkpoint.ts";
 import { writeCheckpointTexts } from "./formats/checkpoint_texts.ts";
 import { createCheckpointWriter } from "./formats/checkpoint_writer.ts";
 import { assertFinite } from "./formats/finite.ts";
-import { storedBytes } from "./formats/half.ts";
+import { bytesOf, storedBytes } from "./formats/half.ts";
 import { resolveModel } from "./formats/hub.ts";
 import { defineStage } from "./kinds.ts";
 import { EMBEDDED } from "./models/embedded.ts";
-import { findFamily } from "./models/find_family.ts";
-
-const PIECE_VALUES = 2 ** 24;
+import { parametersOf } from "./models/model_facts.ts";
+import { PLAIN, writeModelRecord } from "./models/model_record.ts";
+import { rowPieces } from "./models/rewrite.ts";
 
 const params = z.strictObject({
   model: z.string().default("embedded").describe(
-    "A Hugging Face directory, a .gguf file, hf:org/name@revision, or embedded for the model that ships with the program.",
+    "A Hugging Face directory, an artifact or an export of ours, a .gguf file, hf:org/name@revision, or embedded for the model that ships with the program.",
   ),
   dtype: z.enum(["float16", "float32"]).default("float16").describe(
     "Element type of the matrices; vectors stay in single precision.",
+  ),
+  codes: z.enum(["keep", "dequantize"]).optional().describe(
+    "Whether the linears of a quantized checkpoint stay in their codes; they do unless said, but for those of GGUF files.",
+  ),
+  config: z.string().optional().describe(
+    "For what DeepCompressor saved: the directory with config.json and tokenizer, if they are elsewhere.",
   ),
 });
 
@@ -31,75 +43,85 @@ export const load = defineStage({
   inputs: {},
   output: "model",
   example: {},
-  places: ["model"],
-  async fingerprint({ model }, files) {
-    const sources = await checkpointSources(await resolveModel(placeOf(model)));
+  places: ["model", "config"],
+  async fingerprint({ model, config }, files) {
+    const sources = await importSources(await resolveModel(placeOf(model)), { config });
     return await Promise.all(
       sources.map(async (path) => [basename(path), await files.digest(path)]),
     );
   },
-  forecast: (_inputs, { model, dtype }) =>
-    forecastLoad(placeOf(model), (checkpoint) => storedTensors(checkpoint, dtype)),
-  async run(job, _inputs, { model, dtype }) {
+  forecast: (_inputs, { model, ...options }) => forecastLoad(placeOf(model), options),
+  async run(job, _inputs, { model, dtype, codes, config: texts }) {
     const { signal } = job;
     const progress = (done: number, total: number, note?: string) =>
       job.progress(done, total, note);
     const path = await resolveModel(placeOf(model), { signal, progress });
-    using checkpoint = await openCheckpoint(path);
-    const specs = storedTensors(checkpoint, dtype);
-    using writer = await createCheckpointWriter(job.out, specs);
-    for (const [index, { name, dtype, shape }] of specs.entries()) {
-      const { file } = checkpoint.tensors.get(name)!;
-      const rows = shape[0]!;
-      const step = Math.max(1, Math.floor(PIECE_VALUES / (elements(shape) / rows)));
-      for (let start = 0; start < rows; start += step) {
+    using incoming = await openImport(path, { codes, config: texts });
+    const { checkpoint, config, record, lineage, warnings } = incoming;
+    for (const text of warnings) job.note(text, undefined, "warning");
+    const tensors = importedTensors(incoming, dtype);
+    using writer = await createCheckpointWriter(job.out, tensors);
+    const reader = { ...incoming, parts: keepingLast(incoming.parts) };
+    for (const [index, tensor] of tensors.entries()) {
+      for await (const bytes of piecesOf(reader, tensor)) {
         signal.throwIfAborted();
-        const values = await checkpoint.read(name, { start, end: Math.min(rows, start + step) });
-        assertFinite(values, name, file);
-        await writer.write(name, storedBytes(values, { name, dtype, file }));
+        await writer.write(tensor.name, bytes);
       }
-      job.progress(index + 1, specs.length, name);
+      job.progress(index + 1, tensors.length, tensor.name);
     }
     await writer.close();
-    await writeCheckpointTexts(checkpoint, job.out);
-    const parameters = specs.reduce((sum, { shape }) => sum + elements(shape), 0);
-    job.note(`${(parameters / 1e6).toFixed(1)} M parameters in ${specs.length} tensors`, {
+    const { tokenizer, files } = checkpoint;
+    await writeCheckpointTexts({ config, tokenizer, files }, job.out);
+    for (const file of lineage) await Deno.copyFile(`${path}/${file}`, `${job.out}/${file}`);
+    if (record) await writeModelRecord(job.out, record);
+    const parameters = tensors.reduce(
+      (sum, { name, shape }) => sum + parametersOf(name, shape, record ?? PLAIN),
+      0,
+    );
+    const kept = Object.keys(record?.linears ?? {}).length;
+    const words = kept > 0 ? `, ${kept} linears in codes` : "";
+    job.note(`${(parameters / 1e6).toFixed(1)} M parameters in ${tensors.length} tensors${words}`, {
       parameters,
-      tensors: specs.length,
+      tensors: tensors.length,
     });
   },
 });
 
+/** The bytes of a tensor, in pieces that follow each other. */
+async function* piecesOf(
+  incoming: Pick<Import, "checkpoint" | "parts" | "values">,
+  { name, dtype, shape, linear }: ImportedTensor,
+): AsyncGenerator<Uint8Array> {
+  if (linear?.part !== undefined) {
+    const parts = await incoming.parts(linear.name);
+    yield bytesOf(parts.find(({ part }) => part === linear.part)!.values);
+    return;
+  }
+  const { checkpoint } = incoming;
+  const read = linear
+    ? await incoming.values(linear.name)
+    : (rows: RowRange) => checkpoint.read(name, rows);
+  const file = checkpoint.tensors.get(name)?.file ?? checkpoint.path;
+  for (const rows of rowPieces(shape)) {
+    const values = await read(rows);
+    assertFinite(values, name, file);
+    yield storedBytes(values, { name, dtype, file });
+  }
+}
+
+/** Remembers the parts of one linear, which are written one after another. */
+function keepingLast(parts: Import["parts"]): Import["parts"] {
+  let held:
+    | { readonly name: string; readonly parts: Awaited<ReturnType<typeof parts>> }
+    | undefined;
+  return async (name) => {
+    if (held?.name === name) return held.parts;
+    held = undefined;
+    held = { name, parts: await parts(name) };
+    return held.parts;
+  };
+}
+
 function placeOf(model: string): string {
   return model === "embedded" ? EMBEDDED : model;
-}
-
-/** The tensors to write: matrices in the type asked for, vectors in single precision. */
-function storedTensors(checkpoint: Checkpoint, dtype: "float16" | "float32") {
-  return [...expectedTensors(checkpoint)].map(([name, shape]) => ({
-    name,
-    dtype: dtype === "float16" && shape.length > 1 ? "F16" : "F32",
-    shape,
-  } as const));
-}
-
-/** The tensors the checkpoint's family wants, after comparing them with those there are. */
-function expectedTensors({ path, config, tensors }: Checkpoint) {
-  const family = findFamily(config);
-  const expected = family.tensors(family.config(config));
-  const problems: string[] = [];
-  for (const [name, shape] of expected) {
-    const stored = tensors.get(name);
-    if (!stored) problems.push(`tensor "${name}" is missing`);
-    else if (String(stored.shape) !== String(shape)) {
-      problems.push(
-        `tensor "${name}" in ${stored.file} is [${stored.shape.join(", ")}], expected [${
-          shape.join(", ")
-        }]`,
-      );
-    }
-  }
-  if (problems.length === 0) return expected;
-  const more = problems.length > 5 ? `; and ${problems.length - 5} more` : "";
-  throw new TypeError(`Cannot load "${path}": ${problems.slice(0, 5).join("; ")}${more}`);
 }

@@ -6,7 +6,8 @@ import type { DecoderConfig, Family } from "./models/family.ts";
 import { findFamily } from "./models/find_family.ts";
 import { type ModelRecord, readModelRecord, refuseQuantized } from "./models/model_record.ts";
 import { NAMES } from "./models/names.ts";
-import { type Piece, rewriteModel, type TensorEdit } from "./models/rewrite.ts";
+import { foldGains, writesResidual } from "./models/norm_gains.ts";
+import { rewriteModel, type TensorEdit } from "./models/rewrite.ts";
 import { hadamardFactor } from "./quant/hadamard.ts";
 import { rotate as rotateVectors, type Rotation, rotationOf } from "./quant/rotation.ts";
 
@@ -108,7 +109,8 @@ async function editsOf(
   },
 ): Promise<ReadonlyMap<string, TensorEdit>> {
   const { residual, head, inner } = rotations;
-  const edits = new Map<string, TensorEdit>();
+  const sites = family.sites(config);
+  const edits = new Map((await foldGains(checkpoint, sites, "rotate")).edits);
   const add = (name: string, edit: TensorEdit) => edits.set(name, both(edits.get(name), edit));
   const withBias = (weight: string, edit: TensorEdit) => {
     add(weight, edit);
@@ -116,31 +118,18 @@ async function editsOf(
     if (checkpoint.tensors.has(bias)) add(bias, edit);
   };
   add(NAMES.embeddings, inputsBy(residual));
-  for (const { name, role, linears, fedBy } of family.sites(config)) {
-    const writes = role === "attention.out" || role === "mlp.out";
-    const gain = writes ? undefined : await gainOf(checkpoint, fedBy, name);
-    if (gain) add(fedBy, { change: ({ values }) => void values.fill(1) });
+  for (const site of sites) {
+    const { role, linears, fedBy } = site;
+    const writes = writesResidual(site);
     if (role === "attention.out" && head) withBias(fedBy, outputsBy(head));
     for (const linear of linears) {
-      if (gain) add(linear, foldedBy(gain));
-      if (gain) add(linear, inputsBy(residual));
+      if (!writes) add(linear, inputsBy(residual));
       if (writes) withBias(linear, outputsBy(residual));
       if (role === "attention.out" && head) add(linear, inputsBy(head));
       if (role === "mlp.out" && inner) add(linear, inputsBy(inner));
     }
   }
   return edits;
-}
-
-/** The gain of the norm that feeds a reader of the residual stream. */
-async function gainOf(checkpoint: Checkpoint, name: string, site: string): Promise<Float32Array> {
-  const shape = checkpoint.tensors.get(name)!.shape;
-  if (shape.length === 1) return await checkpoint.read(name);
-  throw new TypeError(
-    `Cannot rotate the model: "${name}" [${
-      shape.join(", ")
-    }] feeds ${site}, expected a norm; models whose norms stand elsewhere cannot be rotated`,
-  );
 }
 
 function both(first: TensorEdit | undefined, second: TensorEdit): TensorEdit {
@@ -150,15 +139,6 @@ function both(first: TensorEdit | undefined, second: TensorEdit): TensorEdit {
     change(piece) {
       first.change(piece);
       second.change(piece);
-    },
-  };
-}
-
-/** W[:, c] times the gain of channel c. */
-function foldedBy(gain: Float32Array): TensorEdit {
-  return {
-    change({ values, columns }: Piece) {
-      for (let at = 0; at < values.length; at++) values[at]! *= gain[at % columns]!;
     },
   };
 }

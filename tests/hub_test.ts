@@ -71,6 +71,17 @@ Deno.test("`resolveModel()` fetches what a checkpoint needs, once, in Python's l
   assert.equal(hub.fetched().length, 5);
 });
 
+Deno.test("`resolveModel()` fetches what an artifact of ours and quantized checkpoints have beside", async () => {
+  const beside = {
+    "model.json": '{"history":[]}',
+    "quantize_config.json": '{"bits":4}',
+    "channels-0.safetensors": await safetensors("a", [1]),
+  };
+  await using hub = await startHub({ ...await checkpointFiles(), ...beside });
+  await resolveModel(PLACE);
+  for (const name of Object.keys(beside)) assert.ok(hub.fetched().includes(name), name);
+});
+
 Deno.test("`resolveModel()` goes on where an interrupted download stopped", async () => {
   await using hub = await startHub(await checkpointFiles());
   const stop = new AbortController();

@@ -36,6 +36,7 @@ steps:
     stage: reorder
     from: { model: source, stats: stats }
     with: { sites: [residual, out_proj, down_proj] }
+  folded: { stage: fold, from: { model: reordered } }
   smoothed:
     stage: smooth
     from: { model: reordered, stats: stats }
@@ -179,13 +180,14 @@ Deno.test("forecasts from headers are the sizes that steps have, and the device 
   }));
 
 for (const family of FAMILIES) {
-  Deno.test(`the sizes of ${family} are forecast as loaded and as rotated`, () =>
+  Deno.test(`the sizes of ${family} are forecast as loaded, as rotated and as folded`, () =>
     withStore(async (store) => {
       const manifest = parse(`
 steps:
   source: { stage: load, with: { model: ${FAMILY_FOLDER}/${family}, dtype: float32 } }
   half: { stage: load, with: { model: ${FAMILY_FOLDER}/${family} } }
   rotated: { stage: rotate, from: { model: source } }
+  folded: { stage: fold, from: { model: source } }
 `);
       const before = await forecasts(manifest, store);
       const { disk } = await measure(manifest, store);

@@ -73,11 +73,6 @@ const REFUSED: readonly (readonly [what: string, params: object, message: RegExp
     /two levels need groups, expected a number for group/,
   ],
   [
-    "two levels of signed codes",
-    { method: "rtn", weights: { group: 8, levels: 2, zero: "none" }, activations: "dynamic" },
-    /two levels take unsigned codes, expected zero post_scale or pre_scale/,
-  ],
-  [
     "nothing",
     { ...RTN, skips: ["qkv_proj", "out_proj", "up_proj", "down_proj"] },
     /every linear is among skips, expected some to be left/,

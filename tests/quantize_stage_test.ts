@@ -281,6 +281,7 @@ const FORMS: readonly (Partial<WeightScheme> & { activations?: string })[] = [
   { bits: 8, group: "row", zero: "none", activations: "dynamic" },
   { bits: 4, group: 8, levels: 2, activations: "dynamic" },
   { bits: 3, group: 8, levels: 2, zero: "pre_scale", activations: "dynamic" },
+  { bits: 4, group: 8, levels: 2, zero: "none", activations: "dynamic" },
 ];
 
 for (const { activations = "none", ...form } of FORMS) {
@@ -334,12 +335,9 @@ function storedShapes(
   const groups = typeof group === "number" ? columns / group : 1;
   const codes = ["codes", "U32", rows, columns * (bits === 8 ? 8 : 4) / 32];
   if (levels === 2) {
-    return [
-      codes,
-      ["scales", "F16", rows, 1],
-      ["group_scales", "U8", rows, groups],
-      ["group_zeros", "I8", rows, groups],
-    ];
+    const factors = [["scales", "F16", rows, 1], ["group_scales", "U8", rows, groups]];
+    if (zero === "none") return [codes, ...factors];
+    return [codes, ...factors, ["group_zeros", "I8", rows, groups]];
   }
   const scales = ["scales", "F16", rows, groups];
   if (zero === "none") return [codes, scales];

@@ -22,6 +22,8 @@ const A16 = [
 const A8 = [
   { weights: { group: 8, levels: 2 }, activations: "dynamic" },
   { weights: { group: 8, levels: 2, zero: "pre_scale" }, activations: "dynamic" },
+  { weights: { group: 8, levels: 2, zero: "none" }, activations: "dynamic" },
+  { weights: { group: 8, levels: 2, zero: "none", bits: 3 }, activations: "dynamic" },
   { weights: { group: "row", bits: 8, zero: "none" }, activations: "dynamic" },
   { weights: { group: "row", zero: "post_scale" }, activations: "dynamic" },
   { weights: { group: "row", zero: "none" }, activations: "dynamic" },

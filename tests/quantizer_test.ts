@@ -8,8 +8,10 @@ import { weightScheme } from "../stages/quant/schemes.ts";
 import {
   checkGroup,
   dequantize,
+  gridFor,
   gridOf,
   largestGroup,
+  measureGroups,
   roundToNearest,
 } from "../stages/quant/weight_grid.ts";
 import { normals } from "./random.ts";
@@ -150,6 +152,36 @@ Deno.test("two-level weights never leave int8, and their products never leave a 
     const inner = dequantize(codes, { ...grid, rowScales: new Float32Array(64).fill(1) });
     assert.ok(inner.every((w) => Number.isInteger(w) && -128 <= w && w <= 127));
     codes.forEach((q, i) => assert.ok(q * grid.scales[Math.floor(i / 16)]! <= 255));
+  }
+});
+
+Deno.test("signed codes of two levels fill int8, and their group scales are halves", () => {
+  const source = normals("signed levels");
+  for (const bits of [2, 3, 4] as const) {
+    const values = Float32Array.from({ length: 64 * 64 }, () => source.next().value ** 3 / 100);
+    const weight = { rows: 64, columns: 64, values };
+    const scheme = weightScheme.parse({ bits, group: 16, levels: 2, zero: "none" });
+    const { domain } = gridOf(weight, scheme);
+    // A ratio above 1 widens the ranges, which must not lead out of int8 either.
+    for (const ratio of [0.5, 1, 3]) {
+      const grid = gridFor(domain, scheme, measureGroups(domain, scheme), ratio);
+      const codes = roundToNearest(domain, grid);
+      const high = 2 ** (bits - 1) - 1;
+      codes.forEach((q, i) => {
+        const scale = grid.scales[Math.floor(i / 16)]!;
+        assert.ok(Math.abs(q * scale) <= 127 && (q + high) * scale <= 255);
+      });
+      grid.scales.forEach((scale, at) => {
+        const product = scale * grid.rowScales![Math.floor(at / 4)]!;
+        assert.equal(product, Math.f16round(product));
+      });
+    }
+    for (let row = 0; row < 64; row++) {
+      const inner = domain.values.subarray(row * 64, (row + 1) * 64).map(Math.abs);
+      const most = inner.reduce((a, b) => Math.max(a, b));
+      // Rounded up to 6, 5 or 4 digits, a row's factor leaves that much of int8 at least.
+      assert.ok(127 / (1 + 2 ** -(bits + 1)) <= most && most <= 127, `${most}`);
+    }
   }
 });
 

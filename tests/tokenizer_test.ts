@@ -115,7 +115,7 @@ Deno.test("`ggufTokenizer()` refuses tokenizers it cannot rebuild exactly", () =
   refuses(
     { "tokenizer.ggml.pre": "poro-chat" },
     `its tokenizer.ggml.pre is "poro-chat", expected one of default, gpt-2, phi-2, smollm, ` +
-      `starcoder, refact, command-r, llama-bpe, llama3, llama-v3, qwen2, deepseek-r1-qwen, tekken`,
+      `starcoder, refact, command-r, llama-bpe, llama3, llama-v3, smaug-bpe, qwen2, deepseek-r1-qwen, tekken`,
   );
   refuses(
     { "tokenizer.ggml.pre": undefined },

@@ -1,6 +1,9 @@
 import type { Command } from "commander";
 import type { Artifact } from "../artifact.ts";
 import type { Describe } from "../description.ts";
+import type { VerifyExport } from "../export_check.ts";
+import type { Problem } from "../manifest/problem.ts";
+import type { YamlNode } from "../manifest/yaml_tree.ts";
 import type { Bounds } from "../preflight.ts";
 import type { Facts, Registry } from "../stage.ts";
 import type { Screen } from "../terminal/screen.ts";
@@ -17,6 +20,17 @@ export interface Program {
   bounds?(flags: { readonly memory?: number }): Bounds | Promise<Bounds>;
   /** Says what a file or directory really is, for `inspect` and `report`. */
   readonly describe?: Describe;
+  /** Checks what was exported, for `verify-export`. */
+  readonly verifyExport?: VerifyExport;
+  /** Turns a recipe of DeepCompressor, its files merged, into a manifest, for `import-config`. */
+  importConfig?(
+    recipe: YamlNode | undefined,
+    options: { readonly files: readonly string[]; readonly model?: string },
+  ): {
+    readonly text: string;
+    readonly problems: readonly Problem[];
+    readonly warnings: readonly Problem[];
+  };
   /** Where to tell it; this process's output unless said. */
   readonly screen?: Screen;
 }

@@ -24,7 +24,11 @@ export type Target =
 const LEAST = 4;
 
 /** The artifact, run or file that a word names; throws an Error where it names none, or several. */
-export async function findTarget(word: string, store: Store): Promise<Target> {
+export async function findTarget(
+  word: string,
+  store: Store,
+  { verb = "inspect" }: { readonly verb?: string } = {},
+): Promise<Target> {
   const path = resolve(word);
   if (await isThere(path)) return await classify(path);
   const begins = (name: string) => word.length >= LEAST && name.startsWith(word);
@@ -33,13 +37,13 @@ export async function findTarget(word: string, store: Store): Promise<Target> {
   const [first] = [...keys, ...runs.map(({ id }) => id)];
   if (first === undefined) {
     throw new Error(
-      `Cannot inspect "${word}": there is no such file and nothing of the store ${store.path} is called so, expected a path, the first letters of an artifact's key, a run's id, or last`,
+      `Cannot ${verb} "${word}": there is no such file and nothing of the store ${store.path} is called so, expected a path, the first letters of an artifact's key, a run's id, or last`,
     );
   }
   if (keys.length + runs.length > 1) {
     const names = [...keys.map((key) => key.slice(0, 16)), ...runs.map(({ id }) => id)];
     throw new Error(
-      `Cannot inspect "${word}": it may be ${names.join(" or ")}, expected one; add letters`,
+      `Cannot ${verb} "${word}": it may be ${names.join(" or ")}, expected one; add letters`,
     );
   }
   const [key] = keys;

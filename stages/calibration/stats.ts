@@ -95,7 +95,8 @@ export async function openStats(
     async magnitude(layer, tap, what) {
       const { values } = await read(layer, `${tap}.${what}`);
       follow(values, tap, changes);
-      return values;
+      // Gains of norms, which are folded, may be negative.
+      return values.map(Math.abs);
     },
     async gram(layer, site) {
       if (!record.gram) {

@@ -1,6 +1,9 @@
 import { elements } from "../../kernels/device/tensor.ts";
+import { readJson } from "../formats/foreign_json.ts";
+import { besideConfig } from "../formats/quantization_file.ts";
+import { findFamily } from "../models/find_family.ts";
 import type { Expected } from "./expected_tensors.ts";
-import type { FoundTensor } from "./found_files.ts";
+import { findFiles, type FoundTensor } from "./found_files.ts";
 
 /** How other programs have quantized a model, by what they say and by what is there. */
 export interface ForeignQuantization {
@@ -18,6 +21,17 @@ interface Form {
 }
 
 type Tensors = ReadonlyMap<string, FoundTensor>;
+
+/** What a directory's index and config say against its files, a sentence each. */
+export async function claimProblems(directory: string): Promise<readonly string[]> {
+  const { tensors, problems } = await findFiles(directory);
+  const stated = await readJson(`${directory}/config.json`) as Readonly<Record<string, unknown>>;
+  const beside = await besideConfig(directory, stated);
+  const json = beside ? { ...stated, quantization_config: beside.quantization } : stated;
+  const family = findFamily(json);
+  const expected = family.tensors(family.config(json));
+  return [...problems, ...foreignQuantization(json, { expected, tensors }).problems];
+}
 
 /** Compares `quantization_config` of a `config.json` with the tensors of the linears. */
 export function foreignQuantization(
@@ -126,6 +140,14 @@ function formOf(
     const [rows = 0, columns = 0] = qweight.shape;
     const groups = part("scales")?.shape[0];
     const form = { quantized: true, ...groupOf(groups) };
+    const count = shape ? elements(shape) : undefined;
+    const width = { I16: 16, I8: 8 }[qweight.dtype as string];
+    if (width !== undefined) {
+      // The groups of these are not the rows of one tensor of scales.
+      const name = width === 16 ? "TinyChat codes" : "QServe codes";
+      const bits = count === undefined ? {} : { bits: width * elements(qweight.shape) / count };
+      return { name, quantized: true, ...bits };
+    }
     // GPTQ packs along the inputs, AWQ along the outputs.
     if (columns === outputs) return { ...form, name: "GPTQ codes", bits: rows * 32 / inputs! };
     if (rows === inputs) return { ...form, name: "AWQ codes", bits: columns * 32 / outputs! };
@@ -145,7 +167,8 @@ function formOf(
     const bits = count === undefined ? {} : { bits: 8 * elements(weight.shape) / count };
     return { name: "bitsandbytes codes", quantized: true, ...bits };
   }
-  if (weight.dtype === "I8") return { name: "int8 codes", quantized: true, bits: 8 };
+  // Narrower codes lie one a byte too.
+  if (weight.dtype === "I8") return { name: "codes in bytes", quantized: true };
   if (weight.dtype.startsWith("F8")) return { name: weight.dtype, quantized: true, bits: 8 };
   return { name: `${weight.dtype} weights`, quantized: false };
 }

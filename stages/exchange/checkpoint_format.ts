@@ -1,5 +1,5 @@
 import { bytesOf, denseBytes, DTYPES } from "../formats/half.ts";
-import type { Checkpoint } from "../formats/checkpoint.ts";
+import type { Checkpoint, RowRange } from "../formats/checkpoint.ts";
 import { writeCheckpointTexts } from "../formats/checkpoint_texts.ts";
 import { createCheckpointWriter } from "../formats/checkpoint_writer.ts";
 import { openDirectory } from "../formats/safetensors_directory.ts";
@@ -26,6 +26,8 @@ export interface PartOutline {
   readonly shape: readonly number[];
   /** Whether files of others may lack it. */
   readonly optional?: boolean;
+  /** False where only files of others have it. */
+  readonly written?: boolean;
 }
 
 /** A small tensor beside the linears, such as the KV scales of a layer. */
@@ -45,11 +47,11 @@ export interface Codec
     linear: LinearOutline & { readonly scheme: LinearScheme },
     options: Pick<FormatOptions, "dtype">,
   ): readonly PartOutline[];
-  /** The values of one part, in pieces that follow each other. */
+  /** The values of one part of the linear of this name, in pieces that follow each other. */
   pack(
     weight: CodedWeight,
     part: string,
-    options: Pick<FormatOptions, "dtype">,
+    options: Pick<FormatOptions, "dtype"> & { readonly name: string },
   ): Iterable<ArrayBufferView>;
   /**
    * `config.json` of the export, from the model's with its element type set; `tie_word_embeddings`
@@ -60,11 +62,19 @@ export interface Codec
   beside?(subject: Subject): readonly BesideTensor[];
   /** Other text files by name. */
   texts?(subject: Subject): Readonly<Record<string, string>>;
-  /** Precision of a checkpoint in this format, from its headers and small tensors. */
-  precision(checkpoint: Checkpoint): Promise<{
-    readonly linears: Readonly<Record<string, LinearScheme>>;
-    readonly kv: ModelRecord["kv"];
-  }>;
+  /**
+   * Precision of a checkpoint in this format, from its headers and small tensors; with `parts` and
+   * `unpack` for this one where files of the same precision differ in their tensors.
+   */
+  precision(
+    checkpoint: Checkpoint,
+  ): Promise<
+    & {
+      readonly linears: Readonly<Record<string, LinearScheme>>;
+      readonly kv: ModelRecord["kv"];
+    }
+    & Partial<Pick<Codec, "parts" | "unpack">>
+  >;
   /**
    * The codes of a linear from its parts, those that are there; throws a sentence with tensor and rule
    * where they break one.
@@ -73,6 +83,12 @@ export interface Codec
     linear: LinearOutline & { readonly scheme: LinearScheme },
     parts: Readonly<Record<string, PartValues>>,
   ): CodedWeight;
+  /** See `Reading.values`. */
+  values?(
+    linear: LinearOutline & { readonly scheme: LinearScheme },
+    parts: Readonly<Record<string, PartValues>>,
+    rows: RowRange | undefined,
+  ): Float32Array<ArrayBuffer>;
   /** See `Format.rounding`; 0 unless said. */
   rounding?(subject: Subject): number;
 }
@@ -121,7 +137,8 @@ function plannedTensors(
       return [{ specification: { name, dtype, shape }, from: { dense: name }, layer }];
     }
     const quantized = { ...linear, scheme: linear.scheme };
-    return codec.parts(quantized, options).map(({ part, dtypes: [dtype], shape }) => ({
+    const parts = codec.parts(quantized, options).filter(({ written }) => written !== false);
+    return parts.map(({ part, dtypes: [dtype], shape }) => ({
       specification: { name: `${linear.name}.${part}`, dtype, shape },
       from: { linear: linear.name, part },
       layer,
@@ -171,7 +188,7 @@ async function write(
         held = undefined;
         held = { name: from.linear, weight: await linear(from.linear) };
       }
-      for (const piece of codec.pack(held.weight, from.part, options)) {
+      for (const piece of codec.pack(held.weight, from.part, { ...options, name: from.linear })) {
         await writer.write(name, bytesOf(piece));
       }
     }
@@ -185,10 +202,11 @@ async function write(
   }
 }
 
-async function open(codec: Codec, path: string): Promise<Reading> {
+async function open(given: Codec, path: string): Promise<Reading> {
   const checkpoint = await openDirectory(path);
   try {
-    const { linears, kv } = await codec.precision(checkpoint);
+    const { linears, kv, ...own } = await given.precision(checkpoint);
+    const codec: Codec = { ...given, ...own };
     const { quantization_config: _, compression_config: __, ...config } = checkpoint
       .config as Record<string, unknown>;
     const record = { history: [], hadamard: [], linears, kv };
@@ -209,19 +227,47 @@ async function open(codec: Codec, path: string): Promise<Reading> {
       async linear(name) {
         const linear = outlines.get(name)!;
         const quantized = { ...linear, scheme: linear.scheme! };
-        const parts: Record<string, PartValues> = {};
-        for (const { part } of codec.parts(quantized, FLOAT16)) {
-          const values = await readPart(checkpoint, `${name}.${part}`);
-          if (values) parts[part] = values;
-        }
-        return codec.unpack(quantized, parts);
+        return codec.unpack(quantized, await readParts(codec, checkpoint, quantized));
       },
+      ...codec.values && { values: valuesOf({ codec, checkpoint, outlines }) },
       [Symbol.dispose]: () => checkpoint[Symbol.dispose](),
     };
   } catch (error) {
     checkpoint[Symbol.dispose]();
     throw error;
   }
+}
+
+async function readParts(
+  codec: Codec,
+  checkpoint: Checkpoint,
+  linear: LinearOutline & { readonly scheme: LinearScheme },
+): Promise<Readonly<Record<string, PartValues>>> {
+  const parts: Record<string, PartValues> = {};
+  for (const { part } of codec.parts(linear, FLOAT16)) {
+    const values = await readPart(checkpoint, `${linear.name}.${part}`);
+    if (values) parts[part] = values;
+  }
+  return parts;
+}
+
+/** Values of rows, which are asked for piece by piece: the parts of the last linear are kept. */
+function valuesOf(
+  { codec, checkpoint, outlines }: {
+    readonly codec: Codec;
+    readonly checkpoint: Checkpoint;
+    readonly outlines: ReadonlyMap<string, LinearOutline>;
+  },
+): NonNullable<Reading["values"]> {
+  let held: { readonly name: string; readonly parts: Readonly<Record<string, PartValues>> };
+  return async (name, rows) => {
+    const linear = outlines.get(name)!;
+    const quantized = { ...linear, scheme: linear.scheme! };
+    if (held?.name !== name) {
+      held = { name, parts: await readParts(codec, checkpoint, quantized) };
+    }
+    return codec.values!(quantized, held.parts, rows);
+  };
 }
 
 /** What a checkpoint in this format must hold, with the types it may have. */

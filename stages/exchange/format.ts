@@ -1,4 +1,4 @@
-import type { Checkpoint } from "../formats/checkpoint.ts";
+import type { Checkpoint, RowRange } from "../formats/checkpoint.ts";
 import type { ModelRecord } from "../models/model_record.ts";
 import type { CodedWeight } from "../quant/coded_weight.ts";
 import type { LinearScheme } from "../quant/schemes.ts";
@@ -53,6 +53,11 @@ export interface Format {
   readonly source: string;
   /** Every reason why it cannot hold a model; none where it can. From headers alone. */
   refusals(subject: Subject, options: FormatOptions): readonly Refusal[];
+  /**
+   * Reasons that only values tell, of a model that headers allow; they are looked for before anything
+   * is written, in tensors small enough for that.
+   */
+  refuseValues?(source: Source): Promise<readonly Refusal[]>;
   /** The engines that read it, with their flags for this model. */
   engines(subject: Subject, options: FormatOptions): readonly EngineUse[];
   /** Bytes of its weights. */
@@ -87,4 +92,9 @@ export interface Reading extends Disposable {
   readonly unexpected: readonly string[];
   /** The codes of a quantized linear; throws a sentence with tensor and rule where they break one. */
   linear(name: string): Promise<CodedWeight>;
+  /**
+   * Values of some rows of a quantized linear, of all unless said; for those whose codes `linear()`
+   * refuses though they are sound, such as groups over permuted columns.
+   */
+  values?(name: string, rows?: RowRange): Promise<Float32Array<ArrayBuffer>>;
 }

@@ -2,18 +2,18 @@ import type { Format, FormatOptions, Refusal } from "./format.ts";
 import { type Subject, without } from "./subject.ts";
 
 /**
- * Throws unless a format can hold a model; says every reason, what the user may give up, and the
- * nearest format that holds it.
+ * Throws unless a format can hold a model; says every reason (those of the headers unless said), what
+ * the user may give up, and the nearest format that holds it.
  */
 export function refuseExport(
   name: string,
   subject: Subject,
-  { options, formats }: {
+  { options, formats, refusals = formats[name]!.refusals(subject, options) }: {
     readonly options: FormatOptions;
     readonly formats: Readonly<Record<string, Format>>;
+    readonly refusals?: readonly Refusal[];
   },
 ): void {
-  const refusals = formats[name]!.refusals(subject, options);
   if (refusals.length === 0) return;
   const [first, ...more] = [...new Set(refusals.map(({ text }) => text))];
   const others = more.length === 0 ? "" : `; ${more.slice(0, 3).join("; ")}`;

@@ -4,7 +4,12 @@ import type { FormatOptions } from "../exchange/format.ts";
 import { refuseExport } from "../exchange/refusal.ts";
 import { subjectOf, without } from "../exchange/subject.ts";
 import { hostPeak } from "../models/peaks.ts";
-import { type ModelOutline, parsedBytes, type ReportOutline, type StatsOutline } from "./outlines.ts";
+import {
+  type ModelOutline,
+  parsedBytes,
+  type ReportOutline,
+  type StatsOutline,
+} from "./outlines.ts";
 
 /** Bytes of `provenance.json` and the README. */
 const TOLD = 10_000;

@@ -1,8 +1,12 @@
 import type { Forecast } from "../../pipeline/stage.ts";
 import { elements } from "../../kernels/device/tensor.ts";
-import { type Checkpoint, openCheckpoint } from "../formats/checkpoint.ts";
+import {
+  type Import,
+  importedTensors,
+  type ImportOptions,
+  openImport,
+} from "../exchange/import.ts";
 import { resolveModel } from "../formats/hub.ts";
-import type { TensorSpecification } from "../formats/safetensors_header.ts";
 import { PLAIN } from "../models/model_record.ts";
 import { hostPeak } from "../models/peaks.ts";
 import {
@@ -15,15 +19,21 @@ import {
 
 /** Values read and written at once. */
 const PIECE_VALUES = 2 ** 24;
+/** Bytes a code takes on the host: as it was packed, by itself, and as it is packed again. */
+const CODE = 3;
 
-/** What loading takes: the pieces of the largest tensor as they are, widened, and as they are kept. */
+/**
+ * What loading takes: the pieces of the largest tensor as they are, widened, and as they are kept, or
+ * the codes of the largest linear.
+ */
 export async function forecastLoad(
   place: string,
-  tensorsOf: (checkpoint: Checkpoint) => readonly TensorSpecification[],
+  { dtype, ...options }: ImportOptions & { readonly dtype: "float16" | "float32" },
 ): Promise<Forecast> {
-  using checkpoint = await openCheckpoint(await resolveModel(place));
-  const { config, tokenizer, files } = checkpoint;
-  const specifications = tensorsOf(checkpoint);
+  const path = await resolveModel(place);
+  using incoming = await openImport(path, options);
+  const { config, checkpoint: { tokenizer, files }, record, lineage } = incoming;
+  const specifications = importedTensors(incoming, dtype);
   const texts = [
     jsonBytes(config),
     ...files.values().map((text) => new TextEncoder().encode(text).length),
@@ -33,22 +43,34 @@ export async function forecastLoad(
   const facts: ModelOutline = {
     config,
     tensors: plannedTensors(specifications),
-    record: PLAIN,
+    record: record ?? PLAIN,
     textBytes,
-    lineageBytes: [],
+    lineageBytes: await Promise.all(
+      lineage.map(async (file) => (await Deno.stat(`${path}/${file}`)).size),
+    ),
     tokenizer,
   };
-  const pieces = specifications.map(({ name, dtype, shape }) => {
-    const values = Math.min(PIECE_VALUES, elements(shape));
-    const source = checkpoint.tensors.get(name)?.dtype ?? "";
-    return values * (sourceBytes(source) + 4 + (dtype === "F16" ? 2 : 0));
-  });
+  const arrays = specifications.map((tensor) => bytesAtOnce(incoming, tensor));
   return {
     deviceBytes: 0,
-    hostBytes: hostPeak({ arrays: pieces.reduce((a, b) => Math.max(a, b)) }) + parsedBytes(facts),
+    hostBytes: hostPeak({ arrays: arrays.reduce((a, b) => Math.max(a, b)) }) + parsedBytes(facts),
     diskBytes: modelBytes(facts),
     facts,
   };
+}
+
+/** Bytes of arrays while a tensor is written. */
+function bytesAtOnce(
+  { checkpoint }: Pick<Import, "checkpoint">,
+  { name, dtype, shape, linear }: ReturnType<typeof importedTensors>[number],
+): number {
+  const count = elements(shape);
+  // A tensor of codes has some a word; those of bytes are counted as if they were nibbles.
+  if (linear?.part !== undefined) return dtype === "U32" ? CODE * 8 * count : 0;
+  const values = Math.min(PIECE_VALUES, count);
+  const source = checkpoint.tensors.get(name)?.dtype ?? "";
+  const coded = linear ? CODE * count : 0;
+  return coded + values * (sourceBytes(source) + 4 + (dtype === "F16" ? 2 : 0));
 }
 
 /** Bytes of a value as it is stored, blocks of codes as if they were bytes. */

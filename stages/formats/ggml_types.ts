@@ -48,3 +48,26 @@ export function ggmlType(id: number): GgmlType | undefined {
   const type = GGML_TYPES[id];
   return type && { name: type[0], elements: type[1], bytes: type[2] };
 }
+
+const NUMBERS: ReadonlyMap<string, number> = new Map(
+  Object.entries(GGML_TYPES).map(([id, [name]]) => [name, Number(id)]),
+);
+
+/** The number a GGUF file writes for a type; throws a `TypeError` where ggml has none of this name. */
+export function ggmlTypeNumber(name: string): number {
+  const number = NUMBERS.get(name);
+  if (number !== undefined) return number;
+  throw new TypeError(`Cannot write ${name} to a GGUF file: ggml has no such type, expected one`);
+}
+
+/** Bytes of a tensor of a type; throws a `RangeError` where its rows are no whole blocks. */
+export function ggmlBytes(name: string, shape: readonly number[]): number {
+  const { elements, bytes } = ggmlType(ggmlTypeNumber(name))!;
+  const width = shape.at(-1) ?? 1;
+  if (width % elements !== 0) {
+    throw new RangeError(
+      `Cannot lay out rows of ${width} in ${name}: expected a multiple of ${elements}`,
+    );
+  }
+  return shape.reduce((count, size) => count * size, 1) / elements * bytes;
+}

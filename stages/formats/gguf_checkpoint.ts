@@ -5,7 +5,7 @@ import { ggmlType } from "./ggml_types.ts";
 import { ggufArchitecture, ggufConfig, ggufHeadSize } from "./gguf_config.ts";
 import { type GgufHeader, type GgufTensor, readGgufHeader } from "./gguf_header.ts";
 import { ggufMetadata } from "./gguf_metadata.ts";
-import { interleavedRow, transformersName } from "./gguf_names.ts";
+import { interleavedRow, isInterleaved, ROPE_FACTORS, transformersName } from "./gguf_names.ts";
 import { ggufTokenizer } from "./gguf_tokenizer.ts";
 import { checkRows, findTensor } from "./rows.ts";
 
@@ -17,8 +17,6 @@ interface Stored extends StoredTensor {
   /** Whether llama.cpp has interleaved the halves of each head. */
   readonly interleaved: boolean;
 }
-
-const ROPE_FACTORS = "rope_freqs.weight";
 
 /**
  * Opens a GGUF file under the names, shapes and row order of transformers.
@@ -39,12 +37,13 @@ export async function openGguf(path: string): Promise<Checkpoint> {
     );
   }
   const headSize = ggufHeadSize(metadata);
-  const tensors = listTensors(header, file, { interleaved: architecture === "llama" });
+  const tensors = listTensors(header, file, architecture);
   const embedding = findTensor(tensors, "model.embed_tokens.weight", path);
   const config = ggufConfig(metadata, {
     vocabulary: embedding.shape[0] ?? 0,
     tied: !tensors.has("lm_head.weight"),
     attentionBias: tensors.has("model.layers.0.self_attn.q_proj.bias"),
+    mlpBias: tensors.has("model.layers.0.mlp.gate_proj.bias"),
     ropeFactors: await readRopeFactors(header, file),
   });
   const tokenizer = ggufTokenizer(metadata);
@@ -86,7 +85,7 @@ export async function openGguf(path: string): Promise<Checkpoint> {
 function listTensors(
   { tensors }: GgufHeader,
   file: ByteFile,
-  { interleaved }: { readonly interleaved: boolean },
+  architecture: string,
 ): ReadonlyMap<string, Stored> {
   const listed = new Map<string, Stored>();
   for (const tensor of tensors) {
@@ -101,7 +100,7 @@ function listTensors(
     listed.set(name, {
       ...describe(tensor, file),
       name,
-      interleaved: interleaved && /\.[qk]_proj\./.test(name),
+      interleaved: isInterleaved(name, architecture),
     });
   }
   return listed;

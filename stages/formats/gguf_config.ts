@@ -6,6 +6,7 @@ export interface GgufFacts {
   readonly vocabulary: number;
   readonly tied: boolean;
   readonly attentionBias: boolean;
+  readonly mlpBias: boolean;
   /** Content of `rope_freqs.weight`: divisors of the rotary frequencies. */
   readonly ropeFactors: Float32Array | undefined;
 }
@@ -15,6 +16,12 @@ const ARCHITECTURES: Readonly<Record<string, { readonly name: string; readonly t
   llama: { name: "LlamaForCausalLM", type: "llama" },
   qwen2: { name: "Qwen2ForCausalLM", type: "qwen2" },
 };
+
+/** GGUF's architecture for a class of transformers; Mistral is Llama there. */
+export function ggufArchitectureOf(name: string): string | undefined {
+  const own = name === "MistralForCausalLM" ? "LlamaForCausalLM" : name;
+  return Object.entries(ARCHITECTURES).find(([, each]) => each.name === own)?.[0];
+}
 
 /** The architecture a GGUF file names; throws a `TypeError` where we do not know it. */
 export function ggufArchitecture(metadata: GgufMetadata): string {
@@ -64,7 +71,9 @@ export function ggufConfig(metadata: GgufMetadata, facts: GgufFacts): Record<str
     rope_theta: shortest(theta),
     rope_scaling: ropeScaling(metadata, { theta, headSize, factors: facts.ropeFactors }),
     tie_word_embeddings: facts.tied,
-    ...(architecture === "llama" ? { attention_bias: facts.attentionBias, mlp_bias: false } : {}),
+    ...(architecture === "llama"
+      ? { attention_bias: facts.attentionBias, mlp_bias: facts.mlpBias }
+      : {}),
     ...(architecture === "qwen2" ? { use_sliding_window: false } : {}),
     ...tokenId("bos_token_id", metadata.number("tokenizer.ggml.bos_token_id")),
     ...tokenId("eos_token_id", metadata.number("tokenizer.ggml.eos_token_id")),
@@ -119,46 +128,68 @@ function ropeScaling(
         `expected none or linear`,
     );
   }
-  if (factors !== undefined) return llama3Scaling(factors, { theta, headSize }, metadata.path);
+  if (factors !== undefined) return llama3Scaling(metadata, { theta, headSize }, factors);
   return type === "none" || factor === 1 ? null : { rope_type: "linear", factor };
 }
 
-/** The values every published Llama 3.1 to 3.3 has; GGUF keeps only what follows from them. */
-const LLAMA3 = {
+/**
+ * Metadata keys of what llama3 scaling is made from, which other programs do not write: the factors in
+ * `rope_freqs.weight` are all they read. GGUF's own keys of scaling would scale once more.
+ */
+export const LLAMA3_KEYS = {
+  factor: "quattuor.rope.factor",
+  original_max_position_embeddings: "quattuor.rope.original_max_position_embeddings",
+  low_freq_factor: "quattuor.rope.low_freq_factor",
+  high_freq_factor: "quattuor.rope.high_freq_factor",
+} as const;
+
+/** llama3 scaling as `config.json` says it. */
+export type Llama3 = Readonly<Record<keyof typeof LLAMA3_KEYS, number>>;
+
+/** The values every published Llama 3.1 to 3.3 has; most files keep only what follows from them. */
+const PUBLISHED = {
   low_freq_factor: 1,
   high_freq_factor: 4,
   original_max_position_embeddings: 8192,
 } as const;
 
 function llama3Scaling(
+  metadata: GgufMetadata,
+  rotary: { readonly theta: number; readonly headSize: number },
   factors: Float32Array,
-  { theta, headSize }: { readonly theta: number; readonly headSize: number },
-  path: string,
 ): Record<string, unknown> | null {
   if (factors.every((factor) => factor === 1)) return null;
-  const factor = factors.reduce((most, each) => Math.max(most, each), 1);
-  const expected = Array.from(
-    { length: headSize / 2 },
-    (_, i) => llama3Factor(2 * Math.PI * theta ** (2 * i / headSize), factor),
-  );
+  const said = Object.entries(LLAMA3_KEYS).flatMap(([key, path]) => {
+    const value = metadata.number(path);
+    return value === undefined ? [] : [[key, shortest(value)] as const];
+  });
+  const most = factors.reduce((most, each) => Math.max(most, each), 1);
+  const scaling: Llama3 = { factor: most, ...PUBLISHED, ...Object.fromEntries(said) };
+  const expected = llama3Factors(scaling, rotary);
   const agrees = factors.length === expected.length &&
     expected.every((each, i) => Math.abs(factors[i]! / each - 1) < 1e-4);
   if (!agrees) {
     throw new TypeError(
-      `Cannot read tensor "rope_freqs.weight" of "${path}": its factors up to ${factor} are not ` +
-        `those of llama3 scaling over ${LLAMA3.original_max_position_embeddings} positions, ` +
-        `expected them to be`,
+      `Cannot read tensor "rope_freqs.weight" of "${metadata.path}": its factors up to ${most} ` +
+        `are not those of llama3 scaling over ${scaling.original_max_position_embeddings} ` +
+        `positions, expected them to be`,
     );
   }
-  return { rope_type: "llama3", factor, ...LLAMA3 };
+  return { rope_type: "llama3", ...scaling };
 }
 
-/** What llama3 scaling divides the frequency of this wavelength by. */
-function llama3Factor(wavelength: number, factor: number): number {
-  const turns = LLAMA3.original_max_position_embeddings / wavelength;
-  const { low_freq_factor: low, high_freq_factor: high } = LLAMA3;
-  if (turns > high) return 1;
-  if (turns < low) return factor;
-  const smooth = (turns - low) / (high - low);
-  return 1 / ((1 - smooth) / factor + smooth);
+/** What llama3 scaling divides each rotary frequency by: content of `rope_freqs.weight`. */
+export function llama3Factors(
+  scaling: Llama3,
+  { theta, headSize }: { readonly theta: number; readonly headSize: number },
+): Float32Array<ArrayBuffer> {
+  const { factor, low_freq_factor: low, high_freq_factor: high } = scaling;
+  return Float32Array.from({ length: headSize / 2 }, (_, i) => {
+    const wavelength = 2 * Math.PI * theta ** (2 * i / headSize);
+    const turns = scaling.original_max_position_embeddings / wavelength;
+    if (turns > high) return 1;
+    if (turns < low) return factor;
+    const smooth = (turns - low) / (high - low);
+    return 1 / ((1 - smooth) / factor + smooth);
+  });
 }

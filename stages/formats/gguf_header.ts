@@ -22,6 +22,13 @@ export interface GgufHeader {
 /** No header of a real model comes near; the longest hold a vocabulary of some ten megabytes. */
 const LONGEST_HEADER = 1 << 28;
 
+/** Lists in lists of metadata that are read; no program writes any. */
+const DEEPEST = 2;
+/** Values of all lists; the largest vocabularies have 300,000 tokens, in three or four lists. */
+const MOST_LISTED = 1 << 24;
+/** Bytes that the shortest entries take: an empty name with its value, a tensor without axes. */
+const LEAST = { metadata: 13, tensor: 24 } as const;
+
 /** Reads the metadata and the tensor list of a GGUF file, and nothing of its weights. */
 export async function readGgufHeader(file: ByteFile): Promise<GgufHeader> {
   for (let length = 1 << 22;; length *= 4) {
@@ -60,9 +67,15 @@ function parseHeader(cursor: Cursor, path: string): GgufHeader {
   }
   const tensorCount = cursor.u64();
   const metadataCount = cursor.u64();
+  cursor.expect(tensorCount * LEAST.tensor + metadataCount * LEAST.metadata);
   const metadata = new Map<string, GgufValue>();
   for (let i = 0; i < metadataCount; i++) {
     const key = cursor.string();
+    if (metadata.has(key)) {
+      throw new TypeError(
+        `Cannot read "${path}": its metadata has "${key}" twice, expected each once`,
+      );
+    }
     metadata.set(key, readValue(cursor, { type: cursor.u32(), key, path }));
   }
   const listed: GgufTensor[] = [];
@@ -76,7 +89,7 @@ function parseHeader(cursor: Cursor, path: string): GgufHeader {
     listed.push({ name, shape, type: cursor.u32(), start: cursor.u64() });
   }
   const alignment = metadata.get("general.alignment") ?? 32;
-  if (typeof alignment !== "number" || !(alignment > 0)) {
+  if (typeof alignment !== "number" || !(alignment > 0 && alignment <= 1 << 20)) {
     throw new TypeError(
       `Cannot read "${path}": general.alignment is ${alignment}, expected a count of bytes`,
     );
@@ -87,7 +100,12 @@ function parseHeader(cursor: Cursor, path: string): GgufHeader {
 
 function readValue(
   cursor: Cursor,
-  { type, key, path }: { readonly type: number; readonly key: string; readonly path: string },
+  { type, key, path, depth = 0 }: {
+    readonly type: number;
+    readonly key: string;
+    readonly path: string;
+    readonly depth?: number;
+  },
 ): GgufValue {
   switch (type) {
     case 0:
@@ -111,8 +129,17 @@ function readValue(
     case 9: {
       const inner = cursor.u32();
       const length = cursor.u64();
+      cursor.listed += length;
+      if (depth === DEEPEST || cursor.listed > MOST_LISTED) {
+        throw new RangeError(
+          `Cannot read the metadata "${key}" of "${path}": a list of ${length} values in ${depth} others, ` +
+            `expected at most ${MOST_LISTED} in all and none in more than ${DEEPEST - 1}`,
+        );
+      }
+      cursor.expect(length);
       const list: GgufValue[] = [];
-      for (let i = 0; i < length; i++) list.push(readValue(cursor, { type: inner, key, path }));
+      const element = { type: inner, key, path, depth: depth + 1 };
+      for (let i = 0; i < length; i++) list.push(readValue(cursor, element));
       return list;
     }
     case 10:
@@ -131,6 +158,8 @@ function readValue(
 /** Reads little-endian values one after another; throws `PastEnd` where the bytes end. */
 class Cursor {
   position = 0;
+  /** Values of the lists read so far. */
+  listed = 0;
   readonly #bytes: Uint8Array;
   readonly #view: DataView;
   readonly #decoder = new TextDecoder("utf-8", { ignoreBOM: true });
@@ -145,6 +174,11 @@ class Cursor {
     if (at + length > this.#bytes.length) throw new PastEnd();
     this.position = at + length;
     return at;
+  }
+
+  /** Throws `PastEnd` unless so many bytes are left. */
+  expect(length: number): void {
+    if (!(this.position + length <= this.#bytes.length)) throw new PastEnd();
   }
 
   u8(): number {

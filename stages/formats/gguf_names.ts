@@ -18,12 +18,23 @@ const PART: Readonly<Record<string, string>> = {
   ffn_down: "mlp.down_proj",
 };
 
+/** What rotary frequencies are divided by, f32 [head size / 2]; transformers computes it. */
+export const ROPE_FACTORS = "rope_freqs.weight";
+
 /** The name in transformers of a tensor of a GGUF file, where it has one. */
 export function transformersName(name: string): string | undefined {
   const [, layer, part, kind] = /^blk\.(\d+)\.(\w+)\.(weight|bias)$/.exec(name) ?? [];
   if (part === undefined) return WHOLE[name];
   const translated = PART[part];
   return translated && `model.layers.${layer}.${translated}.${kind}`;
+}
+
+/** The name in a GGUF file of a tensor of transformers, where llama.cpp knows it. */
+export function ggufName(name: string): string | undefined {
+  const [, layer, part, kind] = /^model\.layers\.(\d+)\.([\w.]+)\.(weight|bias)$/.exec(name) ?? [];
+  const table = part === undefined ? WHOLE : PART;
+  const found = Object.entries(table).find(([, theirs]) => theirs === (part ?? name))?.[0];
+  return found && part !== undefined ? `blk.${layer}.${found}.${kind}` : found;
 }
 
 /**
@@ -36,4 +47,22 @@ export function interleavedRow(row: number, headSize: number): number {
   const inside = row % headSize;
   const half = headSize / 2;
   return row - inside + (inside < half ? inside * 2 : (inside - half) * 2 + 1);
+}
+
+/** Whether rows of a tensor, by its transformers name, lie interleaved in files of an architecture. */
+export function isInterleaved(name: string, architecture: string): boolean {
+  return architecture === "llama" && /\.[qk]_proj\./.test(name);
+}
+
+/** Bytes of whole heads' rows in the order of a llama-architecture GGUF file. */
+export function interleave(
+  bytes: Uint8Array,
+  { rows, headSize }: { readonly rows: number; readonly headSize: number },
+): Uint8Array<ArrayBuffer> {
+  const size = bytes.length / rows;
+  const ordered = new Uint8Array(bytes.length);
+  for (let row = 0; row < rows; row++) {
+    ordered.set(bytes.subarray(row * size, (row + 1) * size), interleavedRow(row, headSize) * size);
+  }
+  return ordered;
 }

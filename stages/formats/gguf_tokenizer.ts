@@ -1,12 +1,8 @@
 import type { TokenizerFiles } from "./checkpoint.ts";
 import type { GgufMetadata } from "./gguf_metadata.ts";
 import { findPreTokenizer } from "./gguf_pre_tokenizers.ts";
-
-/** Kinds of tokens as `tokenizer.ggml.token_type` numbers them. */
-const NORMAL = 1;
-const UNKNOWN = 2;
-const CONTROL = 3;
-const USER_DEFINED = 4;
+import { mergesByScore, SPACE } from "./gguf_sentence_pieces.ts";
+import { CONTROL, NORMAL, UNKNOWN, USER_DEFINED } from "./gguf_token_kinds.ts";
 
 /** What both kinds of tokenizer share. */
 interface Vocabulary {
@@ -65,15 +61,14 @@ function sentencePiece(metadata: GgufMetadata, vocabulary: Vocabulary): Tokenize
   const scores = required(metadata, "tokenizer.ggml.scores", metadata.numbers);
   checkLength(metadata, { key: "tokenizer.ggml.scores", length: scores.length }, vocabulary.tokens);
   const prefixed = metadata.boolean("tokenizer.ggml.add_space_prefix") ?? true;
-  const space = "\u2581";
   return {
     tokenizer: {
       ...frame(vocabulary),
       normalizer: {
         type: "Sequence",
         normalizers: [
-          ...(prefixed ? [{ type: "Prepend", prepend: space }] : []),
-          { type: "Replace", pattern: { String: " " }, content: space },
+          ...(prefixed ? [{ type: "Prepend", prepend: SPACE }] : []),
+          { type: "Replace", pattern: { String: " " }, content: SPACE },
         ],
       },
       pre_tokenizer: null,
@@ -81,7 +76,7 @@ function sentencePiece(metadata: GgufMetadata, vocabulary: Vocabulary): Tokenize
       decoder: {
         type: "Sequence",
         decoders: [
-          { type: "Replace", pattern: { String: space }, content: " " },
+          { type: "Replace", pattern: { String: SPACE }, content: " " },
           { type: "ByteFallback" },
           { type: "Fuse" },
           ...(prefixed ? [{ type: "Strip", content: " ", start: 1, stop: 0 }] : []),
@@ -121,33 +116,6 @@ function bpe({ tokens }: Vocabulary): Record<string, unknown> {
     ignore_merges: false,
     vocab: Object.fromEntries(tokens.map((token, id) => [token, id])),
   };
-}
-
-/**
- * Merges in the order in which SentencePiece joins pieces: by the score of the whole, best first.
- *
- * A piece that can be cut in several ways gives a merge for each, those of older parts first.
- */
-function mergesByScore(
-  { tokens, kinds }: Vocabulary,
-  scores: readonly number[],
-): [string, string][] {
-  const ids = new Map(tokens.flatMap((token, id) => kinds[id] === NORMAL ? [[token, id]] : []));
-  const merges: { left: string; right: string; score: number; order: [number, number] }[] = [];
-  for (const [token, id] of ids) {
-    const characters = Array.from(token);
-    let left = "";
-    for (const character of characters.slice(0, -1)) {
-      left += character;
-      const right = token.slice(left.length);
-      const leftId = ids.get(left);
-      const rightId = ids.get(right);
-      if (leftId === undefined || rightId === undefined) continue;
-      merges.push({ left, right, score: scores[id]!, order: [leftId, rightId] });
-    }
-  }
-  merges.sort((a, b) => b.score - a.score || a.order[0] - b.order[0] || a.order[1] - b.order[1]);
-  return merges.map(({ left, right }) => [left, right]);
 }
 
 function template(

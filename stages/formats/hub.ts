@@ -13,6 +13,8 @@ import { type HubSettings, hubSettings } from "./hub_settings.ts";
 export type { HubOptions } from "./hub_download.ts";
 
 const SMALL = /^([^/]+\.(json|jinja)|LICENSE)$/;
+/** What an artifact of ours has beside its weights, which its `model.json` names. */
+const CHANNELS = /^channels-\d+\.safetensors$/;
 const SINGLE = "model.safetensors";
 const INDEX = "model.safetensors.index.json";
 
@@ -141,6 +143,9 @@ async function fetchCheckpoint(
     }
   };
   await fetchAll(small);
+  if (files.has("model.json")) {
+    await fetchAll([...files.keys()].filter((path) => CHANNELS.test(path)));
+  }
   const snapshot = join(config.folder, "snapshots", config.commit);
   if (files.has(SINGLE)) {
     await fetchAll([SINGLE]);

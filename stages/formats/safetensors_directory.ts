@@ -1,5 +1,7 @@
 import { ByteFile } from "./byte_file.ts";
 import type { Checkpoint, TokenizerFiles } from "./checkpoint.ts";
+import { readJson, readText } from "./foreign_json.ts";
+import { besideConfig } from "./quantization_file.ts";
 import { checkRows, findTensor } from "./rows.ts";
 import { parseHeader, type TensorEntry } from "./safetensors_header.ts";
 import { widenBf16, widenF16, widenF32 } from "./widen.ts";
@@ -24,6 +26,8 @@ export async function directorySources(directory: string): Promise<string[]> {
   const { index, shards } = await findShards(directory);
   const names = [
     ...small.filter((_, i) => present[i]),
+    ...await besideConfig(directory, await readJson(`${directory}/config.json`))
+      .then((beside) => beside ? [beside.file] : []),
     ...(index ? [INDEX] : []),
     ...shards.keys(),
   ];
@@ -37,10 +41,15 @@ export async function directorySources(directory: string): Promise<string[]> {
  */
 export async function openDirectory(directory: string): Promise<Checkpoint> {
   const configPath = `${directory}/config.json`;
-  const config = await readJson(configPath);
-  if (config === undefined) {
+  const stated = await readJson(configPath);
+  if (stated === undefined) {
     throw new TypeError(`Cannot open checkpoint "${directory}": no config.json, expected one`);
   }
+  if (typeof stated !== "object" || stated === null || Array.isArray(stated)) {
+    throw new TypeError(`Cannot read "${configPath}": it is no object, expected one`);
+  }
+  const beside = await besideConfig(directory, stated);
+  const config = beside ? { ...stated, quantization_config: beside.quantization } : stated;
   const tokenizer = await readTokenizer(directory);
   const files = new Map<string, string>();
   for (const name of KEPT) {
@@ -149,8 +158,11 @@ async function openShard(
   shard: string,
   wanted: readonly string[] | undefined,
 ): Promise<ByteFile> {
+  const path = `${directory}/${shard}`;
   try {
-    return await ByteFile.open(`${directory}/${shard}`);
+    // Opening a pipe would wait for whoever writes to it.
+    if ((await Deno.stat(path)).isFile) return await ByteFile.open(path);
+    throw new TypeError(`Cannot read "${path}": it is no file, expected one`);
   } catch (cause) {
     if (!(cause instanceof Deno.errors.NotFound)) throw cause;
     throw new TypeError(
@@ -165,27 +177,6 @@ async function readTokenizer(directory: string): Promise<TokenizerFiles | undefi
   const tokenizer = await readJson(`${directory}/tokenizer.json`);
   const config = await readJson(`${directory}/tokenizer_config.json`);
   return tokenizer === undefined ? undefined : { tokenizer, config: config ?? {} };
-}
-
-async function readJson(path: string): Promise<unknown> {
-  const text = await readText(path);
-  if (text === undefined) return undefined;
-  try {
-    return JSON.parse(text);
-  } catch (cause) {
-    throw new SyntaxError(`Cannot read "${path}": ${(cause as Error).message}, expected JSON`, {
-      cause,
-    });
-  }
-}
-
-async function readText(path: string): Promise<string | undefined> {
-  try {
-    return await Deno.readTextFile(path);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return undefined;
-    throw error;
-  }
 }
 
 async function exists(path: string): Promise<boolean> {

@@ -1,4 +1,5 @@
 import { ByteFile } from "./byte_file.ts";
+import { outlineOf } from "./foreign_json.ts";
 
 /** Bits of one element, by safetensors dtype. */
 const DTYPE_BITS = {
@@ -48,11 +49,17 @@ export interface SafetensorsHeader {
 
 /** The format's own limit; a longer header is a file of another kind. */
 const LONGEST_HEADER = 100_000_000;
+/**
+ * Tensors of a file: models of a trillion parameters have about 100,000 in all their files, and a
+ * million take 1.2 GB here.
+ */
+const MOST_TENSORS = 2 ** 18;
 
 /**
  * Reads the header of a safetensors file, and nothing else of it.
  *
- * Throws where the file is truncated, or where dtype, shape and bytes of a tensor disagree.
+ * Throws where the file is truncated, where a name comes twice, where dtype, shape and bytes of a
+ * tensor disagree, and where the bytes of all tensors do not fill the file, each byte once.
  */
 export async function readHeader(path: string): Promise<SafetensorsHeader> {
   using file = await ByteFile.open(path);
@@ -85,10 +92,49 @@ export async function parseHeader(file: ByteFile): Promise<SafetensorsHeader> {
   for (const [name, entry] of Object.entries(header)) {
     if (name !== "__metadata__") tensors.set(name, checkEntry(name, entry, file, 8 + length));
   }
+  checkCover(tensors, file, 8 + length);
   return { path, tensors };
 }
 
+/** Throws unless tensors follow each other without holes and overlaps from `base` to the end. */
+function checkCover(
+  tensors: ReadonlyMap<string, TensorEntry>,
+  { path, size }: ByteFile,
+  base: number,
+): void {
+  const order = [...tensors.values()].sort((a, b) => a.start - b.start || a.end - b.end);
+  let end = base;
+  let before = "the header";
+  for (const { name, start, end: next } of order) {
+    if (start !== end) {
+      throw new RangeError(
+        `Cannot read tensor "${name}" of "${path}": it begins at byte ${start}, expected ${end}, ` +
+          `where ${before} ends`,
+      );
+    }
+    end = next;
+    before = `"${name}"`;
+  }
+  if (end === size) return;
+  throw new RangeError(
+    `Cannot read "${path}": the file has ${size} bytes, expected ${end}, where ${before} ends`,
+  );
+}
+
 function parseObject(bytes: Uint8Array, path: string): Record<string, unknown> {
+  const { members, depth } = outlineOf((at) => bytes[at]!, bytes.length);
+  if (depth > 3) {
+    throw new SyntaxError(
+      `Cannot read the header of "${path}": its values are nested ${depth} deep, expected 3`,
+    );
+  }
+  if ((members[1] ?? 0) > MOST_TENSORS) {
+    throw new RangeError(
+      `Cannot read the header of "${path}": it has ${
+        members[1]
+      } entries, expected at most ${MOST_TENSORS}`,
+    );
+  }
   let header: unknown;
   try {
     header = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
@@ -103,7 +149,20 @@ function parseObject(bytes: Uint8Array, path: string): Record<string, unknown> {
   if (typeof header !== "object" || header === null || Array.isArray(header)) {
     throw new SyntaxError(`Cannot read the header of "${path}": it is no object, expected one`);
   }
-  return header as Record<string, unknown>;
+  const entries: readonly unknown[] = Object.values(header);
+  const inner = entries.reduce((sum: number, entry) => sum + keysOf(entry), 0);
+  if (entries.length === (members[1] ?? 0) && inner === (members[2] ?? 0)) {
+    return header as Record<string, unknown>;
+  }
+  throw new SyntaxError(
+    `Cannot read the header of "${path}": a name comes twice, expected each once`,
+  );
+}
+
+/** Members of a value, if it is an object. */
+function keysOf(value: unknown): number {
+  const isObject = typeof value === "object" && value !== null && !Array.isArray(value);
+  return isObject ? Object.keys(value).length : 0;
 }
 
 function checkEntry(name: string, entry: unknown, file: ByteFile, base: number): TensorEntry {
@@ -128,7 +187,13 @@ function checkEntry(name: string, entry: unknown, file: ByteFile, base: number):
   }
   const [start, end] = offsets as [number, number];
   const specification = { name, dtype: dtype as SafetensorsDType, shape };
-  const bytes = tensorBytes(specification);
+  const bits = shape.reduce((count, size) => count * size, DTYPE_BITS[specification.dtype]);
+  if (!Number.isSafeInteger(bits) || bits % 8 !== 0) {
+    throw new RangeError(
+      `Cannot read ${at}: ${dtype} [${shape.join(", ")}] are ${bits} bits, expected whole bytes`,
+    );
+  }
+  const bytes = bits / 8;
   if (end - start !== bytes) {
     throw new RangeError(
       `Cannot read ${at}: its bytes ${start} to ${end} are ${end - start}, expected ${bytes} for ` +

@@ -1,7 +1,9 @@
 import { z } from "zod";
 import type { DecoderConfig, LinearRole, RopeScaling } from "./family.ts";
 
-const count = z.int().positive();
+/** More would be no model: sizes are multiplied, and every layer is listed. */
+const count = z.int().positive().max(2 ** 31);
+const layerCount = count.max(10_000);
 const rope = z.looseObject({
   rope_type: z.string().optional(),
   type: z.string().optional(),
@@ -15,7 +17,7 @@ const rope = z.looseObject({
 /** The keys of `config.json` that decoders of the Llama kind share, as transformers 4 and 5 write them. */
 export const decoderJson = z.looseObject({
   hidden_size: count,
-  num_hidden_layers: count,
+  num_hidden_layers: layerCount,
   num_attention_heads: count,
   num_key_value_heads: count.nullish(),
   head_dim: count.nullish(),

@@ -11,6 +11,8 @@ import { loadVector } from "./weight.ts";
 const HOST_BYTES = 2 ** 26;
 /** Adds 8 to each nibble of a word, which turns signed codes into unsigned ones. */
 const FLIP_SIGNS = 0x88888888;
+/** 1 in each nibble of a word. */
+const ONES = 0x11111111;
 
 /** Consecutive rows of a quantized weight, as a kernel takes them. */
 interface Part {
@@ -111,8 +113,15 @@ function unsignedCodes(
   { codes }: PackedWeight,
   { bits, zero, levels }: WeightScheme,
 ): Uint32Array<ArrayBuffer> {
-  const signed = bits <= 4 && zero === "none" && levels === 1;
-  return signed ? codes.map((word) => (word ^ FLIP_SIGNS) >>> 0) : codes;
+  if (bits > 4 || zero !== "none") return codes;
+  // With two levels by as little as makes them unsigned, for code times scale must be a byte.
+  const less = levels === 2 ? (8 - largestCode(bits)) * ONES : 0;
+  return codes.map((word) => ((word ^ FLIP_SIGNS) >>> 0) - less);
+}
+
+/** The largest of signed codes. */
+function largestCode(bits: number): number {
+  return 2 ** (bits - 1) - 1;
 }
 
 /** Scale and scaled zero of every row: what is taken from code times scale. */
@@ -135,7 +144,7 @@ function rowScales(
 
 function groupWords(
   { scales, zeros, group_scales, group_zeros }: PackedWeight,
-  { levels }: WeightScheme,
+  { bits, levels }: WeightScheme,
   { rows }: { readonly rows: number },
 ): HostTensor {
   if (levels === 1) {
@@ -152,7 +161,7 @@ function groupWords(
   group_scales!.forEach((scale, at) => {
     const to = 4 * words * Math.floor(at / groups) + 2 * (at % groups);
     bytes[to] = scale;
-    bytes[to + 1] = group_zeros![at]! & 0xff;
+    bytes[to + 1] = group_zeros ? group_zeros[at]! : largestCode(bits) * scale;
   });
   return u32([rows, words], new Uint32Array(bytes.buffer));
 }

@@ -26,9 +26,6 @@ function problem(
     return "two levels are 8-bit integers made of smaller codes, expected 2 to 4 bits";
   }
   if (levels === 2 && !grouped) return "two levels need groups, expected a number for group";
-  if (levels === 2 && zero === "none") {
-    return "two levels take unsigned codes, expected zero post_scale or pre_scale";
-  }
   if (activations === "none") {
     return levels === 2
       ? "two levels are for 8-bit activations, expected activations dynamic or static, or levels 1"

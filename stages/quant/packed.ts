@@ -11,7 +11,7 @@ export interface PackedWeight {
   readonly zeros?: Float16Array<ArrayBuffer> | Uint8Array<ArrayBuffer>;
   /** With two levels: integer scales u8 [rows, groups]. */
   readonly group_scales?: Uint8Array<ArrayBuffer>;
-  /** With two levels: i8 [rows, groups], what is taken from code times scale. */
+  /** With two levels and a zero point: i8 [rows, groups], what is taken from code times scale. */
   readonly group_zeros?: Int8Array<ArrayBuffer>;
 }
 
@@ -34,12 +34,12 @@ export function packedParts(
     shape: [rows, columns / (bits <= 4 ? 8 : 4)],
   } as const;
   if (levels === 2) {
-    return [
-      codes,
+    const scales = [
       { part: "scales", dtype: "F16", shape: [rows, 1] },
       { part: "group_scales", dtype: "U8", shape: [rows, groups] },
-      { part: "group_zeros", dtype: "I8", shape: [rows, groups] },
-    ];
+    ] as const;
+    if (zero === "none") return [codes, ...scales];
+    return [codes, ...scales, { part: "group_zeros", dtype: "I8", shape: [rows, groups] }];
   }
   const scales = { part: "scales", dtype: "F16", shape: [rows, groups] } as const;
   if (zero === "none") return [codes, scales];
@@ -56,10 +56,14 @@ export function packWeight(
   const packed = packCodes(codes, bits);
   if (levels === 2) {
     const { scales, zeros, rowScales } = grid;
-    return {
-      codes: packed,
+    const factors = {
       scales: new Float16Array(rowScales!),
       group_scales: new Uint8Array(scales),
+    };
+    if (zero === "none") return { codes: packed, ...factors };
+    return {
+      codes: packed,
+      ...factors,
       group_zeros: Int8Array.from(
         zeros,
         (z, at) => zero === "pre_scale" ? z * scales[at]! : z,

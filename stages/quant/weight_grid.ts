@@ -3,11 +3,11 @@ import {
   codeRange,
   type Quantizer,
   scaleAndZero,
-  scaleOf,
   valueOf,
 } from "../../kernels/parts/quantizer.ts";
 import { clamp } from "../../kernels/parts/round_even.ts";
 import { protectiveRange } from "./protective_range.ts";
+import { rowScale } from "./row_scale.ts";
 import { groupColumns, type WeightScheme } from "./schemes.ts";
 
 /** A matrix on the host, row-major: [rows, columns]. */
@@ -81,7 +81,7 @@ export function domainOf(weight: Matrix, scheme: WeightScheme): WeightDomain {
   const values = new Float32Array(weight.values.length);
   for (let row = 0; row < rows; row++) {
     const from = weight.values.subarray(row * columns, (row + 1) * columns);
-    const scale = scaleOf(largestOf(from), bound, "f16");
+    const scale = rowScale(largestOf(from), bound, scheme);
     rowScales[row] = scale;
     const to = values.subarray(row * columns, (row + 1) * columns);
     for (let c = 0; c < columns; c++) to[c] = clamp(from[c]! / scale, -bound, bound);
@@ -135,7 +135,9 @@ export function gridFor(
   for (let at = 0; at < count; at++) {
     const ratio = typeof ratios === "number" ? ratios : ratios?.[at] ?? 1;
     const min = Math.fround(ranges.min[at]! * ratio);
-    const max = Math.fround(ranges.max[at]! * ratio);
+    const wide = Math.fround(ranges.max[at]! * ratio);
+    // Signed codes of two levels fill int8 as they are: a wider range would only leave it.
+    const max = scheme.zero === "none" ? Math.min(wide, bound ?? Infinity) : wide;
     const found = scaleAndZero({ min, max }, codes);
     scales[at] = found.scale;
     zeros[at] = found.zero;

@@ -1,4 +1,5 @@
-"""Writes tests/testdata/gguf_blocks.json: random ggml blocks and the values the gguf package reads in them.
+"""Writes tests/testdata/gguf_blocks.json: random ggml blocks and the values the gguf package reads in them,
+and tests/testdata/gguf_rounded.json: values and the blocks the gguf package rounds them to.
 
 Needs `pip install gguf numpy`. Scales are random half-precision numbers, codes random bytes, so every bit of a
 block counts. Values are hex too: float32, little-endian.
@@ -9,7 +10,7 @@ import pathlib
 
 import numpy as np
 from gguf.constants import GGML_QUANT_SIZES, GGMLQuantizationType
-from gguf.quants import dequantize
+from gguf.quants import dequantize, quantize
 
 BLOCKS = {"F32": 8, "F16": 8, "BF16": 8, "Q8_0": 2, "Q4_0": 2, "Q4_1": 2, "Q4_K": 2, "Q6_K": 2}
 HALVES = {"Q8_0": [0], "Q4_0": [0], "Q4_1": [0, 2], "Q4_K": [0, 2], "Q6_K": [208]}
@@ -40,3 +41,14 @@ for name, count in BLOCKS.items():
 
 path = pathlib.Path(__file__).parent.parent / "testdata" / "gguf_blocks.json"
 path.write_text(json.dumps(cases, indent=1) + "\n")
+
+random = np.random.default_rng(21)
+rows = [random.normal(size=32) * 10.0 ** random.uniform(-6, 3) for _ in range(24)]
+rows += [np.zeros(32), np.full(32, 0.75), np.arange(32) / 8, -np.arange(32.0), np.arange(-16, 16) * 1e-7]
+rows += [np.where(np.arange(32) % 2, 4.0, -4.0), np.arange(32) % 16 - 8 + 0.5, np.linspace(-127, 127, 32) * 4 + 0.5]
+values = np.stack(rows).astype("<f4")
+rounded = [
+    {"type": name, "values": values.tobytes().hex(), "blocks": quantize(values, GGMLQuantizationType[name]).tobytes().hex()}
+    for name in ("Q8_0", "Q4_0", "Q4_1")
+]
+(path.parent / "gguf_rounded.json").write_text(json.dumps(rounded, indent=1) + "\n")

@@ -1,0 +1,19 @@
+import type { QuantizerBlock } from "./recipe.ts";
+import type { Findings } from "./recipe_tree.ts";
+
+/** What is found on the way, and what a manifest should tell of it in a comment. */
+export interface Notes extends Findings {
+  note(text: string): void;
+}
+
+/** Refuses a key of a block: what is, and what should be. */
+export function refuse(
+  { section }: Pick<QuantizerBlock, "section">,
+  notes: Findings,
+  { key, is, expected }: { readonly key: string; readonly is: string; readonly expected: string },
+): void {
+  notes.refuse(
+    section.placeOf(key),
+    `Cannot follow ${section.path}.${key}: ${is}, expected ${expected}`,
+  );
+}

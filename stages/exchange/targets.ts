@@ -1,0 +1,69 @@
+import { FORMATS } from "./find_format.ts";
+import type { EngineUse, FormatOptions } from "./format.ts";
+import type { Subject } from "./subject.ts";
+
+/** What our rules about an engine were taken from. */
+const ENGINES: Readonly<Record<string, { readonly source: string; readonly also?: string[] }>> = {
+  vllm: { source: "vLLM 0.33.0" },
+  transformers: { source: "transformers 5.24.0", also: ["hf"] },
+  "llama.cpp": { source: "gguf 0.19.0 and node-llama-cpp 3.22.1", also: ["llama-cpp"] },
+  autoawq: { source: "AutoAWQ 0.2.9" },
+  gptqmodel: { source: "GPTQModel 7.7.0" },
+  qserve: { source: "OmniServe's main branch", also: ["omniserve"] },
+  tinychat: { source: "llm-awq's main branch", also: ["llm-awq"] },
+};
+
+/** What an export is checked for: a format, an engine, or an engine of the format's name. */
+export interface Target {
+  readonly name: string;
+  readonly format?: string;
+  readonly engine?: {
+    readonly name: string;
+    /** What our rules about it were taken from. */
+    readonly source: string;
+    /** The version the user asked for. */
+    readonly version?: string;
+  };
+}
+
+/** The target that a word names, such as `vllm`, `vllm==0.33.0` or `compressed-tensors`. */
+export function findTarget(word: string): Target {
+  const [, name = "", version] = /^([^=]*?)(?:==?(.+))?$/.exec(word.trim()) ?? [];
+  const plain = name.toLowerCase().replaceAll("_", "-");
+  const engine = Object.entries(ENGINES)
+    .find(([engine, { also = [] }]) => [engine, ...also].includes(plain));
+  if (engine) {
+    const [found, { source }] = engine;
+    return { name: found, engine: { name: found, source, ...version && { version } } };
+  }
+  const format = plain.replaceAll("-", "_");
+  if (Object.hasOwn(FORMATS, format) && version === undefined) return { name: format, format };
+  const known = [...new Set([...Object.keys(ENGINES), ...Object.keys(FORMATS)])];
+  throw new TypeError(
+    `Cannot check for "${word}": there is no such engine or format, expected one of ${
+      known.join(", ")
+    }`,
+  );
+}
+
+/** How an engine runs a model in a format; undefined where it does not read that. */
+export function engineUse(
+  engine: string,
+  format: string,
+  { subject, options }: { readonly subject: Subject; readonly options: FormatOptions },
+): EngineUse | undefined {
+  try {
+    return FORMATS[format]!.engines(subject, options).find((use) => use.engine === engine);
+  } catch {
+    // A format may only know engines for what it holds.
+    return undefined;
+  }
+}
+
+/** The formats that an engine reads a model in. */
+export function formatsRead(
+  engine: string,
+  model: { readonly subject: Subject; readonly options: FormatOptions },
+): readonly string[] {
+  return Object.keys(FORMATS).filter((format) => engineUse(engine, format, model));
+}

@@ -1,0 +1,14 @@
+/** Changes the bytes of one tensor of a checkpoint in a single safetensors file, in place. */
+export async function patchTensor(
+  directory: string,
+  name: string,
+  change: (bytes: Uint8Array) => unknown,
+): Promise<void> {
+  const path = `${directory}/model.safetensors`;
+  const file = await Deno.readFile(path);
+  const length = Number(new DataView(file.buffer).getBigUint64(0, true));
+  const header = JSON.parse(new TextDecoder().decode(file.subarray(8, 8 + length)));
+  const [start, end] = header[name].data_offsets;
+  change(file.subarray(8 + length + start, 8 + length + end));
+  await Deno.writeFile(path, file);
+}
