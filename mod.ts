@@ -12,6 +12,7 @@ import { factsOf } from "./stages/forecast/artifact_facts.ts";
 import { boundsOf } from "./stages/forecast/bounds.ts";
 import * as stages from "./stages/mod.ts";
 import { openTools } from "./stages/tools.ts";
+import { serving } from "./stages/serve/serve_model.ts";
 import { verifyExport } from "./stages/verify_export.ts";
 
 export { main, type Program } from "./pipeline/cli.ts";
@@ -75,6 +76,7 @@ if (import.meta.main) {
     bounds: boundsOf,
     describe,
     importConfig,
+    serving,
     verifyExport,
   };
   Deno.exit(await main(Deno.args, program));

@@ -240,11 +240,11 @@ Deno.test("`stages`, `schema` and `--help` tell what there is", () =>
     match((await call("run", "--help")).out, /--set <name=value>/);
   }));
 
-Deno.test("`serve` says that it comes later and fails", async () => {
+Deno.test("`serve` of a program that has nothing to serve says so and fails", async () => {
   const { status, errors } = await call("serve", "configs/fp16.yaml", "--port", "80");
   deepStrictEqual([status, errors], [
-    1,
-    "Cannot serve a model: serving comes with a later version\n",
+    2,
+    "Cannot serve: this program has nothing that serves\nSee --help for what there is\n",
   ]);
 });
 

@@ -428,7 +428,9 @@ Deno.test("load keeps the codes of what DeepCompressor saved, with its config be
     const model = `${TORCH}/${pair}`;
     const loaded = await chain.run(load, {}, { model });
     using source = await openSource(loaded.path);
-    for (const [name, codes] of Object.entries(expected)) {
+    for (const [name, stored] of Object.entries(expected)) {
+      // Signed codes with a zero point are ours less 8.
+      const codes = pair.endsWith("signed") ? stored.map((code) => code + 8) : stored;
       assert.deepEqual([...(await source.linear(name)).codes], codes, `${pair} ${name}`);
     }
     const apart = await chain.directory();

@@ -25,7 +25,15 @@ const ALLOWED: readonly (readonly [from: string, to: readonly string[]])[] = [
   ["stages/metrics/", ["kernels/", "stages/models/", "stages/formats/", "stages/report/"]],
   ["stages/report/", ["stages/models/", "pipeline/chart/"]],
   ["stages/deepcompressor/", ["stages/quant/"]],
-  ["stages/serve/", ["stages/engine/engine.ts", "stages/formats/", "stages/models/"]],
+  ["stages/engine/", ["kernels/", "stages/models/"]],
+  ["stages/serve/", [
+    "pipeline/serving.ts",
+    "stages/engine/",
+    "stages/formats/",
+    "stages/models/",
+    "stages/report/",
+    "stages/tools.ts",
+  ]],
   ["stages/describe/", [
     "kernels/",
     "pipeline/description.ts",

@@ -5,6 +5,7 @@ import type { VerifyExport } from "../export_check.ts";
 import type { Problem } from "../manifest/problem.ts";
 import type { YamlNode } from "../manifest/yaml_tree.ts";
 import type { Bounds } from "../preflight.ts";
+import type { Serving } from "../serving.ts";
 import type { Facts, Registry } from "../stage.ts";
 import type { Screen } from "../terminal/screen.ts";
 import type { Flags } from "../cli/command_line.ts";
@@ -20,6 +21,8 @@ export interface Program {
   bounds?(flags: { readonly memory?: number }): Bounds | Promise<Bounds>;
   /** Says what a file or directory really is, for `inspect` and `report`. */
   readonly describe?: Describe;
+  /** Serves artifacts, for `serve`. */
+  readonly serving?: Serving;
   /** Checks what was exported, for `verify-export`. */
   readonly verifyExport?: VerifyExport;
   /** Turns a recipe of DeepCompressor, its files merged, into a manifest, for `import-config`. */

@@ -15,7 +15,13 @@ export async function describeExport(
   directory: string,
   options: DescribeOptions,
 ): Promise<Description> {
-  const provenance = (await readProvenance(directory))!;
+  const provenance = await readProvenance(directory).catch((error: Error) => error);
+  // Other programs use the file's name too.
+  if (provenance instanceof Error || provenance?.producer !== "quattuor") {
+    const model = await describeModelDirectory(directory, options);
+    const more = provenance instanceof Error ? [provenance.message] : [];
+    return { ...model, warnings: [...more, ...model.warnings] };
+  }
   const { format, scheme, ignored, model, recipe, calibration } = provenance;
   const files = await filesOf(directory, options);
   const sizes = (files.sections.find(({ title }) => title === "Model")?.facts ?? [])

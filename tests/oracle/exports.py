@@ -170,7 +170,7 @@ def permutation(pack, rows: int, columns: int, bits: int) -> torch.Tensor:
     index = torch.arange(rows * columns).view(rows, columns)
     source = torch.zeros(rows * columns, dtype=torch.long)
     for place in range(places):
-        source |= split((pack((index >> bits * place) % base)), bits).long() << bits * place
+        source |= split(pack((index >> bits * place) % base), bits).long() << bits * place
     if not torch.equal(source.sort().values, torch.arange(rows * columns)):
         raise ValueError("the packer keeps no code as it is")
     return source
@@ -248,7 +248,8 @@ def read_tinychat(directory: Path, tensors: Tensors, packers):
             raise ValueError(f"{name}: autoawq and deepcompressor read other codes")
         groups = int((scales != 0).any(1).sum())
         group = columns // groups
-        if packers["tinychat_groups"](columns, group) != scales.shape[0] or scales[groups:].any() or zeros[groups:].any():
+        padded = packers["tinychat_groups"](columns, group)
+        if padded != scales.shape[0] or scales[groups:].any() or zeros[groups:].any():
             raise ValueError(f"{name}: {scales.shape[0]} rows of scales for {groups} groups of {group}")
         spread = codes.view(rows, groups, group) * scales[:groups].float().T[..., None]
         linears[name] = (spread + zeros[:groups].float().T[..., None]).view(rows, columns)
@@ -257,7 +258,8 @@ def read_tinychat(directory: Path, tensors: Tensors, packers):
 
 def read_qserve(directory: Path, tensors: Tensors, packers):
     linears = {}
-    for name in [tensor.removesuffix(".dequant_scale") for tensor in tensors.where if tensor.endswith(".dequant_scale")]:
+    scales = [tensor for tensor in tensors.where if tensor.endswith(".dequant_scale")]
+    for name in (tensor.removesuffix(".dequant_scale") for tensor in scales):
         linears[name] = tensors[f"{name}.weight"].float() * tensors[f"{name}.dequant_scale"].float()[:, None]
     hidden = {f"{name}.weight" for name in linears}
     for name in [tensor.removesuffix(".qweight") for tensor in tensors.where if tensor.endswith(".qweight")]:
@@ -283,7 +285,8 @@ def read_qserve(directory: Path, tensors: Tensors, packers):
 
 READERS = {"plain": read_plain, "gguf": read_gguf, "compressed-tensors": read_compressed_tensors,
            "gptq": read_packed, "awq": read_packed, "tinychat": read_tinychat, "qserve": read_qserve}
-NAMES = {"plain": "transformers", "gguf": "transformers, gguf", "compressed-tensors": "transformers, compressed-tensors",
+NAMES = {"plain": "transformers", "gguf": "transformers, gguf",
+         "compressed-tensors": "transformers, compressed-tensors",
          "gptq": "transformers, gptqmodel", "awq": "transformers, gptqmodel",
          "tinychat": "packers of autoawq and deepcompressor", "qserve": "packer of deepcompressor"}
 

@@ -1,0 +1,69 @@
+import type { GenerationEvent } from "../engine/engine.ts";
+import { answer, type AnswerEvent, type AnswerRequest } from "./answer.ts";
+import { merge, type Sourced } from "./merge.ts";
+import type { RequestScope } from "./request_scope.ts";
+import type { Serving } from "./serving.ts";
+
+/** Tokens of a request, as answers count them. */
+export interface Usage {
+  readonly prompt_tokens: number;
+  readonly completion_tokens: number;
+  readonly total_tokens: number;
+  readonly prompt_tokens_details: { readonly cached_tokens: number };
+}
+
+/** Runs all answers of a request at once; `source` says which one something is about. */
+export function answers(
+  serving: Serving,
+  requests: readonly AnswerRequest[],
+  scope: RequestScope,
+): AsyncGenerator<Sourced<AnswerEvent>> {
+  const { engine, tokenizer, metrics } = serving;
+  const sources = requests.map((request) => {
+    const events = guarded(engine.generate(request.generation, scope.signal), scope.signal);
+    const watched = metrics.watch(events, { request: request.generation, signal: scope.signal });
+    return answer(watched, { request, tokenizer });
+  });
+  return merge(sources, () => scope.stop());
+}
+
+/** Counts the tokens of a request whose answers come `each` to a prompt, one prompt after the other. */
+export function countUsage(
+  requests: readonly AnswerRequest[],
+  each: number,
+): { see(event: Sourced<AnswerEvent>): void; usage(): Usage } {
+  let [generated, cached] = [0, 0];
+  const prompts = requests.filter((_, at) => at % each === 0);
+  const prompt = prompts.reduce((sum, { generation }) => sum + generation.prompt.length, 0);
+  return {
+    see({ source, value }) {
+      if (value.type === "prompt" && source % each === 0) cached += value.cached;
+      if (value.type === "text") return;
+      if (value.type === "end") generated += value.tokens;
+    },
+    usage: () => ({
+      prompt_tokens: prompt,
+      completion_tokens: generated,
+      total_tokens: prompt + generated,
+      prompt_tokens_details: { cached_tokens: cached },
+    }),
+  };
+}
+
+/** Tells why a request was given up rather than what the engine makes of it. */
+async function* guarded(
+  events: AsyncIterable<GenerationEvent>,
+  signal: AbortSignal,
+): AsyncGenerator<GenerationEvent> {
+  try {
+    for await (const event of events) {
+      yield event;
+      if (event.type === "end") return;
+    }
+  } catch (error) {
+    signal.throwIfAborted();
+    throw error;
+  }
+  signal.throwIfAborted();
+  throw new Error("The engine ended an answer without saying why");
+}

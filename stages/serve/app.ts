@@ -1,0 +1,83 @@
+import { OpenAPIHono } from "@hono/zod-openapi";
+import type { Context } from "hono";
+import { cors } from "hono/cors";
+import { openAccess } from "./access.ts";
+import { ApiError, toApiError } from "./api_error.ts";
+import { describeRoute } from "./openapi.ts";
+import { logFailure, logRequest, type RequestEntry, type ServeEnv } from "./request_log.ts";
+import { LEFT } from "./request_scope.ts";
+import { ROUTES } from "./routes.ts";
+import type { Serving } from "./serving.ts";
+
+/** Makes the program that answers requests: routes, who may ask, limits, errors. */
+export function openApp(serving: Serving): OpenAPIHono<ServeEnv> {
+  const { options, metrics } = serving;
+  const app = new OpenAPIHono<ServeEnv>();
+  const access = openAccess(options);
+  const known = new Map(ROUTES.map((route) => [route.path, route]));
+  app.use(async (context, next) => {
+    const entry: RequestEntry = {
+      id: requestId(context.req.header("x-request-id")),
+      method: context.req.method,
+      path: context.req.path,
+    };
+    context.set("entry", entry);
+    const start = performance.now();
+    await next();
+    const { res } = context;
+    res.headers.set("x-request-id", entry.id);
+    const route = known.has(entry.path) || entry.path.startsWith("/v1/models/")
+      ? entry.path.replace(/^(\/v1\/models)\/.*/, "$1/{id}")
+      : "other";
+    metrics.count(route, res.status);
+    // A stream is told of when it ends.
+    if (!res.headers.get("content-type")?.startsWith("text/event-stream")) {
+      logRequest(entry, res.status, performance.now() - start);
+    }
+  });
+  if (options.origins.length > 0) {
+    const origin = options.origins.includes("*") ? "*" : [...options.origins];
+    app.use(cors({ origin, exposeHeaders: ["x-request-id"], maxAge: 600 }));
+  }
+  app.use(async (context, next) => {
+    const route = known.get(context.req.path);
+    if (route?.access !== "public") access(context.req.raw);
+    await next();
+  });
+  for (const route of ROUTES) {
+    describeRoute(app.openAPIRegistry, route);
+    const path = route.path.replace("{id}", ":id{.+}");
+    app.on(route.method, path, (context) => route.answer(serving, context));
+    app.all(path, ({ req }) => {
+      throw new ApiError(
+        405,
+        `Cannot ${req.method} ${req.path}: expected ${route.method}`,
+        { code: "method_not_allowed", headers: { allow: route.method } },
+      );
+    });
+  }
+  app.doc31("/openapi.json", {
+    openapi: "3.1.0",
+    info: { title: "Quattuor", version: "1", description: `Answers of ${serving.card.name}` },
+  });
+  app.notFound(({ req }) => {
+    throw new ApiError(404, `Cannot find ${req.path}: /openapi.json lists what there is`, {
+      code: "not_found",
+    });
+  });
+  app.onError((error, context) => answerError(error, context));
+  return app;
+}
+
+function answerError(error: unknown, context: Context<ServeEnv>): Response {
+  const told = toApiError(error);
+  // Nobody reads this; it is no failure.
+  if (error === LEFT) return new Response(null, { status: 499 });
+  if (told.status >= 500 && told.status !== 503) logFailure(context.get("entry"), error);
+  return context.json(told.body, told.status as 400, { ...told.headers });
+}
+
+/** The client's own name for a request where it is harmless, else a new one. */
+function requestId(given: string | undefined): string {
+  return given !== undefined && /^[\w.-]{1,64}$/.test(given) ? given : crypto.randomUUID();
+}

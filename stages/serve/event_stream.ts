@@ -1,0 +1,86 @@
+import { toApiError } from "./api_error.ts";
+
+/** Time in which a request that the engine does not take is answered with a status. */
+const GRACE_MS = 1000;
+
+/** How `eventStream()` sends. */
+export interface EventStreamOptions {
+  /** Seconds of silence after which a comment keeps the connection alive. */
+  readonly ping: number;
+  /** Called when the client left. */
+  onLeave(): void;
+  /** Called with what ended the stream before its time. */
+  onError(error: unknown): void;
+  /** Called once when nothing more is sent, however it ended. */
+  onEnd(): void;
+}
+
+/**
+ * Sends values as server-sent events, then `[DONE]`.
+ *
+ * What fails before the first value, and within a second, is thrown, so that the client gets a status;
+ * what fails later is an event with an `error`.
+ */
+export async function eventStream(
+  values: AsyncGenerator<unknown>,
+  { ping, onLeave, onError, onEnd }: EventStreamOptions,
+): Promise<Response> {
+  const first = values.next();
+  await raceSleep(first, GRACE_MS);
+  const encoder = new TextEncoder();
+  let open = true;
+  let sent = performance.now();
+  const body = new ReadableStream<Uint8Array>({
+    start(controller) {
+      const send = (text: string) => {
+        if (!open) return;
+        controller.enqueue(encoder.encode(text));
+        sent = performance.now();
+      };
+      const timer = setInterval(() => {
+        if (performance.now() - sent >= ping * 900) send(": ping\n\n");
+      }, ping * 1000);
+      const pump = async () => {
+        try {
+          for (let next = await first; !next.done; next = await values.next()) {
+            send(`data: ${JSON.stringify(next.value)}\n\n`);
+          }
+        } catch (error) {
+          if (open) onError(error);
+          send(`data: ${JSON.stringify(toApiError(error).body)}\n\n`);
+        } finally {
+          clearInterval(timer);
+          send("data: [DONE]\n\n");
+          if (open) controller.close();
+          open = false;
+          onEnd();
+        }
+      };
+      pump();
+    },
+    cancel() {
+      open = false;
+      onLeave();
+    },
+  });
+  return new Response(body, {
+    headers: {
+      "content-type": "text/event-stream; charset=utf-8",
+      "cache-control": "no-cache, no-transform",
+      "x-accel-buffering": "no",
+    },
+  });
+}
+
+/** Waits for a promise, at most some time; what it fails with in that time is thrown. */
+async function raceSleep(promise: Promise<unknown>, ms: number): Promise<void> {
+  const { promise: slept, resolve } = Promise.withResolvers<void>();
+  const timer = setTimeout(resolve, ms);
+  // Whoever reads on later gets what fails later.
+  promise.catch(() => {});
+  try {
+    await Promise.race([promise, slept]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

@@ -1,0 +1,124 @@
+import { ApiError, refusal } from "./api_error.ts";
+import type { AnswerRequest } from "./answer.ts";
+import type { SamplingFields } from "./sampling_fields.ts";
+import type { Serving } from "./serving.ts";
+
+/** What a request asks of every answer, but for its prompt and seed. */
+export interface Wishes {
+  readonly fields: SamplingFields;
+  readonly maxTokens: {
+    /** Most tokens of an answer, where it was said, and the field that says it. */
+    readonly count: number | null | undefined;
+    readonly field: string;
+    /** Most tokens where nothing was said; as many as fit unless given. */
+    readonly usual?: number;
+  };
+  readonly logprobs?: number | undefined;
+  readonly promptLogprobs?: number | undefined;
+}
+
+/** Seeds are unsigned numbers of 32 bits. */
+const SEEDS = 2 ** 32;
+
+/**
+ * Turns a prompt and the fields of a request into what the engine is asked for, `choice` of n.
+ *
+ * A prompt that does not fit with its answer is refused rather than cut: what was cut would be missing
+ * without a word.
+ */
+export function answerRequest(
+  { engine, tokenizer, options }: Serving,
+  wishes: Wishes,
+  { prompt, seed }: { readonly prompt: readonly number[]; readonly seed: number },
+): AnswerRequest {
+  const { fields, logprobs, promptLogprobs } = wishes;
+  const room = engine.context - prompt.length;
+  const maxTokens = wishes.maxTokens.count ??
+    Math.max(1, Math.min(room, wishes.maxTokens.usual ?? Infinity, options.maxTokens ?? Infinity));
+  checkRoom({ prompt: prompt.length, room, maxTokens, field: wishes.maxTokens.field });
+  if (maxTokens > (options.maxTokens ?? Infinity)) {
+    throw refusal(
+      `Cannot generate ${maxTokens} tokens: this server generates at most ${options.maxTokens}`,
+      wishes.maxTokens.field,
+    );
+  }
+  const texts = [fields.stop ?? []].flat().filter((text) => text !== "");
+  checkStops(texts);
+  // Tokens that are no text never show, so a text that spells one means the token.
+  const spelt = texts.map((text) => tokenizer.id(text))
+    .filter((id) => id !== undefined && tokenizer.special(id)) as number[];
+  const own = fields.ignore_eos ? [] : tokenizer.ends;
+  return {
+    generation: {
+      prompt,
+      maxTokens,
+      stopTokens: [...new Set([...own, ...fields.stop_token_ids ?? [], ...spelt])],
+      sampling: {
+        temperature: fields.temperature ?? 1,
+        topK: Math.max(0, fields.top_k ?? 0),
+        // At 0 nothing would be left; the likeliest token always is.
+        topP: Math.max(fields.top_p ?? 1, 1e-9),
+        minP: fields.min_p ?? 0,
+        presencePenalty: fields.presence_penalty ?? 0,
+        frequencyPenalty: fields.frequency_penalty ?? 0,
+        repetitionPenalty: fields.repetition_penalty ?? 1,
+        logitBias: readBias(fields.logit_bias, tokenizer.size),
+        seed: ((seed % SEEDS) + SEEDS) % SEEDS,
+      },
+      ...logprobs === undefined ? {} : { logprobs },
+      ...promptLogprobs === undefined ? {} : { promptLogprobs },
+    },
+    stops: texts,
+    keepStop: fields.include_stop_str_in_output ?? false,
+    special: fields.skip_special_tokens === false,
+  };
+}
+
+/** The seed a request says, or one of its own. */
+export function seedOf({ seed }: SamplingFields): number {
+  return seed ?? crypto.getRandomValues(new Uint32Array(1))[0]!;
+}
+
+interface Room {
+  readonly prompt: number;
+  readonly room: number;
+  readonly maxTokens: number;
+  readonly field: string;
+}
+
+function checkRoom({ prompt, room, maxTokens, field }: Room): void {
+  if (maxTokens >= 0 && maxTokens <= room && (room > 0 || maxTokens === 0)) return;
+  const context = prompt + room;
+  const alone = room <= 0;
+  throw new ApiError(
+    400,
+    `Cannot answer a prompt of ${prompt} tokens${alone ? "" : ` with ${maxTokens} more`}: ` +
+      `the context is ${context} tokens; shorten the prompt${alone ? "" : ` or lower ${field}`}`,
+    { param: alone ? "prompt" : field, code: "context_length_exceeded" },
+  );
+}
+
+/** Every token is compared with every text, so there is an end to them. */
+function checkStops(stops: readonly string[]): void {
+  const length = stops.reduce((sum, text) => sum + text.length, 0);
+  if (stops.length <= 256 && length <= 1 << 16) return;
+  throw refusal(
+    `Cannot stop at ${stops.length} texts of ${length} characters: ` +
+      "expected at most 256 of 65536 in all",
+    "stop",
+  );
+}
+
+function readBias(
+  bias: Readonly<Record<string, number>> | null | undefined,
+  size: number,
+): (readonly [number, number])[] {
+  return Object.entries(bias ?? {}).map(([key, value]) => {
+    const id = Number(key);
+    if (Number.isInteger(id) && id >= 0 && id < size) return [id, value] as const;
+    throw refusal(
+      `Cannot read "logit_bias": "${key}" is no token, expected ids below ${size}`,
+      "logit_bias",
+    );
+  });
+}

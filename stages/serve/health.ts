@@ -1,0 +1,44 @@
+import { unavailable } from "./api_error.ts";
+import type { Serving } from "./serving.ts";
+
+/** Refuses requests for answers while none are taken. */
+export function checkTaking({ engine, draining }: Serving): void {
+  if (draining() || engine.state === "draining") {
+    throw unavailable("Cannot take the request: the server stops");
+  }
+  if (engine.state === "loading") {
+    throw unavailable("Cannot take the request: the model is loading");
+  }
+  if (engine.state === "failed") {
+    throw unavailable("Cannot take the request: the engine has failed and starts again");
+  }
+}
+
+/** Whether the process does what it should: it works, or it finishes what it has. */
+export function health(serving: Serving): object {
+  const stopping = serving.draining() || serving.engine.state === "draining";
+  if (!stopping) checkTaking(serving);
+  return { status: stopping ? "draining" : "ok" };
+}
+
+/** Whether requests are taken now. */
+export function ready(serving: Serving): object {
+  checkTaking(serving);
+  return { status: "ok" };
+}
+
+/** What a look at the server shows: the model, the engine, and whether it can chat. */
+export function status({ card, engine, tokenizer, draining }: Serving): object {
+  return {
+    model: card,
+    state: draining() ? "draining" : engine.state,
+    context: engine.context,
+    chat: tokenizer.chatTemplate !== undefined,
+    engine: engine.stats(),
+  };
+}
+
+/** What answers come from: versions of the program's parts and the weights. */
+export function version({ card }: Serving): object {
+  return { version: `quattuor/${card.digest.slice(0, 12)}`, deno: Deno.version.deno };
+}

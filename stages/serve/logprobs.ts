@@ -1,0 +1,87 @@
+import type { ScoredToken } from "../engine/engine.ts";
+import type { PlacedToken } from "./answer.ts";
+import type { ServedTokenizer } from "./served_tokenizer.ts";
+import { textOf } from "./text_stream.ts";
+
+/** Log-probabilities as `/v1/completions` lays them out: a list each, an entry a token. */
+export interface CompletionLogprobs {
+  readonly tokens: readonly string[];
+  readonly token_logprobs: readonly (number | null)[];
+  readonly top_logprobs: readonly (Readonly<Record<string, number>> | null)[];
+  readonly text_offset: readonly number[];
+}
+
+/** A token as chats lay it out. */
+export interface ChatToken {
+  readonly token: string;
+  readonly logprob: number;
+  readonly bytes: readonly number[];
+}
+
+/** Log-probabilities as chats lay them out. */
+export interface ChatLogprobs {
+  readonly content: readonly (ChatToken & { readonly top_logprobs: readonly ChatToken[] })[];
+}
+
+/** How tokens are spelt in log-probabilities. */
+export interface Spelling {
+  readonly tokenizer: ServedTokenizer;
+  /** As `token_id:123` rather than their text. */
+  readonly asIds: boolean;
+}
+
+/**
+ * Lays tokens out for completions; a token without a score, the first of a prompt, has `null`.
+ *
+ * The number of a token is the same in both lists, and the dictionary has the likeliest one: lm-eval
+ * compares them for equality. Two tokens with the same text stay two entries.
+ */
+export function completionLogprobs(
+  tokens: readonly PlacedToken[],
+  spelling: Spelling,
+): CompletionLogprobs {
+  return {
+    tokens: tokens.map(({ token }) => spell(token, spelling)),
+    token_logprobs: tokens.map(({ logprob }) => logprob === undefined ? null : finite(logprob)),
+    top_logprobs: tokens.map((token) => dictionary(token, spelling)),
+    text_offset: tokens.map(({ offset }) => offset),
+  };
+}
+
+/** Lays tokens out for chats. */
+export function chatLogprobs(tokens: readonly ScoredToken[], spelling: Spelling): ChatLogprobs {
+  const entry = (token: number, logprob: number): ChatToken => ({
+    token: spell(token, spelling),
+    logprob: finite(logprob),
+    bytes: [...spelling.tokenizer.bytes(token)],
+  });
+  return {
+    content: tokens.map(({ token, logprob = NaN, top = [] }) => ({
+      ...entry(token, logprob),
+      top_logprobs: top.map(([other, score]) => entry(other, score)),
+    })),
+  };
+}
+
+function dictionary(
+  { token, logprob, top = [] }: ScoredToken,
+  spelling: Spelling,
+): Readonly<Record<string, number>> | null {
+  if (logprob === undefined) return null;
+  const entries = new Map<string, number>();
+  for (const [id, score] of [[token, logprob] as const, ...top]) {
+    if (id === token && entries.size > 0) continue;
+    const text = spell(id, spelling);
+    entries.set(entries.has(text) ? `token_id:${id}` : text, finite(score));
+  }
+  return Object.fromEntries(entries);
+}
+
+function spell(id: number, { tokenizer, asIds }: Spelling): string {
+  return asIds ? `token_id:${id}` : textOf(tokenizer, id);
+}
+
+/** JSON has no infinities; this is what vLLM puts for them. */
+function finite(logprob: number): number {
+  return logprob >= -9999 ? logprob : -9999;
+}

@@ -1,0 +1,41 @@
+import { z } from "zod";
+
+/** Where the key is looked for when no option says it. */
+export const API_KEY_VARIABLE = "QUATTUOR_API_KEY";
+
+/** What a server can be told, with what holds where nothing is said; the help texts of `serve`. */
+export const serveOptions = z.strictObject({
+  host: z.string().min(1).default("127.0.0.1").describe(
+    "the address to listen at; others than loopback need an API key",
+  ),
+  port: z.int().min(0).max(65535).default(8000).describe("the port to listen at; 0 for any"),
+  apiKey: z.string().min(1).optional().describe(
+    `what requests say as "Authorization: Bearer <key>" (default: ${API_KEY_VARIABLE})`,
+  ),
+  names: z.array(z.string().min(1)).default([]).describe(
+    "other names under which requests may ask for the model",
+  ),
+  origins: z.array(z.string().min(1)).default([]).describe(
+    "web pages, as https://host, whose scripts may ask; * for all",
+  ),
+  hosts: z.array(z.string().min(1)).default([]).describe(
+    "names under which a server without a key is asked, besides localhost",
+  ),
+  maxBody: z.int().min(1024).default(8 << 20).describe("most bytes of a request"),
+  maxTokens: z.int().min(1).optional().describe(
+    "most tokens of an answer (default: what the context leaves)",
+  ),
+  maxChoices: z.int().min(1).default(128).describe("most answers to one request: prompts times n"),
+  maxLogprobs: z.int().min(0).default(20).describe("most log-probabilities a token"),
+  timeout: z.number().positive().default(600).describe("seconds until a request is given up"),
+  ping: z.number().positive().default(15).describe(
+    "seconds of silence after which a stream is kept alive by a comment",
+  ),
+  drain: z.number().min(0).default(30).describe(
+    "seconds that requests under way have once the server is asked to stop",
+  ),
+  strict: z.boolean().default(false).describe("refuse fields of requests that are not known"),
+});
+
+/** The options of a server, written out. */
+export type ServeOptions = z.output<typeof serveOptions>;

@@ -1,0 +1,39 @@
+import { timedOut, unavailable } from "./api_error.ts";
+import type { Serving } from "./serving.ts";
+
+/** How long a request lives: until it is answered, given up, timed out or nobody reads any more. */
+export interface RequestScope extends Disposable {
+  readonly signal: AbortSignal;
+  /** Gives up what is under way because nobody wants it. */
+  stop(): void;
+}
+
+/** The reason of signals where the client left; nobody is told of it. */
+export const LEFT = new DOMException("The client left", "AbortError");
+
+/**
+ * Opens the scope of a request; dispose it when it is answered.
+ *
+ * Deno aborts a request's own signal also after it was answered, when nothing hangs on it any more.
+ */
+export function openScope({ options, closing, open }: Serving, request: Request): RequestScope {
+  const controller = new AbortController();
+  const abort = (reason: unknown) => controller.abort(reason);
+  const timer = setTimeout(() => abort(timedOut(options.timeout)), options.timeout * 1000);
+  const onLeft = () => abort(LEFT);
+  const onClosing = () => abort(unavailable("Cannot finish the request: the server stops"));
+  if (closing.aborted) onClosing();
+  request.signal.addEventListener("abort", onLeft);
+  closing.addEventListener("abort", onClosing);
+  open.add(controller);
+  return {
+    signal: controller.signal,
+    stop: () => abort(LEFT),
+    [Symbol.dispose]() {
+      open.delete(controller);
+      clearTimeout(timer);
+      request.signal.removeEventListener("abort", onLeft);
+      closing.removeEventListener("abort", onClosing);
+    },
+  };
+}

@@ -1,0 +1,126 @@
+import type { Context } from "hono";
+import type { z } from "zod";
+import { chat } from "./chat.ts";
+import { chatFields } from "./chat_fields.ts";
+import { completionFields } from "./completion_fields.ts";
+import { completions } from "./completions.ts";
+import { checkTaking, health, ready, status, version } from "./health.ts";
+import { findModel, listModels } from "./models.ts";
+import { PAGE, pageFile } from "./page.ts";
+import type { ServeEnv } from "./request_log.ts";
+import type { Serving } from "./serving.ts";
+import { detokenize, detokenizeFields, tokenize, tokenizeFields } from "./tokenizer_routes.ts";
+
+/** Something a server answers. */
+export interface Route {
+  readonly method: "GET" | "POST";
+  /** With `{id}` for a part that may be anything. */
+  readonly path: string;
+  readonly about: string;
+  /** What its body is, where it has one. */
+  readonly fields?: z.ZodObject;
+  /** Whether everybody may ask; else whoever has the key. */
+  readonly access: "public" | "key";
+  readonly answer: (serving: Serving, context: Context<ServeEnv>) => Response | Promise<Response>;
+}
+
+/** Everything a server answers, but for its own description. */
+export const ROUTES: readonly Route[] = [
+  {
+    method: "POST",
+    path: "/v1/completions",
+    about: "Goes on with a text",
+    fields: completionFields,
+    access: "key",
+    answer: taking(completions),
+  },
+  {
+    method: "POST",
+    path: "/v1/chat/completions",
+    about: "Answers a conversation",
+    fields: chatFields,
+    access: "key",
+    answer: taking(chat),
+  },
+  get("/v1/models", "Lists the model", listModels),
+  {
+    method: "GET",
+    path: "/v1/models/{id}",
+    about: "Tells of the model by its name",
+    access: "key",
+    answer: (serving, context) => {
+      const name = context.req.path.slice("/v1/models/".length);
+      return context.json(findModel(serving, decoded(name)));
+    },
+  },
+  post("/tokenize", { about: "Cuts a text into tokens", fields: tokenizeFields, answer: tokenize }),
+  post("/detokenize", {
+    about: "Puts tokens together",
+    fields: detokenizeFields,
+    answer: detokenize,
+  }),
+  get("/tokenizer_info", "Tells of the tokenizer", ({ tokenizer }) => tokenizer.info),
+  get("/health", "Whether the server works", health, "public"),
+  get("/v1/health", "Whether the server works", health, "public"),
+  get("/ready", "Whether requests for answers are taken now", ready, "public"),
+  get("/version", "Tells of program and weights", version),
+  get("/status", "Tells of the model and what the engine does", status),
+  {
+    method: "GET",
+    path: "/metrics",
+    about: "Figures for Prometheus",
+    access: "key",
+    answer: async ({ metrics }) =>
+      new Response(await metrics.text(), { headers: { "content-type": metrics.contentType } }),
+  },
+  ...[...PAGE.keys()].map((path): Route => ({
+    method: "GET",
+    path,
+    about: "The page to chat with the model",
+    access: "public",
+    answer: () => pageFile(path),
+  })),
+];
+
+function get(
+  path: string,
+  about: string,
+  tell: (serving: Serving) => object,
+  access: Route["access"] = "key",
+): Route {
+  return { method: "GET", path, about, access, answer: (serving, c) => c.json(tell(serving)) };
+}
+
+function post(
+  path: string,
+  { about, fields, answer }: {
+    readonly about: string;
+    readonly fields: z.ZodObject;
+    readonly answer: (serving: Serving, request: Request) => Promise<object>;
+  },
+): Route {
+  return {
+    method: "POST",
+    path,
+    about,
+    fields,
+    access: "key",
+    answer: async (serving, context) => context.json(await answer(serving, context.req.raw)),
+  };
+}
+
+/** Answers only while requests are taken. */
+function taking(answer: Route["answer"]): Route["answer"] {
+  return (serving, context) => {
+    checkTaking(serving);
+    return answer(serving, context);
+  };
+}
+
+function decoded(name: string): string {
+  try {
+    return decodeURIComponent(name);
+  } catch {
+    return name;
+  }
+}

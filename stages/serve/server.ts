@@ -1,0 +1,134 @@
+import type { Engine } from "../engine/engine.ts";
+import { checkBinding } from "./access.ts";
+import { openApp } from "./app.ts";
+import { openMetrics } from "./metrics.ts";
+import type { ModelCard } from "./model_card.ts";
+import { API_KEY_VARIABLE, type ServeOptions, serveOptions } from "./options.ts";
+import { logEvent } from "./request_log.ts";
+import type { ServedTokenizer } from "./served_tokenizer.ts";
+import type { Serving } from "./serving.ts";
+
+/** What a server is made of. */
+export interface ServerParts {
+  /** Belongs to whoever opened it; it may still be loading. */
+  readonly engine: Engine;
+  readonly tokenizer: ServedTokenizer;
+  readonly card: ModelCard;
+  /** See `serveOptions`; what is left out has its default. */
+  readonly options?: Readonly<Record<string, unknown>>;
+  /** Stops the server, as `stop()` does. */
+  readonly signal?: AbortSignal;
+}
+
+/** A server that answers; disposing it does not wait for requests under way. */
+export interface Server extends AsyncDisposable {
+  /** Where it is reached, without a slash at the end. */
+  readonly url: string;
+  /** Fulfilled when it has stopped. */
+  readonly finished: Promise<void>;
+  /** Fulfilled when the last client has gone besides; one that does not read may take for ever. */
+  readonly gone: Promise<void>;
+  /** Takes no more requests, gives those under way the time to drain, and ends. */
+  stop(): Promise<void>;
+}
+
+/** How often a server that stops looks whether all requests are done. */
+const LOOK_MS = 20;
+
+/** How long clients have to read once nothing is answered any more. */
+const CLOSE_MS = 1000;
+
+/** Starts answering requests for a model; refuses an address that others reach without a key. */
+export async function startServer(parts: ServerParts): Promise<Server> {
+  const { engine, tokenizer, card, signal } = parts;
+  const said = readOptions(parts.options ?? {});
+  const apiKey = said.apiKey ?? (Deno.env.get(API_KEY_VARIABLE) || undefined);
+  const options = { ...said, ...apiKey === undefined ? {} : { apiKey } };
+  checkBinding(options);
+  const closing = new AbortController();
+  let draining = false;
+  const serving: Serving = {
+    engine,
+    tokenizer,
+    card,
+    options,
+    metrics: openMetrics(engine, card),
+    created: Math.floor(Date.now() / 1000),
+    closing: closing.signal,
+    open: new Set(),
+    draining: () => draining,
+  };
+  const http = await listen(options, openApp(serving).fetch);
+  const { hostname, port } = http.addr;
+  const url = `http://${hostname.includes(":") ? `[${hostname}]` : hostname}:${port}`;
+  logEvent("Listening", { url, model: card.name });
+  const finished = Promise.withResolvers<void>();
+  let stopped: Promise<void> | undefined;
+  const stop = async (seconds: number) => {
+    draining = true;
+    signal?.removeEventListener("abort", onSignal);
+    logEvent("Stopping", { underWay: serving.open.size });
+    await idle(serving, performance.now() + seconds * 1000);
+    closing.abort();
+    await idle(serving, performance.now() + CLOSE_MS);
+    // A client that does not read its answer would be waited for without end.
+    const { promise: waited, resolve } = Promise.withResolvers<void>();
+    const timer = setTimeout(resolve, CLOSE_MS);
+    await Promise.race([http.shutdown(), waited]);
+    clearTimeout(timer);
+    logEvent("Stopped");
+    finished.resolve();
+  };
+  const onSignal = () => void (stopped ??= stop(options.drain));
+  signal?.addEventListener("abort", onSignal);
+  if (signal?.aborted) onSignal();
+  return {
+    url,
+    finished: finished.promise,
+    gone: http.finished,
+    stop: () => stopped ??= stop(options.drain),
+    [Symbol.asyncDispose]: () => stopped ??= stop(0),
+  };
+}
+
+function readOptions(said: Readonly<Record<string, unknown>>): ServeOptions {
+  const read = serveOptions.safeParse(said);
+  if (read.success) return read.data;
+  const [issue] = read.error.issues;
+  throw new TypeError(`Cannot serve with "${issue!.path.join(".")}": ${issue!.message}`);
+}
+
+async function listen(
+  { host, port }: ServeOptions,
+  answer: Deno.ServeHandler<Deno.NetAddr>,
+): Promise<Deno.HttpServer<Deno.NetAddr>> {
+  const hostname = host.replace(/^\[(.*)\]$/, "$1");
+  try {
+    const listening = Promise.withResolvers<void>();
+    const http = Deno.serve({ hostname, port, onListen: () => listening.resolve() }, answer);
+    await listening.promise;
+    return http;
+  } catch (cause) {
+    if (cause instanceof Deno.errors.AddrInUse) {
+      throw new TypeError(
+        `Cannot listen at ${host}:${port}: the port is taken, expected a free one; ` +
+          "say --port, or 0 for any",
+        { cause },
+      );
+    }
+    if (cause instanceof Deno.errors.AddrNotAvailable) {
+      throw new TypeError(
+        `Cannot listen at ${host}: this machine has no such address, expected one of its own`,
+        { cause },
+      );
+    }
+    throw cause;
+  }
+}
+
+/** Waits until no request is under way, at most until a moment. */
+async function idle({ open }: Serving, until: number): Promise<void> {
+  while (open.size > 0 && performance.now() < until) {
+    await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+  }
+}

@@ -1,0 +1,44 @@
+import type { TokenBytes } from "./token_bytes.ts";
+
+/** Turns tokens into text as they come; a character is given when its last byte is there. */
+export interface TextStream {
+  /** The text that this token completes. */
+  push(id: number): string;
+  /** What is left: U+FFFD for the bytes of a character that was not finished. */
+  end(): string;
+}
+
+/**
+ * Starts a text at its first token, or, `within` one, behind others.
+ *
+ * Tokens that are no text are left out unless `special` is set.
+ */
+export function openTextStream(
+  tokens: TokenBytes,
+  { within = true, special = false }: { readonly within?: boolean; readonly special?: boolean },
+): TextStream {
+  const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+  let drop = !within && tokens.dropsFirstSpace;
+  return {
+    push(id) {
+      if (!special && tokens.special(id)) return "";
+      const text = decoder.decode(tokens.bytes(id), { stream: true });
+      if (!drop || text === "" || tokens.special(id)) return text;
+      drop = false;
+      return text.startsWith(" ") ? text.slice(1) : text;
+    },
+    end: () => decoder.decode(),
+  };
+}
+
+/** The text of one token by itself; U+FFFD where it is a part of a character. */
+export function textOf(tokens: TokenBytes, id: number): string {
+  return new TextDecoder("utf-8", { ignoreBOM: true }).decode(tokens.bytes(id));
+}
+
+/** Characters of a text, as Python counts them. */
+export function codePoints(text: string): number {
+  let count = 0;
+  for (let at = 0; at < text.length; at += text.codePointAt(at)! > 0xFFFF ? 2 : 1) count++;
+  return count;
+}
