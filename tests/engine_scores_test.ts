@@ -4,7 +4,12 @@ import type { Device } from "../kernels/device/device.ts";
 import { Gpu } from "../kernels/device/gpu.ts";
 import { sample } from "../kernels/mod.ts";
 import { sampleSettings } from "../kernels/sample.ts";
-import type { GenerationEvent, GenerationRequest, Sampling } from "../stages/engine/engine.ts";
+import {
+  type GenerationEvent,
+  type GenerationRequest,
+  GREEDY,
+  type Sampling,
+} from "../stages/engine/engine.ts";
 import { EngineLoop, type EngineSizes } from "../stages/engine/engine_loop.ts";
 import { logLikelihoods } from "../stages/metrics/perplexity.ts";
 import { Model } from "../stages/models/model.ts";
@@ -14,17 +19,6 @@ import { logitsOf } from "./forward.ts";
 import { StageChain } from "./stage_chain.ts";
 
 const EMBEDDED = fileURLToPath(new URL("../configs/embedded", import.meta.url));
-const PLAIN: Sampling = {
-  temperature: 0,
-  topK: 0,
-  topP: 1,
-  minP: 0,
-  presencePenalty: 0,
-  frequencyPenalty: 0,
-  repetitionPenalty: 1,
-  logitBias: [],
-  seed: 0,
-};
 const SIZES: EngineSizes = {
   pages: 24,
   context: 400,
@@ -40,7 +34,7 @@ async function story(device: Device, model: Model, length: number): Promise<numb
 }
 
 function asking(prompt: readonly number[], sampling: Partial<Sampling> = {}): GenerationRequest {
-  return { prompt, maxTokens: 16, stopTokens: [], sampling: { ...PLAIN, ...sampling } };
+  return { prompt, maxTokens: 16, stopTokens: [], sampling: { ...GREEDY, ...sampling } };
 }
 
 async function run(loop: EngineLoop, request: GenerationRequest): Promise<GenerationEvent[]> {

@@ -9,8 +9,6 @@ import { evaluate } from "../stages/evaluate.ts";
 import { exportModel } from "../stages/export.ts";
 import { openCheckpoint } from "../stages/formats/checkpoint.ts";
 import type { ModelOutline } from "../stages/forecast/outlines.ts";
-import { bytesOf } from "../stages/formats/half.ts";
-import { readHeader } from "../stages/formats/safetensors_header.ts";
 import { openSafetensors, writeSafetensors } from "../stages/formats/safetensors_file.ts";
 import { load } from "../stages/load.ts";
 import { calibrate_kv } from "../stages/mod.ts";
@@ -24,6 +22,7 @@ import { quantize } from "../stages/quantize.ts";
 import { rotate } from "../stages/rotate.ts";
 import { relativeError } from "./forward.ts";
 import { writeShaped } from "./shaped_families.ts";
+import { editConfig, overwrite } from "./patched_checkpoint.ts";
 import { StageChain } from "./stage_chain.ts";
 
 const TORCH = fileURLToPath(new URL("testdata/torch", import.meta.url));
@@ -503,25 +502,6 @@ async function editTensors(
   if (instead) tensors.set(name, { shape: [instead.length, 1], values: instead });
   await Deno.chmod(path, 0o644);
   await writeSafetensors(path, tensors);
-}
-
-/** Puts other values in a tensor's place. */
-async function overwrite(directory: string, name: string, values: ArrayBufferView): Promise<void> {
-  const path = `${directory}/model.safetensors`;
-  const { start } = (await readHeader(path)).tensors.get(name)!;
-  using file = await Deno.open(path, { write: true });
-  await file.seek(start, Deno.SeekMode.Start);
-  await file.write(bytesOf(values));
-}
-
-async function editConfig(
-  directory: string,
-  edit: (config: Record<string, unknown>) => void,
-): Promise<void> {
-  const path = `${directory}/config.json`;
-  const config = JSON.parse(await Deno.readTextFile(path));
-  edit(config);
-  await Deno.writeTextFile(path, JSON.stringify(config));
 }
 
 /** Texts and bytes of a directory's files by name. */

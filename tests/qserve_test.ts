@@ -17,7 +17,7 @@ import { quantize } from "../stages/quantize.ts";
 import { codedValues, type CodedWeight } from "../stages/quant/coded_weight.ts";
 import type { LinearScheme } from "../stages/quant/schemes.ts";
 import { rotate } from "../stages/rotate.ts";
-import { patchTensor } from "./patched_tensor.ts";
+import { patchTensor } from "./patched_checkpoint.ts";
 import { normals } from "./random.ts";
 import { writeShaped } from "./shaped_families.ts";
 import { StageChain } from "./stage_chain.ts";

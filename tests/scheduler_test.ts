@@ -1,23 +1,12 @@
 import { strict as assert } from "node:assert";
 import fc from "fast-check";
+import { GREEDY } from "../stages/engine/engine.ts";
 import { Pages } from "../stages/engine/pages.ts";
 import { type Chunk, Scheduler } from "../stages/engine/scheduler.ts";
 import { generated, newSequence, type Sequence } from "../stages/engine/sequence.ts";
 
-const SAMPLING = {
-  temperature: 0,
-  topK: 0,
-  topP: 1,
-  minP: 0,
-  presencePenalty: 0,
-  frequencyPenalty: 0,
-  repetitionPenalty: 1,
-  logitBias: [],
-  seed: 0,
-};
-
 function sequence(id: number, prompt: readonly number[], maxTokens = 8): Sequence {
-  return newSequence(id, { prompt, maxTokens, sampling: SAMPLING, stopTokens: [] });
+  return newSequence(id, { prompt, maxTokens, sampling: GREEDY, stopTokens: [] });
 }
 
 function ids(from: number, count: number): number[] {
@@ -103,7 +92,7 @@ Deno.test("a prompt is never taken from the cache to its last token, nor one who
   run(scheduler);
   scheduler.add(sequence(2, ids(0, 128)));
   assert.deepEqual(run(scheduler).at(-1), "2: 64+64 last");
-  const request = { prompt: ids(0, 128), maxTokens: 1, sampling: SAMPLING, stopTokens: [] };
+  const request = { prompt: ids(0, 128), maxTokens: 1, sampling: GREEDY, stopTokens: [] };
   scheduler.add(newSequence(3, { ...request, promptLogprobs: 0 }));
   assert.deepEqual(run(scheduler).at(-1), "3: 0+128 last");
 });

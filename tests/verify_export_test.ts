@@ -8,14 +8,14 @@ import { Store } from "../pipeline/store.ts";
 import { describe } from "../stages/describe.ts";
 import { FORMATS } from "../stages/exchange/find_format.ts";
 import { exportModel } from "../stages/export.ts";
-import { bytesOf } from "../stages/formats/half.ts";
-import { readHeader } from "../stages/formats/safetensors_header.ts";
 import * as stages from "../stages/mod.ts";
 import { quantize } from "../stages/quantize.ts";
 import { verifyExport } from "../stages/verify_export.ts";
 import { callProgram } from "./called.ts";
 import { fact, rows } from "./described.ts";
 import { writeShaped } from "./shaped_families.ts";
+import { readHeader } from "../stages/formats/safetensors_header.ts";
+import { editConfig, overwrite } from "./patched_checkpoint.ts";
 import { StageChain } from "./stage_chain.ts";
 
 const Q = "model.layers.0.self_attn.q_proj";
@@ -310,23 +310,4 @@ async function patch(
   const bytes = await Deno.readFile(path);
   bytes[start + at]! ^= flip;
   await Deno.writeFile(path, bytes);
-}
-
-/** Puts other values at the start of a tensor. */
-async function overwrite(directory: string, name: string, values: ArrayBufferView): Promise<void> {
-  const path = `${directory}/model.safetensors`;
-  const { start } = (await readHeader(path)).tensors.get(name)!;
-  using file = await Deno.open(path, { write: true });
-  await file.seek(start, Deno.SeekMode.Start);
-  await file.write(bytesOf(values));
-}
-
-async function editConfig(
-  directory: string,
-  edit: (config: Record<string, unknown>) => void,
-): Promise<void> {
-  const path = `${directory}/config.json`;
-  const config = JSON.parse(await Deno.readTextFile(path));
-  edit(config);
-  await Deno.writeTextFile(path, JSON.stringify(config));
 }

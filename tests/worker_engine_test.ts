@@ -5,6 +5,7 @@ import {
   EngineError,
   type GenerationEvent,
   type GenerationRequest,
+  GREEDY,
 } from "../stages/engine/engine.ts";
 import { WorkerEngine } from "../stages/engine/worker_engine.ts";
 
@@ -16,17 +17,7 @@ function ask(maxTokens: number, more: Partial<GenerationRequest> = {}): Generati
     prompt: [1, 5, 17, 80, 33, 2],
     maxTokens,
     stopTokens: [],
-    sampling: {
-      temperature: 0,
-      topK: 0,
-      topP: 1,
-      minP: 0,
-      presencePenalty: 0,
-      frequencyPenalty: 0,
-      repetitionPenalty: 1,
-      logitBias: [],
-      seed: 1,
-    },
+    sampling: GREEDY,
     ...more,
   };
 }

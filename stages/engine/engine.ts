@@ -20,6 +20,19 @@ export interface Sampling {
   readonly seed: number;
 }
 
+/** Takes the likeliest token, whatever was said before. */
+export const GREEDY: Sampling = {
+  temperature: 0,
+  topK: 0,
+  topP: 1,
+  minP: 0,
+  presencePenalty: 0,
+  frequencyPenalty: 0,
+  repetitionPenalty: 1,
+  logitBias: [],
+  seed: 0,
+};
+
 /** What an engine is asked for. */
 export interface GenerationRequest {
   /** Ids of the prompt, as they are; at least one. */
