@@ -435,6 +435,25 @@ Deno.test("the log has a line a request with its figures, and never what was ask
   ok(!lines.some((line) => line.includes("secret")), lines.join(""));
 });
 
+Deno.test("a client that goes while it sends is no failure of the server", async () => {
+  const lines: string[] = [];
+  await using _log = await openLog((line) => lines.push(line));
+  await using served = await serveFake();
+  const { hostname, port } = new URL(served.url);
+  {
+    using client = await Deno.connect({ hostname, port: Number(port) });
+    const head = "POST /v1/completions HTTP/1.1\r\nHost: localhost\r\n" +
+      "Content-Type: application/json\r\nContent-Length: 500\r\n\r\n";
+    await client.write(new TextEncoder().encode(`${head}{"prompt": "a`));
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+  await until("it is told of", () => lines.some((line) => line.includes("/v1/completions")));
+  const [entry] = lines.map((line) => JSON.parse(line))
+    .filter(({ properties }) => properties.path === "/v1/completions");
+  strictEqual(entry.properties.status, 499);
+  ok(!lines.some((line) => line.includes("failed")), lines.join(""));
+});
+
 Deno.test("figures count what happened, under our names and vLLM's", async () => {
   await using served = await serveFake({ says: "one two three" });
   const tokens = served.tokenizer.encode("one two three").length + 1;

@@ -1,5 +1,6 @@
 import { ApiError, timedOut } from "./api_error.ts";
 import type { ServeOptions } from "./options.ts";
+import { LEFT } from "./request_scope.ts";
 
 /** Reads the body of a request as text: no longer than allowed, and in the time allowed. */
 export async function readBody(
@@ -21,7 +22,7 @@ export async function readBody(
   let [text, size] = ["", 0];
   try {
     for (;;) {
-      const { done, value } = await Promise.race([reader.read(), late.promise]);
+      const { done, value } = await Promise.race([reader.read().catch(left), late.promise]);
       if (done) return text + decoder.decode();
       size += value.length;
       if (size > maxBody) throw tooLong();
@@ -32,4 +33,9 @@ export async function readBody(
     // Where it was read to its end this does nothing; else nobody waits for the rest.
     reader.cancel().catch(() => {});
   }
+}
+
+/** A body that ends early is one whose sender has gone. */
+function left(): never {
+  throw LEFT;
 }
