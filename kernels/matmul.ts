@@ -2,7 +2,7 @@ import type { Kernel } from "./device/kernel.ts";
 import { describe, f32 } from "./device/tensor.ts";
 import lanes from "./matmul_lanes.wgsl" with { type: "text" };
 import part from "./parts/lanes.wgsl" with { type: "text" };
-import { outputSizes } from "./parts/output_sizes.ts";
+import { laneGrid, laneRows, outputSizes } from "./parts/output_sizes.ts";
 import tiles from "./matmul.wgsl" with { type: "text" };
 
 /** Which part of a split weight is multiplied, and where its columns go. */
@@ -13,9 +13,6 @@ export interface MatmulOptions {
   /** Column of `y` that the first of those rows makes. */
   readonly column?: number;
 }
-
-const TILE_ROWS = 8;
-const LANE_TILE_COLUMNS = 64;
 
 /**
  * A linear layer: `x` f32 [tokens, inner] times `weight` f16 or f32 [outputs, inner] transposed,
@@ -56,9 +53,9 @@ export const matmul: Kernel<"x" | "weight" | "y" | "bias", never, MatmulOptions,
       return {
         shader: "lanes",
         outputs: {},
-        constants,
+        constants: { ...constants, ROWS: laneRows(rows) },
         params,
-        grid: [Math.ceil(columns / LANE_TILE_COLUMNS), Math.ceil(rows / TILE_ROWS), 1],
+        grid: laneGrid(rows, columns),
       };
     }
     const TILE = rows > 32 ? 64 : 16;
@@ -89,6 +86,7 @@ export const matmul: Kernel<"x" | "weight" | "y" | "bias", never, MatmulOptions,
   },
   cases: [
     { inputs: { x: f32([1, 8]), weight: f32([1, 8]), y: f32([1, 1]) }, options: {} },
+    { inputs: spec(2, 24, 67, "f16"), options: {} },
     { inputs: spec(3, 24, 5, "f32"), options: {} },
     { inputs: spec(9, 48, 65, "f16"), options: {} },
     { inputs: { ...spec(33, 40, 70, "f16"), bias: { dtype: "f32", shape: [70] } }, options: {} },
@@ -102,6 +100,7 @@ export const matmul: Kernel<"x" | "weight" | "y" | "bias", never, MatmulOptions,
       options: { row: 7, rows: 20, column: 3 },
     },
     timed(1, 576, 1536),
+    timed(4, 576, 1536),
     timed(16, 576, 1536),
     timed(1, 1536, 1536),
     timed(16, 1536, 1536),

@@ -77,6 +77,7 @@ export const matmulCodes: Kernel<Input, never, MatmulCodesOptions, "y", "bias"> 
     shaped({ tokens: 1, inner: 8, outputs: 1 }, { bits: 8, group: 8, zero: "none" }),
     shaped({ tokens: 1, inner: 8, outputs: 1 }, { bits: 4, group: 8, zero: "none" }),
     shaped({ tokens: 3, inner: 24, outputs: 5 }, { bits: 4, group: 8, zero: "post_scale" }),
+    shaped({ tokens: 2, inner: 48, outputs: 65 }, { bits: 4, group: 24, zero: "pre_scale" }),
     shaped({ tokens: 9, inner: 48, outputs: 65 }, { bits: 4, group: 24, zero: "pre_scale" }),
     shaped({ tokens: 9, inner: 72, outputs: 65 }, { bits: 8, group: 72, zero: "pre_scale" }),
     shaped(

@@ -105,6 +105,7 @@ export const matmulInt8: Kernel<Input, never, MatmulInt8Options, "y", "groups" |
     shaped({ tokens: 1, inner: 8, outputs: 1 }, { bits: 8 }),
     shaped({ tokens: 1, inner: 8, outputs: 1 }, { bits: 4 }),
     shaped({ tokens: 3, inner: 24, outputs: 5 }, { bits: 4, group: 8 }),
+    shaped({ tokens: 2, inner: 48, outputs: 65 }, { bits: 4, group: 24 }),
     shaped({ tokens: 9, inner: 48, outputs: 65 }, { bits: 8 }),
     shaped({ tokens: 9, inner: 72, outputs: 65, bias: true }, { bits: 4 }),
     shaped({ tokens: 8, inner: 72, outputs: 65 }, { bits: 4, group: 72 }),

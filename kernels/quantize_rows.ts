@@ -1,7 +1,9 @@
+import type { Limits } from "./device/device.ts";
 import type { Kernel } from "./device/kernel.ts";
 import { describe, f32, u32 } from "./device/tensor.ts";
 import half from "./parts/half.wgsl" with { type: "text" };
 import { codeOf, codeRange, scaleOf } from "./parts/quantizer.ts";
+import row from "./parts/quantize_row.wgsl" with { type: "text" };
 import wgsl from "./quantize_rows.wgsl" with { type: "text" };
 
 /** Whether the scale is measured on each row, or given. */
@@ -13,6 +15,43 @@ export interface QuantizeRowsOptions {
 const [LOW, MOST] = codeRange({ bits: 8, zero: "none" });
 const CODES = { low: LOW, high: MOST, zero: "none" } as const;
 
+/** The scale of all rows where a range is given, else anything. */
+export function givenScale({ range = 0 }: QuantizeRowsOptions): number {
+  return scaleOf(range, MOST, "f16");
+}
+
+/** Throws where rows cannot be quantized so. */
+export function checkRows(
+  { rows, columns }: { readonly rows: number; readonly columns: number },
+  { range }: QuantizeRowsOptions,
+  limits: Limits,
+): void {
+  if (columns % 4 !== 0) {
+    throw new RangeError(`Cannot quantize rows of ${columns} values: expected a multiple of 4`);
+  }
+  if (range !== undefined && !(range >= 0 && range < Infinity)) {
+    throw new RangeError(`Cannot quantize rows to range ${range}: expected a finite size`);
+  }
+  if (rows > limits.gridAxis) {
+    throw new RangeError(
+      `Cannot quantize ${rows} rows at once: expected at most ${limits.gridAxis}`,
+    );
+  }
+}
+
+/** Threads of a row: a software adapter pays for every barrier by threads. */
+export function rowThreads({ adapter, groupThreads }: Limits): number {
+  return adapter === "software" ? 8 : Math.min(256, groupThreads);
+}
+
+/** What quantized rows are. */
+export function codedRows(rows: number, columns: number) {
+  return {
+    codes: { dtype: "u32", shape: [rows, columns / 4] },
+    rows: { dtype: "f32", shape: [rows, 2] },
+  } as const;
+}
+
 /**
  * Signed 8-bit codes of the rows of `x` f32 [tokens, columns]: `codes` u32 [tokens, columns / 4],
  * column 4w + j in byte j of word w, and `rows` f32 [tokens, 2] with each row's scale and sum.
@@ -22,32 +61,19 @@ const CODES = { low: LOW, high: MOST, zero: "none" } as const;
  * product exactly. (QServe sums the values before rounding, so that z * s * sum(rounding) remains.)
  */
 export const quantizeRows: Kernel<"x", "codes" | "rows", QuantizeRowsOptions> = {
-  wgsl: `${half}\n${wgsl}`,
+  wgsl: `${half}\n${row}\n${wgsl}`,
   inputs: ["x"],
   outputs: ["codes", "rows"],
-  plan({ x }, { range }, limits) {
+  plan({ x }, options, limits) {
     const [rows, columns] = x.shape;
-    if (rows === undefined || columns === undefined || columns % 4 !== 0) {
-      throw new RangeError(
-        `Cannot quantize x: it is ${describe(x)}, expected [tokens, a multiple of 4]`,
-      );
+    if (rows === undefined || columns === undefined) {
+      throw new RangeError(`Cannot quantize x: it is ${describe(x)}, expected [tokens, columns]`);
     }
-    if (range !== undefined && !(range >= 0 && range < Infinity)) {
-      throw new RangeError(`Cannot quantize x to range ${range}: expected a finite size`);
-    }
-    if (rows > limits.gridAxis) {
-      throw new RangeError(
-        `Cannot quantize ${rows} rows at once: expected at most ${limits.gridAxis}`,
-      );
-    }
-    const THREADS = limits.adapter === "software" ? 8 : Math.min(256, limits.groupThreads);
+    checkRows({ rows, columns }, options, limits);
     return {
-      outputs: {
-        codes: { dtype: "u32", shape: [rows, columns / 4] },
-        rows: { dtype: "f32", shape: [rows, 2] },
-      },
-      constants: { STATIC: range !== undefined, THREADS },
-      params: { columns: { u32: columns }, scale: { f32: scaleOf(range ?? 0, MOST, "f16") } },
+      outputs: codedRows(rows, columns),
+      constants: { STATIC: options.range !== undefined, THREADS: rowThreads(limits) },
+      params: { columns: { u32: columns }, scale: { f32: givenScale(options) } },
       grid: [rows, 1, 1],
     };
   },

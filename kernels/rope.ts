@@ -5,22 +5,30 @@ import wgsl from "./rope.wgsl" with { type: "text" };
 const THREADS = 64;
 
 /**
- * Rotary position embedding of `x` f32 [tokens, heads, head size] in place, in the half-split
- * pairing of transformers: channel d turns with channel d + half the head size.
+ * Rotary position embedding of what one product makes: `x` f32 [tokens, query, key and value heads,
+ * head size] into `q` f32 [tokens, query heads, head size], `k` and `v` f32 [tokens, kv heads, head
+ * size]. Queries and keys turn in the half-split pairing of transformers: channel d with channel d +
+ * half the head size; values stay.
  *
  * `angles` f32 [positions, head size] holds cosines, then sines (made on the host, where the sine
  * of a large angle is exact); `positions` u32 [tokens] picks its rows. Su et al. 2021, section 3.4.
  */
-export const rope: Kernel<"x" | "positions" | "angles", never, Record<never, never>, "x"> = {
+export const rope: Kernel<
+  "x" | "positions" | "angles",
+  "q" | "k" | "v",
+  { readonly kvHeads: number }
+> = {
   wgsl,
   inputs: ["x", "positions", "angles"],
-  outputs: [],
-  mutates: ["x"],
-  plan({ x, positions, angles }) {
-    const [tokens, heads, size] = x.shape;
-    if (tokens === undefined || heads === undefined || size === undefined || size % 2 !== 0) {
+  outputs: ["q", "k", "v"],
+  plan({ x, positions, angles }, { kvHeads }) {
+    const [tokens, all, size] = x.shape;
+    const heads = (all ?? 0) - 2 * kvHeads;
+    if (tokens === undefined || size === undefined || size % 2 !== 0 || heads <= 0) {
       throw new RangeError(
-        `Cannot rotate x: it is ${describe(x)}, expected [tokens, heads, an even head size]`,
+        `Cannot rotate x: it is ${
+          describe(x)
+        }, expected [tokens, heads, an even head size] with more than ${2 * kvHeads} heads`,
       );
     }
     if (positions.shape[0] !== tokens || angles.shape[1] !== size) {
@@ -30,47 +38,69 @@ export const rope: Kernel<"x" | "positions" | "angles", never, Record<never, nev
         }, expected u32[${tokens}] and f32[positions, ${size}]`,
       );
     }
+    const of = (count: number) => ({ dtype: "f32", shape: [tokens, count, size] }) as const;
     return {
-      outputs: {},
+      outputs: { q: of(heads), k: of(kvHeads), v: of(kvHeads) },
       constants: { THREADS },
-      params: { heads: { u32: heads }, half: { u32: size / 2 } },
-      grid: [Math.ceil(heads * size / 2 / THREADS), tokens, 1],
+      params: { heads: { u32: heads }, kv_heads: { u32: kvHeads }, half: { u32: size / 2 } },
+      grid: [Math.ceil((heads + 2 * kvHeads) * size / 2 / THREADS), tokens, 1],
     };
   },
-  reference({ x, positions, angles }) {
-    const [tokens = 0, heads = 0, size = 0] = x.shape;
-    const half = size / 2;
-    const data = Float32Array.from(x.data);
-    for (let t = 0; t < tokens; t++) {
-      for (let head = 0; head < heads; head++) {
-        for (let pair = 0; pair < half; pair++) {
-          const at = (t * heads + head) * size + pair;
-          const angle = positions.data[t]! * size + pair;
-          const [cosine, sine] = [angles.data[angle]!, angles.data[angle + half]!];
-          const [low, high] = [data[at]!, data[at + half]!];
-          data[at] = low * cosine - high * sine;
-          data[at + half] = high * cosine + low * sine;
+  reference({ x, positions, angles }, { kvHeads }) {
+    const [tokens = 0, all = 0, size = 0] = x.shape;
+    const part = (first: number, count: number, turned: boolean) => {
+      const data = new Float32Array(tokens * count * size);
+      for (let t = 0; t < tokens; t++) {
+        for (let head = 0; head < count; head++) {
+          const from = (t * all + first + head) * size;
+          const values = x.data.subarray(from, from + size);
+          const table = positions.data[t]! * size;
+          const turn = angles.data.subarray(table, table + size);
+          data.set(turned ? rotated(values, turn) : values, (t * count + head) * size);
         }
       }
-    }
-    return { x: { ...x, data } };
+      return f32([tokens, count, size], data);
+    };
+    const heads = all - 2 * kvHeads;
+    return {
+      q: part(0, heads, true),
+      k: part(heads, kvHeads, true),
+      v: part(heads + kvHeads, kvHeads, false),
+    };
   },
   cases: [
     {
       inputs: {
-        x: f32([1, 1, 4], [1, 2, 3, 4]),
+        x: f32([1, 3, 4], [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]),
         positions: u32([1], [1]),
         angles: f32([2, 4], [1, 1, 0, 0, 0.6, 0, 0.8, 1]),
       },
-      options: {},
+      options: { kvHeads: 1 },
     },
     {
       inputs: {
-        x: { dtype: "f32", shape: [5, 3, 64] },
+        x: { dtype: "f32", shape: [5, 7, 64] },
         positions: u32([5], [0, 1, 2, 9, 4]),
         angles: { dtype: "f32", shape: [10, 64] },
       },
-      options: {},
+      options: { kvHeads: 2 },
+    },
+    {
+      inputs: {
+        x: { dtype: "f32", shape: [3, 12, 80] },
+        positions: u32([3], [2, 0, 1]),
+        angles: { dtype: "f32", shape: [3, 80] },
+      },
+      options: { kvHeads: 1 },
     },
   ],
 };
+
+function rotated(values: ArrayLike<number>, turn: ArrayLike<number>): Float32Array {
+  const half = values.length / 2;
+  return Float32Array.from(values, (value, d) => {
+    const [cosine, sine] = [turn[d % half]!, turn[d % half + half]!];
+    const other = values[(d + half) % values.length]!;
+    return d < half ? value * cosine - other * sine : value * cosine + other * sine;
+  });
+}

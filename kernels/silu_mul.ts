@@ -4,32 +4,47 @@ import wgsl from "./silu_mul.wgsl" with { type: "text" };
 
 const THREADS = 64;
 
-/** The gate of a gated MLP: silu(`gate`) times `up`, both f32 of one shape. */
-export const siluMul: Kernel<"gate" | "up", "y", Record<never, never>> = {
+/**
+ * The gate of a gated MLP: silu(`gate`) times `up`, both f32 of one shape; without `up`, `gate` f32
+ * [tokens, 2 columns] holds both side by side and `y` is f32 [tokens, columns].
+ */
+export const siluMul: Kernel<"gate" | "up", "y", Record<never, never>, never, "up"> = {
   wgsl,
   inputs: ["gate", "up"],
   outputs: ["y"],
+  optional: ["up"],
   plan({ gate, up }, _options, limits) {
-    const count = elements(gate.shape);
-    if (describe(gate) !== describe(up) || count % 4 !== 0) {
+    const shape = up ? gate.shape : halved(gate.shape);
+    const count = elements(shape);
+    const whole = up ? count % 4 === 0 : shape.at(-1)! % 4 === 0;
+    if (up && describe(gate) !== describe(up) || !whole) {
       throw new RangeError(
-        `Cannot gate ${describe(up)} by ${
+        `Cannot gate ${up ? describe(up) : "one half"} by ${
           describe(gate)
-        }: expected equal shapes with a multiple of 4 elements`,
+        }: expected equal shapes, or rows of two halves, with multiples of 4 elements`,
       );
     }
     const groups = Math.ceil(count / 4 / THREADS);
     const across = Math.min(groups, limits.gridAxis);
     return {
-      outputs: { y: { dtype: "f32", shape: gate.shape } },
-      constants: { THREADS },
-      params: { quads: { u32: count / 4 } },
+      outputs: { y: { dtype: "f32", shape } },
+      constants: { HALVES: up === undefined, THREADS },
+      params: { quads: { u32: count / 4 }, row: { u32: shape.at(-1)! / 4 } },
       grid: [across, Math.ceil(groups / across), 1],
     };
   },
   reference({ gate, up }) {
-    const silu = Float32Array.from(gate.data, (g, i) => g / (1 + Math.exp(-g)) * up.data[i]!);
-    return { y: f32(gate.shape, silu) };
+    if (up) {
+      const y = Float32Array.from(gate.data, (g, i) => gated(g, up.data[i]!));
+      return { y: f32(gate.shape, y) };
+    }
+    const shape = halved(gate.shape);
+    const columns = shape.at(-1)!;
+    const y = Float32Array.from({ length: elements(shape) }, (_, i) => {
+      const at = i + Math.floor(i / columns) * columns;
+      return gated(gate.data[at]!, gate.data[at + columns]!);
+    });
+    return { y: f32(shape, y) };
   },
   cases: [
     {
@@ -40,6 +55,7 @@ export const siluMul: Kernel<"gate" | "up", "y", Record<never, never>> = {
       options: {},
     },
     { inputs: spec(3, 132), options: {} },
+    { inputs: { gate: { dtype: "f32", shape: [5, 264] } }, options: {} },
     {
       inputs: spec(512, 1536),
       options: {},
@@ -47,6 +63,14 @@ export const siluMul: Kernel<"gate" | "up", "y", Record<never, never>> = {
     },
   ],
 };
+
+function gated(gate: number, up: number): number {
+  return gate / (1 + Math.exp(-gate)) * up;
+}
+
+function halved(shape: readonly number[]): number[] {
+  return shape.map((axis, i) => i === shape.length - 1 ? axis / 2 : axis);
+}
 
 function spec(rows: number, columns: number) {
   return {

@@ -1,8 +1,9 @@
 // y = gate / (1 + exp(-gate)) * up, four values a thread.
-// Expects: THREADS (u32).
+// Expects: HALVES (bool, gate and up are the halves of rows of `gate`), THREADS (u32).
 
 struct Params {
   quads: u32,
+  row: u32,
 }
 
 @group(0) @binding(0) var<storage, read> gate: array<vec4f>;
@@ -17,6 +18,12 @@ fn main(
 ) {
   let i = id.y * groups.x * THREADS + id.x;
   if (i >= params.quads) { return; }
-  let g = gate[i];
-  y[i] = g / (1f + exp(-g)) * up[i];
+  if (HALVES) {
+    let at = i + i / params.row * params.row;
+    let g = gate[at];
+    y[i] = g / (1f + exp(-g)) * gate[at + params.row];
+  } else {
+    let g = gate[i];
+    y[i] = g / (1f + exp(-g)) * up[i];
+  }
 }

@@ -11,7 +11,7 @@ import type { Stage } from "../pipeline/stage.ts";
  * - `stats`: `stats.json` and a safetensors file a layer: what calibration saw of the activations.
  * - `tokens`: `tokens.u32` (little-endian ids, one after another) and `tokens.json` (their count,
  *   digest, source and the tokenizer's digest).
- * - `report`: `report.json` (scores with their protocol) and what the report draws on.
+ * - `report`: `report.json` (scores with their protocol, or a benchmark) and what the report draws on.
  * - `export`: a model as another program reads it, with `provenance.json` and a README.
  */
 export type Kind = "model" | "tokens" | "stats" | "report" | "export";

@@ -1,3 +1,4 @@
+export { benchmark } from "./benchmark.ts";
 export { compare } from "./compare.ts";
 export { calibrate } from "./calibrate.ts";
 export { calibrate_kv } from "./calibrate_kv.ts";

@@ -19,6 +19,15 @@ interface Timed {
 }
 
 if (import.meta.main) {
+  if (Deno.args[0] === "serve") {
+    const { benchServe } = await import("./bench_serve.ts");
+    Deno.exit(await benchServe(Deno.args.slice(1)));
+  }
+  if (Deno.args[0] === "engine") {
+    const { benchEngine } = await import("./bench_engine.ts");
+    await benchEngine(Deno.args.slice(1));
+    Deno.exit(0);
+  }
   await using gpu = await Gpu.open();
   const timed = await timeKernels(gpu);
   const most = {

@@ -7,7 +7,8 @@ import type { KvScheme } from "../kernels/parts/kv_scheme.ts";
 import { codeOf, codeRange, scaleAndZero, valueOf } from "../kernels/parts/quantizer.ts";
 import type { KvSchemes } from "../stages/models/attend.ts";
 import type { Model } from "../stages/models/model.ts";
-import { linearName, LINEARS } from "../stages/models/names.ts";
+import { type LayerSite, SITES } from "../stages/models/decoder.ts";
+import { linearName } from "../stages/models/names.ts";
 import type { LinearScheme } from "../stages/quant/schemes.ts";
 import { logitsOf } from "./forward.ts";
 
@@ -102,16 +103,18 @@ export async function fakeLogits(
   model.layer = async (at) => {
     const layer = await load(at);
     device.kv = precision.kv[at];
-    const linears = Object.fromEntries(LINEARS.map((role) => {
-      const linear = layer.linears[role];
-      const apply: typeof linear.apply = (_, input) => {
-        device.linear = precision.linears[linearName(at, role)];
-        const y = linear.apply(device, input);
-        device.linear = undefined;
-        return y;
-      };
-      return [role, { apply, [Symbol.dispose]: () => {} }];
-    }));
+    const linears = Object.fromEntries(
+      Object.entries(SITES).map(([site, [role]]) => {
+        const linear = layer.linears[site as LayerSite];
+        const apply: typeof linear.apply = (_, input) => {
+          device.linear = precision.linears[linearName(at, role!)];
+          const y = linear.apply(device, input);
+          device.linear = undefined;
+          return y;
+        };
+        return [site, { apply, [Symbol.dispose]: () => {} }];
+      }),
+    );
     return Object.assign(Object.create(layer), { linears });
   };
   return await logitsOf(device, model, ids);

@@ -25,7 +25,15 @@ const ALLOWED: readonly (readonly [from: string, to: readonly string[]])[] = [
   ["stages/metrics/", ["kernels/", "stages/models/", "stages/formats/", "stages/report/"]],
   ["stages/report/", ["stages/models/", "pipeline/chart/"]],
   ["stages/deepcompressor/", ["stages/quant/"]],
-  ["stages/engine/", ["kernels/", "stages/models/"]],
+  ["stages/engine/", ["kernels/", "stages/formats/", "stages/models/", "stages/quant/"]],
+  ["stages/benchmark/", [
+    "kernels/",
+    "pipeline/chart/",
+    "stages/engine/",
+    "stages/formats/",
+    "stages/models/",
+    "stages/quant/",
+  ]],
   ["stages/serve/", [
     "pipeline/serving.ts",
     "stages/engine/",
@@ -47,8 +55,10 @@ const ALLOWED: readonly (readonly [from: string, to: readonly string[]])[] = [
   ["stages/forecast/", [
     "kernels/",
     "pipeline/stage.ts",
+    "stages/benchmark/",
     "stages/calibration/",
     "stages/data/",
+    "stages/engine/",
     "stages/exchange/",
     "stages/formats/",
     "stages/kinds.ts",

@@ -10,7 +10,7 @@ import {
 import { WorkerEngine } from "../stages/engine/worker_engine.ts";
 
 const EMBEDDED = fileURLToPath(new URL("../configs/embedded", import.meta.url));
-const WISHES = { context: 256, sequences: 4, stepTokens: 64, queueRequests: 3 };
+const WISHES = { context: 2000, sequences: 4, stepTokens: 64, queueRequests: 3 };
 
 function ask(maxTokens: number, more: Partial<GenerationRequest> = {}): GenerationRequest {
   return {
@@ -76,10 +76,10 @@ Deno.test("a request that is aborted, or left, frees its pages at the next step"
 
 Deno.test("an engine says why it does not take a request: too long, or its queue is full", async () => {
   await using engine = await open();
-  const long = await failure(engine.generate(ask(1, { prompt: Array(300).fill(1) })));
+  const long = await failure(engine.generate(ask(1, { prompt: Array(3000).fill(1) })));
   assert.equal(long.why, "too_long");
   const controller = new AbortController();
-  const start = () => failure(engine.generate(ask(240), controller.signal)).catch(() => {});
+  const start = () => failure(engine.generate(ask(1900), controller.signal)).catch(() => {});
   const many: Promise<unknown>[] = [];
   for (let running = 1; running <= 4; running++) {
     many.push(start());

@@ -1,4 +1,5 @@
 import type { TensorSpec } from "../device/device.ts";
+import type { Plan } from "../device/kernel.ts";
 import { describe } from "../device/tensor.ts";
 import type { MatmulOptions } from "../matmul.ts";
 
@@ -40,4 +41,17 @@ export function outputSizes(
     throw new RangeError(`Cannot add bias ${describe(bias)}: expected f32[${stride}]`);
   }
   return { rows, columns, column, row, stride };
+}
+
+const MOST_LANE_ROWS = 8;
+const LANE_COLUMNS = 64;
+
+/** Rows that a workgroup of a product makes on the software adapter: no more than there are. */
+export function laneRows(rows: number): number {
+  return Math.min(MOST_LANE_ROWS, 2 ** Math.ceil(Math.log2(Math.max(1, rows))));
+}
+
+/** The workgroups of a product on the software adapter. */
+export function laneGrid(rows: number, columns: number): Plan<never>["grid"] {
+  return [Math.ceil(columns / LANE_COLUMNS), Math.ceil(rows / laneRows(rows)), 1];
 }

@@ -1,8 +1,7 @@
-// What the products with packed weights share that run on one subgroup of 8 lanes, which makes 8 rows by
-// 64 columns: the weights of a lane's 8 columns, and the writing of a row's sums.
-// Expects: parts/lanes.wgsl, and parts/matmul_codes.wgsl or parts/matmul_int8.wgsl.
+// What the products with packed weights share that run on one subgroup of 8 lanes, which makes ROWS
+// rows by 64 columns: the weights of a lane's 8 columns, and the writing of a row's sums.
+// Expects: parts/lanes.wgsl, parts/matmul_codes.wgsl or parts/matmul_int8.wgsl, ROWS (u32: 1, 2, 4 or 8).
 
-const TILE_ROWS = 8u;
 const STEP = 16u;
 
 struct Groups {

@@ -2,14 +2,12 @@ import type { Limits, TensorSpec } from "../device/device.ts";
 import type { Plan } from "../device/kernel.ts";
 import { describe } from "../device/tensor.ts";
 import type { MatmulOptions } from "../matmul.ts";
-import { type OutputSizes, outputSizes } from "./output_sizes.ts";
+import { laneGrid, laneRows, type OutputSizes, outputSizes } from "./output_sizes.ts";
 import few from "./packed_few.wgsl" with { type: "text" };
 import lanesPart from "./lanes.wgsl" with { type: "text" };
 import packedLanes from "./packed_lanes.wgsl" with { type: "text" };
 import params from "./packed_product.wgsl" with { type: "text" };
 
-const LANE_TILE_ROWS = 8;
-const LANE_TILE_COLUMNS = 64;
 const FEW_ROWS = 8;
 const FEW_COLUMNS = 8;
 
@@ -100,9 +98,9 @@ export function productPlan(
     return {
       shader: "lanes",
       outputs: {},
-      constants: { ...constants, MANY: rows > 1 },
+      constants: { ...constants, ROWS: laneRows(rows) },
       params: sizes,
-      grid: [Math.ceil(columns / LANE_TILE_COLUMNS), Math.ceil(rows / LANE_TILE_ROWS), 1],
+      grid: laneGrid(rows, columns),
     };
   }
   if (rows <= FEW_ROWS) {

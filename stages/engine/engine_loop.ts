@@ -103,12 +103,12 @@ export class EngineLoop implements Disposable {
   async step(): Promise<readonly EngineEvent[]> {
     const chunks = this.#scheduler.next();
     if (chunks.length === 0) return [];
-    const results = await this.#model.step(chunks);
-    this.#steps++;
+    const steps = this.#scheduler.ahead(chunks, this.sizes.context);
+    const results = await this.#model.step(chunks, { steps });
+    this.#steps += Math.max(1, ...results.map(({ next }) => next.length));
     return chunks.flatMap((chunk, i) => {
       // It may have been aborted while the step ran; its pages were given back then.
       if (this.#live.get(chunk.sequence.id) !== chunk.sequence) return [];
-      this.#scheduler.done(chunk);
       return this.#eventsOf(chunk, results[i]!).map((event) => [chunk.sequence.id, event] as const);
     });
   }
@@ -117,7 +117,9 @@ export class EngineLoop implements Disposable {
     this.#model[Symbol.dispose]();
   }
 
-  #eventsOf({ sequence, start, count, last }: Chunk, result: ChunkResult): GenerationEvent[] {
+  #eventsOf(chunk: Chunk, result: ChunkResult): GenerationEvent[] {
+    const { sequence, start, count, last } = chunk;
+    this.#scheduler.done(chunk);
     const { id, request, tokens } = sequence;
     const events: GenerationEvent[] = [];
     const prompt = request.prompt.length;
@@ -139,10 +141,13 @@ export class EngineLoop implements Disposable {
       events.push({ type: "prompt", cached: sequence.cached ?? 0, ...scores });
       this.#prompts.delete(id);
     }
-    if (result.next) {
-      tokens.push(result.next.token);
+    for (const [i, next] of result.next.entries()) {
+      if (i > 0) this.#scheduler.done({ ...chunk, start: start + i });
+      tokens.push(next.token);
       this.#generatedTokens++;
-      events.push({ type: "token", ...result.next });
+      events.push({ type: "token", ...next });
+      // Tokens behind one that ends the answer were computed in vain.
+      if (endOf(sequence, this.sizes.context)) break;
     }
     const reason = endOf(sequence, this.sizes.context);
     if (reason) {

@@ -14,6 +14,8 @@ export interface SizeWishes {
   readonly sequences?: number | undefined;
   /** Tokens that a step takes on. */
   readonly stepTokens?: number | undefined;
+  /** Steps that may run before their tokens are looked at. */
+  readonly ahead?: number | undefined;
   readonly queueRequests?: number | undefined;
   readonly queueTokens?: number | undefined;
 }
@@ -29,6 +31,11 @@ export interface MemoryPlan {
 /** Sequences and tokens a step where nothing is said. */
 const SEQUENCES = { software: 16, gpu: 256 } as const;
 const STEP_TOKENS = { software: 256, gpu: 2048 } as const;
+/**
+ * Steps before their tokens are read. A software driver holds up the next submit until it is done, so
+ * that 2, 4 or 8 were no faster there than 1.
+ */
+const AHEAD = { software: 1, gpu: 8 } as const;
 
 /**
  * Fixes what an engine takes: weights, what a step needs, and pages with the rest of `memoryBytes`, but
@@ -72,7 +79,7 @@ export function planMemory(
     sizes: {
       pages,
       context,
-      step: { tokens, sequences },
+      step: { tokens, sequences, ahead: wishes.ahead ?? AHEAD[adapter] },
       queue: {
         requests: wishes.queueRequests ?? 256,
         tokens: wishes.queueTokens ?? 64 * context,

@@ -17,8 +17,8 @@ export const STEP_LOGIT_BYTES = 2 ** 25;
 
 /** What a step made of a chunk. */
 export interface ChunkResult {
-  /** The token that follows, where the chunk reaches the sequence's last one. */
-  readonly next?: ScoredToken;
+  /** The tokens that follow, one a step, where the chunk reaches the sequence's last one. */
+  readonly next: readonly ScoredToken[];
   /** Scores of the prompt's tokens behind those of the chunk, where they were asked for. */
   readonly prompt?: readonly ScoredToken[];
 }
@@ -53,18 +53,29 @@ export class PagedModel implements Disposable {
     this.#angles = device.upload(ropeAngles(model.config, context), "rope angles");
   }
 
-  /** Runs the chunks of a step together; results stand as the chunks do. */
-  async step(chunks: readonly Chunk[]): Promise<readonly ChunkResult[]> {
-    using hidden = await this.#hidden(chunks);
-    const results: { next?: ScoredToken; prompt?: ScoredToken[] }[] = chunks.map(() => ({}));
-    const rows = rowsOf(chunks);
+  /**
+   * Runs the chunks of a step together; results stand as the chunks do. Several steps only where all
+   * chunks are one token that generates, without scores and penalties: each step's tokens are the next
+   * one's input, and the host waits once. Fewer than wanted where the logits do not fit at once.
+   */
+  async step(
+    chunks: readonly Chunk[],
+    { steps = 1 }: { readonly steps?: number } = {},
+  ): Promise<readonly ChunkResult[]> {
     const most = Math.max(1, Math.floor(STEP_LOGIT_BYTES / 4 / this.#model.config.vocabulary));
+    if (steps > 1 && chunks.length <= most) return await this.#ahead(chunks, steps);
+    using ids = this.#upload(chunks, ({ sequence, start }, i) => sequence.tokens[start + i]!);
+    using hidden = await this.#hidden(chunks, ids);
+    const results = chunks.map((): { next: ScoredToken[]; prompt?: ScoredToken[] } => ({
+      next: [],
+    }));
+    const rows = rowsOf(chunks);
     for (let from = 0; from < rows.length; from += most) {
       const part = rows.slice(from, from + most);
       const scored = await this.#score(part, { hidden, chunks });
       part.forEach(({ chunk, target }, i) => {
         const result = results[chunk]!;
-        if (target === undefined) result.next = scored[i]!;
+        if (target === undefined) result.next.push(scored[i]!);
         else (result.prompt ??= []).push(scored[i]!);
       });
     }
@@ -79,18 +90,40 @@ export class PagedModel implements Disposable {
     this.#pools[Symbol.dispose]();
   }
 
+  /** Steps whose tokens stay on the device until the last one has run. */
+  async #ahead(chunks: readonly Chunk[], steps: number): Promise<readonly ChunkResult[]> {
+    using stack = new DisposableStack();
+    const device = this.#device;
+    let ids: TensorRef = stack.use(
+      this.#upload(chunks, ({ sequence, start }) => sequence.tokens[start]!),
+    );
+    const chosen: Tensor[] = [];
+    const rows = rowsOf(chunks);
+    for (let step = 0; step < steps; step++) {
+      const moved = chunks.map((chunk) => ({ ...chunk, start: chunk.start + step }));
+      using hidden = await this.#hidden(moved, ids);
+      using logits = await this.#logits(rows, hidden);
+      const tokens = stack.use(this.#choose(rows, { logits, chunks, step }));
+      chosen.push(tokens);
+      ids = tokens;
+    }
+    const read = await Promise.all(chosen.map((tokens) => device.read(tokens)));
+    return chunks.map((_, i) => ({ next: read.map(({ data }) => ({ token: data[i]! })) }));
+  }
+
+  /** A number for each token of the chunks. */
+  #upload(chunks: readonly Chunk[], of: (chunk: Chunk, i: number) => number): Tensor {
+    const all = chunks.flatMap((chunk) =>
+      Array.from({ length: chunk.count }, (_, i) => of(chunk, i))
+    );
+    return this.#device.upload(u32([all.length], all));
+  }
+
   /** The normalized inputs of the head, f32 [tokens of all chunks, hidden]. */
-  async #hidden(chunks: readonly Chunk[]): Promise<Tensor> {
+  async #hidden(chunks: readonly Chunk[], ids: TensorRef): Promise<Tensor> {
     const device = this.#device;
     const model = this.#model;
-    const values = (of: (chunk: Chunk, i: number) => number) => {
-      const all = chunks.flatMap((chunk) =>
-        Array.from({ length: chunk.count }, (_, i) => of(chunk, i))
-      );
-      return device.upload(u32([all.length], all));
-    };
-    using ids = values(({ sequence, start }, i) => sequence.tokens[start + i]!);
-    using positions = values(({ start }, i) => start + i);
+    using positions = this.#upload(chunks, ({ start }, i) => start + i);
     using batch = this.#pools.batch(chunks);
     const places = { positions, angles: this.#angles };
     let stream = startStream((await model.embeddings()).embed(device, ids));
@@ -113,7 +146,7 @@ export class PagedModel implements Disposable {
     const targets = rows.map(({ target }) => target);
     using chosen = targets.every((target) => target !== undefined)
       ? device.upload(u32([targets.length], targets as number[]))
-      : this.#choose(rows, { logits, chunks });
+      : this.#choose(rows, { logits, chunks, step: 0 });
     // Rows whose token is given keep it.
     const count = rows.reduce<number | undefined>(
       (most, { likeliest }) => likeliest === undefined ? most : Math.max(most ?? 0, likeliest),
@@ -146,22 +179,31 @@ export class PagedModel implements Disposable {
 
   async #logits(rows: readonly Row[], hidden: TensorRef): Promise<Tensor> {
     const device = this.#device;
-    const [, width = 0] = hidden.shape;
+    const [tokens, width = 0] = hidden.shape;
+    const head = await this.#model.head();
+    if (rows.length === tokens && rows.every(({ row }, i) => row === i)) {
+      return head.apply(device, hidden);
+    }
     using indices = device.upload(u32([rows.length], rows.map(({ row }) => row)));
     using needed = device.empty({ dtype: "f32", shape: [rows.length, width] });
     device.run(embed, { tokens: indices, embeddings: hidden, y: needed }, {});
-    return (await this.#model.head()).apply(device, needed);
+    return head.apply(device, needed);
   }
 
   #choose(
     rows: readonly Row[],
-    { logits, chunks }: { readonly logits: Tensor; readonly chunks: readonly Chunk[] },
+    { logits, chunks, step }: {
+      readonly logits: Tensor;
+      readonly chunks: readonly Chunk[];
+      /** Tokens chosen already that the host has not seen. */
+      readonly step: number;
+    },
   ): Tensor {
     const device = this.#device;
     const sequences = rows.map(({ chunk }) => chunks[chunk]!.sequence);
     const settings = sampleSettings(sequences.map((sequence) => ({
       ...sequence.request.sampling,
-      step: generated(sequence),
+      step: generated(sequence) + step,
     })));
     using wanted = device.upload(settings);
     const penalties = sequences.map((sequence, i) =>

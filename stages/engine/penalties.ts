@@ -1,12 +1,20 @@
 import type { RowPenalties } from "../../kernels/penalize.ts";
+import type { Sampling } from "./engine.ts";
 import type { Sequence } from "./sequence.ts";
+
+/** Whether logits change before a token is chosen from them. */
+export function changesLogits(sampling: Sampling): boolean {
+  const { repetitionPenalty, presencePenalty, frequencyPenalty, logitBias } = sampling;
+  const counted = presencePenalty !== 0 || frequencyPenalty !== 0;
+  return counted || repetitionPenalty !== 1 || logitBias.length > 0;
+}
 
 /** What a sequence's request and tokens change in its logits; undefined where nothing. */
 export function penaltiesOf({ request, tokens }: Sequence): RowPenalties | undefined {
   const { repetitionPenalty, presencePenalty, frequencyPenalty, logitBias } = request.sampling;
   const counted = presencePenalty !== 0 || frequencyPenalty !== 0;
   const repeated = repetitionPenalty !== 1;
-  if (!counted && !repeated && logitBias.length === 0) return undefined;
+  if (!changesLogits(request.sampling)) return undefined;
   const entries = new Map<number, { seen: boolean; times: number; bias: number }>();
   const entry = (token: number) => {
     const found = entries.get(token) ?? { seen: false, times: 0, bias: 0 };

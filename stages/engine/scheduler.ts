@@ -1,6 +1,8 @@
 import { PAGE_TOKENS } from "../../kernels/parts/kv_page.ts";
+import type { GenerationRequest } from "./engine.ts";
 import type { Pages } from "./pages.ts";
-import type { Sequence } from "./sequence.ts";
+import { changesLogits } from "./penalties.ts";
+import { remaining, type Sequence } from "./sequence.ts";
 
 /** What one step may take on. */
 export interface StepLimits {
@@ -8,6 +10,8 @@ export interface StepLimits {
   readonly tokens: number;
   /** Sequences that run at once. */
   readonly sequences: number;
+  /** Steps that may run before their tokens are looked at, 1 unless said. */
+  readonly ahead?: number;
 }
 
 /** Tokens of a sequence to run in a step: from `start` on, whose keys and values come into its pages. */
@@ -106,6 +110,30 @@ export class Scheduler {
     return chunks;
   }
 
+  /**
+   * How often what `next()` gave can run before the host has to look at the tokens, each time a token
+   * further; takes the pages for it. More than once only where all of it generates, as far as answers
+   * may go and free pages reach; nothing that waits could begin in between.
+   */
+  ahead(chunks: readonly Chunk[], context: number): number {
+    const most = chunks.reduce(
+      (most, { sequence }) =>
+        generates(sequence) && onDeviceAlone(sequence.request)
+          ? Math.min(most, remaining(sequence, context))
+          : 1,
+      this.#limits.ahead ?? 1,
+    );
+    const needs = chunks.map(({ sequence }) => {
+      const tokens = sequence.tokens.length + most - 1;
+      return Math.max(0, Math.ceil(tokens / PAGE_TOKENS) - sequence.pages.length);
+    });
+    if (most <= 1 || needs.reduce((sum, need) => sum + need, 0) > this.#pages.available) return 1;
+    chunks.forEach(({ sequence }, i) => {
+      for (let page = 0; page < needs[i]!; page++) sequence.pages.push(this.#pages.take()!);
+    });
+    return most;
+  }
+
   /** Says that a chunk was run; full pages become known to prompts that begin alike. */
   done({ sequence, start, count }: Chunk): void {
     sequence.computed = start + count;
@@ -161,6 +189,11 @@ export class Scheduler {
 
 function generates({ tokens, computed, request }: Sequence): boolean {
   return computed === tokens.length - 1 && tokens.length > request.prompt.length;
+}
+
+/** Whether nothing but the tokens themselves is needed to go on behind them. */
+function onDeviceAlone({ sampling, logprobs }: GenerationRequest): boolean {
+  return logprobs === undefined && !changesLogits(sampling);
 }
 
 function chunkOf(sequence: Sequence, most: number): Chunk {

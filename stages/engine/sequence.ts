@@ -31,6 +31,12 @@ export function generated({ tokens, request }: Sequence): number {
   return tokens.length - request.prompt.length;
 }
 
+/** Tokens that its answer may still have. */
+export function remaining(sequence: Sequence, context: number): number {
+  const { request, tokens } = sequence;
+  return Math.min(request.maxTokens - generated(sequence), context - tokens.length);
+}
+
 /** Whether the sequence is done, and why, after its last token. */
 export function endOf(
   sequence: Sequence,
@@ -39,6 +45,6 @@ export function endOf(
   const { request, tokens } = sequence;
   const made = generated(sequence);
   if (made > 0 && request.stopTokens.includes(tokens.at(-1)!)) return "stop";
-  if (made >= request.maxTokens || tokens.length >= context) return "length";
+  if (remaining(sequence, context) <= 0) return "length";
   return undefined;
 }

@@ -62,7 +62,7 @@ export class Baseline implements Disposable {
   /** Compares a model with the baseline in a window; the head stays on the device if the model does. */
   async compare(device: Device, model: Model, state: WindowState): Promise<WindowDivergence> {
     const name = headName(this.config);
-    const head = this.#head ?? await Weight.load(device, this.#checkpoint, name);
+    const head = this.#head ?? await Weight.load(device, this.#checkpoint, [name]);
     if (model.resident) this.#head = head;
     try {
       using hidden = await this.#hidden.window(device, state.window);

@@ -1,31 +1,38 @@
 import type { Device, Tensor, TensorRef } from "../../kernels/device/device.ts";
 import { u32 } from "../../kernels/device/tensor.ts";
-import { rmsNorm, rope, siluMul } from "../../kernels/mod.ts";
+import { rmsNorm, rope } from "../../kernels/mod.ts";
 import type { Checkpoint } from "../formats/checkpoint.ts";
 import { attend, type AttentionForm, type Sequence } from "./attend.ts";
 import type { DecoderConfig, LinearRole, Site } from "./family.ts";
 import type { AttentionTap } from "./lineage.ts";
-import { type Linear, loadLinear } from "./linear.ts";
+import { type Linear, loadLinears } from "./linear.ts";
 import type { ModelRecord } from "./model_record.ts";
-import { linearName, LINEARS, normName } from "./names.ts";
+import { linearName, normName } from "./names.ts";
 import { ropeAngles } from "./rope_angles.ts";
-import { openSiteForm, type SiteForm, type SiteInput, siteInput } from "./site_input.ts";
+import {
+  gatedInput,
+  normInput,
+  openSiteForm,
+  type SiteForm,
+  type SiteInput,
+  siteInput,
+} from "./site_input.ts";
 import { loadVector } from "./weight.ts";
 
 /** Where a layer reads an activation to feed linears. */
 export type LayerSite = Exclude<Site["role"], "head">;
 
-/** A linear of each site: all linears of a site take the same input. */
-const SITES: Readonly<Record<LayerSite, LinearRole>> = {
-  "attention.in": "q",
-  "attention.out": "o",
-  "mlp.in": "gate",
-  "mlp.out": "down",
+/** The linears of each site, which take the same input and run as one. */
+export const SITES: Readonly<Record<LayerSite, readonly LinearRole[]>> = {
+  "attention.in": ["q", "k", "v"],
+  "attention.out": ["o"],
+  "mlp.in": ["gate", "up"],
+  "mlp.out": ["down"],
 };
 
 /** The weights of one layer on the device, in whatever precision. */
 export interface Layer extends Disposable {
-  readonly linears: Readonly<Record<LinearRole, Linear>>;
+  readonly linears: Readonly<Record<LayerSite, Linear>>;
   readonly sites: Readonly<Record<LayerSite, SiteForm>>;
   readonly attentionGain: TensorRef;
   readonly mlpGain: TensorRef;
@@ -47,16 +54,15 @@ export async function loadLayer(
 ): Promise<Layer> {
   const { config, record } = model;
   using stack = new DisposableStack();
-  const linears: Partial<Record<LinearRole, Linear>> = {};
-  for (const role of LINEARS) {
-    const name = linearName(layer, role);
-    const bias = config.biases.includes(role);
-    const scheme = record.linears[name];
-    linears[role] = stack.use(await loadLinear(device, checkpoint, { name, scheme, bias }));
-  }
+  const linears: Partial<Record<LayerSite, Linear>> = {};
   const sites: Partial<Record<LayerSite, SiteForm>> = {};
-  for (const [site, role] of Object.entries(SITES) as [LayerSite, LinearRole][]) {
-    const inputs = record.linears[linearName(layer, role)]?.inputs;
+  for (const [site, roles] of Object.entries(SITES) as [LayerSite, readonly LinearRole[]][]) {
+    const stored = roles.map((role) => {
+      const name = linearName(layer, role);
+      return { name, scheme: record.linears[name], bias: config.biases.includes(role) };
+    });
+    linears[site] = stack.use(await loadLinears(device, checkpoint, stored));
+    const inputs = stored[0]!.scheme?.inputs;
     const channels = channelsOf(config, site);
     const transformed = record.hadamard.includes(site);
     sites[site] = stack.use(openSiteForm(device, { hadamard: transformed, channels, inputs }));
@@ -139,34 +145,34 @@ export function runLayer(
   const { stream, places, observe, attention = attend } = options;
   const { linears, sites } = weights;
   const eps = config.normEps;
-  const { residual } = stream;
-  const feed = (site: LayerSite, x: TensorRef) => {
-    const input = siteInput(device, x, sites[site]);
-    observe?.(site, input.x);
+  const { residual, delta } = stream;
+  const whole = observe !== undefined;
+  const told = (site: LayerSite, input: SiteInput) => {
+    if (input.x) observe?.(site, input.x);
     return input;
   };
-  using x = normalize(device, stream, weights.attentionGain, eps);
-  stream.delta?.[Symbol.dispose]();
+  const form = (site: LayerSite) => ({ form: sites[site], eps, whole });
+  const norm = delta ? { x: delta, residual } : { x: residual };
+  const first = normInput(device, { ...norm, gain: weights.attentionGain }, form("attention.in"));
+  delta?.[Symbol.dispose]();
   using mixed = mix(device, config, weights, {
-    x: feed("attention.in", x),
+    x: told("attention.in", first),
     places,
     observe,
     attention,
   });
-  using out = feed("attention.out", mixed);
-  using attended = linears.o.apply(device, out);
-  using y = device.run(rmsNorm, { x: attended, gain: weights.mlpGain, residual }, { eps }).y;
-  using gated = gate(device, weights, feed("mlp.in", y));
-  using inner = feed("mlp.out", gated);
-  return makeStream(residual, linears.down.apply(device, inner));
+  using out = told("attention.out", siteInput(device, mixed, sites["attention.out"]));
+  using attended = linears["attention.out"].apply(device, out);
+  const second = { x: attended, gain: weights.mlpGain, residual };
+  using both = gates(device, weights, told("mlp.in", normInput(device, second, form("mlp.in"))));
+  using inner = told("mlp.out", gatedInput(device, both, form("mlp.out")));
+  return makeStream(residual, linears["mlp.out"].apply(device, inner));
 }
 
-/** The gated half of the MLP; `input` is used up. */
-function gate(device: Device, { linears }: Layer, input: SiteInput): Tensor {
+/** Gates of the MLP and what they gate, side by side; `input` is used up. */
+function gates(device: Device, { linears }: Layer, input: SiteInput): Tensor {
   using x = input;
-  using gate = linears.gate.apply(device, x);
-  using up = linears.up.apply(device, x);
-  return device.run(siluMul, { gate, up }, {}).y;
+  return linears["mlp.in"].apply(device, x);
 }
 
 /** Adds what is outstanding to the residual and normalizes it. */
@@ -189,20 +195,18 @@ function mix(
     readonly attention: Attend;
   },
 ): Tensor {
-  const { places, observe, attention } = options;
-  using x = options.x;
-  using q = linears.q.apply(device, x);
-  using k = linears.k.apply(device, x);
-  using v = linears.v.apply(device, x);
-  const tokens = x.x.shape[0]!;
-  const byHead = (tensor: Tensor, count: number) => tensor.view([tokens, count, headSize]);
-  const sequence = { q: byHead(q, heads), k: byHead(k, kvHeads), v: byHead(v, kvHeads) };
-  const { positions, angles } = places;
-  device.run(rope, { x: sequence.q, positions, angles }, {});
-  device.run(rope, { x: sequence.k, positions, angles }, {});
-  observe?.("queries", q);
-  observe?.("keys", k);
-  observe?.("values", v);
+  const { places: { positions, angles }, observe, attention } = options;
+  using input = options.x;
+  using all = linears["attention.in"].apply(device, input);
+  const x = all.view([input.tokens, heads + 2 * kvHeads, headSize]);
+  const sequence = device.run(rope, { x, positions, angles }, { kvHeads });
+  using q = sequence.q;
+  using k = sequence.k;
+  using v = sequence.v;
+  const byToken = (tensor: Tensor, count: number) => tensor.view([input.tokens, count * headSize]);
+  observe?.("queries", byToken(q, heads));
+  observe?.("keys", byToken(k, kvHeads));
+  observe?.("values", byToken(v, kvHeads));
   return attention(device, sequence, form);
 }
 

@@ -1,31 +1,109 @@
 import type { Device, Tensor } from "../../kernels/device/device.ts";
+import { f32 } from "../../kernels/device/tensor.ts";
 import type { Checkpoint } from "../formats/checkpoint.ts";
 import type { LinearScheme } from "../quant/schemes.ts";
 import { PackedLinear } from "./packed_linear.ts";
 import type { SiteInput } from "./site_input.ts";
 import { Weight } from "./weight.ts";
 
-/** A linear layer in whatever precision the model artifact holds. */
+/** Linears of a site, in whatever precision the model artifact holds, that run as one. */
 export interface Linear extends Disposable {
-  /** The input of its site to f32 [tokens, outputs]. */
+  /** The input of the site to f32 [tokens, outputs of all], those of the first linear first. */
   apply(device: Device, input: SiteInput): Tensor;
 }
 
-/** Reads a linear onto the device; `name` is the part before `.weight`. */
-export async function loadLinear(
+/** Where a weight's outputs go: columns of `y` from `column` on, plus those of `bias`. */
+export interface OutputColumns {
+  readonly y: Tensor;
+  readonly column: number;
+  /** f32, a value for each column of `y`. */
+  readonly bias: Tensor | undefined;
+}
+
+/** Weights of one kind, one below the other. */
+interface Block extends Disposable {
+  readonly outputs: number;
+  write(device: Device, input: SiteInput, place: OutputColumns): void;
+}
+
+/** A linear of a model artifact; `name` is the part before `.weight`. */
+export interface StoredLinear {
+  readonly name: string;
+  readonly scheme: LinearScheme | undefined;
+  readonly bias: boolean;
+}
+
+/**
+ * Reads linears that take the same input onto the device. Neighbours of one scheme become one weight,
+ * which takes one launch; others write their columns of the same output.
+ */
+export async function loadLinears(
   device: Device,
   checkpoint: Checkpoint,
-  { name, scheme, bias }: {
-    readonly name: string;
-    readonly scheme: LinearScheme | undefined;
-    readonly bias: boolean;
-  },
+  linears: readonly StoredLinear[],
 ): Promise<Linear> {
-  const vector = bias ? `${name}.bias` : undefined;
-  if (scheme) return await PackedLinear.load(device, checkpoint, { name, scheme, bias: vector });
-  const weight = await Weight.load(device, checkpoint, `${name}.weight`, vector);
+  using stack = new DisposableStack();
+  const blocks: Block[] = [];
+  for (const run of alike(linears)) {
+    const names = run.map(({ name }) => name);
+    const scheme = run[0]!.scheme;
+    blocks.push(stack.use(
+      scheme
+        ? await PackedLinear.load(device, checkpoint, { names, scheme })
+        : denseBlock(await Weight.load(device, checkpoint, names.map((name) => `${name}.weight`))),
+    ));
+  }
+  const outputs = blocks.reduce((sum, block) => sum + block.outputs, 0);
+  const bias = await loadBias(device, checkpoint, linears, outputs);
+  if (bias) stack.use(bias);
+  const owned = stack.move();
   return {
-    apply: (device, { x }) => weight.apply(device, x),
+    apply(device, input) {
+      const y = device.empty({ dtype: "f32", shape: [input.tokens, outputs] });
+      let column = 0;
+      for (const block of blocks) {
+        block.write(device, input, { y, column, bias });
+        column += block.outputs;
+      }
+      return y;
+    },
+    [Symbol.dispose]: () => owned.dispose(),
+  };
+}
+
+/** Neighbours of the same precision. */
+function alike(linears: readonly StoredLinear[]): StoredLinear[][] {
+  const runs: StoredLinear[][] = [];
+  for (const linear of linears) {
+    const run = runs.at(-1);
+    const same = run && JSON.stringify(run[0]!.scheme) === JSON.stringify(linear.scheme);
+    if (same) run.push(linear);
+    else runs.push([linear]);
+  }
+  return runs;
+}
+
+function denseBlock(weight: Weight): Block {
+  return {
+    outputs: weight.rows,
+    write: (device, { x }, place) => weight.write(device, x!, place),
     [Symbol.dispose]: () => weight[Symbol.dispose](),
   };
+}
+
+/** The biases of linears one after another, zeros where one has none; undefined without any. */
+async function loadBias(
+  device: Device,
+  checkpoint: Checkpoint,
+  linears: readonly StoredLinear[],
+  outputs: number,
+): Promise<Tensor | undefined> {
+  if (!linears.some(({ bias }) => bias)) return undefined;
+  const values = new Float32Array(outputs);
+  let first = 0;
+  for (const { name, bias, scheme } of linears) {
+    if (bias) values.set(await checkpoint.read(`${name}.bias`), first);
+    first += checkpoint.tensors.get(`${name}.${scheme ? "codes" : "weight"}`)!.shape[0]!;
+  }
+  return device.upload(f32([outputs], values), `${linears[0]!.name}.bias`);
 }

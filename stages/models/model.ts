@@ -82,7 +82,7 @@ export class Model implements Disposable {
   }
 
   #table(name: string): Promise<Weight> {
-    return this.#take(name, () => Weight.load(this.#device, this.checkpoint, name));
+    return this.#take(name, () => Weight.load(this.#device, this.checkpoint, [name]));
   }
 
   async #take<T extends Layer | Weight | Tensor>(name: string, load: () => Promise<T>): Promise<T> {

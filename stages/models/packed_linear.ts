@@ -1,12 +1,11 @@
-import type { Device, HostTensor, Tensor } from "../../kernels/device/device.ts";
-import { f32, u32 } from "../../kernels/device/tensor.ts";
+import type { Device, Tensor } from "../../kernels/device/device.ts";
 import { matmulCodes, matmulInt8 } from "../../kernels/mod.ts";
-import type { Checkpoint, RowRange } from "../formats/checkpoint.ts";
+import type { Checkpoint } from "../formats/checkpoint.ts";
 import type { PackedWeight } from "../quant/packed.ts";
 import { groupColumns, type LinearScheme, type WeightScheme } from "../quant/schemes.ts";
 import { readPacked } from "./packed_parts.ts";
+import type { OutputColumns } from "./linear.ts";
 import type { SiteInput } from "./site_input.ts";
-import { loadVector } from "./weight.ts";
 
 const HOST_BYTES = 2 ** 26;
 /** Adds 8 to each nibble of a word, which turns signed codes into unsigned ones. */
@@ -24,88 +23,133 @@ interface Part {
   readonly groups?: Tensor;
 }
 
-/** A linear whose weight stays in its codes on the device. */
+/** What of consecutive rows goes onto the device. */
+interface HostRows {
+  readonly codes: Uint32Array<ArrayBuffer>;
+  readonly rows?: Float32Array<ArrayBuffer>;
+  readonly groups?: Uint32Array<ArrayBuffer>;
+}
+
+/** Linears of one scheme whose weights stay in their codes on the device, one below the other. */
 export class PackedLinear implements Disposable {
-  readonly #outputs: number;
+  readonly outputs: number;
   readonly #columns: number;
   readonly #scheme: LinearScheme;
   readonly #parts: readonly Part[];
-  readonly #bias: Tensor | undefined;
   readonly #owned: DisposableStack;
 
   private constructor(
     shape: readonly [outputs: number, columns: number],
     scheme: LinearScheme,
     parts: readonly Part[],
-    owned: { readonly bias: Tensor | undefined; readonly stack: DisposableStack },
+    owned: DisposableStack,
   ) {
-    [this.#outputs, this.#columns] = shape;
+    [this.outputs, this.#columns] = shape;
     this.#scheme = scheme;
     this.#parts = parts;
-    this.#bias = owned.bias;
-    this.#owned = owned.stack;
+    this.#owned = owned;
   }
 
-  /** Reads the codes and scales of a linear piece by piece; `bias` names a vector of the model. */
+  /** Reads the codes and scales of linears of as many columns, piece by piece. */
   static async load(
     device: Device,
     checkpoint: Checkpoint,
-    { name, scheme, bias }: {
-      readonly name: string;
-      readonly scheme: LinearScheme;
-      readonly bias: string | undefined;
-    },
+    { names, scheme }: { readonly names: readonly string[]; readonly scheme: LinearScheme },
   ): Promise<PackedLinear> {
     using stack = new DisposableStack();
-    const { weights, inputs } = scheme;
-    const [outputs = 0, words = 0] = checkpoint.tensors.get(`${name}.codes`)!.shape;
-    const columns = words * (weights.bits <= 4 ? 8 : 4);
+    const { weights } = scheme;
+    const words = checkpoint.tensors.get(`${names[0]}.codes`)!.shape[1]!;
     const most = Math.min(device.limits.bindingBytes, HOST_BYTES);
     const step = Math.max(1, Math.floor(most / (4 * words)));
     const parts: Part[] = [];
-    for (let start = 0; start < outputs; start += step) {
-      const range: RowRange = { start, end: Math.min(outputs, start + step) };
-      const stored = await readPacked(checkpoint, name, weights, range);
-      const place = (host: HostTensor) => stack.use(device.upload(host, name));
-      const rows = range.end - start;
-      const shape = { rows, columns };
+    let held: HostRows[] = [];
+    let [first, end] = [0, 0];
+    const place = (data: Uint32Array | Float32Array, dtype: "u32" | "f32") => {
+      const shape = [end - first, data.length / (end - first)];
+      return stack.use(device.upload({ dtype, shape, data }, names[0]));
+    };
+    const close = () => {
+      if (end === first) return;
+      const { codes, rows, groups } = stacked(held);
       parts.push({
-        first: start,
-        codes: place(u32([rows, words], inputs ? unsignedCodes(stored, weights) : stored.codes)),
-        ...inputs && { rows: place(f32([rows, 2], rowScales(stored, weights))) },
-        ...(!inputs || weights.levels === 2) &&
-          { groups: place(groupWords(stored, weights, shape)) },
+        first,
+        codes: place(codes, "u32"),
+        ...rows && { rows: place(rows, "f32") },
+        ...groups && { groups: place(groups, "u32") },
       });
+      held = [];
+      first = end;
+    };
+    for (const name of names) {
+      const outputs = checkpoint.tensors.get(`${name}.codes`)!.shape[0]!;
+      for (let start = 0; start < outputs; start += step) {
+        const count = Math.min(step, outputs - start);
+        if (end - first + count > step) close();
+        const stored = await readPacked(checkpoint, name, weights, { start, end: start + count });
+        held.push(hostRows(stored, scheme, count));
+        end += count;
+      }
     }
-    const vector = bias ? stack.use(await loadVector(device, checkpoint, bias)) : undefined;
-    const owned = { bias: vector, stack: stack.move() };
-    return new PackedLinear([outputs, columns], scheme, parts, owned);
+    close();
+    const columns = words * (weights.bits <= 4 ? 8 : 4);
+    return new PackedLinear([end, columns], scheme, parts, stack.move());
   }
 
-  /** The linear layer, on the integer kernels where its input is quantized. */
-  apply(device: Device, { x, quantized }: SiteInput): Tensor {
-    const y = device.empty({ dtype: "f32", shape: [x.shape[0]!, this.#outputs] });
+  /** The linear layers, on the integer kernels where their input is quantized. */
+  write(device: Device, { x, quantized }: SiteInput, { y, column, bias }: OutputColumns): void {
     const { weights, inputs } = this.#scheme;
     const bits = weights.bits <= 4 ? 4 : 8;
     const group = groupColumns(weights, this.#columns);
-    const bias = this.#bias ? { bias: this.#bias } : {};
+    const added = bias ? { bias } : {};
     for (const { first, codes, rows, groups } of this.#parts) {
+      const to = column + first;
       if (inputs) {
         const from = { x: quantized!.codes, x_rows: quantized!.rows, weight: codes, w_rows: rows! };
         const grouped = groups ? { groups } : {};
-        const options = { bits, column: first, ...groups && { group } } as const;
-        device.run(matmulInt8, { ...from, ...grouped, y, ...bias }, options);
+        const options = { bits, column: to, ...groups && { group } } as const;
+        device.run(matmulInt8, { ...from, ...grouped, y, ...added }, options);
       } else {
-        const options = { bits, group, zero: weights.zero, column: first } as const;
-        device.run(matmulCodes, { x, weight: codes, groups: groups!, y, ...bias }, options);
+        const options = { bits, group, zero: weights.zero, column: to } as const;
+        device.run(matmulCodes, { x: x!, weight: codes, groups: groups!, y, ...added }, options);
       }
     }
-    return y;
   }
 
   [Symbol.dispose](): void {
     this.#owned.dispose();
   }
+}
+
+/** Rows of a stored weight as the kernels take them. */
+function hostRows(stored: PackedWeight, scheme: LinearScheme, rows: number): HostRows {
+  const { weights, inputs } = scheme;
+  return {
+    codes: inputs ? unsignedCodes(stored, weights) : stored.codes,
+    ...inputs && { rows: rowScales(stored, weights) },
+    ...(!inputs || weights.levels === 2) && { groups: groupWords(stored, weights, rows) },
+  };
+}
+
+/** Rows one below the other. */
+function stacked(held: readonly HostRows[]): HostRows {
+  if (held.length === 1) return held[0]!;
+  const words = (parts: readonly Uint32Array[]) => {
+    const all = new Uint32Array(parts.reduce((sum, { length }) => sum + length, 0));
+    let at = 0;
+    for (const part of parts) {
+      all.set(part, at);
+      at += part.length;
+    }
+    return all;
+  };
+  const [{ rows, groups }] = held as [HostRows];
+  return {
+    codes: words(held.map(({ codes }) => codes)),
+    ...rows && {
+      rows: new Float32Array(words(held.map(({ rows }) => new Uint32Array(rows!.buffer))).buffer),
+    },
+    ...groups && { groups: words(held.map(({ groups }) => groups!)) },
+  };
 }
 
 /** Codes for 8-bit inputs: nibbles are unsigned there, the zero point makes up for it. */
@@ -145,15 +189,15 @@ function rowScales(
 function groupWords(
   { scales, zeros, group_scales, group_zeros }: PackedWeight,
   { bits, levels }: WeightScheme,
-  { rows }: { readonly rows: number },
-): HostTensor {
+  rows: number,
+): Uint32Array<ArrayBuffer> {
   if (levels === 1) {
     const pairs = new Float16Array(2 * scales.length);
     scales.forEach((scale, at) => {
       pairs[2 * at] = scale;
       pairs[2 * at + 1] = zeros?.[at] ?? 0;
     });
-    return u32([rows, scales.length / rows], new Uint32Array(pairs.buffer));
+    return new Uint32Array(pairs.buffer);
   }
   const groups = group_scales!.length / rows;
   const words = Math.ceil(groups / 2);
@@ -163,5 +207,5 @@ function groupWords(
     bytes[to] = scale;
     bytes[to + 1] = group_zeros ? group_zeros[at]! : largestCode(bits) * scale;
   });
-  return u32([rows, words], new Uint32Array(bytes.buffer));
+  return new Uint32Array(bytes.buffer);
 }

@@ -1,5 +1,12 @@
 import type { Device, Tensor, TensorRef } from "../../kernels/device/device.ts";
-import { hadamard, quantizeRows } from "../../kernels/mod.ts";
+import {
+  hadamard,
+  normQuantize,
+  quantizeRows,
+  rmsNorm,
+  siluMul,
+  siluQuantize,
+} from "../../kernels/mod.ts";
 import { hadamardFactor, leftFactor } from "../quant/hadamard.ts";
 import type { InputScheme } from "../quant/schemes.ts";
 
@@ -12,8 +19,12 @@ export interface SiteForm extends Disposable {
 
 /** An activation as the linears of a site take it; quantized once for all of them. */
 export interface SiteInput extends Disposable {
-  /** f32 [tokens, channels], after the Hadamard transform where the site has one. */
-  readonly x: TensorRef;
+  readonly tokens: number;
+  /**
+   * f32 [tokens, channels], after the Hadamard transform where the site has one; left out where the
+   * codes came at once.
+   */
+  readonly x?: TensorRef;
   /** Its signed 8-bit codes u32 [tokens, channels / 4], and scale and sum of each row. */
   readonly quantized?: { readonly codes: Tensor; readonly rows: Tensor };
 }
@@ -45,7 +56,65 @@ export function siteInput(device: Device, activation: TensorRef, form: SiteForm)
   const quantized = form.inputs && device.run(quantizeRows, { x }, optionsOf(form.inputs));
   if (quantized) Object.values(quantized).forEach((tensor) => stack.use(tensor));
   const owned = stack.move();
-  return { x, ...quantized && { quantized }, [Symbol.dispose]: () => owned.dispose() };
+  return {
+    tokens: x.shape[0]!,
+    x,
+    ...quantized && { quantized },
+    [Symbol.dispose]: () => owned.dispose(),
+  };
+}
+
+/** A site's input that is a norm of a row, or of what `residual` and it make together. */
+export function normInput(
+  device: Device,
+  norm: { readonly x: TensorRef; readonly gain: TensorRef; readonly residual?: TensorRef },
+  { form, eps, whole }: FusedOptions & { readonly eps: number },
+): SiteInput {
+  if (form.inputs && !form.hadamard && !whole) {
+    const options = { eps, ...optionsOf(form.inputs) };
+    return codesOnly(norm.x.shape[0]!, device.run(normQuantize, norm, options));
+  }
+  return owning(device, device.run(rmsNorm, norm, { eps }).y, form);
+}
+
+/** A site's input that is a gated product: `x` f32 [tokens, 2 channels], gates and what they gate. */
+export function gatedInput(device: Device, x: TensorRef, { form, whole }: FusedOptions): SiteInput {
+  if (form.inputs && !form.hadamard && !whole) {
+    return codesOnly(x.shape[0]!, device.run(siluQuantize, { x }, optionsOf(form.inputs)));
+  }
+  return owning(device, device.run(siluMul, { gate: x }, {}).y, form);
+}
+
+interface FusedOptions {
+  readonly form: SiteForm;
+  /** Whether the values themselves are wanted too. */
+  readonly whole: boolean;
+}
+
+function codesOnly(
+  tokens: number,
+  quantized: { readonly codes: Tensor; readonly rows: Tensor },
+): SiteInput {
+  return {
+    tokens,
+    quantized,
+    [Symbol.dispose]() {
+      quantized.codes[Symbol.dispose]();
+      quantized.rows[Symbol.dispose]();
+    },
+  };
+}
+
+/** The input that an activation makes, which goes with it. */
+function owning(device: Device, activation: Tensor, form: SiteForm): SiteInput {
+  const input = siteInput(device, activation, form);
+  return {
+    ...input,
+    [Symbol.dispose]() {
+      input[Symbol.dispose]();
+      activation[Symbol.dispose]();
+    },
+  };
 }
 
 function transformed(device: Device, x: TensorRef, left: Tensor | "none"): Tensor {

@@ -2,8 +2,10 @@ import type { Device, Tensor, TensorRef } from "../../kernels/device/device.ts";
 import { f32 } from "../../kernels/device/tensor.ts";
 import { embed, matmul } from "../../kernels/mod.ts";
 import type { Checkpoint, StoredTensor } from "../formats/checkpoint.ts";
+import type { OutputColumns } from "./linear.ts";
 
 const HOST_BYTES = 2 ** 26;
+const BYTES = { f16: 2, f32: 4 } as const;
 
 /** Consecutive rows of a weight, in one tensor. */
 interface Part {
@@ -16,44 +18,40 @@ export class Weight implements Disposable {
   readonly rows: number;
   readonly columns: number;
   readonly #parts: readonly Part[];
-  readonly #bias: Tensor | undefined;
 
-  private constructor(
-    shape: readonly [number, number],
-    parts: readonly Part[],
-    bias: Tensor | undefined,
-  ) {
+  private constructor(shape: readonly [number, number], parts: readonly Part[]) {
     [this.rows, this.columns] = shape;
     this.#parts = parts;
-    this.#bias = bias;
   }
 
-  /** Reads a matrix piece by piece; `bias` names a vector added to what it makes. */
+  /** Reads matrices of as many columns, one below the other, piece by piece. */
   static async load(
     device: Device,
     checkpoint: Checkpoint,
-    name: string,
-    bias?: string,
+    names: readonly string[],
   ): Promise<Weight> {
-    const stored = checkpoint.tensors.get(name)!;
-    const [rows = 0, columns = 0] = stored.shape;
-    const dtype = deviceType(stored);
-    const rowBytes = columns * (dtype === "f16" ? 2 : 4);
+    const all = names.map((name) => checkpoint.tensors.get(name)!);
+    const columns = all[0]!.shape[1] ?? 0;
     const most = Math.min(device.limits.bindingBytes, HOST_BYTES);
-    const step = Math.max(1, Math.floor(most / rowBytes));
     const parts: Part[] = [];
+    let rows = 0;
     try {
-      for (let first = 0; first < rows; first += step) {
-        const end = Math.min(rows, first + step);
-        const bytes = await checkpoint.readRaw(name, { start: first, end });
-        const shape = [end - first, columns];
-        const data = dtype === "f16"
-          ? new Float16Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 2)
-          : new Float32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 4);
-        parts.push({ first, tensor: device.upload({ dtype, shape, data }, name) });
+      for (const group of stackable(all, most)) {
+        const dtype = deviceType(group[0]!);
+        const held = group.reduce((sum, { shape }) => sum + shape[0]!, 0);
+        const step = Math.max(1, Math.floor(most / (columns * BYTES[dtype])));
+        for (let first = 0; first < held; first += step) {
+          const end = Math.min(held, first + step);
+          const data = valuesOf(dtype, await readRows(checkpoint, group, first, end));
+          const shape = [end - first, columns];
+          parts.push({
+            first: rows + first,
+            tensor: device.upload({ dtype, shape, data }, group[0]!.name),
+          });
+        }
+        rows += held;
       }
-      const vector = bias ? await loadVector(device, checkpoint, bias) : undefined;
-      return new Weight([rows, columns], parts, vector);
+      return new Weight([rows, columns], parts);
     } catch (error) {
       for (const { tensor } of parts) tensor[Symbol.dispose]();
       throw error;
@@ -63,11 +61,16 @@ export class Weight implements Disposable {
   /** The linear layer: x f32 [tokens, columns] to f32 [tokens, rows]. */
   apply(device: Device, x: TensorRef): Tensor {
     const y = device.empty({ dtype: "f32", shape: [x.shape[0]!, this.rows] });
-    const bias = this.#bias ? { bias: this.#bias } : {};
-    for (const { first, tensor } of this.#parts) {
-      device.run(matmul, { x, weight: tensor, y, ...bias }, { column: first });
-    }
+    this.write(device, x, { y, column: 0, bias: undefined });
     return y;
+  }
+
+  /** The same into columns of a wider tensor. */
+  write(device: Device, x: TensorRef, { y, column, bias }: OutputColumns): void {
+    for (const { first, tensor } of this.#parts) {
+      const inputs = { x, weight: tensor, y, ...bias && { bias } };
+      device.run(matmul, inputs, { column: column + first });
+    }
   }
 
   /** The rows of tokens: u32 [tokens] to f32 [tokens, columns]. */
@@ -116,8 +119,58 @@ export class Weight implements Disposable {
 
   [Symbol.dispose](): void {
     for (const { tensor } of this.#parts) tensor[Symbol.dispose]();
-    this.#bias?.[Symbol.dispose]();
   }
+}
+
+/** Matrices that fit into one tensor together, neighbours only; larger ones stand alone. */
+function stackable(all: readonly StoredTensor[], most: number): StoredTensor[][] {
+  const groups: StoredTensor[][] = [];
+  let bytes = 0;
+  for (const stored of all) {
+    const [rows = 0, columns = 0] = stored.shape;
+    const more = rows * columns * BYTES[deviceType(stored)];
+    const group = groups.at(-1);
+    if (group && group[0]!.dtype === stored.dtype && bytes + more <= most) {
+      group.push(stored);
+      bytes += more;
+    } else {
+      groups.push([stored]);
+      bytes = more;
+    }
+  }
+  return groups;
+}
+
+/** Rows of matrices as if they were one, as they are stored. */
+async function readRows(
+  checkpoint: Checkpoint,
+  group: readonly StoredTensor[],
+  start: number,
+  end: number,
+): Promise<Uint8Array> {
+  const [only] = group;
+  if (group.length === 1) return await checkpoint.readRaw(only!.name, { start, end });
+  const pieces: Uint8Array[] = [];
+  let first = 0;
+  for (const { name, shape: [rows = 0] } of group) {
+    const range = { start: Math.max(0, start - first), end: Math.min(rows, end - first) };
+    if (range.start < range.end) pieces.push(await checkpoint.readRaw(name, range));
+    first += rows;
+  }
+  const bytes = new Uint8Array(pieces.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const piece of pieces) {
+    bytes.set(piece, at);
+    at += piece.length;
+  }
+  return bytes;
+}
+
+function valuesOf(dtype: "f16" | "f32", bytes: Uint8Array): Float16Array | Float32Array {
+  const { buffer, byteOffset, byteLength } = bytes;
+  return dtype === "f16"
+    ? new Float16Array(buffer, byteOffset, byteLength / 2)
+    : new Float32Array(buffer, byteOffset, byteLength / 4);
 }
 
 function deviceType({ name, dtype, file }: StoredTensor): "f16" | "f32" {

@@ -1,0 +1,94 @@
+import type { Kernel } from "./device/kernel.ts";
+import { describe } from "./device/tensor.ts";
+import half from "./parts/half.wgsl" with { type: "text" };
+import row from "./parts/quantize_row.wgsl" with { type: "text" };
+import {
+  checkRows,
+  codedRows,
+  givenScale,
+  quantizeRows,
+  type QuantizeRowsOptions,
+  rowThreads,
+} from "./quantize_rows.ts";
+import { rmsNorm } from "./rms_norm.ts";
+import wgsl from "./norm_quantize.wgsl" with { type: "text" };
+
+/** How rows are normalized, then quantized. */
+export interface NormQuantizeOptions extends QuantizeRowsOptions {
+  readonly eps: number;
+}
+
+type In = "x" | "gain" | "residual";
+
+/**
+ * `rmsNorm` and `quantizeRows` in one launch: `x` f32 [tokens, columns] and `gain` f32 [columns] to
+ * `codes` u32 [tokens, columns / 4] and `rows` f32 [tokens, 2]. With `residual`, `x` is added to it first.
+ * Bits are those of the two launches.
+ */
+export const normQuantize: Kernel<
+  In,
+  "codes" | "rows",
+  NormQuantizeOptions,
+  "residual",
+  "residual"
+> = {
+  wgsl: `${half}\n${row}\n${wgsl}`,
+  inputs: ["x", "gain", "residual"],
+  outputs: ["codes", "rows"],
+  mutates: ["residual"],
+  optional: ["residual"],
+  plan(inputs, options, limits) {
+    const { x, residual } = inputs;
+    rmsNorm.plan(inputs, options, limits);
+    const [rows, columns] = x.shape;
+    if (rows === undefined || columns === undefined) {
+      throw new RangeError(`Cannot normalize x: it is ${describe(x)}, expected [tokens, columns]`);
+    }
+    checkRows({ rows, columns }, options, limits);
+    return {
+      outputs: codedRows(rows, columns),
+      constants: {
+        RESIDUAL: residual !== undefined,
+        STATIC: options.range !== undefined,
+        THREADS: rowThreads(limits),
+      },
+      params: {
+        columns: { u32: columns },
+        eps: { f32: options.eps },
+        scale: { f32: givenScale(options) },
+      },
+      grid: [rows, 1, 1],
+    };
+  },
+  reference(inputs, options) {
+    const { y, residual } = rmsNorm.reference(inputs, options);
+    return { ...quantizeRows.reference({ x: y }, options), residual };
+  },
+  cases: [
+    // A sum in another order can move a value over the border between two codes.
+    { inputs: spec(3, 260), options: { eps: 1e-6 }, tolerance: 1e-4 },
+    {
+      inputs: { ...spec(5, 576), residual: { dtype: "f32", shape: [5, 576] } },
+      options: { eps: 1e-5 },
+      tolerance: 1e-4,
+    },
+    {
+      inputs: { ...spec(33, 72), residual: { dtype: "f32", shape: [33, 72] } },
+      options: { eps: 1e-5, range: 3.5 },
+      tolerance: 1e-4,
+    },
+    {
+      inputs: { ...spec(512, 1536), residual: { dtype: "f32", shape: [512, 1536] } },
+      options: { eps: 1e-5 },
+      tolerance: 1e-4,
+      cost: { bytes: 13 * 512 * 1536, flops: 9 * 512 * 1536 },
+    },
+  ],
+};
+
+function spec(rows: number, columns: number) {
+  return {
+    x: { dtype: "f32", shape: [rows, columns] },
+    gain: { dtype: "f32", shape: [columns] },
+  } as const;
+}

@@ -1,0 +1,203 @@
+import { deserialize, serialize } from "node:v8";
+import { z } from "zod";
+import type { Device } from "../kernels/device/device.ts";
+import { batchesUpTo, largestBatch, type Load, planBatch } from "./benchmark/batches.ts";
+import { throughputPlot } from "./benchmark/plot.ts";
+import { PRECISIONS } from "./benchmark/precisions.ts";
+import { type Benchmark, bestOf, machineOf, type MeasuredBatch } from "./benchmark/results.ts";
+import { SHAPES } from "./benchmark/shapes.ts";
+import {
+  randomSubjects,
+  refuseNeitherNorBoth,
+  refuseTooLong,
+  storedSubjects,
+  type Subject,
+} from "./benchmark/subjects.ts";
+import { benchmarkMarkdown, bestWords } from "./benchmark/table.ts";
+import { loadWhole, type Round, runRound } from "./benchmark/throughput.ts";
+import { EngineError } from "./engine/engine.ts";
+import { forecastBenchmark } from "./forecast/benchmark.ts";
+import { defineStage } from "./kinds.ts";
+import { Model } from "./models/model.ts";
+
+const params = z.strictObject({
+  title: z.string().default("Throughput").describe("Heading of the report."),
+  labels: z.array(z.string().min(1)).optional().describe(
+    "Names of the models in their order; their schemes unless said.",
+  ),
+  prompt: z.int().positive().default(1024).describe("Random tokens of each prompt."),
+  output: z.int().min(2).default(512).describe("Tokens to generate; none ends an answer."),
+  batch: z.union([z.literal("auto"), z.array(z.int().positive()).min(1)]).default("auto").describe(
+    "Sequences at once: powers of 4 and the most that fit, or a list of which those run that fit.",
+  ),
+  most: z.int().positive().default(256).describe("Most sequences that auto tries."),
+  memory: z.int().positive().optional().describe(
+    "Bytes for weights, a step and KV pages, the same for every model; those of --memory unless said.",
+  ),
+  warm_up: z.int().nonnegative().default(2).describe("Rounds that are not counted."),
+  rounds: z.int().positive().default(1).describe("Rounds that are; the median tells."),
+  seed: z.int().nonnegative().default(0).describe("Decides prompts and random weights."),
+  shape: z.enum(Object.keys(SHAPES) as (keyof typeof SHAPES)[]).optional().describe(
+    "Instead of models: their sizes, with random weights that go when they are measured.",
+  ),
+  precisions: z.array(z.enum(Object.keys(PRECISIONS) as (keyof typeof PRECISIONS)[])).min(1)
+    .default(["f16", "w8a8kv8", "w4a16", "w4a8kv4"]).describe("Precisions of the shape."),
+  plot: z.boolean().default(true).describe("Draw a plot."),
+});
+
+type Params = z.infer<typeof params>;
+
+/** A model and the batches it is measured with. */
+interface Planned {
+  readonly subject: Subject;
+  readonly largest: number;
+  readonly batches: readonly number[];
+  readonly refused?: string;
+}
+
+/** What the journal has of a batch. */
+type Measurement = Pick<MeasuredBatch, "device" | "at" | "rounds">;
+
+/** Measures how fast models generate. */
+export const benchmark = defineStage({
+  about:
+    "Throughput of models in the engine that serves them, in the same memory, as QServe's paper measures it.",
+  version: 1,
+  params,
+  inputs: { models: "model[]?" },
+  output: "report",
+  labels: { labels: "models" },
+  example: { prompt: 8, output: 4, batch: [1, 2], warm_up: 0 },
+  forecast: forecastBenchmark,
+  async run(job, { models }, params) {
+    const { shape, prompt, output, seed, warm_up: warmUp, rounds, title } = params;
+    refuseNeitherNorBoth(models.length, shape);
+    const memoryBytes = params.memory ?? job.tools.memoryBytes;
+    const load: Load = { prompt, output, memoryBytes };
+    const device = await job.tools.device();
+    const machine = machineOf(device);
+    const began = new Date().toISOString();
+    const subjects = shape
+      ? randomSubjects({ shape, precisions: params.precisions }, { directory: job.out, seed })
+      : await storedSubjects(models, params.labels);
+    const planned = subjects.map((subject) => planSubject(device, subject, { params, load }));
+    for (const { subject, batches, largest, refused } of planned) {
+      if (refused !== undefined || batches.length === 0) {
+        job.note(
+          `${subject.label} is not measured: ${
+            refused ?? `its largest batch is ${largest}, expected one of those asked for`
+          }`,
+          {},
+          "warning",
+        );
+      }
+    }
+    if (planned.every(({ batches }) => batches.length === 0)) {
+      throw new RangeError(
+        planned.find(({ refused }) => refused !== undefined)?.refused ??
+          `Cannot benchmark: no batch of ${params.batch} fits into ${memoryBytes} bytes, expected one that does; raise memory or lower prompt, output or batch`,
+      );
+    }
+    const work = (batch: number) => (warmUp + rounds) * batch * (prompt + output);
+    const total = planned.flatMap(({ batches }) => batches).reduce((a, b) => a + work(b), 0);
+    let done = 0;
+    const measured: Benchmark["models"][number][] = [];
+    for (const [at, { subject, largest, batches, refused }] of planned.entries()) {
+      const { label, scheme, digest, sizes, kvBytesPerToken } = subject;
+      await using stack = new AsyncDisposableStack();
+      let opened: Model | undefined;
+      const open = async () => {
+        job.progress(done, total, `${label}, weights`);
+        const { path } = stack.use(await subject.place(job.signal));
+        const model = stack.use(await Model.open(path, device, { weightBytes: Infinity }));
+        await loadWhole(model);
+        return model;
+      };
+      const results: MeasuredBatch[] = [];
+      for (const batch of batches) {
+        const plan = planBatch(device, sizes, load, batch);
+        const note = `${label}, batch ${batch}`;
+        const measure = async (): Promise<Measurement> => {
+          const model = opened ??= await open();
+          const all: Round[] = [];
+          for (let round = 0; round < warmUp + rounds; round++) {
+            // Pages of other sizes would stay on the device.
+            await job.tools.device();
+            const before = done + round * batch * (prompt + output);
+            const progress = (tokens: number) => job.progress(before + tokens, total, note);
+            const { signal } = job;
+            const { sizes } = plan;
+            const work = { batch, prompt, output, seed, sizes, signal, progress };
+            all.push(await runRound(device, model, work));
+          }
+          const at = new Date().toISOString();
+          return { device: device.name, at, rounds: all.slice(warmUp) };
+        };
+        const entry = `model-${at}-batch-${batch}`;
+        const kept = await job.journal.read(entry);
+        const known: Measurement | undefined = kept && deserialize(kept);
+        // Another adapter's figures are of no use beside this one's.
+        const measurement = known?.device === device.name ? known : await measure();
+        if (measurement !== known) await job.journal.write(entry, serialize(measurement));
+        done += work(batch);
+        job.progress(done, total, note);
+        const { pages } = plan.sizes;
+        results.push({ batch, pages, pageBytes: pages * plan.pageBytes, ...measurement });
+      }
+      measured.push({
+        label,
+        scheme,
+        ...digest !== undefined && { digest },
+        weightBytes: sizes.sizes.bytes,
+        kvBytesPerToken,
+        largestBatch: largest,
+        ...refused !== undefined && { refused },
+        batches: results,
+      });
+    }
+    const protocol = { prompt, output, seed, memoryBytes, warmUp, rounds };
+    const report: Benchmark = { title, protocol, machine, began, models: measured };
+    await writeReport(job.out, report, params);
+    for (const model of measured) {
+      job.note(bestWords(model), { ...bestOf(model)?.rates }, "result");
+    }
+    job.note("table in report.md; timings hold for this machine as it was; --force measures again");
+    return { scores: scoresOf(measured) };
+  },
+});
+
+function planSubject(
+  device: Device,
+  subject: Subject,
+  { params, load }: { readonly params: Params; readonly load: Load },
+): Planned {
+  const { label, sizes } = subject;
+  const { prompt, output, batch, most } = params;
+  refuseTooLong(sizes.config.positions, { label, prompt, output });
+  const asked = batch === "auto" ? most : Math.max(...batch);
+  try {
+    const largest = largestBatch(device, sizes, load, asked);
+    return { subject, largest, batches: batchesUpTo(largest, batch) };
+  } catch (error) {
+    if (!(error instanceof EngineError)) throw error;
+    return { subject, largest: 0, batches: [], refused: error.message };
+  }
+}
+
+async function writeReport(out: string, report: Benchmark, { plot }: Params): Promise<void> {
+  const write = (name: string, text: string) => Deno.writeTextFile(`${out}/${name}`, text);
+  await write("report.json", `${JSON.stringify({ benchmark: report }, undefined, 2)}\n`);
+  await write("report.md", benchmarkMarkdown(report));
+  const svg = plot ? await throughputPlot(report.models) : undefined;
+  if (svg !== undefined) await write("throughput.svg", svg);
+}
+
+/** The highest throughput of every model, under its label where there are several. */
+function scoresOf(models: Benchmark["models"]): Record<string, number> {
+  return Object.fromEntries(models.flatMap((model) => {
+    const best = bestOf(model);
+    if (!best) return [];
+    const prefix = models.length > 1 ? `${model.label.toLowerCase().replaceAll(/\W+/g, "_")}_` : "";
+    return [[`${prefix}tokens_per_second`, best.rates.throughput]];
+  }));
+}

@@ -1,0 +1,162 @@
+import { elements } from "../../kernels/device/tensor.ts";
+import type { StoredTensor } from "../formats/checkpoint.ts";
+import { createCheckpointWriter } from "../formats/checkpoint_writer.ts";
+import { bytesOf } from "../formats/half.ts";
+import { tensorBytes, type TensorSpecification } from "../formats/safetensors_header.ts";
+import type { DecoderConfig } from "../models/family.ts";
+import { findFamily } from "../models/find_family.ts";
+import { type ModelRecord, writeModelRecord } from "../models/model_record.ts";
+import { packedParts, type PackedWeight } from "../quant/packed.ts";
+import { groupColumns, type WeightScheme } from "../quant/schemes.ts";
+import { type Precision, recordOf } from "./precisions.ts";
+import { fillRandom, stateOf } from "./random_bits.ts";
+
+/** Words of random bits at once. */
+const PIECE_WORDS = 2 ** 22;
+/** Standard deviations of codes that are all as likely: 0 to 15, and odd ones from -127 to 127. */
+const SPREAD = { 4: 4.61, 8: 73.9 } as const;
+/** Scale and zero point of a group under two levels: codes times it stay in a signed byte. */
+const GROUP = { scale: 12, zero: 90 } as const;
+
+/** Headers of a model whose weights are random: all that its sizes depend on. */
+export interface RandomModel {
+  /** `config.json`. */
+  readonly json: Readonly<Record<string, unknown>>;
+  readonly config: DecoderConfig;
+  readonly record: ModelRecord;
+  readonly specifications: readonly TensorSpecification[];
+  readonly tensors: ReadonlyMap<string, StoredTensor>;
+}
+
+/** A tensor that is made up: its columns, and which part of which weight it is. */
+interface Place {
+  readonly columns: number;
+  readonly scheme: WeightScheme | undefined;
+  readonly part: keyof PackedWeight | "weight" | "bias";
+}
+
+/** Lays out a model of a config and a precision, without making its weights. */
+export function randomModel(
+  json: Readonly<Record<string, unknown>>,
+  precision: Precision,
+): RandomModel {
+  const family = findFamily(json);
+  const config = family.config(json);
+  const shapes = family.tensors(config);
+  const record = recordOf(config, shapes, precision);
+  const specifications = [...shapes].flatMap(([name, shape]): TensorSpecification[] => {
+    const linear = name.replace(/\.weight$/, "");
+    const scheme = name === linear ? undefined : record.linears[linear]?.weights;
+    if (!scheme) return [{ name, dtype: "F16", shape }];
+    const [rows = 0, columns = 0] = shape;
+    const groups = columns / groupColumns(scheme, columns);
+    return packedParts(scheme, { rows, columns, groups })
+      .map(({ part, dtype, shape }) => ({ name: `${linear}.${part}`, dtype, shape }));
+  });
+  const tensors = new Map(specifications.map((each) => [each.name, { ...each, file: "none" }]));
+  return { json, config, record, specifications, tensors };
+}
+
+/**
+ * Writes a model artifact with random weights, a few megabytes at a time.
+ *
+ * They are as large as those of a trained model, so that nothing overflows; norms gain 1.
+ */
+export async function writeRandomModel(
+  out: string,
+  { json, record, specifications }: RandomModel,
+  { seed, signal, progress }: {
+    readonly seed: number;
+    readonly signal?: AbortSignal;
+    /** Told of bytes that are written. */
+    progress?(done: number, total: number): void;
+  },
+): Promise<void> {
+  const shapes = findFamily(json).tensors(findFamily(json).config(json));
+  const total = specifications.reduce((sum, each) => sum + tensorBytes(each), 0);
+  let done = 0;
+  using writer = await createCheckpointWriter(out, specifications);
+  for (const [number, specification] of specifications.entries()) {
+    const { name } = specification;
+    const [, linear = "", part = ""] = /^(.*)\.(\w+)$/.exec(name) ?? [];
+    const scheme = record.linears[linear]?.weights;
+    const place: Place = {
+      scheme: part === "bias" ? undefined : scheme,
+      part: part as Place["part"],
+      columns: shapes.get(`${linear}.weight`)?.at(-1) ?? 1,
+    };
+    for (const bytes of pieces(specification, place, stateOf(seed, number))) {
+      signal?.throwIfAborted();
+      await writer.write(name, bytes);
+      done += bytes.length;
+      progress?.(done, total);
+    }
+  }
+  await writer.close();
+  await Deno.writeTextFile(`${out}/config.json`, `${JSON.stringify(json, undefined, 2)}\n`);
+  await writeModelRecord(out, record);
+}
+
+function* pieces(
+  specification: TensorSpecification,
+  place: Place,
+  state: number,
+): Generator<Uint8Array> {
+  const { shape } = specification;
+  const { scheme, part, columns } = place;
+  if (scheme && part !== "codes") {
+    yield bytesOf(factors(elements(shape), place));
+    return;
+  }
+  if (part === "bias" || shape.length === 1) {
+    yield bytesOf(new Float16Array(elements(shape)).fill(part === "bias" ? 0 : 1));
+    return;
+  }
+  const [keep, set] = scheme ? codeBits(scheme) : halfBits(columns);
+  const bytes = tensorBytes(specification);
+  const words = new Uint32Array(Math.min(PIECE_WORDS, Math.ceil(bytes / 4)));
+  let next = state;
+  for (let from = 0; from < bytes; from += 4 * words.length) {
+    next = fillRandom(words, next);
+    for (let i = 0; i < words.length; i++) words[i] = words[i]! & keep | set;
+    yield bytesOf(words).subarray(0, Math.min(4 * words.length, bytes - from));
+  }
+}
+
+/** Which random bits a word of codes keeps, and which are set. */
+function codeBits({ bits, zero }: WeightScheme): readonly [keep: number, set: number] {
+  if (bits !== 4 && bits !== 8) {
+    throw new TypeError(`Cannot make up codes of ${bits} bits: expected 4 or 8`);
+  }
+  // The lowest of signed codes is none; odd ones leave it out.
+  return [0xffffffff, zero === "none" ? bits === 4 ? 0x11111111 : 0x01010101 : 0];
+}
+
+/** The same for two half-precision values: sign and fraction are random, the exponent is fixed. */
+function halfBits(columns: number): readonly [keep: number, set: number] {
+  // Magnitudes from a power of two to the next have a root mean square of 1.53 of them.
+  const exponent = Math.max(1, 15 + Math.round(Math.log2(1 / Math.sqrt(columns) / 1.53)));
+  return [0x83ff83ff, exponent << 26 | exponent << 10];
+}
+
+/** Scales and zero points, the same in all groups. */
+function factors(count: number, { scheme, part, columns }: Place): ArrayBufferView {
+  const { bits, zero, levels } = scheme!;
+  const spread = SPREAD[bits === 8 ? 8 : 4] * (levels === 2 ? GROUP.scale : 1);
+  const scale = 1 / Math.sqrt(columns) / spread;
+  switch (part) {
+    case "scales":
+      return new Float16Array(count).fill(scale);
+    case "group_scales":
+      return new Uint8Array(count).fill(GROUP.scale);
+    case "group_zeros":
+      return new Int8Array(count).fill(GROUP.zero);
+    default: {
+      // Whole numbers before the scale, halves behind it.
+      const middle = bits === 8 ? 127.5 : 7.5;
+      return zero === "pre_scale"
+        ? new Uint8Array(count).fill(Math.ceil(middle))
+        : new Float16Array(count).fill(middle * scale);
+    }
+  }
+}

@@ -1,0 +1,117 @@
+import { PAGE_TOKENS } from "../../kernels/parts/kv_page.ts";
+import { kvSchemes, pageBytes } from "../engine/kv_pools.ts";
+import { openCheckpoint } from "../formats/checkpoint.ts";
+import { findFamily } from "../models/find_family.ts";
+import { sizesOf } from "../models/model.ts";
+import { describeModel } from "../models/model_facts.ts";
+import { readModelRecord } from "../models/model_record.ts";
+import type { ModelSizes } from "./batches.ts";
+import { PRECISIONS, precisionWords } from "./precisions.ts";
+import { type RandomModel, randomModel, writeRandomModel } from "./random_model.ts";
+import { SHAPES } from "./shapes.ts";
+
+/** A model to measure, of which nothing but headers is known yet. */
+export interface Subject {
+  readonly label: string;
+  /** Precision of weights, activations and KV cache, in words. */
+  readonly scheme: string;
+  readonly digest?: string;
+  readonly sizes: ModelSizes;
+  readonly kvBytesPerToken: number;
+  /** Where its files lie, which are made now if need be; they are gone after disposal. */
+  place(signal: AbortSignal): Promise<AsyncDisposable & { readonly path: string }>;
+}
+
+/** What models can be made up of. */
+export interface RandomWishes {
+  readonly shape: keyof typeof SHAPES;
+  readonly precisions: readonly (keyof typeof PRECISIONS)[];
+}
+
+/** Models of the store; a label is the model's scheme unless said. */
+export async function storedSubjects(
+  models: readonly { readonly path: string; readonly digest: string }[],
+  labels: readonly string[] | undefined,
+): Promise<Subject[]> {
+  return await Promise.all(models.map(async ({ path, digest }, at): Promise<Subject> => {
+    const record = await readModelRecord(path);
+    using checkpoint = await openCheckpoint(path);
+    const config = findFamily(checkpoint.config).config(checkpoint.config);
+    const { scheme } = await describeModel(path);
+    const sizes = { config, record, sizes: sizesOf(checkpoint, record) };
+    return {
+      label: labels?.[at] ?? scheme,
+      scheme,
+      digest,
+      sizes,
+      kvBytesPerToken: kvBytes(sizes),
+      place: () => Promise.resolve({ path, [Symbol.asyncDispose]: () => Promise.resolve() }),
+    };
+  }));
+}
+
+/** Models of one shape with random weights, whose files lie in a directory while they are measured. */
+export function randomSubjects(
+  wishes: RandomWishes,
+  { directory, seed }: { readonly directory: string; readonly seed: number },
+): Subject[] {
+  return randomModels(wishes).map(({ name, model }): Subject => {
+    const { config, record } = model;
+    const sizes = { config, record, sizes: sizesOf(model, record) };
+    return {
+      label: name.toUpperCase().replaceAll("_", " "),
+      scheme: precisionWords(PRECISIONS[name]),
+      sizes,
+      kvBytesPerToken: kvBytes(sizes),
+      async place(signal) {
+        const path = `${directory}/random-weights`;
+        const remove = () => Deno.remove(path, { recursive: true });
+        try {
+          await writeRandomModel(path, model, { seed, signal });
+        } catch (error) {
+          await remove().catch(() => {});
+          throw error;
+        }
+        return { path, [Symbol.asyncDispose]: remove };
+      },
+    };
+  });
+}
+
+/** The headers of models of one shape in several precisions. */
+export function randomModels(
+  { shape, precisions }: RandomWishes,
+): { readonly name: keyof typeof PRECISIONS; readonly model: RandomModel }[] {
+  return precisions.map((name) => ({ name, model: randomModel(SHAPES[shape], PRECISIONS[name]) }));
+}
+
+/** Throws unless there are models or a shape, not both. */
+export function refuseNeitherNorBoth(models: number, shape: string | undefined): void {
+  if ((models > 0) !== (shape !== undefined)) return;
+  throw new TypeError(
+    `Cannot benchmark: there are ${models} models and ${
+      shape === undefined ? "no shape" : `shape ${shape}`
+    }, expected models or a shape`,
+  );
+}
+
+/** Throws unless a model takes prompts and answers so long. */
+export function refuseTooLong(
+  positions: number,
+  { label, prompt, output }: {
+    readonly label: string;
+    readonly prompt: number;
+    readonly output: number;
+  },
+): void {
+  if (prompt + output <= positions) return;
+  throw new RangeError(
+    `Cannot benchmark ${label} with prompts of ${prompt} tokens and answers of ${output}: that is ${
+      prompt + output
+    }, expected at most ${positions}, which the model was made for; lower prompt or output`,
+  );
+}
+
+function kvBytes({ config, record }: Pick<ModelSizes, "config" | "record">): number {
+  return pageBytes(config, kvSchemes(config, record)) / PAGE_TOKENS;
+}
