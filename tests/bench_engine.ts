@@ -29,10 +29,9 @@ import { calibrate_kv } from "../stages/calibrate_kv.ts";
 import { GREEDY } from "../stages/engine/engine.ts";
 import { EngineLoop } from "../stages/engine/engine_loop.ts";
 import { planMemory } from "../stages/engine/engine_sizes.ts";
-import type { KvSchemes } from "../stages/models/attend.ts";
+import { readModelRecord } from "../stages/models/model_record.ts";
 import { NAMES } from "../stages/models/names.ts";
 import { Model } from "../stages/models/model.ts";
-import type { LinearScheme } from "../stages/quant/schemes.ts";
 import { quantize } from "../stages/quantize.ts";
 import { randomTensor } from "./random.ts";
 import { StageChain } from "./stage_chain.ts";
@@ -152,7 +151,7 @@ export async function benchEngine(args: readonly string[]): Promise<void> {
   }));
   await using chain = await StageChain.open();
   const models = positionals.length > 0
-    ? positionals.map((path) => [wordsOf(path), path] as const)
+    ? await Promise.all(positionals.map(async (path) => [await wordsOf(path), path] as const))
     : await embedded(chain);
   const lines = values.kernels
     ? await profiles(models, shapes[0]!)
@@ -180,10 +179,9 @@ async function embedded(chain: StageChain): Promise<(readonly [string, string])[
 }
 
 /** The precision of a model in the words of its record, or where it lies. */
-function wordsOf(path: string): string {
-  const record = JSON.parse(Deno.readTextFileSync(`${path}/model.json`));
-  const [scheme] = Object.values(record.linears) as LinearScheme[];
-  const [kv] = Object.values(record.kv ?? {}) as KvSchemes[];
+async function wordsOf(path: string): Promise<string> {
+  const { linears, kv: [kv] } = await readModelRecord(path);
+  const [scheme] = Object.values(linears);
   const weights = scheme ? `W${scheme.weights.bits}A${scheme.inputs?.bits ?? 16}` : "f16";
   return `${weights}${kv ? `KV${kv.key.bits}` : ""}`;
 }
