@@ -15,7 +15,7 @@ export function readme(
     ...ignored.length > 0 ? [`Not part of this export: ${ignored.join(", ")}.`] : [],
     "## Run it",
     ...engines.map(({ engine, command, limits }) =>
-      [`${engine}:`, `\`\`\`sh\n${command}\n\`\`\``, ...limits.length > 0 ? [list(limits)] : []]
+      [`${engine}:`, `\`\`\`\n${command}\n\`\`\``, ...limits.length > 0 ? [list(limits)] : []]
         .join("\n\n")
     ),
     "## Recipe",
