@@ -46,7 +46,9 @@ export const exportModel = defineStage({
     const refusals = await format.refuseValues?.(source) ?? [];
     refuseExport(params.format, subject, { options, formats: FORMATS, refusals });
     const facts = await describeModel(model.path);
-    const engines = format.engines(subject, options);
+    const cautions = format.cautions?.(source) ?? [];
+    const engines = format.engines(subject, options)
+      .map((use) => ({ ...use, limits: [...use.limits, ...cautions] }));
     const provenance: Provenance = {
       version: 1,
       producer: "quattuor",

@@ -4,7 +4,7 @@ import type { GgufEntries } from "../stages/formats/gguf_encoding.ts";
 import type { GgufValue } from "../stages/formats/gguf_header.ts";
 import { ggufMetadata } from "../stages/formats/gguf_metadata.ts";
 import { ggufTokenizer } from "../stages/formats/gguf_tokenizer.ts";
-import { tokenizerEntries } from "../stages/formats/gguf_tokenizer_entries.ts";
+import { addsSpaces, tokenizerEntries } from "../stages/formats/gguf_tokenizer_entries.ts";
 import { openTokenizer } from "../stages/models/tokenizer.ts";
 import golden from "../configs/embedded/golden.json" with { type: "json" };
 import embedded from "../configs/embedded/tokenizer.json" with { type: "json" };
@@ -101,6 +101,13 @@ Deno.test("spaces marked before words are said alike, however `tokenizer.json` s
   assert.equal(prefix({ normalizer: { type: "Sequence", normalizers: [replace] } }), false);
   assert.throws(() => prefix({ normalizer: { type: "NFKC" } }), /changes text by NFKC, expected/);
   assert.throws(() => prefix(metaspace({ split: true })), /changes text by Metaspace, expected/);
+  // Only a Metaspace leaves texts alone that begin with a space already; llama.cpp never does.
+  const adds = (changes: object) => addsSpaces(changed(sentencePiece(), changes));
+  assert.equal(adds(metaspace({ prepend_scheme: "first" })), true);
+  assert.equal(adds(metaspace({})), true);
+  assert.equal(adds(metaspace({ prepend_scheme: "never" })), false);
+  assert.equal(adds({}), false);
+  assert.equal(addsSpaces(undefined), false);
 });
 
 Deno.test("Llama 3's way of cutting text gets its name, its first token and its chat template", () => {

@@ -58,6 +58,8 @@ export interface Format {
    * is written, in tensors small enough for that.
    */
   refuseValues?(source: Source): Promise<readonly Refusal[]>;
+  /** What its engines do otherwise than this program, as tokenizer and texts tell; a sentence each. */
+  cautions?(source: Source): readonly string[];
   /** The engines that read it, with their flags for this model. */
   engines(subject: Subject, options: FormatOptions): readonly EngineUse[];
   /** Bytes of its weights. */

@@ -4,7 +4,7 @@ import { ggmlRounded } from "../formats/ggml_rounding.ts";
 import { ggmlBytes } from "../formats/ggml_types.ts";
 import { ggufArchitectureOf, llama3Factors } from "../formats/gguf_config.ts";
 import { interleave, isInterleaved } from "../formats/gguf_names.ts";
-import { tokenizerEntries } from "../formats/gguf_tokenizer_entries.ts";
+import { addsSpaces, tokenizerEntries } from "../formats/gguf_tokenizer_entries.ts";
 import { WRITE } from "../formats/gguf_tokenizer_json.ts";
 import type { GgufEntries } from "../formats/gguf_encoding.ts";
 import { GgufWriter } from "../formats/gguf_writer.ts";
@@ -26,6 +26,12 @@ export const gguf: Format = {
   source: "docs/gguf.md of ggml; ggml-common.h and ggml-quants.c for blocks",
   refusals: (subject, options) => [...ggufRefusals(subject, options)],
   refuseValues: (source) => Promise.resolve([...refusedTokenizer(source)]),
+  cautions: ({ checkpoint: { tokenizer } }) =>
+    addsSpaces(tokenizer)
+      ? [
+        "texts that begin with a space get one more before it, which the model's tokenizer adds to others alone",
+      ]
+      : [],
   engines,
   weightBytes: (subject, options) =>
     planTensors(subject, options).reduce((sum, { type, shape }) => sum + ggmlBytes(type, shape), 0),

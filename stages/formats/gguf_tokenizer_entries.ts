@@ -195,6 +195,16 @@ function spacePrefix({ normalizer, pre_tokenizer: cut }: TokenizerJson): boolean
   );
 }
 
+/**
+ * Whether llama.cpp puts a space before texts that begin with one, where the tokenizer does not: a
+ * `Metaspace` adds none there, and GGUF has no word for that.
+ */
+export function addsSpaces(files: TokenizerFiles | undefined): boolean {
+  const cut = (files?.tokenizer as Partial<TokenizerJson> | undefined)?.pre_tokenizer;
+  return cut?.type === "Metaspace" && cut.prepend_scheme !== "never" &&
+    cut.add_prefix_space !== false;
+}
+
 function chatTemplates(
   { chat_template: own }: Readonly<Record<string, unknown>>,
   file: string | undefined,
