@@ -3,7 +3,7 @@ import type { Artifact } from "../pipeline/artifact.ts";
 import { openCheckpoint } from "../stages/formats/checkpoint.ts";
 import { readModelRecord } from "../stages/models/model_record.ts";
 import { readPacked } from "../stages/models/packed_parts.ts";
-import { unpackCodes } from "../stages/quant/packed.ts";
+import { unpackWeight } from "../stages/quant/coded_weight.ts";
 import { weightScheme } from "../stages/quant/schemes.ts";
 import { quantize } from "../stages/quantize.ts";
 import { reorder } from "../stages/reorder.ts";
@@ -203,8 +203,9 @@ Deno.test("a weight of zeros gets codes of zero value in every form", async () =
       assert.deepEqual([weightError, outputError], [0, 0]);
       using checkpoint = await openCheckpoint(quantized.path);
       const scheme = weightScheme.parse(form.weights);
-      const { codes } = await readPacked(checkpoint, UP, scheme);
-      assert.ok(unpackCodes(codes, scheme).every((code) => code === 0), JSON.stringify(form));
+      const packed = await readPacked(checkpoint, UP, scheme);
+      const { codes } = unpackWeight(packed, scheme, packed.codes.length);
+      assert.ok(codes.every((code) => code === 0), JSON.stringify(form));
       assert.ok((await chain.logits(quantized)).every(Number.isFinite));
     }
   }

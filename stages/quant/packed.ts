@@ -87,19 +87,3 @@ export function packCodes(codes: Int16Array, bits: number): Uint32Array<ArrayBuf
   }
   return words;
 }
-
-/** The codes that `packCodes` packed. */
-export function unpackCodes(
-  words: Uint32Array,
-  { bits, zero }: Pick<WeightScheme, "bits" | "zero">,
-): Int16Array<ArrayBuffer> {
-  const width = bits <= 4 ? 4 : 8;
-  const each = 32 / width;
-  const codes = new Int16Array(words.length * each);
-  const fill = 32 - width;
-  for (let i = 0; i < codes.length; i++) {
-    const up = words[Math.floor(i / each)]! << (fill - width * (i % each));
-    codes[i] = zero === "none" ? up >> fill : up >>> fill;
-  }
-  return codes;
-}
