@@ -16,6 +16,7 @@ import type {
   HostTensor,
   Inputs,
   Limits,
+  Recording,
   Tensor,
   TensorRef,
   TensorSpec,
@@ -66,6 +67,7 @@ class WatchedDevice implements Device {
   waited = 0;
   /** Launches and milliseconds by kernel and shape, where each is waited for. */
   readonly kernels: Map<string, { launches: number; ms: number }> | undefined;
+  #recorded: string[] | undefined;
   readonly #gpu: Gpu;
   readonly #fence: Tensor;
 
@@ -92,15 +94,45 @@ class WatchedDevice implements Device {
   ): Record<Out, Tensor> {
     this.launches++;
     if (!this.kernels) return this.#gpu.run(kernel, inputs, options);
+    const key = `${nameOf(kernel)} ${shapesOf(inputs)}`;
+    if (this.#recorded) {
+      this.#recorded.push(key);
+      return this.#gpu.run(kernel, inputs, options);
+    }
     this.#idle();
     const start = performance.now();
     const outputs = this.#gpu.run(kernel, inputs, options);
     this.#idle();
-    const key = `${nameOf(kernel)} ${shapesOf(inputs)}`;
-    const before = this.kernels.get(key) ?? { launches: 0, ms: 0 };
-    const ms = before.ms + performance.now() - start;
-    this.kernels.set(key, { launches: before.launches + 1, ms });
+    this.#count(key, performance.now() - start);
     return outputs;
+  }
+
+  write(tensor: TensorRef, host: HostTensor): void {
+    this.#gpu.write(tensor, host);
+  }
+
+  async record(make: () => Promise<readonly Tensor[]>): Promise<Recording> {
+    const before = this.launches;
+    const keys: string[] = this.#recorded = [];
+    const recording = await this.#gpu.record(make);
+    this.#recorded = undefined;
+    this.launches = before;
+    return {
+      outputs: recording.outputs,
+      launches: recording.launches,
+      replay: () => {
+        this.launches += recording.launches;
+        if (!this.kernels) return recording.replay();
+        this.#idle();
+        let start = performance.now();
+        recording.replay((launch) => {
+          this.#idle();
+          this.#count(keys[launch]!, performance.now() - start);
+          start = performance.now();
+        });
+      },
+      [Symbol.dispose]: () => recording[Symbol.dispose](),
+    };
   }
 
   async read(tensor: TensorRef): Promise<HostTensor> {
@@ -114,6 +146,11 @@ class WatchedDevice implements Device {
   /** Makes sure that a read of this size blocks in the call, which `kernels` rests on. */
   async warm(): Promise<void> {
     await this.#gpu.read(this.#fence);
+  }
+
+  #count(key: string, ms: number): void {
+    const before = this.kernels!.get(key) ?? { launches: 0, ms: 0 };
+    this.kernels!.set(key, { launches: before.launches + 1, ms: before.ms + ms });
   }
 
   /** Blocks until the device is idle; a fast readback does so before it returns. */

@@ -5,15 +5,19 @@ import type {
   HostTensor,
   Inputs,
   Limits,
+  Recording,
   Tensor,
   TensorRef,
   TensorSpec,
 } from "./device.ts";
-import type { AnyKernel, Kernel, Param, Plan } from "./kernel.ts";
+import type { AnyKernel, Kernel, Plan } from "./kernel.ts";
+import { GpuTensor } from "./gpu_tensor.ts";
 import { type Block, LARGE_BYTES, Pool } from "./memory.ts";
+import { SLOT, writeParams } from "./params.ts";
 import { type Pipeline, Pipelines } from "./pipelines.ts";
 import { Readback } from "./readback.ts";
-import { byteLength, describe, hostTensor, reshape } from "./tensor.ts";
+import { GpuRecording, type ReadyLaunch, Recorder, Scratch } from "./recording.ts";
+import { byteLength, describe, hostTensor } from "./tensor.ts";
 
 /** How to open a `Gpu`. */
 export interface GpuOptions {
@@ -27,7 +31,6 @@ export interface GpuOptions {
   readonly fastReadback?: boolean;
 }
 
-const SLOT = 256;
 const SLOTS = 512;
 const MOST_BIND_GROUPS = 8192;
 const GUARD_BYTES = 256;
@@ -45,6 +48,8 @@ export class Gpu implements Device {
   readonly #arena: GPUBuffer;
   readonly #params = new DataView(new ArrayBuffer(SLOT * SLOTS));
   readonly #groups = new Map<string, GPUBindGroup>();
+  readonly #scratch: Scratch;
+  #recorder: Recorder | undefined;
   readonly #live = new Set<GpuTensor>();
   readonly #nothing: Block;
   readonly #guard: boolean;
@@ -66,6 +71,7 @@ export class Gpu implements Device {
     this.#guard = options.guard ?? false;
     this.#pool = new Pool(this.#device, options.memoryBytes ?? Infinity);
     this.#pool.onDestroy = () => this.#groups.clear();
+    this.#scratch = new Scratch(this.#pool);
     this.#pipelines = new Pipelines(this.#device);
     this.#nothing = this.#pool.take(16, "an input left out");
     this.#arena = this.#device.createBuffer({
@@ -107,6 +113,7 @@ export class Gpu implements Device {
   }
 
   upload(host: HostTensor, label = describe(host)): Tensor {
+    this.#mustNotRecord("upload");
     const tensor = this.#take(host, label);
     const { data } = host;
     const whole = data.byteLength % 4 === 0
@@ -120,6 +127,24 @@ export class Gpu implements Device {
     }
     this.#device.queue.writeBuffer(tensor.block.buffer, 0, whole as BufferSource);
     return tensor;
+  }
+
+  write(tensor: TensorRef, host: HostTensor): void {
+    this.#mustNotRecord("write");
+    const block = this.#blockOf("tensor", tensor);
+    const { data } = host;
+    if (
+      host.dtype !== tensor.dtype || data.byteLength > byteLength(tensor) || data.byteLength % 4 > 0
+    ) {
+      throw new RangeError(
+        `Cannot write ${describe(host)} into ${
+          describe(tensor)
+        }: expected as many elements of its type at most, in whole words`,
+      );
+    }
+    // Launches before it read what was there.
+    this.flush();
+    this.#device.queue.writeBuffer(block.buffer, 0, data as BufferSource);
   }
 
   empty(spec: TensorSpec, label = describe(spec)): Tensor {
@@ -143,7 +168,25 @@ export class Gpu implements Device {
     return outputs as Record<Out, Tensor>;
   }
 
+  async record(make: () => Promise<readonly Tensor[]>): Promise<Recording> {
+    this.#mustNotRecord("record");
+    const recorder = this.#recorder = new Recorder(this.#scratch);
+    this.#scratch.open();
+    let outputs: readonly Tensor[];
+    try {
+      outputs = await make();
+      recorder.check();
+    } catch (error) {
+      this.#scratch.close();
+      throw error;
+    } finally {
+      this.#recorder = undefined;
+    }
+    return this.#recording(recorder, outputs);
+  }
+
   async read(tensor: TensorRef): Promise<HostTensor> {
+    this.#mustNotRecord("read");
     const block = this.#blockOf("tensor", tensor);
     const bytes = byteLength(tensor);
     const data = await this.#readback.read(block.buffer, bytes, (copy) => this.#submit(copy));
@@ -213,8 +256,9 @@ export class Gpu implements Device {
       );
     }
     const size = bytes + (this.#guard ? GUARD_BYTES : 0);
-    if (size >= LARGE_BYTES && this.#pool.waits(size)) this.flush();
-    const block = this.#pool.take(size, label);
+    if (size >= LARGE_BYTES && !this.#recorder && this.#pool.waits(size)) this.flush();
+    const recorder = this.#recorder;
+    const block = (recorder ?? this.#pool).take(size, label);
     if (this.#guard) {
       this.#device.queue.writeBuffer(
         block.buffer,
@@ -223,7 +267,7 @@ export class Gpu implements Device {
       );
     }
     const tensor = new GpuTensor(spec, block, label, () => {
-      if (this.#live.delete(tensor)) this.#pool.give(block);
+      if (this.#live.delete(tensor)) (recorder ? this.#scratch : this.#pool).give(block);
       if (!this.#encoder) this.#pool.submitted();
     });
     this.#live.add(tensor);
@@ -236,41 +280,101 @@ export class Gpu implements Device {
       throw new TypeError(`Cannot use ${name}: it lives on another device, expected this one`);
     }
     if (tensor.disposed) throw new TypeError(`Cannot use ${name}: it was disposed`);
+    this.#recorder?.use(tensor);
     return tensor.block;
   }
 
   #launch(kernel: AnyKernel, plan: Plan<string>, blocks: readonly Block[]): void {
     const pipeline = this.#pipelines.find(kernel, plan);
+    const params = Object.values(plan.params);
+    if (this.#recorder) {
+      this.#recorder.launches.push({ pipeline, blocks, params, grid: plan.grid });
+      return;
+    }
     const group = this.#groupOf(pipeline, blocks);
     const offset = this.#launches * SLOT;
-    writeParams(this.#params, offset, Object.values(plan.params));
-    this.#encoder ??= this.#device.createCommandEncoder();
-    this.#pass ??= this.#encoder.beginComputePass();
-    this.#pass.setPipeline(pipeline.pipeline);
-    this.#pass.setBindGroup(0, group, [offset]);
-    this.#pass.dispatchWorkgroups(...plan.grid);
+    writeParams(this.#params, offset, params);
+    this.#dispatch({ pipeline: pipeline.pipeline, group, offset, grid: plan.grid });
     if (++this.#launches === SLOTS) this.flush();
   }
 
-  #groupOf({ id, layout }: Pipeline, blocks: readonly Block[]): GPUBindGroup {
-    const key = `${id}:${blocks.map((block) => block.id).join(",")}`;
+  #dispatch({ pipeline, group, offset, grid }: ReadyLaunch): void {
+    this.#encoder ??= this.#device.createCommandEncoder();
+    this.#pass ??= this.#encoder.beginComputePass();
+    this.#pass.setPipeline(pipeline);
+    this.#pass.setBindGroup(0, group, [offset]);
+    this.#pass.dispatchWorkgroups(...grid);
+  }
+
+  #groupOf(pipeline: Pipeline, blocks: readonly Block[]): GPUBindGroup {
+    const key = `${pipeline.id}:${blocks.map((block) => block.id).join(",")}`;
     let group = this.#groups.get(key);
     if (!group) {
       if (this.#groups.size >= MOST_BIND_GROUPS) this.#groups.clear();
-      const size = this.limits.bindingBytes;
-      group = this.#device.createBindGroup({
-        layout,
-        entries: [
-          ...blocks.map((block, binding) => ({
-            binding,
-            resource: { buffer: block.buffer, size: Math.min(block.size, size) },
-          })),
-          { binding: blocks.length, resource: { buffer: this.#arena, size: SLOT } },
-        ],
-      });
-      this.#groups.set(key, group);
+      this.#groups.set(key, group = this.#bind(pipeline, blocks, this.#arena));
     }
     return group;
+  }
+
+  #bind({ layout }: Pipeline, blocks: readonly Block[], params: GPUBuffer): GPUBindGroup {
+    const size = this.limits.bindingBytes;
+    return this.#device.createBindGroup({
+      layout,
+      entries: [
+        ...blocks.map((block, binding) => ({
+          binding,
+          resource: { buffer: block.buffer, size: Math.min(block.size, size) },
+        })),
+        { binding: blocks.length, resource: { buffer: params, size: SLOT } },
+      ],
+    });
+  }
+
+  #recording(recorder: Recorder, outputs: readonly Tensor[]): Recording {
+    const { launches } = recorder;
+    // Layers are alike: of the params of hundreds of launches only a few differ.
+    const slots = new Map(launches.map(({ params }) => [JSON.stringify(params), params]));
+    const offsets = new Map([...slots.keys()].map((key, i) => [key, i * SLOT]));
+    const values = new DataView(new ArrayBuffer(SLOT * Math.max(1, slots.size)));
+    for (const [key, params] of slots) writeParams(values, offsets.get(key)!, params);
+    const buffer = this.#device.createBuffer({
+      label: "params of a recording",
+      size: values.byteLength,
+      usage: GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST,
+    });
+    this.#device.queue.writeBuffer(buffer, 0, values.buffer);
+    const ready = launches.map(({ pipeline, blocks, params, grid }): ReadyLaunch => ({
+      pipeline: pipeline.pipeline,
+      group: this.#bind(pipeline, blocks, buffer),
+      offset: offsets.get(JSON.stringify(params))!,
+      grid,
+    }));
+    return new GpuRecording(outputs, {
+      launches: ready.length,
+      replay: (after) => {
+        if (this.#failure) throw this.#failure;
+        recorder.check();
+        for (const [i, launch] of ready.entries()) {
+          this.#dispatch(launch);
+          after?.(i);
+          if (i % SLOTS === SLOTS - 1) this.flush();
+        }
+      },
+      end: () => {
+        this.flush();
+        buffer.destroy();
+        this.#scratch.close();
+        this.#pool.submitted();
+      },
+    });
+  }
+
+  #mustNotRecord(what: string): void {
+    if (this.#recorder) {
+      throw new TypeError(
+        `Cannot ${what} while launches are put on record: expected only launches`,
+      );
+    }
   }
 
   #submit(copy: (encoder: GPUCommandEncoder) => void): void {
@@ -286,57 +390,4 @@ export class Gpu implements Device {
     this.#launches = 0;
     this.#pool.submitted();
   }
-}
-
-/** A tensor in a block of device memory; a view shares the block and its end. */
-class GpuTensor implements Tensor {
-  readonly dtype;
-  readonly shape;
-  readonly block: Block;
-  readonly label: string;
-  readonly #owner: { disposed: boolean };
-  readonly #release: () => void;
-
-  constructor(
-    spec: TensorSpec,
-    block: Block,
-    label: string,
-    release: () => void,
-    owner = { disposed: false },
-  ) {
-    this.dtype = spec.dtype;
-    this.shape = spec.shape;
-    this.block = block;
-    this.label = label;
-    this.#release = release;
-    this.#owner = owner;
-  }
-
-  get disposed(): boolean {
-    return this.#owner.disposed;
-  }
-
-  view(shape: readonly number[]): TensorRef {
-    const spec = reshape({ dtype: this.dtype, shape: this.shape }, shape);
-    return new GpuTensor(spec, this.block, this.label, () => {}, this.#owner);
-  }
-
-  [Symbol.dispose](): void {
-    if (this.#owner.disposed) return;
-    this.#owner.disposed = true;
-    this.#release();
-  }
-}
-
-function writeParams(view: DataView, offset: number, params: readonly Param[]): void {
-  params.forEach((param, index) => {
-    const at = offset + 4 * index;
-    if ("f32" in param) return view.setFloat32(at, param.f32, true);
-    if (!Number.isInteger(param.u32) || param.u32 < 0 || param.u32 > 0xffffffff) {
-      throw new RangeError(
-        `Cannot launch: param ${index} is ${param.u32}, expected a 32-bit count`,
-      );
-    }
-    view.setUint32(at, param.u32, true);
-  });
 }

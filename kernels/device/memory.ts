@@ -49,6 +49,7 @@ export class Pool {
     return this.#peak;
   }
 
+  /** A block of at least that many bytes, its content arbitrary; throws an `OutOfMemoryError`. */
   take(bytes: number, label: string): Block {
     const size = sizeClass(bytes);
     const free = this.#free.get(size)?.pop();

@@ -3,6 +3,7 @@ import type {
   HostTensor,
   Inputs,
   Limits,
+  Recording,
   Tensor,
   TensorRef,
   TensorSpec,
@@ -22,6 +23,7 @@ export class ReferenceDevice implements Device {
     subgroup: 8,
   };
   readonly #live = new Set<HostHeld>();
+  #recorded: (() => void)[] | undefined;
 
   upload(host: HostTensor): Tensor {
     return this.#hold({ ...host, data: host.data.slice() });
@@ -29,6 +31,30 @@ export class ReferenceDevice implements Device {
 
   empty(spec: TensorSpec): Tensor {
     return this.#hold(hostTensor(spec));
+  }
+
+  write(tensor: TensorRef, host: HostTensor): void {
+    dataOf(tensor).set(host.data as never);
+  }
+
+  async record(make: () => Promise<readonly Tensor[]>): Promise<Recording> {
+    const launches: (() => void)[] = [];
+    this.#recorded = launches;
+    try {
+      const outputs = await make();
+      return {
+        outputs,
+        launches: launches.length,
+        replay: (after) =>
+          launches.forEach((launch, i) => {
+            launch();
+            after?.(i);
+          }),
+        [Symbol.dispose]: () => outputs.forEach((tensor) => tensor[Symbol.dispose]()),
+      };
+    } finally {
+      this.#recorded = undefined;
+    }
   }
 
   run<In extends string, Out extends string, Options, Mut extends In, Opt extends In>(
@@ -43,15 +69,20 @@ export class ReferenceDevice implements Device {
       const tensor = given[name];
       if (tensor) hosts[name] = { dtype: tensor.dtype, shape: tensor.shape, data: dataOf(tensor) };
     }
-    const results = kernel.reference(hosts as never, options);
-    for (const name of kernel.mutates ?? []) {
+    const written = (kernel.mutates ?? []).flatMap((name) => {
       const tensor = given[name];
-      if (tensor) dataOf(tensor).set(results[name].data as never);
-    }
-    const outputs = kernel.outputs.map((name) => {
-      const { dtype, shape } = plan.outputs[name];
-      return [name, this.#hold({ dtype, shape, data: results[name].data })] as const;
+      return tensor ? [[name, dataOf(tensor)] as const] : [];
     });
+    const outputs = kernel.outputs.map((name) =>
+      [name, this.#hold(hostTensor(plan.outputs[name]))] as const
+    );
+    const places = [...written, ...outputs.map(([name, { data }]) => [name, data] as const)];
+    const launch = () => {
+      const results = kernel.reference(hosts as never, options);
+      for (const [name, data] of places) data.set(results[name].data as never);
+    };
+    if (this.#recorded) this.#recorded.push(launch);
+    else launch();
     return Object.fromEntries<Tensor>(outputs) as Record<Out, Tensor>;
   }
 

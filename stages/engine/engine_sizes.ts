@@ -52,7 +52,11 @@ export function planMemory(
   const sequences = wishes.sequences ?? SEQUENCES[adapter];
   const tokens = Math.max(wishes.stepTokens ?? STEP_TOKENS[adapter], sequences);
   const width = 8 * config.hidden + 4 * config.inner + 4 * config.heads * config.headSize;
-  const workspaceBytes = 4 * tokens * width + 3 * STEP_LOGIT_BYTES;
+  const rowBytes = 4 * (width + config.vocabulary);
+  // Steps on record hold memory of their own, in powers of two of every size.
+  const recordedBytes = 4 *
+    Math.min(sequences * rowBytes, 4 * sequences * width + STEP_LOGIT_BYTES);
+  const workspaceBytes = 4 * tokens * width + 3 * STEP_LOGIT_BYTES + recordedBytes;
   const schemes = kvSchemes(config, record);
   const each = pageBytes(config, schemes);
   const one = Math.ceil(context / PAGE_TOKENS) + 1;

@@ -1,13 +1,11 @@
-import type { Device, Tensor, TensorRef } from "../../kernels/device/device.ts";
-import { attentionBatch, type AttentionSpan } from "../../kernels/attention_paged.ts";
-import { u32 } from "../../kernels/device/tensor.ts";
+import type { Device, Tensor } from "../../kernels/device/device.ts";
 import { appendKv, attentionPaged } from "../../kernels/mod.ts";
-import { PAGE_TOKENS, pageWords } from "../../kernels/parts/kv_page.ts";
+import { pageWords } from "../../kernels/parts/kv_page.ts";
 import { flat, type KvSchemes } from "../models/attend.ts";
 import type { Attend } from "../models/decoder.ts";
 import type { DecoderConfig } from "../models/family.ts";
 import type { ModelRecord } from "../models/model_record.ts";
-import type { Chunk } from "./scheduler.ts";
+import type { KvBatch } from "./kv_batch.ts";
 
 /** The precision of each layer's keys and values; half precision where the model says nothing. */
 export function kvSchemes(
@@ -62,44 +60,15 @@ export class KvPools implements Disposable {
     this.#pools = schemes.map(({ key, value }) => ({ key: pool(key), value: pool(value) }));
   }
 
-  /** Puts what a step's attention needs onto the device, for all layers. */
-  batch(chunks: readonly Chunk[]): KvBatch {
-    const upload = (values: readonly number[]) =>
-      this.#device.upload(u32([values.length], Uint32Array.from(values)));
-    const slots = chunks.flatMap(({ sequence: { pages }, start, count }) =>
-      Array.from({ length: count }, (_, i) => {
-        const at = start + i;
-        return pages[Math.floor(at / PAGE_TOKENS)]! * PAGE_TOKENS + at % PAGE_TOKENS;
-      })
-    );
-    const spans: AttentionSpan[] = [];
-    const table: number[] = [];
-    let row = 0;
-    for (const { sequence: { pages }, start, count } of chunks) {
-      const keys = start + count;
-      spans.push({ row, queries: count, keys, table: table.length });
-      table.push(...pages.slice(0, Math.ceil(keys / PAGE_TOKENS)));
-      row += count;
-    }
-    const batch = attentionBatch(spans);
-    return new KvBatch({
-      slots: upload(slots),
-      block_table: upload(table),
-      spans: this.#device.upload(batch.spans),
-      work: this.#device.upload(batch.work),
-    }, Math.max(...chunks.map(({ count }) => count)));
-  }
-
   /** How a layer attends in a step: appends keys and values to the pages, then reads their codes. */
   attention(layer: number, batch: KvBatch): Attend {
     const { kvHeads } = this.#config;
     const { key, value } = this.#schemes[layer]!;
     const pools = this.#pools[layer]!;
     return (device, { q, k, v }, { window }) => {
-      const { slots, ...where } = batch.tensors;
+      const { slots, queries, ...where } = batch;
       device.run(appendKv, { x: k, slots, pages: pools.key }, key);
       device.run(appendKv, { x: v, slots, pages: pools.value }, value);
-      const { queries } = batch;
       const options = { kvHeads, key, value, queries, ...window !== undefined && { window } };
       const inputs = { q, k: pools.key, v: pools.value, ...where };
       return flat(device.run(attentionPaged, inputs, options).y);
@@ -111,26 +80,5 @@ export class KvPools implements Disposable {
       key[Symbol.dispose]();
       value[Symbol.dispose]();
     }
-  }
-}
-
-/** What the attention of one step needs beside queries, keys and values. */
-export class KvBatch implements Disposable {
-  readonly tensors: Readonly<Record<"slots" | "block_table" | "spans" | "work", TensorRef>>;
-  /** Most queries of a sequence. */
-  readonly queries: number;
-  readonly #owned: readonly Tensor[];
-
-  constructor(
-    tensors: Readonly<Record<"slots" | "block_table" | "spans" | "work", Tensor>>,
-    queries: number,
-  ) {
-    this.tensors = tensors;
-    this.queries = queries;
-    this.#owned = Object.values(tensors);
-  }
-
-  [Symbol.dispose](): void {
-    for (const tensor of this.#owned) tensor[Symbol.dispose]();
   }
 }

@@ -1,16 +1,14 @@
-import type { Device, Tensor, TensorRef } from "../../kernels/device/device.ts";
+import type { Device, HostTensor, Tensor, TensorRef } from "../../kernels/device/device.ts";
 import { u32 } from "../../kernels/device/tensor.ts";
 import { embed, penalize, sample, topScores } from "../../kernels/mod.ts";
 import { penaltyTensors } from "../../kernels/penalize.ts";
-import { sampleSettings } from "../../kernels/sample.ts";
-import { normalize, runLayer, startStream } from "../models/decoder.ts";
 import type { Model } from "../models/model.ts";
-import { ropeAngles } from "../models/rope_angles.ts";
 import type { ScoredToken } from "./engine.ts";
-import { KvPools, kvSchemes } from "./kv_pools.ts";
-import { penaltiesOf, UNCHANGED } from "./penalties.ts";
+import { idsOf, kvBatch, positionsOf } from "./kv_batch.ts";
+import { PagedForward } from "./paged_forward.ts";
+import { type RecordedSteps, recordSteps } from "./recorded_steps.ts";
+import { needsLogitsOnly, penaltiesOf, settingsOf, UNCHANGED } from "./sampling.ts";
 import type { Chunk } from "./scheduler.ts";
-import { generated } from "./sequence.ts";
 
 /** Bytes of logits on the device at once. */
 export const STEP_LOGIT_BYTES = 2 ** 25;
@@ -33,12 +31,18 @@ interface Row {
   readonly likeliest: number | undefined;
 }
 
+/** Recordings kept, each for its own number of sequences: device memory is shared between them. */
+const MOST_RECORDINGS = 64;
+
 /** A model whose keys and values lie in pages, so that many sequences run in one step. */
 export class PagedModel implements Disposable {
   readonly #device: Device;
-  readonly #model: Model;
-  readonly #pools: KvPools;
-  readonly #angles: Tensor;
+  readonly #forward: PagedForward;
+  readonly #context: number;
+  /** The most rows whose logits are on the device at once. */
+  readonly #mostRows: number;
+  /** By sequences and steps; the one used last stands last. */
+  readonly #recorded = new Map<string, RecordedSteps>();
 
   /** Takes the memory of so many pages; `context` is the longest sequence. */
   constructor(
@@ -47,31 +51,72 @@ export class PagedModel implements Disposable {
     { pages, context }: { readonly pages: number; readonly context: number },
   ) {
     this.#device = device;
-    this.#model = model;
-    const schemes = kvSchemes(model.config, model.record);
-    this.#pools = new KvPools(device, model.config, { schemes, pages });
-    this.#angles = device.upload(ropeAngles(model.config, context), "rope angles");
+    this.#forward = new PagedForward(device, model, { pages, context });
+    this.#context = context;
+    this.#mostRows = Math.max(1, Math.floor(STEP_LOGIT_BYTES / 4 / model.config.vocabulary));
   }
 
   /**
    * Runs the chunks of a step together; results stand as the chunks do. Several steps only where all
-   * chunks are one token that generates, without scores and penalties: each step's tokens are the next
-   * one's input, and the host waits once. Fewer than wanted where the logits do not fit at once.
+   * chunks are one token that generates, without scores and penalties; fewer than wanted where the
+   * logits do not fit at once.
    */
   async step(
     chunks: readonly Chunk[],
     { steps = 1 }: { readonly steps?: number } = {},
   ): Promise<readonly ChunkResult[]> {
-    const most = Math.max(1, Math.floor(STEP_LOGIT_BYTES / 4 / this.#model.config.vocabulary));
-    if (steps > 1 && chunks.length <= most) return await this.#ahead(chunks, steps);
-    using ids = this.#upload(chunks, ({ sequence, start }, i) => sequence.tokens[start + i]!);
-    using hidden = await this.#hidden(chunks, ids);
+    if (chunks.length <= this.#mostRows && chunks.every(isOneDraw)) {
+      const tokens = await (await this.#recordedFor(chunks, steps)).run(chunks);
+      return tokens.map((each) => ({ next: each.map((token) => ({ token })) }));
+    }
+    return await this.#once(chunks);
+  }
+
+  [Symbol.dispose](): void {
+    for (const steps of this.#recorded.values()) steps[Symbol.dispose]();
+    this.#recorded.clear();
+    this.#forward[Symbol.dispose]();
+  }
+
+  async #recordedFor(chunks: readonly Chunk[], steps: number): Promise<RecordedSteps> {
+    const key = `${chunks.length} ${steps}`;
+    let found = this.#recorded.get(key);
+    if (found) {
+      this.#recorded.delete(key);
+    } else {
+      if (this.#recorded.size >= MOST_RECORDINGS) {
+        const [oldest, recorded] = this.#recorded.entries().next().value!;
+        recorded[Symbol.dispose]();
+        this.#recorded.delete(oldest);
+      }
+      const wanted = { chunks, steps, context: this.#context };
+      found = await recordSteps(this.#device, this.#forward, wanted);
+    }
+    this.#recorded.set(key, found);
+    return found;
+  }
+
+  /** One step of chunks of any length, launch by launch. */
+  async #once(chunks: readonly Chunk[]): Promise<readonly ChunkResult[]> {
+    using stack = new DisposableStack();
+    const upload = (host: HostTensor) => stack.use(this.#device.upload(host));
+    const { queries, ...batch } = kvBatch(chunks);
+    const hidden = stack.use(
+      await this.#forward.hidden(upload(idsOf(chunks)), {
+        positions: upload(positionsOf(chunks)),
+        slots: upload(batch.slots),
+        block_table: upload(batch.block_table),
+        spans: upload(batch.spans),
+        work: upload(batch.work),
+        queries,
+      }),
+    );
     const results = chunks.map((): { next: ScoredToken[]; prompt?: ScoredToken[] } => ({
       next: [],
     }));
     const rows = rowsOf(chunks);
-    for (let from = 0; from < rows.length; from += most) {
-      const part = rows.slice(from, from + most);
+    for (let from = 0; from < rows.length; from += this.#mostRows) {
+      const part = rows.slice(from, from + this.#mostRows);
       const scored = await this.#score(part, { hidden, chunks });
       part.forEach(({ chunk, target }, i) => {
         const result = results[chunk]!;
@@ -85,57 +130,6 @@ export class PagedModel implements Disposable {
     return results;
   }
 
-  [Symbol.dispose](): void {
-    this.#angles[Symbol.dispose]();
-    this.#pools[Symbol.dispose]();
-  }
-
-  /** Steps whose tokens stay on the device until the last one has run. */
-  async #ahead(chunks: readonly Chunk[], steps: number): Promise<readonly ChunkResult[]> {
-    using stack = new DisposableStack();
-    const device = this.#device;
-    let ids: TensorRef = stack.use(
-      this.#upload(chunks, ({ sequence, start }) => sequence.tokens[start]!),
-    );
-    const chosen: Tensor[] = [];
-    const rows = rowsOf(chunks);
-    for (let step = 0; step < steps; step++) {
-      const moved = chunks.map((chunk) => ({ ...chunk, start: chunk.start + step }));
-      using hidden = await this.#hidden(moved, ids);
-      using logits = await this.#logits(rows, hidden);
-      const tokens = stack.use(this.#choose(rows, { logits, chunks, step }));
-      chosen.push(tokens);
-      ids = tokens;
-    }
-    const read = await Promise.all(chosen.map((tokens) => device.read(tokens)));
-    return chunks.map((_, i) => ({ next: read.map(({ data }) => ({ token: data[i]! })) }));
-  }
-
-  /** A number for each token of the chunks. */
-  #upload(chunks: readonly Chunk[], of: (chunk: Chunk, i: number) => number): Tensor {
-    const all = chunks.flatMap((chunk) =>
-      Array.from({ length: chunk.count }, (_, i) => of(chunk, i))
-    );
-    return this.#device.upload(u32([all.length], all));
-  }
-
-  /** The normalized inputs of the head, f32 [tokens of all chunks, hidden]. */
-  async #hidden(chunks: readonly Chunk[], ids: TensorRef): Promise<Tensor> {
-    const device = this.#device;
-    const model = this.#model;
-    using positions = this.#upload(chunks, ({ start }, i) => start + i);
-    using batch = this.#pools.batch(chunks);
-    const places = { positions, angles: this.#angles };
-    let stream = startStream((await model.embeddings()).embed(device, ids));
-    for (let layer = 0; layer < model.config.layers; layer++) {
-      const attention = this.#pools.attention(layer, batch);
-      const weights = await model.layer(layer);
-      stream = runLayer(device, model.config, weights, { stream, places, attention });
-    }
-    using last = stream;
-    return normalize(device, last, await model.finalGain(), model.config.normEps);
-  }
-
   /** Chooses or scores the tokens of some rows. */
   async #score(
     rows: readonly Row[],
@@ -146,7 +140,7 @@ export class PagedModel implements Disposable {
     const targets = rows.map(({ target }) => target);
     using chosen = targets.every((target) => target !== undefined)
       ? device.upload(u32([targets.length], targets as number[]))
-      : this.#choose(rows, { logits, chunks, step: 0 });
+      : this.#choose(rows, { logits, chunks });
     // Rows whose token is given keep it.
     const count = rows.reduce<number | undefined>(
       (most, { likeliest }) => likeliest === undefined ? most : Math.max(most ?? 0, likeliest),
@@ -180,44 +174,41 @@ export class PagedModel implements Disposable {
   async #logits(rows: readonly Row[], hidden: TensorRef): Promise<Tensor> {
     const device = this.#device;
     const [tokens, width = 0] = hidden.shape;
-    const head = await this.#model.head();
     if (rows.length === tokens && rows.every(({ row }, i) => row === i)) {
-      return head.apply(device, hidden);
+      return await this.#forward.logits(hidden);
     }
     using indices = device.upload(u32([rows.length], rows.map(({ row }) => row)));
     using needed = device.empty({ dtype: "f32", shape: [rows.length, width] });
     device.run(embed, { tokens: indices, embeddings: hidden, y: needed }, {});
-    return head.apply(device, needed);
+    return await this.#forward.logits(needed);
   }
 
   #choose(
     rows: readonly Row[],
-    { logits, chunks, step }: {
-      readonly logits: Tensor;
-      readonly chunks: readonly Chunk[];
-      /** Tokens chosen already that the host has not seen. */
-      readonly step: number;
-    },
+    { logits, chunks }: { readonly logits: Tensor; readonly chunks: readonly Chunk[] },
   ): Tensor {
     const device = this.#device;
     const sequences = rows.map(({ chunk }) => chunks[chunk]!.sequence);
-    const settings = sampleSettings(sequences.map((sequence) => ({
-      ...sequence.request.sampling,
-      step: generated(sequence) + step,
-    })));
-    using wanted = device.upload(settings);
+    using settings = device.upload(settingsOf(sequences));
     const penalties = sequences.map((sequence, i) =>
       rows[i]!.target === undefined ? penaltiesOf(sequence) : undefined
     );
     if (penalties.every((each) => each === undefined)) {
-      return device.run(sample, { logits, settings: wanted }, {}).tokens;
+      return device.run(sample, { logits, settings }, {}).tokens;
     }
     const tensors = penaltyTensors(penalties.map((each) => each ?? UNCHANGED));
     using penaltyRows = device.upload(tensors.rows);
     using entries = device.upload(tensors.entries);
-    using y = device.run(penalize, { logits, rows: penaltyRows, entries }, {}).y;
-    return device.run(sample, { logits: y, settings: wanted }, {}).tokens;
+    using changed = device.run(penalize, { logits, rows: penaltyRows, entries }, {}).y;
+    return device.run(sample, { logits: changed, settings }, {}).tokens;
   }
+}
+
+/** Whether a chunk is one token behind which another is drawn, and nothing else is asked. */
+function isOneDraw({ sequence: { request }, count, last }: Chunk): boolean {
+  const { promptLogprobs, maxTokens } = request;
+  const drawn = count === 1 && last && maxTokens > 0 && needsLogitsOnly(request);
+  return drawn && promptLogprobs === undefined;
 }
 
 /** The rows of a step whose logits are needed: those that score the prompt, and those that choose. */

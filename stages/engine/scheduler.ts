@@ -1,7 +1,6 @@
 import { PAGE_TOKENS } from "../../kernels/parts/kv_page.ts";
-import type { GenerationRequest } from "./engine.ts";
 import type { Pages } from "./pages.ts";
-import { changesLogits } from "./penalties.ts";
+import { needsLogitsOnly } from "./sampling.ts";
 import { remaining, type Sequence } from "./sequence.ts";
 
 /** What one step may take on. */
@@ -116,13 +115,15 @@ export class Scheduler {
    * may go and free pages reach; nothing that waits could begin in between.
    */
   ahead(chunks: readonly Chunk[], context: number): number {
-    const most = chunks.reduce(
-      (most, { sequence }) =>
-        generates(sequence) && onDeviceAlone(sequence.request)
-          ? Math.min(most, remaining(sequence, context))
+    const reach = chunks.reduce(
+      (least, { sequence }) =>
+        generates(sequence) && needsLogitsOnly(sequence.request)
+          ? Math.min(least, remaining(sequence, context))
           : 1,
       this.#limits.ahead ?? 1,
     );
+    // Powers of two: few different numbers of steps have to be put on record.
+    const most = 2 ** Math.floor(Math.log2(Math.max(1, reach)));
     const needs = chunks.map(({ sequence }) => {
       const tokens = sequence.tokens.length + most - 1;
       return Math.max(0, Math.ceil(tokens / PAGE_TOKENS) - sequence.pages.length);
@@ -189,11 +190,6 @@ export class Scheduler {
 
 function generates({ tokens, computed, request }: Sequence): boolean {
   return computed === tokens.length - 1 && tokens.length > request.prompt.length;
-}
-
-/** Whether nothing but the tokens themselves is needed to go on behind them. */
-function onDeviceAlone({ sampling, logprobs }: GenerationRequest): boolean {
-  return logprobs === undefined && !changesLogits(sampling);
 }
 
 function chunkOf(sequence: Sequence, most: number): Chunk {

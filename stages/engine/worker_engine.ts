@@ -130,7 +130,8 @@ export class WorkerEngine implements Engine {
 
   /** Ends the worker as if it had crashed, so that recovery can be tried. */
   crash(): void {
-    this.#fail("the worker was ended");
+    // One that is down already is on its way back.
+    if (this.#worker) this.#fail("the worker was ended");
   }
 
   [Symbol.asyncDispose](): Promise<void> {

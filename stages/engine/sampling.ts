@@ -1,9 +1,29 @@
+import type { HostTensor } from "../../kernels/device/device.ts";
 import type { RowPenalties } from "../../kernels/penalize.ts";
-import type { Sampling } from "./engine.ts";
-import type { Sequence } from "./sequence.ts";
+import { sampleSettings } from "../../kernels/sample.ts";
+import type { GenerationRequest, Sampling } from "./engine.ts";
+import { generated, type Sequence } from "./sequence.ts";
+
+/** How the next token of each sequence is drawn, where so many more were chosen that the host has not seen. */
+export function settingsOf(
+  sequences: readonly Sequence[],
+  { ahead = 0 }: { readonly ahead?: number } = {},
+): HostTensor {
+  return sampleSettings(
+    sequences.map((sequence) => ({
+      ...sequence.request.sampling,
+      step: generated(sequence) + ahead,
+    })),
+  );
+}
+
+/** Whether choosing a request's next token takes nothing but its logits. */
+export function needsLogitsOnly({ sampling, logprobs }: GenerationRequest): boolean {
+  return logprobs === undefined && !changesLogits(sampling);
+}
 
 /** Whether logits change before a token is chosen from them. */
-export function changesLogits(sampling: Sampling): boolean {
+function changesLogits(sampling: Sampling): boolean {
   const { repetitionPenalty, presencePenalty, frequencyPenalty, logitBias } = sampling;
   const counted = presencePenalty !== 0 || frequencyPenalty !== 0;
   return counted || repetitionPenalty !== 1 || logitBias.length > 0;

@@ -1,0 +1,43 @@
+import type { Tensor, TensorRef, TensorSpec } from "./device.ts";
+import type { Block } from "./memory.ts";
+import { reshape } from "./tensor.ts";
+
+/** A tensor in a block of device memory; a view shares the block and its end. */
+export class GpuTensor implements Tensor {
+  readonly dtype;
+  readonly shape;
+  readonly block: Block;
+  readonly label: string;
+  readonly #owner: { disposed: boolean };
+  readonly #release: () => void;
+
+  constructor(
+    spec: TensorSpec,
+    block: Block,
+    label: string,
+    release: () => void,
+    owner = { disposed: false },
+  ) {
+    this.dtype = spec.dtype;
+    this.shape = spec.shape;
+    this.block = block;
+    this.label = label;
+    this.#release = release;
+    this.#owner = owner;
+  }
+
+  get disposed(): boolean {
+    return this.#owner.disposed;
+  }
+
+  view(shape: readonly number[]): TensorRef {
+    const spec = reshape({ dtype: this.dtype, shape: this.shape }, shape);
+    return new GpuTensor(spec, this.block, this.label, () => {}, this.#owner);
+  }
+
+  [Symbol.dispose](): void {
+    if (this.#owner.disposed) return;
+    this.#owner.disposed = true;
+    this.#release();
+  }
+}

@@ -1,0 +1,57 @@
+import type { Device, Tensor, TensorRef } from "../../kernels/device/device.ts";
+import { normalize, type Places, runLayer, startStream } from "../models/decoder.ts";
+import type { Model } from "../models/model.ts";
+import { ropeAngles } from "../models/rope_angles.ts";
+import type { KvBatch } from "./kv_batch.ts";
+import { KvPools, kvSchemes } from "./kv_pools.ts";
+
+/** Where the tokens of a step stand, in their sequences and in pages. */
+export interface StepPlaces extends KvBatch {
+  readonly positions: TensorRef;
+}
+
+/** The forward pass of a model whose keys and values lie in pages. */
+export class PagedForward implements Disposable {
+  readonly model: Model;
+  readonly #device: Device;
+  readonly #pools: KvPools;
+  readonly #angles: Tensor;
+
+  /** Takes the memory of so many pages; `context` is the longest sequence. */
+  constructor(
+    device: Device,
+    model: Model,
+    { pages, context }: { readonly pages: number; readonly context: number },
+  ) {
+    this.#device = device;
+    this.model = model;
+    const schemes = kvSchemes(model.config, model.record);
+    this.#pools = new KvPools(device, model.config, { schemes, pages });
+    this.#angles = device.upload(ropeAngles(model.config, context), "rope angles");
+  }
+
+  /** The normalized inputs of the head for `ids` u32 [tokens], f32 [tokens, hidden]. */
+  async hidden(ids: TensorRef, { positions, ...batch }: StepPlaces): Promise<Tensor> {
+    const device = this.#device;
+    const { model } = this;
+    const places: Places = { positions, angles: this.#angles };
+    let stream = startStream((await model.embeddings()).embed(device, ids));
+    for (let layer = 0; layer < model.config.layers; layer++) {
+      const attention = this.#pools.attention(layer, batch);
+      const weights = await model.layer(layer);
+      stream = runLayer(device, model.config, weights, { stream, places, attention });
+    }
+    using last = stream;
+    return normalize(device, last, await model.finalGain(), model.config.normEps);
+  }
+
+  /** What the head makes of its inputs, f32 [tokens, vocabulary]. */
+  async logits(hidden: TensorRef): Promise<Tensor> {
+    return (await this.model.head()).apply(this.#device, hidden);
+  }
+
+  [Symbol.dispose](): void {
+    this.#angles[Symbol.dispose]();
+    this.#pools[Symbol.dispose]();
+  }
+}
