@@ -446,6 +446,8 @@ function counting(device: Device): Counted {
       name: device.name,
       upload: (host, label) => device.upload(host, label),
       empty: (spec, label) => device.empty(spec, label),
+      write: (tensor, host) => device.write(tensor, host),
+      record: (make) => device.record(make),
       run(kernel, inputs, options) {
         count++;
         return device.run(kernel, inputs, options);
