@@ -106,7 +106,7 @@ export class FakeEngine implements Engine {
         : prompt.slice(1).map((token, at) =>
           scored(token, { before: prompt[at]!, size, count: promptLogprobs })
         );
-      yield { type: "prompt", cached: 0, ...scores ? { scores } : {} };
+      yield { type: "prompt", cached: 0, queued: 0, ...scores ? { scores } : {} };
       const lines = script?.(request);
       let before = prompt.at(-1)!;
       for (let count = 0; count < maxTokens; count++) {

@@ -115,7 +115,7 @@ Deno.test("tokens come with the text they begin in, and those of a stop string n
   const tokenizer = await embeddedTokenizer();
   const ids = [..."zaaab"].map((letter) => tokenizer.id(letter)!);
   async function* events(): AsyncGenerator<GenerationEvent> {
-    yield { type: "prompt", cached: 0 };
+    yield { type: "prompt", cached: 0, queued: 0 };
     for (const token of ids) yield await Promise.resolve({ type: "token", token, logprob: -1 });
     throw new Error("It went on behind the stop string");
   }

@@ -63,6 +63,8 @@ export type GenerationEvent =
     readonly type: "prompt";
     /** Tokens whose keys and values were there already. */
     readonly cached: number;
+    /** Seconds in the queue before its first step. */
+    readonly queued: number;
     /** From the second token on, where they were asked for. */
     readonly scores?: readonly ScoredToken[];
   }

@@ -103,6 +103,7 @@ export class EngineLoop implements Disposable {
   async step(): Promise<readonly EngineEvent[]> {
     const chunks = this.#scheduler.next();
     if (chunks.length === 0) return [];
+    for (const { sequence } of chunks) sequence.begun ??= performance.now();
     const steps = this.#scheduler.ahead(chunks, this.sizes.context);
     const results = await this.#model.step(chunks, { steps });
     this.#steps += Math.max(1, ...results.map(({ next }) => next.length));
@@ -138,7 +139,8 @@ export class EngineLoop implements Disposable {
       const scores = request.promptLogprobs === undefined
         ? {}
         : { scores: this.#prompts.get(id) ?? [] };
-      events.push({ type: "prompt", cached: sequence.cached ?? 0, ...scores });
+      const queued = (sequence.begun! - sequence.added) / 1000;
+      events.push({ type: "prompt", cached: sequence.cached ?? 0, queued, ...scores });
       this.#prompts.delete(id);
     }
     for (const [i, next] of result.next.entries()) {

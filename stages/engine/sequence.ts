@@ -8,6 +8,9 @@ export interface Sequence {
   readonly tokens: number[];
   /** Pages of its keys and values, in order. */
   readonly pages: number[];
+  /** When it was taken, and when its first step began, as `performance.now()` says. */
+  readonly added: number;
+  begun: number | undefined;
   /** Tokens whose keys and values are in the pages. */
   computed: number;
   /** Tokens of the prompt that were found in the cache when it was first admitted. */
@@ -21,6 +24,8 @@ export function newSequence(id: number, request: GenerationRequest): Sequence {
     request,
     tokens: [...request.prompt],
     pages: [],
+    added: performance.now(),
+    begun: undefined,
     computed: 0,
     cached: undefined,
   };

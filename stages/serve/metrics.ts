@@ -116,6 +116,21 @@ export function openMetrics(engine: Engine, card: ModelCard): ServeMetrics {
       "e2e_request_latency_seconds",
       timed("until the end of an answer"),
     ),
+    queued: histogram(
+      "request_queue_seconds",
+      "request_queue_time_seconds",
+      timed("in the queue"),
+    ),
+    prefill: histogram(
+      "request_prefill_seconds",
+      "request_prefill_time_seconds",
+      timed("from the queue to the first token"),
+    ),
+    inference: histogram(
+      "request_inference_seconds",
+      "request_inference_time_seconds",
+      timed("from the queue to the last token"),
+    ),
     decode: histogram(
       "request_decode_seconds",
       "request_decode_time_seconds",
@@ -154,6 +169,7 @@ export function openMetrics(engine: Engine, card: ModelCard): ServeMetrics {
     async *watch(events, { request, signal }) {
       const start = performance.now();
       let [first, last, count] = [start, start, 0];
+      let queued = 0;
       let reason: string | undefined;
       seen.prompt(request.prompt.length);
       seen.most(request.maxTokens);
@@ -164,6 +180,9 @@ export function openMetrics(engine: Engine, card: ModelCard): ServeMetrics {
             if (count++ === 0) seen.first(((first = now) - start) / 1000);
             else seen.between((now - last) / 1000);
             last = now;
+          } else if (event.type === "prompt") {
+            queued = event.queued;
+            seen.queued(queued);
           } else if (event.type === "end") {
             reason = event.reason;
           }
@@ -180,6 +199,10 @@ export function openMetrics(engine: Engine, card: ModelCard): ServeMetrics {
           seen.tokens(count);
           seen.whole((performance.now() - start) / 1000);
           seen.decode((last - first) / 1000);
+          if (count > 0) {
+            seen.prefill(Math.max(0, (first - start) / 1000 - queued));
+            seen.inference(Math.max(0, (last - start) / 1000 - queued));
+          }
           if (count > 1) seen.perToken((last - first) / 1000 / (count - 1));
         }
       }
