@@ -1,4 +1,5 @@
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
+import type { Benchmark } from "../stages/benchmark/results.ts";
 import { describe } from "../stages/describe.ts";
 import { writeSafetensors } from "../stages/formats/safetensors_file.ts";
 import { type Evaluation, writeEvaluation } from "../stages/report/evaluation.ts";
@@ -132,6 +133,47 @@ Deno.test("a comparison gives its table, and the pictures that were drawn", () =
     deepStrictEqual(section?.pictures, [{ title: "Perplexity against size", svg: "<svg>1</svg>" }]);
     await Deno.writeTextFile(`${directory}/report.json`, "{}");
     ok(await describe(directory, {}) === undefined);
+  }));
+
+Deno.test("a benchmark gives its batches, a curve for each model, and what was left out", () =>
+  withDirectory(async (directory) => {
+    const round = {
+      seconds: 4,
+      prefillSeconds: 1,
+      promptTokens: 200,
+      generatedTokens: 80,
+      earlyTokens: 2,
+      steps: 41,
+      pages: 6,
+      preemptions: 0,
+    };
+    const batch = {
+      pages: 8,
+      pageBytes: 2e6,
+      device: "a device",
+      at: "2026-01-01",
+      rounds: [round],
+    };
+    const model = { scheme: "W4A8KV4", weightBytes: 1e6, kvBytesPerToken: 8, largestBatch: 2 };
+    const benchmark: Benchmark = {
+      title: "Speed",
+      protocol: { prompt: 100, output: 40, seed: 0, memoryBytes: 1e9, warmUp: 0, rounds: 1 },
+      machine: { device: "a device", plans: "gpu", system: "linux", cores: 2, loadBefore: 0 },
+      began: "2026-01-01",
+      models: [
+        { ...model, label: "small", batches: [{ ...batch, batch: 2 }] },
+        { ...model, label: "large", largestBatch: 0, refused: "no room", batches: [] },
+      ],
+    };
+    await Deno.writeTextFile(`${directory}/report.json`, JSON.stringify({ benchmark }));
+    const description = (await describe(directory, {}))!;
+    // 80 tokens in 4 seconds; 78 of them in the 3 behind the prompts, two at a time.
+    const cells = ["small", "2", "20.0", "200", "26.0", "76.92", "41", "6", "2.0", "0", "1.00"];
+    deepStrictEqual(rows(description, "Speed"), [cells]);
+    const [section] = description.sections;
+    deepStrictEqual(section?.charts?.[0]?.series, [{ name: "small", points: [[2, 20]] }]);
+    deepStrictEqual(section?.lines?.slice(1), ["large: no room"]);
+    deepStrictEqual(description.figures, [{ name: "small, tokens/s", value: 20, text: "20.0" }]);
   }));
 
 const EVALUATION: Evaluation = {

@@ -26,7 +26,7 @@ export function benchmarkMarkdown(benchmark: Benchmark): string {
         : ["none", "", ""],
     ];
   });
-  const all = models.flatMap((model) => model.batches.map((batch) => batchCells(model, batch)));
+  const all = batchTable(models);
   const refusals = models.flatMap(({ label, refused }) =>
     refused === undefined ? [] : [`- ${escape(label)}: ${escape(refused)}`]
   );
@@ -45,7 +45,16 @@ export function benchmarkMarkdown(benchmark: Benchmark): string {
     ], best),
     ...refusals.length > 0 ? [refusals.join("\n")] : [],
     "## By batch",
-    table([
+    table(all.headings, all.rows),
+  ].join("\n\n") + "\n";
+}
+
+/** All batches of all models, as texts. */
+export function batchTable(
+  models: readonly MeasuredModel[],
+): { readonly headings: readonly string[]; readonly rows: readonly (readonly string[])[] } {
+  return {
+    headings: [
       "Model",
       "Batch",
       "Tokens/s",
@@ -57,8 +66,9 @@ export function benchmarkMarkdown(benchmark: Benchmark): string {
       "KV pages, MB",
       "Begun anew",
       "Slowest to fastest round",
-    ], all),
-  ].join("\n\n") + "\n";
+    ],
+    rows: models.flatMap((model) => model.batches.map((batch) => batchCells(model, batch))),
+  };
 }
 
 /** What was measured, and on what. */

@@ -1,13 +1,15 @@
 import type { Description, Figure, Picture, Section } from "../../pipeline/description.ts";
+import { describeBenchmark } from "./benchmark.ts";
 import { type Evaluation, readEvaluation } from "../report/evaluation.ts";
 import type { Comparison } from "../report/rows.ts";
 import { columnsOf, protocolWords } from "../report/table.ts";
 import { sizeFigures } from "./model_figures.ts";
 
-/** Describes the report of an evaluation or of a comparison. */
+/** Describes the report of an evaluation, of a comparison or of a benchmark. */
 export async function describeReport(directory: string): Promise<Description | undefined> {
   const report = JSON.parse(await Deno.readTextFile(`${directory}/report.json`));
   if (Array.isArray(report.rows)) return await describeComparison(directory, report);
+  if (report.benchmark !== undefined) return describeBenchmark(report.benchmark);
   if (report.scores !== undefined) return describeEvaluation(await readEvaluation(directory));
   return undefined;
 }
