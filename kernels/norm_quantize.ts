@@ -1,6 +1,7 @@
 import type { Kernel } from "./device/kernel.ts";
 import { describe } from "./device/tensor.ts";
 import half from "./parts/half.wgsl" with { type: "text" };
+import normalize from "./parts/normalize_row.wgsl" with { type: "text" };
 import row from "./parts/quantize_row.wgsl" with { type: "text" };
 import {
   checkRows,
@@ -32,7 +33,7 @@ export const normQuantize: Kernel<
   "residual",
   "residual"
 > = {
-  wgsl: `${half}\n${row}\n${wgsl}`,
+  wgsl: `${half}\n${normalize}\n${row}\n${wgsl}`,
   inputs: ["x", "gain", "residual"],
   outputs: ["codes", "rows"],
   mutates: ["residual"],

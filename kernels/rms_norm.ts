@@ -1,5 +1,6 @@
 import type { Kernel } from "./device/kernel.ts";
 import { describe, f32 } from "./device/tensor.ts";
+import row from "./parts/normalize_row.wgsl" with { type: "text" };
 import wgsl from "./rms_norm.wgsl" with { type: "text" };
 
 /**
@@ -13,7 +14,7 @@ export const rmsNorm: Kernel<
   "residual",
   "residual"
 > = {
-  wgsl,
+  wgsl: `${row}\n${wgsl}`,
   inputs: ["x", "gain", "residual"],
   outputs: ["y"],
   mutates: ["residual"],
