@@ -2,6 +2,7 @@ import type { HostTensor, TensorSpec } from "./device/device.ts";
 import type { Kernel } from "./device/kernel.ts";
 import { describe, f32, u32 } from "./device/tensor.ts";
 import { attention, type AttentionOptions } from "./attention.ts";
+import blocks from "./parts/attention_blocks.wgsl" with { type: "text" };
 import { checkPage, PAGE_TOKENS, pageWords, readSlot, writeSlot } from "./parts/kv_page.ts";
 import { fixedScale, hasScales, type KvScheme, shaderZero } from "./parts/kv_scheme.ts";
 import lane from "./parts/lanes.wgsl" with { type: "text" };
@@ -59,13 +60,14 @@ export function attentionBatch(
  * 16 queries of a sequence each (the sequence, and the first of them), `y` like `q`. The last query of a
  * sequence stands at its last key; heads share kv heads in order (GQA). Rows of no span are left out.
  *
- * Codes become values in registers; softmax is online, in f32. A sequence's values do not depend on
- * what else is in the batch.
+ * Codes become values in registers; softmax is online, in f32. A query's bits depend neither on what
+ * else is in the batch nor on how many queries its sequence brings: the shaders for graphics processors
+ * add in one order.
  */
 export const attentionPaged: Kernel<In, "y", AttentionPagedOptions> = {
   wgsl: {
-    tiles: `${quantizer}\n${page}\n${read}\n${tiles}`,
-    split: `${quantizer}\n${page}\n${read}\n${split}`,
+    tiles: `${quantizer}\n${page}\n${read}\n${blocks}\n${tiles}`,
+    split: `${quantizer}\n${page}\n${read}\n${blocks}\n${split}`,
     lanes: `${lane}\n${quantizer}\n${page}\n${read}\n${lanes}`,
   },
   inputs: ["q", "k", "v", "block_table", "spans", "work"],
@@ -103,9 +105,11 @@ export const attentionPaged: Kernel<In, "y", AttentionPagedOptions> = {
     if (queries <= MOST_SPLIT_QUERIES) {
       const grid = [items * queries, heads, 1] as const;
       const PARTS = queries;
-      return { shader: "split", outputs, constants: { ...constants, PARTS }, params, grid };
+      // The sums of their blocks take 8 KiB of workgroup memory.
+      const KEYS = [256, 128, 64, 32].find((keys) => keys * size <= 2 ** 15) ?? 16;
+      return { shader: "split", outputs, constants: { ...constants, PARTS, KEYS }, params, grid };
     }
-    const bytes = (rows: number) => 4 * ((16 + rows) * (size + 4) + 16 * (rows + 1));
+    const bytes = (rows: number) => 4 * ((16 + rows) * (size + 4) + 16 * (Math.max(rows, 16) + 1));
     const KEYS = [32, 16, 8].find((rows) => bytes(rows) <= limits.groupBytes);
     if (KEYS === undefined) {
       throw new RangeError(

@@ -1,10 +1,11 @@
 // Causal attention with online softmax over pages of codes: y = softmax(scale * q k^T) v, a head at
 // a time.
 // For graphics processors that decode: a workgroup makes one query of a sequence, as `work`
-// says, for one head, 128 keys at a time.
-// A thread first scores one key, then sums 8 channels over its slice of the keys' values.
-// Expects: parts/kv_page.wgsl, parts/kv_read.wgsl and what they expect, PARTS (u32, workgroups that
-// share an item of work).
+// says, for one head, KEYS keys at a time. Threads first score a key each, then make the sums of a block
+// by 8 channels, then merge blocks, 4 channels each. Sums are in the order of
+// parts/attention_blocks.wgsl.
+// Expects: parts/kv_page.wgsl, parts/kv_read.wgsl and what they expect, parts/attention_blocks.wgsl,
+// PARTS (u32, workgroups that share an item of work), KEYS (u32, a multiple of 16).
 
 @group(0) @binding(0) var<storage, read> q: array<vec4f>;
 @group(0) @binding(1) var<storage, read> k: array<u32>;
@@ -17,13 +18,18 @@
 
 const THREADS = 128u;
 const OCTETS = SIZE / 8u;
+const QUADS = SIZE / 4u;
+const BLOCKS = KEYS / BLOCK;
+// Blocks that are made at once.
 const SLICES = THREADS / OCTETS;
-const LOWEST = -3.4028234e38;
+const MINE = (QUADS + THREADS - 1u) / THREADS;
 
-var<workgroup> q_row: array<vec4f, 2u * OCTETS>;
-var<workgroup> weights: array<f32, THREADS>;
-var<workgroup> partial: array<f32, THREADS>;
-var<workgroup> sums: array<array<vec4f, 2>, THREADS>;
+var<workgroup> q_row: array<vec4f, QUADS>;
+var<workgroup> scores: array<f32, KEYS>;
+// Of each block: the maximum of its scores, the sum of its weights, and of values times them.
+var<workgroup> maxima: array<f32, BLOCKS>;
+var<workgroup> weights: array<f32, BLOCKS>;
+var<workgroup> sums: array<vec4f, BLOCKS * QUADS>;
 
 fn score(span: Span, index: u32, head: u32) -> f32 {
   let page = block_table[span.table + index / PAGE] * params.key_words;
@@ -33,30 +39,33 @@ fn score(span: Span, index: u32, head: u32) -> f32 {
     let scale = key_scale(page, head, token, first);
     for (var channel = first; channel < first + KEY_GROUP; channel += 8u) {
       let part = key(page, head, token, channel, scale);
-      sum += dot(q_row[channel / 4u], part[0]) + dot(q_row[channel / 4u + 1u], part[1]);
+      sum = add_four(sum, q_row[channel / 4u], part[0]);
+      sum = add_four(sum, q_row[channel / 4u + 1u], part[1]);
     }
   }
-  return sum * params.scale;
+  return sum;
 }
 
-fn most(thread: u32, mine: f32) -> f32 {
-  partial[thread] = mine;
-  workgroupBarrier();
-  for (var half = THREADS / 2u; half > 0u; half /= 2u) {
-    if (thread < half) { partial[thread] = max(partial[thread], partial[thread + half]); }
-    workgroupBarrier();
+// Makes the sums of a block by 8 channels; `first` is its first key.
+fn make_block(span: Span, block: u32, first: u32, head: u32, octet: u32) {
+  var most = LOWEST;
+  for (var i = 0u; i < BLOCK; i++) { most = max(most, scores[block * BLOCK + i]); }
+  if (octet == 0u) { maxima[block] = most; }
+  if (most == LOWEST) { return; }
+  let page = block_table[span.table + first / PAGE] * params.value_words;
+  var sum = array(vec4f(), vec4f());
+  var all = 0f;
+  for (var i = 0u; i < BLOCK; i++) {
+    let token = min(first + i, span.keys - 1u) % PAGE;
+    let scale = value_scale(page, head, token, 8u * octet);
+    let part = value(page, head, token, 8u * octet, scale);
+    let weight = weight_of(scores[block * BLOCK + i], most);
+    all += weight;
+    sum = array(fma(vec4f(weight), part[0], sum[0]), fma(vec4f(weight), part[1], sum[1]));
   }
-  return partial[0];
-}
-
-fn total(thread: u32, mine: f32) -> f32 {
-  partial[thread] = mine;
-  workgroupBarrier();
-  for (var half = THREADS / 2u; half > 0u; half /= 2u) {
-    if (thread < half) { partial[thread] += partial[thread + half]; }
-    workgroupBarrier();
-  }
-  return partial[0];
+  if (octet == 0u) { weights[block] = all; }
+  sums[block * QUADS + 2u * octet] = sum[0];
+  sums[block * QUADS + 2u * octet + 1u] = sum[1];
 }
 
 @compute @workgroup_size(THREADS)
@@ -68,45 +77,37 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   let query = item.y + group.x % PARTS;
   // What pads a batch has no queries.
   if (query >= span.queries) { return; }
-  let row = ((span.row + query) * params.heads + head) * 2u * OCTETS;
+  let row = ((span.row + query) * params.heads + head) * QUADS;
   let place = span.keys - span.queries + query;
-  let start = (max(place + 1u, params.window) - params.window) / PAGE * PAGE;
-  let channel = thread % OCTETS * 8u;
+  let start = (max(place + 1u, params.window) - params.window) / BLOCK * BLOCK;
   let slice = thread / OCTETS;
-  for (var i = thread; i < 2u * OCTETS; i += THREADS) { q_row[i] = q[row + i]; }
-  var sum = array(vec4f(), vec4f());
-  var denominator = 0f;
-  var largest = LOWEST;
-  for (var block = start; block <= place; block += THREADS) {
+  for (var i = thread; i < QUADS; i += THREADS) { q_row[i] = q[row + i] * params.scale; }
+  var sum = array<vec4f, MINE>();
+  var state = nothing();
+  for (var here = start; here <= place; here += KEYS) {
     workgroupBarrier();
-    let index = block + thread;
-    var mine = LOWEST;
-    if (index <= place && index + params.window > place) { mine = score(span, index, kv_head); }
-    let higher = max(largest, most(thread, mine));
-    let fade = exp(largest - higher);
-    largest = higher;
-    // A block whose keys are all hidden would otherwise count them as equals.
-    let weight = select(exp(mine - largest), 0f, mine == LOWEST);
-    denominator = denominator * fade + weight;
-    weights[thread] = weight;
+    for (var i = thread; i < KEYS; i += THREADS) {
+      let index = here + i;
+      var mine = LOWEST;
+      if (index <= place && index + params.window > place) { mine = score(span, index, kv_head); }
+      scores[i] = mine;
+    }
     workgroupBarrier();
-    sum = array(sum[0] * fade, sum[1] * fade);
-    let end = min(THREADS, place + 1u - block);
-    for (var i = select(slice, end, slice >= SLICES); i < end; i += SLICES) {
-      let page = block_table[span.table + (block + i) / PAGE] * params.value_words;
-      let token = (block + i) % PAGE;
-      let part = value(page, kv_head, token, channel, value_scale(page, kv_head, token, channel));
-      sum = array(sum[0] + weights[i] * part[0], sum[1] + weights[i] * part[1]);
+    for (var i = select(slice, BLOCKS, slice >= SLICES); i < BLOCKS; i += SLICES) {
+      make_block(span, i, here + i * BLOCK, kv_head, thread % OCTETS);
+    }
+    workgroupBarrier();
+    for (var i = 0u; i < BLOCKS; i++) {
+      if (maxima[i] == LOWEST) { continue; }
+      let merge = merged(&state, maxima[i], weights[i]);
+      for (var c = 0u; c < MINE; c++) {
+        let quad = min(thread + THREADS * c, QUADS - 1u);
+        sum[c] = fma(sum[c], vec4f(merge.fade), sums[i * QUADS + quad] * merge.part);
+      }
     }
   }
-  let divisor = total(thread, denominator);
-  sums[thread] = sum;
-  workgroupBarrier();
-  if (slice > 0u) { return; }
-  for (var i = 1u; i < SLICES; i++) {
-    let other = sums[i * OCTETS + thread];
-    sum = array(sum[0] + other[0], sum[1] + other[1]);
+  for (var c = 0u; c < MINE; c++) {
+    let quad = thread + THREADS * c;
+    if (quad < QUADS) { y[row + quad] = sum[c] / state.weight; }
   }
-  y[row + channel / 4u] = sum[0] / divisor;
-  y[row + channel / 4u + 1u] = sum[1] / divisor;
 }

@@ -28,6 +28,7 @@ type Input = "x" | "weight" | "groups" | "y" | "bias";
  *
  * Column 8w + j of a row lies in bits 4j of word w, or 4w + j in byte j. `groups` u32 [outputs,
  * inner / group] holds the scale of each group in the low half as f16, and the zero in the high one.
+ * The bits of a row of `y` do not depend on how many rows there are.
  */
 export const matmulCodes: Kernel<Input, never, MatmulCodesOptions, "y", "bias"> = {
   wgsl: productShaders({ part: `${quantizer}\n${part}`, lanes, tiles }),

@@ -1,7 +1,8 @@
 // y[m, column + n] = sum over k of x[m, k] * w[row + n, k], plus bias[column + n], with w from codes.
 // For graphics processors: a workgroup of 256 threads stages 16 inner values of TILE rows and TILE
-// columns in workgroup memory; each thread makes a square of TILE / 16 rows and columns.
-// Expects: parts/matmul_codes.wgsl, TILE (u32, a multiple of 16).
+// columns in workgroup memory; each thread makes a square of TILE / 16 rows and columns. Sums are those
+// of parts of PART inner values, added in order, as where there are few rows.
+// Expects: parts/matmul_codes.wgsl, PART and TILE (u32, multiples of 16).
 
 const SIDE = 16u;
 const STEP = 16u;
@@ -19,6 +20,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   let first_column = group.x * TILE;
   let across = thread % SIDE;
   let down = thread / SIDE;
+  var total: array<array<f32, EACH>, EACH>;
   var sum: array<array<f32, EACH>, EACH>;
   for (var k = 0u; k < params.inner; k += STEP) {
     for (var load = thread; load < TILE * STEP / 4u; load += THREADS) {
@@ -59,11 +61,19 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
         }
       }
     }
+    if ((k + STEP) % PART == 0u || k + STEP >= params.inner) {
+      for (var i = 0u; i < EACH; i++) {
+        for (var j = 0u; j < EACH; j++) {
+          total[i][j] += sum[i][j];
+          sum[i][j] = 0f;
+        }
+      }
+    }
     workgroupBarrier();
   }
   for (var i = 0u; i < EACH; i++) {
     for (var j = 0u; j < EACH; j++) {
-      write(first_row + down + SIDE * i, first_column + across + SIDE * j, sum[i][j]);
+      write(first_row + down + SIDE * i, first_column + across + SIDE * j, total[i][j]);
     }
   }
 }

@@ -3,7 +3,12 @@ import type { Device } from "../kernels/device/device.ts";
 import { Gpu } from "../kernels/device/gpu.ts";
 import { ReferenceDevice } from "../kernels/device/reference.ts";
 import { calibrate_kv } from "../stages/calibrate_kv.ts";
-import { type GenerationEvent, type GenerationRequest, GREEDY } from "../stages/engine/engine.ts";
+import {
+  type GenerationEvent,
+  type GenerationRequest,
+  GREEDY,
+  type ScoredToken,
+} from "../stages/engine/engine.ts";
 import { EngineLoop, type EngineSizes } from "../stages/engine/engine_loop.ts";
 import { Model } from "../stages/models/model.ts";
 import { quantize } from "../stages/quantize.ts";
@@ -92,5 +97,45 @@ for (const family of FAMILIES) {
       assert.deepEqual(tokensOf((await serve(alone, [request]))[0]!), together[i]);
     }
     assert.deepEqual(loop.stats.pages.used, 0);
+  });
+}
+
+for (const activations of ["dynamic", "none"] as const) {
+  Deno.test(`with activations ${activations}, the engine gives the same tokens and scores alone, in chunks and begun anew, planned for gpu`, async () => {
+    await using chain = await StageChain.open(new ReferenceDevice());
+    const plain = chain.family("llama_llama3_gqa_tied");
+    const stats = await chain.calibrate(plain);
+    const weights = { bits: 4, group: "row" };
+    const w4 = await chain.run(quantize, { model: plain }, { method: "rtn", weights, activations });
+    const { path } = await chain.run(calibrate_kv, { model: w4, stats }, { bits: 4 });
+    await using device = await Gpu.open({ as: "gpu" });
+    using model = await Model.open(path, device, { weightBytes: Infinity });
+    const requests = [[60, 1], [58, 2], [1, 3], [130, 4], [62, 5]].map(([length, seed]) =>
+      ask(length!, seed!, { promptLogprobs: 0, logprobs: 0 })
+    );
+    using crowded = new EngineLoop(device, model, {
+      ...SIZES,
+      pages: 4,
+      step: { tokens: 40, sequences: 8 },
+    });
+    const together = (await serve(crowded, requests, 1)).map(scoredOf);
+    assert.ok(crowded.stats.preemptions > 0);
+    for (const [i, request] of requests.entries()) {
+      using alone = new EngineLoop(device, model, {
+        ...SIZES,
+        step: { tokens: 500, sequences: 1 },
+      });
+      const [events] = await serve(alone, [request]);
+      assert.deepEqual(together[i], scoredOf(events!), `request ${i}`);
+      assert.equal(together[i]!.length, request.prompt.length - 1 + request.maxTokens);
+    }
+  });
+}
+
+/** Tokens of the prompt and the answer, with their log-probabilities. */
+function scoredOf(events: readonly GenerationEvent[]): ScoredToken[] {
+  return events.flatMap((event) => {
+    if (event.type === "prompt") return event.scores!;
+    return event.type === "token" ? [{ token: event.token, logprob: event.logprob! }] : [];
   });
 }

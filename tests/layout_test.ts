@@ -45,6 +45,7 @@ const ALLOWED: readonly (readonly [from: string, to: readonly string[]])[] = [
   ["stages/describe/", [
     "kernels/",
     "pipeline/description.ts",
+    "stages/benchmark/",
     "stages/calibration/",
     "stages/exchange/",
     "stages/formats/",

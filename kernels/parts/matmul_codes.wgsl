@@ -53,10 +53,14 @@ fn floats(weights: Eight) -> array<vec4f, 2> {
   return weights;
 }
 
-// Eight weights times the values of x from word 2 * at of a row.
-fn products(row: u32, at: u32, weights: Eight) -> Sum {
+// Adds eight weights times the values of x from word 2 * at of a row, one after another.
+fn add_products(sum: Sum, row: u32, at: u32, weights: Eight) -> Sum {
   let from_x = row * (params.inner / 4u) + 2u * at;
-  return dot(x[from_x], weights[0]) + dot(x[from_x + 1u], weights[1]);
+  return add_four(add_four(sum, x[from_x], weights[0]), x[from_x + 1u], weights[1]);
+}
+
+fn add_four(sum: f32, a: vec4f, b: vec4f) -> f32 {
+  return fma(a.w, b.w, fma(a.z, b.z, fma(a.y, b.y, fma(a.x, b.x, sum))));
 }
 
 fn write(row: u32, n: u32, sum: Sum) {

@@ -56,10 +56,10 @@ fn floats(weights: Eight) -> array<vec4f, 2> {
   return array(vec4f(unpack4xI8(weights.x)), vec4f(unpack4xI8(weights.y)));
 }
 
-// Eight weights times the values of x from word 2 * at of a row.
-fn products(row: u32, at: u32, weights: Eight) -> Sum {
+// Adds eight weights times the values of x from word 2 * at of a row.
+fn add_products(sum: Sum, row: u32, at: u32, weights: Eight) -> Sum {
   let from_x = row * (params.inner / 4u) + 2u * at;
-  return dot4I8Packed(x[from_x], weights.x) + dot4I8Packed(x[from_x + 1u], weights.y);
+  return sum + dot4I8Packed(x[from_x], weights.x) + dot4I8Packed(x[from_x + 1u], weights.y);
 }
 
 fn write(row: u32, n: u32, sum: Sum) {
@@ -67,8 +67,14 @@ fn write(row: u32, n: u32, sum: Sum) {
   let by_row = x_rows[row];
   let by_column = w_rows[params.row + n];
   let column = params.column + n;
-  var value = f32(sum) * by_column.x * by_row.x;
-  if (NIBBLES && !GROUPED) { value -= by_column.y * by_row.y; }
-  if (BIAS) { value += bias[column]; }
+  let scaled = f32(sum) * by_column.x;
+  var value = scaled * by_row.x;
+  // With fma, since a driver might contract a product and a sum in one shader and not in another.
+  if (NIBBLES && !GROUPED) {
+    value = fma(-by_column.y, by_row.y, value);
+    if (BIAS) { value += bias[column]; }
+  } else if (BIAS) {
+    value = fma(scaled, by_row.x, bias[column]);
+  }
   y[row * params.stride + column] = value;
 }

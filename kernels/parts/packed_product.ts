@@ -9,7 +9,12 @@ import packedLanes from "./packed_lanes.wgsl" with { type: "text" };
 import params from "./packed_product.wgsl" with { type: "text" };
 
 const FEW_ROWS = 8;
-const FEW_COLUMNS = 8;
+const FEW_COLUMNS = 16;
+/**
+ * Inner values whose products are added up before the sum is added to those of the parts before, by
+ * whatever shader a graphics processor runs: a row's bits must not depend on how many rows there are.
+ */
+const PART = 32;
 
 /** Sizes that decide a product. */
 export interface ProductSizes extends OutputSizes {
@@ -107,7 +112,7 @@ export function productPlan(
     return {
       shader: "few",
       outputs: {},
-      constants: { ...constants, ROWS: 2 ** Math.ceil(Math.log2(Math.max(1, rows))) },
+      constants: { ...constants, PART, ROWS: 2 ** Math.ceil(Math.log2(Math.max(1, rows))) },
       params: sizes,
       grid: [Math.ceil(columns / FEW_COLUMNS), Math.min(1, rows), 1],
     };
@@ -116,7 +121,7 @@ export function productPlan(
   return {
     shader: "tiles",
     outputs: {},
-    constants: { ...constants, TILE },
+    constants: { ...constants, PART, TILE },
     params: sizes,
     grid: [Math.ceil(columns / TILE), Math.ceil(rows / TILE), 1],
   };
