@@ -1,4 +1,4 @@
-import type { TensorSpec } from "./device/device.ts";
+import type { HostTensor, TensorSpec } from "./device/device.ts";
 import type { Kernel } from "./device/kernel.ts";
 import { describe, f32, u32 } from "./device/tensor.ts";
 import { checkPage, PAGE_TOKENS, pageWords, writeSlot } from "./parts/kv_page.ts";
@@ -10,69 +10,76 @@ import wgsl from "./append_kv.wgsl" with { type: "text" };
 
 const THREADS = 64;
 
+/** How keys and values are held. */
+export interface AppendKvOptions {
+  readonly key: KvScheme;
+  readonly value: KvScheme;
+}
+
+type Pool = "keys" | "values";
+
 /**
- * Appends keys (after RoPE) or values to a paged cache: `x` f32 [tokens, kv heads, head size] is
- * quantized and written to `slots` u32 [tokens] (page * 64 + offset, each at most once) of `pages`
- * u32 [pages, words]. A slot behind the last page is left out, which pads a batch.
+ * Appends keys (after RoPE) and values to a paged cache: `k` and `v` f32 [tokens, kv heads, head size]
+ * are quantized and written to `slots` u32 [tokens] (page * 64 + offset, each at most once) of the pools
+ * `keys` and `values` u32 [pages, words]. A slot behind the last page is left out, which pads a batch.
  */
-export const appendKv: Kernel<"x" | "slots" | "pages", never, KvScheme, "pages"> = {
+export const appendKv: Kernel<"k" | "v" | "slots" | Pool, never, AppendKvOptions, Pool> = {
   wgsl: `${half}\n${quantizer}\n${page}\n${wgsl}`,
-  inputs: ["x", "slots", "pages"],
+  inputs: ["k", "v", "slots", "keys", "values"],
   outputs: [],
-  mutates: ["pages"],
-  plan({ x, slots, pages }, scheme) {
-    const [tokens, kvHeads, headSize] = x.shape;
+  mutates: ["keys", "values"],
+  plan({ k, v, slots, keys, values }, { key, value }) {
+    const [tokens, kvHeads, headSize] = k.shape;
     if (
       tokens === undefined || kvHeads === undefined || headSize === undefined ||
-      x.shape.length !== 3
+      k.shape.length !== 3 || v.shape.join() !== k.shape.join()
     ) {
       throw new RangeError(
-        `Cannot append x: it is ${describe(x)}, expected [tokens, kv heads, head size]`,
+        `Cannot append ${describe(k)} and ${
+          describe(v)
+        }: expected twice [tokens, kv heads, head size]`,
       );
     }
-    checkPage({ scheme, kvHeads, headSize });
     if (slots.dtype !== "u32" || slots.shape[0] !== tokens || slots.shape.length !== 1) {
       throw new RangeError(`Cannot append to ${describe(slots)}: expected slots u32[${tokens}]`);
     }
-    const words = pageWords(scheme, kvHeads, headSize);
-    const [count, held] = pages.shape;
-    if (pages.dtype !== "u32" || count === undefined || held !== words) {
+    const pages = poolPages(keys, k, key);
+    if (poolPages(values, v, value) !== pages) {
       throw new RangeError(
-        `Cannot append ${describe(x)} to pages ${describe(pages)}: expected u32[pages, ${words}]`,
+        `Cannot append to ${describe(keys)} and ${describe(values)}: expected equally many pages`,
       );
     }
+    const groups = headSize / Math.min(key.group, value.group);
     return {
       outputs: {},
       constants: {
         SIZE: headSize,
-        BITS: scheme.bits,
-        ZERO: shaderZero(scheme),
-        GROUP: scheme.group,
-        FIXED: !hasScales(scheme),
+        KEY_BITS: key.bits,
+        KEY_ZERO: shaderZero(key),
+        KEY_GROUP: key.group,
+        KEY_FIXED: !hasScales(key),
+        VALUE_BITS: value.bits,
+        VALUE_ZERO: shaderZero(value),
+        VALUE_GROUP: value.group,
+        VALUE_FIXED: !hasScales(value),
         THREADS,
       },
       params: {
         tokens: { u32: tokens },
         kv_heads: { u32: kvHeads },
-        pages: { u32: count },
-        words: { u32: words },
-        scale: { f32: fixedScale(scheme) },
-        clip: { f32: scheme.clip ?? 1 },
+        pages: { u32: pages },
+        key_words: { u32: pageWords(key, kvHeads, headSize) },
+        key_scale: { f32: fixedScale(key) },
+        key_clip: { f32: key.clip ?? 1 },
+        value_words: { u32: pageWords(value, kvHeads, headSize) },
+        value_scale: { f32: fixedScale(value) },
+        value_clip: { f32: value.clip ?? 1 },
       },
-      grid: [Math.ceil(tokens * kvHeads * headSize / scheme.group / THREADS), 1, 1],
+      grid: [Math.ceil(tokens * kvHeads * groups / THREADS), 2, 1],
     };
   },
-  reference({ x, slots, pages }, scheme) {
-    const [, kvHeads = 0, headSize = 0] = x.shape;
-    const [count = 0] = pages.shape;
-    const data = Uint32Array.from(pages.data);
-    const values = Float32Array.from(x.data);
-    slots.data.forEach((slot, token) => {
-      if (slot >= count * PAGE_TOKENS) return;
-      const row = values.subarray(token * kvHeads * headSize, (token + 1) * kvHeads * headSize);
-      writeSlot(data, slot, row, { scheme, kvHeads, headSize });
-    });
-    return { pages: u32(pages.shape, data) };
+  reference({ k, v, slots, keys, values }, { key, value }) {
+    return { keys: appended(keys, k, slots, key), values: appended(values, v, slots, value) };
   },
   cases: [
     written({ tokens: 1, kvHeads: 1, headSize: 16 }, { bits: 4, zero: "post_scale", group: 16 }),
@@ -108,10 +115,53 @@ export const appendKv: Kernel<"x" | "slots" | "pages", never, KvScheme, "pages">
     edges({ bits: 4, zero: "post_scale", group: 16, clip: 0.6 }),
     edges({ bits: 4, zero: "pre_scale", group: 16, clip: 0.3 }),
     edges({ bits: 4, zero: "none", group: 16, clip: 0.5 }),
+    written(
+      { tokens: 70, kvHeads: 2, headSize: 64 },
+      { bits: 4, zero: "post_scale", group: 32 },
+      { bits: 8, zero: "none", group: 64, range: 1.5 },
+    ),
+    written(
+      { tokens: 33, kvHeads: 2, headSize: 64 },
+      { bits: 16, zero: "none", group: 64 },
+      { bits: 4, zero: "pre_scale", group: 16, clip: 0.9 },
+    ),
     timed({ tokens: 512, kvHeads: 3, headSize: 64 }, { bits: 4, zero: "post_scale", group: 64 }),
     timed({ tokens: 512, kvHeads: 3, headSize: 64 }, { bits: 8, zero: "none", group: 64 }),
   ],
 };
+
+/** Pages of a pool, which must be able to hold such keys or values. */
+function poolPages(pool: TensorSpec, x: TensorSpec, scheme: KvScheme): number {
+  const [, kvHeads = 0, headSize = 0] = x.shape;
+  checkPage({ scheme, kvHeads, headSize });
+  const words = pageWords(scheme, kvHeads, headSize);
+  const [count, held] = pool.shape;
+  if (pool.dtype !== "u32" || count === undefined || held !== words) {
+    throw new RangeError(
+      `Cannot append ${describe(x)} to pages ${describe(pool)}: expected u32[pages, ${words}]`,
+    );
+  }
+  return count;
+}
+
+/** A pool after the tokens were written to their slots. */
+function appended(
+  pool: HostTensor,
+  x: HostTensor,
+  slots: HostTensor,
+  scheme: KvScheme,
+): HostTensor {
+  const [, kvHeads = 0, headSize = 0] = x.shape;
+  const [count = 0] = pool.shape;
+  const data = Uint32Array.from(pool.data);
+  const values = Float32Array.from(x.data);
+  slots.data.forEach((slot, token) => {
+    if (slot >= count * PAGE_TOKENS) return;
+    const row = values.subarray(token * kvHeads * headSize, (token + 1) * kvHeads * headSize);
+    writeSlot(data, slot, row, { scheme, kvHeads, headSize });
+  });
+  return u32(pool.shape, data);
+}
 
 interface Sizes {
   readonly tokens: number;
@@ -120,21 +170,29 @@ interface Sizes {
 }
 
 /** Tokens in scattered slots of pages that are full of something else. */
-function written<X extends TensorSpec>(
+function written(
   { tokens, kvHeads, headSize }: Sizes,
-  scheme: KvScheme,
-  x: X | TensorSpec = { dtype: "f32", shape: [tokens, kvHeads, headSize] },
+  key: KvScheme,
+  value: KvScheme = key,
+  k: TensorSpec | HostTensor = { dtype: "f32", shape: [tokens, kvHeads, headSize] },
 ) {
   const count = Math.ceil(tokens / PAGE_TOKENS) + 1;
-  const pages = [count, pageWords(scheme, kvHeads, headSize)];
   // 29 has no factor in common with 64, so no slot comes twice; the last token is padding.
   const slot = (token: number) => (token * 29 + 7) % (count * PAGE_TOKENS);
   const slots = Uint32Array.from({ length: tokens }, (_, token) => slot(token));
   if (tokens > 1) slots[tokens - 1] = count * PAGE_TOKENS;
-  const full = new Uint32Array(count * pages[1]!).map((_, i) => Math.imul(i + 1, 0x9e3779b1));
+  const pool = (scheme: KvScheme, factor: number) => {
+    const words = pageWords(scheme, kvHeads, headSize);
+    return u32(
+      [count, words],
+      new Uint32Array(count * words).map((_, i) => Math.imul(i + 1, factor)),
+    );
+  };
+  const [keys, values] = [pool(key, 0x9e3779b1), pool(value, 0x85ebca6b)];
+  const v = { dtype: "f32", shape: k.shape } as const;
   return {
-    inputs: { x, slots: u32([tokens], slots), pages: u32(pages, full) },
-    options: scheme,
+    inputs: { k, v, slots: u32([tokens], slots), keys, values },
+    options: { key, value },
     tolerance: 0,
   };
 }
@@ -160,12 +218,13 @@ function edges(scheme: KvScheme) {
   return written(
     { tokens: rows.length + 1, kvHeads: 1, headSize: 16 },
     scheme,
+    scheme,
     f32(shape, values),
   );
 }
 
 function timed(sizes: Sizes, scheme: KvScheme) {
-  const values = sizes.tokens * sizes.kvHeads * sizes.headSize;
+  const values = 2 * sizes.tokens * sizes.kvHeads * sizes.headSize;
   return {
     ...written(sizes, scheme),
     cost: { bytes: values * (4 + scheme.bits / 8), flops: 6 * values },

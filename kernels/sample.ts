@@ -1,6 +1,11 @@
 import type { HostTensor, Limits } from "./device/device.ts";
 import type { Kernel } from "./device/kernel.ts";
 import { describe, u32 } from "./device/tensor.ts";
+import { chunkOf, rowLanes } from "./parts/row_lanes.ts";
+import gumbel from "./parts/gumbel.wgsl" with { type: "text" };
+import keys from "./parts/float_keys.wgsl" with { type: "text" };
+import lane from "./parts/row_lanes.wgsl" with { type: "text" };
+import lanes from "./sample_lanes.wgsl" with { type: "text" };
 import reduce from "./parts/row_reduce.wgsl" with { type: "text" };
 import wgsl from "./sample.wgsl" with { type: "text" };
 
@@ -50,7 +55,10 @@ function threadsFor(columns: number, { adapter, groupThreads }: Limits): number 
  * step and token alone, so a row's token does not depend on the others.
  */
 export const sample: Kernel<"logits" | "settings", "tokens", Record<never, never>> = {
-  wgsl: `${reduce}\n${wgsl}`,
+  wgsl: {
+    group: `${reduce}\n${keys}\n${gumbel}\n${wgsl}`,
+    lanes: `${keys}\n${gumbel}\n${lane}\n${lanes}`,
+  },
   inputs: ["logits", "settings"],
   outputs: ["tokens"],
   plan({ logits, settings }, _options, limits) {
@@ -63,12 +71,15 @@ export const sample: Kernel<"logits" | "settings", "tokens", Record<never, never
         `Cannot sample from ${describe(logits)} by ${describe(settings)}: expected u32[${rows}, 6]`,
       );
     }
-    return {
+    const plan = {
       outputs: { tokens: { dtype: "u32", shape: [rows] } },
-      constants: { THREADS: threadsFor(columns, limits) },
       params: { columns: { u32: columns } },
       grid: [rows, 1, 1],
-    };
+    } as const;
+    if (rowLanes(columns, limits)) {
+      return { shader: "lanes", constants: { CHUNK: chunkOf(columns) }, ...plan };
+    }
+    return { shader: "group", constants: { THREADS: threadsFor(columns, limits) }, ...plan };
   },
   reference({ logits, settings }) {
     const [rows = 0, columns = 0] = logits.shape;
@@ -99,10 +110,21 @@ export const sample: Kernel<"logits" | "settings", "tokens", Record<never, never
     ]),
     asked(49_152, [{ temperature: 1, topK: 50, topP: 0.8, seed: 9 }]),
     asked(70_000, [{ temperature: 1, topK: 50, seed: 5 }, { temperature: 0 }]),
+    asked(256_000, [{ temperature: 1, topK: 40, topP: 0.95, seed: 2 }]),
     { ...asked(49_152, Array(16).fill({})), cost: { bytes: 4 * 16 * 49_152, flops: 16 * 49_152 } },
     {
       ...asked(49_152, Array(16).fill({ temperature: 0.8, topK: 40, topP: 0.95 })),
       cost: { bytes: 4 * 16 * 49_152, flops: 16 * 49_152 },
+      timedOnly: true,
+    },
+    {
+      ...asked(49_152, Array(16).fill({ temperature: 1, topP: 0.9 })),
+      cost: { bytes: 4 * 16 * 49_152, flops: 16 * 49_152 },
+      timedOnly: true,
+    },
+    {
+      ...asked(256_000, Array(4).fill({ temperature: 0.8, topK: 40, topP: 0.95 })),
+      cost: { bytes: 4 * 4 * 256_000, flops: 4 * 256_000 },
       timedOnly: true,
     },
   ],

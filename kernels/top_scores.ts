@@ -1,5 +1,9 @@
 import type { Kernel } from "./device/kernel.ts";
 import { describe, f32, u32 } from "./device/tensor.ts";
+import { chunkOf, rowLanes } from "./parts/row_lanes.ts";
+import keys from "./parts/float_keys.wgsl" with { type: "text" };
+import lane from "./parts/row_lanes.wgsl" with { type: "text" };
+import lanes from "./top_scores_lanes.wgsl" with { type: "text" };
 import reduce from "./parts/row_reduce.wgsl" with { type: "text" };
 import wgsl from "./top_scores.wgsl" with { type: "text" };
 
@@ -22,7 +26,7 @@ type Out = "scores" | "likeliest" | "norms";
  * exact, as in `nll`.
  */
 export const topScores: Kernel<"logits" | "tokens", Out, TopScoresOptions> = {
-  wgsl: `${reduce}\n${wgsl}`,
+  wgsl: { group: `${reduce}\n${wgsl}`, lanes: `${keys}\n${lane}\n${lanes}` },
   inputs: ["logits", "tokens"],
   outputs: ["scores", "likeliest", "norms"],
   plan({ logits, tokens }, { count }, limits) {
@@ -41,13 +45,16 @@ export const topScores: Kernel<"logits" | "tokens", Out, TopScoresOptions> = {
         }`,
       );
     }
+    const THREADS = columns > 2 ** 16 ? Math.min(1024, limits.groupThreads) : 256;
+    const byLanes = rowLanes(columns, limits);
     return {
+      shader: byLanes ? "lanes" : "group",
       outputs: {
         scores: { dtype: "f32", shape: [rows, 1 + count] },
         likeliest: { dtype: "u32", shape: [rows, 1 + count] },
         norms: { dtype: "f32", shape: [rows, 2] },
       },
-      constants: { THREADS: columns > 2 ** 16 ? Math.min(1024, limits.groupThreads) : 256 },
+      constants: byLanes ? { CHUNK: chunkOf(columns) } : { THREADS },
       params: { columns: { u32: columns }, count: { u32: count } },
       grid: [rows, 1, 1],
     };

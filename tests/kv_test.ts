@@ -119,14 +119,18 @@ Deno.test("appendKv in pieces makes the pages of one call, in other words it cha
     const before = Uint32Array.from({ length: 2 * pageWords(scheme, 2, 64) }, (_, i) => i * 77777);
     const shape = [2, before.length / 2];
     using once = gpu.upload(u32(shape, before));
-    append(gpu, x, [0, 75], once, scheme);
+    using twice = gpu.upload(u32(shape, before));
+    append(gpu, [x, x], [0, 75], [once, twice], [scheme, scheme]);
     using pieces = gpu.upload(u32(shape, before));
+    using others = gpu.upload(u32(shape, before));
     // Odd cuts: each splits two tokens that share words of scales. Not in order, either.
     for (const cut of [[33, 75], [0, 7], [7, 8], [8, 33]] as const) {
-      append(gpu, x, cut, pieces, scheme);
+      append(gpu, [x, x], cut, [pieces, others], [scheme, scheme]);
     }
     const expected = await gpu.read(once);
-    assert.deepEqual((await gpu.read(pieces)).data, expected.data, JSON.stringify(scheme));
+    for (const pages of [twice, pieces, others]) {
+      assert.deepEqual((await gpu.read(pages)).data, expected.data, JSON.stringify(scheme));
+    }
     assert.notDeepEqual(expected.data, before);
   }
 });
@@ -145,8 +149,7 @@ for (const as of CLASSES) {
     const rows: number[] = [];
     // 60 tokens at once, then one by one across the edge of the page.
     for (const [from, to] of [[0, 60], ...Array.from({ length: 10 }, (_, i) => [60 + i, 61 + i])]) {
-      append(gpu, k, [from!, to!], k_pages, key);
-      append(gpu, v, [from!, to!], v_pages, value);
+      append(gpu, [k, v], [from!, to!], [k_pages, v_pages], [key, value]);
       using part = gpu.upload(cut(q, from!, to!));
       const queries = to! - from!;
       const batch = attentionBatch([{ row: 0, queries, keys: to!, table: 0 }]);
@@ -213,7 +216,9 @@ Deno.test("the paged kernels say what does not fit", async () => {
   using x = gpu.upload(f32([2, 1, 64]));
   using slots = gpu.upload(u32([2]));
   using pages = gpu.upload(u32([3, pageWords(scheme, 1, 64)]));
-  const append = (options: KvScheme) => gpu.run(appendKv, { x, slots, pages }, options);
+  using values = gpu.upload(u32([3, pageWords(scheme, 1, 64)]));
+  const append = (key: KvScheme) =>
+    gpu.run(appendKv, { k: x, v: x, slots, keys: pages, values }, { key, value: scheme });
   assert.throws(() => append({ ...scheme, group: 48 }), /heads of 64 in groups of 48: expected/);
   assert.throws(() => append({ ...scheme, bits: 8 }), /u32\[3, 576\]: expected u32\[pages, 1088\]/);
   assert.throws(() => append({ ...scheme, range: 2 }), /range 2 with zero post_scale .* expected/);
@@ -223,6 +228,17 @@ Deno.test("the paged kernels say what does not fit", async () => {
   const fixed: KvScheme = { ...scheme, zero: "none", range: 2, clip: 0.5 };
   assert.throws(() => append(fixed), /to 0.5 .* and range 2: expected .* no range/);
   assert.throws(() => append({ ...scheme, bits: 16, clip: 0.5 }), /at 16 bits: expected/);
+  const both = { key: scheme, value: scheme };
+  using fewer = gpu.upload(u32([2, pageWords(scheme, 1, 64)]));
+  assert.throws(
+    () => gpu.run(appendKv, { k: x, v: x, slots, keys: pages, values: fewer }, both),
+    /to u32\[3, 576\] and u32\[2, 576\]: expected equally many pages/,
+  );
+  using short = gpu.upload(f32([1, 1, 64]));
+  assert.throws(
+    () => gpu.run(appendKv, { k: x, v: short, slots, keys: pages, values }, both),
+    /append f32\[2, 1, 64\] and f32\[1, 1, 64\]: expected twice/,
+  );
   using block_table = gpu.upload(u32([1]));
   using spans = gpu.upload(u32([1, 4]));
   using work = gpu.upload(u32([1, 2]));
@@ -262,14 +278,15 @@ function codes(values: Float32Array, scheme: KvScheme): number[] {
 
 function append(
   gpu: Gpu,
-  x: HostTensor,
+  [x, y]: readonly [keys: HostTensor, values: HostTensor],
   [from, to]: readonly [number, number],
-  pages: Tensor,
-  scheme: KvScheme,
+  [keys, values]: readonly [Tensor, Tensor],
+  [key, value]: readonly [KvScheme, KvScheme],
 ): void {
-  using part = gpu.upload(cut(x, from, to));
+  using k = gpu.upload(cut(x, from, to));
+  using v = gpu.upload(cut(y, from, to));
   using slots = gpu.upload(u32([to - from], Array.from({ length: to - from }, (_, i) => from + i)));
-  gpu.run(appendKv, { x: part, slots, pages }, scheme);
+  gpu.run(appendKv, { k, v, slots, keys, values }, { key, value });
 }
 
 function cut({ shape: [rows = 0, ...rest], data }: HostTensor, from: number, to: number) {

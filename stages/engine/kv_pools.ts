@@ -67,8 +67,7 @@ export class KvPools implements Disposable {
     const pools = this.#pools[layer]!;
     return (device, { q, k, v }, { window }) => {
       const { slots, queries, ...where } = batch;
-      device.run(appendKv, { x: k, slots, pages: pools.key }, key);
-      device.run(appendKv, { x: v, slots, pages: pools.value }, value);
+      device.run(appendKv, { k, v, slots, keys: pools.key, values: pools.value }, { key, value });
       const options = { kvHeads, key, value, queries, ...window !== undefined && { window } };
       const inputs = { q, k: pools.key, v: pools.value, ...where };
       return flat(device.run(attentionPaged, inputs, options).y);

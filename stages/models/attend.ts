@@ -50,14 +50,13 @@ function attendPages(
   const batch = attentionBatch([{ row: 0, queries: tokens, keys: tokens, table: 0 }]);
   using spans = device.upload(batch.spans);
   using work = device.upload(batch.work);
-  const fill = (x: TensorRef, scheme: KvScheme) => {
+  const pool = (scheme: KvScheme) => {
     const shape = [pages, pageWords(scheme, kvHeads, headSize)];
-    const pool = device.empty({ dtype: "u32", shape }, "KV pages");
-    device.run(appendKv, { x, slots, pages: pool }, scheme);
-    return pool;
+    return device.empty({ dtype: "u32", shape }, "KV pages");
   };
-  using keys = fill(k, key);
-  using values = fill(v, value);
+  using keys = pool(key);
+  using values = pool(value);
+  device.run(appendKv, { k, v, slots, keys, values }, { key, value });
   const options = { queries: tokens, kvHeads, key, value, ...seen };
   const inputs = { q, k: keys, v: values, block_table, spans, work };
   return device.run(attentionPaged, inputs, options).y;
