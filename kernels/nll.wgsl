@@ -38,7 +38,13 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     top = higher;
   }
   var sum = 0f;
-  for (var c = thread; c < params.columns; c += THREADS) { sum += exp(logits[first + c] - top); }
+  // In parts of 64: added to a sum of thousands, the last bits of each would be lost.
+  for (var block = thread; block < params.columns; block += 64u * THREADS) {
+    let end = min(block + 64u * THREADS, params.columns);
+    var part = 0f;
+    for (var c = block; c < end; c += THREADS) { part += exp(logits[first + c] - top); }
+    sum += part;
+  }
   sums[thread] = sum;
   workgroupBarrier();
   for (var half = THREADS / 2u; half > 0u; half /= 2u) {

@@ -108,6 +108,7 @@ export const sample: Kernel<"logits" | "settings", "tokens", Record<never, never
       { temperature: 1, topP: 0.3, seed: 77 },
       { temperature: 2, topK: 300 },
     ]),
+    asked(1_024, [{ temperature: 0 }, { temperature: 1, topK: 20, seed: 3 }]),
     asked(49_152, [{ temperature: 1, topK: 50, topP: 0.8, seed: 9 }]),
     asked(70_000, [{ temperature: 1, topK: 50, seed: 5 }, { temperature: 0 }]),
     asked(256_000, [{ temperature: 1, topK: 40, topP: 0.95, seed: 2 }]),

@@ -42,7 +42,7 @@ fn draw(drawn: ptr<function, Drawn>, row: Row, at: u32, ask: Settings, least: f3
 @compute @workgroup_size(8)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
   let ask = settings[group.x];
-  let row = survey(lane, group.x, params.columns / 4u, 1f / ask.temperature);
+  let row = survey(lane, group.x, params.columns, 1f / ask.temperature);
   if (ask.temperature == 0f) {
     let token = place_of_largest(lane, row);
     if (lane == 0u) { tokens[group.x] = token; }

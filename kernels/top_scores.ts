@@ -89,6 +89,7 @@ export const topScores: Kernel<"logits" | "tokens", Out, TopScoresOptions> = {
       options: { count: 4 },
     },
     scored([299, 0, 17], 300, 20),
+    scored([7, 1_023], 1_024, 2),
     scored([5, 69_999], 70_000, 1),
     scored([9], 300, 0),
     {

@@ -90,7 +90,7 @@ fn next(lane: u32, row: Row, held: Held, by_row: bool, last: Score) -> Score {
 
 @compute @workgroup_size(8)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
-  let row = survey(lane, group.x, params.columns / 4u, 1f);
+  let row = survey(lane, group.x, params.columns, 1f);
   let sum = sum_of_exponentials(lane, row);
   var held = Held(HIGHEST, HIGHEST, 0u);
   let low = bound_of(lane, row, params.count, 1f, &held);

@@ -1,15 +1,30 @@
 /**
  * Many clients that come, leave, read slowly and send what they must not, against a server at work.
  *
- * deno run -A tests/serve_soak.ts URL [--seconds 300] [--clients 200] [--seed 1]
+ * deno run -A tests/serve_soak.ts [URL] [--seconds 300] [--clients 200] [--seed 1] [--model WHAT]
+ *     [--store DIRECTORY]
  *
- * Every answer must be whole or an error in the documented shape, and in the end the server must hold
- * nothing: its gauges are 0. Ends with status 1 and the first reasons where something was wrong.
+ * Without a URL it starts `serve WHAT`, the embedded model unless said, watches how much memory that
+ * process has resident, and has it end by SIGTERM. Every answer must be whole or an error in the
+ * documented shape, and in the end the server must hold nothing: its gauges are 0, and no more memory
+ * than early on. Ends with status 1 and the first reasons where something was wrong.
  */
+import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 
 const STATUSES = new Set([200, 400, 404, 405, 408, 413, 415, 429, 503]);
-const GAUGES = ["requests_running", "requests_waiting", "waiting_tokens", "pages_used"];
+const GAUGES = [
+  ...["requests_running", "requests_waiting", "waiting_tokens", "pages_used"]
+    .map((name) => `quattuor_${name}`),
+  ...["num_requests_running", "num_requests_waiting", "kv_cache_usage_perc"]
+    .map((name) => `vllm:${name}`),
+];
+
+/** What a stream may be told of instead of its end. */
+const CUT_OFF = new Set(["timeout", "unavailable"]);
+
+/** Resident memory may be more in the end than after a fifth of the time by this. */
+const MORE = { factor: 1.25, bytes: 50e6 };
 
 interface Client {
   readonly url: string;
@@ -65,7 +80,13 @@ async function check(client: Client, response: Response, slow: boolean): Promise
   const streamed = response.headers.get("content-type")?.startsWith("text/event-stream");
   if (streamed) {
     if (!text.endsWith("data: [DONE]\n\n")) client.wrong(`a stream ends ${text.slice(-80)}`);
-    if (text.includes("\ufffd\ufffd\ufffd\ufffd\ufffd")) client.seen("replaced");
+    for (const line of text.split("\n\n").slice(0, -2)) {
+      if (line.startsWith(":")) continue;
+      const event = JSON.parse(line.replace(/^data: /, ""));
+      if (Array.isArray(event.choices)) continue;
+      if (!isError(event) || !CUT_OFF.has(event.error.code)) client.wrong(`an event is ${line}`);
+      client.seen(`cut off: ${event.error?.code}`);
+    }
     return;
   }
   const json = JSON.parse(text);
@@ -73,8 +94,14 @@ async function check(client: Client, response: Response, slow: boolean): Promise
     if (!Array.isArray(json.choices)) client.wrong(`an answer is ${text.slice(0, 80)}`);
     return;
   }
-  const keys = Object.keys(json.error ?? {}).join();
-  if (keys !== "message,type,param,code") client.wrong(`an error is ${text.slice(0, 80)}`);
+  if (!isError(json)) client.wrong(`an error is ${text.slice(0, 80)}`);
+}
+
+/** Whether something is an error as OpenAI lays it out. */
+function isError({ error }: { readonly error?: Readonly<Record<string, unknown>> }): boolean {
+  return error !== undefined && Object.keys(error).join() === "message,type,param,code" &&
+    typeof error["message"] === "string" && /^Cannot .*[^.]$/.test(error["message"]) &&
+    typeof error["type"] === "string";
 }
 
 async function post(client: Client, path: string, body: unknown, init: RequestInit = {}) {
@@ -159,22 +186,96 @@ async function live(client: Client, until: number): Promise<void> {
 
 async function gauges(url: string): Promise<number[]> {
   const text = await (await fetch(`${url}/metrics`)).text();
-  return GAUGES.map((name) =>
-    Number(new RegExp(`^quattuor_${name}{.*} (\\S+)$`, "m").exec(text)?.[1])
-  );
+  return GAUGES.map((name) => Number(new RegExp(`^${name}{.*} (\\S+)$`, "m").exec(text)?.[1]));
 }
 
-const { values, positionals: [url = ""] } = parseArgs({
+/** A server of its own. */
+interface Started {
+  readonly url: string;
+  /** Bytes of memory that its process has resident; undefined where the system does not say. */
+  resident(): Promise<number | undefined>;
+  /** Has it end, and gives what was wrong with it. */
+  end(): Promise<string[]>;
+}
+
+async function start(model: string | undefined, store: string | undefined): Promise<Started> {
+  const folder = store ?? await Deno.makeTempDir();
+  const main = fileURLToPath(new URL("../mod.ts", import.meta.url));
+  const what = model ?? fileURLToPath(new URL("../configs/embedded", import.meta.url));
+  const child = new Deno.Command(Deno.execPath(), {
+    args: [
+      ...["run", "-A", "--unstable-no-legacy-abort", main, "serve", what],
+      ...["--port", "0", "--json", "--store", folder],
+    ],
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+  const log = new Response(child.stderr).text();
+  const ready = Promise.withResolvers<string>();
+  const reading = (async () => {
+    let text = "";
+    for await (const piece of child.stdout.pipeThrough(new TextDecoderStream())) {
+      text += piece;
+      const lines = text.split("\n").slice(0, -1).map((line) => JSON.parse(line));
+      const serving = lines.find(({ type }) => type === "serving");
+      if (serving && lines.some(({ type }) => type === "engine")) ready.resolve(serving.url);
+    }
+    ready.reject(new Error(`The server has ended: ${await log}`));
+  })();
+  reading.catch(ready.reject);
+  return {
+    url: await ready.promise,
+    async resident() {
+      try {
+        const text = await Deno.readTextFile(`/proc/${child.pid}/status`);
+        return 1024 * Number(/^VmRSS:\s+(\d+)/m.exec(text)?.[1]);
+      } catch {
+        return undefined;
+      }
+    },
+    async end() {
+      child.kill("SIGTERM");
+      const { code } = await child.status;
+      const text = await log;
+      if (store === undefined) await Deno.remove(folder, { recursive: true });
+      const failures = text.split("\n").filter((line) => /A request failed|was lost/.test(line));
+      return [
+        ...code === 0 ? [] : [`the server ended with status ${code}`],
+        ...failures.map((line) => `the log says ${line.slice(0, 500)}`),
+        ...text.includes("The cat sat") ? ["the log has a prompt"] : [],
+      ];
+    },
+  };
+}
+
+const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
     seconds: { type: "string", default: "300" },
     clients: { type: "string", default: "200" },
     seed: { type: "string", default: "1" },
+    model: { type: "string" },
+    store: { type: "string" },
   },
 });
+const own = positionals.length > 0 ? undefined : await start(values.model, values.store);
+const url = own?.url ?? positionals[0]!;
 const counts = new Map<string, number>();
 const wrongs: string[] = [];
-const until = performance.now() + Number(values.seconds) * 1000;
+const lines: string[] = [];
+const memory: number[] = [];
+const look = async (when: string) => {
+  const bytes = await own?.resident();
+  if (bytes === undefined) return;
+  memory.push(bytes);
+  lines.push(`resident ${when}: ${Math.round(bytes / 1e6)} MB`);
+};
+await look("when fresh");
+const time = Number(values.seconds) * 1000;
+const until = performance.now() + time;
+const looks = [1, 2, 3, 4].map((part) =>
+  setTimeout(() => void look(`after ${part} fifths of the time`), part * time / 5)
+);
 await Promise.all(
   Array.from({ length: Number(values.clients) }, (_, at) =>
     live({
@@ -184,13 +285,23 @@ await Promise.all(
       wrong: (what) => wrongs.push(what),
     }, until)),
 );
+looks.forEach((timer) => clearTimeout(timer));
 let held = await gauges(url);
 for (let tries = 0; tries < 100 && held.some((value) => value !== 0); tries++) {
   await pause(100);
   held = await gauges(url);
 }
 if (held.some((value) => value !== 0)) wrongs.push(`the server holds ${GAUGES} ${held}`);
-const lines = [...counts].sort().map(([what, count]) => `${what}: ${count}`);
+for (const path of ["/health", "/ready"]) {
+  const response = await fetch(`${url}${path}`);
+  if (!response.ok) wrongs.push(`${path} says ${response.status}: ${await response.text()}`);
+  else await response.body?.cancel();
+}
+await look("in the end");
+const [before = Infinity, after = 0] = [memory[1], memory.at(-1)];
+if (after > before * MORE.factor + MORE.bytes) wrongs.push("its memory has grown");
+wrongs.push(...await own?.end() ?? []);
+lines.unshift(...[...counts].sort().map(([what, count]) => `${what}: ${count}`));
 lines.push(`wrong: ${wrongs.length}`, ...[...new Set(wrongs)].slice(0, 20));
 await Deno.stdout.write(new TextEncoder().encode(`${lines.join("\n")}\n`));
 Deno.exit(wrongs.length > 0 ? 1 : 0);

@@ -80,7 +80,14 @@ fn include(row: Row, at: u32, most: ptr<function, vec4f>, least: ptr<function, v
   *least = min(*least, quad);
 }
 
-fn survey(lane: u32, group: u32, quads: u32, scale: f32) -> Row {
+// The driver compiles a shader anew at every launch, and keeps it, where a loop's turns follow from a
+// uniform alone; this one comes from lane 0, which it cannot foresee.
+fn unforeseen(lane: u32, value: u32) -> u32 {
+  return subgroupAdd(select(0u, value, lane == 0u));
+}
+
+fn survey(lane: u32, group: u32, columns: u32, scale: f32) -> Row {
+  let quads = unforeseen(lane, columns) / 4u;
   let span = CHUNK * LANES;
   let chunks = (quads + span - 1u) / span;
   let filled = (chunks - 1u) * LANES + min(quads - (chunks - 1u) * span, LANES);

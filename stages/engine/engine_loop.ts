@@ -10,6 +10,7 @@ import {
 } from "./engine.ts";
 import { type ChunkResult, PagedModel } from "./paged_model.ts";
 import { Pages } from "./pages.ts";
+import { checkQueue } from "./queue_cap.ts";
 import { type Chunk, Scheduler, type StepLimits } from "./scheduler.ts";
 import { endOf, newSequence, type Sequence } from "./sequence.ts";
 
@@ -20,7 +21,7 @@ export interface EngineSizes {
   /** Longest prompt and answer together. */
   readonly context: number;
   readonly step: StepLimits;
-  /** Requests that may wait, and tokens of their prompts. */
+  /** Requests that may wait while as many as a step takes run, and tokens of their prompts. */
   readonly queue: { readonly requests: number; readonly tokens: number };
 }
 
@@ -80,12 +81,13 @@ export class EngineLoop implements Disposable {
         }`,
       );
     }
+    checkQueue(this.#live.size, this.sizes);
     const { waiting, waitingTokens } = this.#scheduler.counts;
-    const { requests, tokens } = this.sizes.queue;
-    if (waiting >= requests || (waiting > 0 && waitingTokens + prompt.length > tokens)) {
+    const { tokens } = this.sizes.queue;
+    if (waiting > 0 && waitingTokens + prompt.length > tokens) {
       throw new EngineError(
         "full",
-        `Cannot queue the request: ${waiting} requests with ${waitingTokens} tokens wait, expected fewer than ${requests} and at most ${tokens}`,
+        `Cannot queue the request: prompts of ${waitingTokens} tokens wait, expected at most ${tokens} with its ${prompt.length}; try again later`,
       );
     }
     const sequence = newSequence(id, request);

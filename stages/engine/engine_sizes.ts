@@ -92,6 +92,13 @@ export function planMemory(
   };
 }
 
+/** All that a plan takes. */
+export function plannedBytes(
+  { weightBytes, workspaceBytes, pageBytes, sizes }: MemoryPlan,
+): number {
+  return weightBytes + workspaceBytes + sizes.pages * pageBytes;
+}
+
 /** The plan in a sentence. */
 export function memoryWords({ weightBytes, workspaceBytes, pageBytes, sizes }: MemoryPlan): string {
   const megabytes = (bytes: number) => `${(bytes / 1e6).toFixed(0)} MB`;

@@ -4,12 +4,13 @@ import { Gpu } from "../../kernels/device/gpu.ts";
 import { Model } from "../models/model.ts";
 import { EngineError } from "./engine.ts";
 import { EngineLoop } from "./engine_loop.ts";
-import { planMemory } from "./engine_sizes.ts";
+import { planMemory, plannedBytes } from "./engine_sizes.ts";
 import type { FromWorker, StartOptions, ToWorker } from "./messages.ts";
 
 /** The engine of this worker, once it is started. */
 let loop: EngineLoop | undefined;
 let device: Gpu | undefined;
+let mostBytes = Infinity;
 let driving = false;
 
 self.onmessage = ({ data }: MessageEvent<ToWorker>) => {
@@ -39,6 +40,7 @@ async function start({ path, memoryBytes, wishes }: StartOptions): Promise<void>
   device = await Gpu.open();
   const model = await Model.open(path, device, { weightBytes: Infinity });
   const plan = planMemory(device, model, { memoryBytes, wishes });
+  mostBytes = plannedBytes(plan);
   await model.embeddings();
   await model.head();
   await model.finalGain();
@@ -69,6 +71,8 @@ async function drive(loop: EngineLoop): Promise<void> {
     while (!loop.idle) {
       const events = await loop.step();
       tell({ type: "events", events, stats: loop.stats });
+      // Free buffers of every size that steps have had add up.
+      if (device && device.memory.held > mostBytes) device.trim();
       await setImmediate();
     }
     tell({ type: "events", events: [], stats: loop.stats });

@@ -5,9 +5,11 @@ import {
   type GenerationEvent,
   type GenerationRequest,
 } from "./engine.ts";
+import type { EngineSizes } from "./engine_loop.ts";
 import type { MemoryPlan } from "./engine_sizes.ts";
 import { EventQueue } from "./event_queue.ts";
 import type { FromWorker, StartOptions, ToWorker } from "./messages.ts";
+import { checkQueue } from "./queue_cap.ts";
 
 const NOTHING: EngineState = {
   running: 0,
@@ -43,7 +45,7 @@ export class WorkerEngine implements Engine {
   #state: Engine["state"] = "loading";
   #stats = NOTHING;
   #before = NOTHING;
-  #context = 0;
+  #sizes: EngineSizes | undefined;
   #nextId = 1;
   #failures = 0;
   #closed = false;
@@ -58,7 +60,7 @@ export class WorkerEngine implements Engine {
   }
 
   get context(): number {
-    return this.#context;
+    return this.#sizes?.context ?? 0;
   }
 
   get state(): Engine["state"] {
@@ -96,6 +98,7 @@ export class WorkerEngine implements Engine {
         `Cannot run a request: the engine is ${this.#state}, expected it to be ready; try again later`,
       );
     }
+    if (this.#sizes) checkQueue(this.#live.size, this.#sizes);
     const id = this.#nextId++;
     const queue = new EventQueue<GenerationEvent>();
     this.#live.set(id, queue);
@@ -164,7 +167,7 @@ export class WorkerEngine implements Engine {
     switch (message.type) {
       case "ready": {
         const { plan, device } = message;
-        this.#context = plan.sizes.context;
+        this.#sizes = plan.sizes;
         this.#failures = 0;
         if (this.#state === "loading") this.#state = "ready";
         this.#settled.resolve();
@@ -194,7 +197,7 @@ export class WorkerEngine implements Engine {
     this.#endAll(`Cannot finish the request: the engine was lost (${why})`);
     const pause = PAUSES[this.#failures++];
     // One that never was ready would not be so a second time either.
-    const again = this.#context > 0 && pause !== undefined;
+    const again = this.#sizes !== undefined && pause !== undefined;
     if (this.#state !== "draining") this.#state = again ? "loading" : "failed";
     this.#notes.failed?.(why, again);
     if (again) this.#retry = setTimeout(() => this.#start(), pause);

@@ -10,7 +10,7 @@ export function checkTaking({ engine, draining }: Serving): void {
     throw unavailable("Cannot take the request: the model is loading");
   }
   if (engine.state === "failed") {
-    throw unavailable("Cannot take the request: the engine has failed and starts again");
+    throw unavailable("Cannot take the request: the engine has failed; start the server again");
   }
 }
 

@@ -73,14 +73,14 @@ export async function respond(
         scope.stop();
       },
       onError: (error) => {
-        entry.finish = "error";
         failed = error;
-        if (toApiError(error).status >= 500) logFailure(entry, error);
+        entry.finish = error === LEFT ? "abort" : "error";
+        if (statusOf(error) >= 500) logFailure(entry, error);
       },
       onEnd: () => {
         note();
         scope[Symbol.dispose]();
-        const status = failed === undefined ? 200 : toApiError(failed).status;
+        const status = failed === undefined ? 200 : statusOf(failed);
         logRequest(entry, status, performance.now() - started);
       },
     });
@@ -88,4 +88,9 @@ export async function respond(
     scope[Symbol.dispose]();
     throw error;
   }
+}
+
+/** The status that the log has of what ended a stream; a client that leaves is no failure. */
+function statusOf(error: unknown): number {
+  return error === LEFT ? 499 : toApiError(error).status;
 }

@@ -1,6 +1,7 @@
 """Drives a server with Python's openai and with lm-eval as users run them, and checks what they make of its answers.
 
-Usage: openai_clients.py URL [MODEL] [--fake]. `deno run -A tests/served_fake.ts 8000` serves a fake engine; with `--fake`
+Usage: openai_clients.py URL [MODEL] [--fake]. `lm_eval_task.py` compares what lm-eval gets with the evaluator.
+`deno run -A tests/served_fake.ts 8000` serves a fake engine; with `--fake`
 its log-probabilities, a function of two tokens, are computed here a second time and every loglikelihood is compared.
 Needs `pip install openai 'lm_eval[api]'`. Nothing is fetched from a hub: the tokenizer is the server's own.
 """
@@ -8,8 +9,10 @@ Needs `pip install openai 'lm_eval[api]'`. Nothing is fetched from a hub: the to
 import json
 import math
 import os
+import re
 import sys
 import tempfile
+import time
 
 os.environ.setdefault("OPENAI_API_KEY", "none")
 os.environ["HF_HUB_OFFLINE"] = os.environ["HF_DATASETS_OFFLINE"] = "1"
@@ -44,6 +47,46 @@ chunks = list(
 text = "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices)
 assert text == whole.choices[0].message.content, (text, whole)
 assert chunks[-1].usage == whole.usage and not chunks[-1].choices
+assert whole.usage.completion_tokens <= 24 and whole.choices[0].finish_reason in ("stop", "length")
+told = client.chat.completions.create(
+    model=model, messages=messages, max_completion_tokens=5, temperature=0, logprobs=True, top_logprobs=3
+)
+for entry in told.choices[0].logprobs.content:
+    assert bytes(entry.bytes).decode(errors="replace") == entry.token or "\ufffd" in entry.token, entry
+    assert len(entry.top_logprobs) == 3, entry
+    assert fake or entry.logprob == max(top.logprob for top in entry.top_logprobs), entry
+
+# The four shapes of a prompt, each answered by itself; ids are those the server cuts texts into.
+asked = dict(model=model, max_tokens=8, temperature=0)
+texts = ["The cat sat on", "One day a dog ran home"]
+ids = [client.post("/../tokenize", body={"prompt": text}, cast_to=object)["tokens"] for text in texts]
+shapes = [
+    [choice.text for choice in client.completions.create(prompt=prompt, **asked).choices]
+    for prompt in (texts[0], texts, ids[0], ids)
+]
+assert shapes[0] == shapes[2] == shapes[1][:1] and shapes[1] == shapes[3], shapes
+pieces = ["", ""]
+for chunk in client.completions.create(prompt=texts, stream=True, stream_options={"include_usage": True}, **asked):
+    if chunk.choices:
+        pieces[chunk.choices[0].index] += chunk.choices[0].text
+    else:
+        assert chunk.usage.prompt_tokens == sum(map(len, ids)), chunk
+assert pieces == shapes[1], pieces
+
+# Stops, seeds and biases.
+said = shapes[0][0]
+stop = said[len(said) // 2 : len(said) // 2 + 3]
+stopped = client.completions.create(prompt=texts[0], stop=[stop], **asked).choices[0]
+assert (stopped.text, stopped.finish_reason) == (said[: said.index(stop)], "stop"), stopped
+drawn = dict(asked, prompt=texts[0], temperature=1.2)
+several = [choice.text for choice in client.completions.create(n=3, seed=7, **drawn).choices]
+alone = [client.completions.create(seed=7 + at, **drawn).choices[0].text for at in range(3)]
+assert several == alone and (fake or len(set(several)) == 3), (several, alone)
+if not fake:
+    word = ids[1][-1]
+    biased = client.completions.create(prompt=texts[0], logit_bias={str(word): 100}, **asked).choices[0].text
+    same = client.post("/../detokenize", body={"tokens": [word] * 8}, cast_to=object)["prompt"]
+    assert biased == same, (biased, same)
 scored = client.completions.create(model=model, prompt="The cat", max_tokens=4, temperature=0, logprobs=2, echo=True)
 logprobs = scored.choices[0].logprobs
 assert scored.choices[0].text.startswith("The cat") and logprobs.token_logprobs[0] is None
@@ -64,6 +107,22 @@ for wrong, kind in [
         raise AssertionError(wrong)
 with client.completions.create(model=model, prompt="a", max_tokens=400, stream=True) as stream:
     next(iter(stream))
+for name in ("no/such", "nothing"):
+    try:
+        client.models.retrieve(name)
+    except openai.NotFoundError as error:
+        assert error.code == "model_not_found", error.body
+    else:
+        raise AssertionError(name)
+# What was left in the middle is held no longer.
+for _ in range(200):
+    lines = client.get("/../metrics", cast_to=str).splitlines()
+    held = [line for line in lines if re.match(r"quattuor_(requests_running|requests_waiting|pages_used)\{", line)]
+    if len(held) == 3 and all(line.endswith(" 0") for line in held):
+        break
+    time.sleep(0.05)
+else:
+    raise AssertionError(held)
 print("openai", openai.__version__, "ok")
 
 
