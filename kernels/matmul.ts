@@ -3,6 +3,7 @@ import { describe, f32 } from "./device/tensor.ts";
 import lanes from "./matmul_lanes.wgsl" with { type: "text" };
 import part from "./parts/lanes.wgsl" with { type: "text" };
 import { laneGrid, laneRows, outputSizes } from "./parts/output_sizes.ts";
+import productLanes from "./parts/product_lanes.wgsl" with { type: "text" };
 import tiles from "./matmul.wgsl" with { type: "text" };
 
 /** Which part of a split weight is multiplied, and where its columns go. */
@@ -21,7 +22,7 @@ export interface MatmulOptions {
  * A weight larger than a binding comes in several tensors, each writing its columns.
  */
 export const matmul: Kernel<"x" | "weight" | "y" | "bias", never, MatmulOptions, "y", "bias"> = {
-  wgsl: { tiles, lanes: `${part}\n${lanes}` },
+  wgsl: { tiles, lanes: `${part}\n${productLanes}\n${lanes}` },
   inputs: ["x", "weight", "y", "bias"],
   outputs: [],
   mutates: ["y"],

@@ -1,8 +1,6 @@
-// What the products with packed weights share that run on one subgroup of 8 lanes, which makes ROWS
-// rows by 64 columns: the weights of a lane's 8 columns, and the writing of a row's sums.
-// Expects: parts/lanes.wgsl, parts/matmul_codes.wgsl or parts/matmul_int8.wgsl, ROWS (u32: 1, 2, 4 or 8).
-
-const STEP = 16u;
+// What the products with packed weights share that run on one subgroup of 8 lanes: the weights of a
+// lane's 8 columns.
+// Expects: parts/lanes.wgsl, parts/matmul_codes.wgsl or parts/matmul_int8.wgsl.
 
 struct Groups {
   g0: Group,
@@ -45,15 +43,4 @@ fn weights(column: u32, at: u32, groups: Groups) -> Weights {
     array(mat4x4f(w0[0], w1[0], w2[0], w3[0]), mat4x4f(w4[0], w5[0], w6[0], w7[0])),
     array(mat4x4f(w0[1], w1[1], w2[1], w3[1]), mat4x4f(w4[1], w5[1], w6[1], w7[1])),
   );
-}
-
-fn write_row(row: u32, n: u32, sum: array<vec4<Sum>, 2>) {
-  write(row, n, sum[0].x);
-  write(row, n + LANES, sum[0].y);
-  write(row, n + 2u * LANES, sum[0].z);
-  write(row, n + 3u * LANES, sum[0].w);
-  write(row, n + 4u * LANES, sum[1].x);
-  write(row, n + 5u * LANES, sum[1].y);
-  write(row, n + 6u * LANES, sum[1].z);
-  write(row, n + 7u * LANES, sum[1].w);
 }

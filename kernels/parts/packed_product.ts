@@ -6,6 +6,7 @@ import { laneGrid, laneRows, type OutputSizes, outputSizes } from "./output_size
 import few from "./packed_few.wgsl" with { type: "text" };
 import lanesPart from "./lanes.wgsl" with { type: "text" };
 import packedLanes from "./packed_lanes.wgsl" with { type: "text" };
+import productLanes from "./product_lanes.wgsl" with { type: "text" };
 import params from "./packed_product.wgsl" with { type: "text" };
 
 const FEW_ROWS = 8;
@@ -77,7 +78,7 @@ export function productShaders(
   },
 ) {
   return {
-    lanes: `${lanesPart}\n${params}\n${part}\n${packedLanes}\n${lanes}`,
+    lanes: `${lanesPart}\n${params}\n${part}\n${packedLanes}\n${productLanes}\n${lanes}`,
     tiles: `${params}\n${part}\n${tiles}`,
     few: `${params}\n${part}\n${few}`,
   };
