@@ -6,6 +6,7 @@ import blocks from "./parts/attention_blocks.wgsl" with { type: "text" };
 import { checkPage, PAGE_TOKENS, pageWords, readSlot, writeSlot } from "./parts/kv_page.ts";
 import { fixedScale, hasScales, type KvScheme, shaderZero } from "./parts/kv_scheme.ts";
 import lane from "./parts/lanes.wgsl" with { type: "text" };
+import { laneRows } from "./parts/output_sizes.ts";
 import lanes from "./attention_paged_lanes.wgsl" with { type: "text" };
 import page from "./parts/kv_page.wgsl" with { type: "text" };
 import quantizer from "./parts/quantizer.wgsl" with { type: "text" };
@@ -39,7 +40,7 @@ type In = "q" | "k" | "v" | "block_table" | "spans" | "work";
 const NO_WINDOW = 2 ** 31;
 /** Queries of an item of work. */
 const TILE = 16;
-const LANES_QUERIES = 8;
+const LANE_ROWS = 8;
 const MOST_SPLIT_QUERIES = 4;
 
 /** A batch as the kernel takes it: its spans u32 [sequences, 4], and items of work u32 [items, 2]. */
@@ -98,9 +99,13 @@ export const attentionPaged: Kernel<In, "y", AttentionPagedOptions> = {
     };
     const outputs = { y: { dtype: "f32", shape: inputs.q.shape } } as const;
     if (limits.adapter === "software" && limits.subgroup === 8) {
-      const PARTS = queries <= LANES_QUERIES ? 1 : TILE / LANES_QUERIES;
-      const grid = [items * PARTS, heads, Math.ceil(size / 64)] as const;
-      return { shader: "lanes", outputs, constants: { ...constants, PARTS }, params, grid };
+      const PARTS = queries <= LANE_ROWS ? 1 : TILE / LANE_ROWS;
+      // Heads that read the same keys do so together where each has one query.
+      const HEADS = queries === 1 ? headsTogether(heads / kvHeads) : 1;
+      const ROWS = laneRows(queries * HEADS);
+      const grid = [items * PARTS, heads / HEADS, Math.ceil(size / 64)] as const;
+      const more = { PARTS, ROWS, HEADS };
+      return { shader: "lanes", outputs, constants: { ...constants, ...more }, params, grid };
     }
     if (queries <= MOST_SPLIT_QUERIES) {
       const grid = [items * queries, heads, 1] as const;
@@ -151,6 +156,8 @@ export const attentionPaged: Kernel<In, "y", AttentionPagedOptions> = {
   cases: [
     held({ queries: 1, heads: 1, kvHeads: 1, size: 16 }, post(4, 16)),
     held({ queries: 1, keys: 333, heads: 4, kvHeads: 2, size: 64 }, post(4, 64)),
+    held({ queries: 1, keys: 90, heads: 12, kvHeads: 2, size: 16 }, post(4, 16)),
+    held({ queries: 1, keys: 70, heads: 24, kvHeads: 1, size: 32 }, pre(8, 32), none(8, 32)),
     held({ queries: 70, heads: 3, kvHeads: 1, size: 64 }, post(4, 64)),
     held({ queries: 133, heads: 2, kvHeads: 2, size: 128 }, pre(4, 128)),
     held({ queries: 21, keys: 90, heads: 2, kvHeads: 1, size: 32 }, none(4, 32), post(8, 32)),
@@ -206,6 +213,13 @@ function dimensions(
     );
   }
   return { items: work.shape[0]!, heads, size };
+}
+
+/** The most of the heads of a kv head that divide them evenly into rows. */
+function headsTogether(heads: number): number {
+  let together = Math.min(heads, LANE_ROWS);
+  while (heads % together !== 0) together--;
+  return together;
 }
 
 interface Sizes {

@@ -1,11 +1,13 @@
 // Causal attention with online softmax over pages of codes: y = softmax(scale * q k^T) v, a head at
 // a time.
 // For the software adapter, which pays for loads and barriers: a workgroup is one subgroup of 8
-// lanes and makes 8 queries of a sequence, as `work` says, by 64 channels of one head. A block is a page of 64 keys; of a query's
-// scores a lane holds those of keys 8 * lane + (0 to 7), of its outputs those channels.
-// The queries stand one by one, for the driver turns arrays indexed in loops into memory.
+// lanes and makes ROWS rows by 64 channels: queries of a sequence, as `work` says, for one head, or one
+// query for HEADS heads of a kv head. A block is a page of 64 keys; of a row's scores a lane holds those
+// of keys 8 * lane + (0 to 7), of its outputs those channels.
+// The rows stand one by one, for the driver turns arrays indexed in loops into memory.
 // Expects: parts/lanes.wgsl, parts/kv_page.wgsl, parts/kv_read.wgsl and what they expect, PARTS (u32,
-// workgroups that share an item of work).
+// workgroups that share an item of work), ROWS (u32: 1, 2, 4 or 8; 8 where PARTS is more than 1), HEADS
+// (u32, at most ROWS; 1 unless items are of one query).
 
 @group(0) @binding(0) var<storage, read> q: array<vec2f>;
 @group(0) @binding(1) var<storage, read> k: array<u32>;
@@ -123,10 +125,15 @@ fn values(at: Place, channel: u32, s: Scales) -> Weights {
   );
 }
 
-// A lane's 2 of the 16 channels of a query from channel d.
-fn query(span: Span, index: u32, head: u32, d: u32, lane: u32) -> vec2f {
-  let row = span.row + min(index, max(span.queries, 1u) - 1u);
-  return q[((row * params.heads + head) * SIZE + d) / 2u + lane];
+// A lane's 2 of the 16 channels from channel d of a row, counted from a query and a head.
+fn query(span: Span, index: u32, head: u32, row: u32, d: u32, lane: u32) -> vec2f {
+  let at = span.row + min(index + row / HEADS, max(span.queries, 1u) - 1u);
+  return q[((at * params.heads + head + row % HEADS) * SIZE + d) / 2u + lane];
+}
+
+// What 16 channels give for a lane's keys.
+fn products(part: vec2f, a: Weights, b: Weights) -> array<vec4f, 2> {
+  return add(first_half(part, a), second_half(part, b));
 }
 
 // Hides keys behind the query's own place, and those its window has left.
@@ -166,10 +173,11 @@ fn blend(sum: array<vec4f, 2>, weights: array<vec4f, 2>, lane: u32, w: Weights) 
   return add(sum, array(w.low[0] * low + w.high[0] * high, w.low[1] * low + w.high[1] * high));
 }
 
-fn write(span: Span, index: u32, head: u32, channel: u32, state: Query) {
+fn write(span: Span, index: u32, head: u32, row: u32, channel: u32, state: Query) {
   let scale = 1f / subgroupAdd(state.denominator);
-  if (index >= span.queries || channel >= SIZE) { return; }
-  let at = (((span.row + index) * params.heads + head) * SIZE + channel) / 4u;
+  let query = index + row / HEADS;
+  if (query >= span.queries || channel >= SIZE) { return; }
+  let at = (((span.row + query) * params.heads + head + row % HEADS) * SIZE + channel) / 4u;
   y[at] = state.sum[0] * scale;
   y[at + 1u] = state.sum[1] * scale;
 }
@@ -180,7 +188,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   let span = spans[item.x];
   let index = item.y + group.x % PARTS * QUERIES;
   if (index >= span.queries) { return; }
-  let head = group.y;
+  let head = group.y * HEADS;
   let kv_head = head / (params.heads / params.kv_heads);
   let channel = group.z * CHANNELS + 8u * lane;
   let place = span.keys - span.queries + index;
@@ -215,52 +223,67 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
       }
       let a = keys(mine, d, low);
       let b = keys(mine, d + 8u, high);
-      let p0 = query(span, index + 0u, head, d, lane);
-      s0 = add(s0, add(first_half(p0, a), second_half(p0, b)));
-      let p1 = query(span, index + 1u, head, d, lane);
-      s1 = add(s1, add(first_half(p1, a), second_half(p1, b)));
-      let p2 = query(span, index + 2u, head, d, lane);
-      s2 = add(s2, add(first_half(p2, a), second_half(p2, b)));
-      let p3 = query(span, index + 3u, head, d, lane);
-      s3 = add(s3, add(first_half(p3, a), second_half(p3, b)));
-      let p4 = query(span, index + 4u, head, d, lane);
-      s4 = add(s4, add(first_half(p4, a), second_half(p4, b)));
-      let p5 = query(span, index + 5u, head, d, lane);
-      s5 = add(s5, add(first_half(p5, a), second_half(p5, b)));
-      let p6 = query(span, index + 6u, head, d, lane);
-      s6 = add(s6, add(first_half(p6, a), second_half(p6, b)));
-      let p7 = query(span, index + 7u, head, d, lane);
-      s7 = add(s7, add(first_half(p7, a), second_half(p7, b)));
+      s0 = add(s0, products(query(span, index, head, 0u, d, lane), a, b));
+      if (ROWS >= 2u) { s1 = add(s1, products(query(span, index, head, 1u, d, lane), a, b)); }
+      if (ROWS >= 4u) {
+        s2 = add(s2, products(query(span, index, head, 2u, d, lane), a, b));
+        s3 = add(s3, products(query(span, index, head, 3u, d, lane), a, b));
+      }
+      if (ROWS >= 8u) {
+        s4 = add(s4, products(query(span, index, head, 4u, d, lane), a, b));
+        s5 = add(s5, products(query(span, index, head, 5u, d, lane), a, b));
+        s6 = add(s6, products(query(span, index, head, 6u, d, lane), a, b));
+        s7 = add(s7, products(query(span, index, head, 7u, d, lane), a, b));
+      }
     }
     let first = block + 8u * lane;
-    let w0 = soften(&q0, s0, first, place + 0u);
-    let w1 = soften(&q1, s1, first, place + 1u);
-    let w2 = soften(&q2, s2, first, place + 2u);
-    let w3 = soften(&q3, s3, first, place + 3u);
-    let w4 = soften(&q4, s4, first, place + 4u);
-    let w5 = soften(&q5, s5, first, place + 5u);
-    let w6 = soften(&q6, s6, first, place + 6u);
-    let w7 = soften(&q7, s7, first, place + 7u);
+    let w0 = soften(&q0, s0, first, place);
+    var w1 = array(vec4f(), vec4f());
+    var w2 = array(vec4f(), vec4f());
+    var w3 = array(vec4f(), vec4f());
+    var w4 = array(vec4f(), vec4f());
+    var w5 = array(vec4f(), vec4f());
+    var w6 = array(vec4f(), vec4f());
+    var w7 = array(vec4f(), vec4f());
+    if (ROWS >= 2u) { w1 = soften(&q1, s1, first, place + 1u / HEADS); }
+    if (ROWS >= 4u) {
+      w2 = soften(&q2, s2, first, place + 2u / HEADS);
+      w3 = soften(&q3, s3, first, place + 3u / HEADS);
+    }
+    if (ROWS >= 8u) {
+      w4 = soften(&q4, s4, first, place + 4u / HEADS);
+      w5 = soften(&q5, s5, first, place + 5u / HEADS);
+      w6 = soften(&q6, s6, first, place + 6u / HEADS);
+      w7 = soften(&q7, s7, first, place + 7u / HEADS);
+    }
     for (var from_lane = 0u; from_lane < LANES; from_lane++) {
       let at = Place(page * params.value_words, kv_head, 8u * from_lane, last);
       let from_channel = min(channel, SIZE - 8u);
       let w = values(at, from_channel, value_scales(at, from_channel));
       q0.sum = blend(q0.sum, w0, from_lane, w);
-      q1.sum = blend(q1.sum, w1, from_lane, w);
-      q2.sum = blend(q2.sum, w2, from_lane, w);
-      q3.sum = blend(q3.sum, w3, from_lane, w);
-      q4.sum = blend(q4.sum, w4, from_lane, w);
-      q5.sum = blend(q5.sum, w5, from_lane, w);
-      q6.sum = blend(q6.sum, w6, from_lane, w);
-      q7.sum = blend(q7.sum, w7, from_lane, w);
+      if (ROWS >= 2u) { q1.sum = blend(q1.sum, w1, from_lane, w); }
+      if (ROWS >= 4u) {
+        q2.sum = blend(q2.sum, w2, from_lane, w);
+        q3.sum = blend(q3.sum, w3, from_lane, w);
+      }
+      if (ROWS >= 8u) {
+        q4.sum = blend(q4.sum, w4, from_lane, w);
+        q5.sum = blend(q5.sum, w5, from_lane, w);
+        q6.sum = blend(q6.sum, w6, from_lane, w);
+        q7.sum = blend(q7.sum, w7, from_lane, w);
+      }
     }
   }
-  write(span, index + 0u, head, channel, q0);
-  write(span, index + 1u, head, channel, q1);
-  write(span, index + 2u, head, channel, q2);
-  write(span, index + 3u, head, channel, q3);
-  write(span, index + 4u, head, channel, q4);
-  write(span, index + 5u, head, channel, q5);
-  write(span, index + 6u, head, channel, q6);
-  write(span, index + 7u, head, channel, q7);
+  write(span, index, head, 0u, channel, q0);
+  if (ROWS >= 2u) { write(span, index, head, 1u, channel, q1); }
+  if (ROWS >= 4u) {
+    write(span, index, head, 2u, channel, q2);
+    write(span, index, head, 3u, channel, q3);
+  }
+  if (ROWS >= 8u) {
+    write(span, index, head, 4u, channel, q4);
+    write(span, index, head, 5u, channel, q5);
+    write(span, index, head, 6u, channel, q6);
+    write(span, index, head, 7u, channel, q7);
+  }
 }
