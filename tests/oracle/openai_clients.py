@@ -107,6 +107,10 @@ for wrong, kind in [
         raise AssertionError(wrong)
 with client.completions.create(model=model, prompt="a", max_tokens=400, stream=True) as stream:
     next(iter(stream))
+# The routes that the library has no methods for.
+for path, wanted in {"health": "status", "ready": "status", "tokenizer_info": "tokenizer_class", "openapi.json": "paths"}.items():
+    told = client.get(f"/../{path}", cast_to=object)
+    assert wanted in told, (path, told)
 for name in ("no/such", "nothing"):
     try:
         client.models.retrieve(name)
