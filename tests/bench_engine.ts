@@ -68,6 +68,8 @@ class WatchedDevice implements Device {
   /** Launches and milliseconds by kernel and shape, where each is waited for. */
   readonly kernels: Map<string, { launches: number; ms: number }> | undefined;
   #recorded: string[] | undefined;
+  #reading = 0;
+  #readingSince = 0;
   readonly #gpu: Gpu;
   readonly #fence: Tensor;
 
@@ -137,9 +139,10 @@ class WatchedDevice implements Device {
 
   async read(tensor: TensorRef): Promise<HostTensor> {
     this.readbacks++;
-    const start = performance.now();
+    if (this.#reading++ === 0) this.#readingSince = performance.now();
     const host = await this.#gpu.read(tensor);
-    this.waited += performance.now() - start;
+    // Several may be under way at once.
+    if (--this.#reading === 0) this.waited += performance.now() - this.#readingSince;
     return host;
   }
 

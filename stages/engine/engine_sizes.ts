@@ -33,7 +33,7 @@ const SEQUENCES = { software: 16, gpu: 256 } as const;
 const STEP_TOKENS = { software: 256, gpu: 2048 } as const;
 /**
  * Steps before their tokens are read. A software driver holds up the next submit until it is done, so
- * that 2, 4 or 8 were no faster there than 1.
+ * that 4 were 5 % faster there than 1 on a model of 4 M parameters and slower on one of 135 M.
  */
 const AHEAD = { software: 1, gpu: 8 } as const;
 
