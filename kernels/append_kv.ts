@@ -2,7 +2,7 @@ import type { HostTensor, TensorSpec } from "./device/device.ts";
 import type { Kernel } from "./device/kernel.ts";
 import { describe, f32, u32 } from "./device/tensor.ts";
 import { checkPage, PAGE_TOKENS, pageWords, writeSlot } from "./parts/kv_page.ts";
-import { fixedScale, hasScales, type KvScheme, shaderZero } from "./parts/kv_scheme.ts";
+import { fixedScale, type KvScheme, schemeConstants } from "./parts/kv_scheme.ts";
 import half from "./parts/half.wgsl" with { type: "text" };
 import page from "./parts/kv_page.wgsl" with { type: "text" };
 import quantizer from "./parts/quantizer.wgsl" with { type: "text" };
@@ -54,14 +54,7 @@ export const appendKv: Kernel<"k" | "v" | "slots" | Pool, never, AppendKvOptions
       outputs: {},
       constants: {
         SIZE: headSize,
-        KEY_BITS: key.bits,
-        KEY_ZERO: shaderZero(key),
-        KEY_GROUP: key.group,
-        KEY_FIXED: !hasScales(key),
-        VALUE_BITS: value.bits,
-        VALUE_ZERO: shaderZero(value),
-        VALUE_GROUP: value.group,
-        VALUE_FIXED: !hasScales(value),
+        ...schemeConstants({ key, value }),
         THREADS,
       },
       params: {

@@ -4,7 +4,7 @@ import { describe, f32, u32 } from "./device/tensor.ts";
 import { attention, type AttentionOptions } from "./attention.ts";
 import blocks from "./parts/attention_blocks.wgsl" with { type: "text" };
 import { checkPage, PAGE_TOKENS, pageWords, readSlot, writeSlot } from "./parts/kv_page.ts";
-import { fixedScale, hasScales, type KvScheme, shaderZero } from "./parts/kv_scheme.ts";
+import { fixedScale, type KvScheme, schemeConstants } from "./parts/kv_scheme.ts";
 import lane from "./parts/lanes.wgsl" with { type: "text" };
 import { laneRows } from "./parts/output_sizes.ts";
 import lanes from "./attention_paged_lanes.wgsl" with { type: "text" };
@@ -88,14 +88,7 @@ export const attentionPaged: Kernel<In, "y", AttentionPagedOptions> = {
     };
     const constants = {
       SIZE: size,
-      KEY_BITS: key.bits,
-      KEY_ZERO: shaderZero(key),
-      KEY_GROUP: key.group,
-      KEY_FIXED: !hasScales(key),
-      VALUE_BITS: value.bits,
-      VALUE_ZERO: shaderZero(value),
-      VALUE_GROUP: value.group,
-      VALUE_FIXED: !hasScales(value),
+      ...schemeConstants({ key, value }),
     };
     const outputs = { y: { dtype: "f32", shape: inputs.q.shape } } as const;
     if (limits.adapter === "software" && limits.subgroup === 8) {

@@ -2,7 +2,7 @@ import type { HostTensor, Limits } from "./device/device.ts";
 import type { Kernel } from "./device/kernel.ts";
 import { describe, u32 } from "./device/tensor.ts";
 import { chunkOf, rowLanes } from "./parts/row_lanes.ts";
-import gumbel from "./parts/gumbel.wgsl" with { type: "text" };
+import sampling from "./parts/sampling.wgsl" with { type: "text" };
 import keys from "./parts/float_keys.wgsl" with { type: "text" };
 import lane from "./parts/row_lanes.wgsl" with { type: "text" };
 import lanes from "./sample_lanes.wgsl" with { type: "text" };
@@ -56,8 +56,8 @@ function threadsFor(columns: number, { adapter, groupThreads }: Limits): number 
  */
 export const sample: Kernel<"logits" | "settings", "tokens", Record<never, never>> = {
   wgsl: {
-    group: `${reduce}\n${keys}\n${gumbel}\n${wgsl}`,
-    lanes: `${keys}\n${gumbel}\n${lane}\n${lanes}`,
+    group: `${reduce}\n${keys}\n${sampling}\n${wgsl}`,
+    lanes: `${keys}\n${sampling}\n${lane}\n${lanes}`,
   },
   inputs: ["logits", "settings"],
   outputs: ["tokens"],

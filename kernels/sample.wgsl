@@ -3,21 +3,11 @@
 // the largest logit. Of equals the first. One workgroup a row.
 // The bounds are found by halving the interval of keys (floats as integers in the same order) over the
 // logits near the largest one, or over all where those are not enough.
-// Expects: parts/row_reduce.wgsl, parts/float_keys.wgsl, parts/gumbel.wgsl, THREADS (u32, a power of
+// Expects: parts/row_reduce.wgsl, parts/float_keys.wgsl, parts/sampling.wgsl, THREADS (u32, a power of
 // two).
 
 struct Params {
   columns: u32,
-}
-
-// What a row asks for; floats as their bits.
-struct Settings {
-  temperature: f32,
-  top_k: u32,
-  top_p: f32,
-  min_p: f32,
-  seed: u32,
-  step: u32,
 }
 
 @group(0) @binding(0) var<storage, read> logits: array<f32>;

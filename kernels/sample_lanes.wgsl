@@ -3,20 +3,10 @@
 // temperature 0 the largest logit. Of equals the first.
 // For the software adapter, which pays for barriers: a workgroup is one subgroup of 8 lanes and
 // has a row.
-// Expects: parts/float_keys.wgsl, parts/gumbel.wgsl, parts/row_lanes.wgsl and what it expects.
+// Expects: parts/float_keys.wgsl, parts/sampling.wgsl, parts/row_lanes.wgsl and what it expects.
 
 struct Params {
   columns: u32,
-}
-
-// What a row asks for; floats as their bits.
-struct Settings {
-  temperature: f32,
-  top_k: u32,
-  top_p: f32,
-  min_p: f32,
-  seed: u32,
-  step: u32,
 }
 
 @group(0) @binding(0) var<storage, read> logits: array<vec4f>;

@@ -2,7 +2,7 @@ import { strict as assert } from "node:assert";
 import { Gpu } from "../kernels/device/gpu.ts";
 import { ReferenceDevice } from "../kernels/device/reference.ts";
 import { calibrate_kv } from "../stages/calibrate_kv.ts";
-import type { GenerationEvent, GenerationRequest, Sampling } from "../stages/engine/engine.ts";
+import { type GenerationEvent, type GenerationRequest, GREEDY } from "../stages/engine/engine.ts";
 import { EngineLoop, type EngineSizes } from "../stages/engine/engine_loop.ts";
 import { Pages } from "../stages/engine/pages.ts";
 import { Scheduler } from "../stages/engine/scheduler.ts";
@@ -11,17 +11,6 @@ import { Model } from "../stages/models/model.ts";
 import { quantize } from "../stages/quantize.ts";
 import { StageChain } from "./stage_chain.ts";
 
-const GREEDY: Sampling = {
-  temperature: 0,
-  topK: 0,
-  topP: 1,
-  minP: 0,
-  presencePenalty: 0,
-  frequencyPenalty: 0,
-  repetitionPenalty: 1,
-  logitBias: [],
-  seed: 0,
-};
 const SIZES: EngineSizes = {
   pages: 24,
   context: 200,

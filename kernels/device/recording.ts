@@ -4,7 +4,7 @@ import { type Block, type Pool, sizeClass } from "./memory.ts";
 import type { Pipeline } from "./pipelines.ts";
 
 /** A launch as it is put on record, before there is a buffer for its params. */
-export interface PlannedLaunch {
+interface PlannedLaunch {
   readonly pipeline: Pipeline;
   readonly blocks: readonly Block[];
   readonly params: readonly Param[];

@@ -62,3 +62,19 @@ export function groupScale(values: Float32Array, scheme: KvScheme): ScaleAndZero
   }
   return scaleAndZero({ min, max }, kvCodes(scheme));
 }
+
+/** What shaders must know at compile time of how keys and values are held. */
+export function schemeConstants(
+  { key, value }: { readonly key: KvScheme; readonly value: KvScheme },
+) {
+  return {
+    KEY_BITS: key.bits,
+    KEY_ZERO: shaderZero(key),
+    KEY_GROUP: key.group,
+    KEY_FIXED: !hasScales(key),
+    VALUE_BITS: value.bits,
+    VALUE_ZERO: shaderZero(value),
+    VALUE_GROUP: value.group,
+    VALUE_FIXED: !hasScales(value),
+  };
+}

@@ -18,26 +18,37 @@ export interface KvBatch<T extends TensorSpec = TensorRef> {
 
 /** The batch of a step's chunks; a sequence's pages may reach further than its tokens. */
 export function kvBatch(chunks: readonly Chunk[]): KvBatch<HostTensor> {
-  const slots = chunks.flatMap(({ sequence: { pages }, start, count }) =>
-    Array.from({ length: count }, (_, i) => {
-      const at = start + i;
-      return pages[Math.floor(at / PAGE_TOKENS)]! * PAGE_TOKENS + at % PAGE_TOKENS;
-    })
-  );
-  const spans: AttentionSpan[] = [];
-  const table: number[] = [];
-  let row = 0;
-  for (const { sequence: { pages }, start, count } of chunks) {
-    spans.push({ row, queries: count, keys: start + count, table: table.length });
-    table.push(...pages);
-    row += count;
-  }
   return {
-    slots: u32([slots.length], slots),
-    block_table: u32([table.length], table),
-    ...attentionBatch(spans),
+    slots: slotsOf(chunks),
+    block_table: tableOf(chunks),
+    ...attendedBy(chunks),
     queries: chunks.reduce((most, { count }) => Math.max(most, count), 0),
   };
+}
+
+/** Where the keys and values of a step's tokens go, u32 [tokens]. */
+export function slotsOf(chunks: readonly Chunk[]): HostTensor {
+  return perToken(chunks, ({ sequence: { pages }, start }, i) => {
+    const at = start + i;
+    return pages[Math.floor(at / PAGE_TOKENS)]! * PAGE_TOKENS + at % PAGE_TOKENS;
+  });
+}
+
+/** The pages of a step's sequences, u32 [pages]. */
+export function tableOf(chunks: readonly Chunk[]): HostTensor {
+  const pages = chunks.flatMap(({ sequence }) => sequence.pages);
+  return u32([pages.length], pages);
+}
+
+/** Spans and items of work of a step. */
+export function attendedBy(chunks: readonly Chunk[]): ReturnType<typeof attentionBatch> {
+  let [row, table] = [0, 0];
+  return attentionBatch(chunks.map(({ sequence: { pages }, start, count }): AttentionSpan => {
+    const span = { row, queries: count, keys: start + count, table };
+    row += count;
+    table += pages.length;
+    return span;
+  }));
 }
 
 /** The positions of a step's tokens, u32 [tokens]. */

@@ -1,7 +1,7 @@
 import type { Device, HostTensor, Tensor } from "../../kernels/device/device.ts";
 import { sample } from "../../kernels/mod.ts";
 import { PAGE_TOKENS } from "../../kernels/parts/kv_page.ts";
-import { idsOf, kvBatch, positionsOf } from "./kv_batch.ts";
+import { attendedBy, idsOf, positionsOf, slotsOf, tableOf } from "./kv_batch.ts";
 import type { PagedForward } from "./paged_forward.ts";
 import { settingsOf } from "./sampling.ts";
 import type { Chunk } from "./scheduler.ts";
@@ -29,7 +29,7 @@ export async function recordSteps(
   using stack = new DisposableStack();
   const held = (host: HostTensor) => stack.use(device.upload(host));
   const ids = held(idsOf(chunks));
-  const work = held(kvBatch(chunks).work);
+  const work = held(attendedBy(chunks).work);
   const pages = chunks.length * (Math.ceil(context / PAGE_TOKENS) + 1);
   const block_table = stack.use(device.empty({ dtype: "u32", shape: [pages] }));
   const inputs = Array.from({ length: steps }, (_, step) => {
@@ -57,7 +57,7 @@ export async function recordSteps(
   return {
     async run(chunks) {
       device.write(ids, idsOf(chunks));
-      device.write(block_table, kvBatch(chunks).block_table);
+      device.write(block_table, tableOf(chunks));
       inputs.forEach((tensors, step) => {
         const hosts = stepInputs(chunks, step);
         for (const name of ["positions", "slots", "spans", "settings"] as const) {
@@ -75,7 +75,7 @@ export async function recordSteps(
 /** What differs from step to step, so many tokens further than the chunks say. */
 function stepInputs(chunks: readonly Chunk[], step: number) {
   const moved = chunks.map((chunk) => ({ ...chunk, start: chunk.start + step }));
-  const { slots, spans } = kvBatch(moved);
   const settings = settingsOf(chunks.map(({ sequence }) => sequence), { ahead: step });
-  return { positions: positionsOf(moved), slots, spans, settings };
+  const { spans } = attendedBy(moved);
+  return { positions: positionsOf(moved), slots: slotsOf(moved), spans, settings };
 }

@@ -1,4 +1,15 @@
-// Noise that makes the largest of logit + noise a draw from their softmax.
+// What shaders that choose tokens share: what a row asks for, and noise that makes the largest of
+// logit + noise a draw from their softmax.
+
+// What a row asks for; floats as their bits.
+struct Settings {
+  temperature: f32,
+  top_k: u32,
+  top_p: f32,
+  min_p: f32,
+  seed: u32,
+  step: u32,
+}
 
 fn scramble(words: vec4u) -> vec4u {
   // The finalizer of MurmurHash3: every bit of the input reaches every bit of the output.
