@@ -5,7 +5,7 @@
  *
  * @module
  */
-import { main } from "./pipeline/cli.ts";
+import { main } from "./pipeline/cli/main.ts";
 import { importConfig } from "./stages/deepcompressor/import_config.ts";
 import { describe } from "./stages/describe.ts";
 import { factsOf } from "./stages/forecast/artifact_facts.ts";
@@ -15,7 +15,7 @@ import { openTools } from "./stages/tools.ts";
 import { serving } from "./stages/serve/serve_model.ts";
 import { verifyExport } from "./stages/verify_export.ts";
 
-export { main, type Program } from "./pipeline/cli.ts";
+export { main, type Program } from "./pipeline/cli/main.ts";
 export type {
   Artifact,
   ArtifactRecord,
@@ -40,21 +40,21 @@ export type {
   ExportCheckOptions,
   VerifyExport,
 } from "./pipeline/export_check.ts";
-export { describeDifference } from "./pipeline/difference.ts";
-export { canonicalJson, keyOf } from "./pipeline/key.ts";
+export { describeDifference } from "./pipeline/plan/difference.ts";
+export { canonicalJson, keyOf } from "./pipeline/store/key.ts";
 export {
   type Manifest,
   type ManifestOptions,
   parseManifest,
   readManifest,
   type Step,
-} from "./pipeline/manifest.ts";
+} from "./pipeline/manifest/manifest.ts";
 export { ManifestError, type Mark, type Problem } from "./pipeline/manifest/problem.ts";
-export { StageError } from "./pipeline/run/stage_error.ts";
-export { openRemote, type Remote } from "./pipeline/remote.ts";
-export type { Bounds } from "./pipeline/preflight.ts";
-export { plan, type PlanOptions, run, type RunOptions } from "./pipeline/runner.ts";
-export { manifestSchema } from "./pipeline/schema.ts";
+export { StageError } from "./pipeline/errors.ts";
+export { openRemote, type Remote } from "./pipeline/store/remote.ts";
+export type { Bounds } from "./pipeline/plan/preflight.ts";
+export { plan, type PlanOptions, run, type RunOptions } from "./pipeline/run/runner.ts";
+export { manifestSchema } from "./pipeline/manifest/schema.ts";
 export type {
   AnyStage,
   Facts,
@@ -65,7 +65,7 @@ export type {
   Registry,
   Stage,
 } from "./pipeline/stage.ts";
-export { Store } from "./pipeline/store.ts";
+export { Store } from "./pipeline/store/store.ts";
 export { stages };
 
 if (import.meta.main) {

@@ -1,5 +1,5 @@
 import type { Metrics, Note } from "./artifact.ts";
-import type { StageError } from "./run/stage_error.ts";
+import type { StageError } from "./errors.ts";
 
 /**
  * What a plan says of a step.

@@ -1,4 +1,4 @@
-import type { Screen } from "./terminal/screen.ts";
+import type { Screen } from "./tell/terminal/screen.ts";
 
 /** An artifact to be served, and what the store knows of it. */
 export interface ServedArtifact {

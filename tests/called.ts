@@ -1,4 +1,4 @@
-import { main, type Program } from "../pipeline/cli.ts";
+import { main, type Program } from "../pipeline/cli/main.ts";
 
 /** What a command line gave. */
 export interface Called {

@@ -1,8 +1,8 @@
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
-import { parseManifest } from "../pipeline/manifest.ts";
-import { run } from "../pipeline/runner.ts";
-import { allRuns } from "../pipeline/runs.ts";
-import { Store } from "../pipeline/store.ts";
+import { parseManifest } from "../pipeline/manifest/manifest.ts";
+import { run } from "../pipeline/run/runner.ts";
+import { allRuns } from "../pipeline/store/runs.ts";
+import { Store } from "../pipeline/store/store.ts";
 import { type Called, callProgram } from "./called.ts";
 import * as stages from "./toy/stages.ts";
 

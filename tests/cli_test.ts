@@ -2,7 +2,7 @@ import { deepStrictEqual, doesNotMatch, match, ok, strictEqual, throws } from "n
 import { setTimeout as sleep } from "node:timers/promises";
 import { parseBytes } from "../pipeline/cli/bytes.ts";
 import { parseCommandLine } from "../pipeline/cli/command_line.ts";
-import * as commands from "../pipeline/commands/mod.ts";
+import * as commands from "../pipeline/cli/commands/mod.ts";
 import { projectRoot, storeDirectory } from "../pipeline/cli/project.ts";
 import { call as callToy } from "./toy/call.ts";
 import * as stages from "./toy/stages.ts";

@@ -1,7 +1,7 @@
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
-import { keyOf } from "../pipeline/key.ts";
-import type { Explanation } from "../pipeline/explanation.ts";
-import { allRuns } from "../pipeline/runs.ts";
+import { keyOf } from "../pipeline/store/key.ts";
+import type { Explanation } from "../pipeline/plan/explanation.ts";
+import { allRuns } from "../pipeline/store/runs.ts";
 import { call } from "./toy/call.ts";
 import { openProject, type Project } from "./toy/project.ts";
 import * as toyStages from "./toy/stages.ts";

@@ -1,11 +1,11 @@
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
-import { arrowsOf, type Graph, graphOf } from "../pipeline/graph.ts";
-import { dotText } from "../pipeline/graph/dot.ts";
-import { mermaidText } from "../pipeline/graph/mermaid.ts";
-import { graphSvg } from "../pipeline/graph/svg.ts";
-import { parseManifest } from "../pipeline/manifest.ts";
-import { run } from "../pipeline/runner.ts";
-import { Store } from "../pipeline/store.ts";
+import { arrowsOf, type Graph, graphOf } from "../pipeline/tell/graph.ts";
+import { dotText } from "../pipeline/tell/graph/dot.ts";
+import { mermaidText } from "../pipeline/tell/graph/mermaid.ts";
+import { graphSvg } from "../pipeline/tell/graph/svg.ts";
+import { parseManifest } from "../pipeline/manifest/manifest.ts";
+import { run } from "../pipeline/run/runner.ts";
+import { Store } from "../pipeline/store/store.ts";
 import { type Called, callProgram } from "./called.ts";
 import * as stages from "./toy/stages.ts";
 import { assertWellFormed } from "./well_formed.ts";

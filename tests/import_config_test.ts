@@ -1,8 +1,8 @@
 import { strict as assert } from "node:assert";
 import { fileURLToPath } from "node:url";
-import { type Manifest, parseManifest, readManifest } from "../pipeline/manifest.ts";
-import { plan } from "../pipeline/runner.ts";
-import { Store } from "../pipeline/store.ts";
+import { type Manifest, parseManifest, readManifest } from "../pipeline/manifest/manifest.ts";
+import { plan } from "../pipeline/run/runner.ts";
+import { Store } from "../pipeline/store/store.ts";
 import { importConfig } from "../stages/deepcompressor/import_config.ts";
 import * as stages from "../stages/mod.ts";
 import { callProgram } from "./called.ts";

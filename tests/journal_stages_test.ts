@@ -3,7 +3,7 @@ import type { Device } from "../kernels/device/device.ts";
 import { Gpu } from "../kernels/device/gpu.ts";
 import { ReferenceDevice } from "../kernels/device/reference.ts";
 import type { Artifact } from "../pipeline/artifact.ts";
-import { FileJournal } from "../pipeline/journal.ts";
+import { FileJournal } from "../pipeline/store/journal.ts";
 import type { AnyStage } from "../pipeline/stage.ts";
 import { calibrate } from "../stages/calibrate.ts";
 import { calibrate_kv } from "../stages/calibrate_kv.ts";

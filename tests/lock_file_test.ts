@@ -1,7 +1,7 @@
 import { deepStrictEqual, doesNotMatch, match, ok, strictEqual } from "node:assert/strict";
 import { createHash } from "node:crypto";
-import type { Lock } from "../pipeline/lock_file.ts";
-import type { Program } from "../pipeline/cli.ts";
+import type { Lock } from "../pipeline/plan/lock_file.ts";
+import type { Program } from "../pipeline/cli/main.ts";
 import type { Job, Registry } from "../pipeline/stage.ts";
 import { call } from "./toy/call.ts";
 import { openProject } from "./toy/project.ts";

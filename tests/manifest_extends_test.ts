@@ -1,6 +1,6 @@
 import { deepStrictEqual, match, ok, strictEqual, throws } from "node:assert/strict";
 import { createHash } from "node:crypto";
-import { type Manifest, parseManifest, readManifest } from "../pipeline/manifest.ts";
+import { type Manifest, parseManifest, readManifest } from "../pipeline/manifest/manifest.ts";
 import type { Setting } from "../pipeline/manifest/override.ts";
 import { ManifestError } from "../pipeline/manifest/problem.ts";
 import { stages } from "./manifest_stages.ts";

@@ -1,6 +1,6 @@
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import fc from "fast-check";
-import { type Manifest, parseManifest } from "../pipeline/manifest.ts";
+import { type Manifest, parseManifest } from "../pipeline/manifest/manifest.ts";
 import type { Setting } from "../pipeline/manifest/override.ts";
 import { ManifestError } from "../pipeline/manifest/problem.ts";
 import { stages } from "./manifest_stages.ts";

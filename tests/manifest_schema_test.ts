@@ -2,7 +2,7 @@ import { deepStrictEqual, ok, throws } from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import { parse } from "yaml";
 import { z } from "zod";
-import { manifestSchema } from "../pipeline/schema.ts";
+import { manifestSchema } from "../pipeline/manifest/schema.ts";
 import * as models from "../stages/mod.ts";
 import { stages } from "./manifest_stages.ts";
 

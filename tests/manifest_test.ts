@@ -1,10 +1,10 @@
 import { deepStrictEqual, ok, rejects, strictEqual, throws } from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { z } from "zod";
-import { parseManifest, readManifest } from "../pipeline/manifest.ts";
+import { parseManifest, readManifest } from "../pipeline/manifest/manifest.ts";
 import { nearest } from "../pipeline/manifest/nearest.ts";
 import { ManifestError } from "../pipeline/manifest/problem.ts";
-import { manifestSchema } from "../pipeline/schema.ts";
+import { manifestSchema } from "../pipeline/manifest/schema.ts";
 import { stages } from "./manifest_stages.ts";
 
 const path = "configs/w4.yaml";

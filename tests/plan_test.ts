@@ -1,11 +1,11 @@
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import { parse, stringify } from "yaml";
 import type { PlannedStep } from "../pipeline/event.ts";
-import { readManifest } from "../pipeline/manifest.ts";
-import { plan, run } from "../pipeline/runner.ts";
+import { readManifest } from "../pipeline/manifest/manifest.ts";
+import { plan, run } from "../pipeline/run/runner.ts";
 import type { AnyStage, Job, Registry } from "../pipeline/stage.ts";
-import { Store } from "../pipeline/store.ts";
-import { planText } from "../pipeline/terminal/tables.ts";
+import { Store } from "../pipeline/store/store.ts";
+import { planText } from "../pipeline/tell/terminal/tables.ts";
 import * as modelStages from "../stages/mod.ts";
 import { openProject } from "./toy/project.ts";
 import * as toyStages from "./toy/stages.ts";

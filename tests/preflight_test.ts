@@ -1,9 +1,9 @@
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import { z } from "zod";
 import type { PlannedStep } from "../pipeline/event.ts";
-import type { Bounds } from "../pipeline/preflight.ts";
+import type { Bounds } from "../pipeline/plan/preflight.ts";
 import type { Facts, Forecast, Registry, Stage } from "../pipeline/stage.ts";
-import { planText } from "../pipeline/terminal/tables.ts";
+import { planText } from "../pipeline/tell/terminal/tables.ts";
 import { openProject } from "./toy/project.ts";
 import * as toys from "./toy/stages.ts";
 

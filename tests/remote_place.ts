@@ -1,9 +1,9 @@
 import { join } from "node:path";
 import type { Recipe } from "../pipeline/artifact.ts";
-import type { Remote } from "../pipeline/remote.ts";
-import { openDirectory } from "../pipeline/remote/directory.ts";
-import { type BucketOptions, openBucket } from "../pipeline/remote/s3.ts";
-import { Store } from "../pipeline/store.ts";
+import type { Remote } from "../pipeline/store/remote.ts";
+import { openDirectory } from "../pipeline/store/remote/directory.ts";
+import { type BucketOptions, openBucket } from "../pipeline/store/remote/s3.ts";
+import { Store } from "../pipeline/store/store.ts";
 import { FakeS3 } from "./fake_s3.ts";
 
 /** Trouble is over sooner than with real servers. */

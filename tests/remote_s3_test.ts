@@ -1,6 +1,6 @@
 import { deepStrictEqual, match, ok, rejects, strictEqual } from "node:assert/strict";
 import { setTimeout as sleep } from "node:timers/promises";
-import { openBucket } from "../pipeline/remote/s3.ts";
+import { openBucket } from "../pipeline/store/remote/s3.ts";
 import { failure, FakeS3 } from "./fake_s3.ts";
 import { bucketPlace, bytesOf, makeArtifact, PACE, temporary } from "./remote_place.ts";
 
@@ -309,7 +309,9 @@ Deno.test("a bucket that a killed process was pushing to shows nothing of it", (
     await using here = await temporary();
     const { key, path } = await makeArtifact(`${here.path}/store`, { large: LARGE });
     const program = `
-      import { openBucket } from ${JSON.stringify(import.meta.resolve("../pipeline/remote/s3.ts"))};
+      import { openBucket } from ${
+      JSON.stringify(import.meta.resolve("../pipeline/store/remote/s3.ts"))
+    };
       const remote = await openBucket("s3://bucket/killed", { partBytes: ${PART_BYTES} });
       await remote.push("${key}", ${JSON.stringify(path)});
     `;

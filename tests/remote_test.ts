@@ -1,6 +1,6 @@
 import { deepStrictEqual, match, ok, rejects, strictEqual } from "node:assert/strict";
 import { createHash } from "node:crypto";
-import { openRemote } from "../pipeline/remote.ts";
+import { openRemote } from "../pipeline/store/remote.ts";
 import { digestOf, sealOf } from "../pipeline/store/contents.ts";
 import {
   bucketPlace,
@@ -180,7 +180,9 @@ Deno.test("a directory that a killed process was pushing to shows nothing of it"
   const { key, path } = await makeArtifact(`${here.path}/store`, { config: "same", weights });
   const { name: root } = await shared.open();
   const program = `
-    import { openRemote } from ${JSON.stringify(import.meta.resolve("../pipeline/remote.ts"))};
+    import { openRemote } from ${
+    JSON.stringify(import.meta.resolve("../pipeline/store/remote.ts"))
+  };
     await (await openRemote(${JSON.stringify(root)})).push("${key}", ${JSON.stringify(path)});
   `;
   const child = new Deno.Command(Deno.execPath(), {

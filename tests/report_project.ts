@@ -1,9 +1,9 @@
-import type { Program } from "../pipeline/cli.ts";
-import { parseManifest } from "../pipeline/manifest.ts";
-import { run } from "../pipeline/runner.ts";
-import { allRuns } from "../pipeline/runs.ts";
+import type { Program } from "../pipeline/cli/main.ts";
+import { parseManifest } from "../pipeline/manifest/manifest.ts";
+import { run } from "../pipeline/run/runner.ts";
+import { allRuns } from "../pipeline/store/runs.ts";
 import type { Registry } from "../pipeline/stage.ts";
-import { Store } from "../pipeline/store.ts";
+import { Store } from "../pipeline/store/store.ts";
 import { type Called, callProgram } from "./called.ts";
 
 /** A manifest with a store of its own, to be run and reported on. */

@@ -1,7 +1,7 @@
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
-import type { Program } from "../pipeline/cli.ts";
+import type { Program } from "../pipeline/cli/main.ts";
 import type { Describe } from "../pipeline/description.ts";
-import { allRuns, Runs } from "../pipeline/runs.ts";
+import { allRuns, Runs } from "../pipeline/store/runs.ts";
 import { browserTest } from "./browser.ts";
 import { headingLevels, lowContrasts, overflows, tableOf, watch } from "./page_checks.ts";
 import { projectOf, type ReportProject } from "./report_project.ts";

@@ -1,12 +1,16 @@
 import { deepStrictEqual, match, ok, rejects, strictEqual, throws } from "node:assert/strict";
 import { setTimeout as sleep } from "node:timers/promises";
-import { main } from "../pipeline/cli.ts";
-import { DigestMemo } from "../pipeline/digests.ts";
-import { inProcess, type Order } from "../pipeline/executor.ts";
-import { keyOf } from "../pipeline/key.ts";
-import { acceptOrder, parseOrder } from "../pipeline/restate/incoming_order.ts";
-import { OrderEventReader, OrderEventWriter, wasBegun } from "../pipeline/restate/order_events.ts";
-import { eventsPath } from "../pipeline/restate/order_events.ts";
+import { main } from "../pipeline/cli/main.ts";
+import { DigestMemo } from "../pipeline/store/digests.ts";
+import { inProcess, type Order } from "../pipeline/run/executor.ts";
+import { keyOf } from "../pipeline/store/key.ts";
+import { acceptOrder, parseOrder } from "../pipeline/run/restate/incoming_order.ts";
+import {
+  OrderEventReader,
+  OrderEventWriter,
+  wasBegun,
+} from "../pipeline/run/restate/order_events.ts";
+import { eventsPath } from "../pipeline/run/restate/order_events.ts";
 import {
   EMPTY,
   giveBack,
@@ -15,10 +19,10 @@ import {
   type Pool,
   type Seat,
   take,
-} from "../pipeline/restate/pool.ts";
-import type { WireOrder } from "../pipeline/restate/wire.ts";
-import { Workbench } from "../pipeline/restate/workbench.ts";
-import { Store } from "../pipeline/store.ts";
+} from "../pipeline/run/restate/pool.ts";
+import type { WireOrder } from "../pipeline/run/restate/wire.ts";
+import { Workbench } from "../pipeline/run/restate/workbench.ts";
+import { Store } from "../pipeline/store/store.ts";
 import * as stages from "./toy/stages.ts";
 
 const ROOT = new URL("..", import.meta.url).pathname;
@@ -256,7 +260,7 @@ Deno.test("the program itself neither loads Restate's library nor locks its serv
   deepStrictEqual(loaded.filter((name: string) => name.startsWith("@restatedev")), []);
   // Deno fetches all that a lock file names before it runs anything.
   const [lock, own] = await Promise.all(
-    ["deno.lock", "pipeline/restate/server/deno.lock"].map((path) =>
+    ["deno.lock", "pipeline/run/restate/server/deno.lock"].map((path) =>
       Deno.readTextFile(`${ROOT}${path}`)
     ),
   );

@@ -1,6 +1,6 @@
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import { setTimeout as sleep } from "node:timers/promises";
-import { serverProgram } from "../pipeline/restate/server_program.ts";
+import { serverProgram } from "../pipeline/run/restate/server_program.ts";
 import { Fleet, linesOf, until } from "./restate_fleet.ts";
 
 /** Why the tests that need Restate's server cannot run here, if they cannot. */

@@ -2,10 +2,10 @@ import { deepStrictEqual, match, notStrictEqual, ok, strictEqual } from "node:as
 import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
 import type { RunEvent, Summary } from "../pipeline/event.ts";
-import { parseManifest } from "../pipeline/manifest.ts";
-import { plan, run, type RunOptions } from "../pipeline/runner.ts";
+import { parseManifest } from "../pipeline/manifest/manifest.ts";
+import { plan, run, type RunOptions } from "../pipeline/run/runner.ts";
 import type { AnyStage, Job, Registry } from "../pipeline/stage.ts";
-import { Store } from "../pipeline/store.ts";
+import { Store } from "../pipeline/store/store.ts";
 import { readNumber } from "./toy/number.ts";
 import * as toyStages from "./toy/stages.ts";
 

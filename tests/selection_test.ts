@@ -1,7 +1,12 @@
 import { deepStrictEqual, match, ok, strictEqual, throws } from "node:assert/strict";
-import { allRuns } from "../pipeline/runs.ts";
-import { parseManifest } from "../pipeline/manifest.ts";
-import { matchSteps, type Selection, selectSteps, splitPatterns } from "../pipeline/selection.ts";
+import { allRuns } from "../pipeline/store/runs.ts";
+import { parseManifest } from "../pipeline/manifest/manifest.ts";
+import {
+  matchSteps,
+  type Selection,
+  selectSteps,
+  splitPatterns,
+} from "../pipeline/manifest/selection.ts";
 import { call } from "./toy/call.ts";
 import { openProject } from "./toy/project.ts";
 import * as stages from "./toy/stages.ts";

@@ -2,11 +2,11 @@ import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
 import type { RunEvent } from "../pipeline/event.ts";
-import { parseManifest } from "../pipeline/manifest.ts";
+import { parseManifest } from "../pipeline/manifest/manifest.ts";
 import { logPath } from "../pipeline/run/step_log.ts";
-import { run } from "../pipeline/runner.ts";
+import { run } from "../pipeline/run/runner.ts";
 import type { AnyStage, Job } from "../pipeline/stage.ts";
-import { Store } from "../pipeline/store.ts";
+import { Store } from "../pipeline/store/store.ts";
 import { writeNumber } from "./toy/number.ts";
 
 interface Tried {

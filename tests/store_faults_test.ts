@@ -1,6 +1,6 @@
 import { deepStrictEqual, match, notStrictEqual, ok, strictEqual } from "node:assert/strict";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { RunRecord } from "../pipeline/runs.ts";
+import type { RunRecord } from "../pipeline/store/runs.ts";
 import { callProgram } from "./called.ts";
 import * as stages from "./toy/stages.ts";
 

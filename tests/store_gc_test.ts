@@ -5,7 +5,7 @@ import { tryLock } from "../pipeline/store/lock.ts";
 import { usualCap } from "../pipeline/store/cap.ts";
 import { collect } from "../pipeline/store/collect.ts";
 import { freeBytes } from "../pipeline/store/trouble.ts";
-import { evictedText } from "../pipeline/terminal/evicted.ts";
+import { evictedText } from "../pipeline/tell/terminal/evicted.ts";
 import type { Job, Registry } from "../pipeline/stage.ts";
 import { callProgram } from "./called.ts";
 import { writeNumber } from "./toy/number.ts";

@@ -9,10 +9,10 @@ import {
 } from "node:assert/strict";
 import { createHash } from "node:crypto";
 import type { ArtifactRecord, Recipe } from "../pipeline/artifact.ts";
-import { describeDifference } from "../pipeline/difference.ts";
-import { DigestMemo } from "../pipeline/digests.ts";
-import { canonicalJson, keyOf } from "../pipeline/key.ts";
-import { Store } from "../pipeline/store.ts";
+import { describeDifference } from "../pipeline/plan/difference.ts";
+import { DigestMemo } from "../pipeline/store/digests.ts";
+import { canonicalJson, keyOf } from "../pipeline/store/key.ts";
+import { Store } from "../pipeline/store/store.ts";
 import { isHeld, takeLock, tryLock } from "../pipeline/store/lock.ts";
 
 const recipe: Recipe = { stage: "load", version: 1, params: { bits: 4 }, inputs: {} };

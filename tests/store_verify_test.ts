@@ -1,10 +1,10 @@
 import { deepStrictEqual, notStrictEqual, ok, rejects, strictEqual } from "node:assert/strict";
 import { createHash } from "node:crypto";
 import type { Artifact, Recipe } from "../pipeline/artifact.ts";
-import { DigestMemo } from "../pipeline/digests.ts";
-import { keyOf } from "../pipeline/key.ts";
-import { allRuns, Runs } from "../pipeline/runs.ts";
-import { Store, type StoreOptions } from "../pipeline/store.ts";
+import { DigestMemo } from "../pipeline/store/digests.ts";
+import { keyOf } from "../pipeline/store/key.ts";
+import { allRuns, Runs } from "../pipeline/store/runs.ts";
+import { Store, type StoreOptions } from "../pipeline/store/store.ts";
 import { unsettled } from "../pipeline/store/file_state.ts";
 import { takeInventory } from "../pipeline/store/inventory.ts";
 

@@ -1,7 +1,7 @@
 import { deepStrictEqual, doesNotMatch, match, ok, strictEqual } from "node:assert/strict";
 import { setTimeout as sleep } from "node:timers/promises";
 import { commandAgain } from "../pipeline/cli/again.ts";
-import { textWidth } from "../pipeline/terminal/text_width.ts";
+import { textWidth } from "../pipeline/text_width.ts";
 import { TerminalModel } from "./terminal_model.ts";
 
 const ROOT = new URL("..", import.meta.url).pathname;

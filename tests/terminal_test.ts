@@ -1,12 +1,12 @@
 import { deepStrictEqual, doesNotMatch, match, ok, strictEqual } from "node:assert/strict";
 import type { PlannedStep, RunEvent } from "../pipeline/event.ts";
-import { StageError } from "../pipeline/run/stage_error.ts";
-import { Eta } from "../pipeline/terminal/eta.ts";
-import { type Screen, screenManners } from "../pipeline/terminal/screen.ts";
-import { planText } from "../pipeline/terminal/tables.ts";
-import { cutText, textWidth } from "../pipeline/terminal/text_width.ts";
-import { formatSeconds, formatTable } from "../pipeline/terminal/wording.ts";
-import { type Telling, tellJson, tellPeople } from "../pipeline/terminal.ts";
+import { StageError } from "../pipeline/errors.ts";
+import { Eta } from "../pipeline/tell/terminal/eta.ts";
+import { type Screen, screenManners } from "../pipeline/tell/terminal/screen.ts";
+import { planText } from "../pipeline/tell/terminal/tables.ts";
+import { cutText, textWidth } from "../pipeline/text_width.ts";
+import { formatSeconds, formatTable } from "../pipeline/words.ts";
+import { type Telling, tellJson, tellPeople } from "../pipeline/tell/terminal.ts";
 import { TerminalModel } from "./terminal_model.ts";
 
 const key = "0123456789abcdef".repeat(4);

@@ -1,4 +1,4 @@
-import { main } from "../pipeline/cli.ts";
+import { main } from "../pipeline/cli/main.ts";
 import type { AnyStage } from "../pipeline/stage.ts";
 import * as stages from "../stages/mod.ts";
 import { openTools } from "../stages/tools.ts";

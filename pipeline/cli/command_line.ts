@@ -1,5 +1,5 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
-import type { CommandDefinition } from "../commands/command.ts";
+import type { CommandDefinition } from "./commands/command.ts";
 import type { Setting } from "../manifest/override.ts";
 import type { Verify } from "../store/damage.ts";
 import { parseBytes, parseCap } from "./bytes.ts";

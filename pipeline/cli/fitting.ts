@@ -1,5 +1,5 @@
-import type { Call } from "../commands/command.ts";
-import type { PreflightOptions } from "../preflight.ts";
+import type { Call } from "./commands/command.ts";
+import type { PreflightOptions } from "../plan/preflight.ts";
 
 /** What a preflight learns from the program, under the options of the command line. */
 export function fitting(

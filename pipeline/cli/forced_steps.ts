@@ -1,5 +1,5 @@
-import type { Manifest } from "../manifest.ts";
-import { matchSteps, splitPatterns } from "../selection.ts";
+import type { Manifest } from "../manifest/manifest.ts";
+import { matchSteps, splitPatterns } from "../manifest/selection.ts";
 import { type Flags, UsageError } from "./command_line.ts";
 import { asUsage } from "./selected_steps.ts";
 

@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import { type Lock, lockPath, readLock } from "../lock_file.ts";
+import { type Lock, lockPath, readLock } from "../plan/lock_file.ts";
 import { UsageError } from "./command_line.ts";
 
 /** Adds the option that holds a command to a lock file. */

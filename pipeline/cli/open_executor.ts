@@ -1,6 +1,6 @@
 import type { Command } from "commander";
-import type { Executor } from "../executor.ts";
-import type { Store } from "../store.ts";
+import type { Executor } from "../run/executor.ts";
+import type { Store } from "../store/store.ts";
 import { UsageError } from "./command_line.ts";
 
 /** Adds the option that {@linkcode openExecutor} reads. */
@@ -24,6 +24,6 @@ export async function openExecutor(
         "restate=http://127.0.0.1:8080",
     );
   }
-  const { restateExecutor } = await import("../restate/executor.ts");
+  const { restateExecutor } = await import("../run/restate/executor.ts");
   return await restateExecutor(url, { store });
 }

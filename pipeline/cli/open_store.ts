@@ -1,5 +1,5 @@
-import { openRemote, type Remote } from "../remote.ts";
-import { Store } from "../store.ts";
+import { openRemote, type Remote } from "../store/remote.ts";
+import { Store } from "../store/store.ts";
 import { parseCap } from "./bytes.ts";
 import { type Flags, UsageError } from "./command_line.ts";
 import { storeDirectory } from "./project.ts";

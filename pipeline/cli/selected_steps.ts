@@ -1,6 +1,6 @@
 import type { Command } from "commander";
-import type { Manifest } from "../manifest.ts";
-import { matchSteps, type Selection, selectSteps, splitPatterns } from "../selection.ts";
+import type { Manifest } from "../manifest/manifest.ts";
+import { matchSteps, type Selection, selectSteps, splitPatterns } from "../manifest/selection.ts";
 import { UsageError } from "./command_line.ts";
 
 /** Adds the options that select steps. */

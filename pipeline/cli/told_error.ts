@@ -1,6 +1,6 @@
 import { ManifestError } from "../manifest/problem.ts";
-import { messageOf } from "../run/stage_error.ts";
-import type { Screen } from "../terminal/screen.ts";
+import { messageOf } from "../errors.ts";
+import type { Screen } from "../tell/terminal/screen.ts";
 import { type Flags, UsageError } from "./command_line.ts";
 
 /** Does the work of a command; under `--json` what it throws is also told as a line, then thrown on. */

@@ -1,4 +1,4 @@
-import type { Step } from "../manifest.ts";
+import type { Step } from "./manifest.ts";
 import type { Place } from "./problem.ts";
 import type { StepWords } from "./resolve.ts";
 import { childOf } from "./step_parameters.ts";

@@ -1,4 +1,4 @@
-import type { Manifest, ManifestOptions, Step } from "../manifest.ts";
+import type { Manifest, ManifestOptions, Step } from "./manifest.ts";
 import type { Combination } from "./combinations.ts";
 import { type Draft, readDraft, readTop } from "./draft.ts";
 import { growLabels } from "./labels.ts";

@@ -1,4 +1,4 @@
-import { plainText } from "../terminal/wording.ts";
+import { plainText } from "../words.ts";
 import type { Row } from "./origin.ts";
 import { escapeReferences } from "./substitution.ts";
 import { type Data, parseScalar } from "./yaml_tree.ts";

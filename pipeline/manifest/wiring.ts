@@ -1,5 +1,5 @@
 import type { Draft, Feed, Wire } from "./draft.ts";
-import { sortByNeeds } from "./graph.ts";
+import { sortByNeeds } from "./order.ts";
 import { suggestion } from "./nearest.ts";
 import type { Report } from "./problem.ts";
 

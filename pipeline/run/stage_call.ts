@@ -1,7 +1,7 @@
 import type { Artifact, Note } from "../artifact.ts";
 import type { Emit } from "../event.ts";
 import type { AnyStage, Job, Journal, Outcome } from "../stage.ts";
-import type { Made } from "../store.ts";
+import type { Made } from "../store/store.ts";
 import { parseInput } from "../manifest/wiring.ts";
 import { Gauge } from "./gauge.ts";
 

@@ -1,13 +1,13 @@
 import type { Artifact, ArtifactRecord, Recipe } from "../artifact.ts";
 import type { Emit, EndState } from "../event.ts";
-import type { Executor } from "../executor.ts";
-import { keyOf } from "../key.ts";
-import type { Step } from "../manifest.ts";
-import { lackSentence, needsOf, type Planner } from "../planner.ts";
-import type { Runs } from "../runs.ts";
-import { secondsSince } from "./clock.ts";
-import { StageError } from "./stage_error.ts";
-import type { Stored } from "../store.ts";
+import type { Executor } from "./executor.ts";
+import { keyOf } from "../store/key.ts";
+import type { Step } from "../manifest/manifest.ts";
+import { lackSentence, needsOf, type Planner } from "../plan/planner.ts";
+import type { Runs } from "../store/runs.ts";
+import { secondsSince } from "../store/clock.ts";
+import { StageError } from "../errors.ts";
+import type { Stored } from "../store/store.ts";
 
 /** How a step ended; it has an artifact if it was made or reused. */
 export interface End {

@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { ArtifactRecord, FileRecord } from "../artifact.ts";
-import { canonicalJson } from "../key.ts";
+import { canonicalJson } from "./key.ts";
 import { syncDirectory } from "./durable.ts";
 import { type FileState, stateOf, unsettled } from "./file_state.ts";
 import { hashFile, sha256 } from "./hash.ts";

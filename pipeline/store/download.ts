@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import type { ArtifactRecord } from "../artifact.ts";
-import { canonicalJson } from "../key.ts";
-import type { Remote } from "../remote.ts";
+import { canonicalJson } from "./key.ts";
+import type { Remote } from "./remote.ts";
 import { RECORD, sealFiles } from "./contents.ts";
 import { readRecord, writeRecord } from "./record.ts";
 import type { States } from "./verified.ts";

@@ -1,4 +1,4 @@
-import { goesOn, type RunRecord, runsByManifest } from "../runs.ts";
+import { goesOn, type RunRecord, runsByManifest } from "./runs.ts";
 
 /** What the runs that a store remembers say of its artifacts. */
 export interface Reach {

@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import type { ArtifactRecord, FileRecord } from "../artifact.ts";
-import { keyOf } from "../key.ts";
+import { keyOf } from "./key.ts";
 import { digestOf, RECORD, sealOf } from "./contents.ts";
 import { readJson, syncDirectory } from "./durable.ts";
 

@@ -1,5 +1,5 @@
 import { statfs } from "node:fs/promises";
-import { formatBytes } from "../terminal/wording.ts";
+import { formatBytes } from "../words.ts";
 
 /** Codes by which systems say that a disk, or what a user may have of it, is full. */
 const FULL: readonly string[] = ["ENOSPC", "EDQUOT"];

@@ -1,4 +1,4 @@
-import { linesPlot } from "../../pipeline/chart/lines.ts";
+import { linesPlot } from "../../pipeline/tell/chart/lines.ts";
 import { type MeasuredModel, ratesOf } from "./results.ts";
 
 /** Tokens a second against the batch, a line for each model, as SVG; undefined without any batch. */

@@ -1,5 +1,5 @@
-import { linesPlot } from "../../pipeline/chart/lines.ts";
-import { scatterPlot } from "../../pipeline/chart/scatter.ts";
+import { linesPlot } from "../../pipeline/tell/chart/lines.ts";
+import { scatterPlot } from "../../pipeline/tell/chart/scatter.ts";
 import type { Row } from "./rows.ts";
 
 /** Perplexity against bits per weight and, below, against bytes of KV cache, as SVG. */

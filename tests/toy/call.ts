@@ -1,4 +1,4 @@
-import type { Program } from "../../pipeline/cli.ts";
+import type { Program } from "../../pipeline/cli/main.ts";
 import { type Called, callProgram } from "../called.ts";
 import * as stages from "./stages.ts";
 

@@ -1,4 +1,4 @@
-import { main } from "../../pipeline/cli.ts";
+import { main } from "../../pipeline/cli/main.ts";
 import * as stages from "./stages.ts";
 
 if (import.meta.main) Deno.exit(await main(Deno.args, { stages, tools: () => ({}) }));

@@ -1,8 +1,8 @@
 import type { PlannedStep, RunEvent, Summary } from "../../pipeline/event.ts";
-import { parseManifest } from "../../pipeline/manifest.ts";
-import { plan, run, type RunOptions } from "../../pipeline/runner.ts";
+import { parseManifest } from "../../pipeline/manifest/manifest.ts";
+import { plan, run, type RunOptions } from "../../pipeline/run/runner.ts";
 import type { Registry } from "../../pipeline/stage.ts";
-import { Store } from "../../pipeline/store.ts";
+import { Store } from "../../pipeline/store/store.ts";
 import * as toyStages from "./stages.ts";
 
 /** A directory with one manifest and one store, in which a test plans and runs. */

@@ -1,0 +1,69 @@
+import type { Command } from "commander";
+import type { Artifact } from "../../artifact.ts";
+import type { Describe } from "../../description.ts";
+import type { VerifyExport } from "../../export_check.ts";
+import type { Problem } from "../../manifest/problem.ts";
+import type { YamlNode } from "../../manifest/yaml_tree.ts";
+import type { Bounds } from "../../plan/preflight.ts";
+import type { Serving } from "../../serving.ts";
+import type { Facts, Registry } from "../../stage.ts";
+import type { Screen } from "../../tell/terminal/screen.ts";
+import type { Flags } from "../command_line.ts";
+
+/** What makes a pipeline runner into a program. */
+export interface Program {
+  readonly stages: Registry;
+  /** Makes what stages get as `job.tools`, for the first step that is made; disposed at the end. */
+  tools(flags: { readonly memory?: number }): unknown;
+  /** What headers tell of an artifact, for the forecasts of stages that read it. */
+  facts?(artifact: Artifact): Promise<Facts>;
+  /** What the tools would have to work with; they are not made for it. */
+  bounds?(flags: { readonly memory?: number }): Bounds | Promise<Bounds>;
+  /** Says what a file or directory really is, for `inspect` and `report`. */
+  readonly describe?: Describe;
+  /** Serves artifacts, for `serve`. */
+  readonly serving?: Serving;
+  /** Checks what was exported, for `verify-export`. */
+  readonly verifyExport?: VerifyExport;
+  /** Turns a recipe of DeepCompressor, its files merged, into a manifest, for `import-config`. */
+  importConfig?(
+    recipe: YamlNode | undefined,
+    options: { readonly files: readonly string[]; readonly model?: string },
+  ): {
+    readonly text: string;
+    readonly problems: readonly Problem[];
+    readonly warnings: readonly Problem[];
+  };
+  /** Where to tell it; this process's output unless said. */
+  readonly screen?: Screen;
+}
+
+/** One use of a command. */
+export interface Call {
+  readonly program: Program;
+  readonly screen: Screen;
+  /** The whole command line. */
+  readonly args: readonly string[];
+  /** The options every command takes. */
+  readonly flags: Flags;
+  /** The words after the command's name, in order. */
+  readonly words: readonly string[];
+  /** The options only this command takes, as commander read them. */
+  readonly own: Readonly<Record<string, unknown>>;
+}
+
+/** One word of the command line. */
+export interface CommandDefinition {
+  readonly about: string;
+  /** The words after it, as commander writes them: `<manifest>`, `[run]`. */
+  readonly words?: readonly (readonly [word: string, about: string])[];
+  /** Adds the options only this command takes. */
+  options?(command: Command): void;
+  /** Gives the exit status; what it throws is told in a sentence. */
+  run(call: Call): Promise<number> | number;
+}
+
+/** Types a command. */
+export function defineCommand(command: CommandDefinition): CommandDefinition {
+  return command;
+}

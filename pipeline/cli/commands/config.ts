@@ -1,0 +1,57 @@
+import { type Flags, UsageError } from "../command_line.ts";
+import { tellingErrors } from "../told_error.ts";
+import { type Manifest, readResolved, type Step } from "../../manifest/manifest.ts";
+import { suggestion } from "../../manifest/nearest.ts";
+import { type Row, rowsOf } from "../../manifest/origin.ts";
+import { sourceOf } from "../../manifest/override.ts";
+import { manifestText } from "../../manifest/show.ts";
+import { plainText } from "../../words.ts";
+import { defineCommand } from "./command.ts";
+
+/** What can be done with a manifest's configuration. */
+const ACTIONS = ["show"];
+
+/** A step with where each of its values comes from. */
+type Shown = Step & { readonly rows: readonly Row[] };
+
+/** Shows a manifest with everything written out. */
+export const config = defineCommand({
+  about: "Show a manifest with everything written out: what it extends, params, sweeps, defaults",
+  words: [["<show>", "the word show"], ["<manifest>", "a YAML file, such as configs/qoq.yaml"]],
+  options: (command) =>
+    void command.option("--origin", "say behind every value where it comes from"),
+  run: (call) =>
+    tellingErrors(call, async () => {
+      const { program: { stages }, screen, flags, words: [action = "", path = ""], own } = call;
+      if (!ACTIONS.includes(action)) {
+        throw new UsageError(`Cannot ${action} a configuration: ${suggestion(action, ACTIONS)}`);
+      }
+      const { manifest, words } = await readResolved(path, { stages, set: flags.set });
+      const steps = manifest.steps.map((step): Shown => {
+        const behind = words.get(step.name);
+        return { ...step, rows: behind ? rowsOf(step, behind) : [] };
+      });
+      const origins = own.origin === true;
+      const text = flags.json
+        ? `${JSON.stringify({ type: "config", ...facts(manifest, { steps, origins }) })}\n`
+        : `${heading(manifest, flags)}${manifestText(steps, { origins })}`;
+      screen.write(text);
+      return 0;
+    }),
+});
+
+function facts(
+  { path, sources, params }: Manifest,
+  { steps, origins }: { readonly steps: readonly Shown[]; readonly origins: boolean },
+) {
+  const told = steps.map(({ name, stage, inputs, params, rows }) => {
+    const from = rows.map(({ path, origin }) => [path.join("."), origin] as const);
+    return { name, stage, inputs, params, ...origins && { origins: Object.fromEntries(from) } };
+  });
+  return { manifest: path, sources, params, steps: told };
+}
+
+function heading({ sources }: Manifest, { set }: Flags): string {
+  const files = sources.map(({ path }) => path).join(" over ");
+  return [files, ...set.map(sourceOf)].map((text) => `# ${plainText(text)}\n`).join("");
+}

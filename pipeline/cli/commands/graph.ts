@@ -1,0 +1,104 @@
+import { extname } from "node:path";
+import { UsageError } from "../command_line.ts";
+import { fitting } from "../fitting.ts";
+import { forcedSteps } from "../forced_steps.ts";
+import { openSharedStore } from "../open_store.ts";
+import { addSelectionOptions, selectedSteps } from "../selected_steps.ts";
+import { tellingErrors } from "../told_error.ts";
+import type { PlannedStep } from "../../event.ts";
+import { type Graph, graphOf } from "../../tell/graph.ts";
+import { dotText } from "../../tell/graph/dot.ts";
+import { mermaidText } from "../../tell/graph/mermaid.ts";
+import { graphSvg } from "../../tell/graph/svg.ts";
+import { readManifest } from "../../manifest/manifest.ts";
+import { plan as planSteps } from "../../run/runner.ts";
+import type { Store } from "../../store/store.ts";
+import { replaceFile } from "../../store/durable.ts";
+import { defineCommand } from "./command.ts";
+
+/** Texts of a graph by what their format is called. */
+const FORMATS: Readonly<Record<string, (graph: Graph) => string | Promise<string>>> = {
+  mermaid: mermaidText,
+  dot: dotText,
+  svg: graphSvg,
+  json: (graph) => `${JSON.stringify({ type: "graph", ...graph })}\n`,
+};
+
+/** Formats by the end of a file's name. */
+const ENDINGS: Readonly<Record<string, string>> = {
+  ".mmd": "mermaid",
+  ".mermaid": "mermaid",
+  ".dot": "dot",
+  ".gv": "dot",
+  ".svg": "svg",
+  ".json": "json",
+};
+
+/** Draws the steps of a manifest with what a run would do now. */
+export const graph = defineCommand({
+  about: "Draw the steps of a manifest with what would run",
+  words: [["<manifest>", "a YAML file, such as configs/qoq.yaml"]],
+  options(command) {
+    addSelectionOptions(command);
+    command
+      .option("--format <format>", "mermaid, dot, svg or json (default: by --out, else mermaid)")
+      .option("--out <file>", "write it to a file");
+  },
+  run: (call) =>
+    tellingErrors(call, async () => {
+      const { program: { stages }, screen, flags, words: [path = ""], own } = call;
+      const { out } = own as { readonly out?: string };
+      const write = FORMATS[formatOf(own, flags)]!;
+      const manifest = await readManifest(path, { stages, set: flags.set });
+      const store = await openSharedStore(path, flags);
+      const selected = selectedSteps(manifest, own);
+      const force = forcedSteps(manifest, flags.force, selected);
+      const { steps } = await planSteps(manifest, {
+        store,
+        stages,
+        force,
+        selected,
+        ...fitting(call),
+      });
+      const nodes = await Promise.all(steps.map(async (row) => ({
+        name: row.name,
+        stage: row.stage,
+        kind: stages[row.stage]?.output ?? "",
+        state: row.state,
+        reason: row.reason,
+        ...row.key !== undefined && { key: row.key },
+        ...await costOf(row, store),
+        inputs: manifest.steps.find(({ name }) => name === row.name)?.inputs ?? {},
+      })));
+      const text = await write(graphOf(nodes));
+      if (out === undefined) screen.write(text);
+      else await replaceFile(out, text);
+      if (out !== undefined && flags.json) {
+        screen.write(`${JSON.stringify({ type: "graph", path: out })}\n`);
+      }
+      return 0;
+    }),
+});
+
+function formatOf(
+  own: { readonly format?: string; readonly out?: string },
+  { json }: { readonly json?: boolean },
+): string {
+  const ending = ENDINGS[extname(own.out ?? "").toLowerCase()];
+  const format = own.format ?? ending ?? (json ? "json" : "mermaid");
+  if (Object.hasOwn(FORMATS, format)) return format;
+  const known = Object.keys(FORMATS).join(", ");
+  throw new UsageError(`Cannot draw a graph as "${format}": expected one of ${known}`);
+}
+
+/** What the artifact of a step took when it was made, as far as the store or an earlier run tells. */
+async function costOf(
+  { key, estimate }: PlannedStep,
+  store: Store,
+): Promise<{ readonly seconds?: number }> {
+  const found = key === undefined ? undefined : await store.inspect(key);
+  if (found?.state === "whole" || found?.state === "remote") {
+    return { seconds: found.stored.record.seconds };
+  }
+  return estimate ? { seconds: estimate.seconds } : {};
+}

@@ -1,0 +1,41 @@
+import { parseCommandLine, UsageError } from "./command_line.ts";
+import type { CommandDefinition, Program } from "./commands/command.ts";
+import * as commands from "./commands/mod.ts";
+import { ManifestError } from "../manifest/problem.ts";
+import { messageOf } from "../errors.ts";
+import { processScreen } from "../tell/terminal/screen.ts";
+
+export type { Program } from "./commands/command.ts";
+
+/** The words of the command line; `commands/mod.ts` is the registry. */
+const COMMANDS: Readonly<Record<string, CommandDefinition>> = commands;
+
+/** Exit status for a command line that cannot be understood. */
+const USAGE_STATUS = 2;
+
+/**
+ * The command line of a pipeline program.
+ *
+ * Returns the exit status: 0 only when all went well, 1 when something failed, 2 for a command line
+ * that cannot be understood, 130 after a stop. What goes wrong is told in a sentence, never thrown.
+ */
+export async function main(args: readonly string[], program: Program): Promise<number> {
+  const screen = program.screen ?? processScreen();
+  try {
+    const request = parseCommandLine(args, COMMANDS);
+    if ("text" in request) {
+      screen.write(request.text);
+      return 0;
+    }
+    return await COMMANDS[request.command]!.run({ program, screen, args, ...request });
+  } catch (error) {
+    // Problems of a manifest are a line each; anything else is one line.
+    const line = messageOf(error);
+    const sentence = line.startsWith("Cannot ") ? line : `Cannot go on: ${line}`;
+    screen.error(`${error instanceof ManifestError ? error.message : sentence}\n`);
+    if (args.includes("--debug") && error instanceof Error) screen.error(`${error.stack}\n`);
+    if (!(error instanceof UsageError)) return 1;
+    screen.error("See --help for what there is\n");
+    return USAGE_STATUS;
+  }
+}

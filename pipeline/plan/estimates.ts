@@ -1,0 +1,42 @@
+import type { Recipe } from "../artifact.ts";
+import type { Estimate } from "../event.ts";
+import { canonicalJson } from "../store/key.ts";
+import { allRuns, type Runs, type StepRecord } from "../store/runs.ts";
+
+/**
+ * Tells from earlier runs what making artifacts takes.
+ *
+ * The most alike record counts: of the same step with the same parameters, of the same step, or of
+ * any step of any manifest with the same stage and parameters. Inputs and outside data may differ.
+ */
+export class Estimates {
+  readonly #store: string;
+  readonly #runs: Runs;
+  #others: Promise<readonly StepRecord[]> | undefined;
+
+  constructor({ store, runs }: { readonly store: string; readonly runs: Runs }) {
+    this.#store = store;
+    this.#runs = runs;
+  }
+
+  /** What a step with this key document takes, or undefined where no run tells. */
+  async of(step: string, recipe: Recipe): Promise<Estimate | undefined> {
+    const own = [...this.#runs.records(step)]
+      .filter(({ stage, cost }) => stage === recipe.stage && cost !== undefined);
+    const alike = own.find((one) => isAlike(one, recipe)) ?? own[0] ??
+      (await this.#all()).find((one) => isAlike(one, recipe));
+    return alike?.cost;
+  }
+
+  async #all(): Promise<readonly StepRecord[]> {
+    this.#others ??= allRuns(this.#store).then((runs) =>
+      runs.flatMap(({ steps }) => steps.filter(({ cost }) => cost !== undefined))
+    );
+    return await this.#others;
+  }
+}
+
+function isAlike({ stage, recipe }: StepRecord, now: Recipe): boolean {
+  return stage === now.stage && recipe !== undefined &&
+    canonicalJson(recipe.params) === canonicalJson(now.params);
+}

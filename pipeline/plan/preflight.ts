@@ -1,0 +1,95 @@
+import type { Artifact } from "../artifact.ts";
+import type { PlannedStep } from "../event.ts";
+import type { Manifest, Step } from "../manifest/manifest.ts";
+import { needsOf } from "../manifest/needs.ts";
+import { dependsOn, MAKING, type Plan } from "./planner.ts";
+import { type Bounds, lookUp } from "./preflight/bounds.ts";
+import { forecastAll, type Found } from "./preflight/forecasts.ts";
+import { diskProblem, memoryProblems } from "./preflight/problems.ts";
+import { messageOf } from "../errors.ts";
+import type { Facts, Forecast, Registry } from "../stage.ts";
+import type { Store } from "../store/store.ts";
+
+export type { Bounds };
+
+/** What a preflight needs beside plan and manifest. */
+export interface PreflightOptions {
+  readonly store: Store;
+  readonly stages: Registry;
+  /** The facts of an artifact that is there, from its headers alone. */
+  readonly facts?: ((artifact: Artifact) => Promise<Facts>) | undefined;
+  /** Asked only where a step would be made whose stage can forecast. */
+  readonly bounds?: (() => Bounds | Promise<Bounds>) | undefined;
+  /** Whether other machines do the work: nothing is known of their memory. */
+  readonly elsewhere?: boolean | undefined;
+}
+
+/**
+ * Adds to a plan what its steps will take, and blocks those that cannot fit.
+ *
+ * Memory is compared step by step, the disk with all that is written up to a step. A step whose
+ * stage has no forecast, or that is behind such a step, counts as unknown and is let be.
+ */
+export async function preflight(
+  plan: Plan,
+  { steps }: Pick<Manifest, "steps">,
+  options: PreflightOptions,
+): Promise<Plan> {
+  const rows = new Map(plan.steps.map((row) => [row.name, row]));
+  // What may run counts as if it did.
+  const making = steps.filter(({ name }) => MAKING.has(rows.get(name)?.state ?? "skipped"));
+  if (!making.some(({ stage }) => options.stages[stage]?.forecast)) return plan;
+  const here = await lookUp(await options.bounds?.(), options.store.path);
+  const unknown = { hostBytes: undefined, deviceBytes: undefined };
+  const bounds = options.elsewhere ? { ...here, ...unknown } : here;
+  const forecasts = await forecastAll(making, { ...options, artifacts: plan.artifacts, bounds });
+  const faults = new Map(plan.faults);
+  let written = 0;
+  let { diskBytes: disk = Infinity } = bounds;
+  for (const [name, found] of forecasts) {
+    if (found instanceof Error) faults.set(name, found);
+    if (found === undefined || found instanceof Error) continue;
+    const problems = memoryProblems(found, bounds);
+    const kept = found.diskBytes - (found.linkedBytes ?? 0);
+    const needed = kept + (found.workBytes ?? 0);
+    if (written + needed > disk) {
+      problems.push(diskProblem({ needed, written, disk, store: options.store.path }));
+      // Every step behind it would say the same.
+      disk = Infinity;
+    }
+    written += kept;
+    if (problems.length === 0) continue;
+    faults.set(name, new RangeError(`Cannot fit step "${name}" ${problems.join("; nor ")}`));
+  }
+  return { ...plan, steps: rowsWith(plan.steps, { steps, forecasts, faults }), faults };
+}
+
+/** The rows with their forecasts; those with a fault and those that need them are blocked. */
+function rowsWith(
+  planned: readonly PlannedStep[],
+  { steps, forecasts, faults }: {
+    readonly steps: readonly Step[];
+    readonly forecasts: ReadonlyMap<string, Found>;
+    readonly faults: ReadonlyMap<string, unknown>;
+  },
+): PlannedStep[] {
+  const needs = new Map(steps.map((step) => [step.name, needsOf(step)]));
+  const rows = new Map<string, PlannedStep>();
+  for (const row of planned) {
+    const { name } = row;
+    const found = forecasts.get(name);
+    const told = found && !(found instanceof Error) ? { ...row, forecast: peaksOf(found) } : row;
+    const blockers = (needs.get(name) ?? []).filter((need) => rows.get(need)?.state === "blocked");
+    const reason = faults.has(name)
+      ? messageOf(faults.get(name))
+      : MAKING.has(row.state) && blockers.length > 0
+      ? dependsOn(blockers)
+      : undefined;
+    rows.set(name, reason === undefined ? told : { ...told, state: "blocked", reason });
+  }
+  return [...rows.values()];
+}
+
+function peaksOf({ deviceBytes, hostBytes, diskBytes }: Forecast) {
+  return { deviceBytes, hostBytes, diskBytes };
+}

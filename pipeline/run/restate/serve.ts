@@ -1,0 +1,49 @@
+import { join } from "node:path";
+import { tryLock } from "../../store/lock.ts";
+import { serveDispatcher } from "./dispatcher.ts";
+import { refuseTaken } from "./free_port.ts";
+import { registrarAt } from "./registrar.ts";
+import { startServer } from "./server.ts";
+
+/** Where to serve and what to keep. */
+export interface ServeOptions {
+  readonly host: string;
+  /** Where orders come in; the three ports after it are used too, on loopback. */
+  readonly port: number;
+  readonly directory: string;
+  readonly signal: AbortSignal;
+  onReady(addresses: { readonly ingress: string; readonly page: string }): void;
+}
+
+/**
+ * Runs Restate's server and the objects that distribute work, until `signal` aborts.
+ *
+ * Ports are fixed, since the server remembers where the objects are: what was ordered before a
+ * restart goes on after it.
+ */
+export async function serveRestate(options: ServeOptions): Promise<void> {
+  const { port, signal, onReady, ...rest } = options;
+  const [adminPort, nodePort, dispatcherPort] = [port + 1, port + 2, port + 3];
+  const admin = `http://127.0.0.1:${adminPort}`;
+  await Deno.mkdir(rest.directory, { recursive: true });
+  using lock = await tryLock(join(rest.directory, "lock"));
+  if (lock === undefined) {
+    throw new Error(
+      `Cannot serve ${rest.directory}: another server does, expected none; use that one, or give ` +
+        "another --data",
+    );
+  }
+  refuseTaken(rest.host, port);
+  for (const inner of [adminPort, nodePort, dispatcherPort]) refuseTaken("127.0.0.1", inner);
+  await using dispatcher = await serveDispatcher({ port: dispatcherPort, admin });
+  await using server = await startServer({ ...rest, port, adminPort, nodePort, signal });
+  const added = await registrarAt(admin).add(dispatcher.uri);
+  if ("why" in added) throw new Error(added.why);
+  onReady({ ingress: server.ingress, page: `${admin}/ui/` });
+  const stopped = new Promise<undefined>((resolve) => {
+    if (signal.aborted) resolve(undefined);
+    signal.addEventListener("abort", () => resolve(undefined), { once: true });
+  });
+  const why = await Promise.race([server.over, stopped]);
+  if (why !== undefined && !signal.aborted) throw new Error(why);
+}

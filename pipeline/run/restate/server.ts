@@ -1,0 +1,146 @@
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { messageOf } from "../../errors.ts";
+import { serverProgram } from "./server_program.ts";
+
+/** Where a server listens and what it keeps. */
+export interface ServerOptions {
+  /** Where orders come in. */
+  readonly host: string;
+  readonly port: number;
+  /** Where it is told what to do; on loopback only. */
+  readonly adminPort: number;
+  /** Where nodes of a cluster would meet; on loopback only. */
+  readonly nodePort: number;
+  /** What it keeps lies here, and its log. */
+  readonly directory: string;
+  readonly signal: AbortSignal;
+}
+
+/** A server that answers; dispose it to stop it. */
+export interface RestateServer extends AsyncDisposable {
+  /** Where orders come in. */
+  readonly ingress: string;
+  /** Where it is told what to do. */
+  readonly admin: string;
+  /** Gives a sentence when the server ends by itself. */
+  readonly over: Promise<string>;
+}
+
+/** How long the server may take until it answers: after a crash it first reads what it wrote last. */
+const START_SECONDS = 60;
+
+/**
+ * Runs a program as long as somebody holds the other end of its input.
+ *
+ * Deno cannot ask the system to end a child with its parent; a pipe closes even when the parent is
+ * killed.
+ */
+const WHILE_HELD = `exec 3<&0
+"$0" "$@" >"$LOG" 2>&1 </dev/null &
+server=$!
+(read -r _ <&3; kill "$server") &
+exec 3<&-
+wait "$server"`;
+
+/** Starts Restate's server with what it knew before, and waits until it answers. */
+export async function startServer(options: ServerOptions): Promise<RestateServer> {
+  const { directory, host, port, adminPort, signal } = options;
+  const program = await serverProgram();
+  signal.throwIfAborted();
+  const config = join(directory, "restate.toml");
+  const log = join(directory, "server.log");
+  await Deno.writeTextFile(config, configText(options));
+  const child = new Deno.Command("sh", {
+    args: ["-c", WHILE_HELD, program, "--no-logo", "--config-file", config],
+    // Settings in the environment would win over the file.
+    clearEnv: true,
+    env: { PATH: Deno.env.get("PATH") ?? "", HOME: directory, LOG: log },
+    stdin: "piped",
+    stdout: "null",
+    stderr: "null",
+  }).spawn();
+  const over = child.status.then(async () =>
+    `Cannot go on without Restate's server: it ended, saying "${await lastError(log)}", expected ` +
+    `it to run on; ${log} has the rest`
+  );
+  const server: RestateServer = {
+    ingress: `http://${host === "0.0.0.0" ? "127.0.0.1" : host}:${port}`,
+    admin: `http://127.0.0.1:${adminPort}`,
+    over,
+    async [Symbol.asyncDispose]() {
+      await child.stdin.close().catch(() => {});
+      await child.status;
+    },
+  };
+  try {
+    await answers(server, signal);
+    return server;
+  } catch (error) {
+    await server[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
+async function answers(
+  { ingress, admin, over }: RestateServer,
+  signal: AbortSignal,
+): Promise<void> {
+  const ended = over.then((why) => {
+    throw new Error(why);
+  });
+  const deadline = performance.now() + 1000 * START_SECONDS;
+  for (;;) {
+    const well = await Promise.all([`${ingress}/restate/health`, `${admin}/health`].map(isWell));
+    if (well.every(Boolean)) return;
+    if (performance.now() > deadline) {
+      throw new Error(`Cannot start Restate: it is silent after ${START_SECONDS} s`);
+    }
+    await Promise.race([ended, sleep(50, undefined, { signal })]);
+  }
+}
+
+async function isWell(url: string): Promise<boolean> {
+  try {
+    const answer = await fetch(url, { signal: AbortSignal.timeout(2000) });
+    await answer.body?.cancel();
+    return answer.ok;
+  } catch {
+    return false;
+  }
+}
+
+/** The line of a log that says best what went wrong. */
+async function lastError(log: string): Promise<string> {
+  const text = await Deno.readTextFile(log).catch(() => "");
+  const lines = text.split("\n").map((line) => line.trim()).filter((line) => line !== "");
+  const telling = lines.findLast((line) => /error: (?!None)|panicked|in use|denied/i.test(line));
+  return messageOf(telling ?? lines.at(-1) ?? "");
+}
+
+function configText(
+  { host, port, adminPort, nodePort, directory }: ServerOptions,
+): string {
+  return `# Written by "restate" at every start.
+base-dir = ${JSON.stringify(join(directory, "data"))}
+node-name = "quattuor"
+listen-mode = "tcp"
+bind-ip = "127.0.0.1"
+bind-port = ${nodePort}
+disable-telemetry = true
+# The server looks for a newer version of itself at every start; there is no setting against it.
+# Orders wait for days; there is nothing to wait for at the end.
+shutdown-timeout = "1s"
+log-filter = "warn,octocrab=off"
+log-disable-ansi-codes = true
+# Orders are few and small.
+default-num-partitions = 4
+rocksdb-total-memory-size = "256 MiB"
+
+[admin]
+bind-address = "127.0.0.1:${adminPort}"
+
+[ingress]
+bind-address = ${JSON.stringify(`${host}:${port}`)}
+`;
+}

@@ -1,0 +1,101 @@
+import { linesPlot } from "../chart/lines.ts";
+import type { Chart, Series } from "../../description.ts";
+import type { StepReport } from "./gather.ts";
+import { escape, type Part, tableHtml } from "./html.ts";
+import { plotHtml } from "./plot.ts";
+
+/** Points that some steps share. */
+interface Line {
+  readonly names: string[];
+  readonly points: Series["points"];
+}
+
+/**
+ * Charts that several steps have, each drawn once with a line a step; undefined if there are none.
+ *
+ * Steps whose numbers are equal share a line: a model that is only copied keeps what was measured.
+ */
+export async function curvesPart(steps: readonly StepReport[]): Promise<Part | undefined> {
+  const shared = new Map<string, { readonly chart: Chart; readonly lines: Line[] }>();
+  for (const { name, description } of steps) {
+    for (const chart of chartsOf(description?.sections ?? [])) {
+      const points = singleSeries(chart);
+      if (points === undefined) continue;
+      const lines = shared.get(chart.title)?.lines ?? [];
+      const same = lines.findIndex((line) =>
+        JSON.stringify(line.points) === JSON.stringify(points)
+      );
+      const other = lines[same];
+      if (other) other.names.push(name);
+      else lines.push({ names: [name], points });
+      shared.set(chart.title, { chart, lines });
+    }
+  }
+  if (shared.size === 0) return undefined;
+  const parts: string[] = [];
+  for (const { chart, lines } of shared.values()) {
+    const drawn = await chartHtml(
+      { ...chart, series: lines.map(seriesOf) },
+      `curve-${parts.length}`,
+    );
+    parts.push(`<h3>${escape(chart.title)}</h3>\n${drawn}`);
+  }
+  return { id: "curves", title: "Curves", html: parts.join("\n") };
+}
+
+/** The charts with several lines of their own, which are told with their step. */
+export function ownCharts({ description }: StepReport): readonly Chart[] {
+  return chartsOf(description?.sections ?? []).filter((chart) => !singleSeries(chart));
+}
+
+/** A chart as a plot, and its numbers as a table to open. */
+export async function chartHtml(
+  { title, across, up, series }: Chart,
+  name: string,
+): Promise<string> {
+  const named = series.map(({ name, points }) => ({ name: name || title, points }));
+  const plot = await plotHtml(name, {
+    title: `${title}, by ${across.toLowerCase()}`,
+    headed: true,
+    draw: (name, width) =>
+      linesPlot(name, {
+        panels: [{ name: up, lines: named.map(({ points }) => points) }],
+        names: named.map(({ name }) => name),
+        across,
+        width,
+      }),
+  });
+  const places = [...new Set(named.flatMap(({ points }) => points.map(([at]) => at)))]
+    .sort((a, b) => a - b);
+  const table = {
+    columns: [
+      { heading: across, number: true },
+      ...named.map(({ name }) => ({ heading: name, number: true })),
+    ],
+    rows: places.map((place) => [
+      String(place),
+      ...named.map(({ points }) => {
+        const value = points.find(([at]) => at === place)?.[1];
+        return value === undefined ? "" : String(Number(value.toPrecision(4)));
+      }),
+    ]),
+  };
+  return `${plot}\n<details><summary>Numbers</summary>\n${
+    tableHtml(table, { label: title })
+  }\n</details>`;
+}
+
+function seriesOf({ names, points }: Line): Series {
+  const [first = "", ...others] = names;
+  const rest = others.length > 1 ? [`${others.length} more`] : others;
+  return { name: [first, ...rest].join(rest === others ? ", " : " and "), points };
+}
+
+function chartsOf(sections: readonly { readonly charts?: readonly Chart[] }[]): readonly Chart[] {
+  return sections.flatMap(({ charts = [] }) => charts);
+}
+
+function singleSeries({ series }: Chart): Series["points"] | undefined {
+  const [only, ...others] = series;
+  return only?.name === "" && others.length === 0 ? only.points : undefined;
+}

@@ -1,0 +1,80 @@
+import type { Describe, Description } from "../../description.ts";
+import { describeFiles } from "../inspect/artifact.ts";
+import { goesOn, type RunRecord, type StepRecord } from "../../store/runs.ts";
+import type { Store, Stored } from "../../store/store.ts";
+import { sha256 } from "../../store/hash.ts";
+
+/** A step of a run with all that is still known of its artifact. */
+export interface StepReport extends StepRecord {
+  /** The artifact, if the store still has it whole. */
+  readonly stored?: Stored;
+  /** Why it has not, where there was one. */
+  readonly trouble?: string;
+  readonly description?: Description;
+}
+
+/** A file of the manifest. */
+export interface SourceText {
+  readonly path: string;
+  /** As it is now; undefined where it cannot be read any more. */
+  readonly text: string | undefined;
+  /** Whether that is what the run has read; undefined where no record tells. */
+  readonly same: boolean | undefined;
+}
+
+/** All that a report tells of a run. */
+export interface RunReport {
+  readonly run: RunRecord;
+  /** Whether the run has a process that is at work. */
+  readonly goesOn: boolean;
+  readonly store: string;
+  readonly steps: readonly StepReport[];
+  readonly sources: readonly SourceText[];
+}
+
+/** Gathers what the store, the program and the manifest's files tell of a run. */
+export async function gatherReport(
+  run: RunRecord,
+  { store, describe }: { readonly store: Store; readonly describe: Describe | undefined },
+): Promise<RunReport> {
+  const steps: StepReport[] = [];
+  for (const step of run.steps) steps.push({ ...step, ...await artifactOf(step, store, describe) });
+  const files = run.sources ?? [{ path: run.manifest, sha256: undefined }];
+  const sources = await Promise.all(files.map(async (file): Promise<SourceText> => {
+    const text = await Deno.readTextFile(file.path).catch(() => undefined);
+    const same = file.sha256 === undefined || text === undefined
+      ? undefined
+      : sha256(text) === file.sha256;
+    return { path: file.path, text, same };
+  }));
+  return { run, goesOn: await goesOn(store.path, run), store: store.path, steps, sources };
+}
+
+async function artifactOf(
+  { key, digest }: StepRecord,
+  store: Store,
+  describe: Describe | undefined,
+): Promise<Pick<StepReport, "stored" | "trouble" | "description">> {
+  // Without a digest nothing was made: what lies under the key, if anything, is of a later run.
+  if (key === undefined || digest === undefined) return {};
+  const found = await store.inspect(key);
+  if (found.state === "damaged") return { trouble: `it is damaged: ${found.why}` };
+  if (found.state !== "whole") return { trouble: "it is not in the store any more" };
+  const { stored } = found;
+  if (stored.artifact.digest !== digest) {
+    return { trouble: "it was made again with other bytes after this run" };
+  }
+  const { path, kind } = stored.artifact;
+  const description = await describeFiles(path, { kind, describe });
+  return { stored, ...description && { description } };
+}
+
+/** What a step's artifact took when it was made, in seconds. */
+export function madeSeconds({ stored, cost }: StepReport): number | undefined {
+  return stored?.record.seconds ?? cost?.seconds;
+}
+
+/** Size of a step's artifact in bytes. */
+export function sizeOf({ stored, cost }: StepReport): number | undefined {
+  return stored?.record.files.reduce((sum, { size }) => sum + size, 0) ?? cost?.bytes;
+}

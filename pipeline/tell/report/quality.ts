@@ -1,0 +1,87 @@
+import { scatterPlot } from "../chart/scatter.ts";
+import type { Figure } from "../../description.ts";
+import type { StepReport } from "./gather.ts";
+import { type Part, tableHtml } from "./html.ts";
+import { plotHtml } from "./plot.ts";
+
+/** A step whose artifact is compared with others. */
+interface Variant {
+  readonly name: string;
+  readonly words: string;
+  readonly figures: readonly Figure[];
+}
+
+/** Scores and sizes of everything that was scored, as a table and plots; undefined if nothing was. */
+export async function qualityPart(steps: readonly StepReport[]): Promise<Part | undefined> {
+  const variants = steps.flatMap(variantOf);
+  if (variants.length === 0) return undefined;
+  // A variant with more figures tells better in what order they stand.
+  const fullest = variants.toSorted((a, b) => b.figures.length - a.figures.length);
+  const names = [...new Set(fullest.flatMap(({ figures }) => figures.map(({ name }) => name)))];
+  const described = variants.some(({ words }) => words !== "");
+  const table = {
+    columns: [
+      { heading: "Step" },
+      ...described ? [{ heading: "Variant" }] : [],
+      ...names.map((heading) => ({ heading, number: true })),
+    ],
+    rows: variants.map(({ name, words, figures }) => [
+      name,
+      ...described ? [words] : [],
+      ...names.map((one) => figures.find(({ name }) => name === one)?.text ?? ""),
+    ]),
+  };
+  const qualities = namesOf(variants, "quality");
+  const sizes = namesOf(variants, "size");
+  const plots: string[] = [];
+  for (const [index, quality] of qualities.entries()) {
+    const points = variants.flatMap(({ name, figures }, color) => {
+      const values = [quality, ...sizes].map((one) =>
+        figures.find(({ name }) => name === one)?.value ?? NaN
+      );
+      return values.every(Number.isFinite) ? [{ name, values, color }] : [];
+    });
+    if (points.length < 2 || sizes.length === 0) continue;
+    const title = `${quality} against ${sizes.join(" and ")}`;
+    plots.push(
+      await plotHtml(`quality-${index}`, {
+        title,
+        draw: (name, width) =>
+          scatterPlot(name, {
+            y: { name: quality, values: points.map(({ values }) => values[0]!) },
+            x: sizes.map((size, at) => ({
+              name: size,
+              values: points.map(({ values }) => values[at + 1]!),
+            })),
+            labels: points.map(({ name }) => name),
+            colors: points.map(({ color }) => color),
+            width,
+          }),
+      }),
+    );
+  }
+  const html = [tableHtml(table, { label: "Quality and size" }), ...plots].join("\n");
+  return { id: "quality", title: "Quality and size", html };
+}
+
+function variantOf({ name, description, stored }: StepReport): Variant[] {
+  const scores = Object.entries(stored?.artifact.scores ?? {});
+  const figures = description?.figures ?? [];
+  if (figures.some(({ axis }) => axis === "quality")) {
+    return [{ name, words: description?.variant ?? "", figures }];
+  }
+  if (scores.length === 0) return [];
+  const plain = scores.map(([name, value]) => ({
+    name,
+    value,
+    text: String(Number(value.toPrecision(6))),
+  }));
+  return [{ name, words: "", figures: plain }];
+}
+
+function namesOf(variants: readonly Variant[], axis: Figure["axis"]): readonly string[] {
+  const names = variants.flatMap(({ figures }) =>
+    figures.filter((figure) => figure.axis === axis).map(({ name }) => name)
+  );
+  return [...new Set(names)];
+}

@@ -1,0 +1,123 @@
+import type { PlannedStep, PlanState, Summary } from "../../event.ts";
+import { COLORS, type Finished, type Paint, painter, type Screen, shortPath } from "./screen.ts";
+import { count, formatBytes, formatScores, formatSeconds, formatTable } from "../../words.ts";
+
+/** States of steps that would or may be made. */
+const MAKING: ReadonlySet<PlanState> = new Set(["run", "run?", "forced"]);
+
+/** Which steps of a manifest a partial run looks at. */
+export function selectedText(
+  { steps, total }: { readonly steps: readonly string[]; readonly total: number },
+): string {
+  return `${steps.length} of ${count(total, "step")} selected: ${steps.join(", ")}`;
+}
+
+/** A plan as a table. */
+export function planText(steps: readonly PlannedStep[], screen: Screen): string {
+  const paint = painter(screen);
+  const costs = steps.some(({ estimate }) => estimate !== undefined);
+  const forecasts = steps.some(({ forecast }) => forecast !== undefined);
+  const rows = steps.map(({ name, stage, state, estimate, forecast, reason }) => {
+    const cost = estimate
+      ? [`~${formatSeconds(estimate.seconds)}`, `~${formatBytes(estimate.bytes)}`]
+      : MAKING.has(state)
+      ? ["?", "?"]
+      : ["", ""];
+    const peaks = !forecasts
+      ? []
+      : forecast
+      ? [forecast.deviceBytes, forecast.hostBytes, forecast.diskBytes].map(formatBytes)
+      : Array<string>(3).fill(MAKING.has(state) ? "?" : "");
+    return [name, stage, state, ...costs ? cost : [], ...peaks, reason];
+  });
+  const peaks = forecasts ? ["device", "host", "disk"] : [];
+  const columns = ["step", "stage", "state", ...costs ? ["time", "size"] : [], ...peaks, "reason"];
+  const [headings, ...lines] = formatTable(columns, rows).split("\n");
+  const runs = steps.filter(({ state }) => state === "run" || state === "forced").length;
+  const maybe = steps.filter(({ state }) => state === "run?").length;
+  const blocked = steps.filter(({ state }) => state === "blocked").length;
+  const skipped = steps.filter(({ state }) => state === "skipped").length;
+  const words = [
+    `${runs} of ${count(steps.length, "step")} would run`,
+    ...blocked > 0 ? [`${blocked} cannot`] : [],
+    ...maybe > 0 ? [`${maybe} may, depending on what those give`] : [],
+    ...skipped > 0 ? [`${skipped} skipped`] : [],
+  ].join(", ");
+  const cost = costText(steps) + peaksText(steps);
+  return `${paint(headings ?? "", COLORS.note)}\n${lines.join("\n")}\n\n${words}\n${cost}`;
+}
+
+/** What all that would or may run takes, as far as earlier runs tell. */
+function costText(steps: readonly PlannedStep[]): string {
+  const making = steps.filter(({ state }) => MAKING.has(state));
+  const known = making.flatMap(({ estimate }) => estimate ?? []);
+  if (making.length === 0) return "";
+  if (known.length === 0) return "No earlier run tells how long that takes\n";
+  const seconds = known.reduce((sum, one) => sum + one.seconds, 0);
+  const bytes = known.reduce((sum, one) => sum + one.bytes, 0);
+  const most = making.some(({ state }) => state === "run?") ? "At most about" : "About";
+  const rest = making.length - known.length;
+  const unknown = rest > 0 ? `, and ${count(rest, "step")} of which no earlier run tells` : "";
+  return `${most} ${formatSeconds(seconds)} and ${formatBytes(bytes)}${unknown}\n`;
+}
+
+/** The largest peaks of all that would or may run, and what it writes together. */
+function peaksText(steps: readonly PlannedStep[]): string {
+  const known = steps.flatMap(({ forecast }) => forecast ?? []);
+  if (known.length === 0) return "";
+  const most = (of: "deviceBytes" | "hostBytes") =>
+    formatBytes(Math.max(...known.map((forecast) => forecast[of])));
+  const disk = formatBytes(known.reduce((sum, { diskBytes }) => sum + diskBytes, 0));
+  return `At most ${most("deviceBytes")} on the device and ${
+    most("hostBytes")
+  } on the host at a time, ${disk} on the disk in all\n`;
+}
+
+/** How a run ended, as a table with a last line. */
+export function summaryText(
+  { ok, seconds, steps, scores }: Summary,
+  { finished, paint, again, page }: {
+    readonly finished: readonly Finished[];
+    readonly paint: Paint;
+    /** The command that goes on after a stop. */
+    readonly again?: string | undefined;
+    /** The command that writes a page about the run. */
+    readonly page?: string | undefined;
+  },
+): string {
+  const ends = steps.map((step) => {
+    const end = finished.find((event) => event.step === step.name);
+    const saved = end?.type === "reuse" ? Math.max(0, end.seconds - step.seconds) : 0;
+    return { step, end, saved };
+  });
+  const saved = ends.reduce((sum, one) => sum + one.saved, 0);
+  // What is not worth a word is not worth a column.
+  const saving = saved >= 1;
+  const rows = ends.map(({ step, end, saved }) => {
+    // Twelve letters of the key and a star: short, and a shell still finds it.
+    const path = end ? `${shortPath(end.path).slice(0, 12 - end.key.length)}*` : "";
+    const cell = saving ? [step.state === "hit" ? formatSeconds(saved) : ""] : [];
+    const { name, state, seconds } = step;
+    return [name, state, seconds.toFixed(1), ...cell, formatScores(end?.scores ?? {}), path];
+  });
+  const headings = ["step", "state", "seconds", ...saving ? ["saved"] : [], "scores", "artifact"];
+  const [first, ...lines] = formatTable(headings, rows).split("\n");
+  const made = steps.filter(({ state }) => state === "run").length;
+  const reused = steps.filter(({ state }) => state === "hit").length;
+  const bad = steps.filter(({ state }) => state === "failed").map(({ name }) => name);
+  const end = ok
+    ? paint(`All went well in ${formatSeconds(seconds)}`, COLORS.run)
+    : bad.length > 0
+    ? paint(`Failed: ${bad.join(", ")}`, COLORS.failed)
+    : paint(`Stopped after ${formatSeconds(seconds)}`, COLORS.stopped);
+  const scored = Object.keys(scores).length > 0 ? `${formatScores(scores)}\n` : "";
+  const numbers = `${count(made, "step")} made, ${reused} reused${
+    saving ? `, which saved ${formatSeconds(saved)}` : ""
+  }`;
+  const onward = ok || bad.length > 0
+    ? ""
+    : `What is finished is kept; to go on:\n  ${again ?? "run the same command again"}\n`;
+  return `\n${paint(first ?? "", COLORS.note)}\n${
+    lines.join("\n")
+  }\n\n${scored}${end} (${numbers})\n${onward}${page ? `A page about it: ${page}\n` : ""}`;
+}
