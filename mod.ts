@@ -6,7 +6,7 @@
  * @module
  */
 import { main } from "./pipeline/cli/main.ts";
-import { importConfig } from "./stages/deepcompressor/import_config.ts";
+import { importConfig } from "./stages/exchange/deepcompressor/recipe/import_config.ts";
 import { describe } from "./stages/describe.ts";
 import { factsOf } from "./stages/forecast/artifact_facts.ts";
 import { boundsOf } from "./stages/forecast/bounds.ts";
@@ -53,7 +53,8 @@ export { ManifestError, type Mark, type Problem } from "./pipeline/manifest/prob
 export { StageError } from "./pipeline/errors.ts";
 export { openRemote, type Remote } from "./pipeline/store/remote.ts";
 export type { Bounds } from "./pipeline/plan/preflight.ts";
-export { plan, type PlanOptions, run, type RunOptions } from "./pipeline/run/runner.ts";
+export { plan, type PlanOptions } from "./pipeline/plan/plan.ts";
+export { run, type RunOptions } from "./pipeline/run/runner.ts";
 export { manifestSchema } from "./pipeline/manifest/schema.ts";
 export type {
   AnyStage,

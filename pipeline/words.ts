@@ -1,5 +1,3 @@
-import { padText, textWidth } from "./text_width.ts";
-
 /** A time as people say it: `0.4 s`, `12 s`, `4 min 5 s`, `3 h 12 min`. */
 export function formatSeconds(seconds: number): string {
   if (seconds < 9.95) return `${seconds.toFixed(1)} s`;
@@ -29,32 +27,6 @@ export function formatScores(scores: Readonly<Record<string, number>>): string {
 /** A number of things: `1 step`, `3 steps`. */
 export function count(number: number, thing: string): string {
   return `${number} ${thing}${number === 1 ? "" : "s"}`;
-}
-
-/** A part of a whole as a bar. */
-export function bar(share: number, width: number): string {
-  const full = Math.round(share * width);
-  return `${"█".repeat(full)}${"░".repeat(width - full)}`;
-}
-
-/** Rows under their headings in columns; columns with numbers only are flush right. */
-export function formatTable(
-  headings: readonly string[],
-  rows: readonly (readonly string[])[],
-): string {
-  const columns = headings.map((heading, i) => {
-    const cells = rows.map((row) => row[i] ?? "");
-    return {
-      width: Math.max(textWidth(heading), ...cells.map(textWidth)),
-      right: cells.length > 0 && cells.every((cell) => /^[\d.]+$/.test(cell)),
-    };
-  });
-  return [headings, ...rows].map((row) =>
-    columns.map(({ width, right }, i) => {
-      const cell = row[i] ?? "";
-      return right ? cell.padStart(width) : padText(cell, width);
-    }).join("  ").trimEnd()
-  ).join("\n");
 }
 
 /** A text on one line and without codes that move a terminal's cursor. */

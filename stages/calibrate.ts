@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { forecastCalibrate } from "./forecast/calibrate.ts";
-import { writeSafetensors } from "./formats/safetensors_file.ts";
+import { writeSafetensors } from "./formats/safetensors/file.ts";
 import { LayerWatch, type WatchOptions } from "./calibration/layer_watch.ts";
 import { layerFile, type StatsRecord } from "./calibration/stats.ts";
 import { Streams } from "./calibration/streams.ts";

@@ -8,7 +8,7 @@ import { openCheckpoint } from "./formats/checkpoint.ts";
 import { defineStage } from "./kinds.ts";
 import type { KvSchemes } from "./models/attend.ts";
 import type { DecoderConfig } from "./models/family.ts";
-import { findFamily } from "./models/find_family.ts";
+import { findFamily } from "./models/families/find_family.ts";
 import { attentionTap, lengthenLineage } from "./models/lineage.ts";
 import { readModelRecord, writeModelRecord } from "./models/model_record.ts";
 import { copyModelFiles } from "./models/copy_model.ts";

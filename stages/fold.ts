@@ -2,13 +2,13 @@ import { z } from "zod";
 import { forecastFold } from "./forecast/fold.ts";
 import { openCheckpoint } from "./formats/checkpoint.ts";
 import { defineStage } from "./kinds.ts";
-import { findFamily } from "./models/find_family.ts";
+import { findFamily } from "./models/families/find_family.ts";
 import { type ChannelChange, lengthenLineage } from "./models/lineage.ts";
 import { readModelRecord } from "./models/model_record.ts";
 import { NAMES } from "./models/names.ts";
 import { foldGains } from "./models/norm_gains.ts";
 import { rewriteModel } from "./models/rewrite.ts";
-import { refuseChannels } from "./models/rewrite_channels.ts";
+import { refuseChannels } from "./channels/rewrite_channels.ts";
 
 const params = z.strictObject({});
 

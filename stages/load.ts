@@ -1,19 +1,19 @@
 import { basename } from "node:path";
 import { z } from "zod";
-import { importSources } from "./exchange/import_sources.ts";
+import { importSources } from "./exchange/incoming/sources.ts";
 import {
   type Import,
   type ImportedTensor,
   importedTensors,
   openImport,
-} from "./exchange/import.ts";
+} from "./exchange/incoming/incoming.ts";
 import { forecastLoad } from "./forecast/load.ts";
 import type { RowRange } from "./formats/checkpoint.ts";
 import { writeCheckpointTexts } from "./formats/checkpoint_texts.ts";
 import { createCheckpointWriter } from "./formats/checkpoint_writer.ts";
 import { assertFinite } from "./formats/finite.ts";
 import { bytesOf, storedBytes } from "./formats/half.ts";
-import { resolveModel } from "./formats/hub.ts";
+import { resolveModel } from "./formats/hub/hub.ts";
 import { defineStage } from "./kinds.ts";
 import { EMBEDDED } from "./models/embedded.ts";
 import { parametersOf } from "./models/model_facts.ts";

@@ -11,9 +11,9 @@ import {
   type QuantizeParams,
   quantizeParams,
   type SitePlan,
-} from "./calibration/quantize_plan.ts";
-import { quantizeSite } from "./calibration/quantize_site.ts";
-import { meanError, outcome, warnings } from "./calibration/quantize_words.ts";
+} from "./quantize/plan.ts";
+import { quantizeSite } from "./quantize/site.ts";
+import { meanError, outcome, warnings } from "./quantize/words.ts";
 import { sampleWindows } from "./calibration/sample_windows.ts";
 import { openStats, type Stats } from "./calibration/stats.ts";
 import { forecastQuantize } from "./forecast/quantize.ts";
@@ -21,7 +21,7 @@ import { type Checkpoint, openCheckpoint } from "./formats/checkpoint.ts";
 import { writeCheckpointTexts } from "./formats/checkpoint_texts.ts";
 import { createCheckpointWriter } from "./formats/checkpoint_writer.ts";
 import { bytesOf } from "./formats/half.ts";
-import type { NamedValues } from "./formats/safetensors_file.ts";
+import type { NamedValues } from "./formats/safetensors/file.ts";
 import { defineStage } from "./kinds.ts";
 import { lengthenLineage } from "./models/lineage.ts";
 import {

@@ -6,12 +6,12 @@ import { forecastReorder } from "./forecast/reorder.ts";
 import { type Checkpoint, openCheckpoint } from "./formats/checkpoint.ts";
 import { defineStage } from "./kinds.ts";
 import type { DecoderConfig, Site } from "./models/family.ts";
-import { findFamily } from "./models/find_family.ts";
+import { findFamily } from "./models/families/find_family.ts";
 import { attentionTap, type ChannelChange } from "./models/lineage.ts";
 import { readModelRecord } from "./models/model_record.ts";
 import { NAMES } from "./models/names.ts";
-import { refuseChannels, rewriteChannels, siteOf } from "./models/rewrite_channels.ts";
-import { type ChannelEdit, permuteAxis } from "./quant/channel_edits.ts";
+import { refuseChannels, rewriteChannels, siteOf } from "./channels/rewrite_channels.ts";
+import { type ChannelEdit, permuteAxis } from "./channels/edits.ts";
 import {
   channelOrder,
   firstSmallest,
@@ -23,12 +23,12 @@ import {
   type Ordering,
   ORDERINGS,
   orderMetric,
-} from "./quant/channel_order.ts";
-import { spanOf } from "./quant/channel_spans.ts";
+} from "./channels/order.ts";
+import { spanOf } from "./channels/spans.ts";
 import { groupColumns, weightScheme } from "./quant/schemes.ts";
-import { outputErrors } from "./quant/search_error.ts";
+import { outputErrors } from "./channels/search_error.ts";
 import { checkGroup } from "./quant/weight_grid.ts";
-import { linearPieces, weightSpans } from "./quant/weight_pieces.ts";
+import { linearPieces, weightSpans } from "./channels/weight_pieces.ts";
 
 const place = z.enum(["residual", "out_proj", "down_proj"]);
 

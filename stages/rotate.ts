@@ -3,7 +3,7 @@ import { forecastRotate } from "./forecast/rotate.ts";
 import { type Checkpoint, openCheckpoint } from "./formats/checkpoint.ts";
 import { defineStage } from "./kinds.ts";
 import type { DecoderConfig, Family } from "./models/family.ts";
-import { findFamily } from "./models/find_family.ts";
+import { findFamily } from "./models/families/find_family.ts";
 import { type ModelRecord, readModelRecord, refuseQuantized } from "./models/model_record.ts";
 import { NAMES } from "./models/names.ts";
 import { foldGains, writesResidual } from "./models/norm_gains.ts";

@@ -4,13 +4,13 @@ import { forecastSmooth } from "./forecast/smooth.ts";
 import { type Checkpoint, openCheckpoint } from "./formats/checkpoint.ts";
 import { defineStage, type Tools } from "./kinds.ts";
 import type { DecoderConfig, Site } from "./models/family.ts";
-import { findFamily } from "./models/find_family.ts";
+import { findFamily } from "./models/families/find_family.ts";
 import { attentionTap, type ChannelChange } from "./models/lineage.ts";
 import { readModelRecord } from "./models/model_record.ts";
 import { linearName } from "./models/names.ts";
 import { type Projection, PROJECTION_SITES } from "./models/projections.ts";
-import { refuseChannels, rewriteChannels, siteOf } from "./models/rewrite_channels.ts";
-import { type ChannelEdit, scaleAxis } from "./quant/channel_edits.ts";
+import { refuseChannels, rewriteChannels, siteOf } from "./channels/rewrite_channels.ts";
+import { type ChannelEdit, scaleAxis } from "./channels/edits.ts";
 import {
   shareKvHeads,
   shareRotaryPairs,
@@ -18,17 +18,17 @@ import {
   spanOf,
   spreadKvHeads,
   takeKvHeads,
-} from "./quant/channel_spans.ts";
+} from "./channels/spans.ts";
 import { schemeFor } from "./quant/linear_schemes.ts";
-import { outputErrors } from "./quant/search_error.ts";
-import { lastSmallest, smoothingScale } from "./quant/smoothing.ts";
-import { attentionErrors } from "./quant/smoothing_attention.ts";
+import { outputErrors } from "./channels/search_error.ts";
+import { lastSmallest, smoothingScale } from "./channels/smoothing.ts";
+import { attentionErrors } from "./channels/smoothing_attention.ts";
 import {
   exponentCandidates,
   type Exponents,
   familyOf,
   manualExponents,
-} from "./quant/smoothing_candidates.ts";
+} from "./channels/smoothing_candidates.ts";
 import {
   type AttentionSmoothing,
   attentionSmoothing,
@@ -36,9 +36,9 @@ import {
   projectionSmoothing,
   type Smoothing,
   spanPairs,
-} from "./quant/smoothing_params.ts";
+} from "./channels/smoothing_params.ts";
 import { checkGroup, type Matrix } from "./quant/weight_grid.ts";
-import { linearPieces, weightPieces, weightSpans } from "./quant/weight_pieces.ts";
+import { linearPieces, weightPieces, weightSpans } from "./channels/weight_pieces.ts";
 
 const params = z.strictObject({
   projections: projectionSmoothing.optional().describe(

@@ -1,6 +1,6 @@
 import type { Breach, ExportCheck, VerifyExport } from "../pipeline/export_check.ts";
 import { claimProblems } from "./describe/foreign_quantization.ts";
-import { GGUF_FILE } from "./exchange/gguf_reading.ts";
+import { GGUF_FILE } from "./exchange/gguf/reading.ts";
 import { FORMATS, recognizeFormat, statedFormat } from "./exchange/find_format.ts";
 import type { FormatOptions, Reading } from "./exchange/format.ts";
 import { precisionBreaches } from "./exchange/precision_breaches.ts";

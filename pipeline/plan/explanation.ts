@@ -7,7 +7,7 @@ import { keyOf } from "../store/key.ts";
 import type { Manifest, Step } from "../manifest/manifest.ts";
 import { byPlace } from "../manifest/needs.ts";
 import { type Plan, Planner } from "./planner.ts";
-import type { PlanOptions } from "../run/runner.ts";
+import type { PlanOptions } from "./plan.ts";
 import { type RunRecord, Runs } from "../store/runs.ts";
 import type { Store } from "../store/store.ts";
 

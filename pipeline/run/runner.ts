@@ -1,13 +1,13 @@
 import { resolve } from "node:path";
-import { DigestMemo } from "../store/digests.ts";
 import type { Emit, EndState, PlannedStep, Summary } from "../event.ts";
 import { type Executor, inProcess } from "./executor.ts";
 import { secondsSince } from "../store/clock.ts";
 import { type LazyTools, lazyTools } from "./lazy_tools.ts";
-import { accepting, type Lock, lockOf, refuseDrift, writeLock } from "../plan/lock_file.ts";
+import { openPlanner, type PlanOptions } from "../plan/plan.ts";
+import { accepting, lockOf, refuseDrift, writeLock } from "../plan/lock_file.ts";
 import type { Manifest } from "../manifest/manifest.ts";
-import { needsOf, type Plan, Planner } from "../plan/planner.ts";
-import { preflight, type PreflightOptions } from "../plan/preflight.ts";
+import { needsOf, type Plan } from "../plan/planner.ts";
+import { preflight } from "../plan/preflight.ts";
 import { Runs, type StepRecord } from "../store/runs.ts";
 import { StageError } from "../errors.ts";
 import { keepingLogs } from "./step_log.ts";
@@ -16,18 +16,6 @@ import { evict } from "../store/cap.ts";
 
 /** States of steps that ended as asked. */
 const WELL: ReadonlySet<EndState> = new Set(["hit", "run", "skipped"]);
-
-/** What a plan needs beside its manifest. */
-export interface PlanOptions extends PreflightOptions {
-  /** Stops at the next good moment of the stage that is at work. */
-  readonly signal?: AbortSignal | undefined;
-  /** Steps to make even if their artifacts are there. */
-  readonly force?: ReadonlySet<string> | undefined;
-  /** Steps to look at; all unless said. What they need of others must be there. */
-  readonly selected?: ReadonlySet<string> | undefined;
-  /** What every artifact must be; drift from it is refused. */
-  readonly locked?: Lock | undefined;
-}
 
 /** What a run needs beside its manifest. */
 export interface RunOptions extends PlanOptions {
@@ -42,15 +30,6 @@ export interface RunOptions extends PlanOptions {
   readonly maxBytes?: number | undefined;
 }
 
-/** What `run` would do now, step by step; changes nothing but the memory of file digests. */
-export async function plan(manifest: Manifest, options: PlanOptions): Promise<Plan> {
-  const { planner, files } = await prepare(manifest, options);
-  const plan = await preflight(await planner.plan(manifest), manifest, options);
-  refuseDrift(manifest, { ...options, plan });
-  if (await Deno.stat(options.store.path).then(() => true, () => false)) await files.save();
-  return plan;
-}
-
 /**
  * Makes or reuses the artifact of every step and tells `emit` about it.
  *
@@ -63,7 +42,7 @@ export async function run(manifest: Manifest, options: RunOptions): Promise<Summ
   const start = performance.now();
   const { store, stages, emit, signal = new AbortController().signal } = options;
   await store.sweep();
-  const { planner, files, runs } = await prepare(manifest, { ...options, signal });
+  const { planner, files, runs } = await openPlanner(manifest, { ...options, signal });
   const tools = lazyTools(options.tools);
   const executor = options.executor ?? inProcess({ store, stages, files, tools: tools.open });
   const ends = new Map<string, End>();
@@ -166,13 +145,6 @@ function environment(): Record<string, string> {
     system: `${Deno.build.os} ${Deno.osRelease()} ${Deno.build.arch}`,
     processors: String(navigator.hardwareConcurrency),
   };
-}
-
-async function prepare(manifest: Manifest, options: PlanOptions) {
-  const { store, signal } = options;
-  const files = new DigestMemo(store.path, { signal });
-  const runs = await Runs.open(store.path, manifest.path);
-  return { files, runs, planner: new Planner({ ...options, files, runs }) };
 }
 
 /** Removes what no run uses from a store that the run made too large; one that cannot be stays. */

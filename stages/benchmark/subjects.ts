@@ -1,7 +1,7 @@
 import { PAGE_TOKENS } from "../../kernels/parts/kv_page.ts";
 import { kvSchemes, pageBytes } from "../engine/kv_pools.ts";
 import { openCheckpoint } from "../formats/checkpoint.ts";
-import { findFamily } from "../models/find_family.ts";
+import { findFamily } from "../models/families/find_family.ts";
 import { sizesOf } from "../models/model.ts";
 import { describeModel } from "../models/model_facts.ts";
 import { readModelRecord } from "../models/model_record.ts";

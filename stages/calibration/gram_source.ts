@@ -1,7 +1,7 @@
 import type { Device } from "../../kernels/device/device.ts";
 import type { Checkpoint, StoredTensor } from "../formats/checkpoint.ts";
 import { bytesOf } from "../formats/half.ts";
-import { dtypeOf, type NamedValues } from "../formats/safetensors_file.ts";
+import { dtypeOf, type NamedValues } from "../formats/safetensors/file.ts";
 import {
   type Layer,
   type LayerSite,

@@ -2,7 +2,7 @@ import type { Device, Tensor, TensorRef } from "../../kernels/device/device.ts";
 import { f32, u32 } from "../../kernels/device/tensor.ts";
 import { channelStats, embed } from "../../kernels/mod.ts";
 import { joined } from "../formats/half.ts";
-import type { NamedValues } from "../formats/safetensors_file.ts";
+import type { NamedValues } from "../formats/safetensors/file.ts";
 import type { LayerSite, Observe } from "../models/decoder.ts";
 import { type AttentionTap, attentionTap } from "../models/lineage.ts";
 import { GramMatrix } from "../quant/gram.ts";

@@ -1,4 +1,4 @@
-import { openSafetensors, type SafetensorsFile } from "../formats/safetensors_file.ts";
+import { openSafetensors, type SafetensorsFile } from "../formats/safetensors/file.ts";
 import {
   type AttentionTap,
   attentionTap,

@@ -1,4 +1,4 @@
-import { resolveFile } from "../formats/hub.ts";
+import { resolveFile } from "../formats/hub/hub.ts";
 import { parquetColumn } from "./parquet.ts";
 import { type Split, stories } from "./stories.ts";
 

@@ -1,6 +1,6 @@
 import type { DescribeOptions, Description, Figure, Section } from "../../pipeline/description.ts";
 import { FORMATS } from "../exchange/find_format.ts";
-import { GGUF_FILE } from "../exchange/gguf_reading.ts";
+import { GGUF_FILE } from "../exchange/gguf/reading.ts";
 import { type Provenance, readProvenance } from "../exchange/provenance.ts";
 import { describeGguf } from "./gguf.ts";
 import { describeModelDirectory } from "./model.ts";

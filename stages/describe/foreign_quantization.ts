@@ -1,7 +1,7 @@
 import { elements } from "../../kernels/device/tensor.ts";
 import { readJson } from "../formats/foreign_json.ts";
 import { besideConfig } from "../formats/quantization_file.ts";
-import { findFamily } from "../models/find_family.ts";
+import { findFamily } from "../models/families/find_family.ts";
 import type { Expected } from "./expected_tensors.ts";
 import { findFiles, type FoundTensor } from "./found_files.ts";
 

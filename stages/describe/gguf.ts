@@ -1,10 +1,10 @@
 import type { DescribeOptions, Description, Section } from "../../pipeline/description.ts";
 import { elements } from "../../kernels/device/tensor.ts";
 import { ByteFile } from "../formats/byte_file.ts";
-import { ggmlType } from "../formats/ggml_types.ts";
-import { type GgufHeader, readGgufHeader } from "../formats/gguf_header.ts";
-import { openGguf } from "../formats/gguf_checkpoint.ts";
-import { findFamily } from "../models/find_family.ts";
+import { ggmlType } from "../formats/gguf/ggml_types.ts";
+import { type GgufHeader, readGgufHeader } from "../formats/gguf/header.ts";
+import { openGguf } from "../formats/gguf/checkpoint.ts";
+import { findFamily } from "../models/families/find_family.ts";
 import { architectureSection } from "./architecture.ts";
 import { elementTypesSection } from "./element_types.ts";
 import { list } from "./found_files.ts";

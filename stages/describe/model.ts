@@ -1,7 +1,7 @@
 import type { DescribeOptions, Description, Section } from "../../pipeline/description.ts";
 import { elements } from "../../kernels/device/tensor.ts";
 import type { Family } from "../models/family.ts";
-import { findFamily } from "../models/find_family.ts";
+import { findFamily } from "../models/families/find_family.ts";
 import { describeModel, type ModelFacts } from "../models/model_facts.ts";
 import { type ModelRecord, PLAIN, readModelRecord } from "../models/model_record.ts";
 import { architectureSection } from "./architecture.ts";

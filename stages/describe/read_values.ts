@@ -1,5 +1,5 @@
 import { ByteFile } from "../formats/byte_file.ts";
-import type { SafetensorsDType } from "../formats/safetensors_header.ts";
+import type { SafetensorsDType } from "../formats/safetensors/header.ts";
 import { widenBf16, widenF16, widenF32 } from "../formats/widen.ts";
 import type { FoundTensor } from "./found_files.ts";
 

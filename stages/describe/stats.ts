@@ -1,6 +1,6 @@
 import type { DescribeOptions, Description, Series } from "../../pipeline/description.ts";
 import type { StatsRecord } from "../calibration/stats.ts";
-import { openSafetensors } from "../formats/safetensors_file.ts";
+import { openSafetensors } from "../formats/safetensors/file.ts";
 
 /** Describes what calibration saw. */
 export async function describeStats(

@@ -2,12 +2,12 @@ import { bytesOf, denseBytes, DTYPES } from "../formats/half.ts";
 import type { Checkpoint, RowRange } from "../formats/checkpoint.ts";
 import { writeCheckpointTexts } from "../formats/checkpoint_texts.ts";
 import { createCheckpointWriter } from "../formats/checkpoint_writer.ts";
-import { openDirectory } from "../formats/safetensors_directory.ts";
+import { openDirectory } from "../formats/safetensors/directory.ts";
 import {
   type SafetensorsDType,
   tensorBytes,
   type TensorSpecification,
-} from "../formats/safetensors_header.ts";
+} from "../formats/safetensors/header.ts";
 import { rowPieces } from "../models/rewrite.ts";
 import { NAMES } from "../models/names.ts";
 import type { ModelRecord } from "../models/model_record.ts";

@@ -1,6 +1,6 @@
 import { type Checkpoint, openCheckpoint } from "../formats/checkpoint.ts";
 import type { DecoderConfig, LinearRole } from "../models/family.ts";
-import { findFamily } from "../models/find_family.ts";
+import { findFamily } from "../models/families/find_family.ts";
 import { type ModelRecord, readModelRecord } from "../models/model_record.ts";
 import { linearName, LINEARS } from "../models/names.ts";
 import { readPacked } from "../models/packed_parts.ts";

@@ -1,6 +1,6 @@
 import type { StatsRecord } from "../calibration/stats.ts";
 import type { StoredTensor } from "../formats/checkpoint.ts";
-import { readHeader } from "../formats/safetensors_header.ts";
+import { readHeader } from "../formats/safetensors/header.ts";
 import type { Kind } from "../kinds.ts";
 import { MODEL_RECORD, readModelRecord } from "../models/model_record.ts";
 import type { Evaluation } from "../report/evaluation.ts";

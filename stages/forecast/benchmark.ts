@@ -8,7 +8,7 @@ import {
 } from "../benchmark/subjects.ts";
 import { kvSchemes, pageBytes } from "../engine/kv_pools.ts";
 import { STEP_LOGIT_BYTES } from "../engine/paged_model.ts";
-import { findFamily } from "../models/find_family.ts";
+import { findFamily } from "../models/families/find_family.ts";
 import { type ModelHeaders, weightTensors } from "../models/device_tensors.ts";
 import { sizesOf } from "../models/model.ts";
 import { headName, NAMES } from "../models/names.ts";

@@ -1,8 +1,8 @@
 import type { Forecast } from "../../pipeline/stage.ts";
-import type { SafetensorsDType } from "../formats/safetensors_header.ts";
+import type { SafetensorsDType } from "../formats/safetensors/header.ts";
 import { channelsOf, type LayerSite } from "../models/decoder.ts";
 import type { DecoderConfig } from "../models/family.ts";
-import { findFamily } from "../models/find_family.ts";
+import { findFamily } from "../models/families/find_family.ts";
 import { type AttentionTap, attentionTap } from "../models/lineage.ts";
 import { heldBytes, hostPeak, sumOf } from "../models/peaks.ts";
 import {

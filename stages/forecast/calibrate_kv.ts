@@ -1,7 +1,7 @@
 import type { Forecast } from "../../pipeline/stage.ts";
 import { PAGE_TOKENS, pageWords } from "../../kernels/parts/kv_page.ts";
 import type { KvScheme } from "../../kernels/parts/kv_scheme.ts";
-import { findFamily } from "../models/find_family.ts";
+import { findFamily } from "../models/families/find_family.ts";
 import { heldBytes, hostPeak, sumOf } from "../models/peaks.ts";
 import {
   jsonBytes,

@@ -1,7 +1,7 @@
 import type { Forecast } from "../../pipeline/stage.ts";
 import { elements } from "../../kernels/device/tensor.ts";
 import { evaluationPeaks, weightBudget, windowsAtOnce } from "../metrics/evaluation_memory.ts";
-import { findFamily } from "../models/find_family.ts";
+import { findFamily } from "../models/families/find_family.ts";
 import { sizesOf } from "../models/model.ts";
 import { headName } from "../models/names.ts";
 import {

@@ -1,5 +1,5 @@
 import type { Forecast } from "../../pipeline/stage.ts";
-import { findFamily } from "../models/find_family.ts";
+import { findFamily } from "../models/families/find_family.ts";
 import { NAMES } from "../models/names.ts";
 import { writesResidual } from "../models/norm_gains.ts";
 import type { ModelOutline } from "./outlines.ts";

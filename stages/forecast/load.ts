@@ -5,8 +5,8 @@ import {
   importedTensors,
   type ImportOptions,
   openImport,
-} from "../exchange/import.ts";
-import { resolveModel } from "../formats/hub.ts";
+} from "../exchange/incoming/incoming.ts";
+import { resolveModel } from "../formats/hub/hub.ts";
 import { PLAIN } from "../models/model_record.ts";
 import { hostPeak } from "../models/peaks.ts";
 import {

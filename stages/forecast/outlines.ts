@@ -1,6 +1,6 @@
 import type { StatsRecord } from "../calibration/stats.ts";
 import type { StoredTensor, TokenizerFiles } from "../formats/checkpoint.ts";
-import { layOut, tensorBytes, type TensorSpecification } from "../formats/safetensors_header.ts";
+import { layOut, tensorBytes, type TensorSpecification } from "../formats/safetensors/header.ts";
 import type { ModelRecord } from "../models/model_record.ts";
 import { sumOf } from "../models/peaks.ts";
 

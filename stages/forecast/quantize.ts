@@ -4,10 +4,10 @@ import {
   quantizedTensors,
   type QuantizeParams,
   type SitePlan,
-} from "../calibration/quantize_plan.ts";
-import { tensorBytes } from "../formats/safetensors_header.ts";
+} from "../quantize/plan.ts";
+import { tensorBytes } from "../formats/safetensors/header.ts";
 import { channelsOf } from "../models/decoder.ts";
-import { findFamily } from "../models/find_family.ts";
+import { findFamily } from "../models/families/find_family.ts";
 import type { ModelRecord } from "../models/model_record.ts";
 import { heldBytes, hostPeak, sumOf } from "../models/peaks.ts";
 import { groupColumns } from "../quant/schemes.ts";

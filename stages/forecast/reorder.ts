@@ -1,8 +1,8 @@
 import type { Forecast } from "../../pipeline/stage.ts";
 import { channelsOf } from "../models/decoder.ts";
-import { findFamily } from "../models/find_family.ts";
+import { findFamily } from "../models/families/find_family.ts";
 import { linearName } from "../models/names.ts";
-import { ORDERINGS } from "../quant/channel_order.ts";
+import { ORDERINGS } from "../channels/order.ts";
 import { jsonBytes, type ModelOutline, type StatsOutline } from "./outlines.ts";
 import { attentionChange, changedRecord, forecastRewrite, SOME_FIGURE } from "./rewrite.ts";
 import { linearSearch, withSearches } from "./search.ts";

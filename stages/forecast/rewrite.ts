@@ -4,7 +4,7 @@ import {
   type SafetensorsDType,
   tensorBytes,
   type TensorSpecification,
-} from "../formats/safetensors_header.ts";
+} from "../formats/safetensors/header.ts";
 import { attentionTap } from "../models/lineage.ts";
 import type { ModelRecord } from "../models/model_record.ts";
 import { hostPeak } from "../models/peaks.ts";

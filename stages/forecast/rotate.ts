@@ -1,5 +1,5 @@
 import type { Forecast } from "../../pipeline/stage.ts";
-import { findFamily } from "../models/find_family.ts";
+import { findFamily } from "../models/families/find_family.ts";
 import { NAMES } from "../models/names.ts";
 import type { ModelOutline } from "./outlines.ts";
 import { forecastRewrite } from "./rewrite.ts";

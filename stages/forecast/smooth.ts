@@ -2,16 +2,16 @@ import type { Forecast } from "../../pipeline/stage.ts";
 import { channelsOf } from "../models/decoder.ts";
 import { weightTensors } from "../models/device_tensors.ts";
 import type { DecoderConfig } from "../models/family.ts";
-import { findFamily } from "../models/find_family.ts";
+import { findFamily } from "../models/families/find_family.ts";
 import { type Projection, PROJECTION_SITES } from "../models/projections.ts";
 import { linearName } from "../models/names.ts";
 import { hostPeak, sumOf } from "../models/peaks.ts";
-import { exponentCandidates, familyOf } from "../quant/smoothing_candidates.ts";
+import { exponentCandidates, familyOf } from "../channels/smoothing_candidates.ts";
 import {
   type AttentionSmoothing,
   type ProjectionSmoothing,
   spanPairs,
-} from "../quant/smoothing_params.ts";
+} from "../channels/smoothing_params.ts";
 import { jsonBytes, type ModelOutline, type StatsOutline } from "./outlines.ts";
 import { attentionChange, changedRecord, forecastRewrite, SOME_FIGURE } from "./rewrite.ts";
 import { linearSearch, type SearchPeak, withSearches } from "./search.ts";

@@ -4,7 +4,7 @@ import {
   weightTensors,
   workTensors,
 } from "../models/device_tensors.ts";
-import { findFamily } from "../models/find_family.ts";
+import { findFamily } from "../models/families/find_family.ts";
 import { NAMES } from "../models/names.ts";
 import { sumOf } from "../models/peaks.ts";
 import type { ModelOutline } from "./outlines.ts";

@@ -1,5 +1,5 @@
-import { openGguf } from "./gguf_checkpoint.ts";
-import { directorySources, openDirectory } from "./safetensors_directory.ts";
+import { openGguf } from "./gguf/checkpoint.ts";
+import { directorySources, openDirectory } from "./safetensors/directory.ts";
 
 /** A tensor of a checkpoint, by its name in transformers. */
 export interface StoredTensor {

@@ -1,5 +1,5 @@
-import { tensorBytes, type TensorSpecification } from "./safetensors_header.ts";
-import { SafetensorsWriter } from "./safetensors_writer.ts";
+import { tensorBytes, type TensorSpecification } from "./safetensors/header.ts";
+import { SafetensorsWriter } from "./safetensors/writer.ts";
 
 /** Writes the weights of a checkpoint; see `createCheckpointWriter()`. */
 export interface CheckpointWriter extends Disposable {

@@ -1,7 +1,7 @@
 import type { Device } from "../../kernels/device/device.ts";
 import { type Checkpoint, openCheckpoint } from "../formats/checkpoint.ts";
 import type { DecoderConfig } from "../models/family.ts";
-import { findFamily } from "../models/find_family.ts";
+import { findFamily } from "../models/families/find_family.ts";
 import type { Model } from "../models/model.ts";
 import { headName } from "../models/names.ts";
 import { Weight } from "../models/weight.ts";

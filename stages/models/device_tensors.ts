@@ -1,7 +1,7 @@
 import { PAGE_TOKENS, pageWords } from "../../kernels/parts/kv_page.ts";
 import { elements } from "../../kernels/device/tensor.ts";
 import type { Checkpoint } from "../formats/checkpoint.ts";
-import { type SafetensorsDType, tensorBytes } from "../formats/safetensors_header.ts";
+import { type SafetensorsDType, tensorBytes } from "../formats/safetensors/header.ts";
 import { hadamardFactor } from "../quant/hadamard.ts";
 import { groupColumns, type LinearScheme } from "../quant/schemes.ts";
 import { channelsOf, type LayerSite } from "./decoder.ts";

@@ -2,7 +2,7 @@ import {
   type NamedValues,
   openSafetensors,
   writeSafetensors,
-} from "../formats/safetensors_file.ts";
+} from "../formats/safetensors/file.ts";
 import type { ModelRecord } from "./model_record.ts";
 
 /**

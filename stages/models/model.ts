@@ -1,9 +1,9 @@
 import type { Device, Tensor } from "../../kernels/device/device.ts";
 import { type Checkpoint, openCheckpoint } from "../formats/checkpoint.ts";
-import { type SafetensorsDType, tensorBytes } from "../formats/safetensors_header.ts";
+import { type SafetensorsDType, tensorBytes } from "../formats/safetensors/header.ts";
 import { type Layer, loadLayer } from "./decoder.ts";
 import type { DecoderConfig, Family } from "./family.ts";
-import { findFamily } from "./find_family.ts";
+import { findFamily } from "./families/find_family.ts";
 import { parametersOf } from "./model_facts.ts";
 import { type ModelRecord, readModelRecord } from "./model_record.ts";
 import { headName, NAMES } from "./names.ts";

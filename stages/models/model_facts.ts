@@ -2,10 +2,10 @@ import { elements } from "../../kernels/device/tensor.ts";
 import { PAGE_TOKENS, pageWords } from "../../kernels/parts/kv_page.ts";
 import type { KvScheme } from "../../kernels/parts/kv_scheme.ts";
 import { openCheckpoint } from "../formats/checkpoint.ts";
-import { type SafetensorsDType, tensorBytes } from "../formats/safetensors_header.ts";
+import { type SafetensorsDType, tensorBytes } from "../formats/safetensors/header.ts";
 import { weightWords } from "../quant/schemes.ts";
 import type { DecoderConfig } from "./family.ts";
-import { findFamily } from "./find_family.ts";
+import { findFamily } from "./families/find_family.ts";
 import { inputWords, type ModelRecord, readModelRecord } from "./model_record.ts";
 import { linearName, LINEARS } from "./names.ts";
 

@@ -4,7 +4,7 @@ import { writeCheckpointTexts } from "../formats/checkpoint_texts.ts";
 import { createCheckpointWriter } from "../formats/checkpoint_writer.ts";
 import { assertFinite } from "../formats/finite.ts";
 import { storedBytes } from "../formats/half.ts";
-import type { TensorSpecification } from "../formats/safetensors_header.ts";
+import type { TensorSpecification } from "../formats/safetensors/header.ts";
 import { type ModelRecord, writeModelRecord } from "./model_record.ts";
 
 /** Values read at once while rows are changed independently. */

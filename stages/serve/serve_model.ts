@@ -3,7 +3,7 @@ import type { ServeCall, ServedArtifact, Serving } from "../../pipeline/serving.
 import { memoryWords } from "../engine/engine_sizes.ts";
 import { WorkerEngine } from "../engine/worker_engine.ts";
 import { openCheckpoint } from "../formats/checkpoint.ts";
-import { findFamily } from "../models/find_family.ts";
+import { findFamily } from "../models/families/find_family.ts";
 import { describeModel } from "../models/model_facts.ts";
 import { readEvaluation } from "../report/evaluation.ts";
 import type { ModelCard } from "./model_card.ts";

@@ -2,7 +2,7 @@ import { fileURLToPath } from "node:url";
 import { Gpu } from "../../kernels/device/gpu.ts";
 import { Model } from "../../stages/models/model.ts";
 import { openTokenizer } from "../../stages/models/tokenizer.ts";
-import { logitsOf } from "../forward.ts";
+import { logitsOf } from "../support/forward_pass.ts";
 
 const READERS = fileURLToPath(new URL("exports.py", import.meta.url));
 const LLAMA = fileURLToPath(new URL("llama_cpp.mjs", import.meta.url));

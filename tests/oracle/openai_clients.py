@@ -1,7 +1,7 @@
 """Drives a server with Python's openai and with lm-eval as users run them, and checks what they make of its answers.
 
 Usage: openai_clients.py URL [MODEL] [--fake]. `lm_eval_task.py` compares what lm-eval gets with the evaluator.
-`deno run -A tests/served_fake.ts 8000` serves a fake engine; with `--fake`
+`deno run -A tests/support/server_stub.ts 8000` serves a fake engine; with `--fake`
 its log-probabilities, a function of two tokens, are computed here a second time and every loglikelihood is compared.
 Needs `pip install openai 'lm_eval[api]'`. Nothing is fetched from a hub: the tokenizer is the server's own.
 """
@@ -131,7 +131,7 @@ print("openai", openai.__version__, "ok")
 
 
 def score(before: int, token: int, size: int) -> float:
-    """tests/fake_engine.ts: the log-probability of a token behind another one."""
+    """tests/support/engine_stub.ts: the log-probability of a token behind another one."""
     mask = 2**32 - 1
     mixed = ((before + 1) * 0x9E3779B1 ^ (token + 1) * 0x85EBCA6B) & mask
     mixed = (mixed ^ mixed >> 15) * 0xC2B2AE35 & mask

@@ -1,4 +1,4 @@
-"""Writes tests/testdata/rows_*.parquet: the rows of tests/text_test.ts as the usual writers of parquet store them.
+"""Writes tests/testdata/rows_*.parquet: the rows of tests/stages/data/text_test.ts as the usual writers of parquet store them.
 
 Needs `pip install pyarrow`.
 """

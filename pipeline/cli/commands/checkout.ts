@@ -5,7 +5,7 @@ import { namedStep } from "../selected_steps.ts";
 import { tellingErrors } from "../told_error.ts";
 import { findTarget } from "../../tell/inspect/target.ts";
 import { readManifest } from "../../manifest/manifest.ts";
-import { plan } from "../../run/runner.ts";
+import { plan } from "../../plan/plan.ts";
 import { copyArtifact } from "../../store/copy_artifact.ts";
 import { readRecord } from "../../store/record.ts";
 import { shortPath } from "../../tell/terminal/screen.ts";

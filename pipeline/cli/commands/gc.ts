@@ -8,7 +8,8 @@ import type { Store } from "../../store/store.ts";
 import { collect, type Collected, type Removal } from "../../store/collect.ts";
 import { isDirectory, isThere } from "../../store/rooms.ts";
 import { shortPath } from "../../tell/terminal/screen.ts";
-import { count, formatBytes, formatTable } from "../../words.ts";
+import { formatTable } from "../../tell/terminal/columns.ts";
+import { count, formatBytes } from "../../words.ts";
 import { defineCommand } from "./command.ts";
 
 const DAY_MS = 24 * 3600 * 1000;

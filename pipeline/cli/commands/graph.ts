@@ -11,7 +11,7 @@ import { dotText } from "../../tell/graph/dot.ts";
 import { mermaidText } from "../../tell/graph/mermaid.ts";
 import { graphSvg } from "../../tell/graph/svg.ts";
 import { readManifest } from "../../manifest/manifest.ts";
-import { plan as planSteps } from "../../run/runner.ts";
+import { plan as planSteps } from "../../plan/plan.ts";
 import type { Store } from "../../store/store.ts";
 import { replaceFile } from "../../store/durable.ts";
 import { defineCommand } from "./command.ts";

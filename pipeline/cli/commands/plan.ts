@@ -5,7 +5,7 @@ import { openSharedStore } from "../open_store.ts";
 import { addSelectionOptions, selectedSteps } from "../selected_steps.ts";
 import { tellingErrors } from "../told_error.ts";
 import { readManifest } from "../../manifest/manifest.ts";
-import { plan as planSteps } from "../../run/runner.ts";
+import { plan as planSteps } from "../../plan/plan.ts";
 import { planText, selectedText } from "../../tell/terminal/tables.ts";
 import { defineCommand } from "./command.ts";
 

@@ -2,7 +2,7 @@ import { openStore, remoteOf } from "../open_store.ts";
 import { UsageError } from "../command_line.ts";
 import { tellingErrors } from "../told_error.ts";
 import { readManifest } from "../../manifest/manifest.ts";
-import { plan } from "../../run/runner.ts";
+import { plan } from "../../plan/plan.ts";
 import type { Registry } from "../../stage.ts";
 import type { Store } from "../../store/store.ts";
 import { count } from "../../words.ts";

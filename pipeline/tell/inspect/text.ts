@@ -1,6 +1,7 @@
 import type { Chart, Description, Section, Table } from "../../description.ts";
 import { COLORS, painter, type Screen } from "../terminal/screen.ts";
-import { formatTable, plainText } from "../../words.ts";
+import { formatTable } from "../terminal/columns.ts";
+import { plainText } from "../../words.ts";
 
 /** Heights of a bar, from the least to the most. */
 const BARS = "▁▂▃▄▅▆▇█";

@@ -1,5 +1,5 @@
 import { painter, type Screen } from "./screen.ts";
-import { cutText, textWidth } from "../../text_width.ts";
+import { cutText, textWidth } from "./text_width.ts";
 
 /** Columns of the word that begins a row. */
 export const LABEL = 8;

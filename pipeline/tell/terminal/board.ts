@@ -2,8 +2,9 @@ import type { Estimate, MemoryUse, PlanState, RunEvent } from "../../event.ts";
 import { LABEL, type Row } from "./block.ts";
 import { Eta } from "./eta.ts";
 import { COLORS } from "./screen.ts";
-import { cutText, padText, textWidth } from "../../text_width.ts";
-import { bar, count, formatBytes, formatSeconds, plainText } from "../../words.ts";
+import { cutText, padText, textWidth } from "./text_width.ts";
+import { bar } from "./columns.ts";
+import { count, formatBytes, formatSeconds, plainText } from "../../words.ts";
 
 /** Work that is going on. */
 interface Work {

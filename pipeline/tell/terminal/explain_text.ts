@@ -1,7 +1,8 @@
 import { shown } from "../../plan/difference.ts";
 import type { Cause, ExplainedField, Explanation } from "../../plan/explanation.ts";
 import { COLORS, painter, type Screen } from "./screen.ts";
-import { formatTable, plainText } from "../../words.ts";
+import { formatTable } from "./columns.ts";
+import { plainText } from "../../words.ts";
 
 /** An explanation as people read it: what and why, the key document, where differences start. */
 export function explainText(explanation: Explanation, screen: Screen): string {

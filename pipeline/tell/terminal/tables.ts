@@ -1,6 +1,7 @@
 import type { PlannedStep, PlanState, Summary } from "../../event.ts";
 import { COLORS, type Finished, type Paint, painter, type Screen, shortPath } from "./screen.ts";
-import { count, formatBytes, formatScores, formatSeconds, formatTable } from "../../words.ts";
+import { formatTable } from "./columns.ts";
+import { count, formatBytes, formatScores, formatSeconds } from "../../words.ts";
 
 /** States of steps that would or may be made. */
 const MAKING: ReadonlySet<PlanState> = new Set(["run", "run?", "forced"]);

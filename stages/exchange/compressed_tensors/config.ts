@@ -1,0 +1,75 @@
+import type { LinearScheme } from "../../quant/schemes.ts";
+import { formatOf, writtenLayout } from "./layout.ts";
+import type { LinearOutline, Subject } from "../subject.ts";
+
+/** The release of the library whose words these are. */
+const VERSION = "0.20.0";
+
+/**
+ * `quantization_config` of a model, as compressed-tensors 0.20 writes it and vLLM 0.33 reads it.
+ *
+ * Linears of one scheme are named by their class, those of several one by one; dense linears and the
+ * head are ignored.
+ */
+export function quantizationConfig({ linears }: Pick<Subject, "linears">): Record<string, unknown> {
+  const groups = schemeGroups(linears);
+  const formats = new Set(groups.map(({ scheme }) => formatOf(writtenLayout(scheme))));
+  const dense = linears.filter(({ scheme }) => !scheme).map(({ name }) => name);
+  return {
+    config_groups: Object.fromEntries(
+      groups.map(({ scheme, names }, at) => [`group_${at}`, {
+        targets: groups.length === 1 ? ["Linear"] : names,
+        weights: weightArgs(scheme),
+        input_activations: inputArgs(scheme),
+        output_activations: null,
+        format: formatOf(writtenLayout(scheme)),
+      }]),
+    ),
+    quant_method: "compressed-tensors",
+    format: formats.size === 1 ? [...formats][0] : "mixed-precision",
+    quantization_status: "compressed",
+    kv_cache_scheme: null,
+    global_compression_ratio: null,
+    ignore: ["lm_head", ...dense],
+    version: VERSION,
+  };
+}
+
+/** Linears that one group of the config describes. */
+function schemeGroups(
+  linears: readonly LinearOutline[],
+): readonly { readonly scheme: LinearScheme; readonly names: string[] }[] {
+  const groups = new Map<string, { readonly scheme: LinearScheme; readonly names: string[] }>();
+  for (const { name, scheme } of linears) {
+    if (!scheme) continue;
+    const words = JSON.stringify([weightArgs(scheme), inputArgs(scheme)]);
+    const group = groups.get(words);
+    if (group) group.names.push(name);
+    else groups.set(words, { scheme, names: [name] });
+  }
+  return [...groups.values()];
+}
+
+function weightArgs({ weights: { bits, zero, group } }: LinearScheme): Record<string, unknown> {
+  return {
+    num_bits: bits,
+    type: "int",
+    symmetric: zero === "none",
+    group_size: typeof group === "number" ? group : null,
+    strategy: typeof group === "number" ? "group" : "channel",
+    dynamic: false,
+  };
+}
+
+function inputArgs({ inputs }: LinearScheme): Record<string, unknown> | null {
+  if (!inputs) return null;
+  const dynamic = inputs.range === "dynamic";
+  return {
+    num_bits: inputs.bits,
+    type: "int",
+    symmetric: true,
+    group_size: null,
+    strategy: dynamic ? "token" : "tensor",
+    dynamic,
+  };
+}

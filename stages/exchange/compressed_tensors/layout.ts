@@ -1,0 +1,80 @@
+import { groupColumns, type LinearScheme, type WeightScheme } from "../../quant/schemes.ts";
+import type { PartOutline } from "../checkpoint_format.ts";
+import { wordsOf } from "./bits.ts";
+import type { LinearOutline } from "../subject.ts";
+
+/** How the tensors of a linear are stored. */
+export interface Layout {
+  /** Codes without gaps in 32-bit words (`pack-quantized`), or a signed byte each. */
+  readonly codes: "packed" | "bytes";
+  /** Scales a row and group, or a single one. */
+  readonly scales: "rows" | "tensor";
+  /** Zero points in words down the outputs, or a signed byte each. */
+  readonly zeros: "none" | "packed" | "bytes";
+}
+
+/** The name of a layout in `quantization_config`. */
+export function formatOf({ codes }: Layout): "pack-quantized" | "int-quantized" {
+  return codes === "packed" ? "pack-quantized" : "int-quantized";
+}
+
+/**
+ * How a scheme is written: bytes for 8-bit weights with 8-bit inputs, words for the others.
+ *
+ * The library would give 4-bit weights with 8-bit inputs a byte a code too; vLLM runs those on CPUs
+ * alone, and takes the words on GPUs as well.
+ */
+export function writtenLayout({ weights: { bits, zero }, inputs }: LinearScheme): Layout {
+  const bytes = bits === 8 && inputs !== undefined;
+  return {
+    codes: bytes ? "bytes" : "packed",
+    scales: "rows",
+    zeros: zero === "none" ? "none" : bytes ? "bytes" : "packed",
+  };
+}
+
+/** The tensors of a linear in a layout, as they are written. */
+export function layoutParts(
+  { rows, columns, scheme: { weights } }: LinearOutline & { readonly scheme: LinearScheme },
+  layout: Layout,
+): readonly PartOutline[] {
+  const { bits } = weights;
+  const groups = columns / groupColumns(weights, columns);
+  const parts: PartOutline[] = layout.codes === "packed"
+    ? [
+      { part: "weight_packed", dtypes: ["I32"], shape: [rows, wordsOf(columns, bits)] },
+      { part: "weight_shape", dtypes: ["I64", "I32"], shape: [2] },
+    ]
+    : [{ part: "weight", dtypes: ["I8"], shape: [rows, columns] }];
+  parts.push({
+    part: "weight_scale",
+    dtypes: wideScales(weights) ? ["F32", "F16", "BF16"] : ["F16", "BF16", "F32"],
+    shape: layout.scales === "tensor" ? [1] : [rows, groups],
+  });
+  if (layout.zeros === "packed") {
+    const shape = [wordsOf(rows, bits), groups];
+    parts.push({ part: "weight_zero_point", dtypes: ["I32"], shape });
+  } else if (layout.zeros === "bytes") {
+    const shape = layout.scales === "tensor" ? [1] : [rows, groups];
+    parts.push({ part: "weight_zero_point", dtypes: ["I8"], shape });
+  }
+  return parts;
+}
+
+/** The tensors of a linear in a layout, with what others write beside. */
+export function readableParts(
+  linear: LinearOutline & { readonly scheme: LinearScheme },
+  layout: Layout,
+): readonly PartOutline[] {
+  const shape = [linear.columns];
+  const order: PartOutline = { part: "weight_g_idx", dtypes: ["I32"], shape, optional: true };
+  return [...layoutParts(linear, layout), order];
+}
+
+/**
+ * Whether group scales are written in single precision: products of an f16 factor and an integer,
+ * which without a zero point are made to be halves, see `rowScale()`.
+ */
+export function wideScales({ levels, zero }: WeightScheme): boolean {
+  return levels === 2 && zero !== "none";
+}

@@ -1,0 +1,72 @@
+import { type CodedWeight, groupsOf } from "../../quant/coded_weight.ts";
+import { packRows, transposed } from "./bits.ts";
+import { wideScales } from "./layout.ts";
+
+/** The values of one tensor of a linear, see `layoutParts()`. */
+export function packTensor(weight: CodedWeight, part: string): ArrayBufferView {
+  const { scheme: { bits, zero }, rows, columns, codes } = weight;
+  switch (part) {
+    case "weight_packed":
+      return packRows(codes, {
+        rows,
+        columns,
+        bits,
+        offset: zero === "none" ? 2 ** (bits - 1) : 0,
+      });
+    case "weight_shape":
+      return BigInt64Array.of(BigInt(rows), BigInt(columns));
+    case "weight_scale":
+      return groupScales(weight);
+    case "weight_zero_point":
+      return packedZeros(weight);
+    default:
+      return codes;
+  }
+}
+
+/** Scales [rows, groups], with two levels the products of both. */
+function groupScales(weight: CodedWeight): Float16Array | Float32Array {
+  const { scheme, scales, group_scales } = weight;
+  if (scheme.levels === 1) return scales;
+  const groups = groupsOf(weight);
+  const products = Float32Array.from(
+    group_scales!,
+    (scale, at) => scales[Math.floor(at / groups)]! * scale,
+  );
+  if (wideScales(scheme)) return products;
+  const halves = new Float16Array(products);
+  const at = products.findIndex((product, at) => product !== halves[at]);
+  if (at < 0) return halves;
+  throw new RangeError(
+    `Cannot write the scale of output ${Math.floor(at / groups)}, group ${at % groups}: it is ${
+      products[at]
+    }, expected what half precision holds; quantize the model again`,
+  );
+}
+
+/** Zero points in words down the outputs: [words, groups]. */
+function packedZeros(weight: CodedWeight): Int32Array {
+  const { scheme: { bits }, rows } = weight;
+  const groups = groupsOf(weight);
+  const turned = transposed(zeroPoints(weight), { rows, columns: groups });
+  const words = packRows(turned, { rows: groups, columns: rows, bits, offset: 0 });
+  return transposed(words, { rows: groups, columns: words.length / groups });
+}
+
+/** The zero point of each group as an unsigned code, [rows, groups]. */
+function zeroPoints(weight: CodedWeight): Uint8Array {
+  const { scheme: { bits, levels }, zeros, group_scales, group_zeros } = weight;
+  if (levels === 1) return zeros as Uint8Array;
+  return group_scales!.map((scale, at) => {
+    // Kept as a signed byte, though up to 255: the integer product wraps.
+    const product = group_zeros![at]! & 0xff;
+    const zero = product / scale;
+    if (Number.isInteger(zero) && zero < 2 ** bits) return zero;
+    const groups = groupsOf(weight);
+    throw new RangeError(
+      `Cannot write the zero point of output ${Math.floor(at / groups)}, group ${
+        at % groups
+      }: it is ${product} over a scale of ${scale}, expected a code times that`,
+    );
+  });
+}

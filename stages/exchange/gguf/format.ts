@@ -1,0 +1,154 @@
+import { bytesOf, denseBytes } from "../../formats/half.ts";
+import type { CodeType } from "../../formats/gguf/ggml_codes.ts";
+import { ggmlRounded } from "../../formats/gguf/ggml_rounding.ts";
+import { ggmlBytes } from "../../formats/gguf/ggml_types.ts";
+import { ggufArchitectureOf, llama3Factors } from "../../formats/gguf/config.ts";
+import { interleave, isInterleaved } from "../../formats/gguf/names.ts";
+import { addsSpaces, tokenizerEntries } from "../../formats/gguf/tokenizer_entries.ts";
+import { WRITE } from "../../formats/gguf/tokenizer_json.ts";
+import type { GgufEntries } from "../../formats/gguf/encoding.ts";
+import { GgufWriter } from "../../formats/gguf/writer.ts";
+import type { RowRange } from "../../formats/checkpoint.ts";
+import { codedValues, type CodedWeight } from "../../quant/coded_weight.ts";
+import type { EngineUse, Format, FormatOptions, Refusal, Writing } from "../format.ts";
+import { weightBlocks } from "./blocks.ts";
+import { contextOf, llama3Of, modelEntries } from "./metadata.ts";
+import { ggufRefusals, type GgufTensorPlan, planTensors, typesOf } from "./plan.ts";
+import { GGUF_FILE, openGgufReading } from "./reading.ts";
+import type { Source, Subject } from "../subject.ts";
+
+/** Values made into blocks at once. */
+const PIECE_VALUES = 2 ** 24;
+
+/** One file with weights, configuration and tokenizer, as llama.cpp runs it. */
+export const gguf: Format = {
+  about: "One GGUF file with weights, configuration and tokenizer, which llama.cpp runs.",
+  source: "docs/gguf.md of ggml; ggml-common.h and ggml-quants.c for blocks",
+  refusals: (subject, options) => [...ggufRefusals(subject, options)],
+  refuseValues: (source) => Promise.resolve([...refusedTokenizer(source)]),
+  cautions: ({ checkpoint: { tokenizer } }) =>
+    addsSpaces(tokenizer)
+      ? [
+        "texts that begin with a space get one more before it, which the model's tokenizer adds to others alone",
+      ]
+      : [],
+  engines,
+  weightBytes: (subject, options) =>
+    planTensors(subject, options).reduce((sum, { type, shape }) => sum + ggmlBytes(type, shape), 0),
+  write,
+  // `load` takes the values of GGUF files, whose codes are rarely what a model is to be made of.
+  recognizes: () => false,
+  open: openGgufReading,
+  rounding,
+};
+
+/** Why llama.cpp would cut or merge text otherwise than the model's tokenizer. */
+function* refusedTokenizer(source: Source): Generator<Refusal> {
+  try {
+    tokenizerOf(source);
+  } catch (error) {
+    if (!(error instanceof Error && error.message.startsWith(WRITE))) throw error;
+    const text = error.message.replace(`${WRITE}: `, "its tokenizer cannot be written: ");
+    yield { what: "model", text };
+  }
+}
+
+function tokenizerOf({ checkpoint, subject }: Source): GgufEntries {
+  return tokenizerEntries(checkpoint.tokenizer, {
+    rows: subject.config.vocabulary,
+    model: subject.json,
+    chatTemplate: checkpoint.files.get("chat_template.jinja"),
+  });
+}
+
+function engines(subject: Subject, options: FormatOptions): EngineUse[] {
+  const { config } = subject;
+  const context = contextOf(config);
+  const limits = [
+    ...context < config.positions
+      ? [
+        `attends to all keys where the model has a window of ${context}: the file states a context of ${context}, up to which they agree`,
+      ]
+      : [],
+    ...planTensors(subject, options).some(({ type }) => type.startsWith("Q"))
+      ? ["on CPUs it rounds the inputs of quantized weights to 8 bits in blocks of 32"]
+      : [],
+  ];
+  return [{ engine: "llama.cpp", command: `llama-server -m DIR/${GGUF_FILE}`, limits }];
+}
+
+/** Bounds over a block of the largest magnitude 1: half a step of codes, and scales in half precision. */
+const ROUNDING: Readonly<Record<CodeType, number>> = { Q8_0: 1 / 127, Q4_0: 1 / 7, Q4_1: 1 / 14 };
+
+function rounding(subject: Subject, options: FormatOptions): number {
+  const found = planTensors(subject, options).map(({ type, linear }) => {
+    if (type !== "Q8_0" && type !== "Q4_0" && type !== "Q4_1") return 0;
+    if (!linear?.scheme) return ROUNDING[type];
+    // Zeros before the scale, where Q4_1 was asked for, are rounded to half precision.
+    return linear.scheme.weights.zero === "pre_scale" && type === "Q4_1" ? 2 ** -10 : 0;
+  });
+  return found.reduce((most, each) => Math.max(most, each), 0);
+}
+
+async function write(source: Source, writing: Writing): Promise<void> {
+  const { subject, out, options, provenance, signal, progress } = writing;
+  const plans = planTensors(subject, options);
+  const metadata = {
+    ...modelEntries(subject, { plans, provenance }),
+    ...tokenizerOf(source),
+  };
+  using writer = await GgufWriter.create(`${out}/${GGUF_FILE}`, { metadata, tensors: plans });
+  for (const [index, plan] of plans.entries()) {
+    signal.throwIfAborted();
+    if (plan.from === undefined) {
+      const { ropeScaling, ropeTheta: theta, headSize } = subject.config;
+      const factors = llama3Factors(llama3Of(ropeScaling)!, { theta, headSize });
+      await writer.write(plan.name, bytesOf(factors));
+    } else await writeTensor(source, { ...plan, from: plan.from }, { subject, writer });
+    progress(index + 1, plans.length, plan.name);
+  }
+  await writer.close();
+}
+
+async function writeTensor(
+  { checkpoint, linear }: Source,
+  plan: GgufTensorPlan & { readonly from: string },
+  { subject, writer }: { readonly subject: Subject; readonly writer: GgufWriter },
+): Promise<void> {
+  const { name, from, shape: [rows = 1, columns = 1], type } = plan;
+  const { headSize } = subject.config;
+  const interleaved = isInterleaved(from, ggufArchitectureOf(subject.architecture)!);
+  const weight = plan.linear && await linear(plan.linear.name);
+  const heads = Math.floor(PIECE_VALUES / columns / headSize);
+  const step = Math.max(1, heads) * headSize;
+  for (let start = 0; start < rows; start += step) {
+    const piece = { start, end: Math.min(rows, start + step) };
+    const bytes = weight
+      ? codedBytes(weight, { name: from, type }, piece)
+      : denseBytesOf(await checkpoint.read(from, piece), {
+        name: from,
+        type,
+        file: checkpoint.tensors.get(from)!.file,
+      });
+    const count = piece.end - piece.start;
+    await writer.write(name, interleaved ? interleave(bytes, { rows: count, headSize }) : bytes);
+  }
+}
+
+function codedBytes(
+  weight: CodedWeight,
+  { name, type }: { readonly name: string; readonly type: string },
+  rows: RowRange,
+): Uint8Array {
+  const held = typesOf(weight.scheme).find((each) => each === type);
+  if (held) return weightBlocks(weight, held, rows);
+  return denseBytes(codedValues(weight, rows), { name, dtype: type, file: "the model" });
+}
+
+function denseBytesOf(
+  values: Float32Array<ArrayBuffer>,
+  { name, type, file }: { readonly name: string; readonly type: string; readonly file: string },
+): Uint8Array {
+  if (type === "Q8_0" || type === "Q4_0" || type === "Q4_1") return ggmlRounded(type, values);
+  return denseBytes(values, { name, dtype: type, file });
+}

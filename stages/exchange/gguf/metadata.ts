@@ -1,0 +1,106 @@
+import { GGUF_ALIGNMENT, type GgufEntries, type GgufEntry } from "../../formats/gguf/encoding.ts";
+import { ggufArchitectureOf, type Llama3, LLAMA3_KEYS } from "../../formats/gguf/config.ts";
+import type { RopeScaling } from "../../models/family.ts";
+import type { GgufTensorPlan } from "./plan.ts";
+import type { Provenance } from "../provenance.ts";
+import type { Subject } from "../subject.ts";
+
+/** Types of whole files as llama.cpp numbers them (`llama_ftype`), by the type of most weights. */
+const FILE_TYPES: Readonly<Record<string, number>> = {
+  F32: 0,
+  F16: 1,
+  Q4_0: 2,
+  Q4_1: 3,
+  Q8_0: 7,
+  BF16: 32,
+};
+
+/** The version of ggml's block layouts, `GGML_QNT_VERSION`. */
+const QUANTIZATION_VERSION = 2;
+
+/** Where a file keeps what `provenance.json` says, for it may leave its directory. */
+const PROVENANCE_KEY = "quattuor.provenance";
+
+/** What a GGUF file says of a model beside its tokenizer: gguf.md of ggml, as llama.cpp reads it. */
+export function modelEntries(
+  { architecture: name, config, json }: Subject,
+  { plans, provenance }: {
+    readonly plans: readonly GgufTensorPlan[];
+    readonly provenance: Provenance;
+  },
+): GgufEntries {
+  const architecture = ggufArchitectureOf(name)!;
+  const own: Record<string, GgufEntry> = {
+    vocab_size: { u32: config.vocabulary },
+    context_length: { u32: contextOf(config) },
+    embedding_length: { u32: config.hidden },
+    block_count: { u32: config.layers },
+    feed_forward_length: { u32: config.inner },
+    "attention.head_count": { u32: config.heads },
+    "attention.head_count_kv": { u32: config.kvHeads },
+    "attention.key_length": { u32: config.headSize },
+    "attention.value_length": { u32: config.headSize },
+    "attention.layer_norm_rms_epsilon": { f32: config.normEps },
+    "rope.dimension_count": { u32: config.headSize },
+    "rope.freq_base": { f32: config.ropeTheta },
+    ...config.ropeScaling.type === "linear" && {
+      "rope.scaling.type": { text: "linear" },
+      "rope.scaling.factor": { f32: config.ropeScaling.factor },
+    },
+  };
+  const type = mostCommonType(plans);
+  const origin = typeof json._name_or_path === "string" && json._name_or_path.split("/").at(-1);
+  return {
+    "general.architecture": { text: architecture },
+    "general.type": { text: "model" },
+    "general.name": { text: origin || String(json.model_type ?? architecture) },
+    "general.description": { text: provenance.scheme },
+    "general.alignment": { u32: GGUF_ALIGNMENT },
+    "general.file_type": { u32: FILE_TYPES[type]! },
+    ...type.startsWith("Q") && {
+      "general.quantization_version": { u32: QUANTIZATION_VERSION },
+      "general.quantized_by": { text: provenance.producer },
+    },
+    ...Object.fromEntries(
+      Object.entries(own).map(([key, entry]) => [`${architecture}.${key}`, entry]),
+    ),
+    ...llama3Entries(config.ropeScaling),
+    [PROVENANCE_KEY]: { text: JSON.stringify(provenance) },
+  };
+}
+
+/**
+ * The longest context in which llama.cpp computes what the model does: it lets the llama and qwen2
+ * architectures attend to all keys, so a window ends it.
+ */
+export function contextOf({ positions, windows }: Subject["config"]): number {
+  return Math.min(positions, ...windows.map((window) => window ?? Infinity));
+}
+
+/** llama3 scaling in the words of `config.json`. */
+export function llama3Of(scaling: RopeScaling): Llama3 | undefined {
+  if (scaling.type !== "llama3") return undefined;
+  return {
+    factor: scaling.factor,
+    low_freq_factor: scaling.lowFrequencyFactor,
+    high_freq_factor: scaling.highFrequencyFactor,
+    original_max_position_embeddings: scaling.originalPositions,
+  };
+}
+
+function llama3Entries(scaling: RopeScaling): GgufEntries {
+  const llama3 = llama3Of(scaling);
+  if (!llama3) return {};
+  return Object.fromEntries(
+    Object.entries(LLAMA3_KEYS).map(([key, path]) => [path, { f32: llama3[key as keyof Llama3] }]),
+  );
+}
+
+/** The type that holds most values of the layers' matrices. */
+function mostCommonType(plans: readonly GgufTensorPlan[]): string {
+  const counts = new Map<string, number>();
+  for (const { name, type, shape: [rows = 0, columns = 0] } of plans) {
+    if (name.startsWith("blk.")) counts.set(type, (counts.get(type) ?? 0) + rows * columns);
+  }
+  return [...counts].reduce((a, b) => b[1] > a[1] ? b : a)[0];
+}

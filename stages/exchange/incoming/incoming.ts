@@ -1,0 +1,103 @@
+import { type Checkpoint, openCheckpoint, type RowRange } from "../../formats/checkpoint.ts";
+import type { TensorSpecification } from "../../formats/safetensors/header.ts";
+import { findFamily } from "../../models/families/find_family.ts";
+import type { ModelRecord } from "../../models/model_record.ts";
+import { packedParts } from "../../quant/packed.ts";
+import { groupColumns, type LinearScheme } from "../../quant/schemes.ts";
+import { isDeepCompressor, openDeepCompressor } from "../deepcompressor/checkpoint.ts";
+import { FORMATS, recognizeFormat } from "../find_format.ts";
+import type { StoredPart } from "./codes.ts";
+import { openOwn } from "./own.ts";
+import { openPlain } from "./plain.ts";
+import { openForeign } from "./reading.ts";
+import { readOwnRecord } from "./record.ts";
+
+/** What becomes of the codes of a quantized checkpoint. */
+export type Codes = "keep" | "dequantize";
+
+/** A checkpoint of any origin as it is brought in: dense tensors, and linears in codes. */
+export interface Import extends Disposable {
+  /** Dense tensors by their names in transformers, tokenizer and texts. */
+  readonly checkpoint: Checkpoint;
+  /** `config.json` without what it says of quantization. */
+  readonly config: unknown;
+  /** What `model.json` will say; none for a plain checkpoint, which has no such file. */
+  readonly record: ModelRecord | undefined;
+  /** Precision of the linears that come in codes, whether they are kept or not. */
+  readonly linears: Readonly<Record<string, LinearScheme>>;
+  /** The tensors of a linear whose codes are kept, all of it checked. */
+  parts(name: string): Promise<readonly StoredPart[]>;
+  /** Opens the values of a linear in codes. */
+  values(name: string): Promise<(rows: RowRange) => Promise<Float32Array<ArrayBuffer>>>;
+  /** Files beside the weights to take over, by their names. */
+  readonly lineage: readonly string[];
+  /** What the user should know of, a sentence each. */
+  readonly warnings: readonly string[];
+}
+
+/** A tensor to write, with the linear whose codes or values it holds. */
+export interface ImportedTensor extends TensorSpecification {
+  readonly linear?: { readonly name: string; readonly part?: string };
+}
+
+/** How a checkpoint is brought in. */
+export interface ImportOptions {
+  readonly codes?: Codes | undefined;
+  /** Where `config.json` and tokenizer lie, where the checkpoint has none beside it. */
+  readonly config?: string | undefined;
+}
+
+/**
+ * Opens a checkpoint of any origin: plain, an artifact of ours, in a format of the registry, or as
+ * DeepCompressor saves it.
+ *
+ * All headers are compared with what its record or its format asks for. Codes are kept unless
+ * `dequantize` is said; those of a GGUF file only if `keep` is.
+ */
+export async function openImport(
+  path: string,
+  { codes, config }: ImportOptions = {},
+): Promise<Import> {
+  if (await isDeepCompressor(path)) {
+    const options = config === undefined ? {} : { texts: config };
+    const open = (path: string) => openDeepCompressor(path, options);
+    return await openForeign(path, { format: ["deepcompressor", { open }], codes });
+  }
+  const record = await readOwnRecord(path);
+  if (record) return await openOwn(path, record, codes);
+  const plain = await openCheckpoint(path);
+  try {
+    const { isFile } = await Deno.stat(path);
+    const format = isFile
+      ? codes === "keep" ? ["gguf", FORMATS.gguf!] as const : undefined
+      : recognizeFormat(plain);
+    if (!format) return openPlain(plain);
+    plain[Symbol.dispose]();
+    return await openForeign(path, { format, codes });
+  } catch (error) {
+    plain[Symbol.dispose]();
+    throw error;
+  }
+}
+
+/** The tensors to write: codes as they are, matrices in the type asked for, vectors in F32. */
+export function importedTensors(
+  { config, record, linears }: Pick<Import, "config" | "record" | "linears">,
+  dtype: "float16" | "float32",
+): readonly ImportedTensor[] {
+  const family = findFamily(config);
+  return [...family.tensors(family.config(config))].flatMap(([name, shape]): ImportedTensor[] => {
+    const linear = name.endsWith(".weight") ? name.slice(0, -".weight".length) : "";
+    const scheme = record?.linears[linear]?.weights;
+    if (scheme) {
+      const [rows = 0, columns = 0] = shape;
+      const groups = columns / groupColumns(scheme, columns);
+      return packedParts(scheme, { rows, columns, groups })
+        .map(({ part, dtype, shape }) => (
+          { name: `${linear}.${part}`, dtype, shape, linear: { name: linear, part } }
+        ));
+    }
+    const type = dtype === "float16" && shape.length > 1 ? "F16" : "F32";
+    return [{ name, dtype: type, shape, ...linears[linear] && { linear: { name: linear } } }];
+  });
+}

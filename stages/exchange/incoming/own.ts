@@ -1,0 +1,100 @@
+import { openCheckpoint } from "../../formats/checkpoint.ts";
+import { DTYPES } from "../../formats/half.ts";
+import { findFamily } from "../../models/families/find_family.ts";
+import { type ModelRecord, PLAIN } from "../../models/model_record.ts";
+import { readPacked } from "../../models/packed_parts.ts";
+import { codedValues, unpackWeight } from "../../quant/coded_weight.ts";
+import { packedParts } from "../../quant/packed.ts";
+import { groupColumns } from "../../quant/schemes.ts";
+import type { Codes, Import } from "./incoming.ts";
+import { checkedParts, checkRunnable } from "./codes.ts";
+import { refuseProblems } from "./problems.ts";
+import { checkOwnRecord } from "./record.ts";
+import { compareTensors, type TensorRule } from "../tensor_rules.ts";
+
+/**
+ * Opens a model artifact of ours by its record.
+ *
+ * What is kept comes out with the very bytes and the digest it had, so that statistics of it are
+ * statistics of what is loaded.
+ */
+export async function openOwn(
+  path: string,
+  record: ModelRecord,
+  codes: Codes | undefined,
+): Promise<Import> {
+  const checkpoint = await openCheckpoint(path);
+  try {
+    const { config } = checkpoint;
+    const family = findFamily(config);
+    const decoder = family.config(config);
+    checkOwnRecord(record, decoder, path);
+    const tensors = family.tensors(decoder);
+    if (codes !== "dequantize") checkRunnable(record.linears, config);
+    const { problems, unexpected } = compareTensors(
+      rulesOf(tensors, record, path),
+      checkpoint.tensors,
+    );
+    const stray = unexpected.map((name) =>
+      `tensor "${name}" is there, expected none by the record`
+    );
+    refuseProblems(path, [...problems, ...stray]);
+    const linear = async (name: string) => {
+      const { weights } = record.linears[name]!;
+      const [, columns = 0] = tensors.get(`${name}.weight`)!;
+      return unpackWeight(await readPacked(checkpoint, name, weights), weights, columns);
+    };
+    return {
+      checkpoint,
+      config,
+      record: codes === "dequantize" ? plainRecord(record) : record,
+      linears: record.linears,
+      parts: async (name) => checkedParts(await linear(name), name),
+      values: async (name) => {
+        const weight = await linear(name);
+        return (rows) => Promise.resolve(codedValues(weight, rows));
+      },
+      lineage: record.lineage.map(({ file }) => file),
+      warnings: [],
+      [Symbol.dispose]: () => checkpoint[Symbol.dispose](),
+    };
+  } catch (error) {
+    checkpoint[Symbol.dispose]();
+    throw error;
+  }
+}
+
+/** The record of a model whose precision is given up; transforms and channels stay as they are. */
+function plainRecord(record: ModelRecord): ModelRecord {
+  if (Object.keys(record.linears).length === 0 && record.kv.length === 0) return record;
+  const { linears, kv, measured } = PLAIN;
+  const history = [...record.history, { stage: "load", params: { codes: "dequantize" } }];
+  return { ...record, history, linears, kv, measured };
+}
+
+function rulesOf(
+  tensors: ReadonlyMap<string, readonly number[]>,
+  { linears }: ModelRecord,
+  path: string,
+): ReadonlyMap<string, TensorRule> {
+  const rules = new Map<string, TensorRule>();
+  for (const [name, shape] of tensors) {
+    const linear = name.replace(/\.weight$/, "");
+    const scheme = linear === name ? undefined : linears[linear]?.weights;
+    if (!scheme) {
+      rules.set(name, { shape, dtypes: Object.values(DTYPES), optional: false });
+      continue;
+    }
+    const [rows = 0, columns = 0] = shape;
+    const groups = columns / groupColumns(scheme, columns);
+    if (!Number.isInteger(groups)) {
+      throw new RangeError(
+        `Cannot load "${path}": "${linear}" has groups of ${scheme.group}, expected what divides its ${columns} columns`,
+      );
+    }
+    for (const { part, dtype, shape } of packedParts(scheme, { rows, columns, groups })) {
+      rules.set(`${linear}.${part}`, { shape, dtypes: [dtype], optional: false });
+    }
+  }
+  return rules;
+}

@@ -1,0 +1,113 @@
+import { z } from "zod";
+import type { DecoderConfig } from "../../models/family.ts";
+import { MODEL_RECORD, type ModelRecord } from "../../models/model_record.ts";
+import { linearName, LINEARS } from "../../models/names.ts";
+import { weightScheme, zeroDomain } from "../../quant/schemes.ts";
+
+/** Weights of a record state every field, which manifests need not. */
+const weights = z.strictObject({
+  bits: weightScheme.shape.bits.unwrap(),
+  zero: zeroDomain,
+  group: weightScheme.shape.group.unwrap(),
+  levels: weightScheme.shape.levels.unwrap(),
+});
+
+const kvScheme = z.strictObject({
+  bits: z.union([z.literal(16), z.literal(8), z.literal(4)]),
+  zero: zeroDomain,
+  group: z.int().positive().multipleOf(8),
+  range: z.number().positive().optional(),
+  clip: z.number().positive().max(1).optional(),
+});
+
+/** What `model.json` of an artifact must be for the artifact to be brought in. */
+const ownRecord = z.strictObject({
+  version: z.literal(1),
+  history: z.array(z.looseObject({ stage: z.string() })),
+  lineage: z.array(z.strictObject({
+    from: z.string(),
+    file: z.string().regex(/^channels-\d+\.safetensors$/),
+  })),
+  hadamard: z.array(z.enum(["attention.in", "attention.out", "mlp.in", "mlp.out"])),
+  linears: z.record(
+    z.string(),
+    z.strictObject({
+      weights,
+      inputs: z.strictObject({
+        bits: z.literal(8),
+        range: z.union([z.literal("dynamic"), z.number().positive()]),
+      }).optional(),
+    }),
+  ),
+  kv: z.array(z.strictObject({ key: kvScheme, value: kvScheme })),
+  measured: z.strictObject({
+    linears: z.record(z.string(), z.looseObject({})),
+    kv: z.array(z.number().nullable()),
+  }),
+});
+
+/** Longest record that is read: some hundred bytes a linear. */
+const LONGEST = 2 ** 26;
+
+/**
+ * Reads `model.json` of a directory; undefined where there is none, or one of another program.
+ *
+ * Throws with the first field that is not as it should be.
+ */
+export async function readOwnRecord(directory: string): Promise<ModelRecord | undefined> {
+  const path = `${directory}/${MODEL_RECORD}`;
+  const found = await Deno.stat(path).catch(() => undefined);
+  if (!found?.isFile) return undefined;
+  if (found.size > LONGEST) {
+    throw new RangeError(
+      `Cannot read "${path}": it has ${found.size} bytes, expected at most ${LONGEST}`,
+    );
+  }
+  let json: unknown;
+  try {
+    json = JSON.parse(await Deno.readTextFile(path));
+  } catch (error) {
+    throw new SyntaxError(`Cannot read "${path}": ${(error as Error).message}, expected JSON`);
+  }
+  if (!isOurs(json)) return undefined;
+  const { error } = ownRecord.safeParse(json);
+  if (!error) return json as ModelRecord;
+  const [{ path: at, message }] = error.issues as [z.core.$ZodIssue];
+  throw new TypeError(
+    `Cannot read "${path}": ${at.join(".") || "it"}: ${message}, expected a record of this program`,
+  );
+}
+
+/** Whether a JSON value is meant as a record of ours: other programs use the file's name too. */
+function isOurs(json: unknown): boolean {
+  return typeof json === "object" && json !== null && "history" in json && "linears" in json;
+}
+
+/** Throws where a record tells of linears or layers that its model does not have. */
+export function checkOwnRecord(
+  { linears, kv }: ModelRecord,
+  { layers, headSize }: DecoderConfig,
+  path: string,
+): void {
+  const known = new Set(
+    Array.from({ length: layers }, (_, layer) => LINEARS.map((role) => linearName(layer, role)))
+      .flat(),
+  );
+  const stray = Object.keys(linears).find((name) => !known.has(name));
+  if (stray !== undefined) {
+    throw new TypeError(
+      `Cannot load "${path}": ${MODEL_RECORD} tells of "${stray}", expected linears of the model`,
+    );
+  }
+  if (kv.length !== 0 && kv.length !== layers) {
+    throw new TypeError(
+      `Cannot load "${path}": ${MODEL_RECORD} tells of the KV cache of ${kv.length} layers, expected ${layers} or none`,
+    );
+  }
+  const odd = kv.flatMap(({ key, value }) => [key, value])
+    .find(({ group }) => headSize % group !== 0);
+  if (odd === undefined) return;
+  throw new RangeError(
+    `Cannot load "${path}": ${MODEL_RECORD} has groups of ${odd.group} in the KV cache, expected what divides the ${headSize} channels of a head`,
+  );
+}

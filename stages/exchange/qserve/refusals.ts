@@ -1,0 +1,134 @@
+import { NAMES, normName } from "../../models/names.ts";
+import { weightWords } from "../../quant/schemes.ts";
+import type { FormatOptions, Refusal } from "../format.ts";
+import { refusedTransforms } from "../precision_refusals.ts";
+import { FORM_WORDS, formOf, KERNEL_GROUP, type QserveForm } from "./form.ts";
+import { refusedQserveKv } from "./kv.ts";
+import { TILE } from "./layout.ts";
+import type { LinearOutline, Source, Subject } from "../subject.ts";
+
+/** Architectures that the engine has a class for. */
+const ARCHITECTURES = ["LlamaForCausalLM", "MistralForCausalLM"];
+
+/** The form of a model's linears, where all that can be held have one. */
+export function modelForm({ linears }: Pick<Subject, "linears">): QserveForm | undefined {
+  const [first] = linears;
+  return first?.scheme && formOf(first.scheme.weights);
+}
+
+/** Why QServe's engine cannot load a model or would run another one, from headers alone. */
+export function* refusedQserve(
+  subject: Subject,
+  { dtype }: Pick<FormatOptions, "dtype">,
+): Generator<Refusal> {
+  const model = (text: string): Refusal => ({ what: "model", text });
+  if (dtype !== "float16") {
+    yield model(`dtype is ${dtype}, expected float16: the engine runs nothing else`);
+  }
+  yield* refusedArchitecture(subject);
+  yield* refusedTransforms(subject);
+  for (const problem of linearProblems(subject)) {
+    const found = subject.linears.flatMap((linear) => {
+      const text = problem(linear);
+      return text === undefined ? [] : [{ name: linear.name, text }];
+    });
+    const [first] = found;
+    if (!first) continue;
+    const more = found.length === 1 ? "" : ` (and ${found.length - 1} more linears)`;
+    yield model(`${first.name}${more} ${first.text}`);
+  }
+  yield* refusedQserveKv(subject);
+}
+
+function* refusedArchitecture(
+  { architecture, config }: Pick<Subject, "architecture" | "config">,
+): Generator<Refusal> {
+  const { ropeScaling, windows, heads, headSize, hidden } = config;
+  const refusals = [
+    !ARCHITECTURES.includes(architecture) &&
+    `its architecture is ${architecture}, expected ${ARCHITECTURES.join(" or ")}`,
+    ropeScaling.type !== "default" &&
+    `its rotary positions are scaled (${ropeScaling.type}), expected none: the engine ignores that or stops`,
+    windows.some((window) => window !== undefined) &&
+    "its attention sees a window of keys, expected all: the engine has no windows",
+    heads * headSize !== hidden &&
+    `its head size is ${headSize}, expected hidden size / heads, which is ${
+      hidden / heads
+    }: the engine computes it so`,
+  ];
+  for (const text of refusals) if (text) yield { what: "model", text };
+}
+
+/** What may be wrong with a linear; each gives words that follow its name. */
+function linearProblems(
+  { linears: [first] }: Pick<Subject, "linears">,
+): readonly ((linear: LinearOutline) => string | undefined)[] {
+  const form = first?.scheme && formOf(first.scheme.weights);
+  return [
+    ({ scheme }) => scheme ? undefined : "is in full precision, expected codes in all linears",
+    ({ scheme }) =>
+      !scheme || formOf(scheme.weights)
+        ? undefined
+        : `has weights in ${weightWords(scheme.weights)}, expected ${
+          Object.values(FORM_WORDS).join(", or ")
+        }`,
+    ({ scheme }) =>
+      scheme?.weights.levels === 2 && scheme.weights.group !== KERNEL_GROUP
+        ? `has groups of ${scheme.weights.group} columns, expected ${KERNEL_GROUP}`
+        : undefined,
+    ({ scheme }) => {
+      const inputs = scheme?.inputs;
+      if (!scheme || inputs?.range === "dynamic") return undefined;
+      const found = inputs ? "8-bit inputs under one scale" : "inputs in full precision";
+      return `has ${found}, expected 8 bits with a scale a token; set activations: dynamic on the quantize step`;
+    },
+    ({ scheme }) => {
+      const found = scheme && formOf(scheme.weights);
+      if (!form || !found || found === form) return undefined;
+      return `has ${FORM_WORDS[found]}, expected ${FORM_WORDS[form]} as in ${first!.name}`;
+    },
+    ({ rows, columns }) =>
+      rows % TILE === 0 && columns % TILE === 0
+        ? undefined
+        : `is ${rows} by ${columns}, expected multiples of ${TILE}`,
+    ({ bias, role, scheme }) => {
+      const attends = "qkvo".includes(role);
+      const found = scheme && formOf(scheme.weights);
+      if (!bias || (attends && found !== "bytes")) return undefined;
+      return `has a bias, expected none: the engine ${
+        attends ? "drops it beside 8-bit weights" : "has no place for it"
+      }`;
+    },
+  ];
+}
+
+/**
+ * Why a model that headers alone allow is another one in the engine: beside 4-bit weights it loads no
+ * norms, so that their gains are 1.
+ */
+export async function refusedGains({ subject, checkpoint }: Source): Promise<Refusal[]> {
+  if (modelForm(subject) === "bytes") return [];
+  const odd: { readonly name: string; readonly gain: number; readonly channel: number }[] = [];
+  for (const name of normNames(subject.config)) {
+    const gains = await checkpoint.read(name);
+    const channel = gains.findIndex((gain) => gain !== 1);
+    if (channel >= 0) odd.push({ name, channel, gain: gains[channel]! });
+  }
+  const [first] = odd;
+  if (!first) return [];
+  const more = odd.length === 1 ? "" : ` (and ${odd.length - 1} more norms)`;
+  return [{
+    what: "model",
+    text:
+      `"${first.name}"${more} has gain ${first.gain} at channel ${first.channel}, expected 1: the engine loads no norms; put rotate or fold before calibrate and quantize`,
+  }];
+}
+
+/** The gains of all norms of a model. */
+export function normNames({ layers }: Pick<Subject["config"], "layers">): string[] {
+  const inside = Array.from(
+    { length: layers },
+    (_, layer) => [normName(layer, "attention"), normName(layer, "mlp")],
+  );
+  return [...inside.flat(), NAMES.norm];
+}

@@ -1,0 +1,152 @@
+import type { CodedWeight } from "../../quant/coded_weight.ts";
+import { groupColumns, type LinearScheme } from "../../quant/schemes.ts";
+import { bytesOf } from "../../formats/half.ts";
+import type { PartValues } from "../part_values.ts";
+import { formOf } from "./form.ts";
+import { packGroups, packTiles, unpackGroups, unpackTiles } from "./layout.ts";
+import type { LinearOutline } from "../subject.ts";
+
+/** The smallest signed code of 4 bits, which symmetric schemes leave out. */
+const LEAST_CODE = -8;
+/** Largest product of code and scale: four bytes are multiplied at once, and none may carry. */
+const LARGEST_PRODUCT = 255;
+/** Largest relative error of a number that half precision holds as a normal one. */
+const HALF_ERROR = 2 ** -11;
+
+/** The values of one tensor of a linear, see `partsOf()`. */
+export function packPart(weight: CodedWeight, part: string): ArrayBufferView {
+  const { rows, columns, codes, scales, group_scales, group_zeros } = weight;
+  switch (part) {
+    case "weight":
+      return codes;
+    case "qweight":
+      return packTiles(codes, { rows, columns, shift: shiftOf(weight) });
+    case "s1_szeros":
+      return scaledZeros(weight);
+    case "s2_scales":
+      return packGroups(group_scales!, { rows, sign: 1 });
+    case "s2_zeros": {
+      const shift = shiftOf(weight);
+      const zeros = group_zeros ?? group_scales!.map((scale) => scale * shift);
+      return packGroups(zeros, { rows, sign: -1 });
+    }
+    default:
+      return scales;
+  }
+}
+
+/**
+ * What makes signed codes unsigned, and is then their zero point; under two levels as little as will
+ * do, for the product of code and scale must be a byte.
+ */
+function shiftOf({ scheme, codes }: CodedWeight): number {
+  if (scheme.zero !== "none") return 0;
+  return scheme.levels === 1 || codes.includes(LEAST_CODE) ? -LEAST_CODE : -LEAST_CODE - 1;
+}
+
+/** Zero points times their scales: exact but for pre-scale ones, whose product is rounded. */
+function scaledZeros(weight: CodedWeight): Float16Array<ArrayBuffer> {
+  const { scheme, scales, zeros } = weight;
+  if (scheme.zero === "post_scale") return zeros as Float16Array<ArrayBuffer>;
+  const shift = shiftOf(weight);
+  return scales.map((scale, row) => scale * (zeros?.[row] ?? shift));
+}
+
+/**
+ * The codes of a linear from its tensors; throws a sentence where one breaks a rule of the kernels.
+ *
+ * Scales in wider types are rounded to half precision, which is what the engine does when it loads
+ * them; those that do not fit there are refused.
+ */
+export function unpackParts(
+  { name, rows, columns, scheme: { weights } }: LinearOutline & { readonly scheme: LinearScheme },
+  parts: Readonly<Record<string, PartValues>>,
+): CodedWeight {
+  const shape = { rows, columns };
+  const halves = (part: string) => halfValues(parts[part]!, `${name}.${part}`);
+  const form = formOf(weights);
+  if (form === "bytes") {
+    const codes = signedBytes(parts.weight!);
+    return { ...shape, scheme: weights, codes, scales: halves("dequant_scale") };
+  }
+  const codes = unpackTiles(bytesOf(parts.qweight!), shape);
+  const scales = halves("s1_scales");
+  if (form === "channel") {
+    return { ...shape, scheme: weights, codes, scales, zeros: halves("s1_szeros") };
+  }
+  const factors = unpackGroups(signedBytes(parts.s2_scales!), shape);
+  const offsets = unpackGroups(signedBytes(parts.s2_zeros!), shape);
+  checkGroups(name, { codes, factors, offsets, columns, group: groupColumns(weights, columns) });
+  return {
+    ...shape,
+    scheme: weights,
+    codes,
+    scales,
+    group_scales: new Uint8Array(factors.buffer),
+    // -128 stays as it is, which is the same in bytes that wrap.
+    group_zeros: offsets.map((offset) => -offset),
+  };
+}
+
+/** Throws unless codes times scales stay in a byte, and in int8 with what is added. */
+function checkGroups(
+  name: string,
+  { codes, factors, offsets, columns, group }: {
+    readonly codes: Uint8Array;
+    readonly factors: Int8Array;
+    readonly offsets: Int8Array;
+    readonly columns: number;
+    readonly group: number;
+  },
+): void {
+  for (let at = 0; at < factors.length; at++) {
+    const [factor, offset] = [factors[at]!, offsets[at]!];
+    let [least, most] = [15, 0];
+    for (let i = at * group; i < (at + 1) * group; i++) {
+      const code = codes[i]!;
+      if (code < least) least = code;
+      if (code > most) most = code;
+    }
+    const where = `output ${Math.floor(at * group / columns)}, group ${at % (columns / group)}`;
+    if (factor < 0) {
+      throw new RangeError(
+        `tensor "${name}.s2_scales": ${where} is ${factor}, expected 0 to 127`,
+      );
+    }
+    if (most * factor > LARGEST_PRODUCT) {
+      throw new RangeError(
+        `tensor "${name}.s2_scales": ${where} is ${factor}, which makes ${
+          most * factor
+        } of code ${most}, expected products up to ${LARGEST_PRODUCT}, above which bytes carry`,
+      );
+    }
+    for (const value of [least * factor + offset, most * factor + offset]) {
+      if (value >= -128 && value <= 127) continue;
+      throw new RangeError(
+        `tensor "${name}.s2_zeros": ${where} is ${offset}, which makes 8-bit weights of ${value}, expected -128 to 127`,
+      );
+    }
+  }
+}
+
+function signedBytes(values: PartValues): Int8Array<ArrayBuffer> {
+  return new Int8Array(values.buffer, values.byteOffset, values.length);
+}
+
+/** Values in half precision, which must be finite and hold them but for its rounding. */
+function halfValues(values: PartValues, tensor: string): Float16Array<ArrayBuffer> {
+  const halves = values instanceof Float16Array
+    ? values
+    : new Float16Array(values as Float32Array<ArrayBuffer>);
+  for (let at = 0; at < halves.length; at++) {
+    const value = Number(values[at]);
+    if (!Number.isFinite(value)) {
+      throw new RangeError(`tensor "${tensor}": output ${at} is ${value}, expected finite numbers`);
+    }
+    if (Math.abs(halves[at]! - value) <= HALF_ERROR * Math.abs(value)) continue;
+    throw new RangeError(
+      `tensor "${tensor}": output ${at} is ${value}, expected what half precision holds`,
+    );
+  }
+  return halves;
+}

@@ -1,0 +1,78 @@
+import { NORMAL } from "./token_kinds.ts";
+import { WRITE } from "./tokenizer_json.ts";
+
+/** What SentencePiece writes for a space. */
+export const SPACE = "\u2581";
+
+/**
+ * Merges in the order in which SentencePiece joins pieces: by the score of the whole, best first.
+ *
+ * A piece that can be cut in several ways gives a merge for each, those of older parts first.
+ */
+export function mergesByScore(
+  { tokens, kinds }: { readonly tokens: readonly string[]; readonly kinds: readonly number[] },
+  scores: readonly number[],
+): [string, string][] {
+  const ids = new Map(tokens.flatMap((token, id) => kinds[id] === NORMAL ? [[token, id]] : []));
+  const merges: { left: string; right: string; score: number; order: [number, number] }[] = [];
+  for (const [token, id] of ids) {
+    const characters = Array.from(token);
+    let left = "";
+    for (const character of characters.slice(0, -1)) {
+      left += character;
+      const right = token.slice(left.length);
+      const leftId = ids.get(left);
+      const rightId = ids.get(right);
+      if (leftId === undefined || rightId === undefined) continue;
+      merges.push({ left, right, score: scores[id]!, order: [leftId, rightId] });
+    }
+  }
+  merges.sort((a, b) => b.score - a.score || a.order[0] - b.order[0] || a.order[1] - b.order[1]);
+  return merges.map(({ left, right }) => [left, right]);
+}
+
+/**
+ * Scores of pieces by id from the merges of a `tokenizer.json`: the inverse of `mergesByScore()`.
+ *
+ * Pieces whose merges lie between each other's have one score, as SentencePiece gives runs of spaces;
+ * llama.cpp then joins the leftmost. Throws where no scores give these merges.
+ */
+export function pieceScores(
+  merges: readonly (readonly [string, string])[],
+  { tokens, kinds, ids }: {
+    readonly tokens: readonly string[];
+    readonly kinds: readonly number[];
+    readonly ids: ReadonlyMap<string, number>;
+  },
+): number[] {
+  const last = new Map(merges.map(([left, right], rank) => [left + right, rank]));
+  // What nothing makes comes behind all that merges make.
+  const scores = tokens.map(() => -merges.length - 1);
+  for (let start = 0, end = 0; start < merges.length; start = end + 1) {
+    const pieces = new Set<string>();
+    end = start;
+    for (let rank = start; rank <= end; rank++) {
+      const piece = merges[rank]!.join("");
+      end = Math.max(end, last.get(piece)!);
+      pieces.add(piece);
+    }
+    for (const piece of pieces) scores[ids.get(piece)!] = -start;
+    const odd = pieces.size > 1 && [...pieces].find((piece) => new Set(piece).size > 1);
+    if (odd) {
+      throw new TypeError(
+        `${WRITE}: its piece ${
+          JSON.stringify(odd)
+        } merges before and after others, expected its merges one after another, as SentencePiece has them`,
+      );
+    }
+  }
+  const listed = new Set(merges.map((merge) => merge.join(" ")));
+  const implied = mergesByScore({ tokens, kinds }, scores);
+  const lacking = implied.find((merge) => !listed.has(merge.join(" ")));
+  if (!lacking && implied.length === listed.size) return scores;
+  throw new TypeError(
+    `${WRITE}: its pieces ${
+      (lacking ?? []).map((part) => JSON.stringify(part)).join(" and ")
+    } do not merge, expected merges for every way to cut a piece, as SentencePiece has them`,
+  );
+}

@@ -1,0 +1,208 @@
+import {
+  datasetInfo,
+  HubApiError,
+  type ListFileEntry,
+  listFiles,
+  modelInfo,
+} from "@huggingface/hub";
+import { join } from "node:path";
+import { fetchFile, type HubFile, type HubOptions } from "./download.ts";
+import { type HubPlace, parseHubPlace } from "./place.ts";
+import { type HubSettings, hubSettings } from "./settings.ts";
+
+export type { HubOptions } from "./download.ts";
+
+const SMALL = /^([^/]+\.(json|jinja)|LICENSE)$/;
+/** What an artifact of ours has beside its weights, which its `model.json` names. */
+const CHANNELS = /^channels-\d+\.safetensors$/;
+const SINGLE = "model.safetensors";
+const INDEX = "model.safetensors.index.json";
+
+/**
+ * The local path of a model: `hf:org/name@revision` is brought from the hub into the cache it
+ * shares with Python's `huggingface_hub`, anything else is a path already.
+ *
+ * Fetches only what a checkpoint needs: small files, then safetensors; or the one .gguf file that
+ * is named after the revision. What is there is not fetched again, and with HF_HUB_OFFLINE set
+ * nothing is.
+ */
+export async function resolveModel(place: string, options: HubOptions = {}): Promise<string> {
+  const parsed = parseHubPlace(place);
+  if (parsed === undefined) return place;
+  if (parsed.type !== "model") {
+    throw new TypeError(`Cannot load "${place}": it is a data set, expected a model`);
+  }
+  return await resolve(place, parsed, options);
+}
+
+/** The local path of one file of the hub, such as `hf:datasets/org/name@revision/test.parquet`. */
+export async function resolveFile(place: string, options: HubOptions = {}): Promise<string> {
+  const parsed = parseHubPlace(place);
+  return parsed === undefined ? place : await resolve(place, parsed, options);
+}
+
+async function resolve(place: string, parsed: HubPlace, options: HubOptions): Promise<string> {
+  const settings = await hubSettings();
+  const folder = join(settings.cacheDir, `${parsed.type}s--${parsed.name.replaceAll("/", "--")}`);
+  if (settings.offline) {
+    return await cached(place, { parsed, folder, why: "HF_HUB_OFFLINE is set" });
+  }
+  let commit: string;
+  try {
+    commit = await findCommit(parsed, settings, options);
+  } catch (error) {
+    options.signal?.throwIfAborted();
+    if (error instanceof HubApiError) throw refusal(place, error, settings);
+    const why = `${settings.hubUrl} cannot be reached (${
+      error instanceof Error ? error.message : error
+    })`;
+    return await cached(place, { parsed, folder, why });
+  }
+  const entries = await list(parsed, commit, settings, options);
+  if (commit !== parsed.revision) await writeReference(folder, parsed.revision, commit);
+  const files = new Map(
+    entries.map((entry) => [entry.path, { place: parsed, commit, folder, entry }]),
+  );
+  try {
+    if (parsed.file === undefined) {
+      return await fetchCheckpoint(place, { files, settings, options });
+    }
+    return await fetchFile(findFile(place, parsed.file, files), settings, options);
+  } catch (error) {
+    throw error instanceof HubApiError ? refusal(place, error, settings) : error;
+  }
+}
+
+async function findCommit(
+  { type, name, revision }: HubPlace,
+  settings: HubSettings,
+  { signal }: HubOptions,
+): Promise<string> {
+  const wanted = { name, revision, ...request(settings, signal) };
+  const { sha } = type === "dataset"
+    ? await datasetInfo({ ...wanted, additionalFields: ["sha"] })
+    : await modelInfo({ ...wanted, additionalFields: ["sha"] });
+  return sha;
+}
+
+async function list(
+  { type, name, file }: HubPlace,
+  commit: string,
+  settings: HubSettings,
+  { signal }: HubOptions,
+): Promise<readonly ListFileEntry[]> {
+  const entries: ListFileEntry[] = [];
+  const listing = listFiles({
+    repo: { type, name },
+    revision: commit,
+    recursive: type === "dataset" || file !== undefined,
+    ...request(settings, signal),
+  });
+  for await (const entry of listing) if (entry.type === "file") entries.push(entry);
+  return entries;
+}
+
+/** What every call to the hub is given. */
+function request({ hubUrl, accessToken }: HubSettings, signal: AbortSignal | undefined) {
+  return {
+    hubUrl,
+    fetch:
+      ((input, init) => fetch(input, { ...init, ...(signal ? { signal } : {}) })) as typeof fetch,
+    ...(accessToken ? { accessToken } : {}),
+  };
+}
+
+async function fetchCheckpoint(
+  place: string,
+  { files, settings, options }: {
+    readonly files: ReadonlyMap<string, HubFile>;
+    readonly settings: HubSettings;
+    readonly options: HubOptions;
+  },
+): Promise<string> {
+  const config = files.get("config.json");
+  if (config === undefined) {
+    const gguf = [...files.keys()].filter((path) => path.endsWith(".gguf"));
+    throw new TypeError(
+      `Cannot load "${place}": the repository has no config.json, expected one${
+        gguf.length > 0 ? `, or the name of a GGUF file after it: ${gguf.join(", ")}` : ""
+      }`,
+    );
+  }
+  const small = [...files.keys()].filter((path) => SMALL.test(path));
+  const total = { bytes: 0, done: 0 };
+  const fetchAll = async (paths: readonly string[]) => {
+    const wanted = paths.map((path) => findFile(place, path, files));
+    total.bytes += wanted.reduce((sum, { entry }) => sum + entry.size, 0);
+    for (const file of wanted) {
+      await fetchFile(file, settings, {
+        ...(options.signal ? { signal: options.signal } : {}),
+        progress: (done, _size, note) => options.progress?.(total.done + done, total.bytes, note),
+      });
+      total.done += file.entry.size;
+    }
+  };
+  await fetchAll(small);
+  if (files.has("model.json")) {
+    await fetchAll([...files.keys()].filter((path) => CHANNELS.test(path)));
+  }
+  const snapshot = join(config.folder, "snapshots", config.commit);
+  if (files.has(SINGLE)) {
+    await fetchAll([SINGLE]);
+  } else if (files.has(INDEX)) {
+    const index = JSON.parse(await Deno.readTextFile(join(snapshot, INDEX)));
+    await fetchAll([...new Set(Object.values(index.weight_map as Record<string, string>))].sort());
+  } else {
+    throw new TypeError(
+      `Cannot load "${place}": the repository has neither ${SINGLE} nor ${INDEX}, expected one of them`,
+    );
+  }
+  return snapshot;
+}
+
+function findFile(place: string, path: string, files: ReadonlyMap<string, HubFile>): HubFile {
+  const file = files.get(path);
+  if (file !== undefined) return file;
+  const extension = path.slice(path.lastIndexOf("."));
+  const alike = [...files.keys()].filter((each) => each.endsWith(extension)).slice(0, 8);
+  throw new TypeError(
+    `Cannot load "${place}": the repository has no file "${path}", expected one of its files${
+      alike.length > 0 ? `, such as ${alike.join(", ")}` : ""
+    }`,
+  );
+}
+
+async function writeReference(folder: string, revision: string, commit: string): Promise<void> {
+  const path = join(folder, "refs", revision);
+  await Deno.mkdir(join(path, "../.."), { recursive: true });
+  await Deno.writeTextFile(path, commit);
+}
+
+async function cached(
+  place: string,
+  { parsed, folder, why }: {
+    readonly parsed: HubPlace;
+    readonly folder: string;
+    readonly why: string;
+  },
+): Promise<string> {
+  const reference = await Deno.readTextFile(join(folder, "refs", parsed.revision)).catch(() => "");
+  const path = join(folder, "snapshots", reference.trim() || parsed.revision, parsed.file ?? "");
+  if (await Deno.stat(path).then(() => true, () => false)) return path;
+  throw new Error(
+    `Cannot load "${place}": ${why} and ${folder} does not have it, expected it there; fetch it once ` +
+      `or give a local path`,
+  );
+}
+
+function refusal(place: string, error: HubApiError, { accessToken }: HubSettings): Error {
+  const hint = error.statusCode === 401 || error.statusCode === 403
+    ? accessToken
+      ? "; the token of HF_TOKEN may not read it"
+      : "; set HF_TOKEN if it is private or gated"
+    : "";
+  return new Error(
+    `Cannot load "${place}": the hub answers ${error.statusCode} to ${error.url}, expected 200${hint}`,
+    { cause: error },
+  );
+}

@@ -1,0 +1,190 @@
+import { ByteFile } from "../byte_file.ts";
+import type { Checkpoint, TokenizerFiles } from "../checkpoint.ts";
+import { readJson, readText } from "../foreign_json.ts";
+import { besideConfig } from "../quantization_file.ts";
+import { checkRows, findTensor } from "../rows.ts";
+import { parseHeader, type TensorEntry } from "./header.ts";
+import { widenBf16, widenF16, widenF32 } from "../widen.ts";
+
+const SINGLE = "model.safetensors";
+const INDEX = "model.safetensors.index.json";
+
+/** Small files that say how a model is used; they travel with it. */
+const KEPT = [
+  "generation_config.json",
+  "chat_template.jinja",
+  "chat_template.json",
+  "special_tokens_map.json",
+  "added_tokens.json",
+  "LICENSE",
+];
+
+/** The files that make the content of a checkpoint directory, sorted. */
+export async function directorySources(directory: string): Promise<string[]> {
+  const small = ["config.json", "tokenizer.json", "tokenizer_config.json", ...KEPT];
+  const present = await Promise.all(small.map((name) => exists(`${directory}/${name}`)));
+  const { index, shards } = await findShards(directory);
+  const names = [
+    ...small.filter((_, i) => present[i]),
+    ...await besideConfig(directory, await readJson(`${directory}/config.json`))
+      .then((beside) => beside ? [beside.file] : []),
+    ...(index ? [INDEX] : []),
+    ...shards.keys(),
+  ];
+  return names.sort().map((name) => `${directory}/${name}`);
+}
+
+/**
+ * Opens a directory of safetensors files as Hugging Face lays them out.
+ *
+ * Reads the headers of all shards; they stay open until the checkpoint is disposed.
+ */
+export async function openDirectory(directory: string): Promise<Checkpoint> {
+  const configPath = `${directory}/config.json`;
+  const stated = await readJson(configPath);
+  if (stated === undefined) {
+    throw new TypeError(`Cannot open checkpoint "${directory}": no config.json, expected one`);
+  }
+  if (typeof stated !== "object" || stated === null || Array.isArray(stated)) {
+    throw new TypeError(`Cannot read "${configPath}": it is no object, expected one`);
+  }
+  const beside = await besideConfig(directory, stated);
+  const config = beside ? { ...stated, quantization_config: beside.quantization } : stated;
+  const tokenizer = await readTokenizer(directory);
+  const files = new Map<string, string>();
+  for (const name of KEPT) {
+    const text = await readText(`${directory}/${name}`);
+    if (text !== undefined) files.set(name, text);
+  }
+  const sources = await directorySources(directory);
+  const { shards } = await findShards(directory);
+  using stack = new DisposableStack();
+  const opened = new Map<string, { readonly file: ByteFile; readonly entry: TensorEntry }>();
+  for (const [shard, wanted] of shards) {
+    const file = stack.use(await openShard(directory, shard, wanted));
+    const { tensors } = await parseHeader(file);
+    for (const name of wanted ?? tensors.keys()) {
+      opened.set(name, { file, entry: findTensor(tensors, name, file.path) });
+    }
+  }
+  const tensors = new Map(
+    [...opened].map(([name, { file, entry: { dtype, shape } }]) => [
+      name,
+      { name, dtype, shape, file: file.path },
+    ]),
+  );
+  const readRaw: Checkpoint["readRaw"] = async (name, rows) => {
+    const { file, entry } = findTensor(opened, name, directory);
+    const { start, end } = checkRows(findTensor(tensors, name, directory), rows);
+    const rowBytes = (entry.end - entry.start) / (entry.shape[0] ?? 1);
+    if (start === end) return new Uint8Array(0);
+    return await file.read(entry.start + start * rowBytes, entry.start + end * rowBytes);
+  };
+  const owned = stack.move();
+  return {
+    path: directory,
+    config,
+    tokenizer,
+    files,
+    tensors,
+    sources,
+    readRaw,
+    async read(name, rows) {
+      const { dtype, file } = findTensor(tensors, name, directory);
+      const widen = WIDEN[dtype];
+      if (widen === undefined) {
+        throw new TypeError(
+          `Cannot read tensor "${name}" of "${file}": its dtype is ${dtype}, expected one of ${
+            Object.keys(WIDEN).join(", ")
+          }`,
+        );
+      }
+      return widen(await readRaw(name, rows));
+    },
+    [Symbol.dispose]: () => owned.dispose(),
+  };
+}
+
+const WIDEN: Readonly<Record<string, (bytes: Uint8Array) => Float32Array<ArrayBuffer>>> = {
+  F32: widenF32,
+  F16: widenF16,
+  BF16: widenBf16,
+};
+
+/** The weight files by name, with the tensors the index expects of each. */
+async function findShards(
+  directory: string,
+): Promise<{ readonly index: boolean; readonly shards: Map<string, string[] | undefined> }> {
+  if (await exists(`${directory}/${SINGLE}`)) {
+    return { index: false, shards: new Map([[SINGLE, undefined]]) };
+  }
+  const path = `${directory}/${INDEX}`;
+  const index = await readJson(path);
+  if (index === undefined) {
+    throw new TypeError(
+      `Cannot open checkpoint "${directory}": neither ${SINGLE} nor ${INDEX}, expected one of them` +
+        `${await pytorchHint(directory)}`,
+    );
+  }
+  const weights = (index as { weight_map?: unknown } | null)?.weight_map;
+  if (typeof weights !== "object" || weights === null || Object.keys(weights).length === 0) {
+    throw new TypeError(`Cannot read "${path}": no weight_map, expected one of tensor to file`);
+  }
+  const shards = new Map<string, string[]>();
+  for (const [name, shard] of Object.entries(weights)) {
+    if (typeof shard !== "string" || /[\\/]|^\.\.?$/.test(shard)) {
+      throw new TypeError(
+        `Cannot read "${path}": tensor "${name}" lies in ${
+          JSON.stringify(shard)
+        }, expected the name of a file beside the index`,
+      );
+    }
+    const names = shards.get(shard);
+    if (names) names.push(name);
+    else shards.set(shard, [name]);
+  }
+  return { index: true, shards };
+}
+
+async function pytorchHint(directory: string): Promise<string> {
+  for await (const { name } of Deno.readDir(directory)) {
+    if (/\.(bin|pth?)$/.test(name)) return ` (convert "${name}" to safetensors first)`;
+  }
+  return "";
+}
+
+async function openShard(
+  directory: string,
+  shard: string,
+  wanted: readonly string[] | undefined,
+): Promise<ByteFile> {
+  const path = `${directory}/${shard}`;
+  try {
+    // Opening a pipe would wait for whoever writes to it.
+    if ((await Deno.stat(path)).isFile) return await ByteFile.open(path);
+    throw new TypeError(`Cannot read "${path}": it is no file, expected one`);
+  } catch (cause) {
+    if (!(cause instanceof Deno.errors.NotFound)) throw cause;
+    throw new TypeError(
+      `Cannot open "${directory}/${shard}": there is no such file, expected it to hold tensor ` +
+        `"${wanted?.[0]}" as ${INDEX} says`,
+      { cause },
+    );
+  }
+}
+
+async function readTokenizer(directory: string): Promise<TokenizerFiles | undefined> {
+  const tokenizer = await readJson(`${directory}/tokenizer.json`);
+  const config = await readJson(`${directory}/tokenizer_config.json`);
+  return tokenizer === undefined ? undefined : { tokenizer, config: config ?? {} };
+}
+
+async function exists(path: string): Promise<boolean> {
+  try {
+    await Deno.stat(path);
+    return true;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
+}

@@ -1,0 +1,85 @@
+import type { Device } from "../../kernels/device/device.ts";
+import type { Checkpoint } from "../formats/checkpoint.ts";
+import { assertFinite } from "../formats/finite.ts";
+import type { NamedValues } from "../formats/safetensors/file.ts";
+import type { LinearFacts } from "../models/model_record.ts";
+import { type GptqFactor, type GptqFactorOptions, prepare } from "../quant/gptq.ts";
+import { packedParts, packWeight } from "../quant/packed.ts";
+import { QuadraticForm } from "../quant/quadratic_form.ts";
+import { quantizeWeight, type WeightRecipe } from "../quant/quantize_weight.ts";
+import type { LinearScheme } from "../quant/schemes.ts";
+
+/** How the linears of one site are quantized. */
+export interface SiteRecipe {
+  /** The linears, by the name before `.weight`. */
+  readonly linears: readonly { readonly name: string; readonly scheme: LinearScheme }[];
+  readonly range: WeightRecipe["range"];
+  /** Options of GPTQ; rounding to nearest where undefined. */
+  readonly gptq: GptqFactorOptions | undefined;
+}
+
+/** The tensors of quantized linears, and what they cost. */
+export interface QuantizedSite {
+  readonly tensors: ReadonlyMap<string, NamedValues>;
+  readonly facts: Readonly<Record<string, LinearFacts>>;
+}
+
+/**
+ * Quantizes the linears that share an input, factoring its Gram matrix once.
+ *
+ * Where the matrix cannot be factored, the site is rounded to nearest and its facts say why.
+ */
+export async function quantizeSite(
+  device: Device,
+  checkpoint: Checkpoint,
+  recipe: SiteRecipe,
+  gram: Float32Array<ArrayBuffer> | undefined,
+): Promise<QuantizedSite> {
+  const { linears, range, gptq } = recipe;
+  if (gram) assertFinite(gram, "Gram matrix", linears[0]!.name);
+  const factored = gptq && gram ? await tryFactor(device, gram, gptq) : undefined;
+  using factor = factored?.factor;
+  using form = gram && new QuadraticForm(device, gram);
+  const tensors = new Map<string, NamedValues>();
+  const facts: Record<string, LinearFacts> = {};
+  for (const { name, scheme } of linears) {
+    const stored = checkpoint.tensors.get(`${name}.weight`)!;
+    const values = await checkpoint.read(stored.name);
+    assertFinite(values, stored.name, stored.file);
+    const [rows = 0, columns = 0] = stored.shape;
+    const inputs = gram && form && { gram, form, ...factor && { factor } };
+    const recipe = { scheme: scheme.weights, range };
+    const found = await quantizeWeight(device, { rows, columns, values }, recipe, inputs);
+    const packed = packWeight(found.codes, found.grid, scheme.weights);
+    const groups = columns / found.grid.group;
+    for (const { part, shape } of packedParts(scheme.weights, { rows, columns, groups })) {
+      tensors.set(`${name}.${part}`, { shape, values: packed[part]! });
+    }
+    const { weightError, outputError, rtnRows } = found;
+    facts[name] = {
+      method: factor ? "gptq" : "rtn",
+      weightError,
+      ...outputError !== undefined && { outputError },
+      ...rtnRows !== undefined && { rtnRows },
+      ...factor && { damping: factor.damping },
+      ...factored?.fallback !== undefined && { fallback: factored.fallback },
+    };
+  }
+  return { tensors, facts };
+}
+
+async function tryFactor(
+  device: Device,
+  gram: Float32Array<ArrayBuffer>,
+  options: GptqFactorOptions,
+): Promise<{ readonly factor?: GptqFactor; readonly fallback?: string }> {
+  const columns = Math.sqrt(gram.length);
+  const alive = gram.some((value, at) => at % (columns + 1) === 0 && value > 0);
+  if (!alive) return { fallback: "no activation reached it in calibration" };
+  try {
+    return { factor: await prepare(device, gram, options) };
+  } catch (error) {
+    if (error instanceof RangeError) return { fallback: error.message };
+    throw error;
+  }
+}

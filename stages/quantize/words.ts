@@ -1,0 +1,60 @@
+import type { Checkpoint } from "../formats/checkpoint.ts";
+import type { ModelRecord } from "../models/model_record.ts";
+import type { QuantizeParams, SitePlan } from "./plan.ts";
+import type { Stats } from "../calibration/stats.ts";
+
+/** What the user should know before: groups made smaller, and too few tokens for a Gram matrix. */
+export function warnings(
+  plans: readonly SitePlan[],
+  params: QuantizeParams,
+  { checkpoint, stats }: { readonly checkpoint: Checkpoint; readonly stats: Stats | undefined },
+): string[] {
+  const linears = plans.flatMap(({ recipe }) => recipe.linears);
+  const words: string[] = [];
+  const asked = params.weights.group;
+  const smaller = linears.filter(({ scheme }) => scheme.weights.group !== asked);
+  if (smaller.length > 0) {
+    const groups = [...new Set(smaller.map(({ scheme }) => scheme.weights.group))];
+    words.push(
+      `groups of ${asked} do not divide the columns of ${smaller.length} of ${linears.length} linears, which get groups of ${
+        groups.join(" or ")
+      }`,
+    );
+  }
+  const { windows, context } = params.inputs === "quantized" || !stats ? params : stats.record;
+  const inputs = linears.map(({ name }) => checkpoint.tensors.get(`${name}.weight`)!.shape[1]!);
+  const most = inputs.reduce((a, b) => Math.max(a, b));
+  if (params.method === "gptq" && windows * context < most) {
+    words.push(
+      `calibration has ${
+        windows * context
+      } tokens for linears of up to ${most} inputs: GPTQ rests on damping there, more samples would serve it better`,
+    );
+  }
+  return words;
+}
+
+/** What the user should know after: errors, and linears for which GPTQ was not possible. */
+export function outcome(facts: ModelRecord["measured"]["linears"]): string[] {
+  const all = Object.entries(facts);
+  const { of, error } = meanError(facts);
+  const words = [
+    `${all.length} linears, mean relative squared error of their ${of} ${error.toExponential(2)}`,
+  ];
+  for (const [name, { fallback }] of all) {
+    if (fallback) words.push(`"${name}" was rounded to nearest: ${fallback}`);
+  }
+  return words;
+}
+
+/** Mean relative squared error of linears: of their outputs where those were measured. */
+export function meanError(
+  facts: ModelRecord["measured"]["linears"],
+): { readonly of: "outputs" | "weights"; readonly error: number } {
+  const all = Object.values(facts);
+  const mean = (values: readonly number[]) => values.reduce((a, b) => a + b, 0) / values.length;
+  const outputs = all.flatMap(({ outputError }) => outputError ?? []);
+  return outputs.length > 0
+    ? { of: "outputs", error: mean(outputs) }
+    : { of: "weights", error: mean(all.map(({ weightError }) => weightError)) };
+}

@@ -1,0 +1,154 @@
+import type { HostTensor, TensorSpec } from "../../kernels/device/device.ts";
+import { Gpu } from "../../kernels/device/gpu.ts";
+import type { AnyKernel } from "../../kernels/device/kernel.ts";
+import { f16, f32, u32 } from "../../kernels/device/tensor.ts";
+import * as kernels from "../../kernels/mod.ts";
+import { randomTensor } from "../support/random.ts";
+
+const SECONDS = 0.5;
+
+interface Timed {
+  readonly name: string;
+  readonly shape: string;
+  readonly options: string;
+  /** What products have in common that do the same: the shape of `y` and their operations. */
+  readonly work: string;
+  readonly seconds: number;
+  readonly gflops: number;
+  readonly gbytes: number;
+}
+
+if (import.meta.main) {
+  if (Deno.args[0] === "serve") {
+    const { benchServe } = await import("./serve.ts");
+    Deno.exit(await benchServe(Deno.args.slice(1)));
+  }
+  if (Deno.args[0] === "engine") {
+    const { benchEngine } = await import("./engine.ts");
+    await benchEngine(Deno.args.slice(1));
+    Deno.exit(0);
+  }
+  await using gpu = await Gpu.open();
+  const timed = await timeKernels(gpu);
+  const most = {
+    flops: Math.max(...timed.map(({ gflops }) => gflops)),
+    bytes: Math.max(...timed.map(({ gbytes }) => gbytes)),
+  };
+  const lines = [
+    `${gpu.name}, ${gpu.limits.adapter} plans, ${
+      gpu.fastReadback ? "fast" : "slow"
+    } readback; ceilings are the best of this run`,
+    row(["kernel", "case", "ms", "GFLOP/s", "GB/s", "of ceiling", "of matmul", "options"]),
+    ...timed.map((one) =>
+      row([
+        one.name,
+        one.shape,
+        (1000 * one.seconds).toFixed(3),
+        one.gflops.toFixed(1),
+        one.gbytes.toFixed(2),
+        `${(100 * Math.max(one.gflops / most.flops, one.gbytes / most.bytes)).toFixed(0)} %`,
+        ofMatmul(one, timed),
+        optionsWords(one, timed),
+      ])
+    ),
+    row(["empty launch", "", ((await timeLaunch(gpu)) * 1000).toFixed(4)]),
+    row(["readback", "4 bytes", ((await timeReadback(gpu)) * 1000).toFixed(3)]),
+  ];
+  await using slow = await Gpu.open({ fastReadback: false });
+  lines.push(
+    row(["readback", "awaited", ((await timeReadback(slow)) * 1000).toFixed(3)]),
+  );
+  Deno.stdout.writeSync(new TextEncoder().encode(`${lines.join("\n")}\n`));
+}
+
+async function timeKernels(gpu: Gpu): Promise<Timed[]> {
+  const results: Timed[] = [];
+  for (const [name, kernel] of Object.entries<AnyKernel>(kernels)) {
+    for (const one of kernel.cases) {
+      if (!one.cost) continue;
+      using stack = new DisposableStack();
+      const inputs = Object.fromEntries(
+        Object.entries(one.inputs as Record<string, HostTensor>).map(([key, input]) => [
+          key,
+          stack.use(gpu.upload("data" in input ? input : randomTensor(input, key))),
+        ]),
+      );
+      const fence = stack.use(gpu.upload(u32([1])));
+      const launch = () => {
+        const outputs = Object.values(gpu.run(kernel, inputs, one.options)) as Disposable[];
+        for (const output of outputs) output[Symbol.dispose]();
+      };
+      const seconds = await timeLoop(launch, async () => void await gpu.read(fence));
+      results.push({
+        name,
+        shape: shapes(one.inputs as Record<string, TensorSpec>),
+        options: JSON.stringify(one.options).replaceAll('"', ""),
+        work: `${(one.inputs as Record<string, HostTensor>).y?.shape} ${one.cost.flops}`,
+        seconds,
+        gflops: one.cost.flops / seconds / 1e9,
+        gbytes: one.cost.bytes / seconds / 1e9,
+      });
+    }
+  }
+  return results;
+}
+
+/** Seconds of one call, from as many as fill half a second; the device is waited for at the end. */
+async function timeLoop(launch: () => void, wait: () => Promise<void>): Promise<number> {
+  launch();
+  await wait();
+  let [count, seconds] = [1, 0];
+  for (;;) {
+    const start = performance.now();
+    for (let i = 0; i < count; i++) launch();
+    await wait();
+    seconds = (performance.now() - start) / 1000;
+    if (seconds >= SECONDS) return seconds / count;
+    count = Math.ceil(count * Math.min(100, 1.2 * SECONDS / Math.max(seconds, 1e-4)));
+  }
+}
+
+async function timeLaunch(gpu: Gpu): Promise<number> {
+  using x = gpu.upload(f32([1, 8]));
+  using weight = gpu.upload(f16([1, 8]));
+  using y = gpu.empty({ dtype: "f32", shape: [1, 1] });
+  const launch = () => void gpu.run(kernels.matmul, { x, weight, y }, {});
+  return await timeLoop(launch, async () => void await gpu.read(x));
+}
+
+async function timeReadback(gpu: Gpu): Promise<number> {
+  using x = gpu.upload(u32([1]));
+  await gpu.read(x);
+  const start = performance.now();
+  for (let i = 0; i < 50; i++) await gpu.read(x);
+  return (performance.now() - start) / 1000 / 50;
+}
+
+/** The shapes of a product's factors, or of the first two inputs. */
+function shapes(inputs: Readonly<Record<string, TensorSpec>>): string {
+  const { x, weight } = inputs;
+  const shown = x && weight ? [x, weight] : Object.values(inputs).slice(0, 2);
+  return shown.map(({ shape }) => `[${shape.join(",")}]`).join(" ");
+}
+
+/** Time of a product as a share of what the f16 `matmul` of the same sizes takes. */
+function ofMatmul({ name, work, seconds }: Timed, timed: readonly Timed[]): string {
+  if (!name.startsWith("matmul") || name === "matmul") return "";
+  const plain = timed.find((other) => other.name === "matmul" && other.work === work);
+  return plain ? `${(100 * seconds / plain.seconds).toFixed(0)} %` : "";
+}
+
+/** The options of a case, where those of its kernel differ in them. */
+function optionsWords({ name, options }: Timed, timed: readonly Timed[]): string {
+  const several = timed.some((other) => other.name === name && other.options !== options);
+  return several ? options : "";
+}
+
+/** A line of a table; the last column is as wide as it needs. */
+function row(cells: readonly string[]): string {
+  const widths = [15, 26, 10, 9, 8, 12, 11];
+  return cells.map((cell, i) => {
+    if (i < 2) return cell.padEnd(widths[i]!);
+    return i < widths.length ? cell.padStart(widths[i]!) : `  ${cell}`;
+  }).join("").trimEnd();
+}

@@ -1,0 +1,327 @@
+/**
+ * Sends a server of OpenAI's API streamed completions at random moments and says how long they take.
+ *
+ * `deno task bench serve --url http://127.0.0.1:8000 [--rate 4] [--requests 200] [--prompt 128]
+ * [--output 64] [--seed 1] [--vocabulary 1000] [--model NAME] [--key KEY] [--json]`: requests arrive
+ * as a Poisson process, `--rate` a second (0: all at once), whether or not those before are answered.
+ * Prompts are random token ids below `--vocabulary`. Any server that takes ids as prompts will do
+ * (vLLM, llama-server).
+ *
+ * `--soak MINUTES [--clients 200]` runs `serve_soak.ts` instead: clients that leave, read slowly and
+ * send what they must not.
+ *
+ * @module
+ */
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+import { words } from "../support/random.ts";
+
+/** What is sent. */
+export interface LoadOptions {
+  readonly url: string;
+  /** Requests a second; 0 for all at once. */
+  readonly rate: number;
+  readonly requests: number;
+  /** Tokens of each prompt, and tokens to generate. */
+  readonly prompt: number;
+  readonly output: number;
+  readonly seed: number;
+  readonly vocabulary: number;
+  /** The first one that the server has unless said. */
+  readonly model?: string | undefined;
+  readonly key?: string | undefined;
+}
+
+/** Mean and percentiles of some seconds. */
+export interface Spread {
+  readonly mean: number;
+  readonly p50: number;
+  readonly p95: number;
+  readonly p99: number;
+}
+
+/** What came of it. */
+export interface LoadResult {
+  readonly model: string;
+  /** Whether the server goes on behind the token that ends an answer. */
+  readonly ignoresEnd: boolean;
+  /** From the first request to the end of the last answer. */
+  readonly seconds: number;
+  readonly answered: number;
+  /** Requests that were not answered whole: HTTP statuses, `stream` and `connection`. */
+  readonly errors: Readonly<Record<string, number>>;
+  readonly generatedTokens: number;
+  readonly requestsPerSecond: number;
+  readonly tokensPerSecond: number;
+  /** Seconds until the first token, between two pieces of text, and until the end of an answer. */
+  readonly firstToken: Spread;
+  readonly betweenTokens: Spread;
+  /** Of each answer: what lies behind the first token, by the tokens there. */
+  readonly perToken: Spread;
+  readonly whole: Spread;
+  /** Most requests under way at once. */
+  readonly mostAtOnce: number;
+}
+
+/** How one request went; times are milliseconds. */
+type Answer =
+  | { readonly error: string }
+  | {
+    readonly error?: undefined;
+    readonly first: number;
+    readonly gaps: readonly number[];
+    readonly whole: number;
+    readonly tokens: number;
+  };
+
+interface Chunk {
+  readonly error?: unknown;
+  readonly usage?: { readonly completion_tokens: number } | null;
+  readonly choices?: readonly { readonly text: string; readonly finish_reason: string | null }[];
+}
+
+const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+
+/** Seconds after the start at which requests are sent: gaps are exponentially distributed. */
+export function arrivals(
+  { rate, requests, seed }: Pick<LoadOptions, "rate" | "requests" | "seed">,
+): readonly number[] {
+  const source = words(`arrivals ${seed}`);
+  let at = 0;
+  return Array.from({ length: requests }, (_, index) => {
+    // The first comes at once.
+    if (index > 0 && rate > 0) at -= Math.log(1 - source.next().value / 2 ** 32) / rate;
+    return at;
+  });
+}
+
+/** Mean and percentiles: the smallest value that so many are not above. */
+export function spreadOf(values: readonly number[]): Spread {
+  const sorted = [...values].sort((a, b) => a - b);
+  const at = (share: number) => sorted[Math.max(0, Math.ceil(share * sorted.length) - 1)] ?? NaN;
+  const mean = sorted.reduce((a, b) => a + b, 0) / sorted.length;
+  return { mean, p50: at(0.5), p95: at(0.95), p99: at(0.99) };
+}
+
+/** Sends all requests at their time and waits for the answers. */
+export async function runLoad(options: LoadOptions): Promise<LoadResult> {
+  const model = options.model ?? await firstModel(options);
+  const ignoresEnd = await takesIgnore(options, model);
+  const body = (index: number) => ({
+    model,
+    prompt: promptOf(options, index),
+    max_tokens: options.output,
+    temperature: 0,
+    stream: true,
+    stream_options: { include_usage: true },
+    ...ignoresEnd && { ignore_eos: true },
+  });
+  let [running, mostAtOnce] = [0, 0];
+  const start = performance.now();
+  const answers = await Promise.all(
+    arrivals(options).map(async (seconds, index) => {
+      await pause(Math.max(0, 1000 * seconds - (performance.now() - start)));
+      mostAtOnce = Math.max(mostAtOnce, ++running);
+      try {
+        return await ask(options, body(index));
+      } finally {
+        running--;
+      }
+    }),
+  );
+  const seconds = (performance.now() - start) / 1000;
+  const errors: Record<string, number> = {};
+  for (const { error } of answers) {
+    if (error !== undefined) errors[error] = (errors[error] ?? 0) + 1;
+  }
+  const good = answers.filter((answer) => answer.error === undefined);
+  const generatedTokens = good.reduce((sum, { tokens }) => sum + tokens, 0);
+  const spread = (values: readonly number[]) => spreadOf(values.map((ms) => ms / 1000));
+  return {
+    model,
+    ignoresEnd,
+    seconds,
+    answered: good.length,
+    errors,
+    generatedTokens,
+    requestsPerSecond: good.length / seconds,
+    tokensPerSecond: generatedTokens / seconds,
+    firstToken: spread(good.map(({ first }) => first)),
+    betweenTokens: spread(good.flatMap(({ gaps }) => gaps)),
+    perToken: spread(
+      good.flatMap(({ first, whole, tokens }) => tokens > 1 ? (whole - first) / (tokens - 1) : []),
+    ),
+    whole: spread(good.map(({ whole }) => whole)),
+    mostAtOnce,
+  };
+}
+
+/** Sends one request and follows its stream. */
+async function ask(options: LoadOptions, body: object): Promise<Answer> {
+  const start = performance.now();
+  const arrived: number[] = [];
+  let tokens: number | undefined;
+  let whole = false;
+  try {
+    const response = await post(options, body);
+    if (!response.ok) {
+      await response.body?.cancel();
+      return { error: String(response.status) };
+    }
+    for await (const data of dataOf(response)) {
+      if (data === "[DONE]") {
+        whole = true;
+        break;
+      }
+      const { error, usage, choices: [choice] = [] }: Chunk = JSON.parse(data);
+      if (error) return { error: "stream" };
+      tokens = usage?.completion_tokens ?? tokens;
+      // The piece that ends an answer has no token of its own.
+      if (choice && (choice.text !== "" || choice.finish_reason === null)) {
+        arrived.push(performance.now());
+      }
+    }
+  } catch {
+    return { error: "connection" };
+  }
+  const end = performance.now();
+  if (!whole) return { error: "stream" };
+  return {
+    first: (arrived[0] ?? end) - start,
+    gaps: arrived.slice(1).map((at, index) => at - arrived[index]!),
+    whole: end - start,
+    tokens: tokens ?? arrived.length,
+  };
+}
+
+/** The data of server-sent events, as they come. */
+async function* dataOf(response: Response): AsyncGenerator<string> {
+  let rest = "";
+  for await (const piece of response.body!.pipeThrough(new TextDecoderStream())) {
+    const lines = (rest + piece).split("\n");
+    rest = lines.pop()!;
+    for (const line of lines) {
+      if (line.startsWith("data:")) yield line.slice("data:".length).trim();
+    }
+  }
+}
+
+async function post(options: LoadOptions, body: object): Promise<Response> {
+  return await fetch(`${options.url}/v1/completions`, {
+    method: "POST",
+    headers: { "content-type": "application/json", ...authorization(options) },
+    body: JSON.stringify(body),
+  });
+}
+
+async function firstModel(options: LoadOptions): Promise<string> {
+  const response = await fetch(`${options.url}/v1/models`, { headers: authorization(options) });
+  const { data: [model] = [] } = await response.json();
+  if (model?.id) return model.id;
+  throw new TypeError(
+    `Cannot choose a model of ${options.url}: it answers ${response.status} without one, expected a list; name it with --model`,
+  );
+}
+
+/** Whether the server takes `ignore_eos`; throws what it says where it takes nothing. */
+async function takesIgnore(options: LoadOptions, model: string): Promise<boolean> {
+  const plain = { model, prompt: promptOf(options, -1), max_tokens: 1, temperature: 0 };
+  const response = await post(options, { ...plain, ignore_eos: true });
+  const said = await response.text();
+  if (response.ok) return true;
+  const without = await post(options, plain);
+  await without.body?.cancel();
+  if (response.status === 400 && without.ok) return false;
+  throw new TypeError(
+    `Cannot send completions to ${options.url}: it answers ${response.status} ${
+      said.slice(0, 200).replaceAll(/\s+/g, " ")
+    }, expected 200`,
+  );
+}
+
+function authorization({ key }: LoadOptions): Record<string, string> {
+  return key === undefined ? {} : { authorization: `Bearer ${key}` };
+}
+
+/** A prompt of its own for every request. */
+function promptOf({ prompt, vocabulary, seed }: LoadOptions, index: number): number[] {
+  const source = words(`prompt ${seed} ${index}`);
+  return Array.from({ length: prompt }, () => source.next().value % vocabulary);
+}
+
+/** The result as lines for people. */
+export function loadLines(options: LoadOptions, result: LoadResult): string[] {
+  const { answered, errors, seconds, ignoresEnd } = result;
+  const failed = Object.entries(errors).map(([what, count]) => `${what}: ${count}`).join(", ");
+  const line = (name: string, spread: Spread) =>
+    name.padEnd(24) + [spread.mean, spread.p50, spread.p95, spread.p99]
+      .map((value) => (1000 * value).toFixed(1).padStart(10)).join("");
+  return [
+    `${result.model} at ${options.url}: ${options.requests} requests, ${
+      options.rate > 0 ? `${options.rate} a second` : "all at once"
+    }, prompts of ${options.prompt} tokens, answers of ${options.output}${
+      ignoresEnd ? "" : " at most (the server takes no ignore_eos)"
+    }`,
+    `answered ${answered} in ${seconds.toFixed(1)} s, at most ${result.mostAtOnce} at once; ${
+      failed === "" ? "no errors" : `errors ${failed}`
+    }`,
+    `${result.requestsPerSecond.toFixed(2)} requests/s, ${
+      result.tokensPerSecond.toFixed(1)
+    } generated tokens/s`,
+    "milliseconds".padEnd(24) +
+    ["mean", "p50", "p95", "p99"].map((name) => name.padStart(10)).join(""),
+    line("to the first token", result.firstToken),
+    line("between pieces of text", result.betweenTokens),
+    line("per token behind it", result.perToken),
+    line("to the end", result.whole),
+  ];
+}
+
+/** Runs the command line behind `serve`; gives the exit status. */
+export async function benchServe(args: readonly string[]): Promise<number> {
+  const { values } = parseArgs({
+    args: [...args],
+    options: {
+      url: { type: "string", default: "http://127.0.0.1:8000" },
+      rate: { type: "string", default: "4" },
+      requests: { type: "string", default: "200" },
+      prompt: { type: "string", default: "128" },
+      output: { type: "string", default: "64" },
+      seed: { type: "string", default: "1" },
+      vocabulary: { type: "string", default: "1000" },
+      model: { type: "string" },
+      key: { type: "string" },
+      json: { type: "boolean", default: false },
+      soak: { type: "string" },
+      clients: { type: "string", default: "200" },
+    },
+  });
+  const url = values.url.replace(/\/+(v1\/?)?$/, "");
+  if (values.soak !== undefined) {
+    const seconds = String(60 * Number(values.soak));
+    const script = fileURLToPath(new URL("../slow/serve_soak.ts", import.meta.url));
+    const { clients, seed } = values;
+    const soak = ["--seconds", seconds, "--clients", clients, "--seed", seed];
+    const child = new Deno.Command(Deno.execPath(), { args: ["run", "-A", script, url, ...soak] });
+    return (await child.spawn().status).code;
+  }
+  const options: LoadOptions = {
+    url,
+    rate: Number(values.rate),
+    requests: Number(values.requests),
+    prompt: Number(values.prompt),
+    output: Number(values.output),
+    seed: Number(values.seed),
+    vocabulary: Number(values.vocabulary),
+    model: values.model,
+    key: values.key ?? Deno.env.get("OPENAI_API_KEY"),
+  };
+  const result = await runLoad(options);
+  const text = values.json
+    ? JSON.stringify({ options: { ...options, key: undefined }, result }, undefined, 2)
+    : loadLines(options, result).join("\n");
+  Deno.stdout.writeSync(new TextEncoder().encode(`${text}\n`));
+  return result.answered === options.requests ? 0 : 1;
+}
+
+if (import.meta.main) Deno.exit(await benchServe(Deno.args));

@@ -1,0 +1,368 @@
+import { strict as assert } from "node:assert";
+import type { AdapterClass, HostTensor } from "../../kernels/device/device.ts";
+import { Gpu } from "../../kernels/device/gpu.ts";
+import type { AnyKernel } from "../../kernels/device/kernel.ts";
+import { elements, f32, u32 } from "../../kernels/device/tensor.ts";
+import { attentionBatch, type AttentionSpan } from "../../kernels/attention_paged.ts";
+import {
+  attentionPaged,
+  matmul,
+  matmulCodes,
+  matmulInt8,
+  normQuantize,
+  quantizeRows,
+} from "../../kernels/mod.ts";
+import { PAGE_TOKENS, pageWords, writeSlot } from "../../kernels/parts/kv_page.ts";
+import type { KvScheme } from "../../kernels/parts/kv_scheme.ts";
+import { normals, randomTensor, words } from "../support/random.ts";
+
+/** Both sides of every number of rows at which a plan changes. */
+const ROWS = [1, 2, 8, 9, 16, 17, 33];
+const ALL_ROWS = 70;
+const OUTPUTS = 40;
+/** Values of a row: no power of two, and one that the last words and steps do not fill. */
+const INNERS = [{ inner: 576, group: 64 }, { inner: 1560, group: 40 }];
+
+type Hosts = Readonly<Record<string, HostTensor>>;
+
+/** A kernel that makes rows from the rows of some inputs, whatever the others are. */
+interface RowCase {
+  readonly label: string;
+  readonly kernel: AnyKernel;
+  readonly byRow: Hosts;
+  readonly fixed: Hosts;
+  readonly options: unknown;
+}
+
+/** A sequence in its own pages, and how many of its last tokens are queries. */
+interface Sequence {
+  readonly keys: number;
+  readonly queries: number;
+}
+
+interface AttentionCase {
+  readonly label: string;
+  readonly size: number;
+  readonly key: KvScheme;
+  readonly value: KvScheme;
+  readonly window?: number;
+}
+
+const ATTENTION: readonly AttentionCase[] = [
+  { label: "KV4, heads of 64", size: 64, key: zeros(4, 64), value: zeros(4, 64) },
+  { label: "KV4, heads of 128", size: 128, key: zeros(4, 64), value: zeros(4, 32), window: 50 },
+  {
+    label: "KV8, heads of 80",
+    size: 80,
+    key: { bits: 8, zero: "pre_scale", group: 40 },
+    value: { bits: 8, zero: "none", group: 80, range: 4 },
+    window: 37,
+  },
+  { label: "f16, heads of 64", size: 64, key: plain(64), value: plain(64) },
+  { label: "f16, heads of 128", size: 128, key: plain(128), value: plain(128) },
+];
+
+const SEQUENCES: readonly Sequence[] = [
+  { keys: 90, queries: 37 },
+  { keys: 200, queries: 1 },
+  // More keys than a workgroup takes at a time.
+  { keys: 600, queries: 3 },
+  { keys: 70, queries: 5 },
+  { keys: 37, queries: 37 },
+];
+
+for (const as of ["software", "gpu"] as const) {
+  for (const [name, cases] of Object.entries(rowCases(as))) {
+    Deno.test(`${name} gives a row the same bits among any number of rows, planned for ${as}`, async () => {
+      await using gpu = await Gpu.open({ as });
+      for (const one of cases) await sameRows(gpu, one);
+    });
+  }
+
+  Deno.test(`attentionPaged gives a sequence the same bits alone and in a batch, planned for ${as}`, async () => {
+    await using gpu = await Gpu.open({ as });
+    for (const one of attentionCases(as)) {
+      const pool = pages(one, SEQUENCES);
+      const together = await attend(gpu, one, pool, pool.spans);
+      for (const [i, span] of pool.spans.entries()) {
+        const alone = await attend(gpu, one, pool, [span]);
+        assertSameBits(alone[0]!, together[i]!, `${one.label}, ${span.queries} queries`);
+      }
+    }
+  });
+
+  Deno.test(`attentionPaged gives a sequence the same bits in chunks and at once, planned for ${as}`, async () => {
+    await using gpu = await Gpu.open({ as });
+    const sizes = [1, 4, 5, 16, 40];
+    const all = sizes.reduce((sum, queries) => sum + queries, 0);
+    for (const one of attentionCases(as)) {
+      const pool = pages(one, [{ keys: all, queries: all }]);
+      const [whole] = await attend(gpu, one, pool, pool.spans);
+      const width = whole!.length / all;
+      for (const chunks of [sizes, sizes.toReversed()]) {
+        let first = 0;
+        for (const queries of chunks) {
+          const span = { row: first, queries, keys: first + queries, table: 0 };
+          const [chunk] = await attend(gpu, one, pool, [span]);
+          const expected = whole!.subarray(first * width, (first + queries) * width);
+          assertSameBits(chunk!, expected, `${one.label}, ${queries} queries from ${first}`);
+          first += queries;
+        }
+      }
+    }
+  });
+}
+
+Deno.test("attentionPaged gives the same bits whatever workgroup memory a graphics processor has", async () => {
+  await using gpu = await Gpu.open({ as: "gpu" });
+  const one = ATTENTION[1]!;
+  const pool = pages(one, SEQUENCES.slice(0, 2));
+  const made: (readonly [keys: unknown, y: Float32Array[]])[] = [];
+  for (const groupBytes of [32768, 18432, 16384]) {
+    let keys: unknown;
+    const kernel: AnyKernel = {
+      ...attentionPaged,
+      plan(inputs, options, limits) {
+        const plan = attentionPaged.plan(inputs as never, options, { ...limits, groupBytes });
+        keys = plan.constants.KEYS;
+        return plan;
+      },
+    };
+    const y = await attend(gpu, one, pool, pool.spans, kernel);
+    made.push([keys, y]);
+  }
+  assert.deepEqual(made.map(([keys]) => keys), [32, 16, 8]);
+  for (const [keys, y] of made) {
+    for (const [i, got] of y.entries()) {
+      assertSameBits(got, made[0]![1][i]!, `sequence ${i}, ${keys} keys staged`);
+    }
+  }
+});
+
+/** The software driver takes a second for each shader: there, codes and zero domains come in turn. */
+function rowCases(as: AdapterClass): Record<string, RowCase[]> {
+  const codes = (["none", "pre_scale", "post_scale"] as const).flatMap((zero, i) =>
+    ([4, 8] as const)
+      .filter((bits) => as === "gpu" || bits === [4, 8, 4][i])
+      .map((bits) => ({ zero, bits }))
+  );
+  const integers = [{ bits: 8 }, { bits: 4 }, { bits: 4, grouped: true }] as const;
+  return {
+    matmul: INNERS.map(({ inner }) => ({
+      label: `${inner} values`,
+      kernel: matmul,
+      byRow: { x: random("f32", ALL_ROWS, inner), y: f32([ALL_ROWS, OUTPUTS]) },
+      fixed: { weight: random("f16", OUTPUTS, inner), bias: random("f32", OUTPUTS) },
+      options: {},
+    })),
+    matmulCodes: INNERS.flatMap(({ inner, group }) =>
+      codes.map(({ zero, bits }) => ({
+        label: `${inner} values, ${bits} bits, zero ${zero}`,
+        kernel: matmulCodes,
+        byRow: { x: random("f32", ALL_ROWS, inner), y: f32([ALL_ROWS, OUTPUTS]) },
+        fixed: {
+          weight: random("u32", OUTPUTS, inner * bits / 32),
+          groups: scalesAndZeros(OUTPUTS, inner / group),
+          bias: random("f32", OUTPUTS),
+        },
+        options: { bits, zero, group },
+      }))
+    ),
+    matmulInt8: INNERS.flatMap(({ inner, group }) =>
+      integers.map(({ bits, ...rest }) => ({
+        label: `${inner} values, ${bits} bits${"grouped" in rest ? " in groups" : ""}`,
+        kernel: matmulInt8,
+        byRow: {
+          x: random("u32", ALL_ROWS, inner / 4),
+          x_rows: random("f32", ALL_ROWS, 2),
+          y: f32([ALL_ROWS, OUTPUTS]),
+        },
+        fixed: {
+          weight: random("u32", OUTPUTS, inner * bits / 32),
+          w_rows: random("f32", OUTPUTS, 2),
+          bias: random("f32", OUTPUTS),
+          ...("grouped" in rest ? { groups: byteGroups(OUTPUTS, inner / group) } : {}),
+        },
+        options: { bits, ...("grouped" in rest ? { group } : {}) },
+      }))
+    ),
+    normQuantize: INNERS.map(({ inner }) => ({
+      label: `${inner} values`,
+      kernel: normQuantize,
+      byRow: {
+        x: random("f32", ALL_ROWS, inner),
+        residual: randomTensor({ dtype: "f32", shape: [ALL_ROWS, inner] }, "residual"),
+      },
+      fixed: { gain: random("f32", inner) },
+      options: { eps: 1e-5 },
+    })),
+    quantizeRows: INNERS.map(({ inner }) => ({
+      label: `${inner} values`,
+      kernel: quantizeRows,
+      byRow: { x: random("f32", ALL_ROWS, inner) },
+      fixed: {},
+      options: {},
+    })),
+  };
+}
+
+function attentionCases(as: AdapterClass): readonly AttentionCase[] {
+  return as === "gpu" ? ATTENTION : ATTENTION.filter((_, i) => i % 2 === 0);
+}
+
+async function sameRows(gpu: Gpu, { label, kernel, byRow, fixed, options }: RowCase) {
+  const whole = await launch(gpu, kernel, { ...byRow, ...fixed }, options);
+  for (const count of ROWS) {
+    const part = Object.fromEntries(
+      Object.entries(byRow).map(([name, host]) => [name, rowsFrom(host, ALL_ROWS - count, count)]),
+    );
+    const made = await launch(gpu, kernel, { ...part, ...fixed }, options);
+    for (const [name, got] of Object.entries(made)) {
+      const expected = rowsFrom(whole[name]!, ALL_ROWS - count, count);
+      assertSameBits(got.data, expected.data, `${label}, ${count} rows, ${name}`);
+    }
+  }
+}
+
+/** What a kernel writes. */
+async function launch(gpu: Gpu, kernel: AnyKernel, hosts: Hosts, options: unknown) {
+  using stack = new DisposableStack();
+  const inputs = Object.fromEntries(
+    Object.entries(hosts).map(([name, host]) => [name, stack.use(gpu.upload(host))]),
+  );
+  const outputs = gpu.run(kernel, inputs, options);
+  for (const output of Object.values(outputs)) stack.use(output);
+  const read: Record<string, HostTensor> = {};
+  for (const name of [...kernel.outputs, ...(kernel.mutates ?? [])]) {
+    read[name] = await gpu.read((outputs[name] ?? inputs[name])!);
+  }
+  return read;
+}
+
+/** What each span's queries get. */
+async function attend(
+  gpu: Gpu,
+  { size, key, value, window }: AttentionCase,
+  { k, v, q, block_table }: Pages,
+  spans: readonly AttentionSpan[],
+  kernel: AnyKernel = attentionPaged,
+): Promise<Float32Array[]> {
+  const width = HEADS * size;
+  const rows = spans.flatMap(({ row, queries }) => [
+    ...q.data.subarray(row * width, (row + queries) * width),
+  ]);
+  let row = 0;
+  const placed = spans.map((span) => {
+    row += span.queries;
+    return { ...span, row: row - span.queries };
+  });
+  const { y } = await launch(
+    gpu,
+    kernel,
+    { q: f32([row, HEADS, size], rows), k, v, block_table, ...attentionBatch(placed) },
+    {
+      kvHeads: 1,
+      key,
+      value,
+      queries: Math.max(...spans.map(({ queries }) => queries)),
+      ...(window === undefined ? {} : { window }),
+    },
+  );
+  return placed.map(({ row, queries }) =>
+    y!.data.subarray(row * width, (row + queries) * width) as Float32Array
+  );
+}
+
+const HEADS = 2;
+
+interface Pages {
+  readonly q: HostTensor;
+  readonly k: HostTensor;
+  readonly v: HostTensor;
+  readonly block_table: HostTensor;
+  readonly spans: readonly AttentionSpan[];
+}
+
+/** Keys and values of some sequences in one pool, backwards, with queries for them. */
+function pages({ size, key, value }: AttentionCase, sequences: readonly Sequence[]): Pages {
+  const counts = sequences.map(({ keys }) => Math.ceil(keys / PAGE_TOKENS));
+  const count = counts.reduce((sum, pages) => sum + pages, 0);
+  let [row, table] = [0, 0];
+  const spans = sequences.map(({ keys, queries }, i) => {
+    row += queries;
+    table += counts[i]!;
+    return { row: row - queries, queries, keys, table: table - counts[i]! };
+  });
+  return {
+    q: random("f32", row, HEADS, size),
+    k: pool(key, { count, size, seed: "keys" }),
+    v: pool(value, { count, size, seed: "values" }),
+    block_table: u32([count], Array.from({ length: count }, (_, i) => count - 1 - i)),
+    spans,
+  };
+}
+
+function pool(
+  scheme: KvScheme,
+  { count, size, seed }: { readonly count: number; readonly size: number; readonly seed: string },
+): HostTensor {
+  const shape = [count, pageWords(scheme, 1, size)];
+  const data = new Uint32Array(elements(shape));
+  const source = normals(seed);
+  for (let slot = 0; slot < count * PAGE_TOKENS; slot++) {
+    const values = Float32Array.from({ length: size }, () => source.next().value);
+    writeSlot(data, slot, values, { scheme, kvHeads: 1, headSize: size });
+  }
+  return u32(shape, data);
+}
+
+function zeros(bits: 4 | 8, group: number): KvScheme {
+  return { bits, zero: "post_scale", group };
+}
+
+function plain(group: number): KvScheme {
+  return { bits: 16, zero: "none", group };
+}
+
+function random(dtype: "f32" | "f16" | "u32", ...shape: number[]): HostTensor {
+  return randomTensor({ dtype, shape }, `${dtype} ${shape}`);
+}
+
+/** Scales from 1/64 to 2/64 and zero points below 16, as f16. */
+function scalesAndZeros(rows: number, count: number): HostTensor {
+  const source = words("groups");
+  const halves = Float16Array.from(
+    { length: 2 * rows * count },
+    (_, i) =>
+      source.next().value / 2 ** 32 * (i % 2 === 0 ? 1 : 960) / 64 + (i % 2 === 0 ? 1 / 64 : 0),
+  );
+  return u32([rows, count], new Uint32Array(halves.buffer));
+}
+
+/** Scales up to 17, so that 15 times one is a byte, and any byte to subtract. */
+function byteGroups(rows: number, count: number): HostTensor {
+  const width = Math.ceil(count / 2);
+  const source = words("bytes");
+  const half = () => {
+    const word = source.next().value;
+    return (word >>> 24) % 18 | word & 0xff00;
+  };
+  return u32([rows, width], Array.from({ length: rows * width }, () => half() + 2 ** 16 * half()));
+}
+
+function rowsFrom({ dtype, shape, data }: HostTensor, first: number, count: number): HostTensor {
+  const width = elements(shape.slice(1));
+  return {
+    dtype,
+    shape: [count, ...shape.slice(1)],
+    data: data.slice(first * width, (first + count) * width),
+  };
+}
+
+function assertSameBits(got: HostTensor["data"], expected: HostTensor["data"], label: string) {
+  const [a, b] = [got, expected].map((data) => new Uint32Array(data.slice().buffer));
+  assert.equal(a!.length, b!.length, label);
+  const at = a!.findIndex((bits, i) => bits !== b![i]);
+  assert.equal(at, -1, `${label}: value ${at} is ${got[at]}, expected ${expected[at]}`);
+  assert.ok(a!.some((bits) => bits !== a![0]), `${label}: all values are ${got[0]}`);
+}

@@ -1,0 +1,412 @@
+import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
+import { fileURLToPath } from "node:url";
+import { Gpu } from "../../kernels/device/gpu.ts";
+import type { ArtifactRecord } from "../../pipeline/artifact.ts";
+import type { Manifest } from "../../pipeline/manifest/manifest.ts";
+import { parseManifest } from "../../pipeline/manifest/manifest.ts";
+import type { Bounds } from "../../pipeline/plan/preflight.ts";
+import { plan } from "../../pipeline/plan/plan.ts";
+import { run } from "../../pipeline/run/runner.ts";
+import { Store } from "../../pipeline/store/store.ts";
+import { factsOf } from "../../stages/forecast/artifact_facts.ts";
+import { freeOnNvidia } from "../../stages/forecast/bounds.ts";
+import * as stages from "../../stages/mod.ts";
+import { type Entry, ggufBytes } from "../support/gguf_file.ts";
+import { writeSparseLlama } from "../support/sparse_llama.ts";
+import { FAMILIES } from "../support/stage_chain.ts";
+
+const FAMILY_FOLDER = fileURLToPath(new URL("../testdata/families", import.meta.url));
+const GB = 1e9;
+const MEMORY = GB / 2;
+
+/** Every stage, and every kind of input where a stage has several. */
+const EMBEDDED = `
+steps:
+  source: { stage: load }
+  text: { stage: tokenize, from: { model: source }, with: { bytes: 20000 } }
+  fp16:
+    stage: evaluate
+    from: { model: source, tokens: text }
+    with: { context: 64, windows: 4, keep_hidden: true }
+  rotated: { stage: rotate, from: { model: source }, with: { transforms: [out_proj, down_proj] } }
+  stats:
+    stage: calibrate
+    from: { model: source, tokens: text }
+    with: { windows: 3, context: 64, rows: 40, attention_windows: 2 }
+  reordered:
+    stage: reorder
+    from: { model: source, stats: stats }
+    with: { sites: [residual, out_proj, down_proj] }
+  folded: { stage: fold, from: { model: reordered } }
+  smoothed:
+    stage: smooth
+    from: { model: reordered, stats: stats }
+    with: { projections: { sites: [out_proj, down_proj] }, attention: { alpha: 0.5 } }
+  w4a8:
+    stage: quantize
+    from: { model: smoothed, stats: stats }
+    with: { weights: { group: 64, levels: 2 }, uneven_group: shrink, activations: dynamic }
+  rtn:
+    stage: quantize
+    from: { model: rotated }
+    with: { method: rtn, weights: { group: 32, zero: pre_scale }, skips: [out_proj] }
+  w4a8kv4: { stage: calibrate_kv, from: { model: w4a8, stats: stats } }
+  quantized:
+    stage: evaluate
+    from: { model: w4a8kv4, tokens: text, baseline: fp16, baseline_model: source }
+    with: { context: 64, windows: 4 }
+  report:
+    stage: compare
+    from: { reports: [fp16, quantized] }
+`;
+
+/** Searches, and quantization that runs the model. */
+const SEARCHES = `
+steps:
+  source: { stage: load }
+  text: { stage: tokenize, from: { model: source }, with: { bytes: 20000 } }
+  stats:
+    stage: calibrate
+    from: { model: source, tokens: text }
+    with: { windows: 2, context: 64, rows: 40 }
+  ordered:
+    stage: reorder
+    from: { model: source, stats: stats }
+    with: { sites: [down_proj], strategy: grid, weights: { group: 64 } }
+  scaled:
+    stage: smooth
+    from: { model: source, stats: stats }
+    with:
+      projections: { strategy: grid, grids: 2, weights: { group: 64 }, uneven_group: shrink }
+      attention: { strategy: grid, grids: 2, kv: { group: 64 } }
+  chained:
+    stage: quantize
+    from: { model: source, stats: stats, tokens: text }
+    with: { weights: { group: row }, inputs: quantized, windows: 2, context: 64 }
+`;
+
+/** What a device holds that nobody asks for anything. */
+const EMPTY = 256;
+/** Steps whose size no header tells: texts, and pictures. */
+const ROUGH: Readonly<Record<string, number>> = { text: 0.02, report: 0.25 };
+
+function parse(text: string, set: readonly string[] = []): Manifest {
+  return parseManifest(text, { path: "manifest.yaml", stages, set });
+}
+
+function near(got: number, expected: number, share: number, what: string): void {
+  const off = got / expected - 1;
+  ok(Math.abs(off) <= share, `${what}: ${got} is ${(100 * off).toFixed(2)} % off ${expected}`);
+}
+
+async function withStore(test: (store: Store, directory: string) => Promise<void>): Promise<void> {
+  const directory = await Deno.makeTempDir();
+  try {
+    await test(new Store(`${directory}/store`), directory);
+  } finally {
+    await Deno.remove(directory, { recursive: true });
+  }
+}
+
+async function forecasts(manifest: Manifest, store: Store, force: ReadonlySet<string> = new Set()) {
+  const bounds = (): Bounds => ({
+    memoryBytes: MEMORY,
+    hostBytes: 1000 * GB,
+    diskBytes: 1000 * GB,
+  });
+  const { steps } = await plan(manifest, { store, stages, force, facts: factsOf, bounds });
+  return new Map(
+    steps.flatMap(({ name, forecast }) => forecast ? [[name, forecast] as const] : []),
+  );
+}
+
+/** Bytes of each step's files, and the most its device held, as they really are. */
+async function measure(manifest: Manifest, store: Store) {
+  const disk = new Map<string, number>();
+  const device = new Map<string, number>();
+  let open: Promise<Gpu> | undefined;
+  let step = "";
+  const closed: Promise<unknown>[] = [];
+  const summary = await run(manifest, {
+    store,
+    stages,
+    tools: () => ({ memoryBytes: MEMORY, device: () => open ??= Gpu.open() }),
+    emit(event) {
+      if (event.type === "start") step = event.step;
+      if (event.type !== "done") return;
+      const ended = step;
+      closed.push((async (gpu) => {
+        device.set(ended, (await gpu)?.memory.peak ?? 0);
+        await (await gpu)?.[Symbol.asyncDispose]();
+        const record: ArtifactRecord = JSON.parse(
+          await Deno.readTextFile(`${event.path}/artifact.json`),
+        );
+        disk.set(ended, record.files.reduce((sum, { size }) => sum + size, 0));
+      })(open));
+      open = undefined;
+    },
+  });
+  await Promise.all(closed);
+  ok(summary.ok);
+  return { disk, device };
+}
+
+/** Compares the forecasts of a manifest's steps with what they take, and gives both. */
+async function compare(manifest: Manifest, store: Store) {
+  const before = await forecasts(manifest, store);
+  strictEqual(before.size, manifest.steps.length);
+  const { disk, device } = await measure(manifest, store);
+  for (const [name, { deviceBytes, diskBytes }] of before) {
+    near(diskBytes, disk.get(name)!, ROUGH[name] ?? 0.01, `disk of ${name}`);
+    const held = device.get(name)!;
+    if (held > EMPTY) near(deviceBytes, held, 0.15, `device of ${name}`);
+    else strictEqual(deviceBytes, 0, name);
+  }
+  return { before, disk };
+}
+
+Deno.test("forecasts from headers are the sizes that searches have, and the device memory they held", () =>
+  withStore(async (store) => void await compare(parse(SEARCHES), store)));
+
+Deno.test("forecasts from headers are the sizes that steps have, and the device memory they held", () =>
+  withStore(async (store) => {
+    const manifest = parse(EMBEDDED);
+    const { before, disk } = await compare(manifest, store);
+    // Each step again on its own, from the facts of artifacts instead of those of forecasts.
+    for (const { name } of manifest.steps) {
+      const found = (await forecasts(manifest, store, new Set([name]))).get(name)!;
+      near(found.diskBytes, disk.get(name)!, ROUGH[name] ?? 0.01, `disk of ${name} alone`);
+      near(found.deviceBytes + GB, before.get(name)!.deviceBytes + GB, 1e-3, `device of ${name}`);
+    }
+  }));
+
+for (const family of FAMILIES) {
+  Deno.test(`the sizes of ${family} are forecast as loaded, as rotated and as folded`, () =>
+    withStore(async (store) => {
+      const manifest = parse(`
+steps:
+  source: { stage: load, with: { model: ${FAMILY_FOLDER}/${family}, dtype: float32 } }
+  half: { stage: load, with: { model: ${FAMILY_FOLDER}/${family} } }
+  rotated: { stage: rotate, from: { model: source } }
+  folded: { stage: fold, from: { model: source } }
+`);
+      const before = await forecasts(manifest, store);
+      const { disk } = await measure(manifest, store);
+      for (const [name, bytes] of disk) {
+        near(before.get(name)?.diskBytes ?? NaN, bytes, 0.001, name);
+      }
+    }));
+}
+
+Deno.test("a GGUF file is forecast as it will be loaded", () =>
+  withStore(async (store, directory) => {
+    const path = `${directory}/tiny.gguf`;
+    await Deno.writeFile(path, tinyGguf());
+    const manifest = parse(`steps: { source: { stage: load, with: { model: ${path} } } }`);
+    const before = await forecasts(manifest, store);
+    const { disk } = await measure(manifest, store);
+    near(before.get("source")!.diskBytes, disk.get("source")!, 0.001, "disk");
+  }));
+
+/** Sizes of Llama 3 70B, as its config.json has them. */
+const SEVENTY = {
+  hidden: 8192,
+  inner: 28672,
+  layers: 80,
+  heads: 64,
+  kvHeads: 8,
+  vocabulary: 128256,
+};
+
+Deno.test("a model of 70 billion parameters is forecast in a second from headers without weights", () =>
+  withStore(async (store, directory) => {
+    await Deno.mkdir(`${directory}/model`);
+    await writeSparseLlama(`${directory}/model`, SEVENTY);
+    await Deno.writeTextFile(`${directory}/text.txt`, "word ".repeat(200_000));
+    const manifest = parse(`
+steps:
+  source: { stage: load, with: { model: ${directory}/model } }
+  text: { stage: tokenize, from: { model: source }, with: { text: ${directory}/text.txt } }
+  stats:
+    stage: calibrate
+    from: { model: source, tokens: text }
+    with: { windows: 128, context: 1024 }
+  w4:
+    stage: quantize
+    from: { model: source, stats: stats }
+    with: { weights: { group: 128 } }
+  score:
+    stage: evaluate
+    from: { model: w4, tokens: text }
+    with: { context: 2048, windows: 16 }
+`);
+    // What is read outside the store has no content to hash here, but for a hole of 141 GB.
+    const unread = Object.fromEntries(
+      Object.entries(stages).map(([name, { fingerprint: _, ...stage }]) => [name, stage]),
+    );
+    const look = async (bounds: Partial<Bounds>) => {
+      const start = performance.now();
+      const { steps } = await plan(manifest, {
+        store,
+        stages: unread,
+        facts: factsOf,
+        bounds: () => ({
+          memoryBytes: 64 * GB,
+          hostBytes: 128 * GB,
+          deviceBytes: 80 * GB,
+          diskBytes: 2000 * GB,
+          ...bounds,
+        }),
+      });
+      const seconds = (performance.now() - start) / 1000;
+      return { seconds, rows: new Map(steps.map((row) => [row.name, row])) };
+    };
+    const ample = await look({});
+    ok(ample.seconds < 1, `it took ${ample.seconds} s`);
+    deepStrictEqual([...ample.rows.values()].map(({ state }) => state), [
+      "run",
+      ...Array<string>(4).fill("run?"),
+    ]);
+    const of = (name: string) => ample.rows.get(name)!.forecast!;
+    // 70,553,706,496 parameters are published; vectors, 161 * 8,192 of them, take four bytes.
+    near(of("source").diskBytes, 2 * 70_553_706_496 + 2 * 161 * 8192, 1e-6, "loaded");
+    // Per layer three Gram matrices of 8,192 and one of 28,672, 512 rows of each of their inputs,
+    // and two windows of queries, keys and values.
+    const layer = 4 * (3 * 8192 ** 2 + 28672 ** 2) + 4 * 512 * (3 * 8192 + 28672) +
+      4 * 2 * 1024 * (8192 + 2 * 1024);
+    near(of("stats").diskBytes, 80 * layer, 1e-3, "stats");
+    // 68,451,041,280 weights in linears: half a byte each, and two f16 for every 128 of them.
+    const linears = 80 * (2 * 8192 ** 2 + 2 * 1024 * 8192 + 3 * 8192 * 28672);
+    const rest = 2 * 2 * 128256 * 8192;
+    near(of("w4").diskBytes, linears * (0.5 + 4 / 128) + rest, 1e-3, "quantized");
+    // Embeddings, a layer of float16, its four Gram matrices and the streams of 128 windows.
+    const streams = 128 * 1024 * 8192 * 4 * 2;
+    const weights = 2 * 128256 * 8192 + 2 * linears / 80;
+    const grams = 4 * (3 * 8192 ** 2 + 28672 ** 2);
+    near(of("stats").deviceBytes, streams + weights + grams, 0.15, "device of stats");
+    // The host has a layer's statistics and its file, but of a model 64 MB of values at a time.
+    const host = of("stats").hostBytes;
+    ok(host > 2 * layer && host < 10 * layer, `${host} bytes on the host for stats`);
+    ok(of("source").hostBytes > 2 ** 26 && of("source").hostBytes < GB / 2);
+    // GPTQ holds a site's Gram matrix and its factor, and sites of other sizes leave theirs.
+    ok(of("w4").deviceBytes > 2 * 4 * 28672 ** 2);
+
+    const small = await look({ deviceBytes: 8 * GB });
+    match(
+      small.rows.get("stats")!.reason,
+      /^Cannot fit step "stats" on the device: it takes 1\d GB at its peak, expected at most 8\.0 GB/,
+    );
+    strictEqual(small.rows.get("source")!.state, "run", "loading needs no device");
+    strictEqual(small.rows.get("score")!.state, "blocked");
+    const full = await look({ diskBytes: 100 * GB });
+    match(full.rows.get("source")!.reason, /on the disk: it writes 141 GB and 100 GB are free/);
+  }));
+
+Deno.test("texts are counted by samples, whatever file they come in", () =>
+  withStore(async (store, directory) => {
+    const words = Array.from(
+      { length: 6000 },
+      (_, i) => `${i % 7 === 0 ? "The" : "a"} fox ${i % 97}`,
+    );
+    const rows = words.map((text, i) => JSON.stringify({ id: i, text, source: "a fable" }));
+    await Deno.writeTextFile(`${directory}/a.txt`, words.join("\n"));
+    await Deno.writeTextFile(`${directory}/a.jsonl`, rows.join("\n"));
+    await Deno.writeTextFile(`${directory}/short.txt`, "Once upon a time.");
+    const names = ["a.txt", "a.jsonl", "short.txt"];
+    const steps = names.map((name, i) =>
+      `  t${i}: { stage: tokenize, from: { model: m }, with: { text: ${directory}/${name} } }`
+    );
+    const manifest = parse(`steps:\n  m: { stage: load }\n${steps.join("\n")}`);
+    const before = await forecasts(manifest, store);
+    const { disk } = await measure(manifest, store);
+    names.forEach((name, i) => {
+      near(before.get(`t${i}`)!.diskBytes, disk.get(`t${i}`)!, 0.03, name);
+    });
+  }));
+
+Deno.test("a group that does not divide the columns is refused before any work", async () => {
+  const manifest = parse(`
+steps:
+  m: { stage: load }
+  q: { stage: quantize, from: { model: m }, with: { method: rtn, weights: { group: 80 } } }
+`);
+  await withStore(async (store) => {
+    const { steps, faults } = await plan(manifest, { store, stages, facts: factsOf });
+    deepStrictEqual(steps.map(({ state }) => state), ["run", "blocked"]);
+    match(String(faults.get("q")), /Cannot quantize ".*" in groups of 80: it has \d+ columns/);
+  });
+});
+
+Deno.test("`plan --json` has the forecasts, and `run --memory` refuses what needs more", async () => {
+  await withStore(async ({ path }) => {
+    const config = fileURLToPath(new URL("../../configs/fp16.yaml", import.meta.url));
+    const main = fileURLToPath(new URL("../../mod.ts", import.meta.url));
+    const start = async (...args: string[]) => {
+      const { code, stdout } = await new Deno.Command(Deno.execPath(), {
+        args: ["run", "-A", main, ...args, config, "--json", "--store", path],
+      }).output();
+      const lines = new TextDecoder().decode(stdout).trim().split("\n");
+      return { code, events: lines.map((line) => JSON.parse(line)) };
+    };
+    const planned = await start("plan");
+    strictEqual(planned.code, 0);
+    const [{ steps }] = planned.events;
+    for (const { name, forecast } of steps) {
+      const keys = Object.keys(forecast).sort();
+      deepStrictEqual(keys, ["deviceBytes", "diskBytes", "hostBytes"], name);
+    }
+    const refused = await start("run", "--memory", "50MB");
+    strictEqual(refused.code, 1);
+    const failed = refused.events.filter(({ type }) => type === "failed");
+    deepStrictEqual(failed.map(({ step }) => step), ["quality"]);
+    match(failed[0].message, /^Cannot fit step "quality" in memory: .* expected at most 50 MB;/);
+    ok(refused.events.every(({ type }) => type !== "start"), "something was begun");
+  });
+});
+
+Deno.test("the free memory of a device is read from what nvidia-smi prints", () => {
+  const lines = "NVIDIA A100, 1000\nNVIDIA H100 PCIe, 79647\nNVIDIA H100 PCIe, 512\n";
+  strictEqual(freeOnNvidia(lines, "NVIDIA H100 PCIe"), 79647 * 2 ** 20);
+  strictEqual(freeOnNvidia(lines, "NVIDIA T4"), undefined);
+  strictEqual(freeOnNvidia("NVIDIA T4, [N/A]\n", "NVIDIA T4"), undefined);
+});
+
+/** A llama of one layer with weights in blocks of eight bits, and no tokenizer. */
+function tinyGguf(): Uint8Array<ArrayBuffer> {
+  const metadata: Record<string, Entry> = {
+    "general.architecture": { text: "llama" },
+    "llama.embedding_length": { u32: 64 },
+    "llama.feed_forward_length": { u32: 96 },
+    "llama.block_count": { u32: 1 },
+    "llama.attention.head_count": { u32: 2 },
+    "llama.attention.head_count_kv": { u32: 1 },
+    "llama.context_length": { u32: 128 },
+    "llama.attention.layer_norm_rms_epsilon": { f32: 1e-5 },
+  };
+  // Q8_0: 34 bytes for 32 values.
+  const matrix = (name: string, rows: number, columns: number) => ({
+    name,
+    shape: [rows, columns],
+    type: 8,
+    bytes: new Uint8Array(rows * columns / 32 * 34),
+  });
+  const vector = (name: string) =>
+    ({ name, shape: [64], type: 0, bytes: new Uint8Array(4 * 64) }) as const;
+  return ggufBytes({
+    metadata,
+    tensors: [
+      matrix("token_embd.weight", 40, 64),
+      vector("blk.0.attn_norm.weight"),
+      matrix("blk.0.attn_q.weight", 64, 64),
+      matrix("blk.0.attn_k.weight", 32, 64),
+      matrix("blk.0.attn_v.weight", 32, 64),
+      matrix("blk.0.attn_output.weight", 64, 64),
+      vector("blk.0.ffn_norm.weight"),
+      matrix("blk.0.ffn_gate.weight", 96, 64),
+      matrix("blk.0.ffn_up.weight", 96, 64),
+      matrix("blk.0.ffn_down.weight", 64, 96),
+      vector("output_norm.weight"),
+      matrix("output.weight", 40, 64),
+    ],
+  });
+}

@@ -1,0 +1,306 @@
+import { strict as assert } from "node:assert";
+import { globSync } from "node:fs";
+import { basename, dirname } from "node:path";
+import { Gpu } from "../../kernels/device/gpu.ts";
+import { ReferenceDevice } from "../../kernels/device/reference.ts";
+import { f32 } from "../../kernels/device/tensor.ts";
+import { attention } from "../../kernels/mod.ts";
+import type { Artifact } from "../../pipeline/artifact.ts";
+import { calibrate } from "../../stages/calibrate.ts";
+import { layerFile, openStats } from "../../stages/calibration/stats.ts";
+import { openCheckpoint } from "../../stages/formats/checkpoint.ts";
+import { openSafetensors } from "../../stages/formats/safetensors/file.ts";
+import { findFamily } from "../../stages/models/families/find_family.ts";
+import { linearName } from "../../stages/models/names.ts";
+import { applyHadamard, hadamardFactor } from "../../stages/quant/hadamard.ts";
+import { rotate } from "../../stages/rotate.ts";
+import { relativeError } from "../support/forward_pass.ts";
+import { FAMILIES, StageChain } from "../support/stage_chain.ts";
+
+const SITES = ["attention.in", "attention.out", "mlp.in", "mlp.out"];
+const TAPS = ["queries", "keys", "values"].map((tap) => `attention.${tap}`);
+const [LAYERS, TOKENS, CONTEXT] = [2, 64, 32];
+const ALL = { rows: TOKENS, gram: true };
+
+for (const family of FAMILIES) {
+  Deno.test(`statistics of ${family} are those of the activations that are kept`, async () => {
+    await using chain = await StageChain.open();
+    const stats = await chain.calibrate(chain.family(family), ALL);
+    for (let layer = 0; layer < LAYERS; layer++) {
+      const seen = await layerOf(stats, layer);
+      for (const site of SITES) {
+        const rows = seen.get(`${site}.rows`)!;
+        assert.equal(rows.length % TOKENS, 0);
+        checkMagnitudes(seen, site, rows);
+        near(seen.get(`${site}.gram`)!, gramOf(rows), 1e-6, `Gram matrix of ${site}`);
+      }
+      for (const tap of TAPS) {
+        const windows = [0, 1].map((window) => seen.get(`${tap}.${window}`)!);
+        checkMagnitudes(seen, tap, Float32Array.from(windows.flatMap((values) => [...values])));
+      }
+    }
+  });
+
+  Deno.test(`activations kept of ${family} are what its weights make of one another`, async () => {
+    await using chain = await StageChain.open();
+    const model = chain.family(family);
+    const stats = await chain.calibrate(model, ALL);
+    using checkpoint = await openCheckpoint(model.path);
+    const config = findFamily(checkpoint.config).config(checkpoint.config);
+    const { heads, kvHeads, headSize } = config;
+    for (let layer = 0; layer < LAYERS; layer++) {
+      const seen = await layerOf(stats, layer);
+      const windowsOf = (tap: string) => [0, 1].map((window) => seen.get(`${tap}.${window}`)!);
+      const apply = (role: "q" | "k" | "v" | "gate" | "up", site: string) =>
+        linearOf(checkpoint, linearName(layer, role), seen.get(`${site}.rows`)!);
+      const values = windowsOf("attention.values");
+      near(joined(values), await apply("v", "attention.in"), 1e-4, "values");
+      // Rotary embedding turns queries and keys and leaves their lengths.
+      const lengths = (keys: Float32Array) => lengthsOf(keys, headSize);
+      const keys = windowsOf("attention.keys");
+      near(lengths(joined(keys)), lengths(await apply("k", "attention.in")), 1e-4, "keys");
+      const queries = windowsOf("attention.queries");
+      near(lengths(joined(queries)), lengths(await apply("q", "attention.in")), 1e-4, "queries");
+      const mixed = queries.map((q, at) => {
+        const tensor = (data: Float32Array, count: number) => f32([CONTEXT, count, headSize], data);
+        const sequence = {
+          q: tensor(q, heads),
+          k: tensor(keys[at]!, kvHeads),
+          v: tensor(values[at]!, kvHeads),
+        };
+        const window = config.windows[layer];
+        return attention.reference(sequence, window === undefined ? {} : { window })
+          .y.data as Float32Array;
+      });
+      near(seen.get("attention.out.rows")!, joined(mixed), 1e-4, "attention");
+      near(
+        seen.get("mlp.out.rows")!,
+        gated(await apply("gate", "mlp.in"), await apply("up", "mlp.in")),
+        1e-4,
+        "MLP",
+      );
+    }
+    const first = await layerOf(stats, 0);
+    near(first.get("attention.in.rows")!, await normalizedEmbeddings(chain, model), 1e-4, "norm");
+  });
+}
+
+Deno.test("rows are kept evenly over all tokens, and none where none are asked for", async () => {
+  await using chain = await StageChain.open();
+  const model = chain.family("qwen2_tied");
+  const all = await layerOf(await chain.calibrate(model, ALL), 1);
+  const few = await layerOf(await chain.calibrate(model, { rows: 5 }), 1);
+  const none = await layerOf(await chain.calibrate(model, { rows: 0, attention_windows: 0 }), 1);
+  for (const site of SITES) {
+    const rows = all.get(`${site}.rows`)!;
+    const columns = rows.length / TOKENS;
+    // The middles of five parts of 64 tokens, 12.8 long.
+    const expected = [6, 19, 32, 44, 57]
+      .flatMap((row) => [...rows.subarray(row * columns, (row + 1) * columns)]);
+    assert.deepEqual([...few.get(`${site}.rows`)!], expected);
+    assert.ok(!few.has(`${site}.gram`));
+    assert.ok(!none.has(`${site}.rows`));
+  }
+  assert.deepEqual([...none.keys()].filter((name) => /\.\d$/.test(name)), []);
+});
+
+Deno.test("streams spilled to disk change no byte, and leave no file", async () => {
+  await using chain = await StageChain.open();
+  const model = chain.family("llama_llama3_gqa_tied");
+  const root = dirname(await chain.directory());
+  const spills = () => globSync(`${root}/*/streams/*`).map((path) => basename(path));
+  const seen = new Set<string>();
+  const look = {
+    progress() {
+      for (const name of spills()) seen.add(name);
+    },
+  };
+  const held = await chain.calibrate(model, ALL, look);
+  assert.deepEqual([...seen], []);
+  const spilled = await chain.calibrate(model, ALL, { ...look, memoryBytes: 1 });
+  assert.deepEqual([...seen].sort(), ["0", "1"]);
+  assert.deepEqual(globSync(`${root}/*/streams`), []);
+  for (let layer = 0; layer < LAYERS; layer++) {
+    const bytes = ({ path }: Artifact) => Deno.readFile(`${path}/${layerFile(layer)}`);
+    assert.deepEqual(await bytes(spilled), await bytes(held));
+  }
+  await assertStops(chain, { model, memoryBytes: 1 });
+  assert.deepEqual(globSync(`${root}/*/streams`), []);
+});
+
+Deno.test("calibrate stops when asked to, and leaves no tensor on the device", async () => {
+  // The chain's device throws at its end where a tensor is left.
+  await using chain = await StageChain.open();
+  await assertStops(chain, { model: chain.family("mistral_window") });
+});
+
+Deno.test("the host's references and both classes of plans see the same", async () => {
+  const found = [];
+  for (
+    const open of [() => new ReferenceDevice(), () => Gpu.open({ as: "gpu" }), () => Gpu.open()]
+  ) {
+    await using chain = await StageChain.open(await open());
+    const stats = await chain.calibrate(chain.family("qwen2_untied"), ALL);
+    found.push([await layerOf(stats, 0), await layerOf(stats, 1)]);
+  }
+  const [expected, ...others] = found;
+  for (const layers of others) {
+    layers.forEach((seen, layer) => {
+      assert.deepEqual([...seen.keys()], [...expected![layer]!.keys()]);
+      for (const [name, values] of seen) near(values, expected![layer]!.get(name)!, 1e-5, name);
+    });
+  }
+});
+
+Deno.test("a text that is too short is refused with the numbers", async () => {
+  await using chain = await StageChain.open();
+  const inputs = { model: chain.family("qwen2_tied"), tokens: await chain.tokens(64) };
+  const left = await chain.refuses(calibrate, {
+    inputs,
+    params: { windows: 3, context: 32 },
+    message: /3 samples of 32 tokens: the text has 64, expected at least 96; lower windows/,
+  });
+  assert.deepEqual(left, []);
+});
+
+Deno.test("stats without Gram matrices or windows say so when asked for them", async () => {
+  await using chain = await StageChain.open();
+  const model = chain.family("qwen2_tied");
+  using stats = await openStats(await chain.calibrate(model, { attention_windows: 1 }), model);
+  await assert.rejects(() => stats.gram(0, "layers.0.mlp.in"), /set gram: true on the calibrate/);
+  await assert.rejects(() => stats.window(0, "keys", 1), /window 1 of the stats: 1 are kept/);
+});
+
+Deno.test("an activation with an online Hadamard transform is watched behind it", async () => {
+  await using chain = await StageChain.open();
+  const transforms = ["down_proj"];
+  const model = await chain.run(rotate, { model: chain.family("mistral_window") }, { transforms });
+  const stats = await chain.calibrate(model, ALL);
+  using checkpoint = await openCheckpoint(model.path);
+  for (let layer = 0; layer < LAYERS; layer++) {
+    const seen = await layerOf(stats, layer);
+    const apply = (role: "gate" | "up") =>
+      linearOf(checkpoint, linearName(layer, role), seen.get("mlp.in.rows")!);
+    const inner = gated(await apply("gate"), await apply("up"));
+    const rows = seen.get("mlp.out.rows")!;
+    assert.ok(relativeError(rows, inner) > 0.5);
+    applyHadamard(inner, hadamardFactor(72));
+    near(rows, inner, 1e-4, "transformed");
+    checkMagnitudes(seen, "mlp.out", rows);
+    near(seen.get("mlp.out.gram")!, gramOf(rows), 1e-6, "Gram matrix");
+  }
+});
+
+/** Tensors of one layer's file, by what stands behind the layer. */
+async function layerOf({ path }: Artifact, layer: number): Promise<Map<string, Float32Array>> {
+  using file = await openSafetensors(`${path}/${layerFile(layer)}`);
+  const found = new Map<string, Float32Array>();
+  for (const name of file.tensors.keys()) {
+    assert.ok(name.startsWith(`layers.${layer}.`));
+    found.set(name.slice(`layers.${layer}.`.length), await file.read(name) as Float32Array);
+  }
+  return found;
+}
+
+/** Checks the magnitudes of a tap against its activations of all tokens. */
+function checkMagnitudes(
+  seen: ReadonlyMap<string, Float32Array>,
+  tap: string,
+  rows: Float32Array,
+): void {
+  const columns = rows.length / TOKENS;
+  const [largest, sums, squares] = [0, 1, 2].map(() => new Float64Array(columns));
+  rows.forEach((value, i) => {
+    const c = i % columns;
+    largest![c] = Math.max(largest![c]!, Math.abs(value));
+    sums![c]! += Math.abs(value);
+    squares![c]! += value ** 2;
+  });
+  assert.deepEqual(seen.get(`${tap}.absmax`), Float32Array.from(largest!), tap);
+  near(seen.get(`${tap}.absmean`)!, sums!.map((sum) => sum / TOKENS), 1e-6, tap);
+  near(seen.get(`${tap}.rms`)!, squares!.map((sum) => Math.sqrt(sum / TOKENS)), 1e-6, tap);
+}
+
+/** The sum of x x^T over rows, in double precision. */
+function gramOf(rows: Float32Array): Float64Array {
+  const columns = rows.length / TOKENS;
+  const sum = new Float64Array(columns ** 2);
+  for (let start = 0; start < rows.length; start += columns) {
+    for (let at = 0; at < sum.length; at++) {
+      sum[at]! += rows[start + Math.floor(at / columns)]! * rows[start + at % columns]!;
+    }
+  }
+  return sum;
+}
+
+/** What a linear of a checkpoint makes of rows. */
+async function linearOf(
+  checkpoint: Awaited<ReturnType<typeof openCheckpoint>>,
+  name: string,
+  x: Float32Array,
+): Promise<Float32Array> {
+  const weight = await checkpoint.read(`${name}.weight`);
+  const [rows = 0, columns = 0] = checkpoint.tensors.get(`${name}.weight`)!.shape;
+  const biased = checkpoint.tensors.has(`${name}.bias`);
+  const bias = biased ? await checkpoint.read(`${name}.bias`) : new Float32Array(rows);
+  return Float32Array.from({ length: x.length / columns * rows }, (_, at) => {
+    const [token, row] = [Math.floor(at / rows), at % rows];
+    let sum = bias[row]!;
+    for (let c = 0; c < columns; c++) sum += x[token * columns + c]! * weight[row * columns + c]!;
+    return sum;
+  });
+}
+
+/** SiLU(gate) * up. */
+function gated(gate: Float32Array, up: Float32Array): Float32Array {
+  return gate.map((value, i) => value / (1 + Math.exp(-value)) * up[i]!);
+}
+
+/** What the first layer reads: embeddings of the chain's text, normalized. */
+async function normalizedEmbeddings(chain: StageChain, model: Artifact): Promise<Float32Array> {
+  const { path } = await chain.tokens(TOKENS);
+  const ids = new Uint32Array((await Deno.readFile(`${path}/tokens.u32`)).buffer);
+  using checkpoint = await openCheckpoint(model.path);
+  const { hidden, normEps } = findFamily(checkpoint.config).config(checkpoint.config);
+  const table = await checkpoint.read("model.embed_tokens.weight");
+  const gain = await checkpoint.read("model.layers.0.input_layernorm.weight");
+  return joined([...ids].map((id) => {
+    const row = table.subarray(id * hidden, (id + 1) * hidden);
+    const mean = row.reduce((sum, value) => sum + value ** 2, 0) / hidden;
+    return row.map((value, c) => value / Math.sqrt(mean + normEps) * gain[c]!);
+  }));
+}
+
+/** L2 norms of consecutive pieces. */
+function lengthsOf(values: Float32Array, size: number): Float32Array {
+  return Float32Array.from({ length: values.length / size }, (_, at) => {
+    return Math.hypot(...values.subarray(at * size, (at + 1) * size));
+  });
+}
+
+/** Asserts that an abort after the third window ends the stage with its reason. */
+async function assertStops(
+  chain: StageChain,
+  { model, memoryBytes = 2 ** 28 }: { readonly model: Artifact; readonly memoryBytes?: number },
+): Promise<void> {
+  const stop = new AbortController();
+  const reason = new Error("enough");
+  let last = 0;
+  const progress = (done: number) => {
+    last = done;
+    if (done === 3) stop.abort(reason);
+  };
+  const given = { memoryBytes, signal: stop.signal, progress };
+  await assert.rejects(() => chain.calibrate(model, ALL, given), reason);
+  assert.equal(last, 3);
+}
+
+function joined(parts: readonly Float32Array[]): Float32Array<ArrayBuffer> {
+  return Float32Array.from(parts.flatMap((part) => [...part]));
+}
+
+function near(got: Float32Array, expected: ArrayLike<number>, within: number, what: string): void {
+  assert.equal(got.length, expected.length, what);
+  const error = relativeError(got, Float32Array.from(expected));
+  assert.ok(error < within, `${what}: relative difference is ${error}`);
+}

@@ -1,0 +1,169 @@
+import { strict as assert } from "node:assert";
+import { compare } from "../../stages/compare.ts";
+import { type Evaluation, writeEvaluation } from "../../stages/report/evaluation.ts";
+import { forgetful } from "../support/journal_stub.ts";
+import { assertWellFormed } from "../support/svg_check.ts";
+
+const PROTOCOL = { id: "windows", context: 512, windows: 16, tokens: "ab".repeat(32) };
+
+const FULL = evaluation({ scheme: "W16 A16 KV16", bitsPerWeight: 16, kvBytesPerToken: 2048 }, {
+  perplexity: 2,
+});
+const QOQ = evaluation({
+  scheme: "W4 g128 | two-level A8 KV4",
+  bitsPerWeight: 4.25,
+  kvBytesPerToken: 576,
+  layers: [{ layer: 0, error: 0.002 }, { layer: 3, error: 0.03 }],
+  kvErrors: [0.001, 0.002, 0.003, 0.004],
+}, { perplexity: 2.02, perplexity_ratio: 1.01, kl: 0.012345, top1: 0.97531 });
+
+Deno.test("compare writes a table of its reports in their order", async () => {
+  await using made = await run([FULL, QOQ], { title: "Methods" });
+  const table = (await made.read("report.md")).split("\n").filter((line) => line.startsWith("|"));
+  assert.deepEqual(table, [
+    "| Method | Bits per weight | Weights, MB | KV, bytes per token | Perplexity | Ratio | KL, nats | Top-1 agrees |",
+    "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
+    "| W16 A16 KV16 | 16.00 | 19.2 | 2048 | 2.0000 | 1.0000 |  |  |",
+    "| W4 g128 \\| two-level A8 KV4 | 4.25 | 5.1 | 576 | 2.0200 | 1.0100 | 0.0123 | 97.53 % |",
+  ]);
+  assert.match(made.notes[0]!, /^W16 A16 KV16: perplexity 2\.0000 \(1\.0000 of the first\)/);
+  assert.match(made.notes[1]!, /KL 0\.0123, top-1 97\.53 %, 4\.25 bits per weight, 5\.1 MB/);
+  assert.match(made.notes[2]!, /report\.html and report\.md/);
+  const { rows } = JSON.parse(await made.read("report.json"));
+  assert.deepEqual(rows.map((row: { ratio: number }) => row.ratio), [1, 1.01]);
+  assert.deepEqual(rows.map((row: { kl?: number }) => row.kl), [undefined, 0.012345]);
+});
+
+Deno.test("compare draws labelled plots and a page that needs no other host", async () => {
+  const labels = ["full <precision>", "QoQ & friends"];
+  await using made = await run([FULL, QOQ], { labels });
+  const plots = [await made.read("perplexity.svg"), await made.read("layers.svg")];
+  for (const plot of plots) assertWellFormed(plot);
+  const texts = plots.map((plot) => [...plot.matchAll(/<text[^>]*>([^<]*)</g)].map(([, x]) => x!));
+  for (const label of ["full &lt;precision&gt;", "QoQ &amp; friends"]) {
+    // A point in each of the two panels.
+    assert.equal(texts[0]!.filter((text) => text === label).length, 2, label);
+  }
+  assert.ok(texts[0]!.includes("Bits per weight") && texts[0]!.includes("Perplexity"));
+  assert.ok(texts[1]!.includes("QoQ &amp; friends") && texts[1]!.includes("Layer"));
+  assert.ok(!texts[1]!.includes("full &lt;precision&gt;"), "full precision has no errors");
+  assert.ok(["0", "1", "2", "3"].every((layer) => texts[1]!.includes(layer)));
+  const page = await made.read("report.html");
+  for (const plot of plots) assert.ok(page.includes(plot));
+  assert.match(page, /<td>full &lt;precision&gt;<\/td><td>W16 A16 KV16<\/td>/);
+  assert.match(page, /prefers-color-scheme: dark/);
+  const hosts = page.replaceAll('xmlns="http://www.w3.org/2000/svg"', "");
+  assert.doesNotMatch(hosts, /https?:|\bsrc=|url\((?!#)|@import|<script|<link/);
+});
+
+Deno.test("points are labelled where they are, on labels' own lines", async () => {
+  const close = [2, 2.001, 2.002].map((perplexity) =>
+    evaluation({ scheme: "W4", bitsPerWeight: 4 }, { perplexity })
+  );
+  await using made = await run([FULL, ...close], { labels: ["full", "one", "two", "three"] });
+  const svg = await made.read("perplexity.svg");
+  const heights = ["one", "two", "three"].map((label) => {
+    const [, y] = new RegExp(`translate\\([\\d.]+ ([\\d.]+)\\)"[^>]*>${label}<`).exec(svg) ?? [];
+    return Number(y);
+  }).sort((a, b) => a - b);
+  assert.ok(heights[1]! - heights[0]! >= 14 && heights[2]! - heights[1]! >= 14, `${heights}`);
+});
+
+Deno.test("the same reports make the same bytes, also later in a process", async () => {
+  await using first = await run([FULL, QOQ]);
+  await using second = await run([FULL, QOQ]);
+  for (const name of ["perplexity.svg", "layers.svg", "report.html"]) {
+    assert.equal(await second.read(name), await first.read(name));
+  }
+});
+
+Deno.test("compare leaves out plots that are not wanted, or have nothing to show", async () => {
+  await using table = await run([FULL, QOQ], { plot: false });
+  assert.deepEqual(table.files, ["report.json", "report.md"]);
+  assert.match(table.notes.at(-1)!, /^table in report\.md$/);
+  await using plain = await run([FULL]);
+  assert.deepEqual(plain.files, ["perplexity.svg", "report.html", "report.json", "report.md"]);
+});
+
+Deno.test("models of one scheme get names that differ", async () => {
+  await using made = await run([QOQ, QOQ], { plot: false });
+  const { rows } = JSON.parse(await made.read("report.json"));
+  assert.deepEqual(rows.map((row: { label: string }) => row.label), [
+    "W4 g128 | two-level A8 KV4",
+    "W4 g128 | two-level A8 KV4_2",
+  ]);
+});
+
+Deno.test("compare refuses reports that cannot be compared", async () => {
+  const shorter = { ...QOQ, protocol: { ...PROTOCOL, windows: 8 } };
+  await assert.rejects(
+    run([FULL, shorter]),
+    /report 2 with the first: its windows is 8, expected 16/,
+  );
+  const other = { ...QOQ, protocol: { ...PROTOCOL, tokens: "cd".repeat(32) } };
+  await assert.rejects(run([FULL, other]), /the digest of its tokens is cdcdcdcdcdcd/);
+  await assert.rejects(run([FULL, QOQ], { labels: ["one"] }), /1 labels, expected one a report/);
+  await assert.rejects(run([]), /expected at least one/);
+  const comparison = { title: "x", rows: [] } as unknown as Evaluation;
+  await assert.rejects(run([comparison]), /expected the report of an evaluate step/);
+});
+
+/** Runs the stage on reports written for it. */
+async function run(evaluations: readonly Evaluation[], params: object = {}) {
+  const root = await Deno.makeTempDir();
+  const remove = () => Deno.remove(root, { recursive: true });
+  try {
+    const reports = await Promise.all(evaluations.map(async (one, index) => {
+      const path = `${root}/report-${index}`;
+      await Deno.mkdir(path);
+      await writeEvaluation(path, one);
+      return { kind: "report", path, key: path, digest: path, scores: {} } as const;
+    }));
+    const out = `${root}/out`;
+    await Deno.mkdir(out);
+    const notes: string[] = [];
+    await compare.run(
+      {
+        tools: { memoryBytes: 0, device: () => Promise.reject(new Error("no device is needed")) },
+        out,
+        signal: new AbortController().signal,
+        journal: forgetful,
+        progress: () => {},
+        note: (text) => notes.push(text),
+      },
+      { reports },
+      compare.params.parse(params),
+    );
+    const files = [...Deno.readDirSync(out)].map(({ name }) => name).sort();
+    return {
+      notes,
+      files,
+      read: (name: string) => Deno.readTextFile(`${out}/${name}`),
+      [Symbol.asyncDispose]: remove,
+    };
+  } catch (error) {
+    await remove();
+    throw error;
+  }
+}
+
+function evaluation(model: Partial<Evaluation["model"]>, scores: Evaluation["scores"]): Evaluation {
+  const bits = model.bitsPerWeight ?? 16;
+  return {
+    scores,
+    protocol: PROTOCOL,
+    model: {
+      digest: "ef".repeat(32),
+      parameters: 9.6e6,
+      bytes: bits * 1.2e6,
+      bitsPerWeight: bits,
+      kvBytesPerToken: 2048,
+      scheme: "W16 A16 KV16",
+      layers: [],
+      kvErrors: [],
+      ...model,
+    },
+    windowMeans: [],
+    hidden: false,
+  };
+}

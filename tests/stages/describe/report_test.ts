@@ -1,0 +1,56 @@
+import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
+import { fileURLToPath } from "node:url";
+import { allRuns } from "../../../pipeline/store/runs.ts";
+import { describe } from "../../../stages/describe.ts";
+import * as stages from "../../../stages/mod.ts";
+import { openTools } from "../../../stages/tools.ts";
+import { browserTest } from "../../support/browser.ts";
+import { tableOf, watch } from "../../support/page_check.ts";
+import { projectOf } from "../../support/report_project.ts";
+
+browserTest(
+  "a report of quantized models has their scores, sizes, errors and comparison",
+  async (browser) => {
+    await using project = await projectOf(
+      fileURLToPath(new URL("../../../configs/rtn.yaml", import.meta.url)),
+      { stages, describe, tools: openTools },
+    );
+    await project.run(["windows=2", "context=64", "sample_tokens=64"]);
+    await project.call("report", project.manifest, "--out", project.page);
+    const page = await browser.newPage({ viewport: { width: 1280, height: 800 } });
+    const trouble = watch(page);
+    await page.goto(`file://${project.page}`);
+    const [record] = await allRuns(project.store.path);
+    const quality = await tableOf(page, "Quality and size");
+    deepStrictEqual(quality[0], [
+      "Step",
+      "Variant",
+      "Perplexity",
+      "Ratio",
+      "KL, nats",
+      "Top-1 agrees, %",
+      "Bits per weight",
+      "Weights, MB",
+      "KV, bytes per token",
+    ]);
+    const perplexity = record?.scores["rtn.perplexity"] ?? 0;
+    ok(perplexity > 1);
+    deepStrictEqual(quality.map(([step]) => step), ["Step", "fp16", "rtn"]);
+    strictEqual(quality[2]?.[2], perplexity.toPrecision(5));
+    // 7.3 MB of half-precision weights, 16 bits each; 4 layers of 2 heads of 64 keys and values.
+    deepStrictEqual(quality[1]?.slice(6), ["16.00", "7.3", String(4 * 2 * 2 * 64 * 2)]);
+    strictEqual(
+      await page.locator('[aria-label^="Perplexity against Bits per weight"]:visible').count(),
+      1,
+    );
+    const errors = await tableOf(page, "Error of the linears' outputs");
+    deepStrictEqual(errors.map(([layer]) => layer), ["Layer", "0", "1", "2", "3"]);
+    ok(errors.slice(1).every((cells) => Number(cells[1]) > 0 && Number(cells[1]) < 0.1));
+    strictEqual((await tableOf(page, "Error of attention by the KV cache")).length, 5);
+    const comparison = await tableOf(page, "Rounding to nearest W4A8KV4");
+    strictEqual(comparison.length, 3);
+    strictEqual(await page.locator("section[aria-labelledby=comparisons] img").count(), 2);
+    deepStrictEqual(trouble, []);
+    await page.close();
+  },
+);

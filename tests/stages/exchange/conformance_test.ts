@@ -1,0 +1,174 @@
+import { strict as assert } from "node:assert";
+import { ReferenceDevice } from "../../../kernels/device/reference.ts";
+import type { Artifact } from "../../../pipeline/artifact.ts";
+import { FORMATS } from "../../../stages/exchange/find_format.ts";
+import { readProvenance } from "../../../stages/exchange/provenance.ts";
+import { openSource, without } from "../../../stages/exchange/subject.ts";
+import { verifyReading } from "../../../stages/exchange/verify.ts";
+import { exportModel } from "../../../stages/export.ts";
+import { quantize } from "../../../stages/quantize.ts";
+import { rotate } from "../../../stages/rotate.ts";
+import { SHAPED, writeShaped } from "../../support/shaped_families.ts";
+import { StageChain } from "../../support/stage_chain.ts";
+
+/** What `quantize` is told for every precision, by its words; full precision where nothing. */
+const SCHEMES: Readonly<Record<string, object | undefined>> = {
+  "W16": undefined,
+  ...weightsOnly({ bits: 4, zero: "none", group: 32 }),
+  ...weightsOnly({ bits: 4, zero: "none", group: "row" }),
+  ...weightsOnly({ bits: 4, zero: "pre_scale", group: 64 }),
+  ...weightsOnly({ bits: 4, zero: "post_scale", group: 64 }),
+  ...weightsOnly({ bits: 4, zero: "post_scale", group: 128 }),
+  ...weightsOnly({ bits: 3, zero: "pre_scale", group: 32 }),
+  ...weightsOnly({ bits: 2, zero: "none", group: 32 }),
+  ...weightsOnly({ bits: 8, zero: "none", group: 32 }),
+  ...weightsOnly({ bits: 8, zero: "pre_scale", group: 128 }),
+  ...withInputs({ bits: 4, zero: "none", group: "row" }),
+  ...withInputs({ bits: 4, zero: "pre_scale", group: "row" }),
+  ...withInputs({ bits: 4, zero: "post_scale", group: "row" }),
+  ...withInputs({ bits: 4, zero: "pre_scale", group: 32, levels: 2 }),
+  ...withInputs({ bits: 4, zero: "pre_scale", group: 128, levels: 2 }),
+  ...withInputs({ bits: 4, zero: "post_scale", group: 128, levels: 2 }),
+  ...withInputs({ bits: 4, zero: "none", group: 64, levels: 2 }),
+  ...withInputs({ bits: 8, zero: "none", group: "row" }),
+  ...withInputs({ bits: 8, zero: "none", group: "tensor" }),
+};
+
+/** Which of them each format must take on a rotated Llama: what it is made for. */
+const MUST: Readonly<Record<string, readonly string[]>> = {
+  auto_awq: ["W4 g32 none", "W4 row none", "W4 g64 pre_scale"],
+  compressed_tensors: [
+    "W4 g32 none",
+    "W4 row none",
+    "W4 g64 pre_scale",
+    "W3 g32 pre_scale",
+    "W2 g32 none",
+    "W8 g32 none",
+    "W8 g128 pre_scale",
+    "W4 row none A8",
+    "W4 row pre_scale A8",
+    "W4 g32 two-level pre_scale A8",
+    "W4 g128 two-level pre_scale A8",
+    "W4 g64 two-level none A8",
+    "W8 row none A8",
+    "W8 tensor none A8",
+  ],
+  gguf: [
+    "W16",
+    "W4 g32 none",
+    "W4 row none",
+    "W4 g64 pre_scale",
+    "W4 g64 post_scale",
+    "W4 g128 post_scale",
+    "W3 g32 pre_scale",
+    "W2 g32 none",
+    "W8 g32 none",
+    "W4 row none A8",
+    "W4 row pre_scale A8",
+    "W4 row post_scale A8",
+    "W4 g32 two-level pre_scale A8",
+    "W4 g128 two-level post_scale A8",
+    "W4 g64 two-level none A8",
+    "W8 row none A8",
+    "W8 tensor none A8",
+  ],
+  gptq: [
+    "W4 g32 none",
+    "W4 row none",
+    "W4 g64 pre_scale",
+    "W3 g32 pre_scale",
+    "W2 g32 none",
+    "W8 g32 none",
+    "W8 g128 pre_scale",
+  ],
+  gptq_v2: [
+    "W4 g32 none",
+    "W4 row none",
+    "W4 g64 pre_scale",
+    "W3 g32 pre_scale",
+    "W2 g32 none",
+    "W8 g32 none",
+    "W8 g128 pre_scale",
+  ],
+  huggingface: ["W16", "W4 g32 none", "W3 g32 pre_scale", "W2 g32 none", "W8 g128 pre_scale"],
+  qserve: [
+    "W4 row none A8",
+    "W4 row pre_scale A8",
+    "W4 row post_scale A8",
+    "W4 g128 two-level pre_scale A8",
+    "W4 g128 two-level post_scale A8",
+    "W8 row none A8",
+    "W8 tensor none A8",
+  ],
+  tinychat: ["W4 g64 pre_scale", "W4 g64 post_scale", "W4 g128 post_scale"],
+};
+
+/** The family on which a format must take them: Llama 3's, unless it has no place for that. */
+const HOME: Readonly<Record<string, string>> = {
+  // There are no scaled rotary positions.
+  qserve: "llama_wide_heads",
+};
+
+for (const family of SHAPED) {
+  Deno.test(`${family}: every format reads back what it wrote of each scheme, or refuses it before work`, async () => {
+    await using chain = await StageChain.open(new ReferenceDevice());
+    const plain = await writeShaped(family, await chain.directory());
+    const model = await chain.run(rotate, { model: plain });
+    for (const [words, params] of Object.entries(SCHEMES)) {
+      const quantized = params ? await chain.run(quantize, { model }, params) : model;
+      for (const format of Object.keys(FORMATS)) {
+        const held = await roundTrip(chain, quantized, format);
+        const home = HOME[format] ?? "llama_llama3_gqa_tied";
+        if (family !== home || !MUST[format]?.includes(words)) continue;
+        assert.ok(held, `${format} refuses ${words}, expected it to hold that`);
+      }
+    }
+  });
+}
+
+/** Exports, opens and compares on its own; false where the format refuses, which must leave nothing. */
+async function roundTrip(chain: StageChain, model: Artifact, format: string): Promise<boolean> {
+  using source = await openSource(model.path);
+  const options = { dtype: "float16", shardBytes: 100_000 } as const;
+  const refusals = FORMATS[format]!.refusals(source.subject, options);
+  // What may be given up is, so that the weights behind it are tried too.
+  const ignore = [...new Set(refusals.map(({ what }) => what))].filter((what) => what !== "model");
+  const params = { format, shard_bytes: options.shardBytes };
+  if (refusals.length > 0) {
+    const left = await chain.refuses(exportModel, {
+      inputs: { model, reports: [] },
+      params,
+      message: new RegExp(`^Cannot export to ${format}: .*(export to|ignore|no other format)`),
+    });
+    assert.deepEqual(left, []);
+    if (refusals.some(({ what }) => what === "model")) return false;
+  }
+  const exported = await chain.run(exportModel, { model, reports: [] }, { ...params, ignore });
+  const { [format]: written } = FORMATS;
+  using reading = await written!.open(exported.path);
+  const rounding = written!.rounding(without(source.subject, ignore), options);
+  const breaches = await Array.fromAsync(verifyReading(reading, { source, rounding }));
+  assert.deepEqual(breaches, [], format);
+  assert.equal((await readProvenance(exported.path))?.model, model.digest);
+  return true;
+}
+
+interface Weights {
+  readonly bits: number;
+  readonly zero: string;
+  readonly group: number | string;
+  readonly levels?: number;
+}
+
+function weightsOnly(weights: Weights): Record<string, object> {
+  return { [wordsOf(weights)]: { method: "rtn", weights } };
+}
+
+function withInputs(weights: Weights): Record<string, object> {
+  return { [`${wordsOf(weights)} A8`]: { method: "rtn", weights, activations: "dynamic" } };
+}
+
+function wordsOf({ bits, zero, group, levels }: Weights): string {
+  const grouped = typeof group === "number" ? `g${group}` : group;
+  return [`W${bits}`, grouped, ...levels === 2 ? ["two-level"] : [], zero].join(" ");
+}

@@ -1,0 +1,359 @@
+import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
+import { readText, textSources } from "../../../../stages/data/text.ts";
+import { openCheckpoint } from "../../../../stages/formats/checkpoint.ts";
+import { resolveModel } from "../../../../stages/formats/hub/hub.ts";
+import { parseHubPlace } from "../../../../stages/formats/hub/place.ts";
+import { SafetensorsWriter } from "../../../../stages/formats/safetensors.ts";
+
+const COMMIT = "0123456789abcdef0123456789abcdef01234567";
+const PLACE = "hf:maker/model@v1";
+
+Deno.test("`parseHubPlace()` takes names, revisions and files apart", () => {
+  const model = { type: "model", name: "org/na.me-1" } as const;
+  assert.equal(parseHubPlace("models/org"), undefined);
+  assert.deepEqual(parseHubPlace("hf:org/na.me-1"), { ...model, revision: "main" });
+  assert.deepEqual(parseHubPlace("hf:org/na.me-1@v1.0"), { ...model, revision: "v1.0" });
+  assert.deepEqual(parseHubPlace("hf:org/na.me-1@refs/pr/2"), { ...model, revision: "refs/pr/2" });
+  assert.deepEqual(parseHubPlace("hf:org/na.me-1@v1/q/a.gguf"), {
+    ...model,
+    revision: "v1",
+    file: "q/a.gguf",
+  });
+  assert.deepEqual(parseHubPlace("hf:org/na.me-1/a.gguf"), {
+    ...model,
+    revision: "main",
+    file: "a.gguf",
+  });
+  assert.deepEqual(parseHubPlace("hf:datasets/org/rows@main/raw/test.parquet"), {
+    type: "dataset",
+    name: "org/rows",
+    revision: "main",
+    file: "raw/test.parquet",
+  });
+  for (const place of ["hf:", "hf:org", "hf:org/model@", "hf:../model", "hf:org/m@v1/../x.gguf"]) {
+    assert.throws(() => parseHubPlace(place), {
+      name: "SyntaxError",
+      message: `Cannot find "${place}" on the hub: expected hf:organization/name@revision, and ` +
+        `/file after it where one file is meant`,
+    });
+  }
+});
+
+Deno.test("`resolveModel()` leaves paths alone", async () => {
+  assert.equal(await resolveModel("models/tiny"), "models/tiny");
+  assert.equal(await resolveModel("/a/b.gguf"), "/a/b.gguf");
+});
+
+Deno.test("`resolveModel()` fetches what a checkpoint needs, once, in Python's layout", async () => {
+  await using hub = await startHub(await checkpointFiles());
+  const heard: [number, number][] = [];
+  const progress = (done: number, total: number) => heard.push([done, total]);
+  const path = await resolveModel(PLACE, { progress });
+  assert.equal(path, `${hub.cache}/models--maker--model/snapshots/${COMMIT}`);
+  assert.deepEqual(hub.fetched(), [
+    "config.json",
+    "tokenizer.json",
+    "model.safetensors.index.json",
+    "a.safetensors",
+    "b.safetensors",
+  ]);
+  const [done, total] = heard.at(-1)!;
+  assert.equal(done, total);
+  {
+    using checkpoint = await openCheckpoint(path);
+    assert.deepEqual(await checkpoint.read("y"), new Float32Array([3, 4]));
+  }
+  assert.equal(await Deno.readTextFile(`${hub.cache}/models--maker--model/refs/v1`), COMMIT);
+  const weights = await Deno.readLink(`${path}/a.safetensors`);
+  assert.equal(weights, `../../blobs/${sha256(hub.files.get("a.safetensors")!)}`);
+  assert.equal(await resolveModel(PLACE), path);
+  assert.equal(hub.fetched().length, 5);
+});
+
+Deno.test("`resolveModel()` fetches what an artifact of ours and quantized checkpoints have beside", async () => {
+  const beside = {
+    "model.json": '{"history":[]}',
+    "quantize_config.json": '{"bits":4}',
+    "channels-0.safetensors": await safetensors("a", [1]),
+  };
+  await using hub = await startHub({ ...await checkpointFiles(), ...beside });
+  await resolveModel(PLACE);
+  for (const name of Object.keys(beside)) assert.ok(hub.fetched().includes(name), name);
+});
+
+Deno.test("`resolveModel()` goes on where an interrupted download stopped", async () => {
+  await using hub = await startHub(await checkpointFiles());
+  const stop = new AbortController();
+  const file = hub.files.get("b.safetensors")!;
+  hub.cutAfter("b.safetensors", 100, () => stop.abort(new Error("stopped")));
+  await assert.rejects(resolveModel(PLACE, { signal: stop.signal }), { message: "stopped" });
+  const partial = `${hub.cache}/models--maker--model/blobs/${sha256(file)}.incomplete`;
+  assert.equal((await Deno.stat(partial)).size, 100);
+  hub.requests.length = 0;
+  const path = await resolveModel(PLACE);
+  assert.deepEqual(hub.requests.filter(({ file }) => file), [
+    { file: "b.safetensors", range: `bytes=100-${file.length - 1}` },
+  ]);
+  assert.deepEqual(await Deno.readFile(`${path}/b.safetensors`), file);
+  await assert.rejects(Deno.stat(partial), Deno.errors.NotFound);
+});
+
+Deno.test("`resolveModel()` tries again by itself when a connection breaks", async () => {
+  await using hub = await startHub(await checkpointFiles());
+  hub.cutAfter("a.safetensors", 50);
+  const path = await resolveModel(PLACE);
+  assert.deepEqual(await Deno.readFile(`${path}/a.safetensors`), hub.files.get("a.safetensors"));
+  const ranges = hub.requests.flatMap(({ file, range }) => file === "a.safetensors" ? [range] : []);
+  assert.deepEqual(ranges, [null, `bytes=50-${hub.files.get("a.safetensors")!.length - 1}`]);
+});
+
+Deno.test("`resolveModel()` starts over when the rest of a file does not fit its digest", async () => {
+  await using hub = await startHub(await checkpointFiles());
+  const digest = sha256(hub.files.get("a.safetensors")!);
+  const blobs = `${hub.cache}/models--maker--model/blobs`;
+  await Deno.mkdir(blobs, { recursive: true });
+  await Deno.writeFile(`${blobs}/${digest}.incomplete`, new Uint8Array(10).fill(1));
+  await assert.rejects(resolveModel(PLACE), (error: Error) => {
+    assert.ok(error.message.startsWith(`Cannot keep "a.safetensors" of maker/model: `));
+    return error.message.endsWith(`expected ${digest}; fetch it again`);
+  });
+  const path = await resolveModel(PLACE);
+  assert.deepEqual(await Deno.readFile(`${path}/a.safetensors`), hub.files.get("a.safetensors"));
+});
+
+Deno.test("`resolveModel()` uses the cache alone when offline or when the hub is away", async () => {
+  await using hub = await startHub(await checkpointFiles());
+  const folder = `${hub.cache}/models--maker--model`;
+  Deno.env.set("HF_HUB_OFFLINE", "1");
+  await assert.rejects(resolveModel(PLACE), {
+    message: `Cannot load "${PLACE}": HF_HUB_OFFLINE is set and ${folder} does not have it, ` +
+      `expected it there; fetch it once or give a local path`,
+  });
+  Deno.env.set("HF_HUB_OFFLINE", "0");
+  const path = await resolveModel(PLACE);
+  const asked = hub.requests.length;
+  Deno.env.set("HF_HUB_OFFLINE", "1");
+  assert.equal(await resolveModel(PLACE), path);
+  assert.equal(await resolveModel(`hf:maker/model@${COMMIT}`), path);
+  assert.equal(hub.requests.length, asked);
+  Deno.env.delete("HF_HUB_OFFLINE");
+  await hub.close();
+  assert.equal(await resolveModel(PLACE), path);
+  await assert.rejects(resolveModel("hf:maker/other"), (error: Error) => {
+    assert.ok(
+      error.message.startsWith(`Cannot load "hf:maker/other": ${hub.url} cannot be reached`),
+    );
+    return error.message.includes("models--maker--other does not have it");
+  });
+});
+
+Deno.test("`resolveModel()` says what the hub refuses and what would help", async () => {
+  await using hub = await startHub(await checkpointFiles());
+  hub.token = "hf_secret";
+  await assert.rejects(resolveModel(PLACE), (error: Error) => {
+    assert.ok(
+      error.message.startsWith(`Cannot load "${PLACE}": the hub answers 401 to ${hub.url}`),
+    );
+    return error.message.endsWith("expected 200; set HF_TOKEN if it is private or gated");
+  });
+  Deno.env.set("HF_TOKEN", "secret");
+  await assert.rejects(resolveModel(PLACE), {
+    name: "TypeError",
+    message: "Cannot use the token of HF_TOKEN: it does not begin with hf_, expected it to",
+  });
+  Deno.env.set("HF_TOKEN", "hf_other");
+  await assert.rejects(resolveModel(PLACE), /expected 200; the token of HF_TOKEN may not read it$/);
+  Deno.env.set("HF_TOKEN", "hf_secret");
+  await resolveModel(PLACE);
+  await assert.rejects(
+    resolveModel("hf:maker/other@v1"),
+    /the hub answers 404 to .*, expected 200$/,
+  );
+});
+
+Deno.test("`resolveModel()` names the GGUF files of a repository without a config.json", async () => {
+  await using hub = await startHub({ "q4.gguf": "GGUF 4", "q8.gguf": "GGUF 8", "README.md": "" });
+  await assert.rejects(resolveModel("hf:maker/model"), {
+    name: "TypeError",
+    message: `Cannot load "hf:maker/model": the repository has no config.json, expected one, or ` +
+      `the name of a GGUF file after it: q4.gguf, q8.gguf`,
+  });
+  const path = await resolveModel("hf:maker/model@v1/q8.gguf");
+  assert.equal(await Deno.readTextFile(path), "GGUF 8");
+  assert.deepEqual(hub.fetched(), ["q8.gguf"]);
+  await assert.rejects(resolveModel("hf:maker/model@v1/q5.gguf"), {
+    name: "TypeError",
+    message: `Cannot load "hf:maker/model@v1/q5.gguf": the repository has no file "q5.gguf", ` +
+      `expected one of its files, such as q4.gguf, q8.gguf`,
+  });
+});
+
+Deno.test("`resolveModel()` refuses repositories without safetensors, and data sets", async () => {
+  await using _hub = await startHub({ "config.json": "{}", "pytorch_model.bin": "" });
+  await assert.rejects(resolveModel(PLACE), {
+    name: "TypeError",
+    message: `Cannot load "${PLACE}": the repository has neither model.safetensors nor ` +
+      `model.safetensors.index.json, expected one of them`,
+  });
+  await assert.rejects(resolveModel("hf:datasets/maker/rows"), {
+    name: "TypeError",
+    message: `Cannot load "hf:datasets/maker/rows": it is a data set, expected a model`,
+  });
+});
+
+Deno.test("`resolveModel()` refuses an index that leads out of the repository", async () => {
+  const out = "../../../../x.safetensors";
+  await using hub = await startHub({
+    "config.json": "{}",
+    "model.safetensors.index.json": JSON.stringify({ weight_map: { x: out } }),
+    [out]: "elsewhere",
+  });
+  await assert.rejects(resolveModel(PLACE), {
+    name: "TypeError",
+    message: `Cannot keep "${out}" of maker/model: expected a path inside the repository`,
+  });
+  assert.equal(hub.fetched().includes(out), false);
+});
+
+Deno.test("`readText()` reads a file of a data set of the hub", async () => {
+  await using hub = await startHub({
+    "raw/test.jsonl": `{"text":"one"}\n{"text":"two"}\n`,
+    "raw/train.jsonl": "",
+  });
+  const place = "hf:datasets/maker/rows@v1/raw/test.jsonl";
+  assert.equal(await readText(place), "one\n\ntwo");
+  const path = `${hub.cache}/datasets--maker--rows/snapshots/${COMMIT}/raw/test.jsonl`;
+  assert.deepEqual(await textSources(place), [path]);
+  assert.deepEqual(hub.fetched(), ["raw/test.jsonl"]);
+});
+
+/** A checkpoint of two shards beside files that a checkpoint does not need. */
+async function checkpointFiles(): Promise<Record<string, string | Uint8Array>> {
+  return {
+    "config.json": `{"architectures":["LlamaForCausalLM"]}`,
+    "tokenizer.json": "{}",
+    "README.md": "# model",
+    "pytorch_model.bin": "pickled",
+    "onnx/model.json": "{}",
+    "consolidated.safetensors": "the same weights again",
+    "model.safetensors.index.json": JSON.stringify({
+      weight_map: { x: "a.safetensors", y: "b.safetensors" },
+    }),
+    "a.safetensors": await safetensors("x", [1, 2]),
+    "b.safetensors": await safetensors("y", [3, 4]),
+  };
+}
+
+async function safetensors(name: string, values: readonly number[]): Promise<Uint8Array> {
+  const path = await Deno.makeTempFile();
+  using writer = await SafetensorsWriter.create(path, [
+    { name, dtype: "F32", shape: [values.length] },
+  ]);
+  await writer.write(name, new Uint8Array(new Float32Array(values).buffer));
+  await writer.close();
+  const bytes = await Deno.readFile(path);
+  await Deno.remove(path);
+  return bytes;
+}
+
+/** A hub with one repository at one commit, and the environment that leads to it. */
+async function startHub(content: Readonly<Record<string, string | Uint8Array>>) {
+  const files = new Map(
+    Object.entries(content).map(([path, text]) => [
+      path,
+      typeof text === "string" ? new TextEncoder().encode(text) : text as Uint8Array<ArrayBuffer>,
+    ]),
+  );
+  const requests: { readonly file: string | undefined; readonly range: string | null }[] = [];
+  const cuts = new Map<string, { readonly at: number; readonly then: (() => void) | undefined }>();
+  const state = { token: "" };
+  const answer = (request: Request): Response => {
+    const { pathname } = new URL(request.url);
+    const [, kind, file] = /^\/(?:datasets\/)?maker\/(?:model|rows)\/(resolve)\/[^/]+\/(.+)$/.exec(
+      decodeURIComponent(pathname),
+    ) ?? [];
+    requests.push({ file, range: request.headers.get("range") });
+    if (state.token && request.headers.get("authorization") !== `Bearer ${state.token}`) {
+      return Response.json({ error: "not for you" }, { status: 401 });
+    }
+    if (kind) return send(request, file!);
+    const api = /^\/api\/(?:models\/maker\/model|datasets\/maker\/rows)\/(revision|tree)\//;
+    switch (api.exec(pathname)?.[1]) {
+      case "revision":
+        return Response.json({ _id: "1", id: "maker/model", sha: COMMIT, lastModified: 0 });
+      case "tree": {
+        const deep = new URL(request.url).searchParams.get("recursive") === "true";
+        return Response.json(
+          [...files].filter(([path]) => deep || !/^\w.*\//.test(path)).map(([path, bytes]) => {
+            const large = path.endsWith(".safetensors");
+            const lfs = large ? { lfs: { oid: sha256(bytes), size: bytes.length } } : {};
+            return { type: "file", path, size: bytes.length, oid: gitObject(bytes), ...lfs };
+          }),
+        );
+      }
+      default:
+        return Response.json({ error: "Repository not found" }, { status: 404 });
+    }
+  };
+  const send = (request: Request, path: string): Response => {
+    const bytes = files.get(path);
+    if (!bytes) return new Response("Entry not found", { status: 404 });
+    const [, from] = /^bytes=(\d+)-/.exec(request.headers.get("range") ?? "") ?? [];
+    const rest = bytes.slice(Number(from ?? 0));
+    const status = from === undefined ? 200 : 206;
+    const cut = cuts.get(path);
+    cuts.delete(path);
+    if (!cut) return new Response(rest, { status });
+    const body = new ReadableStream<Uint8Array>({
+      async start(controller) {
+        controller.enqueue(rest.slice(0, cut.at));
+        await new Promise((resume) => setTimeout(resume, 100));
+        cut.then?.();
+        controller.close();
+      },
+    });
+    return new Response(body, { status, headers: { "content-length": String(rest.length) } });
+  };
+  const home = await Deno.makeTempDir();
+  const server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen: () => {} }, answer);
+  const url = `http://127.0.0.1:${server.addr.port}`;
+  const before = Deno.env.toObject();
+  for (const name of ["HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "HF_HUB_OFFLINE", "HF_TOKEN"]) {
+    Deno.env.delete(name);
+  }
+  Deno.env.set("HF_HOME", home);
+  Deno.env.set("HF_ENDPOINT", `${url}/`);
+  let open = true;
+  const close = async () => {
+    if (open) await server.shutdown();
+    open = false;
+  };
+  return Object.assign(state, {
+    url,
+    files,
+    requests,
+    cache: `${home}/hub`,
+    close,
+    /** Files whose bytes were asked for, in order. */
+    fetched: () => requests.flatMap(({ file }) => file === undefined ? [] : [file]),
+    /** Cuts the next answer for a file after some bytes. */
+    cutAfter: (path: string, at: number, then?: () => void) => void cuts.set(path, { at, then }),
+    async [Symbol.asyncDispose]() {
+      await close();
+      for (const name of Object.keys(Deno.env.toObject())) {
+        if (!(name in before)) Deno.env.delete(name);
+      }
+      for (const [name, value] of Object.entries(before)) Deno.env.set(name, value);
+      await Deno.remove(home, { recursive: true });
+    },
+  });
+}
+
+function sha256(bytes: Uint8Array): string {
+  return createHash("sha256").update(bytes).digest("hex");
+}
+
+function gitObject(bytes: Uint8Array): string {
+  return createHash("sha1").update(`blob ${bytes.length}\0`).update(bytes).digest("hex");
+}

@@ -1,0 +1,79 @@
+import { strict as assert } from "node:assert";
+import { fileURLToPath } from "node:url";
+import type { Device } from "../../../kernels/device/device.ts";
+import { Gpu } from "../../../kernels/device/gpu.ts";
+import { ReferenceDevice } from "../../../kernels/device/reference.ts";
+import { openCheckpoint } from "../../../stages/formats/checkpoint.ts";
+import { readHeader } from "../../../stages/formats/safetensors/header.ts";
+import type { Family } from "../../../stages/models/family.ts";
+import { Model } from "../../../stages/models/model.ts";
+import * as families from "../../../stages/models/families/mod.ts";
+import { logitsOf, relativeError } from "../../support/forward_pass.ts";
+
+const FOLDER = fileURLToPath(new URL("../../testdata/families", import.meta.url));
+const CASES = [...Deno.readDirSync(FOLDER)].map(({ name }) => name).sort();
+/** f32 sums in another order; PyTorch and we differ by about 1e-6. */
+const TOLERANCE = 2e-5;
+
+const DEVICES: Readonly<Record<string, () => Promise<Device>>> = {
+  "the software plans": () => Gpu.open({ as: "software" }),
+  "the GPU plans": () => Gpu.open({ as: "gpu" }),
+  "the host reference": () => Promise.resolve(new ReferenceDevice()),
+};
+
+for (const name of CASES) {
+  const path = `${FOLDER}/${name}`;
+  for (const [on, open] of Object.entries(DEVICES)) {
+    Deno.test(`${name} has the logits of transformers on ${on}`, async () => {
+      const expected = await expectation(path);
+      await using device = await open();
+      using model = await Model.open(path, device, { weightBytes: Infinity });
+      const error = relativeError(await logitsOf(device, model, expected.ids), expected.logits);
+      assert.ok(error < TOLERANCE, `relative error is ${error}, expected below ${TOLERANCE}`);
+    });
+  }
+
+  Deno.test(`${name} gives the same logits a layer at a time`, async () => {
+    const { ids } = await expectation(path);
+    await using device = await Gpu.open();
+    using whole = await Model.open(path, device, { weightBytes: Infinity });
+    using streamed = await Model.open(path, device, { weightBytes: 0 });
+    assert.deepEqual(await logitsOf(device, streamed, ids), await logitsOf(device, whole, ids));
+  });
+
+  Deno.test(`${name} gives the same logits with tables split over many tensors`, async () => {
+    const { ids, logits } = await expectation(path);
+    const device = new ReferenceDevice();
+    const small = { ...device.limits, bindingBytes: 4096 };
+    await using split = Object.assign(device, { limits: small });
+    using model = await Model.open(path, split, { weightBytes: Infinity });
+    assert.ok(relativeError(await logitsOf(split, model, ids), logits) < TOLERANCE);
+  });
+
+  Deno.test(`sites of ${name} name every linear once, and weights that exist`, async () => {
+    using checkpoint = await openCheckpoint(path);
+    const family = Object.values<Family>(families).find(({ architectures }) =>
+      architectures.includes((checkpoint.config as { architectures: string[] }).architectures[0]!)
+    )!;
+    const config = family.config(checkpoint.config);
+    const tensors = family.tensors(config);
+    const sites = family.sites(config);
+    const fed = sites.flatMap(({ linears }) => linears);
+    assert.equal(new Set(fed).size, fed.length);
+    const matrices = [...tensors].filter(([, shape]) => shape.length === 2).map(([key]) => key);
+    const tables = config.tied ? [] : ["model.embed_tokens.weight"];
+    assert.deepEqual([...fed, ...tables].sort(), matrices.sort());
+    for (const { fedBy } of sites) assert.ok(tensors.has(fedBy), fedBy);
+    assert.deepEqual([...checkpoint.tensors.keys()].sort(), [...tensors.keys()].sort());
+  });
+}
+
+async function expectation(path: string): Promise<{ ids: number[]; logits: Float32Array }> {
+  const { tensors } = await readHeader(`${path}/expected.st`);
+  const bytes = await Deno.readFile(`${path}/expected.st`);
+  const part = (name: string) => {
+    const { start, end } = tensors.get(name)!;
+    return bytes.slice(start, end).buffer;
+  };
+  return { ids: [...new Int32Array(part("ids"))], logits: new Float32Array(part("logits")) };
+}

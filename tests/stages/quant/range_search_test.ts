@@ -1,0 +1,86 @@
+import { strict as assert } from "node:assert";
+import { Gpu } from "../../../kernels/device/gpu.ts";
+import { rangeRatios, rangeSearch, searchRanges } from "../../../stages/quant/range_search.ts";
+import { weightScheme } from "../../../stages/quant/schemes.ts";
+import { domainOf, measureGroups } from "../../../stages/quant/weight_grid.ts";
+
+/** The weight and inputs of the reference's golden vectors (algorithms, appendix A.3). */
+const WEIGHT = {
+  rows: 4,
+  columns: 16,
+  values: Float32Array.from(
+    { length: 64 },
+    (_, at) => Math.f16round(((37 * Math.floor(at / 16) + 53 * (at % 16)) % 101 / 50 - 1) ** 3),
+  ),
+};
+
+Deno.test("rangeRatios() are those of the reference", () => {
+  const ratios = rangeRatios(rangeSearch.parse({}));
+  assert.equal(ratios.length, 81);
+  assert.deepEqual(
+    [ratios[0], ratios[1], ratios[2], ratios.at(-1)].map((ratio) => ratio!.toFixed(4)),
+    ["1.0000", "0.9900", "0.9800", "0.2000"],
+  );
+  assert.equal(rangeRatios(rangeSearch.parse({ grids: 2, max_expand: 1.5 })).at(-1), 1.5);
+});
+
+const GOLDEN = [
+  [{ objective: "products" }, [1, 1, 1, 0.9, 1, 1, 0.8, 1]],
+  [{ objective: "outputs" }, [1, 1, 1, 0.9, 1, 1, 0.8, 1]],
+  [{ objective: "tensor" }, [1, 1, 1, 1, 1, 1, 1, 1]],
+  [{ objective: "outputs", granularity: "layer" }, [1, 1, 1, 1, 1, 1, 1, 1]],
+] as const;
+
+for (const [options, expected] of GOLDEN) {
+  Deno.test(`searchRanges() finds the reference's ratios: ${JSON.stringify(options)}`, async () => {
+    await using device = await Gpu.open();
+    const scheme = weightScheme.parse({ bits: 3, group: 8 });
+    const domain = domainOf(WEIGHT, scheme);
+    const ranges = measureGroups(domain, scheme);
+    const search = rangeSearch.parse({ grids: 8, ...options });
+    const found = await searchRanges(device, { domain, scheme, ranges, gram: gramOf() }, search);
+    assert.deepEqual([...found].map((ratio) => Number(ratio.toFixed(4))), expected);
+  });
+}
+
+Deno.test("searchRanges() never makes the error it looks at larger, at any granularity", async () => {
+  await using device = await Gpu.open();
+  for (const granularity of ["group", "channel_group", "layer"] as const) {
+    for (const levels of [1, 2] as const) {
+      const scheme = weightScheme.parse({ group: 8, levels });
+      const domain = domainOf(WEIGHT, scheme);
+      const ranges = measureGroups(domain, scheme);
+      const input = { domain, scheme, ranges, gram: gramOf() };
+      const search = rangeSearch.parse({ objective: "products", granularity, grids: 8 });
+      const ratios = await searchRanges(device, input, search);
+      const shared = new Set(ratios).size;
+      assert.ok(shared <= { group: 8, channel_group: 2, layer: 1 }[granularity]);
+      assert.ok(ratios.every((ratio) => ratio > 0 && ratio <= 1));
+    }
+  }
+});
+
+Deno.test("searchRanges() says what is missing for an output error", async () => {
+  await using device = await Gpu.open();
+  const scheme = weightScheme.parse({ bits: 3, group: 8 });
+  const domain = domainOf(WEIGHT, scheme);
+  const input = { domain, scheme, ranges: measureGroups(domain, scheme), gram: undefined };
+  await assert.rejects(
+    () => searchRanges(device, input, rangeSearch.parse({})),
+    /no Gram matrix, expected stats with gram: true/,
+  );
+});
+
+function gramOf(): Float32Array {
+  const gram = new Float32Array(256);
+  for (let s = 0; s < 4; s++) {
+    for (let t = 0; t < 6; t++) {
+      const x = Array.from(
+        { length: 16 },
+        (_, j) => ((7 * t + 3 * j + 2 * s) % 13 - 6) / 4 * (1 + 0.5 * (j % 3)),
+      );
+      x.forEach((a, i) => x.forEach((b, j) => gram[16 * i + j]! += a * b));
+    }
+  }
+  return gram;
+}

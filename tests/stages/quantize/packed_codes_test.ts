@@ -1,0 +1,73 @@
+import { strict as assert } from "node:assert";
+import { Gpu } from "../../../kernels/device/gpu.ts";
+import type { Artifact } from "../../../pipeline/artifact.ts";
+import { readModelRecord } from "../../../stages/models/model_record.ts";
+import { Model } from "../../../stages/models/model.ts";
+import { calibrate_kv, quantize } from "../../../stages/mod.ts";
+import { writeDequantized } from "../../support/dequantized_model.ts";
+import { fakeLogits } from "../../support/fake_quantization.ts";
+import { logitsOf, relativeError } from "../../support/forward_pass.ts";
+import { FAMILIES, StageChain } from "../../support/stage_chain.ts";
+
+const IDS = Array.from({ length: 70 }, (_, i) => (37 * i + 11) % 90);
+
+const A16 = [
+  { weights: { group: 8 } },
+  { weights: { group: 8, zero: "pre_scale" } },
+  { weights: { group: 8, zero: "none" } },
+  { weights: { group: "row", bits: 3 } },
+  { weights: { group: "tensor", bits: 8, zero: "none" } },
+  { weights: { group: "row", bits: 8 } },
+];
+const A8 = [
+  { weights: { group: 8, levels: 2 }, activations: "dynamic" },
+  { weights: { group: 8, levels: 2, zero: "pre_scale" }, activations: "dynamic" },
+  { weights: { group: 8, levels: 2, zero: "none" }, activations: "dynamic" },
+  { weights: { group: 8, levels: 2, zero: "none", bits: 3 }, activations: "dynamic" },
+  { weights: { group: "row", bits: 8, zero: "none" }, activations: "dynamic" },
+  { weights: { group: "row", zero: "post_scale" }, activations: "dynamic" },
+  { weights: { group: "row", zero: "none" }, activations: "dynamic" },
+];
+
+for (const given of [...A16, ...A8]) {
+  Deno.test(`packed codes compute what the oracle does: ${JSON.stringify(given)}`, async () => {
+    await using chain = await StageChain.open();
+    const packed = await chain.run(quantize, { model: chain.family("llama_linear_biases") }, {
+      method: "rtn",
+      ...given,
+    });
+    const error = await errorAgainstOracle(chain, packed);
+    assert.ok(error < 5e-3, `relative error is ${error}`);
+  });
+}
+
+for (const name of FAMILIES) {
+  Deno.test(`W4A8KV4 of ${name} on integer kernels agrees with the oracle`, async () => {
+    await using chain = await StageChain.open();
+    const model = chain.family(name);
+    const stats = await chain.calibrate(model);
+    const w4a8 = await chain.run(quantize, { model, stats }, {
+      method: "rtn",
+      weights: { group: 8, levels: 2 },
+      activations: "dynamic",
+    });
+    const w4a8kv4 = await chain.run(calibrate_kv, { model: w4a8, stats });
+    const error = await errorAgainstOracle(chain, w4a8kv4);
+    assert.ok(error < 5e-3, `relative error is ${error}`);
+  });
+}
+
+/** Relative difference of the logits of a packed model from those of its fake-quantized floats. */
+async function errorAgainstOracle(chain: StageChain, packed: Artifact): Promise<number> {
+  const floats = await chain.directory();
+  await writeDequantized(packed.path, floats);
+  const record = await readModelRecord(packed.path);
+  const expected = await fakeLogits(
+    (device) => Model.open(floats, device, { weightBytes: Infinity }),
+    record,
+    IDS,
+  );
+  await using device = await Gpu.open();
+  using model = await Model.open(packed.path, device, { weightBytes: Infinity });
+  return relativeError(await logitsOf(device, model, IDS), expected);
+}

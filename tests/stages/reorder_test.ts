@@ -1,0 +1,270 @@
+import { strict as assert } from "node:assert";
+import { Gpu } from "../../kernels/device/gpu.ts";
+import type { Artifact } from "../../pipeline/artifact.ts";
+import { openStats } from "../../stages/calibration/stats.ts";
+import { openCheckpoint } from "../../stages/formats/checkpoint.ts";
+import { readModelRecord, writeModelRecord } from "../../stages/models/model_record.ts";
+import {
+  channelOrder,
+  firstSmallest,
+  identityOrder,
+  kvOrder,
+  metricKind,
+  metricOf,
+  ORDERINGS,
+} from "../../stages/channels/order.ts";
+import { noSpans, poolSpans, spanOf } from "../../stages/channels/spans.ts";
+import { outputErrors } from "../../stages/channels/search_error.ts";
+import { reorder } from "../../stages/reorder.ts";
+import { rotate } from "../../stages/rotate.ts";
+import { smooth } from "../../stages/smooth.ts";
+import { relativeError } from "../support/forward_pass.ts";
+import { INPUTS, once, PRECISION, WEIGHT } from "../support/golden_smoothing.ts";
+import { assertSameStats } from "../support/lineage_check.ts";
+import { FAMILIES, StageChain } from "../support/stage_chain.ts";
+
+const SEQUENTIAL = { metric: "inputs_abs_max", index: "sequential" } as const;
+const TRANSPOSE = { metric: "inputs_abs_max", index: "transpose" } as const;
+const ALL = ["residual", "out_proj", "down_proj"];
+const LAYER = "model.layers.0";
+
+Deno.test("orders are those of DeepCompressor (A.3), with heads as well", () => {
+  const inputs = spanOf(poolSpans(noSpans(16), INPUTS), "abs_max");
+  assert.deepEqual([...inputs.subarray(0, 4)], [1.5, 2.25, 3, 1.5]);
+  const order = channelOrder(inputs, SEQUENTIAL, { groups: 2 });
+  assert.deepEqual([...order], [0, 3, 6, 9, 12, 15, 1, 4, 7, 10, 13, 2, 5, 8, 11, 14]);
+  const layout = { heads: 4, kvHeads: 2, headSize: 4 };
+  const inHeads = channelOrder(inputs, SEQUENTIAL, { groups: 2, layout });
+  assert.deepEqual([...inHeads], [0, 3, 1, 2, 4, 7, 5, 6, 9, 8, 10, 11, 13, 12, 14, 15]);
+  assert.deepEqual([...kvOrder(inHeads, layout)], [0, 3, 1, 2, 5, 4, 6, 7]);
+});
+
+Deno.test("transpose deals channels out over groups, within heads over theirs", () => {
+  const metric = Float32Array.of(7, 6, 5, 4, 3, 2, 1, 0);
+  // Ranks 0..7 are channels 7..0; viewed [4 channels, 2 groups] and transposed.
+  const order = channelOrder(metric, TRANSPOSE, { groups: 2 });
+  assert.deepEqual([...order], [7, 5, 3, 1, 6, 4, 2, 0]);
+  const layout = { heads: 2, kvHeads: 2, headSize: 4 };
+  const two = channelOrder(metric, TRANSPOSE, { groups: 4, layout });
+  assert.deepEqual([...two], [3, 1, 2, 0, 7, 5, 6, 4]);
+  // Fewer groups than heads: one a head.
+  const one = channelOrder(metric, TRANSPOSE, { groups: 1, layout });
+  assert.deepEqual([...one], [3, 2, 1, 0, 7, 6, 5, 4]);
+  assert.throws(() => channelOrder(metric, TRANSPOSE, { groups: 3 }), /8 channels to 3 groups/);
+});
+
+Deno.test("heads that share a kv head are ordered by their largest, or by their sum", () => {
+  const layout = { heads: 2, kvHeads: 1, headSize: 3 };
+  const metric = Float32Array.of(1, 5, 3, 6, 0, 2);
+  const order = (metricName: "inputs_abs_max" | "inputs_rms") => [
+    ...channelOrder(metric, { metric: metricName, index: "sequential" }, { groups: 1, layout }),
+  ];
+  // Largest 6, 5, 3; sums 7, 5, 5, where the earlier of equal ones comes first.
+  assert.deepEqual(order("inputs_abs_max"), [2, 1, 0, 5, 4, 3]);
+  assert.deepEqual(order("inputs_rms"), [1, 2, 0, 4, 5, 3]);
+});
+
+Deno.test("metrics are of inputs, of weights, or the product", () => {
+  const [inputs, weights] = [Float32Array.of(2, 3), Float32Array.of(5, 7)];
+  assert.deepEqual([...metricOf("inputs_rms", inputs, weights)], [2, 3]);
+  assert.deepEqual([...metricOf("weights_abs_mean", inputs, weights)], [5, 7]);
+  assert.deepEqual([...metricOf("abs_max_product", inputs, weights)], [10, 21]);
+  assert.deepEqual(
+    ["weights_abs_max", "abs_mean_product", "rms_product"].map((metric) =>
+      metricKind(metric as "rms_product")
+    ),
+    ["abs_max", "abs_mean", "rms"],
+  );
+  assert.equal(ORDERINGS.length, 18);
+});
+
+for (const as of ["software", "gpu"] as const) {
+  Deno.test(`leaving channels in place wins DeepCompressor's search (A.3) on ${as} plans`, async () => {
+    await using device = await Gpu.open({ as });
+    const maps = [identityOrder(16), ...ORDERINGS.map(goldenOrder)].map((index) => ({ index }));
+    const errors = await outputErrors(device, {
+      inputs: INPUTS,
+      weights: once(WEIGHT),
+      maps,
+      precision: PRECISION,
+      signal: new AbortController().signal,
+    });
+    assert.equal(firstSmallest(errors), 0);
+    assert.ok(errors.every(Number.isFinite) && new Set(errors).size > 2);
+  });
+}
+
+Deno.test("the first of equal errors wins", () => {
+  assert.equal(firstSmallest([2, 1, 1, 3]), 1);
+});
+
+const VARIANTS: readonly (readonly [what: string, params: object])[] = [
+  ["manual at every place", { sites: ALL }],
+  [
+    "dealt over groups by a product",
+    { sites: ALL, metric: "rms_product", index: "transpose", weights: { group: 8 } },
+  ],
+  ["searched at every place", { sites: ALL, strategy: "grid", weights: { bits: 3, group: 8 } }],
+];
+
+for (const family of FAMILIES) {
+  Deno.test(`reorder leaves the logits of ${family} as they are, and its stats follow`, async () => {
+    await using chain = await StageChain.open();
+    const model = chain.family(family);
+    const stats = await chain.calibrate(model);
+    const before = await chain.logits(model);
+    for (const [what, params] of VARIANTS) {
+      const ordered = await chain.run(reorder, { model, stats }, params);
+      const error = relativeError(await chain.logits(ordered), before);
+      assert.ok(error < 1e-4, `${what}: relative error is ${error}`);
+      if (what !== "searched at every place") await assertChanged(model, ordered);
+      await assertSameStats(ordered, stats, await chain.calibrate(ordered));
+    }
+  });
+}
+
+Deno.test("after reorder the measured channels ascend: everywhere, within heads, in the MLP", async () => {
+  await using chain = await StageChain.open();
+  const model = chain.family("qwen2_tied");
+  const stats = await chain.calibrate(model);
+  const ordered = await chain.run(reorder, { model, stats }, { sites: ALL });
+  using seen = await openStats(await chain.calibrate(ordered), ordered);
+  const largest = (layer: number, site: string) =>
+    seen.magnitude(layer, `layers.${layer}.${site}`, "absmax");
+  const residual = new Float32Array(64);
+  for (const layer of [0, 1]) {
+    assertAscends(await largest(layer, "mlp.out"));
+    const heads = await largest(layer, "attention.out");
+    // 4 query heads and 2 kv heads of 16.
+    for (const kvHead of [0, 1]) {
+      const [first, second] = [2 * kvHead, 2 * kvHead + 1].map((head) =>
+        heads.subarray(head * 16, (head + 1) * 16)
+      );
+      assertAscends(first!.map((value, c) => Math.max(value, second![c]!)));
+    }
+    for (const site of ["attention.in", "mlp.in"]) {
+      (await largest(layer, site)).forEach((value, c) =>
+        residual[c] = Math.max(residual[c]!, value)
+      );
+    }
+  }
+  assertAscends(residual);
+});
+
+Deno.test("a search takes an order that loses less, and says what it gained", async () => {
+  await using chain = await StageChain.open();
+  const model = chain.family("mistral_window");
+  const stats = await chain.calibrate(model);
+  const params = { strategy: "grid", weights: { bits: 3, group: 8 } };
+  const ordered = await chain.run(reorder, { model, stats }, params);
+  const { choices } = JSON.parse(await Deno.readTextFile(`${ordered.path}/reorder.json`));
+  assert.equal(choices.length, 2);
+  for (const { ordering, error } of choices) {
+    if (ordering === "as before") assert.equal(error.after, error.before);
+    else assert.ok(error.after < error.before);
+  }
+  assert.match(chain.notes.at(-1)!, /^down_proj: output error is \d+\.\d% of that/);
+});
+
+Deno.test("a search leaves the weights where whole rows share a scale", async () => {
+  await using chain = await StageChain.open();
+  const model = chain.family("llama_wide_heads");
+  const stats = await chain.calibrate(model);
+  const params = { sites: ALL, strategy: "grid", weights: { group: "row" } };
+  const ordered = await chain.run(reorder, { model, stats }, params);
+  using before = await openCheckpoint(model.path);
+  using after = await openCheckpoint(ordered.path);
+  for (const name of before.tensors.keys()) {
+    assert.deepEqual(await after.read(name), await before.read(name), name);
+  }
+  assert.match(chain.notes.at(-1)!, /whole rows of weights share a scale/);
+});
+
+const CHAINS: readonly (readonly (readonly ["rotate" | "smooth" | "reorder", object])[])[] = [
+  [["rotate", {}], ["reorder", { sites: ALL }], ["smooth", { projections: {}, attention: {} }]],
+  [["rotate", {}], ["smooth", { projections: { sites: ["down_proj", "out_proj"] } }], [
+    "reorder",
+    { sites: ALL, index: "transpose", weights: { group: 8 } },
+  ]],
+  [
+    ["smooth", { projections: { sites: ["qkv_proj", "out_proj", "up_proj"] }, attention: {} }],
+    ["reorder", { sites: ALL, metric: "weights_abs_mean" }],
+    ["smooth", { projections: { sites: ["out_proj", "down_proj"], alpha: 0.7 }, attention: {} }],
+    ["rotate", { seed: 3, transforms: ["out_proj", "down_proj"] }],
+  ],
+];
+
+for (const family of ["qwen2_tied", "llama_linear_biases"]) {
+  for (const steps of CHAINS) {
+    const words = steps.map(([stage]) => stage).join(", ");
+    Deno.test(`${words} leave the logits of ${family} as they are, on one calibration`, async () => {
+      await using chain = await StageChain.open();
+      let model: Artifact = chain.family(family);
+      const before = await chain.logits(model);
+      let stats = await chain.calibrate(model);
+      for (const [name, params] of steps) {
+        const inputs = name === "rotate" ? { model } : { model, stats };
+        model = await chain.run({ rotate, smooth, reorder }[name], inputs, params);
+        if (name === "rotate") stats = await chain.calibrate(model);
+      }
+      const error = relativeError(await chain.logits(model), before);
+      assert.ok(error < 1e-4, `relative error is ${error}`);
+      await assertSameStats(model, stats, await chain.calibrate(model));
+    });
+  }
+}
+
+Deno.test("reorder records itself, and says that rotated channels gain little", async () => {
+  await using chain = await StageChain.open();
+  const model = await chain.run(rotate, { model: chain.family("llama_wide_heads") });
+  const stats = await chain.calibrate(model);
+  const ordered = await chain.run(reorder, { model, stats }, { sites: ["residual"] });
+  assert.match(chain.notes.at(-1)!, /residual had been rotated/);
+  const { history, lineage } = await readModelRecord(ordered.path);
+  assert.deepEqual(history.map(({ stage }) => stage), ["rotate", "reorder"]);
+  assert.deepEqual(lineage.map(({ from }) => from), [model.digest]);
+});
+
+Deno.test("reorder refuses what it cannot do", async () => {
+  await using chain = await StageChain.open();
+  const model = chain.family("llama_wide_heads");
+  const stats = await chain.calibrate(model, { rows: 8 });
+  const refused = (model: Artifact, params: object, message: RegExp) =>
+    assert.rejects(() => chain.run(reorder, { model, stats }, params), message);
+  await refused(chain.family("qwen2_tied"), {}, /Cannot use the stats/);
+  await refused(model, { index: "transpose" }, /down_proj\.weight" in groups of 128: it has 72/);
+  const turned = await chain.run(rotate, { model }, { transforms: ["down_proj"] });
+  await refused(turned, {}, /Cannot reorder down_proj: .* Hadamard transform/);
+  const quantized = await chain.run(reorder, { model, stats });
+  const record = await readModelRecord(quantized.path);
+  const weights = { bits: 4, zero: "post_scale", group: 8, levels: 1 } as const;
+  const linears = { [`${LAYER}.mlp.up_proj`]: { weights } };
+  await writeModelRecord(quantized.path, { ...record, linears });
+  await refused(quantized, {}, /put reorder before quantize/);
+});
+
+/** The order of the golden channels by one of the orderings. */
+function goldenOrder(ordering: typeof ORDERINGS[number]): Uint32Array<ArrayBuffer> {
+  const kind = metricKind(ordering.metric);
+  const [inputs, weights] = [INPUTS, WEIGHT].map((matrix) =>
+    spanOf(poolSpans(noSpans(16), matrix), kind)
+  );
+  return channelOrder(metricOf(ordering.metric, inputs!, weights!), ordering, { groups: 2 });
+}
+
+function assertAscends(values: Float32Array): void {
+  for (let c = 1; c < values.length; c++) {
+    // Sums in another order move values by their last bits.
+    assert.ok(values[c]! >= values[c - 1]! * (1 - 1e-4), `${values[c - 1]} before ${values[c]}`);
+  }
+}
+
+/** Asserts that every matrix changed, so that equal logits mean something. */
+async function assertChanged(from: Artifact, to: Artifact): Promise<void> {
+  using before = await openCheckpoint(from.path);
+  using after = await openCheckpoint(to.path);
+  for (const [name, { shape }] of before.tensors) {
+    if (shape.length < 2) continue;
+    assert.notDeepEqual(await after.read(name), await before.read(name), name);
+  }
+}

@@ -1,0 +1,101 @@
+import { strict as assert } from "node:assert";
+import { fileURLToPath } from "node:url";
+
+const MAIN = fileURLToPath(new URL("../../../mod.ts", import.meta.url));
+const EMBEDDED = fileURLToPath(new URL("../../../configs/embedded", import.meta.url));
+
+/** `serve` as a process of its own. */
+async function serve(
+  store: string,
+  words: readonly string[],
+): Promise<{
+  readonly url: string;
+  readonly child: Deno.ChildProcess;
+  readonly lines: readonly Readonly<Record<string, unknown>>[];
+  /** Its exit status and what it wrote as errors. */
+  readonly ended: Promise<{ readonly code: number; readonly errors: string }>;
+}> {
+  const args = ["run", "-A", "--unstable-no-legacy-abort", MAIN, "serve", ...words];
+  const child = new Deno.Command(Deno.execPath(), {
+    args: [...args, "--port", "0", "--json", "--store", store],
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+  const lines: Readonly<Record<string, unknown>>[] = [];
+  const ready = Promise.withResolvers<string>();
+  const errors = new Response(child.stderr).text();
+  const reading = (async () => {
+    const text = child.stdout.pipeThrough(new TextDecoderStream());
+    let rest = "";
+    for await (const piece of text) {
+      const parts = `${rest}${piece}`.split("\n");
+      rest = parts.pop() ?? "";
+      lines.push(...parts.map((part) => JSON.parse(part)));
+      const line = lines.find(({ type }) => type === "serving");
+      if (line && lines.some(({ type }) => type === "engine")) ready.resolve(String(line.url));
+    }
+    ready.reject(new Error(`it ended: ${await errors}`));
+  })();
+  void reading.catch(ready.reject);
+  const ended = child.status.then(async ({ code }) => ({ code, errors: await errors }));
+  return { url: await ready.promise, child, lines, ended };
+}
+
+Deno.test("`serve` answers from a checkpoint, and ends well when it is asked to stop", async () => {
+  const store = await Deno.makeTempDir();
+  try {
+    const { url, child, lines, ended } = await serve(store, [EMBEDDED, "--context", "256"]);
+    const engine = lines.find(({ type }) => type === "engine")!;
+    assert.equal((engine.sizes as { readonly context: number }).context, 256);
+    const { data: [model] } = await (await fetch(`${url}/v1/models`)).json();
+    assert.equal(model.id, "embedded");
+    const ask = (more: object) =>
+      fetch(`${url}/v1/completions`, {
+        method: "POST",
+        headers: { "content-type": "application/json" },
+        body: JSON.stringify({ model: model.id, prompt: "The duck", temperature: 0, ...more }),
+      });
+    const answer = await (await ask({ max_tokens: 12 })).json();
+    assert.equal(answer.usage.completion_tokens, 12);
+    assert.match(answer.choices[0].text, /^ ?\w/);
+    const long = await ask({ max_tokens: 4000 });
+    assert.equal(long.status, 400);
+    assert.match((await long.json()).error.message, /256/);
+    // A request under way is finished, others are refused.
+    const last = ask({ max_tokens: 60 });
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    child.kill("SIGTERM");
+    assert.equal((await (await last).json()).usage.completion_tokens, 60);
+    const { code, errors } = await ended;
+    assert.equal(code, 0, errors);
+    assert.ok(!errors.includes("The duck"), "the log holds a prompt");
+  } finally {
+    await Deno.remove(store, { recursive: true });
+  }
+});
+
+for (
+  const [words, expected] of [
+    [["nothing-of-this-name"], /Cannot serve "nothing-of-this-name": there is no such file/],
+    [["last"], /Cannot serve "last": there is no such file and nothing of the store/],
+    [[EMBEDDED, "--host", "0.0.0.0"], /key/],
+    [[EMBEDDED, "--memory", "1MB"], /Cannot/],
+    [[EMBEDDED, "--context", "much"], /Cannot take "much" as a number: expected one/],
+  ] as const
+) {
+  Deno.test(`\`serve ${words.join(" ").replace(EMBEDDED, "CHECKPOINT")}\` fails in a sentence`, async () => {
+    const store = await Deno.makeTempDir();
+    try {
+      const { success, stderr } = await new Deno.Command(Deno.execPath(), {
+        args: ["run", "-A", MAIN, "serve", ...words, "--port", "0", "--store", store],
+        env: { QUATTUOR_API_KEY: "" },
+      }).output();
+      const errors = new TextDecoder().decode(stderr);
+      assert.ok(!success, errors);
+      assert.match(errors, expected);
+      assert.ok(!errors.includes("    at "), errors);
+    } finally {
+      await Deno.remove(store, { recursive: true });
+    }
+  });
+}

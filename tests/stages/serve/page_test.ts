@@ -1,0 +1,215 @@
+import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
+import type { Browser, Page } from "playwright-core";
+import { browserTest } from "../../support/browser.ts";
+import { headingLevels, lowContrasts, overflows, watch } from "../../support/page_check.ts";
+import { type ServedFake, serveFake } from "../../support/server_stub.ts";
+
+const HOSTILE =
+  '<script>globalThis.bad = 1</script><img src="http://198.51.100.7/x" onerror="bad = 1">';
+const SAYS = `A cat 🐈, 日本語: ${HOSTILE}\n\n\`\`\`js\nconst long = "${
+  "x".repeat(70)
+}";\n\`\`\`\nEnd`;
+
+/** What the page complains of, but for its own requests. */
+function troubleOf(page: Page, { url }: ServedFake): () => string[] {
+  const trouble = watch(page);
+  return () => trouble.filter((line) => !line.startsWith(`request: ${url}/`));
+}
+
+async function open(
+  browser: Browser,
+  served: ServedFake,
+  { width = 1280, colorScheme = "light" as "light" | "dark" } = {},
+) {
+  const page = await browser.newPage({ viewport: { width, height: 800 }, colorScheme });
+  const trouble = troubleOf(page, served);
+  await page.goto(served.url);
+  return { page, trouble };
+}
+
+/** Waits until nothing is being answered. */
+async function answered(page: Page): Promise<void> {
+  await page.locator("#send:visible").waitFor();
+}
+
+/** Waits until something holds; the page's own policy forbids the driver to wait inside it. */
+async function until(holds: () => Promise<boolean>): Promise<void> {
+  for (let tries = 0; tries < 100; tries++) {
+    if (await holds()) return;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  throw new Error("It did not come to this");
+}
+
+browserTest("the page streams a chat and reads well on every screen", async (browser) => {
+  await using served = await serveFake({ says: SAYS });
+  for (const [width, colorScheme] of [[1280, "light"], [390, "dark"]] as const) {
+    const where = `${width} ${colorScheme}`;
+    const { page, trouble } = await open(browser, served, { width, colorScheme });
+    await page.getByText("Say something to the model").waitFor();
+    strictEqual(await page.title(), "org/fake-1");
+    for (const [at, text] of ["one", "two", "three", "four"].entries()) {
+      await page.keyboard.type(text);
+      await page.keyboard.press("Enter");
+      await page.locator(".turn.model > .quiet").nth(at).waitFor();
+    }
+    const words = await page.locator(".turn.model .words").last().innerText();
+    ok(words.includes("A cat 🐈, 日本語:") && words.includes(HOSTILE), words);
+    ok(!words.includes("```"));
+    match(await page.locator(".turn.model pre").last().innerText(), /^const long = "x+";$/);
+    match(
+      await page.locator(".turn.model > .quiet").last().innerText(),
+      /^\d+ tokens, [\d.]+ a second · first after [\d.]+ s · prompt of \d+$/,
+    );
+    // What was said before is asked with what is said now.
+    const last = served.tokenizer.decode(served.engine.asked.at(-1)!.prompt);
+    strictEqual(
+      last,
+      `<|endoftext|>one\n${
+        [`${SAYS}\ntwo`, "three", "four"]
+          .join(`\n${SAYS}\n`)
+      }`,
+    );
+    if (width === 390) {
+      ok(!await page.locator("#side").isVisible());
+      await page.getByRole("button", { name: "Figures" }).click();
+    }
+    strictEqual(await page.locator("#side").isVisible(), true);
+    deepStrictEqual(await overflows(page), [], where);
+    deepStrictEqual(await lowContrasts(page), [], where);
+    const levels = await headingLevels(page);
+    strictEqual(levels.filter((level) => level === 1).length, 1);
+    strictEqual(await page.evaluate("globalThis.bad"), undefined);
+    deepStrictEqual(trouble(), [], where);
+    await page.close();
+  }
+});
+
+browserTest(
+  "the page tells the model's precision, quality, speed and pages in use",
+  async (browser) => {
+    await using served = await serveFake({ says: "word ".repeat(400), delay: 10 });
+    const { page, trouble } = await open(browser, served);
+    const facts = async (list: string) =>
+      Object.fromEntries(
+        await page.locator(`${list} > div`).evaluateAll((rows) =>
+          (rows as unknown as { children: { textContent: string }[] }[])
+            .map(({ children: [name, value] }) => [name!.textContent, value!.textContent])
+        ),
+      );
+    await page.locator("#card > div").first().waitFor();
+    strictEqual(await page.locator("#scheme").innerText(), "W4A8KV4, groups of 64");
+    deepStrictEqual(await facts("#card"), {
+      "Bits a weight": "4.38",
+      "Parameters": "3.6M",
+      "Weights": "2.3 MB",
+      "Context": "2,048 tokens",
+      "Perplexity": "23.65",
+      "In full precision": "19.13",
+      "Runs on": "no device",
+    });
+    match(await page.locator("#protocol").innerText(), /^WikiText-2, 8 windows/);
+    await page.fill("#most", "600");
+    await page.fill("#text", "go");
+    await page.keyboard.press("Enter");
+    await until(async () => Number(await page.locator("#rate").innerText()) > 20);
+    const engine = await facts("#engine");
+    strictEqual(engine["Answering"], "1");
+    const used = Math.ceil((served.engine.asked[0]!.prompt.length + 600) / 64);
+    strictEqual(engine["Pages in use"], `${used} of 256`);
+    // Ten milliseconds a token and what a step takes besides.
+    ok(Number(await page.locator("#rate").innerText()) <= 101);
+    ok(await page.locator("#trace polyline").getAttribute("points"));
+    await page.getByRole("button", { name: "Stop" }).click();
+    await answered(page);
+    match(await page.locator(".turn.model > .quiet").innerText(), /stopped/);
+    await until(async () => (await facts("#engine"))["Pages in use"] === "0 of 256");
+    strictEqual(served.engine.stats().running, 0);
+    deepStrictEqual(trouble(), []);
+    await page.close();
+  },
+);
+
+browserTest("the page is used by keyboard alone", async (browser) => {
+  await using served = await serveFake({ says: "word ".repeat(400), delay: 10 });
+  const { page } = await open(browser, served);
+  await page.getByText("Say something to the model").waitFor();
+  await page.keyboard.type("first line");
+  await page.keyboard.press("Shift+Enter");
+  await page.keyboard.type("second line");
+  ok((await page.locator("#text").boundingBox())!.height > 55, "it does not grow");
+  await page.keyboard.press("Enter");
+  await page.locator(".turn.model .words").getByText("word").waitFor();
+  await page.keyboard.press("Escape");
+  await answered(page);
+  strictEqual(served.engine.asked.length, 1);
+  match(served.tokenizer.decode(served.engine.asked[0]!.prompt), /first line\nsecond line/);
+  strictEqual(await page.locator(":focus").getAttribute("id"), "text");
+  const reached = new Set<string | null>();
+  for (let presses = 0; presses < 20; presses++) {
+    await page.keyboard.press("Tab");
+    reached.add(await page.evaluate("document.activeElement.id"));
+  }
+  for (const id of ["fresh", "talk", "text", "send", "temperature", "most", "mode"]) {
+    ok(reached.has(id), `${id} is not reached: ${[...reached]}`);
+  }
+  await page.locator("#fresh").focus();
+  await page.keyboard.press("Enter");
+  strictEqual(await page.locator(".turn").count(), 0);
+  await page.keyboard.type("anew");
+  await page.keyboard.press("Enter");
+  await page.locator(".turn.model .words").getByText("word").waitFor();
+  strictEqual(served.tokenizer.decode(served.engine.asked[1]!.prompt), "<|endoftext|>anew");
+  await page.close();
+});
+
+browserTest("the page asks for the key of a server that has one", async (browser) => {
+  await using served = await serveFake({ says: "yes", options: { apiKey: "the key" } });
+  for (const width of [1280, 390]) {
+    const { page } = await open(browser, served, { width });
+    await page.getByText("This server asks for an API key").waitFor();
+    strictEqual(await page.locator(":focus").getAttribute("id"), "key");
+    await page.keyboard.type("wrong");
+    await page.keyboard.press("Enter");
+    await page.fill("#key", "the key");
+    await page.keyboard.press("Enter");
+    await page.getByText("Say something to the model").waitFor();
+    await page.fill("#text", "hi");
+    await page.locator("#text").press("Enter");
+    await page.locator(".turn.model").getByText("yes").waitFor();
+    await page.close();
+  }
+});
+
+browserTest(
+  "the page goes on with a text where the model has no chat template",
+  async (browser) => {
+    await using served = await serveFake({ says: " upon a time", template: null });
+    const { page, trouble } = await open(browser, served);
+    await page.getByText("This model has no chat template").waitFor();
+    await page.keyboard.type("Once");
+    await page.getByRole("button", { name: "Go on" }).click();
+    await page.locator(".turn.model").getByText("upon a time").waitFor();
+    strictEqual(served.tokenizer.decode(served.engine.asked[0]!.prompt), "Once");
+    deepStrictEqual(trouble(), []);
+    await page.close();
+  },
+);
+
+browserTest("the page tells of an error and goes on", async (browser) => {
+  await using served = await serveFake({ says: "yes", context: 40 });
+  const { page } = await open(browser, served);
+  await page.getByText("Say something to the model").waitFor();
+  await page.keyboard.type("hi");
+  await page.keyboard.press("Enter");
+  match(
+    await page.locator(".trouble").innerText(),
+    /the context is 40 tokens; .* lower max_tokens$/,
+  );
+  await page.fill("#most", "8");
+  await page.fill("#text", "again");
+  await page.locator("#text").press("Enter");
+  await page.locator(".turn.model").getByText("yes").waitFor();
+  strictEqual(served.tokenizer.decode(served.engine.asked[0]!.prompt), "<|endoftext|>again");
+  await page.close();
+});

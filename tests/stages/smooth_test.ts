@@ -1,0 +1,450 @@
+import { strict as assert } from "node:assert";
+import { fileURLToPath } from "node:url";
+import { f32 } from "../../kernels/device/tensor.ts";
+import { Gpu } from "../../kernels/device/gpu.ts";
+import type { Artifact } from "../../pipeline/artifact.ts";
+import { openCheckpoint } from "../../stages/formats/checkpoint.ts";
+import { readModelRecord, writeModelRecord } from "../../stages/models/model_record.ts";
+import {
+  noSpans,
+  poolSpans,
+  shareKvHeads,
+  shareRotaryPairs,
+  spanOf,
+} from "../../stages/channels/spans.ts";
+import { outputErrors } from "../../stages/channels/search_error.ts";
+import { lastSmallest, smoothingScale } from "../../stages/channels/smoothing.ts";
+import { attentionErrors } from "../../stages/channels/smoothing_attention.ts";
+import {
+  exponentCandidates,
+  type ExponentFamily,
+  exponentFamily,
+  type Exponents,
+  familyOf,
+  manualExponents,
+} from "../../stages/channels/smoothing_candidates.ts";
+import { type WeightScheme, weightScheme } from "../../stages/quant/schemes.ts";
+import { dequantize, gridOf, roundToNearest } from "../../stages/quant/weight_grid.ts";
+import { rotate } from "../../stages/rotate.ts";
+import { smooth } from "../../stages/smooth.ts";
+import { relativeError } from "../support/forward_pass.ts";
+import { INPUTS, once, PRECISION, WEIGHT } from "../support/golden_smoothing.ts";
+import { assertSameStats } from "../support/lineage_check.ts";
+import { randomTensor } from "../support/random.ts";
+import { FAMILIES, StageChain } from "../support/stage_chain.ts";
+
+const SIGNAL = new AbortController().signal;
+const SITES = ["qkv_proj", "out_proj", "up_proj", "down_proj"];
+const LAYER = "model.layers.0";
+
+Deno.test("spans of two tensors are those of DeepCompressor (A.5)", () => {
+  const matrix = (rows: number, columns: number, values: number[]) => ({
+    rows,
+    columns,
+    values: Float32Array.from(values),
+  });
+  // The reference pools whole tensors; as one column they are pooled the same way.
+  const spans = poolSpans(
+    poolSpans(noSpans(1), matrix(4, 1, [1, -2, 3, 4])),
+    matrix(2, 1, [5, 0]),
+  );
+  assert.equal(spanOf(spans, "abs_max")[0], 5);
+  close(spanOf(spans, "rms")[0]!, Math.sqrt(55 / 6), 1e-6);
+  const columns = poolSpans(
+    poolSpans(noSpans(2), matrix(2, 2, [1, -2, 3, 4])),
+    matrix(1, 2, [5, 0]),
+  );
+  assert.deepEqual([...spanOf(columns, "abs_max")], [5, 4]);
+  assert.deepEqual([...spanOf(columns, "abs_mean")], [3, 2]);
+  [3.4157, 2.5820].forEach((span, c) => close(spanOf(columns, "rms")[c]!, span, 1e-4));
+});
+
+Deno.test("manual scales are those of DeepCompressor (A.3)", () => {
+  const half = { alpha: 0.5, beta: 0.5 };
+  // deno-fmt-ignore
+  const largest = [
+    1.2247449, 2.0958900, 2.0285966, 1.4344344, 2.0958900, 1.7320508, 1.7777778, 1.6997142,
+    2.0978909, 1.6495430, 1.5459759, 2.6142418, 1.3438737, 1.8805463, 2.2496567, 1.3020616,
+  ];
+  const scale = smoothingScale(...goldenSpans("abs_max"), half);
+  largest.forEach((factor, c) => close(scale[c]!, factor, 5e-7));
+  const rms = smoothingScale(...goldenSpans("rms"), half);
+  [1.3041102, 2.2818773, 2.1053119, 1.5944840].forEach((factor, c) => close(rms[c]!, factor, 5e-7));
+});
+
+for (const as of ["software", "gpu"] as const) {
+  Deno.test(`the grid search finds DeepCompressor's winner and error (A.3) on ${as} plans`, async () => {
+    await using device = await Gpu.open({ as });
+    const exponents = exponentCandidates(familyOf({ alpha: 0.5, beta: -2 }), 10);
+    assert.equal(exponents.length, 19);
+    const maps = exponents.map((pair) => ({
+      scale: smoothingScale(...goldenSpans("abs_max"), pair),
+    }));
+    const golden = { inputs: INPUTS, weights: once(WEIGHT), precision: PRECISION, signal: SIGNAL };
+    const errors = await outputErrors(device, { ...golden, maps });
+    const best = lastSmallest(errors);
+    assert.deepEqual(exponents[best], { alpha: 0.2, beta: 0.8 });
+    close(errors[best]!, 1.454448, 1e-5);
+  });
+}
+
+const SCHEMES: readonly Partial<WeightScheme>[] = [
+  { bits: 4, zero: "post_scale", group: 8 },
+  { bits: 4, zero: "pre_scale", group: 16 },
+  { bits: 2, zero: "none", group: "row" },
+  { bits: 3, zero: "post_scale", group: "tensor" },
+  { bits: 8, zero: "none", group: "row" },
+  { bits: 8, zero: "post_scale", group: 8 },
+  { bits: 4, zero: "post_scale", group: 8, levels: 2 },
+  { bits: 4, zero: "pre_scale", group: 8, levels: 2 },
+];
+
+Deno.test("errors of a search are those of the dequantized weight, for every form of codes", async () => {
+  await using device = await Gpu.open();
+  const index = Uint32Array.from({ length: 16 }, (_, c) => 5 * c % 16);
+  const scale = Float32Array.from({ length: 16 }, (_, c) => 1 + c / 8);
+  for (const scheme of SCHEMES) {
+    const weights = weightScheme.parse(scheme);
+    // Two weights of a site: the errors add up.
+    const both = async function* () {
+      yield* once(WEIGHT);
+      yield* once(WEIGHT);
+    };
+    const [error] = await outputErrors(device, {
+      inputs: INPUTS,
+      weights: both(),
+      maps: [{ index, scale }],
+      precision: { weights, quantizeInputs: false },
+      signal: SIGNAL,
+    });
+    const changed = WEIGHT.values.map((_, i) =>
+      WEIGHT.values[i - i % 16 + index[i % 16]!]! * scale[i % 16]!
+    );
+    const { domain, grid } = gridOf({ ...WEIGHT, values: changed }, weights);
+    const coded = dequantize(roundToNearest(domain, grid), grid);
+    let expected = 0;
+    for (let token = 0; token < INPUTS.rows; token++) {
+      for (let row = 0; row < WEIGHT.rows; row++) {
+        let difference = 0;
+        for (let c = 0; c < 16; c++) {
+          const x = INPUTS.values[token * 16 + index[c]!]! / scale[c]!;
+          difference += x * (coded[row * 16 + c]! - changed[row * 16 + c]!);
+        }
+        expected += difference ** 2;
+      }
+    }
+    close(error!, 2 * expected, 1e-4 * expected);
+  }
+});
+
+Deno.test("the last of equal errors wins", () => {
+  assert.equal(lastSmallest([2, 1, 1, 3]), 2);
+  assert.equal(lastSmallest([1, 1, NaN]), 1);
+});
+
+Deno.test("a factor of 0 becomes 1, an infinite one or NaN turns all of them into 1", () => {
+  const scale = (inputs: number[], weights: number[], pair: Exponents) => [
+    ...smoothingScale(Float32Array.from(inputs), Float32Array.from(weights), pair),
+  ];
+  assert.deepEqual(scale([0, 4, 9], [1, 1, 1], { alpha: 0.5, beta: 0 }), [1, 2, 3]);
+  assert.deepEqual(scale([1, 4], [4, 0.25], { alpha: 0, beta: 0.5 }), [0.5, 2]);
+  assert.deepEqual(scale([9, 4], [0, 1], { alpha: 0.5, beta: 0.5 }), [1, 1]);
+  assert.deepEqual(scale([0, 4], [0, 1], { alpha: 0.5, beta: 0.5 }), [1, 1]);
+  assert.deepEqual(scale([7, 4], [3, 1], { alpha: 0, beta: 0 }), [1, 1]);
+});
+
+Deno.test("spans are shared by heads of one kv head and by the two halves of rotary pairs", () => {
+  const layout = { heads: 4, kvHeads: 2, headSize: 2 };
+  const span = Float32Array.of(1, 2, 3, 4, 5, 6, 9, 8);
+  assert.deepEqual([...shareKvHeads(span, layout, "abs_max")], [3, 4, 3, 4, 9, 8, 9, 8]);
+  assert.deepEqual([...shareKvHeads(span, layout, "rms")], [2, 3, 2, 3, 7, 7, 7, 7]);
+  assert.deepEqual([...shareRotaryPairs(span, 4, "abs_max")], [3, 4, 3, 4, 9, 8, 9, 8]);
+  assert.deepEqual([...shareRotaryPairs(span, 4, "rms")], [2, 3, 2, 3, 7, 7, 7, 7]);
+});
+
+/** The table of algorithms.md 1.9: rows alpha > 0, 0, -1, -2, -3; columns beta likewise. */
+const TABLE: readonly (readonly string[])[] = [
+  ["AA", "A0", "AC", "A0 AC", "A0 AB"],
+  ["0B", "A0 0B", "0B AC", "A0 0B AC", "A0 0B AB"],
+  ["AC", "A0 AC", "AC", "A0 AC", "A0 AB"],
+  ["0B AC", "A0 0B AC", "0B AC", "A0 0B AC", "A0 0B AB"],
+  ["0B AB", "0B A0 AB", "0B A0 AB", "0B A0 AB", "0B A0 AB"],
+];
+const MEANT = [0.3, 0, -1, -2, -3];
+/** The blocks of four steps, written out. */
+const BLOCKS: Readonly<Record<string, readonly (readonly [alpha: number, beta: number])[]>> = {
+  A0: [[0.25, 0], [0.5, 0], [0.75, 0]],
+  "0B": [[0, 0.25], [0, 0.5], [0, 0.75]],
+  AA: [[0.25, 0.25], [0.5, 0.5], [0.75, 0.75]],
+  AC: [[0.25, 0.75], [0.5, 0.5], [0.75, 0.25]],
+  AB: [
+    [0.25, 0.25],
+    [0.25, 0.5],
+    [0.25, 0.75],
+    [0.5, 0.25],
+    [0.5, 0.5],
+    [0.5, 0.75],
+    [0.75, 0.25],
+    [0.75, 0.5],
+    [0.75, 0.75],
+  ],
+};
+
+Deno.test("alpha and beta name the candidates of DeepCompressor's table, in its order", () => {
+  const seen = new Map<string, ExponentFamily>();
+  for (const [row, alpha] of MEANT.entries()) {
+    for (const [column, beta] of MEANT.entries()) {
+      const cell = TABLE[row]![column]!;
+      const expected = [[0, 0], ...cell.split(" ").flatMap((block) => BLOCKS[block]!)];
+      const family = familyOf({ alpha, beta });
+      const got = exponentCandidates(family, 4).map((pair) => [pair.alpha, pair.beta]);
+      assert.deepEqual(got, expected, `alpha ${alpha}, beta ${beta}`);
+      assert.equal(seen.get(cell) ?? family, family);
+      seen.set(cell, family);
+    }
+  }
+  // A name for every distinct meaning, and no more.
+  assert.deepEqual([...seen.values()].sort(), [...exponentFamily.options].sort());
+  assert.equal(familyOf({ alpha: 0.5, beta: -0.5 }), familyOf({ alpha: 0.5, beta: -3 }));
+  assert.throws(() => familyOf({ alpha: -0.5, beta: 0 }), /alpha -0.5: expected 0 to 1, -1/);
+});
+
+Deno.test("grids of 20 have 20, 39 and 400 candidates (1.9)", () => {
+  const counts = [[0.5, 0], [0.5, -2], [-3, -3]].map(([alpha, beta]) =>
+    exponentCandidates(familyOf({ alpha: alpha!, beta: beta! }), 20).length
+  );
+  assert.deepEqual(counts, [20, 39, 400]);
+});
+
+Deno.test("a negative exponent complements the other where nothing is searched", () => {
+  const meant = (alpha: number, beta: number) => manualExponents({ alpha, beta });
+  assert.deepEqual(meant(0.7, -2), { alpha: 0.7, beta: 0.30000000000000004 });
+  assert.deepEqual(meant(-1, 0.25), { alpha: 0.75, beta: 0.25 });
+  assert.deepEqual(meant(0.1, 0.9), { alpha: 0.1, beta: 0.9 });
+  assert.deepEqual(meant(0, -1), { alpha: 0, beta: 1 });
+  assert.throws(() => meant(0, 0), /expected one of them above 0/);
+  assert.throws(() => meant(-1, -1), /at most one negative/);
+});
+
+Deno.test("the attention search prefers the scale that makes keys whole multiples of one step", async () => {
+  const layout = { heads: 4, kvHeads: 2, headSize: 16 };
+  const [tokens, hidden] = [12, 24];
+  // Channels c and c + 8 of a kv head are 4^(c mod 8) times whole numbers of 0 to 15.
+  const factors = Float32Array.from({ length: 32 }, (_, c) => 4 ** (c % 8) / 64);
+  const keys = Float32Array.from({ length: tokens * 32 }, (_, i) => {
+    const [token, channel] = [Math.floor(i / 32), i % 32];
+    const code = channel % 16 === 0 ? 15 : channel % 16 === 1 ? 0 : (5 * token + 7 * channel) % 16;
+    return code * factors[channel]!;
+  });
+  const matrix = (columns: number, values: ArrayLike<number>) => ({
+    rows: values.length / columns,
+    columns,
+    values: Float32Array.from(values),
+  });
+  const random = (rows: number, columns: number, seed: string) =>
+    matrix(columns, randomTensor(f32([rows, columns]), seed).data as Float32Array);
+  const spread = Float32Array.from(
+    { length: 64 },
+    (_, i) => factors[Math.floor(i / 32) * 16 + i % 16]!,
+  );
+  await using device = await Gpu.open();
+  const search = {
+    windows: [{
+      queries: random(tokens, 64, "queries"),
+      keys: matrix(32, keys),
+      values: random(tokens, 32, "values"),
+    }],
+    layout,
+    output: [random(hidden - 8, 64, "upper rows"), random(8, 64, "lower rows")],
+    keys: { bits: 4, zero: "post_scale", group: 128 } as const,
+    scales: [new Float32Array(64).fill(1), spread],
+    signal: SIGNAL,
+  };
+  // A query that sees only itself does not depend on keys.
+  assert.deepEqual([...await attentionErrors(device, { ...search, keep: 1 })], [0, 0]);
+  const errors = await attentionErrors(device, { ...search, keep: undefined });
+  assert.ok(errors[0]! > 1, `without scales ${errors[0]}`);
+  assert.ok(errors[1]! < 1e-8 * errors[0]!, `with scales ${errors[1]}`);
+});
+
+const VARIANTS: readonly (readonly [what: string, params: object])[] = [
+  [
+    "manual at every place",
+    {
+      projections: { sites: SITES, alpha: 0.6, beta: 0.3, spans: ["abs_max", "rms"] },
+      attention: {},
+    },
+  ],
+  [
+    "searched at every place",
+    {
+      projections: {
+        sites: SITES,
+        strategy: "grid",
+        candidates: "complement",
+        grids: 3,
+        weights: { bits: 4, group: 8 },
+        spans: [["abs_max", "abs_max"], ["rms", "rms"]],
+      },
+      attention: { strategy: "grid", candidates: "all_pairs", grids: 3, kv: { group: 16 } },
+    },
+  ],
+];
+
+for (const family of FAMILIES) {
+  Deno.test(`smooth leaves the logits of ${family} as they are, and its stats follow`, async () => {
+    await using chain = await StageChain.open();
+    const model = chain.family(family);
+    const stats = await chain.calibrate(model);
+    const before = await chain.logits(model);
+    for (const [what, params] of VARIANTS) {
+      const smoothed = await chain.run(smooth, { model, stats }, params);
+      const error = relativeError(await chain.logits(smoothed), before);
+      assert.ok(error < 1e-4, `${what}: relative error is ${error}`);
+      // Where a search keeps a scale of ones, weights rightly stay.
+      if (params === VARIANTS[0]![1]) await assertChanged(model, smoothed);
+      await assertSameStats(smoothed, stats, await chain.calibrate(smoothed));
+    }
+  });
+}
+
+Deno.test("smooth puts scales into keys, queries and their biases, alike for rotary pairs", async () => {
+  await using chain = await StageChain.open();
+  const model = chain.family("qwen2_tied");
+  const stats = await chain.calibrate(model);
+  const smoothed = await chain.run(smooth, { model, stats }, { attention: { alpha: 1 } });
+  using before = await openCheckpoint(model.path);
+  using after = await openCheckpoint(smoothed.path);
+  const factors = async (name: string, width: number) => {
+    const [old, now] = [await before.read(name), await after.read(name)];
+    return Array.from({ length: old.length / width }, (_, row) => {
+      const at = old.subarray(row * width, (row + 1) * width).findIndex((value) => value !== 0);
+      return now[row * width + at]! / old[row * width + at]!;
+    });
+  };
+  const [q, qBias] = [
+    await factors(`${LAYER}.self_attn.q_proj.weight`, 64),
+    await factors(`${LAYER}.self_attn.q_proj.bias`, 1),
+  ];
+  const [k, kBias] = [
+    await factors(`${LAYER}.self_attn.k_proj.weight`, 64),
+    await factors(`${LAYER}.self_attn.k_proj.bias`, 1),
+  ];
+  // 4 heads and 2 kv heads of 16.
+  q.forEach((factor, c) => {
+    close(qBias[c]!, factor, 1e-5 * factor);
+    close(q[Math.floor(c / 16) * 16 + (c + 8) % 16]!, factor, 1e-5 * factor);
+    const kv = Math.floor(c / 32) * 16 + c % 16;
+    close(k[kv]!, 1 / factor, 1e-5 / factor);
+    close(kBias[kv]!, 1 / factor, 1e-5 / factor);
+  });
+  assert.ok(Math.max(...q) / Math.min(...q) > 1.5);
+});
+
+Deno.test("smooth takes the candidate of least error, and says what it gained", async () => {
+  await using chain = await StageChain.open();
+  const model = chain.family("mistral_window");
+  const stats = await chain.calibrate(model);
+  const weights = { bits: 3, group: 8 };
+  const grid = { sites: ["down_proj"], strategy: "grid", candidates: "alpha_only", weights };
+  const smoothed = await chain.run(smooth, { model, stats }, { projections: grid });
+  const { choices } = JSON.parse(await Deno.readTextFile(`${smoothed.path}/smooth.json`));
+  assert.equal(choices.length, 2);
+  for (const { alpha, beta, error } of choices) {
+    assert.ok(error.after <= error.before && error.after > 0);
+    assert.ok(alpha >= 0 && alpha < 1 && beta === 0);
+  }
+  const [before, after] = ["before", "after"].map((when) =>
+    choices.reduce(
+      (sum: number, { error }: { error: Record<string, number> }) => sum + error[when]!,
+      0,
+    )
+  );
+  assert.match(
+    chain.notes.at(-1)!,
+    new RegExp(`down_proj: .* ${(100 * after / before).toFixed(1)}%`),
+  );
+});
+
+Deno.test("smooth records itself, and works on rotated models with a word on QServe", async () => {
+  await using chain = await StageChain.open();
+  const model = chain.family("llama_wide_heads");
+  const turned = await chain.run(rotate, { model });
+  const stats = await chain.calibrate(turned);
+  const params = { projections: { sites: ["qkv_proj", "down_proj"], alpha: 0.3, beta: 0.7 } };
+  const smoothed = await chain.run(smooth, { model: turned, stats }, params);
+  const error = relativeError(await chain.logits(smoothed), await chain.logits(model));
+  assert.ok(error < 1e-4, `relative error is ${error}`);
+  assert.match(chain.notes.at(-1)!, /qkv_proj put scales into norm gains.*QServe/);
+  const { history, lineage } = await readModelRecord(smoothed.path);
+  assert.deepEqual(history.map(({ stage }) => stage), ["rotate", "smooth"]);
+  assert.deepEqual(lineage.map(({ from }) => from), [turned.digest]);
+});
+
+Deno.test("smooth refuses what it cannot do", async () => {
+  await using chain = await StageChain.open();
+  const model = chain.family("llama_wide_heads");
+  const stats = await chain.calibrate(model, { attention_windows: 0, rows: 8 });
+  const refused = (model: Artifact, params: object, message: RegExp) =>
+    assert.rejects(() => chain.run(smooth, { model, stats }, params), message);
+  await refused(chain.family("qwen2_tied"), { attention: {} }, /Cannot use the stats/);
+  await refused(model, { attention: { strategy: "grid" } }, /set attention_windows/);
+  await refused(
+    model,
+    { projections: { strategy: "grid" } },
+    /down_proj\.weight" in groups of 128: it has 72 columns/,
+  );
+  const turned = await chain.run(rotate, { model }, { transforms: ["down_proj"] });
+  await refused(turned, { projections: {} }, /Cannot smooth down_proj: .* Hadamard transform/);
+  const quantized = await chain.run(smooth, { model, stats }, { projections: {} });
+  const record = await readModelRecord(quantized.path);
+  const weights = { bits: 4, zero: "post_scale", group: 8, levels: 1 } as const;
+  const linears = { [`${LAYER}.mlp.up_proj`]: { weights } };
+  await writeModelRecord(quantized.path, { ...record, linears });
+  await refused(quantized, { projections: {} }, /put smooth before quantize/);
+});
+
+Deno.test("parameters of smooth are checked before it runs", () => {
+  const problems = (params: unknown) =>
+    smooth.params.safeParse(params).error?.issues.map(({ message }) => message).join("; ") ?? "";
+  assert.match(problems({}), /expected projections, attention or both/);
+  assert.match(
+    problems({ attention: { spans: [["rms", "rms"], ["abs_max", "rms"]] } }),
+    /expected one pair with manual/,
+  );
+  assert.match(problems({ attention: { alpha: 0, beta: 0 } }), /expected one of them above 0/);
+  assert.match(problems({ attention: { strategy: "grid", alpha: -1.5 } }), /expected 0 to 1, -1/);
+  assert.equal(problems({ attention: { strategy: "grid", spans: [["rms", "rms"]] } }), "");
+});
+
+Deno.test("the tuned table of the recipes is parameters of smooth", async () => {
+  const path = fileURLToPath(new URL("../../configs/tuned.json", import.meta.url));
+  const { models } = JSON.parse(await Deno.readTextFile(path));
+  assert.equal(Object.keys(models).length, 13);
+  for (const recipes of Object.values<Record<string, unknown>>(models)) {
+    for (const params of Object.values(recipes)) smooth.params.parse(params);
+  }
+  const { projections, attention } = models["llama-3-8b"].qoq_g128;
+  assert.deepEqual([projections.alpha, projections.beta], [0.3, 0.7]);
+  assert.deepEqual([attention.strategy, attention.beta], ["grid", -2]);
+});
+
+/** Spans of the golden inputs and weight. */
+function goldenSpans(kind: "abs_max" | "rms"): [Float32Array, Float32Array] {
+  const spans = (matrix: typeof INPUTS) => spanOf(poolSpans(noSpans(16), matrix), kind);
+  return [spans(INPUTS), spans(WEIGHT)];
+}
+
+/** Asserts that a stage changed every matrix of the layers, so that equal logits mean something. */
+async function assertChanged(from: Artifact, to: Artifact): Promise<void> {
+  using before = await openCheckpoint(from.path);
+  using after = await openCheckpoint(to.path);
+  for (const name of before.tensors.keys()) {
+    if (!name.endsWith("proj.weight")) continue;
+    assert.notDeepEqual(await after.read(name), await before.read(name), name);
+  }
+}
+
+function close(got: number, expected: number, within: number): void {
+  assert.ok(Math.abs(got - expected) <= within, `got ${got}, expected ${expected}`);
+}

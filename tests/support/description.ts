@@ -1,0 +1,22 @@
+import type { Description } from "../../pipeline/description.ts";
+
+/** A fact of a section, or that there is none. */
+export function fact({ sections }: Description, section: string, name: string): string {
+  const { facts = [] } = sections.find(({ title }) => title === section) ?? {};
+  return facts.find(([one]) => one === name)?.[1] ?? `no ${name} in ${section}`;
+}
+
+/** The rows of a section's table. */
+export function rows({ sections }: Description, section: string): readonly (readonly string[])[] {
+  return sections.find(({ title }) => title === section)?.table?.rows ?? [];
+}
+
+/** Does work in a directory of its own. */
+export async function withDirectory(use: (directory: string) => Promise<void>): Promise<void> {
+  const directory = await Deno.makeTempDir();
+  try {
+    await use(directory);
+  } finally {
+    await Deno.remove(directory, { recursive: true });
+  }
+}

@@ -1,0 +1,121 @@
+import type { HostTensor, Inputs, Tensor } from "../../kernels/device/device.ts";
+import type { Kernel } from "../../kernels/device/kernel.ts";
+import { ReferenceDevice } from "../../kernels/device/reference.ts";
+import { f32 } from "../../kernels/device/tensor.ts";
+import { attention, matmul } from "../../kernels/mod.ts";
+import type { KvScheme } from "../../kernels/parts/kv_scheme.ts";
+import { codeOf, codeRange, scaleAndZero, valueOf } from "../../kernels/parts/quantizer.ts";
+import type { KvSchemes } from "../../stages/models/attend.ts";
+import type { Model } from "../../stages/models/model.ts";
+import { type LayerSite, SITES } from "../../stages/models/decoder.ts";
+import { linearName } from "../../stages/models/names.ts";
+import type { LinearScheme } from "../../stages/quant/schemes.ts";
+import { logitsOf } from "./forward_pass.ts";
+
+/** Rounds and dequantizes groups of values: the definition that integer kernels are held to. */
+export function fakeQuantize(
+  values: Float32Array,
+  group: number,
+  { bits, zero, range, clip = 1 }: {
+    readonly bits: number;
+    readonly zero: KvScheme["zero"];
+    readonly range?: number | undefined;
+    readonly clip?: number;
+  },
+): Float32Array {
+  const [low, high] = codeRange({ bits, zero });
+  const codes = { low, high, zero, scale: "f16" } as const;
+  const out = new Float32Array(values.length);
+  for (let first = 0; first < values.length; first += group) {
+    const part = values.subarray(first, first + group);
+    const [min, max] = zero === "none"
+      ? [0, range ?? Math.max(...part.map(Math.abs))]
+      : [Math.min(...part), Math.max(...part)];
+    const found = scaleAndZero({ min: clip * min!, max: clip * max! }, codes);
+    part.forEach((x, i) => {
+      const code = codeOf(x, found.scale, found.zero, codes);
+      out[first + i] = valueOf(code, found.scale, found.zero, zero);
+    });
+  }
+  return out;
+}
+
+const fake: Kernel<"x", "y", { of(x: HostTensor): Float32Array }> = {
+  wgsl: "",
+  inputs: ["x"],
+  outputs: ["y"],
+  plan: ({ x }) => ({ outputs: { y: x }, constants: {}, params: {}, grid: [1, 1, 1] }),
+  reference: ({ x }, { of }) => ({ y: f32(x.shape, of(x)) }),
+  cases: [],
+};
+
+/** A host device that rounds the inputs of linears, and keys and values, before it computes in floats. */
+class FakeQuantizing extends ReferenceDevice {
+  linear: LinearScheme | undefined;
+  kv: KvSchemes | undefined;
+
+  override run<In extends string, Out extends string, Options, Mut extends In, Opt extends In>(
+    kernel: Kernel<In, Out, Options, Mut, Opt>,
+    inputs: Inputs<In, Opt>,
+    options: Options,
+  ): Record<Out, Tensor> {
+    const given = inputs as Record<string, Tensor>;
+    const round = (x: Tensor, of: (x: HostTensor) => Float32Array) =>
+      super.run(fake, { x }, { of }).y;
+    const name: unknown = kernel;
+    if (name === matmul && this.linear?.inputs) {
+      const { range } = this.linear.inputs;
+      using x = round(given.x!, ({ data, shape }) =>
+        fakeQuantize(data as Float32Array, shape[1]!, {
+          bits: 8,
+          zero: "none",
+          range: range === "dynamic" ? undefined : range,
+        }));
+      return super.run(kernel, { ...inputs, x } as never, options);
+    }
+    if (name === attention && this.kv) {
+      const { key, value } = this.kv;
+      const of = (scheme: KvScheme) => ({ data }: HostTensor) =>
+        fakeQuantize(data as Float32Array, scheme.group, scheme);
+      using k = round(given.k!, of(key));
+      using v = round(given.v!, of(value));
+      return super.run(kernel, { ...inputs, k, v } as never, options);
+    }
+    return super.run(kernel, inputs, options);
+  }
+}
+
+/**
+ * Logits of a model whose weights are floats again, with inputs and KV cache rounded as `precision`
+ * says: the oracle for what the packed codes compute on the integer kernels.
+ */
+export async function fakeLogits(
+  open: (device: ReferenceDevice) => Promise<Model>,
+  precision: {
+    readonly linears: Readonly<Record<string, LinearScheme>>;
+    readonly kv: readonly KvSchemes[];
+  },
+  ids: readonly number[],
+): Promise<Float32Array> {
+  await using device = new FakeQuantizing();
+  using model = await open(device);
+  const load = model.layer.bind(model);
+  model.layer = async (at) => {
+    const layer = await load(at);
+    device.kv = precision.kv[at];
+    const linears = Object.fromEntries(
+      Object.entries(SITES).map(([site, [role]]) => {
+        const linear = layer.linears[site as LayerSite];
+        const apply: typeof linear.apply = (_, input) => {
+          device.linear = precision.linears[linearName(at, role!)];
+          const y = linear.apply(device, input);
+          device.linear = undefined;
+          return y;
+        };
+        return [site, { apply, [Symbol.dispose]: () => {} }];
+      }),
+    );
+    return Object.assign(Object.create(layer), { linears });
+  };
+  return await logitsOf(device, model, ids);
+}

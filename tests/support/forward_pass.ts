@@ -1,0 +1,44 @@
+import type { Device } from "../../kernels/device/device.ts";
+import { u32 } from "../../kernels/device/tensor.ts";
+import { normalize, runLayer, startStream } from "../../stages/models/decoder.ts";
+import type { Model } from "../../stages/models/model.ts";
+import { ropeAngles } from "../../stages/models/rope_angles.ts";
+
+/** Logits of every position, f32 [tokens, vocabulary], by the layers of the product. */
+export async function logitsOf(
+  device: Device,
+  model: Model,
+  ids: readonly number[],
+): Promise<Float32Array> {
+  const { config } = model;
+  using stack = new DisposableStack();
+  const tokens = stack.use(device.upload(u32([ids.length], ids)));
+  const angles = stack.use(device.upload(ropeAngles(config, ids.length)));
+  const positions = stack.use(device.upload(u32([ids.length], ids.map((_, i) => i))));
+  const embeddings = await model.embeddings();
+  let stream = startStream(embeddings.embed(device, tokens));
+  model.release(embeddings);
+  for (let layer = 0; layer < config.layers; layer++) {
+    const weights = await model.layer(layer);
+    stream = runLayer(device, config, weights, { stream, places: { positions, angles } });
+    model.release(weights);
+  }
+  stack.use(stream);
+  const gain = await model.finalGain();
+  const x = stack.use(normalize(device, stream, gain, config.normEps));
+  model.release(gain);
+  const head = await model.head();
+  const logits = stack.use(head.apply(device, x));
+  model.release(head);
+  return (await device.read(logits)).data as Float32Array;
+}
+
+/** L2 norm of the difference, relative to the expected. */
+export function relativeError(got: Float32Array, expected: Float32Array): number {
+  let [error, size] = [0, 0];
+  expected.forEach((value, i) => {
+    error += (got[i]! - value) ** 2;
+    size += value ** 2;
+  });
+  return Math.sqrt(error / size);
+}

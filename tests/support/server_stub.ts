@@ -1,0 +1,131 @@
+import type { TokenizerFiles } from "../../stages/formats/checkpoint.ts";
+import { ggufMetadata } from "../../stages/formats/gguf/metadata.ts";
+import { ggufTokenizer } from "../../stages/formats/gguf/tokenizer.ts";
+import { EMBEDDED } from "../../stages/models/embedded.ts";
+import type { ModelCard } from "../../stages/serve/model_card.ts";
+import { openServedTokenizer, type ServedTokenizer } from "../../stages/serve/served_tokenizer.ts";
+import { type Server, startServer } from "../../stages/serve/server.ts";
+import { FakeEngine, type FakeEngineOptions } from "./engine_stub.ts";
+import sentencepiece from "../testdata/sentencepiece_tokens.json" with { type: "json" };
+
+/** A server of a fake engine, for tests. */
+export interface ServedFake extends AsyncDisposable {
+  readonly server: Server;
+  readonly engine: FakeEngine;
+  readonly tokenizer: ServedTokenizer;
+  readonly url: string;
+  /** Sends JSON, or text as it is. */
+  post(path: string, body: unknown, init?: RequestInit): Promise<Response>;
+  get(path: string, init?: RequestInit): Promise<Response>;
+}
+
+/** The model that the fake is said to be. */
+export const CARD: ModelCard = {
+  name: "org/fake-1",
+  digest: "0123456789abcdef".repeat(4),
+  scheme: "W4A8KV4, groups of 64",
+  bitsPerWeight: 4.38,
+  parameters: 3_600_000,
+  bytes: 2_345_678,
+  trainedContext: 2048,
+  device: "no device",
+  quality: {
+    perplexity: 23.65,
+    baseline: 19.13,
+    protocol: "WikiText-2, 8 windows of 2,048 tokens",
+  },
+};
+
+/** The tokenizer of the embedded model: byte-level BPE. */
+export async function embeddedTokenizer(template?: string | null): Promise<ServedTokenizer> {
+  const read = async (name: string) => await Deno.readTextFile(`${EMBEDDED}/${name}`);
+  const config = JSON.parse(await read("tokenizer_config.json"));
+  if (template !== undefined) config.chat_template = template;
+  const files = { tokenizer: JSON.parse(await read("tokenizer.json")), config };
+  return openServedTokenizer(
+    files,
+    new Map([["generation_config.json", await read("generation_config.json")]]),
+  );
+}
+
+/** What makes a SentencePiece tokenizer, with `<s>` put before texts. */
+export function sentencePieceFiles(): TokenizerFiles {
+  const metadata = new Map(Object.entries({
+    "tokenizer.ggml.model": "llama",
+    "tokenizer.ggml.tokens": sentencepiece.tokens,
+    "tokenizer.ggml.scores": sentencepiece.scores,
+    "tokenizer.ggml.token_type": sentencepiece.kinds,
+    "tokenizer.ggml.bos_token_id": 1,
+    "tokenizer.ggml.eos_token_id": 2,
+    "tokenizer.ggml.unknown_token_id": 0,
+  }));
+  return ggufTokenizer(ggufMetadata({ metadata, tensors: [] }, "model.gguf"))!;
+}
+
+/** Starts a server at a free port; `says` makes the engine generate texts, one for each prompt's. */
+export async function serveFake(
+  { options = {}, says, template, tokenizer: given, ...engine }:
+    & Partial<FakeEngineOptions>
+    & {
+      readonly options?: Readonly<Record<string, unknown>>;
+      readonly says?: string | ((prompt: string) => string);
+      readonly template?: string | null;
+      /** Instead of the embedded model's, with `template`. */
+      readonly tokenizer?: ServedTokenizer;
+    } = {},
+): Promise<ServedFake> {
+  const tokenizer = given ?? await embeddedTokenizer(template);
+  const fake = new FakeEngine({
+    size: tokenizer.size,
+    ...says === undefined ? {} : {
+      script: ({ prompt }) =>
+        tokenizer.encode(typeof says === "string" ? says : says(tokenizer.decode(prompt))),
+    },
+    ...engine,
+  });
+  const server = await startServer({
+    engine: fake,
+    tokenizer,
+    card: CARD,
+    options: { port: 0, ...options },
+  });
+  return {
+    server,
+    engine: fake,
+    tokenizer,
+    url: server.url,
+    post: (path, body, init) =>
+      fetch(`${server.url}${path}`, {
+        method: "POST",
+        body: typeof body === "string" ? body : JSON.stringify(body),
+        ...init,
+        headers: { "content-type": "application/json", ...init?.headers },
+      }),
+    get: (path, init) => fetch(`${server.url}${path}`, init),
+    [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
+  };
+}
+
+/** The data of server-sent events, without `[DONE]`, which must be the last. */
+export async function eventsOf(response: Response): Promise<Record<string, unknown>[]> {
+  const lines = (await response.text()).split("\n\n").filter((line) => line.startsWith("data: "));
+  const last = lines.pop();
+  if (last !== "data: [DONE]") throw new Error(`The last event is ${last}`);
+  return lines.map((line) => JSON.parse(line.slice("data: ".length)));
+}
+
+// Run by hand it serves the page: deno run -A tests/support/server_stub.ts 8000
+if (import.meta.main) {
+  const says =
+    "The cat sat on the mat. 🐈 日本語です!\nIt was a good day, and the sun shone on the " +
+    "garden where the old tree stood.\n\n    def cat():\n        return 1\n";
+  const port = Number(Deno.args[0] ?? 8000);
+  const served = await serveFake({ delay: 40, says, options: { port } });
+  await Deno.stdout.write(new TextEncoder().encode(`${served.url}\n`));
+  const stop = new AbortController();
+  Deno.addSignalListener("SIGTERM", () => stop.abort());
+  stop.signal.addEventListener("abort", async () => {
+    await served.server.stop();
+    Deno.exit(0);
+  });
+}

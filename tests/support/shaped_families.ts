@@ -1,0 +1,52 @@
+import { fileURLToPath } from "node:url";
+import type { Artifact } from "../../pipeline/artifact.ts";
+import { createCheckpointWriter } from "../../stages/formats/checkpoint_writer.ts";
+import { bytesOf } from "../../stages/formats/half.ts";
+import { findFamily } from "../../stages/models/families/find_family.ts";
+import { normals } from "./random.ts";
+import { FAMILIES } from "./stage_chain.ts";
+
+const FOLDER = fileURLToPath(new URL("../testdata/families", import.meta.url));
+
+/** Sizes that the packing of every format divides: multiples of 128 where weights are grouped. */
+const SIZES = {
+  hidden_size: 128,
+  intermediate_size: 256,
+  num_hidden_layers: 2,
+  num_attention_heads: 2,
+  num_key_value_heads: 1,
+  head_dim: 64,
+};
+
+/** The families of `testdata/families` in sizes that formats of other programs can pack. */
+export const SHAPED = FAMILIES;
+
+/** Writes a random model of a family in such sizes, in single precision. */
+export async function writeShaped(family: string, directory: string): Promise<Artifact<"model">> {
+  const json = {
+    ...JSON.parse(await Deno.readTextFile(`${FOLDER}/${family}/config.json`)),
+    ...SIZES,
+  };
+  const decoder = findFamily(json);
+  const specifications = [...decoder.tensors(decoder.config(json))].map(([name, shape]) =>
+    ({ name, dtype: "F32", shape }) as const
+  );
+  const source = normals(family);
+  using writer = await createCheckpointWriter(directory, specifications);
+  for (const { name, shape } of specifications) {
+    const size = shape.reduce((product, each) => product * each, 1);
+    const middle = shape.length === 1 && !name.endsWith(".bias") ? 1 : 0;
+    const values = Float32Array.from({ length: size }, () => middle + 0.1 * source.next().value);
+    // Half precision, so that formats which keep that lose nothing.
+    await writer.write(name, bytesOf(values.map(Math.f16round)));
+  }
+  await writer.close();
+  await Deno.writeTextFile(`${directory}/config.json`, JSON.stringify(json));
+  return {
+    kind: "model",
+    key: family,
+    digest: `content of ${family}`,
+    path: directory,
+    scores: {},
+  };
+}

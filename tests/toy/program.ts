@@ -1,4 +1,0 @@
-import { main } from "../../pipeline/cli/main.ts";
-import * as stages from "./stages.ts";
-
-if (import.meta.main) Deno.exit(await main(Deno.args, { stages, tools: () => ({}) }));
