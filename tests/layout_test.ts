@@ -167,6 +167,65 @@ Deno.test("everything exported is documented", async () => {
   }
 });
 
+/** Documents of other programs that we cite by name. */
+const FOREIGN = /(docs\/)?gguf\.md of ggml/g;
+
+Deno.test("every document that a comment or a text names is there, and so is the section", async () => {
+  const all = await texts();
+  const documents = new Map(
+    all.filter(({ path }) => path.endsWith(".md")).map(({ path, text }) => [path, text]),
+  );
+  // What stages write beside their results is no document of ours.
+  const written = new Set(
+    all.flatMap(({ path, text }) =>
+      path.startsWith("stages/")
+        ? [...text.matchAll(/write\("(\w+\.md)"/g)].map(([, name]) => name)
+        : []
+    ),
+  );
+  for (const { path, text } of all) {
+    const clean = text.replaceAll(FOREIGN, "");
+    for (const match of clean.matchAll(/([\w.\/-]+\.md)\b(?:#([\w-]+))?/g)) {
+      const [words, name = "", section] = match;
+      // A string that is nothing but a name is a file that code reads or writes.
+      const end = match.index + words.length;
+      if (/["`}]/.test(clean[match.index - 1] ?? "") && /["`]/.test(clean[end] ?? "")) continue;
+      if (written.has(name)) continue;
+      const found = documents.get(name) ?? documents.get(join(dirname(path), name));
+      assert.ok(found !== undefined, `${path} names ${name}, which is not there`);
+      if (section === undefined) continue;
+      const titles = [...found.matchAll(/^#+ (.+)$/gm)].map(([, title]) => anchorOf(title!));
+      assert.ok(titles.includes(section), `${path} names ${name}#${section}, which is not there`);
+    }
+  }
+});
+
+/** What GitHub makes of a heading. */
+function anchorOf(title: string): string {
+  return title.toLowerCase().replaceAll(/[^\w -]/g, "").replaceAll(" ", "-");
+}
+
+/** Everything people read: sources, tests, configs and documents. */
+async function texts() {
+  const found: { path: string; text: string }[] = [];
+  const visit = async (folder: string): Promise<void> => {
+    for await (const { name, isDirectory } of Deno.readDir(join(ROOT, folder))) {
+      const path = join(folder, name);
+      if (isDirectory && name !== "testdata") await visit(path);
+      else if (/\.(ts|wgsl|py|mjs|js|yaml|md)$/.test(name)) {
+        found.push({ path, text: await Deno.readTextFile(join(ROOT, path)) });
+      }
+    }
+  };
+  for (const folder of ["kernels", "pipeline", "stages", "tests", "configs", ".github"]) {
+    await visit(folder);
+  }
+  for (const path of ["README.md", "BENCHMARKS.md", "mod.ts"]) {
+    found.push({ path, text: await Deno.readTextFile(join(ROOT, path)) });
+  }
+  return found;
+}
+
 async function sources() {
   const found: { path: string; text: string; imports: string[] }[] = [];
   for (const folder of ["kernels", "pipeline", "stages"]) await walk(join(ROOT, folder), found);

@@ -8,7 +8,7 @@ import {
   type ZeroDomain,
 } from "./quantizer.ts";
 
-/** How keys or values are held in a paged cache (algorithms.md 3.3, "KV cache" of systems.md). */
+/** How keys or values are held in a paged cache (.github/ALGORITHMS.md#scales and #kv-pages). */
 export interface KvScheme {
   /** 16 holds plain f16 values without scales, whatever `zero` says. */
   readonly bits: 16 | 8 | 4;

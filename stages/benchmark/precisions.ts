@@ -15,7 +15,7 @@ export interface Precision {
 
 const DYNAMIC = { bits: 8, range: "dynamic" } as const;
 
-/** Those that QServe's paper compares, with its own in groups and with a scale a row (systems.md A.7). */
+/** Those that QServe's paper compares (arXiv 2405.04532): its own in groups and with a scale a row too. */
 export const PRECISIONS = {
   f16: {},
   w8a8kv8: {

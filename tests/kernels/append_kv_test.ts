@@ -21,7 +21,7 @@ const SCHEMES: readonly KvScheme[] = [
 
 const CLASSES = ["software", "gpu"] as const;
 
-Deno.test("a group gets the scale, zero point and codes of algorithms.md 3.3", () => {
+Deno.test("a group gets the scale, zero point and codes of .github/ALGORITHMS.md#scales", () => {
   const values = Float32Array.from([0.1, -0.25, 0.4, 0.05], Math.f16round);
   // From the reference: 0.65 / 15 in f16 and minus the smallest value.
   check(values, "post_scale", { scale: 0.0433349609375, zero: 0.25 }, [8, 0, 15, 7]);
@@ -60,7 +60,7 @@ Deno.test("halves round to even codes, and none leaves its range", () => {
   assert.equal(groupScale(values, { ...scheme, bits: 8, range: 254 }).scale, 2);
 });
 
-Deno.test("a token of 4-bit codes lies in its page as systems.md A.3 draws it", () => {
+Deno.test("a token of 4-bit codes lies in its page as .github/ALGORITHMS.md#kv-pages draws it", () => {
   const scheme: KvScheme = { bits: 4, zero: "post_scale", group: 16 };
   const words = pageWords(scheme, 2, 16);
   const pool = new Uint32Array(2 * words);
@@ -87,7 +87,7 @@ Deno.test("signed codes are two's complement; a fixed range leaves no scales", (
   assert.deepEqual([...pool.subarray(4, 6)], [0x0100fffe, 0x05040302]);
 });
 
-Deno.test("pages take the bytes of the systems.md table", () => {
+Deno.test("pages take the bytes of .github/ALGORITHMS.md#kv-pages", () => {
   // KiB a token over the 32 layers and 32 heads of 128 of Llama-2-7B, keys and values.
   const kib = (scheme: KvScheme) => 2 * 32 * 4 * pageWords(scheme, 32, 128) / PAGE_TOKENS / 1024;
   assert.equal(kib({ bits: 16, zero: "none", group: 128 }), 512);

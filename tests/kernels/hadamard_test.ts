@@ -29,7 +29,7 @@ for (const odd of [3, 6, 10, 18, 188]) {
   });
 }
 
-/** Sizes of algorithms.md 6.1 with the order that deepcompressor picks, and sizes it refuses. */
+/** Sizes with the order that deepcompressor picks, and sizes it refuses (.github/ALGORITHMS.md#hadamard). */
 const ORDERS: readonly (readonly [size: number, order: number])[] = [
   [4096, 1],
   [5120, 40],
@@ -60,7 +60,7 @@ for (const [size, order] of ORDERS) {
   });
 }
 
-Deno.test("left factors are deepcompressor's, by the formulas of algorithms.md 6.1", () => {
+Deno.test("left factors are deepcompressor's, by the formulas of .github/ALGORITHMS.md#hadamard", () => {
   for (const order of [12, 20, 60, 108, 140]) {
     assertEntries(order, (i, j) => {
       if (j === 0) return 1;
@@ -114,7 +114,7 @@ Deno.test("Williamson's factors are circulants in his array, with deepcompressor
   }
 });
 
-Deno.test("applyHadamard() gives the golden vector of algorithms.md A.4", () => {
+Deno.test("applyHadamard() gives the golden vector of .github/ALGORITHMS.md#hadamard", () => {
   const row = Float64Array.from({ length: 12 }, (_, i) => i + 1);
   applyHadamard(row, hadamardFactor(12));
   const golden = "-21.93931023 4.04145188 1.15470054 4.61880215 1.73205081 -1.15470054 " +

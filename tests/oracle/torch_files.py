@@ -1,6 +1,6 @@
 """Writes tests/testdata/torch: files of torch.save, among them pairs as DeepCompressor saves them.
 
-Weights are quantized by the formulas of DeepCompressor's quantizer (algorithms.md 3.3 to 3.7), with
+Weights are quantized by the formulas of DeepCompressor's quantizer (.github/ALGORITHMS.md#scales), with
 rounding to nearest; the codes are kept as the expected result.
 
     python tests/oracle/torch_files.py

@@ -28,7 +28,7 @@ const TRANSPOSE = { metric: "inputs_abs_max", index: "transpose" } as const;
 const ALL = ["residual", "out_proj", "down_proj"];
 const LAYER = "model.layers.0";
 
-Deno.test("orders are those of DeepCompressor (A.3), with heads as well", () => {
+Deno.test("orders are those of DeepCompressor, with heads as well", () => {
   const inputs = spanOf(poolSpans(noSpans(16), INPUTS), "abs_max");
   assert.deepEqual([...inputs.subarray(0, 4)], [1.5, 2.25, 3, 1.5]);
   const order = channelOrder(inputs, SEQUENTIAL, { groups: 2 });
@@ -79,7 +79,7 @@ Deno.test("metrics are of inputs, of weights, or the product", () => {
 });
 
 for (const as of ["software", "gpu"] as const) {
-  Deno.test(`leaving channels in place wins DeepCompressor's search (A.3) on ${as} plans`, async () => {
+  Deno.test(`leaving channels in place wins DeepCompressor's search on ${as} plans`, async () => {
     await using device = await Gpu.open({ as });
     const maps = [identityOrder(16), ...ORDERINGS.map(goldenOrder)].map((index) => ({ index }));
     const errors = await outputErrors(device, {

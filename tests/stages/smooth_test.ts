@@ -37,7 +37,7 @@ const SIGNAL = new AbortController().signal;
 const SITES = ["qkv_proj", "out_proj", "up_proj", "down_proj"];
 const LAYER = "model.layers.0";
 
-Deno.test("spans of two tensors are those of DeepCompressor (A.5)", () => {
+Deno.test("spans of two tensors are pooled as DeepCompressor pools them", () => {
   const matrix = (rows: number, columns: number, values: number[]) => ({
     rows,
     columns,
@@ -59,7 +59,7 @@ Deno.test("spans of two tensors are those of DeepCompressor (A.5)", () => {
   [3.4157, 2.5820].forEach((span, c) => close(spanOf(columns, "rms")[c]!, span, 1e-4));
 });
 
-Deno.test("manual scales are those of DeepCompressor (A.3)", () => {
+Deno.test("manual scales are those of DeepCompressor (.github/ALGORITHMS.md#smoothing)", () => {
   const half = { alpha: 0.5, beta: 0.5 };
   // deno-fmt-ignore
   const largest = [
@@ -73,7 +73,7 @@ Deno.test("manual scales are those of DeepCompressor (A.3)", () => {
 });
 
 for (const as of ["software", "gpu"] as const) {
-  Deno.test(`the grid search finds DeepCompressor's winner and error (A.3) on ${as} plans`, async () => {
+  Deno.test(`the grid search finds DeepCompressor's winner and error on ${as} plans`, async () => {
     await using device = await Gpu.open({ as });
     const exponents = exponentCandidates(familyOf({ alpha: 0.5, beta: -2 }), 10);
     assert.equal(exponents.length, 19);
@@ -162,7 +162,7 @@ Deno.test("spans are shared by heads of one kv head and by the two halves of rot
   assert.deepEqual([...shareRotaryPairs(span, 4, "rms")], [2, 3, 2, 3, 7, 7, 7, 7]);
 });
 
-/** The table of algorithms.md 1.9: rows alpha > 0, 0, -1, -2, -3; columns beta likewise. */
+/** The table of .github/ALGORITHMS.md#candidates: rows alpha > 0, 0, -1, -2, -3; columns beta likewise. */
 const TABLE: readonly (readonly string[])[] = [
   ["AA", "A0", "AC", "A0 AC", "A0 AB"],
   ["0B", "A0 0B", "0B AC", "A0 0B AC", "A0 0B AB"],
@@ -209,7 +209,7 @@ Deno.test("alpha and beta name the candidates of DeepCompressor's table, in its 
   assert.throws(() => familyOf({ alpha: -0.5, beta: 0 }), /alpha -0.5: expected 0 to 1, -1/);
 });
 
-Deno.test("grids of 20 have 20, 39 and 400 candidates (1.9)", () => {
+Deno.test("grids of 20 have 20, 39 and 400 candidates", () => {
   const counts = [[0.5, 0], [0.5, -2], [-3, -3]].map(([alpha, beta]) =>
     exponentCandidates(familyOf({ alpha: alpha!, beta: beta! }), 20).length
   );

@@ -1,6 +1,6 @@
 import type { Matrix } from "../../stages/quant/weight_grid.ts";
 
-/** The weight of DeepCompressor's golden vectors (algorithms.md A.3), f16-valued, 4 x 16. */
+/** The weight of DeepCompressor's golden values (.github/ALGORITHMS.md#range-search), f16-valued, 4 x 16. */
 export const WEIGHT: Matrix = {
   rows: 4,
   columns: 16,

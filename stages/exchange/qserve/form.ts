@@ -41,7 +41,7 @@ export function schemeOf(form: QserveForm, group: number): LinearScheme {
   return { weights: { bits: 4, zero: "post_scale", ...grouped }, inputs };
 }
 
-/** The tensors of a linear in each form (algorithms.md 10.1 and 10.2). */
+/** The tensors of a linear in each form (.github/ALGORITHMS.md#qserve-tensors). */
 export function partsOf(
   { rows, columns, scheme: { weights } }: Pick<LinearOutline, "rows" | "columns"> & {
     readonly scheme: LinearScheme;

@@ -47,8 +47,8 @@ const directory = checkpointFormat({
 });
 
 /**
- * A checkpoint for QServe's engine (algorithms.md 10.1 to 10.5, systems.md A.5): W4A8 with a scale an
- * output or in groups of 128, or W8A8, all with dynamic 8-bit inputs.
+ * A checkpoint for QServe's engine (.github/ALGORITHMS.md#qserve-tensors): W4A8 with a scale an output
+ * or in groups of 128, or W8A8, all with dynamic 8-bit inputs.
  */
 export const qserve: Format = {
   ...directory,

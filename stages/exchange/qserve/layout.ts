@@ -5,8 +5,8 @@ const TILE_BYTES = TILE * TILE / 2;
 
 /**
  * Codes [rows, columns] as QServe's kernels read them, flat bytes of `qweight` i8 [rows, columns / 2]
- * (algorithms.md 10.3): tiles of 32 x 32, output tile major; in a tile output n = 16 hi + 8 np + nl
- * and input k = 16 kp + 4 kl + kr lie at byte 64 nl + 16 kl + 8 kp + 4 np + kr, in nibble hi.
+ * (.github/ALGORITHMS.md#tiles): tiles of 32 x 32, output tile major; in a tile output n = 16 hi +
+ * 8 np + nl and input k = 16 kp + 4 kl + kr lie at byte 64 nl + 16 kl + 8 kp + 4 np + kr, in nibble hi.
  *
  * `shift` is added to every code, which makes signed codes unsigned.
  */
@@ -62,7 +62,7 @@ export function unpackTiles(
 
 /**
  * Integers of groups [rows, groups] as `s2_scales` and `s2_zeros` hold them, i8 [groups, rows]: within
- * 32 outputs in the order 0, 8, 16, 24, 1, 9, ... (algorithms.md 10.4), times `sign`.
+ * 32 outputs in the order 0, 8, 16, 24, 1, 9, ..., times `sign` (.github/ALGORITHMS.md#group-order).
  *
  * A lane of the kernel takes four bytes that follow each other for the outputs nl, nl + 8, nl + 16,
  * nl + 24. DeepCompressor's converter has another order since February 2025, which no kernel reads.

@@ -17,7 +17,7 @@ import {
 } from "../../../stages/quant/weight_grid.ts";
 import { normals } from "../../support/random.ts";
 
-/** DeepCompressor's own results for this weight (algorithms, appendix A.1), groups of 4. */
+/** DeepCompressor's own results for this weight (.github/ALGORITHMS.md#scales), groups of 4. */
 const W = {
   rows: 2,
   columns: 8,

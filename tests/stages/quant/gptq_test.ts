@@ -232,7 +232,7 @@ const SCHEMES: readonly (Scheme & { columns: number; rows: number; block: number
   { columns: 64, rows: 24, block: 64, zero: "post_scale", group: 64, activationOrder: false },
 ];
 
-/** Appendix A.2 of the specification: the weight, and the Gram matrix of its four samples. */
+/** The example of .github/ALGORITHMS.md#gptq: the weight, and the Gram matrix of its four samples. */
 function golden() {
   const weight = Float32Array.from({ length: 16 }, (_, at) => {
     const [i, j] = [Math.floor(at / 8), at % 8];
@@ -249,7 +249,7 @@ function golden() {
   return { weight, gram: outer(rows, 8) };
 }
 
-/** The grid of algorithms.md 3.3 with 4 bits: the range of each group, with f16 scales and zeros. */
+/** The grid of 4-bit codes (.github/ALGORITHMS.md#scales): a range a group, f16 scales and zeros. */
 function gridOf(weight: Float32Array, columns: number, scheme: Scheme): GptqWeight {
   const { zero, group } = scheme;
   const count = weight.length / group;
@@ -278,7 +278,7 @@ function gridOf(weight: Float32Array, columns: number, scheme: Scheme): GptqWeig
   };
 }
 
-/** Code of one weight and what it stands for (algorithms.md 3.5), in double precision. */
+/** Code of one weight and what it stands for (.github/ALGORITHMS.md#scales), in double precision. */
 function quantize(grid: GptqWeight, value: number, at: number): [code: number, value: number] {
   const { scales, zeros, zero, range: [low, high], bound = Infinity } = grid;
   const [s, z] = [scales[at]!, zero === "none" ? 0 : zeros![at]!];
@@ -298,7 +298,7 @@ function nearest(grid: GptqWeight, columns: number): Int16Array {
   });
 }
 
-/** GPTQ as algorithms.md 3.8 puts it: an explicit inverse, its upper factor, errors over pivots. */
+/** GPTQ as .github/ALGORITHMS.md#gptq puts it: an inverse, its upper factor, errors over pivots. */
 function definition(grid: GptqWeight, gram: Float32Array, columns: number, ordered: boolean) {
   const damped = Float64Array.from(gram);
   for (let c = 0; c < columns; c++) damped[c * (columns + 1)]! ||= 1;

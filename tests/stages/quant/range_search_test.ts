@@ -4,7 +4,7 @@ import { rangeRatios, rangeSearch, searchRanges } from "../../../stages/quant/ra
 import { weightScheme } from "../../../stages/quant/schemes.ts";
 import { domainOf, measureGroups } from "../../../stages/quant/weight_grid.ts";
 
-/** The weight and inputs of the reference's golden vectors (algorithms, appendix A.3). */
+/** The weight of the reference's golden values (.github/ALGORITHMS.md#range-search). */
 const WEIGHT = {
   rows: 4,
   columns: 16,

@@ -28,7 +28,7 @@ const SAME = [
 
 type Recipe = Readonly<Record<string, unknown>>;
 
-/** The defaults that lie under the shipped recipes: section 1.2 to 1.8 of the specification. */
+/** What lies under the shipped recipes: examples/llm/configs/__default__.yaml of DeepCompressor at 69f3473. */
 const range = {
   objective: "OutputsError",
   degree: 2,
@@ -389,7 +389,7 @@ Deno.test("import-config --model takes what DeepCompressor's script says for tha
       readonly projections: { readonly alpha: number; readonly beta: number };
       readonly attention: { readonly strategy: string; readonly beta: number };
     };
-  // Appendix B: llama-13b 0/1; llama-3-8b .1/.9 with SmoothAttention by hand, beta 0.
+  // examples/llm/scripts/qoq.sh: llama-13b 0/1; llama-3-8b .1/.9 with SmoothAttention by hand, beta 0.
   const plain = await call(`${path}/gchn.yaml`);
   assert.equal(smoothed(plain.out).projections.alpha, 0.1);
   assert.match(

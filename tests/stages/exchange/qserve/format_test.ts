@@ -38,7 +38,7 @@ const BYTES: LinearScheme = {
 };
 const DOWN = linearName(0, "down");
 
-/** The example of algorithms.md 10.3: q[n][k] = (3 n + 5 k + floor(n / 16)) mod 16. */
+/** The example of .github/ALGORITHMS.md#tiles: q[n][k] = (3 n + 5 k + floor(n / 16)) mod 16. */
 function exampleCodes(columns: number): Uint8Array<ArrayBuffer> {
   return Uint8Array.from({ length: 32 * columns }, (_, i) => {
     const [n, k] = [Math.floor(i / columns), i % columns];
@@ -46,7 +46,7 @@ function exampleCodes(columns: number): Uint8Array<ArrayBuffer> {
   });
 }
 
-Deno.test("codes lie in tiles as algorithms.md 10.3 shows", () => {
+Deno.test("codes lie in tiles as .github/ALGORITHMS.md#tiles shows", () => {
   const packed = packTiles(exampleCodes(32), { rows: 32, columns: 32 });
   const row = [0x10, 0x65, 0xba, 0x0f, 0x98, 0xed, 0x32, 0x87];
   assert.deepEqual([...packed.subarray(0, 16)], [...row, ...row]);
@@ -55,7 +55,7 @@ Deno.test("codes lie in tiles as algorithms.md 10.3 shows", () => {
   assert.deepEqual([...signed.subarray(16, 24)], [84, -87, -2, 67, -36, 33, 118, -53]);
 });
 
-Deno.test("scales and scaled zeros of outputs are those of algorithms.md 10.3", () => {
+Deno.test("scales and scaled zeros of outputs are those of .github/ALGORITHMS.md#tiles", () => {
   const weight: CodedWeight = {
     scheme: { bits: 4, zero: "pre_scale", group: "row", levels: 1 },
     rows: 32,
@@ -69,7 +69,7 @@ Deno.test("scales and scaled zeros of outputs are those of algorithms.md 10.3", 
   assert.deepEqual(first("s1_szeros"), [0.109375, 0.25, 0.421875, 0.4375]);
 });
 
-/** The example of algorithms.md 10.4, in groups of 32. */
+/** The example of .github/ALGORITHMS.md#group-order, in groups of 32. */
 function exampleGroups(): CodedWeight {
   const codes = exampleCodes(64);
   const at = (n: number) => n % 7 + 3;
@@ -84,7 +84,7 @@ function exampleGroups(): CodedWeight {
   };
 }
 
-Deno.test("scales and zeros of groups stand in the order that kernels read (algorithms.md 10.4)", () => {
+Deno.test("scales and zeros of groups stand in the order that kernels read (.github/ALGORITHMS.md#group-order)", () => {
   const weight = exampleGroups();
   const row = (part: string) => [...packPart(weight, part) as Int8Array].slice(0, 8);
   assert.deepEqual(row("s2_scales"), [3, 4, 5, 6, 4, 5, 6, 7]);
@@ -199,7 +199,7 @@ function inputCodes(columns: number): { readonly codes: Int8Array; readonly scal
 }
 
 /**
- * What QServe's matrix kernels do with the bytes of a linear (algorithms.md 10.2, systems.md A.4): a
+ * What QServe's matrix kernels do with the bytes of a linear (.github/ALGORITHMS.md#qserve-tensors): a
  * lane takes 16 bytes, as four words of four codes in each nibble; integers are multiplied four at a
  * time, and bytes added without carries.
  */
