@@ -4,7 +4,7 @@ import type { KvScheme } from "../kernels/parts/kv_scheme.ts";
 import { KvProbe } from "./calibration/kv_error.ts";
 import { openStats, type Stats } from "./calibration/stats.ts";
 import { forecastCalibrateKv } from "./forecast/calibrate_kv.ts";
-import { openCheckpoint } from "./formats/checkpoint.ts";
+import { openCheckpoint } from "./formats/open_checkpoint.ts";
 import { defineStage } from "./kinds.ts";
 import type { KvSchemes } from "./models/attend.ts";
 import type { DecoderConfig } from "./models/family.ts";

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { forecastFold } from "./forecast/fold.ts";
-import { openCheckpoint } from "./formats/checkpoint.ts";
+import { openCheckpoint } from "./formats/open_checkpoint.ts";
 import { defineStage } from "./kinds.ts";
 import { findFamily } from "./models/families/find_family.ts";
 import { type ChannelChange, lengthenLineage } from "./models/lineage.ts";

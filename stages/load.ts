@@ -2,11 +2,11 @@ import { basename } from "node:path";
 import { z } from "zod";
 import { importSources } from "./exchange/incoming/sources.ts";
 import {
-  type Import,
   type ImportedTensor,
   importedTensors,
   openImport,
-} from "./exchange/incoming/incoming.ts";
+} from "./exchange/incoming/open_import.ts";
+import type { Import } from "./exchange/incoming/import.ts";
 import { forecastLoad } from "./forecast/load.ts";
 import type { RowRange } from "./formats/checkpoint.ts";
 import { writeCheckpointTexts } from "./formats/checkpoint_texts.ts";

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { forecastRotate } from "./forecast/rotate.ts";
-import { type Checkpoint, openCheckpoint } from "./formats/checkpoint.ts";
+import type { Checkpoint } from "./formats/checkpoint.ts";
+import { openCheckpoint } from "./formats/open_checkpoint.ts";
 import { defineStage } from "./kinds.ts";
 import type { DecoderConfig, Family } from "./models/family.ts";
 import { findFamily } from "./models/families/find_family.ts";

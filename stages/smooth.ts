@@ -1,7 +1,8 @@
 import { z } from "zod";
 import { openStats, type Stats } from "./calibration/stats.ts";
 import { forecastSmooth } from "./forecast/smooth.ts";
-import { type Checkpoint, openCheckpoint } from "./formats/checkpoint.ts";
+import type { Checkpoint } from "./formats/checkpoint.ts";
+import { openCheckpoint } from "./formats/open_checkpoint.ts";
 import { defineStage, type Tools } from "./kinds.ts";
 import type { DecoderConfig, Site } from "./models/family.ts";
 import { findFamily } from "./models/families/find_family.ts";

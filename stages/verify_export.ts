@@ -9,7 +9,7 @@ import { openSource, type Source, type Subject, subjectOf, without } from "./exc
 import { engineUse, findTarget, formatsRead, type Target } from "./exchange/targets.ts";
 import { verifyReading } from "./exchange/verify.ts";
 import { NAMES } from "./models/names.ts";
-import { openCheckpoint } from "./formats/checkpoint.ts";
+import { openCheckpoint } from "./formats/open_checkpoint.ts";
 
 /** Breaches that are told one by one. */
 const TOLD = 20;

@@ -1,6 +1,6 @@
 import { PAGE_TOKENS } from "../../kernels/parts/kv_page.ts";
 import { kvSchemes, pageBytes } from "../engine/kv_pools.ts";
-import { openCheckpoint } from "../formats/checkpoint.ts";
+import { openCheckpoint } from "../formats/open_checkpoint.ts";
 import { findFamily } from "../models/families/find_family.ts";
 import { sizesOf } from "../models/model.ts";
 import { describeModel } from "../models/model_facts.ts";

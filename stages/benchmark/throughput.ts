@@ -1,6 +1,7 @@
 import type { Device } from "../../kernels/device/device.ts";
 import { GREEDY } from "../engine/engine.ts";
-import { EngineLoop, type EngineSizes } from "../engine/engine_loop.ts";
+import { EngineLoop } from "../engine/engine_loop.ts";
+import type { EngineSizes } from "../engine/engine_sizes.ts";
 import type { Model } from "../models/model.ts";
 import { fillRandom, stateOf } from "./random_bits.ts";
 

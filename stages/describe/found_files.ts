@@ -3,7 +3,7 @@ import {
   readHeader,
   type SafetensorsDType,
   type SafetensorsHeader,
-} from "../formats/safetensors.ts";
+} from "../formats/safetensors/header.ts";
 
 /** A tensor as a file really holds it. */
 export interface FoundTensor {

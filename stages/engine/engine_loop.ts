@@ -8,22 +8,12 @@ import {
   type GenerationRequest,
   type ScoredToken,
 } from "./engine.ts";
+import type { EngineSizes } from "./engine_sizes.ts";
 import { type ChunkResult, PagedModel } from "./paged_model.ts";
 import { Pages } from "./pages.ts";
 import { checkQueue } from "./queue_cap.ts";
-import { type Chunk, Scheduler, type StepLimits } from "./scheduler.ts";
+import { type Chunk, Scheduler } from "./scheduler.ts";
 import { endOf, newSequence, type Sequence } from "./sequence.ts";
-
-/** What an engine may use, fixed when it starts. */
-export interface EngineSizes {
-  /** Pages of 64 tokens. */
-  readonly pages: number;
-  /** Longest prompt and answer together. */
-  readonly context: number;
-  readonly step: StepLimits;
-  /** Requests that may wait while as many as a step takes run, and tokens of their prompts. */
-  readonly queue: { readonly requests: number; readonly tokens: number };
-}
 
 /** An event and the request it belongs to. */
 export type EngineEvent = readonly [id: number, event: GenerationEvent];

@@ -2,9 +2,20 @@ import type { Device } from "../../kernels/device/device.ts";
 import { PAGE_TOKENS } from "../../kernels/parts/kv_page.ts";
 import type { Model } from "../models/model.ts";
 import { EngineError } from "./engine.ts";
-import type { EngineSizes } from "./engine_loop.ts";
 import { kvSchemes, mostPages, pageBytes } from "./kv_pools.ts";
 import { STEP_LOGIT_BYTES } from "./paged_model.ts";
+import type { StepLimits } from "./scheduler.ts";
+
+/** What an engine may use, fixed when it starts. */
+export interface EngineSizes {
+  /** Pages of 64 tokens. */
+  readonly pages: number;
+  /** Longest prompt and answer together. */
+  readonly context: number;
+  readonly step: StepLimits;
+  /** Requests that may wait while as many as a step takes run, and tokens of their prompts. */
+  readonly queue: { readonly requests: number; readonly tokens: number };
+}
 
 /** What a user may say of an engine's sizes; the rest follows from model and memory. */
 export interface SizeWishes {

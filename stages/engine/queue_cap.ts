@@ -1,5 +1,5 @@
 import { EngineError } from "./engine.ts";
-import type { EngineSizes } from "./engine_loop.ts";
+import type { EngineSizes } from "./engine_sizes.ts";
 
 /**
  * Refuses a request where as many as may run and wait are under way.

@@ -5,7 +5,7 @@ import {
   type GenerationEvent,
   type GenerationRequest,
 } from "./engine.ts";
-import type { EngineSizes } from "./engine_loop.ts";
+import type { EngineSizes } from "./engine_sizes.ts";
 import type { MemoryPlan } from "./engine_sizes.ts";
 import { EventQueue } from "./event_queue.ts";
 import type { FromWorker, StartOptions, ToWorker } from "./messages.ts";

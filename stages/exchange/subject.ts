@@ -1,4 +1,5 @@
-import { type Checkpoint, openCheckpoint } from "../formats/checkpoint.ts";
+import type { Checkpoint } from "../formats/checkpoint.ts";
+import { openCheckpoint } from "../formats/open_checkpoint.ts";
 import type { DecoderConfig, LinearRole } from "../models/family.ts";
 import { findFamily } from "../models/families/find_family.ts";
 import { type ModelRecord, readModelRecord } from "../models/model_record.ts";

@@ -1,11 +1,11 @@
 import type { Forecast } from "../../pipeline/stage.ts";
 import { elements } from "../../kernels/device/tensor.ts";
 import {
-  type Import,
   importedTensors,
   type ImportOptions,
   openImport,
-} from "../exchange/incoming/incoming.ts";
+} from "../exchange/incoming/open_import.ts";
+import type { Import } from "../exchange/incoming/import.ts";
 import { resolveModel } from "../formats/hub/hub.ts";
 import { PLAIN } from "../models/model_record.ts";
 import { hostPeak } from "../models/peaks.ts";

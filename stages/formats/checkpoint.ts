@@ -1,6 +1,3 @@
-import { openGguf } from "./gguf/checkpoint.ts";
-import { directorySources, openDirectory } from "./safetensors/directory.ts";
-
 /** A tensor of a checkpoint, by its name in transformers. */
 export interface StoredTensor {
   readonly name: string;
@@ -38,30 +35,4 @@ export interface Checkpoint extends Disposable {
   readRaw(name: string, rows?: RowRange): Promise<Uint8Array<ArrayBuffer>>;
   /** The files the content rests on, for digests. */
   readonly sources: readonly string[];
-}
-
-/** Opens a directory of safetensors files as Hugging Face lays them out, or a GGUF file. */
-export async function openCheckpoint(path: string): Promise<Checkpoint> {
-  return await kindOf(path) === "gguf" ? await openGguf(path) : await openDirectory(path);
-}
-
-/** The files that make the content of a checkpoint, without opening its weights. */
-export async function checkpointSources(path: string): Promise<string[]> {
-  return await kindOf(path) === "gguf" ? [path] : await directorySources(path);
-}
-
-async function kindOf(path: string): Promise<"gguf" | "directory"> {
-  const wanted = "expected a Hugging Face directory or a .gguf file";
-  let found: Deno.FileInfo;
-  try {
-    found = await Deno.stat(path);
-  } catch (cause) {
-    if (!(cause instanceof Deno.errors.NotFound)) throw cause;
-    throw new TypeError(`Cannot open checkpoint "${path}": there is no such file, ${wanted}`, {
-      cause,
-    });
-  }
-  if (found.isDirectory) return "directory";
-  if (path.toLowerCase().endsWith(".gguf")) return "gguf";
-  throw new TypeError(`Cannot open checkpoint "${path}": it is a file of another kind, ${wanted}`);
 }

@@ -1,5 +1,6 @@
 import type { Device } from "../../kernels/device/device.ts";
-import { type Checkpoint, openCheckpoint } from "../formats/checkpoint.ts";
+import type { Checkpoint } from "../formats/checkpoint.ts";
+import { openCheckpoint } from "../formats/open_checkpoint.ts";
 import type { DecoderConfig } from "../models/family.ts";
 import { findFamily } from "../models/families/find_family.ts";
 import type { Model } from "../models/model.ts";

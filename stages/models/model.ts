@@ -1,5 +1,6 @@
 import type { Device, Tensor } from "../../kernels/device/device.ts";
-import { type Checkpoint, openCheckpoint } from "../formats/checkpoint.ts";
+import type { Checkpoint } from "../formats/checkpoint.ts";
+import { openCheckpoint } from "../formats/open_checkpoint.ts";
 import { type SafetensorsDType, tensorBytes } from "../formats/safetensors/header.ts";
 import { type Layer, loadLayer } from "./decoder.ts";
 import type { DecoderConfig, Family } from "./family.ts";

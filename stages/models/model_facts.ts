@@ -1,7 +1,7 @@
 import { elements } from "../../kernels/device/tensor.ts";
 import { PAGE_TOKENS, pageWords } from "../../kernels/parts/kv_page.ts";
 import type { KvScheme } from "../../kernels/parts/kv_scheme.ts";
-import { openCheckpoint } from "../formats/checkpoint.ts";
+import { openCheckpoint } from "../formats/open_checkpoint.ts";
 import { type SafetensorsDType, tensorBytes } from "../formats/safetensors/header.ts";
 import { weightWords } from "../quant/schemes.ts";
 import type { DecoderConfig } from "./family.ts";

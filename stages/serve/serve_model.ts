@@ -2,7 +2,7 @@ import { fileURLToPath } from "node:url";
 import type { ServeCall, ServedArtifact, Serving } from "../../pipeline/serving.ts";
 import { memoryWords } from "../engine/engine_sizes.ts";
 import { WorkerEngine } from "../engine/worker_engine.ts";
-import { openCheckpoint } from "../formats/checkpoint.ts";
+import { openCheckpoint } from "../formats/open_checkpoint.ts";
 import { findFamily } from "../models/families/find_family.ts";
 import { describeModel } from "../models/model_facts.ts";
 import { readEvaluation } from "../report/evaluation.ts";

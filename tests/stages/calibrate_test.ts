@@ -8,7 +8,7 @@ import { attention } from "../../kernels/mod.ts";
 import type { Artifact } from "../../pipeline/artifact.ts";
 import { calibrate } from "../../stages/calibrate.ts";
 import { layerFile, openStats } from "../../stages/calibration/stats.ts";
-import { openCheckpoint } from "../../stages/formats/checkpoint.ts";
+import { openCheckpoint } from "../../stages/formats/open_checkpoint.ts";
 import { openSafetensors } from "../../stages/formats/safetensors/file.ts";
 import { findFamily } from "../../stages/models/families/find_family.ts";
 import { linearName } from "../../stages/models/names.ts";

@@ -9,7 +9,7 @@ import { calibrate } from "../../stages/calibrate.ts";
 import { calibrate_kv } from "../../stages/calibrate_kv.ts";
 import { evaluate } from "../../stages/evaluate.ts";
 import { StreamEntries } from "../../stages/models/stream_entries.ts";
-import { openCheckpoint } from "../../stages/formats/checkpoint.ts";
+import { openCheckpoint } from "../../stages/formats/open_checkpoint.ts";
 import { writeCheckpointTexts } from "../../stages/formats/checkpoint_texts.ts";
 import { createCheckpointWriter } from "../../stages/formats/checkpoint_writer.ts";
 import { bytesOf } from "../../stages/formats/half.ts";

@@ -1,4 +1,4 @@
-import { openCheckpoint } from "../../stages/formats/checkpoint.ts";
+import { openCheckpoint } from "../../stages/formats/open_checkpoint.ts";
 import { writeCheckpointTexts } from "../../stages/formats/checkpoint_texts.ts";
 import { createCheckpointWriter } from "../../stages/formats/checkpoint_writer.ts";
 import { bytesOf } from "../../stages/formats/half.ts";

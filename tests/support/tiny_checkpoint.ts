@@ -1,9 +1,9 @@
 import {
   type SafetensorsDType,
-  SafetensorsWriter,
+  tensorBytes,
   type TensorSpecification,
-} from "../../stages/formats/safetensors.ts";
-import { tensorBytes } from "../../stages/formats/safetensors/header.ts";
+} from "../../stages/formats/safetensors/header.ts";
+import { SafetensorsWriter } from "../../stages/formats/safetensors/writer.ts";
 import { decoderTensors, llama } from "../../stages/models/families/llama.ts";
 
 /** A decoder small enough to count by hand: linears of 16 by 16, 8 by 16, 32 by 16 and 16 by 32. */

@@ -1,4 +1,4 @@
-import { openCheckpoint } from "../../formats/checkpoint.ts";
+import { openCheckpoint } from "../../formats/open_checkpoint.ts";
 import { DTYPES } from "../../formats/half.ts";
 import { findFamily } from "../../models/families/find_family.ts";
 import { type ModelRecord, PLAIN } from "../../models/model_record.ts";
@@ -6,7 +6,7 @@ import { readPacked } from "../../models/packed_parts.ts";
 import { codedValues, unpackWeight } from "../../quant/coded_weight.ts";
 import { packedParts } from "../../quant/packed.ts";
 import { groupColumns } from "../../quant/schemes.ts";
-import type { Codes, Import } from "./incoming.ts";
+import type { Codes, Import } from "./import.ts";
 import { checkedParts, checkRunnable } from "./codes.ts";
 import { refuseProblems } from "./problems.ts";
 import { checkOwnRecord } from "./record.ts";

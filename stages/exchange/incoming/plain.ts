@@ -1,7 +1,7 @@
 import type { Checkpoint } from "../../formats/checkpoint.ts";
 import { findFamily } from "../../models/families/find_family.ts";
 import { FORMATS } from "../find_format.ts";
-import type { Import } from "./incoming.ts";
+import type { Import } from "./import.ts";
 import { refuseProblems } from "./problems.ts";
 import { compareTensors } from "../tensor_rules.ts";
 

@@ -1,7 +1,7 @@
-import { checkpointSources } from "../../formats/checkpoint.ts";
+import { checkpointSources } from "../../formats/open_checkpoint.ts";
 import { MODEL_RECORD } from "../../models/model_record.ts";
 import { deepCompressorSources, isDeepCompressor } from "../deepcompressor/checkpoint.ts";
-import type { ImportOptions } from "./incoming.ts";
+import type { ImportOptions } from "./open_import.ts";
 import { readOwnRecord } from "./record.ts";
 
 /** The files that decide what a checkpoint is brought in as, for digests. */

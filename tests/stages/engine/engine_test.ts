@@ -9,7 +9,8 @@ import {
   GREEDY,
   type ScoredToken,
 } from "../../../stages/engine/engine.ts";
-import { EngineLoop, type EngineSizes } from "../../../stages/engine/engine_loop.ts";
+import { EngineLoop } from "../../../stages/engine/engine_loop.ts";
+import type { EngineSizes } from "../../../stages/engine/engine_sizes.ts";
 import { Model } from "../../../stages/models/model.ts";
 import { quantize } from "../../../stages/quantize.ts";
 import { logitsOf } from "../../support/forward_pass.ts";

@@ -7,7 +7,8 @@ import {
   type GenerationRequest,
   GREEDY,
 } from "../../../stages/engine/engine.ts";
-import { EngineLoop, type EngineSizes } from "../../../stages/engine/engine_loop.ts";
+import { EngineLoop } from "../../../stages/engine/engine_loop.ts";
+import type { EngineSizes } from "../../../stages/engine/engine_sizes.ts";
 import { Pages } from "../../../stages/engine/pages.ts";
 import { Scheduler } from "../../../stages/engine/scheduler.ts";
 import { newSequence } from "../../../stages/engine/sequence.ts";

@@ -10,7 +10,8 @@ import {
   GREEDY,
   type Sampling,
 } from "../../../stages/engine/engine.ts";
-import { EngineLoop, type EngineSizes } from "../../../stages/engine/engine_loop.ts";
+import { EngineLoop } from "../../../stages/engine/engine_loop.ts";
+import type { EngineSizes } from "../../../stages/engine/engine_sizes.ts";
 import { logLikelihoods } from "../../../stages/metrics/perplexity.ts";
 import { Model } from "../../../stages/models/model.ts";
 import { calibrate_kv } from "../../../stages/calibrate_kv.ts";

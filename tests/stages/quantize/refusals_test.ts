@@ -1,6 +1,6 @@
 import { strict as assert } from "node:assert";
 import type { Artifact } from "../../../pipeline/artifact.ts";
-import { openCheckpoint } from "../../../stages/formats/checkpoint.ts";
+import { openCheckpoint } from "../../../stages/formats/open_checkpoint.ts";
 import { readModelRecord } from "../../../stages/models/model_record.ts";
 import { readPacked } from "../../../stages/models/packed_parts.ts";
 import { unpackWeight } from "../../../stages/quant/coded_weight.ts";

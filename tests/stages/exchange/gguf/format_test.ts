@@ -2,7 +2,7 @@ import { gguf as readGguf } from "@huggingface/gguf";
 import { strict as assert } from "node:assert";
 import { ReferenceDevice } from "../../../../kernels/device/reference.ts";
 import { exportModel } from "../../../../stages/export.ts";
-import { openCheckpoint } from "../../../../stages/formats/checkpoint.ts";
+import { openCheckpoint } from "../../../../stages/formats/open_checkpoint.ts";
 import { dequantize } from "../../../../stages/formats/gguf/dequantize.ts";
 import { blockCodes, codeBlocks } from "../../../../stages/formats/gguf/ggml_codes.ts";
 import { ggmlRounded } from "../../../../stages/formats/gguf/ggml_rounding.ts";

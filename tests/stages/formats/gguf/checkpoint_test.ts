@@ -1,10 +1,7 @@
 import { gguf } from "@huggingface/gguf";
 import assert from "node:assert/strict";
-import {
-  type Checkpoint,
-  checkpointSources,
-  openCheckpoint,
-} from "../../../../stages/formats/checkpoint.ts";
+import type { Checkpoint } from "../../../../stages/formats/checkpoint.ts";
+import { checkpointSources, openCheckpoint } from "../../../../stages/formats/open_checkpoint.ts";
 import { dequantize } from "../../../../stages/formats/gguf/dequantize.ts";
 import {
   type Entry,

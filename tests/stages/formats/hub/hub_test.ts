@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { readText, textSources } from "../../../../stages/data/text.ts";
-import { openCheckpoint } from "../../../../stages/formats/checkpoint.ts";
+import { openCheckpoint } from "../../../../stages/formats/open_checkpoint.ts";
 import { resolveModel } from "../../../../stages/formats/hub/hub.ts";
 import { parseHubPlace } from "../../../../stages/formats/hub/place.ts";
-import { SafetensorsWriter } from "../../../../stages/formats/safetensors.ts";
+import { SafetensorsWriter } from "../../../../stages/formats/safetensors/writer.ts";
 
 const COMMIT = "0123456789abcdef0123456789abcdef01234567";
 const PLACE = "hf:maker/model@v1";

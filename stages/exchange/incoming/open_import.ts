@@ -1,39 +1,15 @@
-import { type Checkpoint, openCheckpoint, type RowRange } from "../../formats/checkpoint.ts";
+import { openCheckpoint } from "../../formats/open_checkpoint.ts";
 import type { TensorSpecification } from "../../formats/safetensors/header.ts";
 import { findFamily } from "../../models/families/find_family.ts";
-import type { ModelRecord } from "../../models/model_record.ts";
 import { packedParts } from "../../quant/packed.ts";
-import { groupColumns, type LinearScheme } from "../../quant/schemes.ts";
+import { groupColumns } from "../../quant/schemes.ts";
 import { isDeepCompressor, openDeepCompressor } from "../deepcompressor/checkpoint.ts";
 import { FORMATS, recognizeFormat } from "../find_format.ts";
-import type { StoredPart } from "./codes.ts";
+import type { Codes, Import } from "./import.ts";
 import { openOwn } from "./own.ts";
 import { openPlain } from "./plain.ts";
-import { openForeign } from "./reading.ts";
+import { openForeign } from "./foreign.ts";
 import { readOwnRecord } from "./record.ts";
-
-/** What becomes of the codes of a quantized checkpoint. */
-export type Codes = "keep" | "dequantize";
-
-/** A checkpoint of any origin as it is brought in: dense tensors, and linears in codes. */
-export interface Import extends Disposable {
-  /** Dense tensors by their names in transformers, tokenizer and texts. */
-  readonly checkpoint: Checkpoint;
-  /** `config.json` without what it says of quantization. */
-  readonly config: unknown;
-  /** What `model.json` will say; none for a plain checkpoint, which has no such file. */
-  readonly record: ModelRecord | undefined;
-  /** Precision of the linears that come in codes, whether they are kept or not. */
-  readonly linears: Readonly<Record<string, LinearScheme>>;
-  /** The tensors of a linear whose codes are kept, all of it checked. */
-  parts(name: string): Promise<readonly StoredPart[]>;
-  /** Opens the values of a linear in codes. */
-  values(name: string): Promise<(rows: RowRange) => Promise<Float32Array<ArrayBuffer>>>;
-  /** Files beside the weights to take over, by their names. */
-  readonly lineage: readonly string[];
-  /** What the user should know of, a sentence each. */
-  readonly warnings: readonly string[];
-}
 
 /** A tensor to write, with the linear whose codes or values it holds. */
 export interface ImportedTensor extends TensorSpecification {

@@ -1,7 +1,7 @@
 import { PLAIN } from "../../models/model_record.ts";
 import { codedValues } from "../../quant/coded_weight.ts";
 import type { Format, Reading } from "../format.ts";
-import type { Codes, Import } from "./incoming.ts";
+import type { Codes, Import } from "./import.ts";
 import { checkedParts, checkRunnable } from "./codes.ts";
 import { refuseProblems } from "./problems.ts";
 
