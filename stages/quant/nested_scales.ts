@@ -1,5 +1,5 @@
-import { half } from "../../kernels/parts/quantizer.ts";
-import { clamp, roundEven } from "../../kernels/parts/round_even.ts";
+import { half } from "../../kernels/codes/quantizer.ts";
+import { clamp, roundEven } from "../../kernels/codes/round_even.ts";
 
 const LARGEST_BYTE = 255;
 

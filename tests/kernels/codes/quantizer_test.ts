@@ -1,6 +1,6 @@
 import { strict as assert } from "node:assert";
-import { codeOf, half, scaleAndZero, scaleOf } from "../../../kernels/parts/quantizer.ts";
-import { roundEven } from "../../../kernels/parts/round_even.ts";
+import { codeOf, half, scaleAndZero, scaleOf } from "../../../kernels/codes/quantizer.ts";
+import { roundEven } from "../../../kernels/codes/round_even.ts";
 import { protectiveRange } from "../../../stages/quant/protective_range.ts";
 import { unpackWeight } from "../../../stages/quant/coded_weight.ts";
 import { packCodes } from "../../../stages/quant/packed.ts";
