@@ -1,11 +1,11 @@
 import type { HostTensor, TensorSpec } from "./device/device.ts";
 import type { Kernel } from "./device/kernel.ts";
 import { describe, f32, u32 } from "./device/tensor.ts";
-import { checkPage, PAGE_TOKENS, pageWords, writeSlot } from "./parts/kv_page.ts";
-import { fixedScale, type KvScheme, schemeConstants } from "./parts/kv_scheme.ts";
+import { checkPage, PAGE_TOKENS, pageWords, writeSlot } from "./codes/kv_page.ts";
+import { fixedScale, type KvScheme, schemeConstants } from "./codes/kv_scheme.ts";
 import half from "./parts/half.wgsl" with { type: "text" };
-import page from "./parts/kv_page.wgsl" with { type: "text" };
-import quantizer from "./parts/quantizer.wgsl" with { type: "text" };
+import page from "./codes/kv_page.wgsl" with { type: "text" };
+import quantizer from "./codes/quantizer.wgsl" with { type: "text" };
 import wgsl from "./append_kv.wgsl" with { type: "text" };
 
 const THREADS = 64;

@@ -2,7 +2,7 @@
 // with scale s and zero point z of each token, head and group of channels: one thread each, of keys
 // in the first layer of the grid, of values in the second. Threads of neighbouring tokens share
 // words of scales, hence the atomics.
-// Expects: parts/half.wgsl, parts/quantizer.wgsl, parts/kv_page.wgsl and what it expects, KEY_BITS
+// Expects: parts/half.wgsl, codes/quantizer.wgsl, codes/kv_page.wgsl and what it expects, KEY_BITS
 // (u32), KEY_ZERO (u32, zero domain), KEY_GROUP (u32, channels that share a scale), KEY_FIXED
 // (bool, params.key_scale is the scale of all), the same of VALUE_, THREADS (u32).
 

@@ -3,7 +3,7 @@
 // For graphics processors: a workgroup of 128 threads makes 16 queries of a sequence, as `work` says,
 // for one head and stages the values of KEYS keys, then those of their values, in workgroup memory; 8
 // threads share a query. Sums are in the order of parts/attention_blocks.wgsl.
-// Expects: parts/kv_page.wgsl, parts/kv_read.wgsl and what they expect, parts/attention_blocks.wgsl,
+// Expects: codes/kv_page.wgsl, codes/kv_read.wgsl and what they expect, parts/attention_blocks.wgsl,
 // KEYS (u32: 8, 16 or 32).
 
 @group(0) @binding(0) var<storage, read> q: array<vec4f>;

@@ -5,7 +5,7 @@
 // query for HEADS heads of a kv head. A block is a page of 64 keys; of a row's scores a lane holds those
 // of keys 8 * lane + (0 to 7), of its outputs those channels.
 // The rows stand one by one, for the driver turns arrays indexed in loops into memory.
-// Expects: parts/lanes.wgsl, parts/kv_page.wgsl, parts/kv_read.wgsl and what they expect, PARTS (u32,
+// Expects: parts/lanes.wgsl, codes/kv_page.wgsl, codes/kv_read.wgsl and what they expect, PARTS (u32,
 // workgroups that share an item of work), ROWS (u32: 1, 2, 4 or 8; 8 where PARTS is more than 1), HEADS
 // (u32, at most ROWS; 1 unless items are of one query).
 

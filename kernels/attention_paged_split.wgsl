@@ -4,7 +4,7 @@
 // says, for one head, KEYS keys at a time. Threads first score a key each, then make the sums of a block
 // by 8 channels, then merge blocks, 4 channels each. Sums are in the order of
 // parts/attention_blocks.wgsl.
-// Expects: parts/kv_page.wgsl, parts/kv_read.wgsl and what they expect, parts/attention_blocks.wgsl,
+// Expects: codes/kv_page.wgsl, codes/kv_read.wgsl and what they expect, parts/attention_blocks.wgsl,
 // PARTS (u32, workgroups that share an item of work), KEYS (u32, a multiple of 16).
 
 @group(0) @binding(0) var<storage, read> q: array<vec4f>;

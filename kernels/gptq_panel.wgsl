@@ -2,7 +2,7 @@
 // + sum over later j of the block of delta[j] * V[c, j]) / V[c, c]; its code replaces codes[c], and
 // delta[c] = w[c] - what the code stands for.
 // A thread keeps its row of the block's delta in workgroup memory, which no other thread reads.
-// Expects: parts/quantizer.wgsl, THREADS (u32), STRIDE (u32, columns of the block and 1, which keeps threads out of each
+// Expects: codes/quantizer.wgsl, THREADS (u32), STRIDE (u32, columns of the block and 1, which keeps threads out of each
 // other's banks), ZERO (u32, zero domain).
 
 struct Params {

@@ -2,18 +2,9 @@ import type { Kernel } from "./device/kernel.ts";
 import { describe, f32 } from "./device/tensor.ts";
 import lanes from "./matmul_lanes.wgsl" with { type: "text" };
 import part from "./parts/lanes.wgsl" with { type: "text" };
-import { laneGrid, laneRows, outputSizes } from "./parts/output_sizes.ts";
+import { laneGrid, laneRows, type MatmulOptions, outputSizes } from "./parts/output_sizes.ts";
 import productLanes from "./parts/product_lanes.wgsl" with { type: "text" };
 import tiles from "./matmul.wgsl" with { type: "text" };
-
-/** Which part of a split weight is multiplied, and where its columns go. */
-export interface MatmulOptions {
-  /** First row of the weight to use; all from there on unless `rows` says how many. */
-  readonly row?: number;
-  readonly rows?: number;
-  /** Column of `y` that the first of those rows makes. */
-  readonly column?: number;
-}
 
 /**
  * A linear layer: `x` f32 [tokens, inner] times `weight` f16 or f32 [outputs, inner] transposed,

@@ -1,14 +1,14 @@
 import type { HostTensor } from "./device/device.ts";
 import type { Kernel, KernelCase } from "./device/kernel.ts";
 import { describe, u32 } from "./device/tensor.ts";
-import type { MatmulOptions } from "./matmul.ts";
 import lanes from "./matmul_codes_lanes.wgsl" with { type: "text" };
 import tiles from "./matmul_codes.wgsl" with { type: "text" };
-import { bytes, nibbles, signedBytes, signedNibbles } from "./parts/integer_codes.ts";
+import { bytes, nibbles, signedBytes, signedNibbles } from "./codes/integer_codes.ts";
 import part from "./parts/matmul_codes.wgsl" with { type: "text" };
+import type { MatmulOptions } from "./parts/output_sizes.ts";
 import { checkedGroup, productPlan, productShaders, productSizes } from "./parts/packed_product.ts";
-import { ZERO_DOMAINS, type ZeroDomain } from "./parts/quantizer.ts";
-import quantizer from "./parts/quantizer.wgsl" with { type: "text" };
+import { ZERO_DOMAINS, type ZeroDomain } from "./codes/quantizer.ts";
+import quantizer from "./codes/quantizer.wgsl" with { type: "text" };
 
 /** What the weight's codes mean, and which rows are used. */
 export interface MatmulCodesOptions extends MatmulOptions {

@@ -1,11 +1,11 @@
 import type { HostTensor } from "./device/device.ts";
 import type { Kernel, KernelCase } from "./device/kernel.ts";
 import { describe, f32, u32 } from "./device/tensor.ts";
-import type { MatmulOptions } from "./matmul.ts";
 import lanes from "./matmul_int8_lanes.wgsl" with { type: "text" };
 import tiles from "./matmul_int8.wgsl" with { type: "text" };
-import { nibbles, signedBytes } from "./parts/integer_codes.ts";
+import { nibbles, signedBytes } from "./codes/integer_codes.ts";
 import part from "./parts/matmul_int8.wgsl" with { type: "text" };
+import type { MatmulOptions } from "./parts/output_sizes.ts";
 import { checkedGroup, productPlan, productShaders, productSizes } from "./parts/packed_product.ts";
 
 /** What the weight's words hold, and which rows are used. */

@@ -2,7 +2,7 @@ import type { Limits } from "./device/device.ts";
 import type { Kernel } from "./device/kernel.ts";
 import { describe, f32, u32 } from "./device/tensor.ts";
 import half from "./parts/half.wgsl" with { type: "text" };
-import { codeOf, codeRange, scaleOf } from "./parts/quantizer.ts";
+import { codeOf, codeRange, scaleOf } from "./codes/quantizer.ts";
 import row from "./parts/quantize_row.wgsl" with { type: "text" };
 import wgsl from "./quantize_rows.wgsl" with { type: "text" };
 

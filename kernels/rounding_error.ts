@@ -1,8 +1,8 @@
 import type { TensorSpec } from "./device/device.ts";
 import type { Kernel } from "./device/kernel.ts";
 import { describe, elements, f32 } from "./device/tensor.ts";
-import { codeOf, type Codes, valueOf, ZERO_DOMAINS } from "./parts/quantizer.ts";
-import quantizer from "./parts/quantizer.wgsl" with { type: "text" };
+import { codeOf, type Codes, valueOf, ZERO_DOMAINS } from "./codes/quantizer.ts";
+import quantizer from "./codes/quantizer.wgsl" with { type: "text" };
 import wgsl from "./rounding_error.wgsl" with { type: "text" };
 
 const THREADS = 64;

@@ -1,6 +1,6 @@
 import { z } from "zod";
-import { PAGE_TOKENS, pageWords } from "../kernels/parts/kv_page.ts";
-import type { KvScheme } from "../kernels/parts/kv_scheme.ts";
+import { PAGE_TOKENS, pageWords } from "../kernels/codes/kv_page.ts";
+import type { KvScheme } from "../kernels/codes/kv_scheme.ts";
 import { KvProbe } from "./calibration/kv_error.ts";
 import { openStats, type Stats } from "./calibration/stats.ts";
 import { forecastCalibrateKv } from "./forecast/calibrate_kv.ts";

@@ -1,6 +1,6 @@
 // What the shaders of a product with 4- or 8-bit weights share: bindings, weights as floats, and
 // the writing of a finished sum.
-// Expects: parts/packed_product.wgsl, parts/quantizer.wgsl, NIBBLES (bool, codes have 4 bits, else 8), ZERO (u32, zero domain;
+// Expects: parts/packed_product.wgsl, codes/quantizer.wgsl, NIBBLES (bool, codes have 4 bits, else 8), ZERO (u32, zero domain;
 // codes are signed without zero points), BIAS (bool).
 
 @group(0) @binding(0) var<storage, read> x: array<vec4f>;

@@ -1,7 +1,15 @@
 import type { TensorSpec } from "../device/device.ts";
 import type { Plan } from "../device/kernel.ts";
 import { describe } from "../device/tensor.ts";
-import type { MatmulOptions } from "../matmul.ts";
+
+/** Which part of a split weight is multiplied, and where its columns go. */
+export interface MatmulOptions {
+  /** First row of the weight to use; all from there on unless `rows` says how many. */
+  readonly row?: number;
+  readonly rows?: number;
+  /** Column of `y` that the first of those rows makes. */
+  readonly column?: number;
+}
 
 /** Where a product goes: `rows` counts those of `x`, `columns` those made of `y`. */
 export interface OutputSizes {

@@ -1,8 +1,13 @@
 import type { Limits, TensorSpec } from "../device/device.ts";
 import type { Plan } from "../device/kernel.ts";
 import { describe } from "../device/tensor.ts";
-import type { MatmulOptions } from "../matmul.ts";
-import { laneGrid, laneRows, type OutputSizes, outputSizes } from "./output_sizes.ts";
+import {
+  laneGrid,
+  laneRows,
+  type MatmulOptions,
+  type OutputSizes,
+  outputSizes,
+} from "./output_sizes.ts";
 import few from "./packed_few.wgsl" with { type: "text" };
 import lanesPart from "./lanes.wgsl" with { type: "text" };
 import packedLanes from "./packed_lanes.wgsl" with { type: "text" };

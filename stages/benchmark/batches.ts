@@ -1,5 +1,5 @@
 import type { Device } from "../../kernels/device/device.ts";
-import { PAGE_TOKENS } from "../../kernels/parts/kv_page.ts";
+import { PAGE_TOKENS } from "../../kernels/codes/kv_page.ts";
 import { EngineError } from "../engine/engine.ts";
 import { type MemoryPlan, planMemory } from "../engine/engine_sizes.ts";
 import type { Model } from "../models/model.ts";

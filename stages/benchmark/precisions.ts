@@ -1,4 +1,4 @@
-import type { KvScheme } from "../../kernels/parts/kv_scheme.ts";
+import type { KvScheme } from "../../kernels/codes/kv_scheme.ts";
 import type { DecoderConfig } from "../models/family.ts";
 import { inputWords, type ModelRecord, PLAIN } from "../models/model_record.ts";
 import { linearName, LINEARS } from "../models/names.ts";

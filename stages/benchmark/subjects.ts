@@ -1,4 +1,4 @@
-import { PAGE_TOKENS } from "../../kernels/parts/kv_page.ts";
+import { PAGE_TOKENS } from "../../kernels/codes/kv_page.ts";
 import { kvSchemes, pageBytes } from "../engine/kv_pools.ts";
 import { openCheckpoint } from "../formats/open_checkpoint.ts";
 import { findFamily } from "../models/families/find_family.ts";

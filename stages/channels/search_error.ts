@@ -1,8 +1,8 @@
 import type { Device, TensorRef } from "../../kernels/device/device.ts";
 import { f32, u32 } from "../../kernels/device/tensor.ts";
 import { matmul, matmulCodes } from "../../kernels/mod.ts";
-import { scaleOf, valueOf } from "../../kernels/parts/quantizer.ts";
-import { clamp, roundEven } from "../../kernels/parts/round_even.ts";
+import { scaleOf, valueOf } from "../../kernels/codes/quantizer.ts";
+import { clamp, roundEven } from "../../kernels/codes/round_even.ts";
 import { packCodes } from "../quant/packed.ts";
 import type { WeightScheme } from "../quant/schemes.ts";
 import { gridOf, type Matrix, roundToNearest, type WeightGrid } from "../quant/weight_grid.ts";

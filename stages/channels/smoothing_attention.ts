@@ -1,8 +1,8 @@
 import type { Device, HostTensor, TensorRef } from "../../kernels/device/device.ts";
 import { f16, f32 } from "../../kernels/device/tensor.ts";
 import { attention, matmul } from "../../kernels/mod.ts";
-import { groupScale, kvCodes, type KvScheme } from "../../kernels/parts/kv_scheme.ts";
-import { codeOf, valueOf } from "../../kernels/parts/quantizer.ts";
+import { groupScale, kvCodes, type KvScheme } from "../../kernels/codes/kv_scheme.ts";
+import { codeOf, valueOf } from "../../kernels/codes/quantizer.ts";
 import { type HeadLayout, takeKvHeads } from "./spans.ts";
 import { squaredDistance } from "./search_error.ts";
 import type { Matrix } from "../quant/weight_grid.ts";

@@ -1,4 +1,4 @@
-import type { KvScheme } from "../../kernels/parts/kv_scheme.ts";
+import type { KvScheme } from "../../kernels/codes/kv_scheme.ts";
 import type { Section } from "../../pipeline/description.ts";
 import type { ModelRecord } from "../models/model_record.ts";
 import { groupLayers } from "./layer_ranges.ts";

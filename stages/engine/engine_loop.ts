@@ -1,5 +1,5 @@
 import type { Device } from "../../kernels/device/device.ts";
-import { PAGE_TOKENS } from "../../kernels/parts/kv_page.ts";
+import { PAGE_TOKENS } from "../../kernels/codes/kv_page.ts";
 import type { Model } from "../models/model.ts";
 import {
   EngineError,

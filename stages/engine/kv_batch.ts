@@ -1,7 +1,7 @@
 import { attentionBatch, type AttentionSpan } from "../../kernels/attention_paged.ts";
 import type { HostTensor, TensorRef, TensorSpec } from "../../kernels/device/device.ts";
 import { u32 } from "../../kernels/device/tensor.ts";
-import { PAGE_TOKENS } from "../../kernels/parts/kv_page.ts";
+import { PAGE_TOKENS } from "../../kernels/codes/kv_page.ts";
 import type { Chunk } from "./scheduler.ts";
 
 /** What the attention of one step needs beside queries, keys and values, in all layers alike. */

@@ -1,6 +1,6 @@
 import type { Device, Tensor } from "../../kernels/device/device.ts";
 import { appendKv, attentionPaged } from "../../kernels/mod.ts";
-import { pageWords } from "../../kernels/parts/kv_page.ts";
+import { pageWords } from "../../kernels/codes/kv_page.ts";
 import { flat, type KvSchemes } from "../models/attend.ts";
 import type { Attend } from "../models/decoder.ts";
 import type { DecoderConfig } from "../models/family.ts";

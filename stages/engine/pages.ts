@@ -1,4 +1,4 @@
-import { PAGE_TOKENS } from "../../kernels/parts/kv_page.ts";
+import { PAGE_TOKENS } from "../../kernels/codes/kv_page.ts";
 
 /** A block of tokens whose keys and values are known: what came before, and its tokens. */
 interface Block {

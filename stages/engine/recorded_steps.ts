@@ -1,6 +1,6 @@
 import type { Device, HostTensor, Tensor } from "../../kernels/device/device.ts";
 import { sample } from "../../kernels/mod.ts";
-import { PAGE_TOKENS } from "../../kernels/parts/kv_page.ts";
+import { PAGE_TOKENS } from "../../kernels/codes/kv_page.ts";
 import { attendedBy, idsOf, positionsOf, slotsOf, tableOf } from "./kv_batch.ts";
 import type { PagedForward } from "./paged_forward.ts";
 import { settingsOf } from "./sampling.ts";

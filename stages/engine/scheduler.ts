@@ -1,4 +1,4 @@
-import { PAGE_TOKENS } from "../../kernels/parts/kv_page.ts";
+import { PAGE_TOKENS } from "../../kernels/codes/kv_page.ts";
 import type { Pages } from "./pages.ts";
 import { needsLogitsOnly } from "./sampling.ts";
 import { remaining, type Sequence } from "./sequence.ts";

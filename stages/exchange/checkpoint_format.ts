@@ -15,7 +15,13 @@ import type { CodedWeight } from "../quant/coded_weight.ts";
 import type { LinearScheme } from "../quant/schemes.ts";
 import type { Format, FormatOptions, Reading } from "./format.ts";
 import { type PartValues, readPart } from "./part_values.ts";
-import { type LinearOutline, type Source, type Subject, subjectOf } from "./subject.ts";
+import {
+  type LinearOutline,
+  type QuantizedLinear,
+  type Source,
+  type Subject,
+  subjectOf,
+} from "./subject.ts";
 import { compareTensors, type TensorRule } from "./tensor_rules.ts";
 
 /** A tensor of a quantized linear, under the linear's name and its own with a dot between. */
@@ -44,7 +50,7 @@ export interface Codec
   readonly name: string;
   /** The tensors of a quantized linear. */
   parts(
-    linear: LinearOutline & { readonly scheme: LinearScheme },
+    linear: QuantizedLinear,
     options: Pick<FormatOptions, "dtype">,
   ): readonly PartOutline[];
   /** The values of one part of the linear of this name, in pieces that follow each other. */
@@ -80,12 +86,12 @@ export interface Codec
    * where they break one.
    */
   unpack(
-    linear: LinearOutline & { readonly scheme: LinearScheme },
+    linear: QuantizedLinear,
     parts: Readonly<Record<string, PartValues>>,
   ): CodedWeight;
   /** See `Reading.values`. */
   values?(
-    linear: LinearOutline & { readonly scheme: LinearScheme },
+    linear: QuantizedLinear,
     parts: Readonly<Record<string, PartValues>>,
     rows: RowRange | undefined,
   ): Float32Array<ArrayBuffer>;
@@ -241,7 +247,7 @@ async function open(given: Codec, path: string): Promise<Reading> {
 async function readParts(
   codec: Codec,
   checkpoint: Checkpoint,
-  linear: LinearOutline & { readonly scheme: LinearScheme },
+  linear: QuantizedLinear,
 ): Promise<Readonly<Record<string, PartValues>>> {
   const parts: Record<string, PartValues> = {};
   for (const { part } of codec.parts(linear, FLOAT16)) {

@@ -23,6 +23,9 @@ export interface LinearOutline {
   readonly scheme: LinearScheme | undefined;
 }
 
+/** A linear that is quantized. */
+export type QuantizedLinear = LinearOutline & { readonly scheme: LinearScheme };
+
 /** A model artifact as its headers tell of it: all that a format judges by before any work. */
 export interface Subject {
   /** `config.json`. */

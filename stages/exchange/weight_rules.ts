@@ -1,4 +1,4 @@
-import type { ZeroDomain } from "../../kernels/parts/quantizer.ts";
+import type { ZeroDomain } from "../../kernels/codes/quantizer.ts";
 import { type WeightScheme, weightWords } from "../quant/schemes.ts";
 import type { Refusal } from "./format.ts";
 import type { LinearOutline, Subject } from "./subject.ts";

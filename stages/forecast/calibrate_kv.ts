@@ -1,6 +1,6 @@
 import type { Forecast } from "../../pipeline/stage.ts";
-import { PAGE_TOKENS, pageWords } from "../../kernels/parts/kv_page.ts";
-import type { KvScheme } from "../../kernels/parts/kv_scheme.ts";
+import { PAGE_TOKENS, pageWords } from "../../kernels/codes/kv_page.ts";
+import type { KvScheme } from "../../kernels/codes/kv_scheme.ts";
 import { findFamily } from "../models/families/find_family.ts";
 import { heldBytes, hostPeak, sumOf } from "../models/peaks.ts";
 import {

@@ -2,8 +2,8 @@ import type { Device, Tensor, TensorRef } from "../../kernels/device/device.ts";
 import { u32 } from "../../kernels/device/tensor.ts";
 import { appendKv, attention, attentionPaged } from "../../kernels/mod.ts";
 import { attentionBatch } from "../../kernels/attention_paged.ts";
-import { PAGE_TOKENS, pageWords } from "../../kernels/parts/kv_page.ts";
-import type { KvScheme } from "../../kernels/parts/kv_scheme.ts";
+import { PAGE_TOKENS, pageWords } from "../../kernels/codes/kv_page.ts";
+import type { KvScheme } from "../../kernels/codes/kv_scheme.ts";
 
 /** Precision of keys and values. */
 export interface KvSchemes {

@@ -1,4 +1,4 @@
-import { PAGE_TOKENS, pageWords } from "../../kernels/parts/kv_page.ts";
+import { PAGE_TOKENS, pageWords } from "../../kernels/codes/kv_page.ts";
 import { elements } from "../../kernels/device/tensor.ts";
 import type { Checkpoint } from "../formats/checkpoint.ts";
 import { type SafetensorsDType, tensorBytes } from "../formats/safetensors/header.ts";

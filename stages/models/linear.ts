@@ -4,20 +4,12 @@ import type { Checkpoint } from "../formats/checkpoint.ts";
 import type { LinearScheme } from "../quant/schemes.ts";
 import { PackedLinear } from "./packed_linear.ts";
 import type { SiteInput } from "./site_input.ts";
-import { Weight } from "./weight.ts";
+import { type OutputColumns, Weight } from "./weight.ts";
 
 /** Linears of a site, in whatever precision the model artifact holds, that run as one. */
 export interface Linear extends Disposable {
   /** The input of the site to f32 [tokens, outputs of all], those of the first linear first. */
   apply(device: Device, input: SiteInput): Tensor;
-}
-
-/** Where a weight's outputs go: columns of `y` from `column` on, plus those of `bias`. */
-export interface OutputColumns {
-  readonly y: Tensor;
-  readonly column: number;
-  /** f32, a value for each column of `y`. */
-  readonly bias: Tensor | undefined;
 }
 
 /** Weights of one kind, one below the other. */

@@ -1,6 +1,6 @@
 import { elements } from "../../kernels/device/tensor.ts";
-import { PAGE_TOKENS, pageWords } from "../../kernels/parts/kv_page.ts";
-import type { KvScheme } from "../../kernels/parts/kv_scheme.ts";
+import { PAGE_TOKENS, pageWords } from "../../kernels/codes/kv_page.ts";
+import type { KvScheme } from "../../kernels/codes/kv_scheme.ts";
 import { openCheckpoint } from "../formats/open_checkpoint.ts";
 import { type SafetensorsDType, tensorBytes } from "../formats/safetensors/header.ts";
 import { weightWords } from "../quant/schemes.ts";

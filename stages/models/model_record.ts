@@ -1,4 +1,4 @@
-import type { KvScheme } from "../../kernels/parts/kv_scheme.ts";
+import type { KvScheme } from "../../kernels/codes/kv_scheme.ts";
 import type { InputScheme, LinearScheme } from "../quant/schemes.ts";
 import type { Site } from "./family.ts";
 

@@ -4,8 +4,8 @@ import type { Checkpoint } from "../formats/checkpoint.ts";
 import type { PackedWeight } from "../quant/packed.ts";
 import { groupColumns, type LinearScheme, type WeightScheme } from "../quant/schemes.ts";
 import { readPacked } from "./packed_parts.ts";
-import type { OutputColumns } from "./linear.ts";
 import type { SiteInput } from "./site_input.ts";
+import type { OutputColumns } from "./weight.ts";
 
 const HOST_BYTES = 2 ** 26;
 /** Adds 8 to each nibble of a word, which turns signed codes into unsigned ones. */

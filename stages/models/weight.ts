@@ -2,10 +2,17 @@ import type { Device, Tensor, TensorRef } from "../../kernels/device/device.ts";
 import { f32 } from "../../kernels/device/tensor.ts";
 import { embed, matmul } from "../../kernels/mod.ts";
 import type { Checkpoint, StoredTensor } from "../formats/checkpoint.ts";
-import type { OutputColumns } from "./linear.ts";
 
 const HOST_BYTES = 2 ** 26;
 const BYTES = { f16: 2, f32: 4 } as const;
+
+/** Where a weight's outputs go: columns of `y` from `column` on, plus those of `bias`. */
+export interface OutputColumns {
+  readonly y: Tensor;
+  readonly column: number;
+  /** f32, a value for each column of `y`. */
+  readonly bias: Tensor | undefined;
+}
 
 /** Consecutive rows of a weight, in one tensor. */
 interface Part {

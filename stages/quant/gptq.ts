@@ -2,9 +2,7 @@ import type { Device, HostTensor, Tensor } from "../../kernels/device/device.ts"
 import { f32, hostTensor, u32 } from "../../kernels/device/tensor.ts";
 import type { GptqPanelOptions } from "../../kernels/gptq_panel.ts";
 import { gptqPanel, matmul } from "../../kernels/mod.ts";
-import { checkFinite, type GptqFactor, type GptqFactorOptions, prepare } from "./gptq_factor.ts";
-
-export { type GptqFactor, type GptqFactorOptions, prepare };
+import { checkFinite, type GptqFactor } from "./gptq_factor.ts";
 
 /** A weight and the grid that its codes lie on. */
 export interface GptqWeight {
@@ -23,29 +21,10 @@ export interface GptqWeight {
   readonly bound?: number;
 }
 
-/** Codes [rows, columns] in the original order of columns, and what the factorization took. */
-export interface GptqResult {
-  readonly codes: Int16Array;
-  readonly damping: number;
-  readonly tries: number;
-}
-
 /**
- * Rounds a weight so that its error on the inputs behind `gram` is small (GPTQ, Frantar et al. 2023).
- *
- * `gram` f32 [columns, columns] is the sum of x x^T over calibration rows, at any scale. Weights that
- * share an input share `prepare`, and call `round` themselves.
+ * The codes of a weight [rows, columns], in the original order of columns, that make its error on the
+ * inputs behind a factor small (GPTQ, Frantar et al. 2023).
  */
-export async function gptq(
-  device: Device,
-  { gram, ...options }: GptqWeight & GptqFactorOptions & { readonly gram: Float32Array },
-): Promise<GptqResult> {
-  using factor = await prepare(device, gram, options);
-  const codes = await round(device, factor, options);
-  return { codes, damping: factor.damping, tries: factor.tries };
-}
-
-/** The codes of a weight [rows, columns], in the original order of columns. */
 export async function round(
   device: Device,
   factor: GptqFactor,

@@ -4,7 +4,7 @@ import {
   scaleAndZero,
   valueOf,
   type ZeroDomain,
-} from "../../kernels/parts/quantizer.ts";
+} from "../../kernels/codes/quantizer.ts";
 
 /** The largest magnitude of 8-bit integers that are symmetric about 0. */
 export const INT8 = 127;

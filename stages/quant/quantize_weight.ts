@@ -1,7 +1,8 @@
 import { z } from "zod";
 import type { Device } from "../../kernels/device/device.ts";
 import { f32 } from "../../kernels/device/tensor.ts";
-import { type GptqFactor, round } from "./gptq.ts";
+import { round } from "./gptq.ts";
+import type { GptqFactor } from "./gptq_factor.ts";
 import { QuadraticForm } from "./quadratic_form.ts";
 import { type RangeSearch, searchRanges } from "./range_search.ts";
 import type { WeightScheme } from "./schemes.ts";

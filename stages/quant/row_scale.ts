@@ -1,5 +1,5 @@
-import { scaleOf } from "../../kernels/parts/quantizer.ts";
-import { clamp } from "../../kernels/parts/round_even.ts";
+import { scaleOf } from "../../kernels/codes/quantizer.ts";
+import { clamp } from "../../kernels/codes/round_even.ts";
 import { INT8 } from "./protective_range.ts";
 import type { WeightScheme } from "./schemes.ts";
 

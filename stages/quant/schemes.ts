@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { ZERO_DOMAINS, type ZeroDomain } from "../../kernels/parts/quantizer.ts";
+import { ZERO_DOMAINS, type ZeroDomain } from "../../kernels/codes/quantizer.ts";
 
 /** Where the zero point of codes stands, see `ZeroDomain` of the kernels. */
 export const zeroDomain = z.enum(Object.keys(ZERO_DOMAINS) as ZeroDomain[]);

@@ -4,8 +4,8 @@ import {
   type Quantizer,
   scaleAndZero,
   valueOf,
-} from "../../kernels/parts/quantizer.ts";
-import { clamp } from "../../kernels/parts/round_even.ts";
+} from "../../kernels/codes/quantizer.ts";
+import { clamp } from "../../kernels/codes/round_even.ts";
 import { protectiveRange } from "./protective_range.ts";
 import { rowScale } from "./row_scale.ts";
 import { groupColumns, type WeightScheme } from "./schemes.ts";

@@ -3,7 +3,7 @@ import type { Checkpoint } from "../formats/checkpoint.ts";
 import { assertFinite } from "../formats/finite.ts";
 import type { NamedValues } from "../formats/safetensors/file.ts";
 import type { LinearFacts } from "../models/model_record.ts";
-import { type GptqFactor, type GptqFactorOptions, prepare } from "../quant/gptq.ts";
+import { type GptqFactor, type GptqFactorOptions, prepare } from "../quant/gptq_factor.ts";
 import { packedParts, packWeight } from "../quant/packed.ts";
 import { QuadraticForm } from "../quant/quadratic_form.ts";
 import { quantizeWeight, type WeightRecipe } from "../quant/quantize_weight.ts";

@@ -4,9 +4,9 @@ import { Gpu } from "../../kernels/device/gpu.ts";
 import { f32, u32 } from "../../kernels/device/tensor.ts";
 import { attentionBatch } from "../../kernels/attention_paged.ts";
 import { appendKv, attention, attentionPaged } from "../../kernels/mod.ts";
-import { PAGE_TOKENS, pageWords, readSlot, writeSlot } from "../../kernels/parts/kv_page.ts";
-import { groupScale, kvCodes, type KvScheme } from "../../kernels/parts/kv_scheme.ts";
-import { codeOf, valueOf } from "../../kernels/parts/quantizer.ts";
+import { PAGE_TOKENS, pageWords, readSlot, writeSlot } from "../../kernels/codes/kv_page.ts";
+import { groupScale, kvCodes, type KvScheme } from "../../kernels/codes/kv_scheme.ts";
+import { codeOf, valueOf } from "../../kernels/codes/quantizer.ts";
 import { randomTensor } from "../support/random.ts";
 
 const SCHEMES: readonly KvScheme[] = [

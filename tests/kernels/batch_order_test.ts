@@ -12,8 +12,8 @@ import {
   normQuantize,
   quantizeRows,
 } from "../../kernels/mod.ts";
-import { PAGE_TOKENS, pageWords, writeSlot } from "../../kernels/parts/kv_page.ts";
-import type { KvScheme } from "../../kernels/parts/kv_scheme.ts";
+import { PAGE_TOKENS, pageWords, writeSlot } from "../../kernels/codes/kv_page.ts";
+import type { KvScheme } from "../../kernels/codes/kv_scheme.ts";
 import { normals, randomTensor, words } from "../support/random.ts";
 
 /** Both sides of every number of rows at which a plan changes. */

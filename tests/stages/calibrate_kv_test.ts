@@ -1,7 +1,7 @@
 import { strict as assert } from "node:assert";
 import { f32 } from "../../kernels/device/tensor.ts";
 import { attention } from "../../kernels/mod.ts";
-import { PAGE_TOKENS, pageWords } from "../../kernels/parts/kv_page.ts";
+import { PAGE_TOKENS, pageWords } from "../../kernels/codes/kv_page.ts";
 import type { Artifact } from "../../pipeline/artifact.ts";
 import { calibrate } from "../../stages/calibrate.ts";
 import { calibrate_kv } from "../../stages/calibrate_kv.ts";

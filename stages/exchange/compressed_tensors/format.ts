@@ -1,4 +1,4 @@
-import { scaleOf } from "../../../kernels/parts/quantizer.ts";
+import { scaleOf } from "../../../kernels/codes/quantizer.ts";
 import { type BesideTensor, checkpointFormat } from "../checkpoint_format.ts";
 import { claimIn } from "./claims.ts";
 import { quantizationConfig } from "./config.ts";

@@ -1,25 +1,19 @@
 import type { RowRange } from "../../formats/checkpoint.ts";
 import { type CodedWeight, groupsOf } from "../../quant/coded_weight.ts";
-import { groupColumns, type LinearScheme } from "../../quant/schemes.ts";
+import { groupColumns } from "../../quant/schemes.ts";
 import type { PartOutline } from "../checkpoint_format.ts";
 import { checkPlainGroups, groupIndex } from "./groups.ts";
 import { packLines, unpackLines } from "./words.ts";
-import { moveUp, setSymmetric } from "./zeros.ts";
+import { type GptqVersion, moveUp, setSymmetric } from "./zeros.ts";
 import { groupMajor, readGroups } from "../group_scales.ts";
 import type { PartValues } from "../part_values.ts";
-import type { LinearOutline } from "../subject.ts";
-
-/** What zero points are stored as: less one (`gptq`), or as they are (`gptq_v2`). */
-export type GptqVersion = 1 | 2;
-
-/** A linear of a checkpoint in this format. */
-export type GptqLinear = LinearOutline & { readonly scheme: LinearScheme };
+import type { QuantizedLinear } from "../subject.ts";
 
 type Parts = Readonly<Record<string, PartValues>>;
 
 /** The tensors of a quantized linear. */
 export function gptqParts(
-  { rows, columns, bias, scheme: { weights } }: GptqLinear,
+  { rows, columns, bias, scheme: { weights } }: QuantizedLinear,
 ): readonly PartOutline[] {
   const { bits } = weights;
   const groups = Math.ceil(columns / groupColumns(weights, columns));
@@ -63,7 +57,11 @@ export function packGptq(
 }
 
 /** The codes of a linear; throws a sentence where a part breaks a rule. */
-export function unpackGptq(linear: GptqLinear, parts: Parts, version: GptqVersion): CodedWeight {
+export function unpackGptq(
+  linear: QuantizedLinear,
+  parts: Parts,
+  version: GptqVersion,
+): CodedWeight {
   const { name, rows, columns, scheme: { weights } } = linear;
   checkPlainGroups(linear, parts);
   const [scales, zeros] = readGrid(linear, parts, version);
@@ -82,7 +80,7 @@ export function unpackGptq(linear: GptqLinear, parts: Parts, version: GptqVersio
 
 /** The values of some rows of a linear, whatever the order of its groups. */
 export function gptqValues(
-  linear: GptqLinear,
+  linear: QuantizedLinear,
   parts: Parts,
   { version, range = { start: 0, end: linear.rows } }: {
     readonly version: GptqVersion;
@@ -155,7 +153,7 @@ function withoutZeroes(
 
 /** Scales and zero points of groups, [rows, groups]. */
 function readGrid(
-  { name, rows, columns, scheme: { weights } }: GptqLinear,
+  { name, rows, columns, scheme: { weights } }: QuantizedLinear,
   parts: Parts,
   version: GptqVersion,
 ): readonly [

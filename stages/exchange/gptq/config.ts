@@ -3,8 +3,8 @@ import type { LinearRole } from "../../models/family.ts";
 import { linearName, LINEARS } from "../../models/names.ts";
 import type { LinearScheme, WeightScheme } from "../../quant/schemes.ts";
 import type { Refusal } from "../format.ts";
-import type { GptqVersion } from "./codes.ts";
 import { groupOf, packedLinears, statedQuantization } from "../stated_quantization.ts";
+import type { GptqVersion } from "./zeros.ts";
 import type { Subject } from "../subject.ts";
 import { groupSize } from "../weight_rules.ts";
 

@@ -1,7 +1,8 @@
 import { checkpointFormat } from "../checkpoint_format.ts";
 import type { EngineUse, Format, FormatOptions, Refusal } from "../format.ts";
-import { gptqParts, gptqValues, type GptqVersion, packGptq, unpackGptq } from "./codes.ts";
+import { gptqParts, gptqValues, packGptq, unpackGptq } from "./codes.ts";
 import { gptqConfig, gptqPrecision, recognizesGptq, refusedRoles } from "./config.ts";
+import type { GptqVersion } from "./zeros.ts";
 import { refusedPrecision } from "../precision_refusals.ts";
 import type { Subject } from "../subject.ts";
 import { groupSize, groupWords, MARLIN_GROUPS, refusedWeights } from "../weight_rules.ts";

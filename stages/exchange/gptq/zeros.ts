@@ -1,4 +1,5 @@
-import type { GptqVersion } from "./codes.ts";
+/** What zero points are stored as: less one (`gptq`), or as they are (`gptq_v2`). */
+export type GptqVersion = 1 | 2;
 
 /** Where stored zero points lie, and how. */
 export interface ZeroPlace {

@@ -1,4 +1,4 @@
-import { fixedScale, type KvScheme } from "../../../kernels/parts/kv_scheme.ts";
+import { fixedScale, type KvScheme } from "../../../kernels/codes/kv_scheme.ts";
 import type { Checkpoint } from "../../formats/checkpoint.ts";
 import type { BesideTensor } from "../checkpoint_format.ts";
 import type { Refusal } from "../format.ts";

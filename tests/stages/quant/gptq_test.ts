@@ -3,9 +3,11 @@ import type { Device } from "../../../kernels/device/device.ts";
 import { Gpu } from "../../../kernels/device/gpu.ts";
 import { ReferenceDevice } from "../../../kernels/device/reference.ts";
 import { f32 } from "../../../kernels/device/tensor.ts";
-import { choleskyUpper, factorPanels } from "../../../stages/quant/cholesky.ts";
-import { gptq, type GptqWeight, prepare, round } from "../../../stages/quant/gptq.ts";
+import { factorPanels } from "../../../stages/quant/cholesky.ts";
+import { type GptqWeight, round } from "../../../stages/quant/gptq.ts";
+import { type GptqFactorOptions, prepare } from "../../../stages/quant/gptq_factor.ts";
 import { GramMatrix } from "../../../stages/quant/gram.ts";
+import { choleskyUpper } from "../../support/cholesky.ts";
 import { normals } from "../../support/random.ts";
 
 const DEVICES: Readonly<Record<string, () => Promise<Device>>> = {
@@ -231,6 +233,16 @@ const SCHEMES: readonly (Scheme & { columns: number; rows: number; block: number
   { columns: 64, rows: 24, block: 16, zero: "none", group: 64, bound: 0.75 },
   { columns: 64, rows: 24, block: 64, zero: "post_scale", group: 64, activationOrder: false },
 ];
+
+/** Codes of a weight whose Gram matrix is factored for it alone, and what the factorization took. */
+async function gptq(
+  device: Device,
+  { gram, ...options }: GptqWeight & GptqFactorOptions & { readonly gram: Float32Array },
+) {
+  using factor = await prepare(device, gram, options);
+  const { damping, tries } = factor;
+  return { codes: await round(device, factor, options), damping, tries };
+}
 
 /** The example of .github/ALGORITHMS.md#gptq: the weight, and the Gram matrix of its four samples. */
 function golden() {

@@ -1,14 +1,10 @@
 import { strict as assert } from "node:assert";
 import { createHash } from "node:crypto";
 import { packAwq, unpackAwq } from "../../../../stages/exchange/auto_awq/codes.ts";
-import {
-  gptqValues,
-  type GptqVersion,
-  packGptq,
-  unpackGptq,
-} from "../../../../stages/exchange/gptq/codes.ts";
+import { gptqValues, packGptq, unpackGptq } from "../../../../stages/exchange/gptq/codes.ts";
+import type { GptqVersion } from "../../../../stages/exchange/gptq/zeros.ts";
 import type { PartValues } from "../../../../stages/exchange/part_values.ts";
-import type { LinearOutline } from "../../../../stages/exchange/subject.ts";
+import type { QuantizedLinear } from "../../../../stages/exchange/subject.ts";
 import {
   packTinychat,
   scaleRows,
@@ -16,7 +12,7 @@ import {
 } from "../../../../stages/exchange/tinychat/codes.ts";
 import { bytesOf } from "../../../../stages/formats/half.ts";
 import { codedValues, type CodedWeight } from "../../../../stages/quant/coded_weight.ts";
-import type { LinearScheme, WeightScheme } from "../../../../stages/quant/schemes.ts";
+import type { WeightScheme } from "../../../../stages/quant/schemes.ts";
 
 /** What `oracle/awq_gptq.py` writes of each case; tensors are hex. */
 interface Vector {
@@ -249,7 +245,7 @@ function gptqPartsOf({ parts }: Vector): Record<string, PartValues> {
 
 function linearOf(
   { rows, columns, scheme: weights }: Pick<CodedWeight, "rows" | "columns" | "scheme">,
-): LinearOutline & { readonly scheme: LinearScheme } {
+): QuantizedLinear {
   return { name: Q, layer: 0, role: "q", rows, columns, bias: false, scheme: { weights } };
 }
 

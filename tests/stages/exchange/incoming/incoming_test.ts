@@ -1,6 +1,6 @@
 import { strict as assert } from "node:assert";
 import { fileURLToPath } from "node:url";
-import { fixedScale, hasScales } from "../../../../kernels/parts/kv_scheme.ts";
+import { fixedScale, hasScales } from "../../../../kernels/codes/kv_scheme.ts";
 import { ReferenceDevice } from "../../../../kernels/device/reference.ts";
 import type { Artifact } from "../../../../pipeline/artifact.ts";
 import { FORMATS } from "../../../../stages/exchange/find_format.ts";

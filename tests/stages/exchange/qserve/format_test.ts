@@ -1,6 +1,6 @@
 import { strict as assert } from "node:assert";
 import { ReferenceDevice } from "../../../../kernels/device/reference.ts";
-import { fixedScale, type KvScheme } from "../../../../kernels/parts/kv_scheme.ts";
+import { fixedScale, type KvScheme } from "../../../../kernels/codes/kv_scheme.ts";
 import type { Artifact } from "../../../../pipeline/artifact.ts";
 import { calibrate_kv } from "../../../../stages/calibrate_kv.ts";
 import { qserve } from "../../../../stages/exchange/qserve/format.ts";

@@ -1,7 +1,7 @@
 // Where codes, scales and zero points lie in a page of the KV cache, and how they become values.
 // A page holds 64 tokens: codes [kv head][token][channel], packed from the low bits of a word up,
 // then f16 scales and f16 zero points, each [kv head][group][token], two tokens a word.
-// Expects: parts/quantizer.wgsl, SIZE (u32, head size, a multiple of 16).
+// Expects: codes/quantizer.wgsl, SIZE (u32, head size, a multiple of 16).
 
 const PAGE = 64u;
 

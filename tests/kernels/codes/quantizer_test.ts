@@ -1,10 +1,9 @@
 import { strict as assert } from "node:assert";
-import { codeOf, half, scaleAndZero, scaleOf } from "../../../kernels/parts/quantizer.ts";
-import { roundEven } from "../../../kernels/parts/round_even.ts";
+import { codeOf, half, scaleAndZero, scaleOf } from "../../../kernels/codes/quantizer.ts";
+import { roundEven } from "../../../kernels/codes/round_even.ts";
 import { protectiveRange } from "../../../stages/quant/protective_range.ts";
 import { unpackWeight } from "../../../stages/quant/coded_weight.ts";
 import { packCodes } from "../../../stages/quant/packed.ts";
-import { nestedScales } from "../../../stages/quant/nested_scales.ts";
 import { weightScheme } from "../../../stages/quant/schemes.ts";
 import {
   checkGroup,
@@ -83,24 +82,6 @@ Deno.test("signed 4-bit codes with post-scale zeros are those of DeepCompressor"
     const got = [...values].map((x) => codeOf(x, found.scale, found.zero, codes));
     assert.deepEqual(got, expected.slice(4 * group, 4 * group + 4));
   });
-});
-
-Deno.test("scales of two levels within one step are those of DeepCompressor", () => {
-  const rows = [
-    { row: 0.0003361701965332031, groups: [170, 255], codes: [2, -4, 7, 1, -7, 4, 3, 0] },
-    { row: 0.0016803741455078125, groups: [85, 255], codes: [7, 4, 5, 2, 0, 0, 5, -7] },
-  ];
-  rows.forEach(({ row, groups, codes }, r) => {
-    const values = W.values.subarray(8 * r, 8 * r + 8);
-    const magnitudes = [0, 4].map((at) => Math.max(...values.slice(at, at + 4).map(Math.abs)));
-    const found = nestedScales(magnitudes, 7);
-    assert.equal(found.row, row);
-    assert.deepEqual(found.groups, groups);
-    const signed = { low: -7, high: 7, zero: "none" } as const;
-    const got = [...values].map((x, i) => codeOf(x, found.products[i >> 2]!, 0, signed) + 0);
-    assert.deepEqual(got, codes);
-  });
-  assert.deepEqual(nestedScales([0, 0], 7).products, [1, 1]);
 });
 
 Deno.test("dequantize() gives the two-level weights of DeepCompressor", () => {

@@ -1,5 +1,5 @@
 // Reads of keys and values from pages; `page` is the first word of one.
-// Expects: parts/kv_page.wgsl, k and v (array<u32>), block_table (array<u32>), params (Params), and for
+// Expects: codes/kv_page.wgsl, k and v (array<u32>), block_table (array<u32>), params (Params), and for
 // keys and for values KEY_ and VALUE_ BITS (u32), ZERO (u32, zero domain), GROUP (u32, channels that
 // share a scale), FIXED (bool, the scale is that in params).
 
