@@ -6,16 +6,15 @@
  * @module
  */
 import { main } from "./pipeline/cli/main.ts";
-import { importConfig } from "./stages/exchange/deepcompressor/recipe/import_config.ts";
+import * as commands from "./stages/commands/mod.ts";
 import { describe } from "./stages/describe.ts";
 import { factsOf } from "./stages/forecast/artifact_facts.ts";
 import { boundsOf } from "./stages/forecast/bounds.ts";
 import * as stages from "./stages/mod.ts";
 import { openTools } from "./stages/tools.ts";
-import { serving } from "./stages/serve/serve_model.ts";
-import { verifyExport } from "./stages/verify_export.ts";
 
 export { main, type Program } from "./pipeline/cli/main.ts";
+export { type Call, type CommandDefinition, defineCommand } from "./pipeline/cli/command.ts";
 export type {
   Artifact,
   ArtifactRecord,
@@ -34,12 +33,12 @@ export type {
   Summary,
 } from "./pipeline/event.ts";
 export type { Describe, DescribeOptions, Description } from "./pipeline/description.ts";
-export type {
-  Breach,
-  ExportCheck,
-  ExportCheckOptions,
-  VerifyExport,
-} from "./pipeline/export_check.ts";
+export {
+  checkExport,
+  type ExportCheck,
+  type ExportCheckOptions,
+} from "./stages/exchange/export_check.ts";
+export type { Breach } from "./stages/exchange/verify.ts";
 export { describeDifference } from "./pipeline/plan/difference.ts";
 export { canonicalJson, keyOf } from "./pipeline/store/key.ts";
 export {
@@ -76,9 +75,7 @@ if (import.meta.main) {
     facts: factsOf,
     bounds: boundsOf,
     describe,
-    importConfig,
-    serving,
-    verifyExport,
+    commands,
   };
   Deno.exit(await main(Deno.args, program));
 }

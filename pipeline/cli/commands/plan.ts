@@ -7,7 +7,7 @@ import { tellingErrors } from "../told_error.ts";
 import { readManifest } from "../../manifest/manifest.ts";
 import { plan as planSteps } from "../../plan/plan.ts";
 import { planText, selectedText } from "../../tell/terminal/tables.ts";
-import { defineCommand } from "./command.ts";
+import { defineCommand } from "../command.ts";
 
 /** Says what a run would do. */
 export const plan = defineCommand({

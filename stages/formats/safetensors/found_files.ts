@@ -1,9 +1,5 @@
 import { basename } from "node:path";
-import {
-  readHeader,
-  type SafetensorsDType,
-  type SafetensorsHeader,
-} from "../formats/safetensors.ts";
+import { readHeader, type SafetensorsDType, type SafetensorsHeader } from "../safetensors.ts";
 
 /** A tensor as a file really holds it. */
 export interface FoundTensor {
