@@ -41,13 +41,8 @@ export {
 export type { Breach } from "./stages/exchange/verify.ts";
 export { describeDifference } from "./pipeline/plan/difference.ts";
 export { canonicalJson, keyOf } from "./pipeline/store/key.ts";
-export {
-  type Manifest,
-  type ManifestOptions,
-  parseManifest,
-  readManifest,
-  type Step,
-} from "./pipeline/manifest/manifest.ts";
+export type { Manifest, ManifestOptions, Step } from "./pipeline/manifest/manifest.ts";
+export { parseManifest, readManifest } from "./pipeline/manifest/read_manifest.ts";
 export { ManifestError, type Mark, type Problem } from "./pipeline/manifest/problem.ts";
 export { StageError } from "./pipeline/errors.ts";
 export { openRemote, type Remote } from "./pipeline/store/remote.ts";

@@ -1,4 +1,4 @@
-import { readManifest } from "../manifest/manifest.ts";
+import { readManifest } from "../manifest/read_manifest.ts";
 import { selectSteps } from "../manifest/selection.ts";
 import { run } from "../run/runner.ts";
 import { Runs } from "../store/runs.ts";

@@ -4,7 +4,7 @@ import { UsageError } from "../usage_error.ts";
 import { namedStep } from "../selected_steps.ts";
 import { tellingErrors } from "../told_error.ts";
 import { findTarget } from "../../tell/inspect/target.ts";
-import { readManifest } from "../../manifest/manifest.ts";
+import { readManifest } from "../../manifest/read_manifest.ts";
 import { plan } from "../../plan/plan.ts";
 import { copyArtifact } from "../../store/copy_artifact.ts";
 import { readRecord } from "../../store/record.ts";

@@ -1,7 +1,8 @@
 import type { Flags } from "../flags.ts";
 import { UsageError } from "../usage_error.ts";
 import { tellingErrors } from "../told_error.ts";
-import { type Manifest, readResolved, type Step } from "../../manifest/manifest.ts";
+import type { Manifest, Step } from "../../manifest/manifest.ts";
+import { readResolved } from "../../manifest/read_manifest.ts";
 import { suggestion } from "../../manifest/nearest.ts";
 import { type Row, rowsOf } from "../../manifest/origin.ts";
 import { sourceOf } from "../../manifest/override.ts";

@@ -4,7 +4,7 @@ import { openSharedStore } from "../open_store.ts";
 import { namedStep } from "../selected_steps.ts";
 import { tellingErrors } from "../told_error.ts";
 import { explain as explainStep } from "../../plan/explanation.ts";
-import { readManifest } from "../../manifest/manifest.ts";
+import { readManifest } from "../../manifest/read_manifest.ts";
 import type { RunRecord } from "../../store/runs.ts";
 import { explainText } from "../../tell/terminal/explain_text.ts";
 import { defineCommand } from "../command.ts";

@@ -10,7 +10,7 @@ import { type Graph, graphOf } from "../../tell/graph.ts";
 import { dotText } from "../../tell/graph/dot.ts";
 import { mermaidText } from "../../tell/graph/mermaid.ts";
 import { graphSvg } from "../../tell/graph/svg.ts";
-import { readManifest } from "../../manifest/manifest.ts";
+import { readManifest } from "../../manifest/read_manifest.ts";
 import { plan as planSteps } from "../../plan/plan.ts";
 import type { Store } from "../../store/store.ts";
 import { replaceFile } from "../../store/durable.ts";

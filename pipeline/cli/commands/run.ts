@@ -9,7 +9,7 @@ import { addSelectionOptions, selectedSteps } from "../selected_steps.ts";
 import { tellingErrors } from "../told_error.ts";
 import { UsageError } from "../usage_error.ts";
 import type { Emit } from "../../event.ts";
-import { readManifest } from "../../manifest/manifest.ts";
+import { readManifest } from "../../manifest/read_manifest.ts";
 import { secondsSince } from "../../store/clock.ts";
 import { messageOf } from "../../errors.ts";
 import { run as runSteps } from "../../run/runner.ts";

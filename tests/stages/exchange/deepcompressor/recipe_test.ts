@@ -1,10 +1,7 @@
 import { strict as assert } from "node:assert";
 import { fileURLToPath } from "node:url";
-import {
-  type Manifest,
-  parseManifest,
-  readManifest,
-} from "../../../../pipeline/manifest/manifest.ts";
+import type { Manifest } from "../../../../pipeline/manifest/manifest.ts";
+import { parseManifest, readManifest } from "../../../../pipeline/manifest/read_manifest.ts";
 import { plan } from "../../../../pipeline/plan/plan.ts";
 import { Store } from "../../../../pipeline/store/store.ts";
 import * as commands from "../../../../stages/commands/mod.ts";
