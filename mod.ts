@@ -45,7 +45,8 @@ export type { Manifest, ManifestOptions, Step } from "./pipeline/manifest/manife
 export { parseManifest, readManifest } from "./pipeline/manifest/read_manifest.ts";
 export { ManifestError, type Mark, type Problem } from "./pipeline/manifest/problem.ts";
 export { StageError } from "./pipeline/errors.ts";
-export { openRemote, type Remote } from "./pipeline/store/remote.ts";
+export { openRemote } from "./pipeline/store/remote/open_remote.ts";
+export type { Remote } from "./pipeline/store/remote.ts";
 export type { Bounds } from "./pipeline/plan/preflight.ts";
 export { plan, type PlanOptions } from "./pipeline/plan/plan.ts";
 export { run, type RunOptions } from "./pipeline/run/runner.ts";

@@ -1,4 +1,5 @@
-import { openRemote, type Remote } from "../store/remote.ts";
+import { openRemote } from "../store/remote/open_remote.ts";
+import type { Remote } from "../store/remote.ts";
 import { Store } from "../store/store.ts";
 import { parseCap } from "./bytes.ts";
 import type { Flags } from "./flags.ts";
