@@ -6,16 +6,15 @@
  * @module
  */
 import { main } from "./pipeline/cli/main.ts";
-import { importConfig } from "./stages/exchange/deepcompressor/recipe/import_config.ts";
+import * as commands from "./stages/commands/mod.ts";
 import { describe } from "./stages/describe.ts";
 import { factsOf } from "./stages/forecast/artifact_facts.ts";
 import { boundsOf } from "./stages/forecast/bounds.ts";
 import * as stages from "./stages/mod.ts";
 import { openTools } from "./stages/tools.ts";
-import { serving } from "./stages/serve/serve_model.ts";
-import { verifyExport } from "./stages/verify_export.ts";
 
 export { main, type Program } from "./pipeline/cli/main.ts";
+export { type Call, type CommandDefinition, defineCommand } from "./pipeline/cli/command.ts";
 export type {
   Artifact,
   ArtifactRecord,
@@ -34,24 +33,20 @@ export type {
   Summary,
 } from "./pipeline/event.ts";
 export type { Describe, DescribeOptions, Description } from "./pipeline/description.ts";
-export type {
-  Breach,
-  ExportCheck,
-  ExportCheckOptions,
-  VerifyExport,
-} from "./pipeline/export_check.ts";
+export {
+  checkExport,
+  type ExportCheck,
+  type ExportCheckOptions,
+} from "./stages/exchange/export_check.ts";
+export type { Breach } from "./stages/exchange/verify.ts";
 export { describeDifference } from "./pipeline/plan/difference.ts";
 export { canonicalJson, keyOf } from "./pipeline/store/key.ts";
-export {
-  type Manifest,
-  type ManifestOptions,
-  parseManifest,
-  readManifest,
-  type Step,
-} from "./pipeline/manifest/manifest.ts";
+export type { Manifest, ManifestOptions, Step } from "./pipeline/manifest/manifest.ts";
+export { parseManifest, readManifest } from "./pipeline/manifest/read_manifest.ts";
 export { ManifestError, type Mark, type Problem } from "./pipeline/manifest/problem.ts";
 export { StageError } from "./pipeline/errors.ts";
-export { openRemote, type Remote } from "./pipeline/store/remote.ts";
+export { openRemote } from "./pipeline/store/remote/open_remote.ts";
+export type { Remote } from "./pipeline/store/remote.ts";
 export type { Bounds } from "./pipeline/plan/preflight.ts";
 export { plan, type PlanOptions } from "./pipeline/plan/plan.ts";
 export { run, type RunOptions } from "./pipeline/run/runner.ts";
@@ -76,9 +71,7 @@ if (import.meta.main) {
     facts: factsOf,
     bounds: boundsOf,
     describe,
-    importConfig,
-    serving,
-    verifyExport,
+    commands,
   };
   Deno.exit(await main(Deno.args, program));
 }

@@ -58,11 +58,17 @@ const ALLOWED: readonly (readonly [from: string, to: readonly string[]])[] = [
     "stages/quant/",
   ]],
   ["stages/serve/", [
-    "pipeline/serving.ts",
     "stages/engine/",
     "stages/formats/",
     "stages/models/",
     "stages/report/",
+  ]],
+  ["stages/commands/", [
+    ...CONTRACT,
+    "pipeline/cli/mod.ts",
+    "stages/engine/",
+    "stages/exchange/",
+    "stages/serve/",
     "stages/tools.ts",
   ]],
   ["stages/describe/", [
@@ -98,7 +104,6 @@ const ALLOWED: readonly (readonly [from: string, to: readonly string[]])[] = [
     "kernels/",
     "pipeline/stage.ts",
     "pipeline/description.ts",
-    "pipeline/export_check.ts",
     "stages/",
   ]],
 ];

@@ -1,25 +1,8 @@
-import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
-import type { CommandDefinition } from "./commands/command.ts";
+import { Command, CommanderError } from "commander";
 import type { Setting } from "../manifest/override.ts";
-import type { Verify } from "../store/damage.ts";
-import { parseBytes, parseCap } from "./bytes.ts";
-
-/** Options that every command takes. */
-export interface Flags {
-  readonly json?: boolean;
-  readonly store?: string;
-  /** Where artifacts are shared with other machines. */
-  readonly remote?: string;
-  /** What `--set` and `--set-json` say, in their order. */
-  readonly set: readonly Setting[];
-  /** Patterns of names of steps with commas between them. */
-  readonly force?: string;
-  readonly verify: Verify;
-  /** How large the store may be, in bytes. */
-  readonly maxSize?: number;
-  readonly memory?: number;
-  readonly debug?: boolean;
-}
+import type { CommandDefinition } from "./command.ts";
+import { addFlags, type Flags } from "./flags.ts";
+import { UsageError } from "./usage_error.ts";
 
 /** What the user asked for: a command with its words and its own options, or help. */
 export type Request =
@@ -30,11 +13,6 @@ export type Request =
     readonly own: Readonly<Record<string, unknown>>;
   }
   | { readonly command: "help"; readonly text: string };
-
-/** A command line that cannot be understood; the message is one line. */
-export class UsageError extends Error {
-  override readonly name = "UsageError";
-}
 
 const EXAMPLES = `
 Examples:
@@ -85,61 +63,6 @@ export function parseCommandLine(
   }
   if (request === undefined) throw new UsageError("Cannot tell what to do: there is no command");
   return request;
-}
-
-function addFlags(program: Command, set: Setting[]): void {
-  program
-    .option("--json", "one JSON object a line on standard output, and nothing else")
-    .option(
-      "--set <name=value>",
-      "set a param, or step.key=value; may be repeated",
-      (text: string) => set.push(text),
-    )
-    .option(
-      "--set-json <name=json>",
-      "the same for lists and mappings",
-      (json: string) => set.push({ json }),
-    )
-    .option(
-      "--force [=steps]",
-      "make these steps again, or all that are selected; those behind them only if bytes change",
-      (text: string, before?: string) => before === undefined ? text : `${before},${text}`,
-    )
-    .option(
-      "--store <dir>",
-      "keep artifacts here (default: QUATTUOR_STORE, or .quattuor in the project)",
-    )
-    .option(
-      "--remote <place>",
-      "share artifacts with other machines: a directory, or s3://bucket/prefix " +
-        "(default: QUATTUOR_REMOTE)",
-    )
-    .addOption(
-      new Option(
-        "--verify <how>",
-        "before reuse, read files that changed since they were read last, only look at sizes, or read all",
-      ).choices(["stat", "size", "full"]).default("stat"),
-    )
-    .option(
-      "--max-size <size>",
-      "how large the store may be, such as 200GB, or none; what no run uses goes first " +
-        "(default: QUATTUOR_MAX_SIZE, or 100 GB and half of what the disk has for it)",
-      (text: string) => reading(text, parseCap),
-    )
-    .option(
-      "--memory <size>",
-      "memory that a step may take, such as 8GB (default: what is free, half of it for data)",
-      (text: string) => reading(text, parseBytes),
-    )
-    .option("--debug", "add where in the code something failed");
-}
-
-function reading<T>(text: string, parse: (text: string) => T): T {
-  try {
-    return parse(text);
-  } catch (error) {
-    throw new InvalidArgumentError((error as Error).message);
-  }
 }
 
 /** A bare `--force` means all steps; it must not swallow the manifest that may follow it. */

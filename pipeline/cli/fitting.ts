@@ -1,4 +1,4 @@
-import type { Call } from "./commands/command.ts";
+import type { Call } from "./command.ts";
 import type { PreflightOptions } from "../plan/preflight.ts";
 
 /** What a preflight learns from the program, under the options of the command line. */

@@ -1,6 +1,7 @@
 import type { Manifest } from "../manifest/manifest.ts";
 import { matchSteps, splitPatterns } from "../manifest/selection.ts";
-import { type Flags, UsageError } from "./command_line.ts";
+import type { Flags } from "./flags.ts";
+import { UsageError } from "./usage_error.ts";
 import { asUsage } from "./selected_steps.ts";
 
 /** The steps that `--force` names, by patterns, of all steps or of those that are selected. */

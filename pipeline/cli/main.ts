@@ -1,14 +1,12 @@
-import { parseCommandLine, UsageError } from "./command_line.ts";
-import type { CommandDefinition, Program } from "./commands/command.ts";
-import * as commands from "./commands/mod.ts";
 import { ManifestError } from "../manifest/problem.ts";
 import { messageOf } from "../errors.ts";
 import { processScreen } from "../tell/terminal/screen.ts";
+import type { CommandDefinition, Program } from "./command.ts";
+import { parseCommandLine } from "./command_line.ts";
+import * as commands from "./commands/mod.ts";
+import { UsageError } from "./usage_error.ts";
 
-export type { Program } from "./commands/command.ts";
-
-/** The words of the command line; `commands/mod.ts` is the registry. */
-const COMMANDS: Readonly<Record<string, CommandDefinition>> = commands;
+export type { Program } from "./command.ts";
 
 /** Exit status for a command line that cannot be understood. */
 const USAGE_STATUS = 2;
@@ -22,12 +20,13 @@ const USAGE_STATUS = 2;
 export async function main(args: readonly string[], program: Program): Promise<number> {
   const screen = program.screen ?? processScreen();
   try {
-    const request = parseCommandLine(args, COMMANDS);
+    const words = wordsOf(program);
+    const request = parseCommandLine(args, words);
     if ("text" in request) {
       screen.write(request.text);
       return 0;
     }
-    return await COMMANDS[request.command]!.run({ program, screen, args, ...request });
+    return await words[request.command]!.run({ program, screen, args, ...request });
   } catch (error) {
     // Problems of a manifest are a line each; anything else is one line.
     const line = messageOf(error);
@@ -38,4 +37,10 @@ export async function main(args: readonly string[], program: Program): Promise<n
     screen.error("See --help for what there is\n");
     return USAGE_STATUS;
   }
+}
+
+/** The words of the command line, the program's own among the runner's, in the order of letters. */
+function wordsOf(program: Program): Readonly<Record<string, CommandDefinition>> {
+  const all: Readonly<Record<string, CommandDefinition>> = { ...commands, ...program.commands };
+  return Object.fromEntries(Object.entries(all).sort(([a], [b]) => a < b ? -1 : 1));
 }

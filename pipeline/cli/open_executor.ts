@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import type { Executor } from "../run/executor.ts";
 import type { Store } from "../store/store.ts";
-import { UsageError } from "./command_line.ts";
+import { UsageError } from "./usage_error.ts";
 
 /** Adds the option that {@linkcode openExecutor} reads. */
 export function addExecutorOption(command: Command): Command {

@@ -1,7 +1,9 @@
-import { openRemote, type Remote } from "../store/remote.ts";
+import { openRemote } from "../store/remote/open_remote.ts";
+import type { Remote } from "../store/remote.ts";
 import { Store } from "../store/store.ts";
 import { parseCap } from "./bytes.ts";
-import { type Flags, UsageError } from "./command_line.ts";
+import type { Flags } from "./flags.ts";
+import { UsageError } from "./usage_error.ts";
 import { storeDirectory } from "./project.ts";
 
 /** What stands for a manifest where a command is about the store of the current directory. */

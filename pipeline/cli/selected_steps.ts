@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import type { Manifest } from "../manifest/manifest.ts";
 import { matchSteps, type Selection, selectSteps, splitPatterns } from "../manifest/selection.ts";
-import { UsageError } from "./command_line.ts";
+import { UsageError } from "./usage_error.ts";
 
 /** Adds the options that select steps. */
 export function addSelectionOptions(command: Command): Command {

@@ -1,7 +1,8 @@
 import { ManifestError } from "../manifest/problem.ts";
 import { messageOf } from "../errors.ts";
 import type { Screen } from "../tell/terminal/screen.ts";
-import { type Flags, UsageError } from "./command_line.ts";
+import type { Flags } from "./flags.ts";
+import { UsageError } from "./usage_error.ts";
 
 /** Does the work of a command; under `--json` what it throws is also told as a line, then thrown on. */
 export async function tellingErrors<T>(

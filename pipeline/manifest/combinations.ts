@@ -1,6 +1,6 @@
 import type { Param } from "./params.ts";
 import type { Place } from "./problem.ts";
-import { valueOf } from "./substitution.ts";
+import { meaningOf } from "./substitution.ts";
 import type { Data } from "./yaml_tree.ts";
 
 /** One value of a swept param and where it stands. */
@@ -60,7 +60,7 @@ export function combineUnder({ axes, exclude, include }: Matrix, params: Params)
   const fixed = [...axes].map(([name, values]) => {
     const [first] = values;
     if (!isSet(name) || first === undefined) return [name, values] as const;
-    return [name, [{ ...first, value: valueOf(name, { params, reading: "literal" }) }]] as const;
+    return [name, [{ ...first, value: meaningOf(name, { params, reading: "literal" }) }]] as const;
   });
   const rest = include
     .map(({ place, values }) => ({ place, values: split(values, isSet)[1] }))

@@ -2,7 +2,7 @@ import { isNull } from "./merge.ts";
 import { suggestion } from "./nearest.ts";
 import type { Place, Report } from "./problem.ts";
 import type { AnyStage, Registry } from "../stage.ts";
-import { typeWord, wordFor } from "./substitution.ts";
+import { typeWord, wordFor } from "./type_words.ts";
 import type { Entry, YamlNode } from "./yaml_tree.ts";
 
 /** A step's name where an input names it. */

@@ -1,7 +1,7 @@
 import type { Feed } from "./draft.ts";
 import { nodeOf } from "./override.ts";
 import type { Report } from "./problem.ts";
-import { escapeReferences } from "./substitution.ts";
+import { escapeReferences } from "./references.ts";
 import type { Variant } from "./sweep.ts";
 import type { Entry, YamlNode } from "./yaml_tree.ts";
 

@@ -13,7 +13,7 @@ import { isNull } from "./merge.ts";
 import { suggestion } from "./nearest.ts";
 import type { Param } from "./params.ts";
 import type { Report } from "./problem.ts";
-import { wordFor } from "./substitution.ts";
+import { wordFor } from "./type_words.ts";
 import type { Data, Entry, Scalar, YamlNode } from "./yaml_tree.ts";
 
 /** What reading a matrix needs beside it. */

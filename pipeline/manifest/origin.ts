@@ -2,7 +2,7 @@ import type { Step } from "./manifest.ts";
 import type { Place } from "./problem.ts";
 import type { StepWords } from "./resolve.ts";
 import { childOf } from "./step_parameters.ts";
-import { referencesIn } from "./substitution.ts";
+import { referencesIn } from "./references.ts";
 import type { Data, YamlNode } from "./yaml_tree.ts";
 
 /** A value of a step as a manifest would have it, and where it comes from. */

@@ -1,5 +1,5 @@
 import type { Place, Report } from "./problem.ts";
-import { escapeReferences } from "./substitution.ts";
+import { escapeReferences } from "./references.ts";
 import { type Data, DEPTH, type Entry, parseScalar, type YamlNode } from "./yaml_tree.ts";
 
 /** A setting of the command line: the text behind `--set`, or the one behind `--set-json`. */

@@ -1,7 +1,8 @@
 import { suggestion } from "./nearest.ts";
 import type { Override } from "./override.ts";
 import type { Place, Report } from "./problem.ts";
-import { type Reference, typeWord, wordFor } from "./substitution.ts";
+import type { Reference } from "./references.ts";
+import { typeWord, wordFor } from "./type_words.ts";
 import type { Data, YamlNode } from "./yaml_tree.ts";
 
 /** A named value of a manifest. */

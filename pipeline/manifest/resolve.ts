@@ -8,7 +8,8 @@ import { checkOverrides, checkReferences, type Param, readParams } from "./param
 import { ManifestError, type Problem, type Report, sortProblems } from "./problem.ts";
 import { readFile, readSources } from "./sources.ts";
 import { readParameters } from "./step_parameters.ts";
-import { type Reference, referencesIn, valueOf } from "./substitution.ts";
+import { type Reference, referencesIn } from "./references.ts";
+import { meaningOf } from "./substitution.ts";
 import { expand, type Variant } from "./sweep.ts";
 import { orderSteps, readInputs } from "./wiring.ts";
 import type { Data, YamlNode } from "./yaml_tree.ts";
@@ -166,7 +167,7 @@ function meanings(
   const meaning = (name: string): Data => {
     const values = combinations.flatMap((one) => one.get(name)?.value ?? []);
     if (combinations[0]?.has(name)) return [...new Set(values)];
-    return valueOf(name, { params, reading: "literal" });
+    return meaningOf(name, { params, reading: "literal" });
   };
   return Object.fromEntries([...params.keys()].map((name) => [name, meaning(name)]));
 }

@@ -1,6 +1,6 @@
 import { plainText } from "../words.ts";
 import type { Row } from "./origin.ts";
-import { escapeReferences } from "./substitution.ts";
+import { escapeReferences } from "./references.ts";
 import { type Data, parseScalar } from "./yaml_tree.ts";
 
 /** Comments stand behind this column, or behind the line where that is longer. */

@@ -4,7 +4,9 @@ import { isNull } from "./merge.ts";
 import type { Param } from "./params.ts";
 import type { Place, Report } from "./problem.ts";
 import type { AnyStage } from "../stage.ts";
-import { referencesIn, substitute, typeWord, type Values } from "./substitution.ts";
+import { referencesIn } from "./references.ts";
+import { substitute, type Values } from "./substitution.ts";
+import { typeWord } from "./type_words.ts";
 import type { Data, Entry, YamlNode } from "./yaml_tree.ts";
 
 /** What a step's `with` needs to become parameters. */

@@ -2,7 +2,7 @@ import { type Combination, labelOf } from "./combinations.ts";
 import type { Draft } from "./draft.ts";
 import type { Report } from "./problem.ts";
 import type { Inputs } from "./wiring.ts";
-import { referencesIn } from "./substitution.ts";
+import { referencesIn } from "./references.ts";
 
 /** A step of a run: a draft under the swept values that it depends on. */
 export interface Variant {

@@ -1,5 +1,5 @@
 import type { ModelRecord } from "../models/model_record.ts";
-import { type FoundTensor, list } from "./found_files.ts";
+import { type FoundTensor, list } from "../formats/safetensors/found_files.ts";
 import { linearParts } from "./linear_parts.ts";
 
 /** Tensors a model must hold, by name, with their shapes. */

@@ -1,4 +1,4 @@
-import { type FoundTensor, list } from "./found_files.ts";
+import { type FoundTensor, list } from "../formats/safetensors/found_files.ts";
 import { isFloat, readValues } from "./read_values.ts";
 
 /** What reading all values of a model told. */

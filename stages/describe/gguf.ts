@@ -7,7 +7,7 @@ import { openGguf } from "../formats/gguf/checkpoint.ts";
 import { findFamily } from "../models/families/find_family.ts";
 import { architectureSection } from "./architecture.ts";
 import { elementTypesSection } from "./element_types.ts";
-import { list } from "./found_files.ts";
+import { list } from "../formats/safetensors/found_files.ts";
 
 /** What llama.cpp calls a mixture of types, by `general.file_type`, and the type most weights have. */
 const FILE_TYPES: Readonly<Record<number, readonly [name: string, most: string]>> = {

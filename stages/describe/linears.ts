@@ -2,7 +2,7 @@ import type { Chart, Section } from "../../pipeline/description.ts";
 import { inputWords, type LinearFacts, type ModelRecord } from "../models/model_record.ts";
 import { linearName, LINEARS } from "../models/names.ts";
 import type { LinearScheme } from "../quant/schemes.ts";
-import type { FoundTensor } from "./found_files.ts";
+import type { FoundTensor } from "../formats/safetensors/found_files.ts";
 import { layerRanges } from "./layer_ranges.ts";
 
 /** A linear with what is known of it. */

@@ -1,4 +1,4 @@
-import type { FoundTensor } from "./found_files.ts";
+import type { FoundTensor } from "../formats/safetensors/found_files.ts";
 import { isFloat, readValues } from "./read_values.ts";
 
 /** Whether the gains of a model's norms are folded into its weights, in words. */

@@ -1,7 +1,7 @@
 import { ByteFile } from "../formats/byte_file.ts";
 import type { SafetensorsDType } from "../formats/safetensors/header.ts";
 import { widenBf16, widenF16, widenF32 } from "../formats/widen.ts";
-import type { FoundTensor } from "./found_files.ts";
+import type { FoundTensor } from "../formats/safetensors/found_files.ts";
 
 /** A multiple of every element's size, small beside what a machine has. */
 const PIECE_BYTES = 2 ** 24;

@@ -1,6 +1,8 @@
 import { FORMATS } from "./find_format.ts";
 import type { EngineUse, FormatOptions } from "./format.ts";
+import { GGUF_FILE } from "./gguf/reading.ts";
 import type { Subject } from "./subject.ts";
+import type { Breach } from "./verify.ts";
 
 /** What our rules about an engine were taken from. */
 const ENGINES: Readonly<Record<string, { readonly source: string; readonly also?: string[] }>> = {
@@ -46,11 +48,56 @@ export function findTarget(word: string): Target {
   );
 }
 
+/** What an export holds, as engines judge it. */
+export interface HeldModel {
+  readonly subject: Subject;
+  readonly options: FormatOptions;
+}
+
+/** What is said of a target that is to read a model in a format. */
+export interface TargetJudgement {
+  /** How its engine is started, where it reads the format. */
+  readonly use?: EngineUse;
+  readonly breaches: readonly Breach[];
+  readonly warnings: readonly string[];
+}
+
+/** Whether a target reads a model in a format. */
+export function judgeTarget(
+  { name, format: wanted, engine }: Target,
+  format: string,
+  model: HeldModel,
+): TargetJudgement {
+  const broken = (rule: string) => ({ breaches: [{ rule }], warnings: [] });
+  if (!engine) {
+    return format === wanted
+      ? { breaches: [], warnings: [] }
+      : broken(`it is in ${format}, expected ${name}`);
+  }
+  const use = engineUse(engine.name, format, model);
+  if (!use) {
+    const read = formatsRead(engine.name, model);
+    const expected = read.length > 0 ? `one of ${read.join(", ")}` : "a model that it runs";
+    return broken(`${engine.name} does not run this model in ${format}, expected ${expected}`);
+  }
+  const other = engine.version !== undefined && !engine.source.endsWith(` ${engine.version}`)
+    ? [`rules are those of ${engine.source}; those of ${engine.name} ${engine.version} may differ`]
+    : [];
+  const limits = use.limits.map((limit) => `${engine.name}: ${limit}`);
+  return { use, breaches: [], warnings: [...other, ...limits] };
+}
+
+/** An engine's command with the place it is about. */
+export function commandOn(path: string, { command }: Pick<EngineUse, "command">): string {
+  const file = path.endsWith(".gguf") ? path : `${path}/${GGUF_FILE}`;
+  return command.replaceAll(`DIR/${GGUF_FILE}`, file).replaceAll("DIR", path);
+}
+
 /** How an engine runs a model in a format; undefined where it does not read that. */
-export function engineUse(
+function engineUse(
   engine: string,
   format: string,
-  { subject, options }: { readonly subject: Subject; readonly options: FormatOptions },
+  { subject, options }: HeldModel,
 ): EngineUse | undefined {
   try {
     return FORMATS[format]!.engines(subject, options).find((use) => use.engine === engine);
@@ -61,9 +108,6 @@ export function engineUse(
 }
 
 /** The formats that an engine reads a model in. */
-export function formatsRead(
-  engine: string,
-  model: { readonly subject: Subject; readonly options: FormatOptions },
-): readonly string[] {
+function formatsRead(engine: string, model: HeldModel): readonly string[] {
   return Object.keys(FORMATS).filter((format) => engineUse(engine, format, model));
 }

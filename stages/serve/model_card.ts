@@ -1,3 +1,8 @@
+import { openCheckpoint } from "../formats/open_checkpoint.ts";
+import { findFamily } from "../models/families/find_family.ts";
+import { describeModel } from "../models/model_facts.ts";
+import { readEvaluation } from "../report/evaluation.ts";
+
 /** What a server tells of its model. */
 export interface ModelCard {
   /** Under which requests ask for it. */
@@ -22,5 +27,42 @@ export interface ModelCard {
     readonly baseline?: number;
     /** Text, windows and context in words. */
     readonly protocol: string;
+  };
+}
+
+/** The card of a model artifact; its quality is that of the first evaluation of these weights. */
+export async function readModelCard(
+  { path, digest, name, evaluations }: {
+    readonly path: string;
+    readonly digest: string;
+    readonly name: string;
+    /** Reports of evaluations it went into. */
+    readonly evaluations: readonly string[];
+  },
+): Promise<ModelCard> {
+  const facts = await describeModel(path);
+  using checkpoint = await openCheckpoint(path);
+  const { positions } = findFamily(checkpoint.config).config(checkpoint.config);
+  const read = await Promise.all(
+    evaluations.map((path) => readEvaluation(path).catch(() => undefined)),
+  );
+  const found = read.find((evaluation) => evaluation?.model.digest === digest);
+  return {
+    name,
+    digest,
+    scheme: facts.scheme,
+    bitsPerWeight: facts.bitsPerWeight,
+    parameters: facts.parameters,
+    bytes: facts.bytes,
+    trainedContext: positions,
+    ...found && {
+      quality: {
+        perplexity: found.scores.perplexity,
+        ...found.scores.perplexity_ratio !== undefined && {
+          baseline: found.scores.perplexity / found.scores.perplexity_ratio,
+        },
+        protocol: `${found.protocol.windows} windows of ${found.protocol.context} tokens`,
+      },
+    },
   };
 }

@@ -3,7 +3,7 @@ import { fileURLToPath } from "node:url";
 import { Gpu } from "../../kernels/device/gpu.ts";
 import type { ArtifactRecord } from "../../pipeline/artifact.ts";
 import type { Manifest } from "../../pipeline/manifest/manifest.ts";
-import { parseManifest } from "../../pipeline/manifest/manifest.ts";
+import { parseManifest } from "../../pipeline/manifest/read_manifest.ts";
 import type { Bounds } from "../../pipeline/plan/preflight.ts";
 import { plan } from "../../pipeline/plan/plan.ts";
 import { run } from "../../pipeline/run/runner.ts";

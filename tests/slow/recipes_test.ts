@@ -1,7 +1,7 @@
 import { strict as assert } from "node:assert";
 import { fileURLToPath } from "node:url";
 import type { RunEvent, Summary } from "../../pipeline/event.ts";
-import { readManifest } from "../../pipeline/manifest/manifest.ts";
+import { readManifest } from "../../pipeline/manifest/read_manifest.ts";
 import * as stages from "../../stages/mod.ts";
 import { readModelRecord } from "../../stages/models/model_record.ts";
 

@@ -1,5 +1,5 @@
 import type { Program } from "../../pipeline/cli/main.ts";
-import { parseManifest } from "../../pipeline/manifest/manifest.ts";
+import { parseManifest } from "../../pipeline/manifest/read_manifest.ts";
 import { run } from "../../pipeline/run/runner.ts";
 import { allRuns } from "../../pipeline/store/runs.ts";
 import type { Registry } from "../../pipeline/stage.ts";

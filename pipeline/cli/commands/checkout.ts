@@ -1,16 +1,16 @@
 import { resolve } from "node:path";
 import { HERE, openStore } from "../open_store.ts";
-import { UsageError } from "../command_line.ts";
+import { UsageError } from "../usage_error.ts";
 import { namedStep } from "../selected_steps.ts";
 import { tellingErrors } from "../told_error.ts";
 import { findTarget } from "../../tell/inspect/target.ts";
-import { readManifest } from "../../manifest/manifest.ts";
+import { readManifest } from "../../manifest/read_manifest.ts";
 import { plan } from "../../plan/plan.ts";
 import { copyArtifact } from "../../store/copy_artifact.ts";
 import { readRecord } from "../../store/record.ts";
 import { shortPath } from "../../tell/terminal/screen.ts";
 import { count, formatBytes } from "../../words.ts";
-import { type Call, defineCommand } from "./command.ts";
+import { type Call, defineCommand } from "../command.ts";
 
 const VERB = "check out";
 

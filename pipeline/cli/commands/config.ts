@@ -1,12 +1,14 @@
-import { type Flags, UsageError } from "../command_line.ts";
+import type { Flags } from "../flags.ts";
+import { UsageError } from "../usage_error.ts";
 import { tellingErrors } from "../told_error.ts";
-import { type Manifest, readResolved, type Step } from "../../manifest/manifest.ts";
+import type { Manifest, Step } from "../../manifest/manifest.ts";
+import { readResolved } from "../../manifest/read_manifest.ts";
 import { suggestion } from "../../manifest/nearest.ts";
 import { type Row, rowsOf } from "../../manifest/origin.ts";
 import { sourceOf } from "../../manifest/override.ts";
 import { manifestText } from "../../manifest/show.ts";
 import { plainText } from "../../words.ts";
-import { defineCommand } from "./command.ts";
+import { defineCommand } from "../command.ts";
 
 /** What can be done with a manifest's configuration. */
 const ACTIONS = ["show"];

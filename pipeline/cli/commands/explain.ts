@@ -1,13 +1,13 @@
-import { UsageError } from "../command_line.ts";
+import { UsageError } from "../usage_error.ts";
 import { forcedSteps } from "../forced_steps.ts";
 import { openSharedStore } from "../open_store.ts";
 import { namedStep } from "../selected_steps.ts";
 import { tellingErrors } from "../told_error.ts";
 import { explain as explainStep } from "../../plan/explanation.ts";
-import { readManifest } from "../../manifest/manifest.ts";
+import { readManifest } from "../../manifest/read_manifest.ts";
 import type { RunRecord } from "../../store/runs.ts";
 import { explainText } from "../../tell/terminal/explain_text.ts";
-import { defineCommand } from "./command.ts";
+import { defineCommand } from "../command.ts";
 
 /** Says of one step what a run would do with it and why. */
 export const explain = defineCommand({

@@ -1,7 +1,7 @@
 import { resolve } from "node:path";
 import { InvalidArgumentError } from "commander";
 import { HERE, openStore, sizeCap } from "../open_store.ts";
-import { UsageError } from "../command_line.ts";
+import { UsageError } from "../usage_error.ts";
 import { tellingErrors } from "../told_error.ts";
 import { forgetRuns, goesOn, runsByManifest } from "../../store/runs.ts";
 import type { Store } from "../../store/store.ts";
@@ -10,7 +10,7 @@ import { isDirectory, isThere } from "../../store/rooms.ts";
 import { shortPath } from "../../tell/terminal/screen.ts";
 import { formatTable } from "../../tell/terminal/columns.ts";
 import { count, formatBytes } from "../../words.ts";
-import { defineCommand } from "./command.ts";
+import { defineCommand } from "../command.ts";
 
 const DAY_MS = 24 * 3600 * 1000;
 

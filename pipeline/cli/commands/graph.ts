@@ -1,5 +1,5 @@
 import { extname } from "node:path";
-import { UsageError } from "../command_line.ts";
+import { UsageError } from "../usage_error.ts";
 import { fitting } from "../fitting.ts";
 import { forcedSteps } from "../forced_steps.ts";
 import { openSharedStore } from "../open_store.ts";
@@ -10,11 +10,11 @@ import { type Graph, graphOf } from "../../tell/graph.ts";
 import { dotText } from "../../tell/graph/dot.ts";
 import { mermaidText } from "../../tell/graph/mermaid.ts";
 import { graphSvg } from "../../tell/graph/svg.ts";
-import { readManifest } from "../../manifest/manifest.ts";
+import { readManifest } from "../../manifest/read_manifest.ts";
 import { plan as planSteps } from "../../plan/plan.ts";
 import type { Store } from "../../store/store.ts";
 import { replaceFile } from "../../store/durable.ts";
-import { defineCommand } from "./command.ts";
+import { defineCommand } from "../command.ts";
 
 /** Texts of a graph by what their format is called. */
 const FORMATS: Readonly<Record<string, (graph: Graph) => string | Promise<string>>> = {

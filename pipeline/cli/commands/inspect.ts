@@ -6,7 +6,7 @@ import { describeJournal, describePlace, describeStore } from "../../tell/inspec
 import { describeRun } from "../../tell/inspect/run.ts";
 import { findTarget, type Target } from "../../tell/inspect/target.ts";
 import { descriptionText } from "../../tell/inspect/text.ts";
-import { defineCommand } from "./command.ts";
+import { defineCommand } from "../command.ts";
 
 /** Says what an artifact, a run or a file really is. */
 export const inspect = defineCommand({

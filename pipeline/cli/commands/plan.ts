@@ -4,10 +4,10 @@ import { addLockedOption, readLocks } from "../locks.ts";
 import { openSharedStore } from "../open_store.ts";
 import { addSelectionOptions, selectedSteps } from "../selected_steps.ts";
 import { tellingErrors } from "../told_error.ts";
-import { readManifest } from "../../manifest/manifest.ts";
+import { readManifest } from "../../manifest/read_manifest.ts";
 import { plan as planSteps } from "../../plan/plan.ts";
 import { planText, selectedText } from "../../tell/terminal/tables.ts";
-import { defineCommand } from "./command.ts";
+import { defineCommand } from "../command.ts";
 
 /** Says what a run would do. */
 export const plan = defineCommand({

@@ -1,12 +1,12 @@
 import { openStore, remoteOf } from "../open_store.ts";
-import { UsageError } from "../command_line.ts";
+import { UsageError } from "../usage_error.ts";
 import { tellingErrors } from "../told_error.ts";
-import { readManifest } from "../../manifest/manifest.ts";
+import { readManifest } from "../../manifest/read_manifest.ts";
 import { plan } from "../../plan/plan.ts";
 import type { Registry } from "../../stage.ts";
 import type { Store } from "../../store/store.ts";
 import { count } from "../../words.ts";
-import { type Call, defineCommand } from "./command.ts";
+import { type Call, defineCommand } from "../command.ts";
 
 /** Copies what is made already to the remote; runs do so by themselves with what they make. */
 export const push = defineCommand({

@@ -5,7 +5,7 @@ import { findRuns } from "../../tell/inspect/target.ts";
 import { allRuns, type RunRecord } from "../../store/runs.ts";
 import type { Store } from "../../store/store.ts";
 import { replaceFile } from "../../store/durable.ts";
-import { type Call, defineCommand } from "./command.ts";
+import { type Call, defineCommand } from "../command.ts";
 
 /** Writes a page about a run. */
 export const report = defineCommand({

@@ -2,7 +2,7 @@ import { join } from "node:path";
 import { onInterrupt } from "../interrupt.ts";
 import { addNetworkOptions } from "../network_options.ts";
 import { HERE, openStore } from "../open_store.ts";
-import { defineCommand } from "./command.ts";
+import { defineCommand } from "../command.ts";
 
 /** Starts the server that gives steps to workers. */
 export const restate = defineCommand({

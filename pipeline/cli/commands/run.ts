@@ -7,15 +7,15 @@ import { addExecutorOption, openExecutor } from "../open_executor.ts";
 import { openSharedStore, sizeCap } from "../open_store.ts";
 import { addSelectionOptions, selectedSteps } from "../selected_steps.ts";
 import { tellingErrors } from "../told_error.ts";
-import { UsageError } from "../command_line.ts";
+import { UsageError } from "../usage_error.ts";
 import type { Emit } from "../../event.ts";
-import { readManifest } from "../../manifest/manifest.ts";
+import { readManifest } from "../../manifest/read_manifest.ts";
 import { secondsSince } from "../../store/clock.ts";
 import { messageOf } from "../../errors.ts";
 import { run as runSteps } from "../../run/runner.ts";
 import { type Detail, type Teller, tellJson, tellPeople } from "../../tell/terminal.ts";
 import { catchConsole } from "../../tell/terminal/stray_output.ts";
-import { type Call, defineCommand } from "./command.ts";
+import { type Call, defineCommand } from "../command.ts";
 
 /** Makes every step of a manifest. */
 export const run = defineCommand({

@@ -1,6 +1,6 @@
 import { manifestSchema } from "../../manifest/schema.ts";
 import { replaceFile } from "../../store/durable.ts";
-import { defineCommand } from "./command.ts";
+import { defineCommand } from "../command.ts";
 
 /** Prints or writes the JSON Schema of manifests. */
 export const schema = defineCommand({

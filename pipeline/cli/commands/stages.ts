@@ -1,7 +1,7 @@
 import { type JsonSchema, parametersSchema } from "../../manifest/schema.ts";
 import type { AnyStage } from "../../stage.ts";
 import { formatTable } from "../../tell/terminal/columns.ts";
-import { defineCommand } from "./command.ts";
+import { defineCommand } from "../command.ts";
 
 /** Lists the stages with what they take, make and may be told. */
 export const stages = defineCommand({

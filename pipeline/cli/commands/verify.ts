@@ -7,7 +7,7 @@ import { isDirectory, removeAll } from "../../store/rooms.ts";
 import { isDamagedCopy } from "../../store/shared_files.ts";
 import { shortPath } from "../../tell/terminal/screen.ts";
 import { count, formatBytes } from "../../words.ts";
-import { defineCommand } from "./command.ts";
+import { defineCommand } from "../command.ts";
 
 /** Something in a store that is not as it was written. */
 interface Damage {

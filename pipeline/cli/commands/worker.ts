@@ -4,7 +4,7 @@ import { HERE, openSharedStore } from "../open_store.ts";
 import { messageOf } from "../../errors.ts";
 import { tellJson, tellPeople } from "../../tell/terminal.ts";
 import { catchConsole } from "../../tell/terminal/stray_output.ts";
-import { defineCommand } from "./command.ts";
+import { defineCommand } from "../command.ts";
 
 /** Works at the steps of runs elsewhere. */
 export const worker = defineCommand({

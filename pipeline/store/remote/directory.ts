@@ -4,7 +4,8 @@ import { isNoFile, syncDirectory } from "../durable.ts";
 import { entriesOf, isDirectory } from "../rooms.ts";
 import { CheckedFile } from "./checked_file.ts";
 import { remoteOver } from "./object_remote.ts";
-import { type LocalFile, type Objects, wrongFile, WrongObject } from "./objects.ts";
+import { type LocalFile, wrongFile, WrongObject } from "./stated_file.ts";
+import type { Objects } from "./objects.ts";
 
 /** Bytes read at once; larger buffers are no faster. */
 const BUFFER_BYTES = 1 << 20;

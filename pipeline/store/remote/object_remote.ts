@@ -5,7 +5,8 @@ import { RECORD } from "../contents.ts";
 import { checkRecord, readRecord } from "../record.ts";
 import { KEY } from "../rooms.ts";
 import { CheckedFile } from "./checked_file.ts";
-import { type Objects, WrongObject } from "./objects.ts";
+import type { Objects } from "./objects.ts";
+import { WrongObject } from "./stated_file.ts";
 import { together } from "./turns.ts";
 
 /** Largest record that is read; a million bytes hold some 5000 files. */

@@ -1,15 +1,5 @@
 import type { CheckedFile } from "./checked_file.ts";
-
-/** A file as its record states it. */
-export interface Contents {
-  readonly size: number;
-  readonly sha256: string;
-}
-
-/** A file on this machine that is to have the recorded bytes. */
-export interface LocalFile extends Contents {
-  readonly path: string;
-}
+import type { LocalFile } from "./stated_file.ts";
 
 /** Bytes by name in some place. A name shows all of its bytes or is not there. */
 export interface Objects {
@@ -25,14 +15,4 @@ export interface Objects {
   put(name: string, bytes: Uint8Array<ArrayBuffer>): Promise<void>;
   /** Streams a file there, replacing what is there; refuses one that is not as it was recorded. */
   upload(name: string, file: LocalFile, signal?: AbortSignal): Promise<void>;
-}
-
-/** An object that is not what its name says, whatever is tried. */
-export class WrongObject extends Error {
-  override readonly name = "WrongObject";
-}
-
-/** What to throw for a local file that is not as it was recorded. */
-export function wrongFile(path: string): Error {
-  return new Error(`${path} has other bytes than recorded`);
 }

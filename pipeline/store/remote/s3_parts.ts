@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { type LocalFile, wrongFile } from "./objects.ts";
+import { type LocalFile, wrongFile } from "./stated_file.ts";
 import { Broken, codeIn } from "./s3_answers.ts";
 import type { BucketRequests } from "./s3_requests.ts";
 import type { Turns } from "./turns.ts";

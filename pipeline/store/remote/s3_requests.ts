@@ -1,7 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { AwsV4Signer } from "aws4fetch";
-import { messageOf } from "../../errors.ts";
-import { Broken, refusal } from "./s3_answers.ts";
+import { answerOf, Broken, type BucketAnswer, reason, refusalIn } from "./s3_answers.ts";
 import type { BucketSettings } from "./s3_settings.ts";
 
 /** How often and how patiently requests are made. */
@@ -37,15 +36,6 @@ export interface BucketRequest {
   readonly signal?: AbortSignal | undefined;
   /** Grows as long as tries get somewhere, so that they are not counted. */
   readonly progress?: () => number;
-}
-
-/** An answer that is neither trouble nor a refusal: 2xx, 404 of an object, or 416. */
-export interface BucketAnswer {
-  readonly status: number;
-  readonly headers: Headers;
-  /** The bytes as they come; what breaks is a {@linkcode Broken}. */
-  chunks(): AsyncGenerator<Uint8Array>;
-  text(): Promise<string>;
 }
 
 /** Signed requests to a bucket, made again while there is hope. */
@@ -105,7 +95,7 @@ export class BucketRequests {
       const answer = answerOf(response, { heard, signal });
       const { status } = response;
       if (response.ok || status === 416) return await use(answer);
-      const refused = await refusal(answer, { ...request, settings: this.settings });
+      const refused = await refusalIn(answer, { ...request, settings: this.settings });
       if (refused) throw refused;
       // Why it is not there has been read.
       return await use({
@@ -151,49 +141,10 @@ export class BucketRequests {
   }
 }
 
-function answerOf(
-  response: Response,
-  { heard, signal }: { readonly heard: () => void; readonly signal: AbortSignal },
-): BucketAnswer {
-  const { status, headers, body } = response;
-  const chunks = async function* () {
-    const reader = body?.getReader();
-    for (;;) {
-      const read = await reader?.read().catch((error) => {
-        throw new Broken(reason(error, signal));
-      });
-      if (!read || read.done) return;
-      heard();
-      yield read.value;
-      // Writing what came takes time, too.
-      heard();
-    }
-  };
-  return {
-    status,
-    headers,
-    chunks,
-    text: async () => {
-      let [text, size] = ["", 0];
-      const decoder = new TextDecoder();
-      for await (const bytes of chunks()) {
-        text += decoder.decode(bytes, { stream: true });
-        // Answers in words are short; nobody makes us keep more.
-        if ((size += bytes.length) > 1 << 16) break;
-      }
-      return text;
-    },
-  };
-}
-
 /** Encodes all that is signed encoded, so that servers need not do so before they compare. */
 function encode(name: string): string {
   return encodeURIComponent(name).replace(
     /[!'()*]/g,
     (sign) => `%${sign.charCodeAt(0).toString(16).toUpperCase()}`,
   );
-}
-
-function reason(error: unknown, { aborted, reason }: AbortSignal): string {
-  return messageOf(aborted && reason instanceof Broken ? reason : error);
 }

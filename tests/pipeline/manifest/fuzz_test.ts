@@ -3,11 +3,8 @@ import fc from "fast-check";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { parse, stringify, type ToStringOptions } from "yaml";
-import {
-  type Manifest,
-  type ManifestOptions,
-  parseManifest,
-} from "../../../pipeline/manifest/manifest.ts";
+import type { Manifest, ManifestOptions } from "../../../pipeline/manifest/manifest.ts";
+import { parseManifest } from "../../../pipeline/manifest/read_manifest.ts";
 import { rowsOf } from "../../../pipeline/manifest/origin.ts";
 import type { Setting } from "../../../pipeline/manifest/override.ts";
 import { ManifestError, type Problem } from "../../../pipeline/manifest/problem.ts";

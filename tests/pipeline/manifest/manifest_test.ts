@@ -1,7 +1,7 @@
 import { deepStrictEqual, ok, rejects, strictEqual, throws } from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { z } from "zod";
-import { parseManifest, readManifest } from "../../../pipeline/manifest/manifest.ts";
+import { parseManifest, readManifest } from "../../../pipeline/manifest/read_manifest.ts";
 import { nearest } from "../../../pipeline/manifest/nearest.ts";
 import { ManifestError } from "../../../pipeline/manifest/problem.ts";
 import { manifestSchema } from "../../../pipeline/manifest/schema.ts";

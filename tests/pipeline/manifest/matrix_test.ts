@@ -1,6 +1,7 @@
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import fc from "fast-check";
-import { type Manifest, parseManifest } from "../../../pipeline/manifest/manifest.ts";
+import type { Manifest } from "../../../pipeline/manifest/manifest.ts";
+import { parseManifest } from "../../../pipeline/manifest/read_manifest.ts";
 import type { Setting } from "../../../pipeline/manifest/override.ts";
 import { ManifestError } from "../../../pipeline/manifest/problem.ts";
 import { stages } from "../../support/manifest_stages.ts";

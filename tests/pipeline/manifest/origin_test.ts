@@ -1,6 +1,7 @@
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import { fileURLToPath } from "node:url";
-import { type Manifest, parseManifest, readManifest } from "../../../pipeline/manifest/manifest.ts";
+import type { Manifest } from "../../../pipeline/manifest/manifest.ts";
+import { parseManifest, readManifest } from "../../../pipeline/manifest/read_manifest.ts";
 import type { Registry } from "../../../pipeline/stage.ts";
 import * as models from "../../../stages/mod.ts";
 import { callProgram } from "../../support/cli_call.ts";

@@ -1,6 +1,6 @@
 import { deepStrictEqual, match, ok, strictEqual, throws } from "node:assert/strict";
 import { allRuns } from "../../../pipeline/store/runs.ts";
-import { parseManifest } from "../../../pipeline/manifest/manifest.ts";
+import { parseManifest } from "../../../pipeline/manifest/read_manifest.ts";
 import {
   matchSteps,
   type Selection,

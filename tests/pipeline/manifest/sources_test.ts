@@ -1,6 +1,7 @@
 import { deepStrictEqual, match, ok, strictEqual, throws } from "node:assert/strict";
 import { createHash } from "node:crypto";
-import { type Manifest, parseManifest, readManifest } from "../../../pipeline/manifest/manifest.ts";
+import type { Manifest } from "../../../pipeline/manifest/manifest.ts";
+import { parseManifest, readManifest } from "../../../pipeline/manifest/read_manifest.ts";
 import type { Setting } from "../../../pipeline/manifest/override.ts";
 import { ManifestError } from "../../../pipeline/manifest/problem.ts";
 import { stages } from "../../support/manifest_stages.ts";

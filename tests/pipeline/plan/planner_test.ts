@@ -1,7 +1,7 @@
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import { parse, stringify } from "yaml";
 import type { PlannedStep } from "../../../pipeline/event.ts";
-import { readManifest } from "../../../pipeline/manifest/manifest.ts";
+import { readManifest } from "../../../pipeline/manifest/read_manifest.ts";
 import { plan } from "../../../pipeline/plan/plan.ts";
 import { run } from "../../../pipeline/run/runner.ts";
 import type { AnyStage, Job, Registry } from "../../../pipeline/stage.ts";

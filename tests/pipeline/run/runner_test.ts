@@ -2,7 +2,7 @@ import { deepStrictEqual, match, notStrictEqual, ok, strictEqual } from "node:as
 import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
 import type { RunEvent, Summary } from "../../../pipeline/event.ts";
-import { parseManifest } from "../../../pipeline/manifest/manifest.ts";
+import { parseManifest } from "../../../pipeline/manifest/read_manifest.ts";
 import { plan } from "../../../pipeline/plan/plan.ts";
 import { run, type RunOptions } from "../../../pipeline/run/runner.ts";
 import type { AnyStage, Job, Registry } from "../../../pipeline/stage.ts";

@@ -2,7 +2,7 @@ import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
 import type { RunEvent } from "../../../pipeline/event.ts";
-import { parseManifest } from "../../../pipeline/manifest/manifest.ts";
+import { parseManifest } from "../../../pipeline/manifest/read_manifest.ts";
 import { logPath } from "../../../pipeline/run/step_log.ts";
 import { run } from "../../../pipeline/run/runner.ts";
 import type { AnyStage, Job } from "../../../pipeline/stage.ts";

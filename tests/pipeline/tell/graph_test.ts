@@ -3,7 +3,7 @@ import { arrowsOf, type Graph, graphOf } from "../../../pipeline/tell/graph.ts";
 import { dotText } from "../../../pipeline/tell/graph/dot.ts";
 import { mermaidText } from "../../../pipeline/tell/graph/mermaid.ts";
 import { graphSvg } from "../../../pipeline/tell/graph/svg.ts";
-import { parseManifest } from "../../../pipeline/manifest/manifest.ts";
+import { parseManifest } from "../../../pipeline/manifest/read_manifest.ts";
 import { run } from "../../../pipeline/run/runner.ts";
 import { Store } from "../../../pipeline/store/store.ts";
 import { type Called, callProgram } from "../../support/cli_call.ts";

@@ -1,6 +1,6 @@
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import type { Describe } from "../../../pipeline/description.ts";
-import { parseManifest } from "../../../pipeline/manifest/manifest.ts";
+import { parseManifest } from "../../../pipeline/manifest/read_manifest.ts";
 import { run } from "../../../pipeline/run/runner.ts";
 import { Store } from "../../../pipeline/store/store.ts";
 import { type Called, callProgram } from "../../support/cli_call.ts";

@@ -1,16 +1,20 @@
 import { strict as assert } from "node:assert";
 import { ReferenceDevice } from "../../../kernels/device/reference.ts";
 import type { Artifact } from "../../../pipeline/artifact.ts";
-import type { ExportCheck, ExportCheckOptions } from "../../../pipeline/export_check.ts";
-import { parseManifest } from "../../../pipeline/manifest/manifest.ts";
+import { parseManifest } from "../../../pipeline/manifest/read_manifest.ts";
 import { run } from "../../../pipeline/run/runner.ts";
 import { Store } from "../../../pipeline/store/store.ts";
 import { describe } from "../../../stages/describe.ts";
 import { FORMATS } from "../../../stages/exchange/find_format.ts";
 import { exportModel } from "../../../stages/export.ts";
+import * as commands from "../../../stages/commands/mod.ts";
 import * as stages from "../../../stages/mod.ts";
 import { quantize } from "../../../stages/quantize.ts";
-import { verifyExport } from "../../../stages/verify_export.ts";
+import {
+  checkExport,
+  type ExportCheck,
+  type ExportCheckOptions,
+} from "../../../stages/exchange/export_check.ts";
 import { callProgram } from "../../support/cli_call.ts";
 import { fact, rows } from "../../support/description.ts";
 import { writeShaped } from "../../support/shaped_families.ts";
@@ -88,7 +92,7 @@ Deno.test("a scale that is no number is told, with its tensor, where there is no
   await using chain = await StageChain.open(new ReferenceDevice());
   const { exported } = await make(chain, "auto_awq");
   await overwrite(exported.path, `${Q}.scales`, new Float16Array([NaN]));
-  const found = await verifyExport(exported.path, { find: () => Promise.resolve(undefined) });
+  const found = await checkExport(exported.path, { find: () => Promise.resolve(undefined) });
   assert.equal(found.count, 1);
   assert.match(found.breaches[0]!.rule, /q_proj\.scales.*NaN/);
   assert.match(found.warnings.join("\n"), /is not in the store, so that values are not compared/);
@@ -107,13 +111,13 @@ Deno.test("GPTQ codes with groups over permuted columns are sound, and their val
   await editConfig(exported.path, (config) => {
     Object.assign(config.quantization_config as object, { desc_act: true });
   });
-  const alone = await verifyExport(exported.path, { find: () => Promise.resolve(undefined) });
+  const alone = await checkExport(exported.path, { find: () => Promise.resolve(undefined) });
   assert.deepEqual(alone.breaches, []);
   const { breaches: [breach] } = await check(exported, model);
   assert.equal(breach?.tensor, Q);
   assert.match(breach?.rule ?? "", /^output 0, input 0 is \S+, expected \S+$/);
   await overwrite(exported.path, `${Q}.g_idx`, new Int32Array([9]));
-  const broken = await verifyExport(exported.path, { find: () => Promise.resolve(undefined) });
+  const broken = await checkExport(exported.path, { find: () => Promise.resolve(undefined) });
   assert.match(broken.breaches[0]?.rule ?? "", /g_idx.*9/);
 });
 
@@ -140,7 +144,7 @@ Deno.test("a model of other sizes is told to be another, and not compared with",
   await using chain = await StageChain.open(new ReferenceDevice());
   const { exported } = await make(chain, "huggingface");
   const artifact = { path: chain.family("qwen2_tied").path };
-  const { breaches, facts } = await verifyExport(exported.path, {
+  const { breaches, facts } = await checkExport(exported.path, {
     artifact,
     find: () => Promise.resolve(undefined),
   });
@@ -245,7 +249,7 @@ steps:
       if (found.state === "whole") kinds.set(found.stored.record.recipe.stage, key);
     }
     const call = (...args: string[]) =>
-      callProgram({ stages, verifyExport }, "verify-export", ...args, "--store", store.path);
+      callProgram({ stages, commands }, "verify-export", ...args, "--store", store.path);
     const good = await call(kinds.get("export")!.slice(0, 10), "--target", "transformers");
     assert.equal(good.status, 0, good.errors);
     assert.match(good.out, /: all rules hold\n/);
@@ -293,7 +297,7 @@ async function check(
   model: Artifact,
   options: Partial<ExportCheckOptions> = {},
 ): Promise<ExportCheck> {
-  return await verifyExport(path, {
+  return await checkExport(path, {
     find: (digest) => Promise.resolve(digest === model.digest ? model.path : undefined),
     ...options,
   });

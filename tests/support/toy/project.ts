@@ -1,5 +1,5 @@
 import type { PlannedStep, RunEvent, Summary } from "../../../pipeline/event.ts";
-import { parseManifest } from "../../../pipeline/manifest/manifest.ts";
+import { parseManifest } from "../../../pipeline/manifest/read_manifest.ts";
 import { plan } from "../../../pipeline/plan/plan.ts";
 import { run, type RunOptions } from "../../../pipeline/run/runner.ts";
 import type { Registry } from "../../../pipeline/stage.ts";

@@ -1,5 +1,5 @@
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
-import { parseManifest } from "../../../../pipeline/manifest/manifest.ts";
+import { parseManifest } from "../../../../pipeline/manifest/read_manifest.ts";
 import { run } from "../../../../pipeline/run/runner.ts";
 import { allRuns } from "../../../../pipeline/store/runs.ts";
 import { Store } from "../../../../pipeline/store/store.ts";

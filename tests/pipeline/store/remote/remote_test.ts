@@ -1,6 +1,6 @@
 import { deepStrictEqual, match, ok, rejects, strictEqual } from "node:assert/strict";
 import { createHash } from "node:crypto";
-import { openRemote } from "../../../../pipeline/store/remote.ts";
+import { openRemote } from "../../../../pipeline/store/remote/open_remote.ts";
 import { digestOf, sealOf } from "../../../../pipeline/store/contents.ts";
 import {
   bucketPlace,
@@ -181,7 +181,7 @@ Deno.test("a directory that a killed process was pushing to shows nothing of it"
   const { name: root } = await shared.open();
   const program = `
     import { openRemote } from ${
-    JSON.stringify(import.meta.resolve("../../../../pipeline/store/remote.ts"))
+    JSON.stringify(import.meta.resolve("../../../../pipeline/store/remote/open_remote.ts"))
   };
     await (await openRemote(${JSON.stringify(root)})).push("${key}", ${JSON.stringify(path)});
   `;

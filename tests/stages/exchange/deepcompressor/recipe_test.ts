@@ -1,13 +1,10 @@
 import { strict as assert } from "node:assert";
 import { fileURLToPath } from "node:url";
-import {
-  type Manifest,
-  parseManifest,
-  readManifest,
-} from "../../../../pipeline/manifest/manifest.ts";
+import type { Manifest } from "../../../../pipeline/manifest/manifest.ts";
+import { parseManifest, readManifest } from "../../../../pipeline/manifest/read_manifest.ts";
 import { plan } from "../../../../pipeline/plan/plan.ts";
 import { Store } from "../../../../pipeline/store/store.ts";
-import { importConfig } from "../../../../stages/exchange/deepcompressor/recipe/import_config.ts";
+import * as commands from "../../../../stages/commands/mod.ts";
 import * as stages from "../../../../stages/mod.ts";
 import { callProgram } from "../../../support/cli_call.ts";
 
@@ -450,7 +447,7 @@ async function written(name: string, text: string): Promise<string> {
 }
 
 function call(...words: readonly string[]) {
-  return callProgram({ stages, importConfig }, "import-config", ...words);
+  return callProgram({ stages, commands }, "import-config", ...words);
 }
 
 async function imported(...words: readonly string[]): Promise<string> {

@@ -1,18 +1,16 @@
 import type { Command } from "commander";
-import type { Artifact } from "../../artifact.ts";
-import type { Describe } from "../../description.ts";
-import type { VerifyExport } from "../../export_check.ts";
-import type { Problem } from "../../manifest/problem.ts";
-import type { YamlNode } from "../../manifest/yaml_tree.ts";
-import type { Bounds } from "../../plan/preflight.ts";
-import type { Serving } from "../../serving.ts";
-import type { Facts, Registry } from "../../stage.ts";
-import type { Screen } from "../../tell/terminal/screen.ts";
-import type { Flags } from "../command_line.ts";
+import type { Artifact } from "../artifact.ts";
+import type { Describe } from "../description.ts";
+import type { Bounds } from "../plan/preflight.ts";
+import type { Facts, Registry } from "../stage.ts";
+import type { Screen } from "../tell/terminal/screen.ts";
+import type { Flags } from "./flags.ts";
 
 /** What makes a pipeline runner into a program. */
 export interface Program {
   readonly stages: Registry;
+  /** Words of the command line beside the runner's own. */
+  readonly commands?: Readonly<Record<string, CommandDefinition>>;
   /** Makes what stages get as `job.tools`, for the first step that is made; disposed at the end. */
   tools(flags: { readonly memory?: number }): unknown;
   /** What headers tell of an artifact, for the forecasts of stages that read it. */
@@ -21,19 +19,6 @@ export interface Program {
   bounds?(flags: { readonly memory?: number }): Bounds | Promise<Bounds>;
   /** Says what a file or directory really is, for `inspect` and `report`. */
   readonly describe?: Describe;
-  /** Serves artifacts, for `serve`. */
-  readonly serving?: Serving;
-  /** Checks what was exported, for `verify-export`. */
-  readonly verifyExport?: VerifyExport;
-  /** Turns a recipe of DeepCompressor, its files merged, into a manifest, for `import-config`. */
-  importConfig?(
-    recipe: YamlNode | undefined,
-    options: { readonly files: readonly string[]; readonly model?: string },
-  ): {
-    readonly text: string;
-    readonly problems: readonly Problem[];
-    readonly warnings: readonly Problem[];
-  };
   /** Where to tell it; this process's output unless said. */
   readonly screen?: Screen;
 }

@@ -2,8 +2,7 @@ import { elements } from "../../kernels/device/tensor.ts";
 import { readJson } from "../formats/foreign_json.ts";
 import { besideConfig } from "../formats/quantization_file.ts";
 import { findFamily } from "../models/families/find_family.ts";
-import type { Expected } from "./expected_tensors.ts";
-import { findFiles, type FoundTensor } from "./found_files.ts";
+import { findFiles, type FoundTensor } from "../formats/safetensors/found_files.ts";
 
 /** How other programs have quantized a model, by what they say and by what is there. */
 export interface ForeignQuantization {
@@ -20,6 +19,8 @@ interface Form {
   readonly group?: number;
 }
 
+/** Tensors a model must hold, by name, with their shapes. */
+type Shapes = ReadonlyMap<string, readonly number[]>;
 type Tensors = ReadonlyMap<string, FoundTensor>;
 
 /** What a directory's index and config say against its files, a sentence each. */
@@ -36,7 +37,7 @@ export async function claimProblems(directory: string): Promise<readonly string[
 /** Compares `quantization_config` of a `config.json` with the tensors of the linears. */
 export function foreignQuantization(
   json: Readonly<Record<string, unknown>>,
-  { expected, tensors }: { readonly expected: Expected | undefined; readonly tensors: Tensors },
+  { expected, tensors }: { readonly expected: Shapes | undefined; readonly tensors: Tensors },
 ): ForeignQuantization {
   const said = claimOf(json);
   const names = [...expected?.keys() ?? tensors.keys()].flatMap((name) =>

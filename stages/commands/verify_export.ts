@@ -1,17 +1,24 @@
 import { join } from "node:path";
-import { HERE, openStore } from "../open_store.ts";
-import { UsageError } from "../command_line.ts";
-import { tellingErrors } from "../told_error.ts";
-import type { ExportCheck, ExportCheckOptions } from "../../export_check.ts";
-import { readMakers } from "../../tell/inspect/makers.ts";
-import { findTarget, type Target } from "../../tell/inspect/target.ts";
-import { descriptionText } from "../../tell/inspect/text.ts";
-import { secondsSince } from "../../store/clock.ts";
-import type { Store } from "../../store/store.ts";
-import { PacedProgress } from "../../tell/terminal/paced_progress.ts";
-import type { Screen } from "../../tell/terminal/screen.ts";
-import { count as counted } from "../../words.ts";
-import { type Call, defineCommand } from "./command.ts";
+import {
+  type Call,
+  defineCommand,
+  descriptionText,
+  findTarget,
+  HERE,
+  openStore,
+  PacedProgress,
+  readMakers,
+  type Screen,
+  type Store,
+  type Target,
+  tellingErrors,
+} from "../../pipeline/cli/mod.ts";
+import { count as counted } from "../../pipeline/words.ts";
+import {
+  checkExport,
+  type ExportCheck,
+  type ExportCheckOptions,
+} from "../exchange/export_check.ts";
 
 const VERB = "verify";
 
@@ -32,11 +39,10 @@ export const verifyExport = defineCommand({
       ),
   run: (call) =>
     tellingErrors(call, async () => {
-      const { program: { verifyExport: check }, screen, flags, words: [word = ""] } = call;
-      if (!check) throw new UsageError("Cannot verify an export: this program makes none");
-      const store = await openStore(HERE, flags);
+      const { screen, flags, words: [word = ""] } = call;
+      const store = openStore(HERE, flags);
       const path = pathOf(await findTarget(word, store, { verb: VERB }), word);
-      const found = await check(path, await optionsOf(call, store));
+      const found = await checkExport(path, await optionsOf(call, store));
       const told = { path, ...targetOf(call), ...found };
       screen.write(flags.json ? jsonLines(told) : textOf(told, screen));
       return found.count === 0 ? 0 : 1;
@@ -101,7 +107,7 @@ function progressOn(screen: Screen): NonNullable<ExportCheckOptions["progress"]>
   paced.start(VERB, 0);
   return (done, total, note) => {
     const event = { type: "progress", time: "", step: VERB, done, total, note } as const;
-    const line = paced.line(event, secondsSince(start));
+    const line = paced.line(event, (performance.now() - start) / 1000);
     if (line !== undefined) screen.error(`${line}\n`);
   };
 }

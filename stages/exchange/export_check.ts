@@ -1,15 +1,38 @@
-import type { Breach, ExportCheck, VerifyExport } from "../pipeline/export_check.ts";
-import { claimProblems } from "./describe/foreign_quantization.ts";
-import { GGUF_FILE } from "./exchange/gguf/reading.ts";
-import { FORMATS, recognizeFormat, statedFormat } from "./exchange/find_format.ts";
-import type { FormatOptions, Reading } from "./exchange/format.ts";
-import { precisionBreaches } from "./exchange/precision_breaches.ts";
-import { type Provenance, readProvenance, recipeOf } from "./exchange/provenance.ts";
-import { openSource, type Source, type Subject, subjectOf, without } from "./exchange/subject.ts";
-import { engineUse, findTarget, formatsRead, type Target } from "./exchange/targets.ts";
-import { verifyReading } from "./exchange/verify.ts";
-import { NAMES } from "./models/names.ts";
-import { openCheckpoint } from "./formats/open_checkpoint.ts";
+import { openCheckpoint } from "../formats/open_checkpoint.ts";
+import { NAMES } from "../models/names.ts";
+import { FORMATS, recognizeFormat, statedFormat } from "./find_format.ts";
+import { claimProblems } from "./foreign_quantization.ts";
+import type { FormatOptions, Reading } from "./format.ts";
+import { GGUF_FILE } from "./gguf/reading.ts";
+import { openOriginal, type OriginalOptions } from "./original.ts";
+import { precisionBreaches } from "./precision_breaches.ts";
+import { type Provenance, readProvenance, recipeOf } from "./provenance.ts";
+import { type Source, type Subject, subjectOf, without } from "./subject.ts";
+import { commandOn, findTarget, judgeTarget } from "./targets.ts";
+import { type Breach, verifyReading } from "./verify.ts";
+
+/** What was found out about an export. */
+export interface ExportCheck {
+  /** The format it is in. */
+  readonly format: string;
+  /** Facts: a name and a value each. */
+  readonly facts: readonly (readonly [name: string, value: string])[];
+  /** The model it was compared with, a path; none where there was none to be had. */
+  readonly original?: string;
+  /** The first breaches; `count` of them are there in all. */
+  readonly breaches: readonly Breach[];
+  readonly count: number;
+  /** What the engine cannot run or runs otherwise, and what could not be checked; a sentence each. */
+  readonly warnings: readonly string[];
+}
+
+/** How an export is checked. */
+export interface ExportCheckOptions extends OriginalOptions {
+  /** A format, or an engine with or without a version: `vllm==0.33.0`; the format's rules alone unless said. */
+  readonly target?: string;
+  readonly signal?: AbortSignal;
+  progress?(done: number, total: number, note: string): void;
+}
 
 /** Breaches that are told one by one. */
 const TOLD = 20;
@@ -18,7 +41,10 @@ const TOLD = 20;
  * Checks an export, ours or another program's: its format's rules a linear at a time, what an engine
  * reads, and every value against the model it was made from.
  */
-export const verifyExport: VerifyExport = async (path, options) => {
+export async function checkExport(
+  path: string,
+  options: ExportCheckOptions,
+): Promise<ExportCheck> {
   const target = options.target === undefined ? undefined : findTarget(options.target);
   const isFile = (await Deno.stat(path)).isFile;
   const format = await formatOf(path, isFile);
@@ -38,7 +64,10 @@ export const verifyExport: VerifyExport = async (path, options) => {
     subject: source ? without(source.subject, ignored) : subjectOfReading(opened),
     options: optionsOf(opened),
   };
-  const use = target && targetBreaches(target, { format, model, breaches, warnings });
+  const judged = target && judgeTarget(target, format, model);
+  breaches.add(judged?.breaches ?? []);
+  warnings.push(...judged?.warnings ?? []);
+  const use = judged?.use;
   if (!isFile && format !== "gguf") {
     for (const rule of await claimProblems(path)) breaches.add([{ rule }]);
   }
@@ -72,7 +101,7 @@ export const verifyExport: VerifyExport = async (path, options) => {
     ...breaches.told(),
     warnings,
   };
-};
+}
 
 /** The first breaches, and how many there are. */
 class Breaches {
@@ -111,36 +140,6 @@ function* provenanceBreaches(provenance: Provenance | undefined): Generator<Brea
   yield { rule: `provenance.json: the recipe's digest is ${digest}, expected ${expected}` };
 }
 
-/** The model an export was made from: the one that is named, else the one its provenance means. */
-async function openOriginal(
-  provenance: Provenance | undefined,
-  { artifact, find }: Parameters<VerifyExport>[1],
-  warnings: string[],
-): Promise<Source | undefined> {
-  if (artifact) {
-    const { path, digest } = artifact;
-    const other = provenance && digest !== undefined && digest !== provenance.model;
-    if (other) {
-      warnings.push(
-        `it was made from the model ${provenance.model.slice(0, 12)}, but is compared with ${
-          digest.slice(0, 12)
-        }`,
-      );
-    }
-    return await openSource(path);
-  }
-  const found = provenance && await find(provenance.model);
-  if (found !== undefined) return await openSource(found);
-  warnings.push(
-    provenance
-      ? `the model it was made from, ${
-        provenance.model.slice(0, 12)
-      }, is not in the store, so that values are not compared; name it with --artifact`
-      : "nothing says which model it was made from, so that values are not compared; name it with --artifact",
-  );
-  return undefined;
-}
-
 function subjectOfReading({ config, linears, kv }: Reading): Subject {
   return subjectOf({ config, record: { history: [], hadamard: [], linears, kv } });
 }
@@ -171,52 +170,6 @@ function optionsOf({ format, checkpoint, config, linears }: Reading): FormatOpti
   const found = name === undefined ? "F16" : checkpoint.tensors.get(`${name}.weight`)?.dtype;
   const type = (["F16", "Q8_0", "Q4_0", "Q4_1"] as const).find((one) => one === found);
   return { ...options, ...type && { type } };
-}
-
-/** Whether the target reads the format; gives how the engine is started. */
-function targetBreaches(
-  target: Target,
-  { format, model, breaches, warnings }: {
-    readonly format: string;
-    readonly model: { readonly subject: Subject; readonly options: FormatOptions };
-    readonly breaches: Breaches;
-    readonly warnings: string[];
-  },
-): ReturnType<typeof engineUse> {
-  const { engine } = target;
-  if (!engine) {
-    if (format === target.format) return undefined;
-    breaches.add([{ rule: `it is in ${format}, expected ${target.name}` }]);
-    return undefined;
-  }
-  const use = engineUse(engine.name, format, model);
-  if (!use) {
-    const read = formatsRead(engine.name, model);
-    const expected = read.length > 0 ? `one of ${read.join(", ")}` : "a model that it runs";
-    breaches.add([{
-      rule: `${engine.name} does not run this model in ${format}, expected ${expected}`,
-    }]);
-    return undefined;
-  }
-  if (engine.version !== undefined && !engine.source.endsWith(` ${engine.version}`)) {
-    warnings.push(
-      `rules are those of ${engine.source}; those of ${engine.name} ${engine.version} may differ`,
-    );
-  }
-  warnings.push(...use.limits.map((limit) => `${engine.name}: ${limit}`));
-  return use;
-}
-
-/** A command with the place it is about. */
-function commandOn(
-  path: string,
-  { command }: { readonly command: string },
-): string {
-  return command.replaceAll(
-    `DIR/${GGUF_FILE}`,
-    path.endsWith(".gguf") ? path : `${path}/${GGUF_FILE}`,
-  )
-    .replaceAll("DIR", path);
 }
 
 function comparedWords(source: Source | undefined, rounding: number): string {

@@ -10,7 +10,7 @@ export interface Finding extends Place {
 }
 
 /** What becomes of a recipe. */
-export interface ImportedConfig {
+export interface FollowedRecipe {
   /** The manifest, which may not be used where there are problems. */
   readonly text: string;
   /** Why the recipe cannot be followed. */
@@ -19,7 +19,7 @@ export interface ImportedConfig {
 }
 
 /** What a user says beside the recipe. */
-export interface ImportOptions {
+export interface FollowOptions {
   /** The files it was merged from, the last one on top. */
   readonly files: readonly string[];
   /** The model whose tuned exponents to take, such as `"llama-2-7b"`. */
@@ -32,10 +32,10 @@ export interface ImportOptions {
  * A comment tells what has no counterpart or is done otherwise; what would change the meaning without
  * being seen is a problem. Every key that DeepCompressor does not know is a warning.
  */
-export function importConfig(
+export function followRecipe(
   tree: RecipeNode | undefined,
-  { files, model }: ImportOptions,
-): ImportedConfig {
+  { files, model }: FollowOptions,
+): FollowedRecipe {
   const problems: Finding[] = [];
   const warnings: Finding[] = [];
   const place: Place = { source: files.at(-1) ?? "" };

@@ -1,9 +1,5 @@
 import { basename } from "node:path";
-import {
-  readHeader,
-  type SafetensorsDType,
-  type SafetensorsHeader,
-} from "../formats/safetensors/header.ts";
+import { readHeader, type SafetensorsDType, type SafetensorsHeader } from "./header.ts";
 
 /** A tensor as a file really holds it. */
 export interface FoundTensor {

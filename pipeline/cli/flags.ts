@@ -1,0 +1,77 @@
+import { type Command, InvalidArgumentError, Option } from "commander";
+import type { Setting } from "../manifest/override.ts";
+import type { Verify } from "../store/damage.ts";
+import { parseBytes, parseCap } from "./bytes.ts";
+
+/** Options that every command takes. */
+export interface Flags {
+  readonly json?: boolean;
+  readonly store?: string;
+  /** Where artifacts are shared with other machines. */
+  readonly remote?: string;
+  /** What `--set` and `--set-json` say, in their order. */
+  readonly set: readonly Setting[];
+  /** Patterns of names of steps with commas between them. */
+  readonly force?: string;
+  readonly verify: Verify;
+  /** How large the store may be, in bytes. */
+  readonly maxSize?: number;
+  readonly memory?: number;
+  readonly debug?: boolean;
+}
+
+/** Adds them to a program; what `--set` and `--set-json` say goes into `set` as it is read. */
+export function addFlags(program: Command, set: Setting[]): void {
+  program
+    .option("--json", "one JSON object a line on standard output, and nothing else")
+    .option(
+      "--set <name=value>",
+      "set a param, or step.key=value; may be repeated",
+      (text: string) => set.push(text),
+    )
+    .option(
+      "--set-json <name=json>",
+      "the same for lists and mappings",
+      (json: string) => set.push({ json }),
+    )
+    .option(
+      "--force [=steps]",
+      "make these steps again, or all that are selected; those behind them only if bytes change",
+      (text: string, before?: string) => before === undefined ? text : `${before},${text}`,
+    )
+    .option(
+      "--store <dir>",
+      "keep artifacts here (default: QUATTUOR_STORE, or .quattuor in the project)",
+    )
+    .option(
+      "--remote <place>",
+      "share artifacts with other machines: a directory, or s3://bucket/prefix " +
+        "(default: QUATTUOR_REMOTE)",
+    )
+    .addOption(
+      new Option(
+        "--verify <how>",
+        "before reuse, read files that changed since they were read last, only look at sizes, or read all",
+      ).choices(["stat", "size", "full"]).default("stat"),
+    )
+    .option(
+      "--max-size <size>",
+      "how large the store may be, such as 200GB, or none; what no run uses goes first " +
+        "(default: QUATTUOR_MAX_SIZE, or 100 GB and half of what the disk has for it)",
+      (text: string) => reading(text, parseCap),
+    )
+    .option(
+      "--memory <size>",
+      "memory that a step may take, such as 8GB (default: what is free, half of it for data)",
+      (text: string) => reading(text, parseBytes),
+    )
+    .option("--debug", "add where in the code something failed");
+}
+
+function reading<T>(text: string, parse: (text: string) => T): T {
+  try {
+    return parse(text);
+  } catch (error) {
+    throw new InvalidArgumentError((error as Error).message);
+  }
+}

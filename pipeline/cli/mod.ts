@@ -1,0 +1,32 @@
+/**
+ * What a command is made of that a program hands in as `program.commands`.
+ *
+ * The one door by which code outside of the pipeline uses its command line.
+ *
+ * @module
+ */
+export { type Call, type CommandDefinition, defineCommand } from "./command.ts";
+export { onInterrupt } from "./interrupt.ts";
+export { makeStep } from "./made_step.ts";
+export { HERE, openSharedStore, openStore } from "./open_store.ts";
+export { tellingErrors } from "./told_error.ts";
+export { UsageError } from "./usage_error.ts";
+
+// What it finds in stores.
+export { replaceFile } from "../store/durable.ts";
+export { readRecord } from "../store/record.ts";
+export { allRuns } from "../store/runs.ts";
+export type { Store } from "../store/store.ts";
+export { readMakers } from "../tell/inspect/makers.ts";
+export { findTarget, type Target } from "../tell/inspect/target.ts";
+
+// How it tells.
+export { descriptionText } from "../tell/inspect/text.ts";
+export { PacedProgress } from "../tell/terminal/paced_progress.ts";
+export type { Screen } from "../tell/terminal/screen.ts";
+
+// Trees of YAML with the places of their values.
+export { mergeTrees } from "../manifest/merge.ts";
+export { formatProblem, ManifestError, type Place, type Problem } from "../manifest/problem.ts";
+export { readFile } from "../manifest/sources.ts";
+export { parseYaml, type YamlNode } from "../manifest/yaml_tree.ts";

@@ -1,0 +1,3 @@
+export { importConfig as "import-config" } from "./import_config.ts";
+export { serve } from "./serve.ts";
+export { verifyExport as "verify-export" } from "./verify_export.ts";

@@ -1,0 +1,115 @@
+import type { Command } from "commander";
+import {
+  type Call,
+  defineCommand,
+  onInterrupt,
+  tellingErrors,
+  UsageError,
+} from "../../pipeline/cli/mod.ts";
+import { memoryWords } from "../engine/engine_sizes.ts";
+import { readModelCard } from "../serve/model_card.ts";
+import { serveModel } from "../serve/serve_model.ts";
+import { memoryFor } from "../tools.ts";
+import { findServed, type ServedModel } from "./served_model.ts";
+
+/** Answers HTTP requests from a model. */
+export const serve = defineCommand({
+  about: "Answer HTTP requests from a model, as OpenAI's API does",
+  words: [[
+    "[what]",
+    "a manifest, an artifact's key or path, a run's id, last, or a checkpoint (a directory, a .gguf file, hf:org/name); configs/qoq.yaml with the embedded model unless said",
+  ]],
+  options: addOptions,
+  run: (call) =>
+    tellingErrors(call, async () => {
+      const controller = new AbortController();
+      using _interrupt = onInterrupt(controller, {
+        ask: () => call.screen.error("Stopping: requests under way are finished first\n"),
+        leave: () => call.screen.error("\nStopped at once\n"),
+      });
+      const { signal } = controller;
+      await serveFound(await findServed(call, signal), { call, signal });
+      return 0;
+    }),
+});
+
+function addOptions(command: Command): void {
+  const number = (text: string) => {
+    const value = Number(text);
+    if (Number.isFinite(value)) return value;
+    throw new UsageError(`Cannot take "${text}" as a number: expected one`);
+  };
+  const list = (text: string, before: readonly string[] = []) => [...before, ...text.split(",")];
+  command
+    .option("--step <name>", "with a manifest: serve this step's artifact, not the last model")
+    .option("--host <address>", "listen here; others than loopback need a key (127.0.0.1)")
+    .option("--port <number>", "listen here; 0 for any that is free (8000)", number)
+    .option("--api-key <key>", "requests must say it (or QUATTUOR_API_KEY)")
+    .option("--name <names>", "other names for the model", list)
+    .option("--origin <urls>", "web pages whose scripts may ask; * for all", list)
+    .option("--server-name <hosts>", "names under which it is asked without a key", list)
+    .option("--context <tokens>", "longest prompt and answer together", number)
+    .option("--sequences <number>", "requests that run at once", number)
+    .option("--step-tokens <number>", "tokens a step of the engine takes on", number)
+    .option("--queue <requests>", "requests that may wait; more get status 429", number)
+    .option("--queue-tokens <number>", "tokens of prompts that may wait", number)
+    .option("--max-tokens <number>", "most tokens of an answer", number)
+    .option("--max-body <bytes>", "most bytes of a request", number)
+    .option("--timeout <seconds>", "give a request up after this", number)
+    .option("--drain <seconds>", "time to finish when asked to stop (30)", number)
+    .option("--strict", "refuse fields of requests that are not known");
+}
+
+/** Serves a model until the signal aborts. */
+async function serveFound(
+  model: ServedModel,
+  { call: { own, screen, flags }, signal }: { readonly call: Call; readonly signal: AbortSignal },
+): Promise<void> {
+  const { path, digest, name } = model;
+  const tell = (type: string, text: string, facts: object) =>
+    screen.write(flags.json ? `${JSON.stringify({ type, ...facts })}\n` : `${text}\n`);
+  await serveModel({
+    path,
+    card: () => readModelCard(model),
+    memoryBytes: memoryFor(flags.memory === undefined ? {} : { memory: flags.memory }),
+    wishes: wishesOf(own),
+    options: serverOptions(own),
+    signal,
+  }, {
+    log: (line) => screen.error(line),
+    ready: (plan, device) => tell("engine", `${device}: ${memoryWords(plan)}`, { ...plan, device }),
+    failed: (message, again) =>
+      screen.error(`The engine was lost: ${message}${again ? "; it is started anew" : ""}\n`),
+    listening: (url) =>
+      tell("serving", `Serving ${name} at ${url}/v1, page at ${url}/`, {
+        url,
+        model: name,
+        digest,
+      }),
+  });
+}
+
+function wishesOf(own: Call["own"]) {
+  const number = (key: string) => own[key] as number | undefined;
+  return {
+    context: number("context"),
+    sequences: number("sequences"),
+    stepTokens: number("stepTokens"),
+    queueRequests: number("queue"),
+    queueTokens: number("queueTokens"),
+  };
+}
+
+/** Options under the names the server has for them; those of the engine are left out. */
+function serverOptions(own: Call["own"]): Record<string, unknown> {
+  const renamed: Readonly<Record<string, string>> = {
+    name: "names",
+    origin: "origins",
+    serverName: "hosts",
+  };
+  const same = ["host", "port", "apiKey", "maxTokens", "maxBody", "timeout", "drain", "strict"];
+  const named = [...same.map((key) => [key, key] as const), ...Object.entries(renamed)];
+  return Object.fromEntries(
+    named.flatMap(([key, to]) => own[key] === undefined ? [] : [[to, own[key]]]),
+  );
+}

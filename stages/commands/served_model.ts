@@ -1,0 +1,114 @@
+import { basename } from "node:path";
+import { fileURLToPath } from "node:url";
+import {
+  allRuns,
+  type Call,
+  findTarget,
+  HERE,
+  makeStep,
+  openSharedStore,
+  readRecord,
+  type Store,
+} from "../../pipeline/cli/mod.ts";
+
+/** A model artifact to be served, and what the store knows of it. */
+export interface ServedModel {
+  readonly path: string;
+  readonly digest: string;
+  /** What to call it: the step or the file it comes from. */
+  readonly name: string;
+  /** Where its evaluations lie. */
+  readonly evaluations: readonly string[];
+}
+
+/** The kind of artifact that is served. */
+const KIND = "model";
+const VERB = "serve";
+
+/** What is made where nothing is said, and what brings in a model that is no artifact yet. */
+const [QOQ, LOAD] = [config("qoq.yaml"), config("load.yaml")];
+
+/** The model that the words of the command line name; it is made first where it has to be. */
+export async function findServed(call: Call, signal: AbortSignal): Promise<ServedModel> {
+  const { words: [word], flags } = call;
+  if (word === undefined) return await made(call, { manifest: QOQ, signal });
+  if (/\.ya?ml$/.test(word)) return await made(call, { manifest: word, signal });
+  const load = () =>
+    made(call, { manifest: LOAD, set: [`model=${word}`], name: basename(word), signal });
+  if (word.startsWith("hf:")) return await load();
+  const store = await openSharedStore(HERE, flags);
+  const target = await findTarget(word, store, { verb: VERB });
+  if (target.what === "place") return await load();
+  if (target.what === "artifact" && target.file === undefined) {
+    const read = await readRecord(target.path, target.key);
+    if ("why" in read) throw new Error(`Cannot serve ${target.path}: ${read.why}`);
+    if (read.record.kind === "export") return await load();
+    if (read.record.kind === KIND) {
+      return await described(target.store ?? store, { ...target, name: target.key.slice(0, 12) });
+    }
+    throw new Error(`Cannot serve "${word}": it is a ${read.record.kind}, expected a ${KIND}`);
+  }
+  if (target.what === "run") {
+    for (const { name, key } of target.run.steps.toReversed()) {
+      const found = key === undefined ? undefined : await modelUnder(key, target.store);
+      if (found) return await described(target.store, { ...found, name });
+    }
+    throw new Error(`Cannot serve run ${target.run.id}: it has no ${KIND}, expected one`);
+  }
+  throw new Error(
+    `Cannot serve "${word}": it is a ${target.what}, expected a manifest, an artifact, a run or a checkpoint`,
+  );
+}
+
+/** Makes what a manifest needs for one of its models, and gives that. */
+async function made(
+  call: Call,
+  { name, ...wanted }: {
+    readonly manifest: string;
+    readonly set?: readonly string[];
+    readonly name?: string;
+    readonly signal: AbortSignal;
+  },
+): Promise<ServedModel> {
+  const { step: asked } = call.own;
+  const { name: step, key, store } = await makeStep(call, {
+    ...wanted,
+    kind: KIND,
+    verb: VERB,
+    ...typeof asked === "string" && { step: asked },
+  });
+  const found = key === undefined ? undefined : await modelUnder(key, store);
+  if (!found) throw new Error(`Cannot serve step "${step}": its ${KIND} is gone, expected it`);
+  return await described(store, { ...found, name: name ?? step });
+}
+
+async function modelUnder(
+  key: string,
+  store: Store,
+): Promise<{ readonly key: string; readonly path: string } | undefined> {
+  const path = `${store.path}/artifacts/${key}`;
+  const read = await readRecord(path, key);
+  return "record" in read && read.record.kind === KIND ? { key, path } : undefined;
+}
+
+async function described(
+  store: Store,
+  { key, path, name }: { readonly key: string; readonly path: string; readonly name: string },
+): Promise<ServedModel> {
+  const read = await readRecord(path, key);
+  if ("why" in read) throw new Error(`Cannot serve ${path}: ${read.why}`);
+  const { digest } = read.record;
+  const evaluations = new Set<string>();
+  for (const { steps } of await allRuns(store.path)) {
+    for (const { stage, key, recipe } of steps) {
+      const inputs = Object.values(recipe?.inputs ?? {}).flat();
+      if (key === undefined || stage !== "evaluate" || !inputs.includes(digest)) continue;
+      evaluations.add(`${store.path}/artifacts/${key}`);
+    }
+  }
+  return { path, digest, name, evaluations: [...evaluations] };
+}
+
+function config(name: string): string {
+  return fileURLToPath(new URL(`../../configs/${name}`, import.meta.url));
+}
