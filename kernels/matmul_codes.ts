@@ -6,7 +6,12 @@ import lanes from "./matmul_codes_lanes.wgsl" with { type: "text" };
 import tiles from "./matmul_codes.wgsl" with { type: "text" };
 import { bytes, nibbles, signedBytes, signedNibbles } from "./parts/integer_codes.ts";
 import part from "./parts/matmul_codes.wgsl" with { type: "text" };
-import { checkedGroup, productPlan, productShaders, productSizes } from "./parts/packed_product.ts";
+import {
+  checkedGroup,
+  productLaunch,
+  productShaders,
+  productSizes,
+} from "./parts/packed_product.ts";
 import { ZERO_DOMAINS, type ZeroDomain } from "./parts/quantizer.ts";
 import quantizer from "./parts/quantizer.wgsl" with { type: "text" };
 
@@ -55,7 +60,7 @@ export const matmulCodes: Kernel<Input, never, MatmulCodesOptions, "y", "bias"> 
       ZERO: ZERO_DOMAINS[zero],
       BIAS: bias !== undefined,
     };
-    return productPlan(sizes, group, constants, limits);
+    return productLaunch(sizes, group, constants, limits);
   },
   reference(inputs, options) {
     const { x, y, bias } = inputs;
