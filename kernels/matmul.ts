@@ -2,7 +2,13 @@ import type { Kernel } from "./device/kernel.ts";
 import { describe, f32 } from "./device/tensor.ts";
 import lanes from "./matmul_lanes.wgsl" with { type: "text" };
 import part from "./parts/lanes.wgsl" with { type: "text" };
-import { laneGrid, laneRows, type MatmulOptions, outputSizes } from "./parts/output_sizes.ts";
+import {
+  laneGrid,
+  laneRows,
+  type MatmulOptions,
+  outputSizes,
+  tileSize,
+} from "./parts/output_sizes.ts";
 import productLanes from "./parts/product_lanes.wgsl" with { type: "text" };
 import tiles from "./matmul.wgsl" with { type: "text" };
 
@@ -50,7 +56,7 @@ export const matmul: Kernel<"x" | "weight" | "y" | "bias", never, MatmulOptions,
         grid: laneGrid(rows, columns),
       };
     }
-    const TILE = rows > 32 ? 64 : 16;
+    const TILE = tileSize(rows);
     return {
       shader: "tiles",
       outputs: {},

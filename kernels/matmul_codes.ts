@@ -6,7 +6,12 @@ import tiles from "./matmul_codes.wgsl" with { type: "text" };
 import { bytes, nibbles, signedBytes, signedNibbles } from "./codes/integer_codes.ts";
 import part from "./parts/matmul_codes.wgsl" with { type: "text" };
 import type { MatmulOptions } from "./parts/output_sizes.ts";
-import { checkedGroup, productPlan, productShaders, productSizes } from "./parts/packed_product.ts";
+import {
+  checkedGroup,
+  productLaunch,
+  productShaders,
+  productSizes,
+} from "./parts/packed_product.ts";
 import { ZERO_DOMAINS, type ZeroDomain } from "./codes/quantizer.ts";
 import quantizer from "./codes/quantizer.wgsl" with { type: "text" };
 
@@ -55,7 +60,7 @@ export const matmulCodes: Kernel<Input, never, MatmulCodesOptions, "y", "bias"> 
       ZERO: ZERO_DOMAINS[zero],
       BIAS: bias !== undefined,
     };
-    return productPlan(sizes, group, constants, limits);
+    return productLaunch(sizes, group, constants, limits);
   },
   reference(inputs, options) {
     const { x, y, bias } = inputs;

@@ -6,7 +6,12 @@ import tiles from "./matmul_int8.wgsl" with { type: "text" };
 import { nibbles, signedBytes } from "./codes/integer_codes.ts";
 import part from "./parts/matmul_int8.wgsl" with { type: "text" };
 import type { MatmulOptions } from "./parts/output_sizes.ts";
-import { checkedGroup, productPlan, productShaders, productSizes } from "./parts/packed_product.ts";
+import {
+  checkedGroup,
+  productLaunch,
+  productShaders,
+  productSizes,
+} from "./parts/packed_product.ts";
 
 /** What the weight's words hold, and which rows are used. */
 export interface MatmulInt8Options extends MatmulOptions {
@@ -76,7 +81,7 @@ export const matmulInt8: Kernel<Input, never, MatmulInt8Options, "y", "groups" |
       GROUPED: options.group !== undefined,
       BIAS: bias !== undefined,
     };
-    return productPlan(sizes, group, constants, limits);
+    return productLaunch(sizes, group, constants, limits);
   },
   reference(inputs, options) {
     const { x, x_rows, w_rows, y, bias } = inputs;

@@ -1,4 +1,4 @@
-import type { AdapterClass, Limits } from "./device.ts";
+import type { AdapterClass, Limits } from "./limits.ts";
 
 /** What to do where no adapter is found. */
 export const NO_ADAPTER =
@@ -68,6 +68,8 @@ async function requestDevice(adapter: GPUAdapter, requiredLimits: Record<string,
 }
 
 /**
+ * The one place that writes the process environment, as far as it is not set.
+ *
  * Settles what the driver reads from the environment when the first adapter is asked for: Vulkan
  * where there is a choice (over OpenGL, which lacks subgroups), and a directory that it wants to
  * be named though it does not use it.

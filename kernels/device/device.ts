@@ -1,44 +1,9 @@
 import type { Kernel } from "./kernel.ts";
+import type { Limits } from "./limits.ts";
+import type { HostTensor, Tensor, TensorRef, TensorSpec } from "./tensor.ts";
 
-/** Element type in device memory. Codes below 32 bits travel packed in `u32`, `f16` two to a word. */
-export type DType = "f32" | "f16" | "i32" | "u32";
-
-/** What a tensor is, without its data. Row-major, outermost axis first. */
-export interface TensorSpec {
-  readonly dtype: DType;
-  readonly shape: readonly number[];
-}
-
-/** A tensor you may read but do not own. Kernels take these. */
-export interface TensorRef extends TensorSpec {
-  /** The same memory under another shape with equally many elements. */
-  view(shape: readonly number[]): TensorRef;
-}
-
-/** A tensor you own: bind it with `using`, or return it to someone who will. */
-export interface Tensor extends TensorRef, Disposable {}
-
-/** A tensor in host memory: what references compute on and `read` returns. */
-export interface HostTensor extends TensorSpec {
-  readonly data: Float32Array | Float16Array | Int32Array | Uint32Array;
-}
-
-/** Whether launches run on a graphics processor or on the CPU through a software driver. */
-export type AdapterClass = "gpu" | "software";
-
-/** The only hardware facts a plan may look at. */
-export interface Limits {
-  readonly adapter: AdapterClass;
-  /** Bytes of workgroup memory. */
-  readonly groupBytes: number;
-  readonly groupThreads: number;
-  /** Most workgroups along one axis of a grid. */
-  readonly gridAxis: number;
-  /** Bytes a launch can see of one tensor. */
-  readonly bindingBytes: number;
-  /** Threads that run in lockstep and may exchange values, 0 where the device cannot say. */
-  readonly subgroup: number;
-}
+export type { AdapterClass, Limits } from "./limits.ts";
+export type { DType, HostTensor, Tensor, TensorRef, TensorSpec } from "./tensor.ts";
 
 /** Tensors by name; the optional ones may be left out. */
 export type Inputs<In extends string, Opt extends In> =

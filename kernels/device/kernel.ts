@@ -1,10 +1,11 @@
-import type { DType, HostTensor, Limits, TensorSpec } from "./device.ts";
+import type { Limits } from "./limits.ts";
+import type { DType, HostTensor, TensorSpec } from "./tensor.ts";
 
 /** A number in `struct Params`. */
 export type Param = { readonly u32: number } | { readonly f32: number };
 
-/** One launch, decided from shapes alone. */
-export interface Plan<Out extends string> {
+/** One launch of a kernel, decided from shapes and limits alone. */
+export interface Launch<Out extends string> {
   readonly outputs: Readonly<Record<Out, TensorSpec>>;
   /** Put before the source as `const` or `alias`; each distinct set is one pipeline. */
   readonly constants: Readonly<Record<string, number | boolean | DType>>;
@@ -52,7 +53,7 @@ export interface Kernel<
   readonly mutates?: readonly Mut[];
   /** Inputs that may be left out; the plan's constants then keep the shader from reading them. */
   readonly optional?: readonly Opt[];
-  plan(inputs: Specs<In, Opt>, options: Options, limits: Limits): Plan<Out>;
+  plan(inputs: Specs<In, Opt>, options: Options, limits: Limits): Launch<Out>;
   reference(
     inputs: Specs<In, Opt, HostTensor>,
     options: Options,

@@ -3,17 +3,27 @@ export class OutOfMemoryError extends RangeError {
   override readonly name = "OutOfMemoryError";
 }
 
-/** A piece of device memory and how much of it is in use. */
-export interface Block {
+/** What a block lies in; on a device a buffer. */
+export interface Destroyable {
+  destroy(): void;
+}
+
+/** A piece of device memory. */
+export interface Block<B = unknown> {
   readonly id: number;
-  readonly buffer: GPUBuffer;
+  readonly buffer: B;
   readonly size: number;
+}
+
+/** Where a pool's buffers come from. */
+export interface Allocator<B extends Destroyable> {
+  /** Most bytes of one buffer. */
+  readonly largest: number;
+  create(size: number, label: string): B;
 }
 
 /** From this size on a submit costs less than one more block: logits come piece after piece. */
 export const LARGE_BYTES = 2 ** 23;
-
-const USAGE = () => GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST;
 
 /**
  * Buffers by size class, so that a step finds the buffers of the step before.
@@ -21,22 +31,21 @@ const USAGE = () => GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBuffer
  * Classes are eighths of a power of two: at most an eighth of a buffer is unused. A freed block may
  * still be read by launches that were recorded but not submitted, so it waits until `submitted`.
  */
-export class Pool {
-  readonly #device: GPUDevice;
+export class Pool<B extends Destroyable> {
+  readonly #allocator: Allocator<B>;
   readonly #limit: number;
-  readonly #largest: number;
-  readonly #free = new Map<number, Block[]>();
-  readonly #waiting: Block[] = [];
+  readonly #free = new Map<number, Block<B>[]>();
+  readonly #waiting: Block<B>[] = [];
   #ids = 0;
   #held = 0;
   #peak = 0;
   /** Called with a block whose buffer is gone. */
-  onDestroy: (block: Block) => void = () => {};
+  onDestroy: (block: Block<B>) => void = () => {};
 
-  constructor(device: GPUDevice, limit: number) {
-    this.#device = device;
+  /** A pool that holds at most `limit` bytes. */
+  constructor(allocator: Allocator<B>, limit = Infinity) {
+    this.#allocator = allocator;
     this.#limit = limit;
-    this.#largest = device.limits.maxBufferSize;
   }
 
   /** Bytes of device memory held, in use or free. */
@@ -50,13 +59,14 @@ export class Pool {
   }
 
   /** A block of at least that many bytes, its content arbitrary; throws an `OutOfMemoryError`. */
-  take(bytes: number, label: string): Block {
+  take(bytes: number, label: string): Block<B> {
     const size = sizeClass(bytes);
     const free = this.#free.get(size)?.pop();
     if (free) return free;
-    if (size > this.#largest) {
+    const { largest } = this.#allocator;
+    if (size > largest) {
       throw new OutOfMemoryError(
-        `Cannot allocate ${bytes} bytes on the device for ${label}: one buffer holds at most ${this.#largest} bytes, expected a smaller tensor`,
+        `Cannot allocate ${bytes} bytes on the device for ${label}: one buffer holds at most ${largest} bytes, expected a smaller tensor`,
       );
     }
     if (this.#held + size > this.#limit) this.trim();
@@ -65,13 +75,13 @@ export class Pool {
         `Cannot allocate ${bytes} bytes on the device for ${label}: ${this.#held} of ${this.#limit} bytes are in use, expected room for it; raise --memory or shorten the context`,
       );
     }
-    const buffer = this.#device.createBuffer({ label, size, usage: USAGE() });
+    const buffer = this.#allocator.create(size, label);
     this.#held += size;
     this.#peak = Math.max(this.#peak, this.#held);
     return { id: this.#ids++, buffer, size };
   }
 
-  give(block: Block): void {
+  give(block: Block<B>): void {
     this.#waiting.push(block);
   }
 

@@ -1,4 +1,4 @@
-import type { AnyKernel, Plan } from "./kernel.ts";
+import type { AnyKernel, Launch } from "./kernel.ts";
 
 /** A compiled shader with the layout of its bindings. */
 export interface Pipeline {
@@ -22,16 +22,16 @@ export class Pipelines {
     this.#device = device;
   }
 
-  find(kernel: AnyKernel, plan: Plan<string>): Pipeline {
+  find(kernel: AnyKernel, launch: Launch<string>): Pipeline {
     let variants = this.#byKernel.get(kernel);
     if (!variants) this.#byKernel.set(kernel, variants = new Map());
-    const key = `${plan.shader ?? ""}|${JSON.stringify(plan.constants)}`;
+    const key = `${launch.shader ?? ""}|${JSON.stringify(launch.constants)}`;
     let found = variants.get(key);
-    if (!found) variants.set(key, found = this.#compile(kernel, plan));
+    if (!found) variants.set(key, found = this.#compile(kernel, launch));
     return found;
   }
 
-  #compile(kernel: AnyKernel, plan: Plan<string>): Pipeline {
+  #compile(kernel: AnyKernel, launch: Launch<string>): Pipeline {
     const names = bindingNames(kernel);
     const written = new Set<string>([...kernel.outputs, ...(kernel.mutates ?? [])]);
     const layout = this.#device.createBindGroupLayout({
@@ -43,7 +43,7 @@ export class Pipelines {
           : { type: written.has(name) ? "storage" : "read-only-storage" },
       })),
     });
-    const module = this.#device.createShaderModule({ code: shaderSource(kernel, plan) });
+    const module = this.#device.createShaderModule({ code: shaderSource(kernel, launch) });
     const pipeline = this.#device.createComputePipeline({
       layout: this.#device.createPipelineLayout({ bindGroupLayouts: [layout] }),
       compute: { module, entryPoint: "main" },
@@ -52,22 +52,22 @@ export class Pipelines {
   }
 }
 
-/** The text given to the compiler: the plan's constants as declarations, then the shader as it stands. */
-export function shaderSource(kernel: AnyKernel, plan: Plan<string>): string {
-  const lines = Object.entries(plan.constants).map(([name, value]) =>
+/** The text given to the compiler: the launch's constants as declarations, then the shader as it stands. */
+export function shaderSource(kernel: AnyKernel, launch: Launch<string>): string {
+  const lines = Object.entries(launch.constants).map(([name, value]) =>
     typeof value === "string"
       ? `alias ${name} = ${value};`
       : `const ${name} = ${typeof value === "number" ? `${value}u` : value};`
   );
-  return `${lines.join("\n")}\n${shaderText(kernel, plan)}`;
+  return `${lines.join("\n")}\n${shaderText(kernel, launch)}`;
 }
 
-function shaderText({ wgsl }: AnyKernel, { shader }: Plan<string>): string {
+function shaderText({ wgsl }: AnyKernel, { shader }: Launch<string>): string {
   if (typeof wgsl === "string") return wgsl;
   const text = shader === undefined ? undefined : wgsl[shader];
   if (text === undefined) {
     throw new TypeError(
-      `Cannot choose a shader: the plan names ${shader}, expected one of ${
+      `Cannot choose a shader: the launch names ${shader}, expected one of ${
         Object.keys(wgsl).join(", ")
       }`,
     );

@@ -1,44 +1,36 @@
-import type { Recording, Tensor } from "./device.ts";
-import type { Param } from "./kernel.ts";
-import { type Block, type Pool, sizeClass } from "./memory.ts";
-import type { Pipeline } from "./pipelines.ts";
+import type { Recording } from "./device.ts";
+import type { AnyKernel, Launch } from "./kernel.ts";
+import { type Block, type Destroyable, type Pool, sizeClass } from "./memory.ts";
+import type { Tensor } from "./tensor.ts";
 
-/** A launch as it is put on record, before there is a buffer for its params. */
-interface PlannedLaunch {
-  readonly pipeline: Pipeline;
-  readonly blocks: readonly Block[];
-  readonly params: readonly Param[];
-  readonly grid: readonly [x: number, y: number, z: number];
-}
-
-/** A launch with all that the device needs of it. */
-export interface ReadyLaunch {
-  readonly pipeline: GPUComputePipeline;
-  readonly group: GPUBindGroup;
-  /** Where its params begin. */
-  readonly offset: number;
-  readonly grid: readonly [x: number, y: number, z: number];
+/** A launch as it is put on record. */
+export interface RecordedLaunch<B> {
+  readonly kernel: AnyKernel;
+  readonly launch: Launch<string>;
+  readonly blocks: readonly Block<B>[];
 }
 
 /** What is written down while a recording is made. */
-export class Recorder {
-  readonly launches: PlannedLaunch[] = [];
-  readonly #scratch: Scratch;
-  readonly #own = new Set<Block>();
-  readonly #inputs = new Map<Block, { readonly disposed: boolean; readonly label: string }>();
+export class Recorder<B extends Destroyable> {
+  readonly launches: RecordedLaunch<B>[] = [];
+  readonly #scratch: Scratch<B>;
+  readonly #own = new Set<Block<B>>();
+  readonly #inputs = new Map<Block<B>, { readonly disposed: boolean; readonly label: string }>();
 
-  constructor(scratch: Scratch) {
+  constructor(scratch: Scratch<B>) {
     this.#scratch = scratch;
   }
 
-  take(bytes: number, label: string): Block {
+  take(bytes: number, label: string): Block<B> {
     const block = this.#scratch.take(bytes, label);
     this.#own.add(block);
     return block;
   }
 
   /** Notes a tensor that a launch uses. */
-  use(tensor: { readonly disposed: boolean; readonly label: string; readonly block: Block }): void {
+  use(
+    tensor: { readonly disposed: boolean; readonly label: string; readonly block: Block<B> },
+  ): void {
     if (!this.#own.has(tensor.block)) this.#inputs.set(tensor.block, tensor);
   }
 
@@ -54,8 +46,8 @@ export class Recorder {
   }
 }
 
-/** A recording of a graphics device, which says how to replay and how to end it. */
-export class GpuRecording implements Recording {
+/** A recording of a device, which says how to replay and how to end it. */
+export class PooledRecording implements Recording {
   readonly outputs: readonly Tensor[];
   readonly launches: number;
   readonly replay: Recording["replay"];
@@ -93,17 +85,17 @@ export class GpuRecording implements Recording {
  *
  * Blocks are powers of two: recordings of every size together hold at most twice what the largest needs.
  */
-export class Scratch {
-  readonly #pool: Pool;
-  readonly #free = new Map<number, Block[]>();
-  readonly #all: Block[] = [];
+export class Scratch<B extends Destroyable> {
+  readonly #pool: Pool<B>;
+  readonly #free = new Map<number, Block<B>[]>();
+  readonly #all: Block<B>[] = [];
   #users = 0;
 
-  constructor(pool: Pool) {
+  constructor(pool: Pool<B>) {
     this.#pool = pool;
   }
 
-  take(bytes: number, label: string): Block {
+  take(bytes: number, label: string): Block<B> {
     const size = sizeClass(2 ** Math.ceil(Math.log2(Math.max(1, bytes))));
     const free = this.#free.get(size)?.pop();
     if (free) return free;
@@ -112,7 +104,7 @@ export class Scratch {
     return block;
   }
 
-  give(block: Block): void {
+  give(block: Block<B>): void {
     const free = this.#free.get(block.size);
     if (free) free.push(block);
     else this.#free.set(block.size, [block]);

@@ -1,15 +1,16 @@
-import type {
-  Device,
-  HostTensor,
-  Inputs,
-  Limits,
-  Recording,
-  Tensor,
-  TensorRef,
-  TensorSpec,
-} from "./device.ts";
+import type { Device, Inputs, Recording } from "./device.ts";
 import type { Kernel } from "./kernel.ts";
-import { describe, hostTensor, reshape } from "./tensor.ts";
+import type { Limits } from "./limits.ts";
+import {
+  assertValues,
+  describe,
+  type HostTensor,
+  hostTensor,
+  reshape,
+  type Tensor,
+  type TensorRef,
+  type TensorSpec,
+} from "./tensor.ts";
 
 /** Runs the references of kernels on the host: slow, exact, and needs no GPU. */
 export class ReferenceDevice implements Device {
@@ -26,6 +27,7 @@ export class ReferenceDevice implements Device {
   #recorded: (() => void)[] | undefined;
 
   upload(host: HostTensor): Tensor {
+    assertValues(host);
     return this.#hold({ ...host, data: host.data.slice() });
   }
 
@@ -62,7 +64,7 @@ export class ReferenceDevice implements Device {
     inputs: Inputs<In, Opt>,
     options: Options,
   ): Record<Out, Tensor> {
-    const plan = kernel.plan(inputs as never, options, this.limits);
+    const { outputs: made } = kernel.plan(inputs as never, options, this.limits);
     const given = inputs as Readonly<Record<string, TensorRef | undefined>>;
     const hosts: Record<string, HostTensor> = {};
     for (const name of kernel.inputs) {
@@ -74,7 +76,7 @@ export class ReferenceDevice implements Device {
       return tensor ? [[name, dataOf(tensor)] as const] : [];
     });
     const outputs = kernel.outputs.map((name) =>
-      [name, this.#hold(hostTensor(plan.outputs[name]))] as const
+      [name, this.#hold(hostTensor(made[name]))] as const
     );
     const places = [...written, ...outputs.map(([name, { data }]) => [name, data] as const)];
     const launch = () => {

@@ -1,4 +1,25 @@
-import type { DType, HostTensor, TensorSpec } from "./device.ts";
+/** Element type in device memory. Codes below 32 bits travel packed in `u32`, `f16` two to a word. */
+export type DType = "f32" | "f16" | "i32" | "u32";
+
+/** What a tensor is, without its data. Row-major, outermost axis first. */
+export interface TensorSpec {
+  readonly dtype: DType;
+  readonly shape: readonly number[];
+}
+
+/** A tensor you may read but do not own. Kernels take these. */
+export interface TensorRef extends TensorSpec {
+  /** The same memory under another shape with equally many elements. */
+  view(shape: readonly number[]): TensorRef;
+}
+
+/** A tensor you own: bind it with `using`, or return it to someone who will. */
+export interface Tensor extends TensorRef, Disposable {}
+
+/** A tensor in host memory: what references compute on and `read` returns. */
+export interface HostTensor extends TensorSpec {
+  readonly data: Float32Array | Float16Array | Int32Array | Uint32Array;
+}
 
 const BYTES: Readonly<Record<DType, number>> = { f32: 4, f16: 2, i32: 4, u32: 4 };
 
@@ -31,7 +52,32 @@ export function hostTensor({ dtype, shape }: TensorSpec, bytes?: ArrayBuffer): H
   return { dtype, shape, data };
 }
 
-/** A host tensor of floats. */
+/** A host tensor of zeros, which are made when somebody looks at them. */
+export function zeros(spec: TensorSpec): HostTensor {
+  return {
+    ...spec,
+    get data() {
+      return hostTensor(spec).data;
+    },
+  };
+}
+
+/** A tensor of which type and shape are known but no value, for a device that computes nothing. */
+export function withoutValues({ dtype, shape }: TensorSpec): HostTensor {
+  return { dtype, shape, data: new ARRAYS[dtype](0) };
+}
+
+/** Throws where a tensor has fewer values than its shape says. */
+export function assertValues(host: HostTensor): void {
+  if (host.data.length >= elements(host.shape)) return;
+  throw new RangeError(
+    `Cannot use ${describe(host)}: it has ${host.data.length} values, expected ${
+      elements(host.shape)
+    }`,
+  );
+}
+
+/** A host tensor of floats; like those below without values if there are none. */
 export function f32(shape: readonly number[], values?: Iterable<number>): HostTensor {
   return { dtype: "f32", shape, data: checked(shape, values, Float32Array) };
 }
@@ -66,7 +112,7 @@ function checked<A extends Float32Array | Float16Array | Uint32Array>(
   const count = elements(shape);
   if (values === undefined) return new array(count);
   const data = values instanceof array ? values : array.from(values);
-  if (data.length !== count) {
+  if (data.length !== count && data.length > 0) {
     throw new RangeError(
       `Cannot make a tensor of shape [${
         shape.join(", ")

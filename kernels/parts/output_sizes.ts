@@ -1,5 +1,5 @@
 import type { TensorSpec } from "../device/device.ts";
-import type { Plan } from "../device/kernel.ts";
+import type { Launch } from "../device/kernel.ts";
 import { describe } from "../device/tensor.ts";
 
 /** Which part of a split weight is multiplied, and where its columns go. */
@@ -51,6 +51,11 @@ export function outputSizes(
   return { rows, columns, column, row, stride };
 }
 
+/** Rows and columns of a product that a workgroup makes on a GPU. */
+export function tileSize(rows: number): 16 | 64 {
+  return rows > 32 ? 64 : 16;
+}
+
 const MOST_LANE_ROWS = 8;
 const LANE_COLUMNS = 64;
 
@@ -60,6 +65,6 @@ export function laneRows(rows: number): number {
 }
 
 /** The workgroups of a product on the software adapter. */
-export function laneGrid(rows: number, columns: number): Plan<never>["grid"] {
+export function laneGrid(rows: number, columns: number): Launch<never>["grid"] {
   return [Math.ceil(columns / LANE_COLUMNS), Math.ceil(rows / laneRows(rows)), 1];
 }

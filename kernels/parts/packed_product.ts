@@ -1,5 +1,5 @@
 import type { Limits, TensorSpec } from "../device/device.ts";
-import type { Plan } from "../device/kernel.ts";
+import type { Launch } from "../device/kernel.ts";
 import { describe } from "../device/tensor.ts";
 import {
   laneGrid,
@@ -7,7 +7,9 @@ import {
   type MatmulOptions,
   type OutputSizes,
   outputSizes,
+  tileSize,
 } from "./output_sizes.ts";
+
 import few from "./packed_few.wgsl" with { type: "text" };
 import lanesPart from "./lanes.wgsl" with { type: "text" };
 import packedLanes from "./packed_lanes.wgsl" with { type: "text" };
@@ -90,12 +92,12 @@ export function productShaders(
 }
 
 /** The launch of a product whose shaders are those of `productShaders`. */
-export function productPlan(
+export function productLaunch(
   { rows, inner, columns, column, row, stride }: ProductSizes,
   group: number,
   constants: Readonly<Record<string, number | boolean>>,
   limits: Limits,
-): Plan<never> {
+): Launch<never> {
   const sizes = {
     rows: { u32: rows },
     inner: { u32: inner },
@@ -123,7 +125,7 @@ export function productPlan(
       grid: [Math.ceil(columns / FEW_COLUMNS), Math.min(1, rows), 1],
     };
   }
-  const TILE = rows > 32 ? 64 : 16;
+  const TILE = tileSize(rows);
   return {
     shader: "tiles",
     outputs: {},

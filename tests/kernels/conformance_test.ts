@@ -1,10 +1,11 @@
 import { strict as assert } from "node:assert";
 import type { HostTensor, Limits, TensorSpec } from "../../kernels/device/device.ts";
 import { Gpu } from "../../kernels/device/gpu.ts";
-import type { AnyKernel, KernelCase, Plan } from "../../kernels/device/kernel.ts";
+import type { AnyKernel, KernelCase, Launch } from "../../kernels/device/kernel.ts";
 import { bindingNames } from "../../kernels/device/pipelines.ts";
 import { describe, elements } from "../../kernels/device/tensor.ts";
 import * as kernels from "../../kernels/mod.ts";
+import { GuardedPool } from "../support/guarded_pool.ts";
 import { randomTensor } from "../support/random.ts";
 
 type AnyCase = KernelCase<string, unknown>;
@@ -25,13 +26,15 @@ for (const [name, kernel] of Object.entries<AnyKernel>(kernels)) {
   const expectation = expectations(kernel);
   for (const as of ["software", "gpu"] as const) {
     Deno.test(`${name} agrees with its reference, planned for ${as}`, async () => {
-      await using gpu = await Gpu.open({ as, guard: true });
+      let guard: GuardedPool | undefined;
+      const pool = (device: GPUDevice) => guard = new GuardedPool(device);
+      await using gpu = await Gpu.open({ as, pool });
       for (const one of cases) {
         if (one.timedOnly) {
           assert.ok(one.cost, `${one.label} is neither timed nor compared`);
           assert.ok(hasSmaller(kernel, one, cases, gpu.limits), `no smaller case of ${one.label}`);
         } else {
-          await compare(gpu, kernel, one, expectation(one));
+          await compare({ gpu, guard: guard! }, kernel, one, expectation(one));
         }
       }
     });
@@ -89,7 +92,7 @@ function inputSize({ inputs }: AnyCase): number {
 }
 
 async function compare(
-  gpu: Gpu,
+  { gpu, guard }: { readonly gpu: Gpu; readonly guard: GuardedPool },
   kernel: AnyKernel,
   one: LabelledCase,
   { hosts, outputs: expected }: Expectation,
@@ -97,7 +100,7 @@ async function compare(
   const { label } = one;
   using stack = new DisposableStack();
   const inputs = Object.fromEntries(
-    Object.entries(hosts).map(([name, host]) => [name, stack.use(gpu.upload(host))]),
+    Object.entries(hosts).map(([name, host]) => [name, stack.use(guard.upload(gpu, host))]),
   );
   const outputs = gpu.run(kernel, inputs, one.options);
   for (const output of Object.values(outputs)) stack.use(output);
@@ -108,7 +111,7 @@ async function compare(
     near(got, expected[name]!, one.tolerance ?? 1e-6, `${label} ${name}`);
   }
   for (const [name, tensor] of Object.entries({ ...inputs, ...outputs })) {
-    await gpu.guardsHold(tensor, `${label} ${name}`);
+    await guard.holds(gpu, tensor, `${label} ${name}`);
   }
 }
 
@@ -130,7 +133,7 @@ function pick<T>(record: Readonly<Record<string, T>>, names: readonly string[]):
   );
 }
 
-function plansOf(kernel: AnyKernel): { plan: Plan<string>; sources: string[] } {
+function plansOf(kernel: AnyKernel): { plan: Launch<string>; sources: string[] } {
   const one = kernel.cases[0] as AnyCase;
   const specs = one.inputs as Readonly<Record<string, TensorSpec>>;
   const limits = {

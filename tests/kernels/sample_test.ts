@@ -1,5 +1,6 @@
 import { strict as assert } from "node:assert";
 import { Gpu } from "../../kernels/device/gpu.ts";
+import { GuardedPool } from "../support/guarded_pool.ts";
 import { f32, u32 } from "../../kernels/device/tensor.ts";
 import { sample, topScores } from "../../kernels/mod.ts";
 import { type SampleSettings, sampleSettings } from "../../kernels/sample.ts";
@@ -40,7 +41,7 @@ const ASKED: readonly Partial<SampleSettings>[] = [
 
 for (const as of CLASSES) {
   Deno.test(`sample and topScores agree with their references on awkward rows, planned for ${as}`, async () => {
-    await using gpu = await Gpu.open({ as, guard: true });
+    await using gpu = await Gpu.open({ as, pool: (device) => new GuardedPool(device) });
     for (const columns of [1500, 1501]) {
       for (const [name, value] of ROWS) {
         const normal = normals(`awkward ${name}`);

@@ -1,19 +1,18 @@
-import type { Tensor, TensorRef, TensorSpec } from "./device.ts";
 import type { Block } from "./memory.ts";
-import { reshape } from "./tensor.ts";
+import { reshape, type Tensor, type TensorRef, type TensorSpec } from "./tensor.ts";
 
-/** A tensor in a block of device memory; a view shares the block and its end. */
-export class GpuTensor implements Tensor {
+/** A tensor in a block of a pool; a view shares the block and its end. */
+export class PooledTensor<B = unknown> implements Tensor {
   readonly dtype;
   readonly shape;
-  readonly block: Block;
+  readonly block: Block<B>;
   readonly label: string;
   readonly #owner: { disposed: boolean };
   readonly #release: () => void;
 
   constructor(
     spec: TensorSpec,
-    block: Block,
+    block: Block<B>,
     label: string,
     release: () => void,
     owner = { disposed: false },
@@ -32,7 +31,7 @@ export class GpuTensor implements Tensor {
 
   view(shape: readonly number[]): TensorRef {
     const spec = reshape({ dtype: this.dtype, shape: this.shape }, shape);
-    return new GpuTensor(spec, this.block, this.label, () => {}, this.#owner);
+    return new PooledTensor(spec, this.block, this.label, () => {}, this.#owner);
   }
 
   [Symbol.dispose](): void {

@@ -1,0 +1,194 @@
+import type { Block } from "./memory.ts";
+import { SLOT, writeParams } from "./params.ts";
+import { type Pipeline, Pipelines } from "./pipelines.ts";
+import { type Copy, MOST_LAUNCHES, type PreparedLaunches, type Queue } from "./pooled_device.ts";
+import type { Readback } from "./readback.ts";
+import type { RecordedLaunch } from "./recording.ts";
+import { assertValues, type HostTensor } from "./tensor.ts";
+
+const MOST_BIND_GROUPS = 8192;
+
+/** A launch with all that the device needs of it. */
+interface ReadyLaunch {
+  readonly pipeline: GPUComputePipeline;
+  readonly group: GPUBindGroup;
+  /** Where its params begin. */
+  readonly offset: number;
+  readonly grid: readonly [x: number, y: number, z: number];
+}
+
+/** Gathers launches in one compute pass a submit; their params lie in one arena. */
+export class LaunchQueue implements Queue<GPUBuffer> {
+  readonly #device: GPUDevice;
+  readonly #bindingBytes: number;
+  readonly #readback: Readback;
+  readonly #pipelines: Pipelines;
+  readonly #arena: GPUBuffer;
+  readonly #params = new DataView(new ArrayBuffer(SLOT * MOST_LAUNCHES));
+  readonly #groups = new Map<string, GPUBindGroup>();
+  /** Slots of the arena in use. */
+  #slots = 0;
+  #encoder: GPUCommandEncoder | undefined;
+  #pass: GPUComputePassEncoder | undefined;
+  #failure: Error | undefined;
+  #closed = false;
+
+  constructor(
+    device: GPUDevice,
+    { bindingBytes, readback }: { readonly bindingBytes: number; readonly readback: Readback },
+  ) {
+    this.#device = device;
+    this.#bindingBytes = bindingBytes;
+    this.#readback = readback;
+    this.#pipelines = new Pipelines(device);
+    this.#arena = this.#paramsBuffer("params", SLOT * MOST_LAUNCHES);
+    device.addEventListener("uncapturederror", (event) => {
+      event.preventDefault();
+      this.#fail((event as GPUUncapturedErrorEvent).error.message);
+    });
+    device.lost.then(({ message, reason }) => {
+      if (this.#closed) return;
+      this.#fail(
+        `the device was lost (${
+          message || reason
+        }), expected it to stay; run the command again, finished steps are kept`,
+      );
+    });
+  }
+
+  check(): void {
+    if (this.#failure) throw this.#failure;
+  }
+
+  write({ buffer }: Block<GPUBuffer>, host: HostTensor): void {
+    assertValues(host);
+    const { data } = host;
+    let whole: ArrayBufferView = data;
+    if (data.byteLength % 4 !== 0) {
+      const padded = new Uint8Array(Math.ceil(data.byteLength / 4) * 4);
+      padded.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+      whole = padded;
+    }
+    this.#device.queue.writeBuffer(buffer, 0, whole as BufferSource);
+  }
+
+  launch({ kernel, launch, blocks }: RecordedLaunch<GPUBuffer>): void {
+    const pipeline = this.#pipelines.find(kernel, launch);
+    const group = this.#groupOf(pipeline, blocks);
+    const offset = this.#slots * SLOT;
+    writeParams(this.#params, offset, Object.values(launch.params));
+    this.#slots++;
+    this.#dispatch({ pipeline: pipeline.pipeline, group, offset, grid: launch.grid });
+  }
+
+  /** Makes the bind groups of launches, and a buffer with their params. */
+  prepare(launches: readonly RecordedLaunch<GPUBuffer>[]): PreparedLaunches {
+    // Layers are alike: of the params of hundreds of launches only a few differ.
+    const all = launches.map(({ launch }) => Object.values(launch.params));
+    const slots = new Map(all.map((params) => [JSON.stringify(params), params]));
+    const offsets = new Map([...slots.keys()].map((key, i) => [key, i * SLOT]));
+    const values = new DataView(new ArrayBuffer(SLOT * Math.max(1, slots.size)));
+    for (const [key, params] of slots) writeParams(values, offsets.get(key)!, params);
+    const buffer = this.#paramsBuffer("params of a recording", values.byteLength);
+    this.#device.queue.writeBuffer(buffer, 0, values.buffer);
+    const ready = launches.map(({ kernel, launch, blocks }, i): ReadyLaunch => {
+      const pipeline = this.#pipelines.find(kernel, launch);
+      return {
+        pipeline: pipeline.pipeline,
+        group: this.#bind(pipeline, blocks, buffer),
+        offset: offsets.get(JSON.stringify(all[i]))!,
+        grid: launch.grid,
+      };
+    });
+    return {
+      launch: (index) => this.#dispatch(ready[index]!),
+      [Symbol.dispose]: () => buffer.destroy(),
+    };
+  }
+
+  submit(copy?: Copy): void {
+    const encoder = this.#encoder ?? this.#device.createCommandEncoder();
+    this.#pass?.end();
+    copy?.(encoder);
+    if (this.#slots > 0) {
+      this.#device.queue.writeBuffer(this.#arena, 0, this.#params.buffer, 0, this.#slots * SLOT);
+    }
+    this.#device.queue.submit([encoder.finish()]);
+    this.#encoder = undefined;
+    this.#pass = undefined;
+    this.#slots = 0;
+  }
+
+  async read(
+    { buffer }: Block<GPUBuffer>,
+    bytes: number,
+    submit: (copy?: Copy) => void,
+  ): Promise<ArrayBuffer> {
+    const data = await this.#readback.read(buffer, bytes, submit);
+    // An error that stems from the work arrives in a task of its own.
+    await Promise.resolve();
+    this.check();
+    return data;
+  }
+
+  /** Lets go of bind groups, for a buffer of theirs is gone. */
+  forgetGroups(): void {
+    this.#groups.clear();
+  }
+
+  /** Ends the device as if the driver had lost it. */
+  lose(): void {
+    this.#device.destroy();
+    this.#fail("the device was lost, expected it to stay");
+  }
+
+  async close(): Promise<void> {
+    await this.#device.queue.onSubmittedWorkDone();
+    this.#closed = true;
+    this.#device.destroy();
+  }
+
+  #fail(reason: string): void {
+    this.#failure ??= new Error(`Cannot go on with the GPU: ${reason}`);
+  }
+
+  #dispatch({ pipeline, group, offset, grid }: ReadyLaunch): void {
+    this.#encoder ??= this.#device.createCommandEncoder();
+    this.#pass ??= this.#encoder.beginComputePass();
+    this.#pass.setPipeline(pipeline);
+    this.#pass.setBindGroup(0, group, [offset]);
+    this.#pass.dispatchWorkgroups(...grid);
+  }
+
+  #groupOf(pipeline: Pipeline, blocks: readonly Block<GPUBuffer>[]): GPUBindGroup {
+    const key = `${pipeline.id}:${blocks.map((block) => block.id).join(",")}`;
+    let group = this.#groups.get(key);
+    if (!group) {
+      if (this.#groups.size >= MOST_BIND_GROUPS) this.#groups.clear();
+      this.#groups.set(key, group = this.#bind(pipeline, blocks, this.#arena));
+    }
+    return group;
+  }
+
+  #bind(
+    { layout }: Pipeline,
+    blocks: readonly Block<GPUBuffer>[],
+    params: GPUBuffer,
+  ): GPUBindGroup {
+    return this.#device.createBindGroup({
+      layout,
+      entries: [
+        ...blocks.map(({ buffer, size }, binding) => ({
+          binding,
+          resource: { buffer, size: Math.min(size, this.#bindingBytes) },
+        })),
+        { binding: blocks.length, resource: { buffer: params, size: SLOT } },
+      ],
+    });
+  }
+
+  #paramsBuffer(label: string, size: number): GPUBuffer {
+    const usage = GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST;
+    return this.#device.createBuffer({ label, size, usage });
+  }
+}

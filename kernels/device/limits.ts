@@ -1,0 +1,16 @@
+/** Whether launches run on a graphics processor or on the CPU through a software driver. */
+export type AdapterClass = "gpu" | "software";
+
+/** The only hardware facts a launch may be decided from. */
+export interface Limits {
+  readonly adapter: AdapterClass;
+  /** Bytes of workgroup memory. */
+  readonly groupBytes: number;
+  readonly groupThreads: number;
+  /** Most workgroups along one axis of a grid. */
+  readonly gridAxis: number;
+  /** Bytes a launch can see of one tensor. */
+  readonly bindingBytes: number;
+  /** Threads that run in lockstep and may exchange values, 0 where the device cannot say. */
+  readonly subgroup: number;
+}

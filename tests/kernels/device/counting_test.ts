@@ -1,0 +1,78 @@
+import { strict as assert } from "node:assert";
+import { CountingDevice } from "../../../kernels/device/counting.ts";
+import { Gpu } from "../../../kernels/device/gpu.ts";
+import { LARGE_BYTES } from "../../../kernels/device/memory.ts";
+import { f32, withoutValues } from "../../../kernels/device/tensor.ts";
+import { matmul, siluMul } from "../../../kernels/mod.ts";
+
+/** What each piece of work left of a device's memory. */
+async function watch(device: Gpu | CountingDevice): Promise<readonly object[]> {
+  const seen: object[] = [];
+  const note = () => seen.push({ ...device.memory });
+  using weight = device.upload(f32([8, 8]));
+  // More launches than one submit takes, of which each needs a block of its own.
+  for (let round = 0; round < 1100; round++) {
+    using x = device.upload(f32([1, 8]));
+    using y = device.empty({ dtype: "f32", shape: [1, 8] });
+    device.run(matmul, { x, weight, y }, {});
+    if (round % 97 === 0) note();
+  }
+  note();
+  using wide = device.upload(f32([1024, 8]));
+  using many = device.upload(f32([LARGE_BYTES / 4096, 8]));
+  for (let round = 0; round < 3; round++) {
+    using y = device.empty({ dtype: "f32", shape: [LARGE_BYTES / 4096, 1024] });
+    device.run(matmul, { x: many, weight: wide, y }, {});
+    note();
+  }
+  {
+    using recording = await device.record(() => {
+      using first = device.run(siluMul, { gate: many, up: many }, {}).y;
+      return Promise.resolve([device.run(siluMul, { gate: first, up: many }, {}).y]);
+    });
+    for (let round = 0; round < 300; round++) recording.replay();
+    await device.read(recording.outputs[0]!);
+    note();
+  }
+  device.trim();
+  note();
+  using last = device.upload(f32([3000]));
+  device.write(last, f32([2000]));
+  await device.read(last);
+  note();
+  return seen;
+}
+
+Deno.test("a counting device holds at every moment what a GPU would hold", async () => {
+  await using gpu = await Gpu.open();
+  await using counting = new CountingDevice(gpu.limits);
+  assert.deepEqual(await watch(counting), await watch(gpu));
+});
+
+Deno.test("a counting device needs no values and has none, and others refuse what has none", async () => {
+  await using gpu = await Gpu.open();
+  await using counting = new CountingDevice({ ...gpu.limits, bindingBytes: 2 ** 40 });
+  using huge = counting.upload(withoutValues({ dtype: "f16", shape: [2 ** 20, 2 ** 18] }));
+  assert.equal(counting.memory.peak, 2 ** 39 + 256);
+  assert.equal((await counting.read(huge)).data.length, 0);
+  assert.throws(
+    () => gpu.upload(f32([3], [])),
+    /Cannot use f32\[3\]: it has 0 values, expected 3/,
+  );
+});
+
+Deno.test("a counting device lists tensors that were left over when it closes", async () => {
+  const device = new CountingDevice({
+    adapter: "gpu",
+    groupBytes: 0,
+    groupThreads: 0,
+    gridAxis: 0,
+    bindingBytes: 2 ** 30,
+    subgroup: 0,
+  });
+  device.empty({ dtype: "f32", shape: [4] }, "a forgotten gain");
+  await assert.rejects(
+    async () => await device[Symbol.asyncDispose](),
+    /a forgotten gain f32\[4\]/,
+  );
+});
