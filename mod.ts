@@ -19,10 +19,10 @@ export type {
   Artifact,
   ArtifactRecord,
   FileRecord,
+  KeyDocument,
   Metrics,
   Note,
   NoteLevel,
-  Recipe,
 } from "./pipeline/artifact.ts";
 export type {
   Emit,

@@ -14,7 +14,7 @@ export interface Artifact<Kind extends string = string> {
  * `inputs` are content digests, not keys, so that an upstream step made again with the same bytes
  * changes nothing here. `params` are the validated ones without those that name a place.
  */
-export interface Recipe {
+export interface KeyDocument {
   readonly stage: string;
   readonly version: number;
   readonly params: unknown;
@@ -64,7 +64,7 @@ export interface Metrics {
 export interface ArtifactRecord {
   readonly key: string;
   readonly kind: string;
-  readonly recipe: Recipe;
+  readonly recipe: KeyDocument;
   /** Sha256 over the sorted list of files. */
   readonly digest: string;
   readonly files: readonly FileRecord[];

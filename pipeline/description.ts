@@ -29,12 +29,12 @@ export interface Section {
 
 /** Rows of texts under headings. */
 export interface Table {
-  readonly columns: readonly Column[];
+  readonly columns: readonly TableColumn[];
   readonly rows: readonly (readonly string[])[];
 }
 
 /** A column of a table. */
-export interface Column {
+export interface TableColumn {
   readonly heading: string;
   /** Whether its texts are numbers, which stand flush right. */
   readonly number?: boolean;

@@ -19,7 +19,7 @@ export type PlanState =
   | "blocked";
 
 /** What earlier runs say that making an artifact takes. */
-export interface Estimate {
+export interface StepCost {
   readonly seconds: number;
   /** Size of its files. */
   readonly bytes: number;
@@ -44,7 +44,7 @@ export interface PlannedStep {
   /** Known unless it depends on bytes that are not there yet. */
   readonly key?: string;
   /** Of a step that would or may run, where an earlier run tells. */
-  readonly estimate?: Estimate;
+  readonly estimate?: StepCost;
   /** Of a step that would or may run, where its stage can forecast. */
   readonly forecast?: PeakBytes;
 }

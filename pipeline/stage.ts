@@ -14,7 +14,7 @@ export type Input<S extends string> = S extends `${infer K}[]?` ? readonly Artif
 export type Facts = object;
 
 /** The facts of an input, in the shapes that artifacts come in; see {@linkcode Input}. */
-export type InputFacts<S extends string> = S extends `${string}[]?` ? readonly Facts[]
+export type FactsOf<S extends string> = S extends `${string}[]?` ? readonly Facts[]
   : S extends `${string}?` ? Facts | undefined
   : S extends `${string}[]` ? readonly Facts[]
   : Facts;
@@ -43,7 +43,7 @@ export interface FileDigests {
 /**
  * What a stage keeps while it works, so that a run that was interrupted goes on where it was.
  *
- * It belongs to one recipe: a run with any other finds it empty. What was kept is checked before it
+ * It belongs to one key document: a run with any other finds it empty. What was kept is checked before it
  * is given back; what is damaged counts as not kept. It goes when the artifact is finished.
  */
 export interface Journal {
@@ -92,7 +92,7 @@ export interface Stage<
   Tools = unknown,
 > {
   readonly about: string;
-  /** Raise it when the same recipe would now give other bytes. */
+  /** Raise it when the same key document would now give other bytes. */
   readonly version: number;
   readonly params: z.ZodType<Params>;
   readonly inputs: Inputs;
@@ -115,7 +115,7 @@ export interface Stage<
    * `memoryBytes` is how much of weights and activations the work may keep at once.
    */
   forecast?(
-    inputs: { readonly [N in keyof Inputs]: InputFacts<Inputs[N]> },
+    inputs: { readonly [N in keyof Inputs]: FactsOf<Inputs[N]> },
     params: NoInfer<Params>,
     bounds: { readonly memoryBytes: number },
   ): Promise<Forecast> | Forecast;

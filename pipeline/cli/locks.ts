@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import { type Lock, lockPath, readLock } from "../plan/lock_file.ts";
+import { type LockFile, lockPath, readLock } from "../plan/lock_file.ts";
 import { UsageError } from "./usage_error.ts";
 
 /** Adds the option that holds a command to a lock file. */
@@ -14,7 +14,7 @@ export async function readLocks(
     readonly own: Readonly<Record<string, unknown>>;
     readonly selected: ReadonlySet<string> | undefined;
   },
-): Promise<{ readonly lock?: string; readonly locked?: Lock }> {
+): Promise<{ readonly lock?: string; readonly locked?: LockFile }> {
   if (lock && locked) {
     throw new UsageError("Cannot take --lock and --locked: one writes what the other holds to");
   }

@@ -18,7 +18,7 @@ export { readRecord } from "../store/record.ts";
 export { allRuns } from "../store/runs.ts";
 export type { Store } from "../store/store.ts";
 export { readMakers } from "../tell/inspect/makers.ts";
-export { findTarget, type Target } from "../tell/inspect/target.ts";
+export { findNamed, type Named } from "../tell/inspect/named.ts";
 
 // How it tells.
 export { descriptionText } from "../tell/inspect/text.ts";

@@ -1,4 +1,4 @@
-import type { Param } from "./params.ts";
+import type { ManifestParam } from "./params.ts";
 import type { Place } from "./problem.ts";
 import { meaningOf } from "./substitution.ts";
 import type { Data } from "./yaml_tree.ts";
@@ -19,13 +19,13 @@ export interface Line {
 }
 
 /** What a `matrix` says. */
-export interface Matrix {
+export interface SweepMatrix {
   readonly axes: ReadonlyMap<string, readonly Swept[]>;
   readonly exclude: readonly Line[];
   readonly include: readonly Line[];
 }
 
-type Params = ReadonlyMap<string, Param>;
+type Params = ReadonlyMap<string, ManifestParam>;
 
 /**
  * The combinations of a matrix; each has a value for every param that one of them has.
@@ -33,7 +33,7 @@ type Params = ReadonlyMap<string, Param>;
  * `exclude` takes away what it agrees with. Then each entry of `include` is added to the combinations
  * of the axes with which it agrees, or is one of its own where there is none.
  */
-export function combine(matrix: Matrix, params: Params): Combination[] {
+export function combine(matrix: SweepMatrix, params: Params): Combination[] {
   const { axes, exclude, include } = matrix;
   const whole = axes.size === 0 ? [] : product(axes);
   const kept = whole
@@ -55,7 +55,10 @@ export function combine(matrix: Matrix, params: Params): Combination[] {
  * What is set is no part of the sweep: its axis goes, `include` loses it, and `exclude` goes by what
  * it was set to.
  */
-export function combineUnder({ axes, exclude, include }: Matrix, params: Params): Combination[] {
+export function combineUnder(
+  { axes, exclude, include }: SweepMatrix,
+  params: Params,
+): Combination[] {
   const isSet = (name: string) => params.get(name)?.override !== undefined;
   const fixed = [...axes].map(([name, values]) => {
     const [first] = values;
@@ -71,7 +74,7 @@ export function combineUnder({ axes, exclude, include }: Matrix, params: Params)
 }
 
 /** All values of every axis with all of the others, the last axis by name changing fastest. */
-export function product(axes: Matrix["axes"]): Combination[] {
+export function product(axes: SweepMatrix["axes"]): Combination[] {
   const names = [...axes.keys()].sort();
   return names.reduce<Combination[]>(
     (left, name) =>
@@ -86,12 +89,12 @@ export function product(axes: Matrix["axes"]): Combination[] {
 export function agrees(one: Combination, values: ReadonlyMap<string, Swept>): boolean {
   return [...values].every(([name, { value }]) => {
     const own = one.get(name);
-    return own !== undefined && textOf(own.value) === textOf(value);
+    return own !== undefined && valueText(own.value) === valueText(value);
   });
 }
 
 /** A value as the names of steps have it; it holds nothing that a shell or a path would read. */
-export function textOf(value: Data): string {
+export function valueText(value: Data): string {
   const text = typeof value === "object" && value !== null ? JSON.stringify(value) : String(value);
   return text.replaceAll(/[^\p{L}\p{N}_.:@+-]/gu, (letter) =>
     [...new TextEncoder().encode(letter)]
@@ -101,7 +104,7 @@ export function textOf(value: Data): string {
 
 /** What tells a combination from others, such as `alpha=0.2,group=64`. */
 export function labelOf(one: Combination): string {
-  return [...one].map(([name, { value }]) => `${name}=${textOf(value)}`).join(",");
+  return [...one].map(([name, { value }]) => `${name}=${valueText(value)}`).join(",");
 }
 
 /** Combinations with the params' own values where they have none, in order of names, none twice. */
@@ -116,7 +119,7 @@ function complete(
   return [...new Map(full.map((one) => [labelOf(one), one])).values()];
 }
 
-function usual(param: Param | undefined): Swept {
+function usual(param: ManifestParam | undefined): Swept {
   return { value: param?.value ?? null, place: param?.valuePlace ?? { source: "" } };
 }
 

@@ -1,5 +1,5 @@
 import type { Setting } from "./override.ts";
-import type { ReadText, Source } from "./sources.ts";
+import type { ReadText, SourceFile } from "./sources.ts";
 import type { Data } from "./yaml_tree.ts";
 import type { Registry } from "../stage.ts";
 
@@ -25,7 +25,7 @@ export interface Manifest {
   readonly params: Readonly<Record<string, Data>>;
   readonly steps: readonly Step[];
   /** All files it was read from, itself first; nothing is read again later. */
-  readonly sources: readonly Source[];
+  readonly sources: readonly SourceFile[];
 }
 
 /** What a manifest is checked against. */

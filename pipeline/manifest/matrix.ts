@@ -4,21 +4,21 @@ import {
   combine,
   combineUnder,
   type Line,
-  type Matrix,
   product,
+  type SweepMatrix,
   type Swept,
-  textOf,
+  valueText,
 } from "./combinations.ts";
 import { isNull } from "./merge.ts";
 import { suggestion } from "./nearest.ts";
-import type { Param } from "./params.ts";
+import type { ManifestParam } from "./params.ts";
 import type { Report } from "./problem.ts";
 import { wordFor } from "./type_words.ts";
 import type { Data, Entry, Scalar, YamlNode } from "./yaml_tree.ts";
 
 /** What reading a matrix needs beside it. */
 interface Reading {
-  readonly params: ReadonlyMap<string, Param>;
+  readonly params: ReadonlyMap<string, ManifestParam>;
   readonly report: Report;
 }
 
@@ -70,7 +70,7 @@ export function readMatrix(
 function readWords(
   entries: ReadonlyMap<string, Entry>,
   { params, report }: Reading,
-): Matrix | undefined {
+): SweepMatrix | undefined {
   const names = [...entries.keys()].filter((name) => !WORDS.includes(name));
   const axes = new Map<string, readonly Swept[]>();
   for (const [name, { place, value }] of entries) {
@@ -158,7 +158,7 @@ function readValue(
 }
 
 /** Reports values that the names of steps could not tell apart. */
-function checkTexts({ axes, include }: Matrix, { params, report }: Reading): void {
+function checkTexts({ axes, include }: SweepMatrix, { params, report }: Reading): void {
   const added = include.flatMap(({ values }) => [...values]);
   // A combination that an entry makes takes the params' own values where it says none.
   const usual = added.length === 0 ? [] : [...params.values()]
@@ -166,7 +166,7 @@ function checkTexts({ axes, include }: Matrix, { params, report }: Reading): voi
   const swept = [...axes].flatMap(([name, values]) => values.map((one) => [name, one] as const));
   const met = new Map<string, Data>();
   for (const [name, { value, place }] of [...usual, ...swept, ...added]) {
-    const text = `${name}=${textOf(value)}`;
+    const text = `${name}=${valueText(value)}`;
     const before = met.get(text) ?? value;
     met.set(text, before);
     if (before === value) continue;
@@ -176,7 +176,7 @@ function checkTexts({ axes, include }: Matrix, { params, report }: Reading): voi
 }
 
 /** Where the command line sets params of a matrix. */
-function settings({ axes, include }: Matrix, params: Reading["params"]) {
+function settings({ axes, include }: SweepMatrix, params: Reading["params"]) {
   const names = new Set([...axes.keys(), ...include.flatMap(({ values }) => [...values.keys()])]);
   return [...names].flatMap((name) => params.get(name)?.override?.place ?? []);
 }

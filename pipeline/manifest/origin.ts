@@ -6,7 +6,7 @@ import { referencesIn } from "./references.ts";
 import type { Data, YamlNode } from "./yaml_tree.ts";
 
 /** A value of a step as a manifest would have it, and where it comes from. */
-export interface Row {
+export interface OriginRow {
   /** The names that lead to it, such as `with`, `projections`, `alpha`. */
   readonly path: readonly string[];
   /** No mapping, unless it is an empty one. */
@@ -16,9 +16,9 @@ export interface Row {
 }
 
 /** Every value of a step with its origin; a list is one value, which may have several. */
-export function rowsOf(step: Step, words: StepWords): Row[] {
+export function rowsOf(step: Step, words: StepWords): OriginRow[] {
   const { stage, from } = words.variant.draft;
-  const inputs = Object.entries(step.inputs).map(([input, value]): Row => {
+  const inputs = Object.entries(step.inputs).map(([input, value]): OriginRow => {
     const places = (from.get(input)?.feeds ?? []).map(({ place }) => placeText(place));
     return { path: ["from", input], value, origin: joined(places) };
   });
@@ -35,7 +35,7 @@ interface Behind {
   readonly words: StepWords;
 }
 
-function valueRows(path: readonly string[], value: Data, { node, words }: Behind): Row[] {
+function valueRows(path: readonly string[], value: Data, { node, words }: Behind): OriginRow[] {
   const fields = isMapping(value)
     ? Object.entries(value).filter(([, field]) => field !== undefined)
     : [];

@@ -6,7 +6,7 @@ import { typeWord, wordFor } from "./type_words.ts";
 import type { Data, YamlNode } from "./yaml_tree.ts";
 
 /** A named value of a manifest. */
-export interface Param {
+export interface ManifestParam {
   readonly name: string;
   /** Where it is declared. */
   readonly place: Place;
@@ -24,8 +24,8 @@ export interface Param {
 export function readParams(
   node: YamlNode | undefined,
   { overrides, report }: { readonly overrides: readonly Override[]; readonly report: Report },
-): Map<string, Param> {
-  const params = new Map<string, Param>();
+): Map<string, ManifestParam> {
+  const params = new Map<string, ManifestParam>();
   for (const [name, { place, value }] of node?.type === "map" ? node.entries : []) {
     if (!/^[A-Za-z_][\w-]*$/.test(name)) {
       report(place, `Cannot name a param "${name}": expected letters, digits, "_" and "-"`);
@@ -54,7 +54,7 @@ export function readParams(
 export function checkOverrides(
   overrides: readonly Override[],
   { params, drafts, variants, report }: {
-    readonly params: ReadonlyMap<string, Param>;
+    readonly params: ReadonlyMap<string, ManifestParam>;
     /** Steps by the names they are written with, and by those that a matrix makes of them. */
     readonly drafts: ReadonlyMap<string, unknown>;
     readonly variants: ReadonlyMap<string, unknown>;
@@ -76,7 +76,10 @@ export function checkOverrides(
 /** Reports uses of unknown params, params without a use, and overrides of a type that cannot be. */
 export function checkReferences(
   references: readonly Reference[],
-  { params, report }: { readonly params: ReadonlyMap<string, Param>; readonly report: Report },
+  { params, report }: {
+    readonly params: ReadonlyMap<string, ManifestParam>;
+    readonly report: Report;
+  },
 ): void {
   for (const { name, place } of references.filter(({ name }) => !params.has(name))) {
     report(place, `Cannot find param "${name}": ${suggestion(name, [...params.keys()])}`);
@@ -92,7 +95,7 @@ export function checkReferences(
   }
 }
 
-function checkOverride({ name, override, value: usual }: Param, report: Report): void {
+function checkOverride({ name, override, value: usual }: ManifestParam, report: Report): void {
   if (override === undefined) return;
   const { value, literal, place } = override;
   const text = typeof usual === "string" && (literal !== undefined || typeof value === "string");

@@ -4,7 +4,7 @@ import { type Draft, readDraft, readTop } from "./draft.ts";
 import { growLabels } from "./labels.ts";
 import { readMatrix } from "./matrix.ts";
 import { applyOverride, type Override, parseOverride, type Setting, sourceOf } from "./override.ts";
-import { checkOverrides, checkReferences, type Param, readParams } from "./params.ts";
+import { checkOverrides, checkReferences, type ManifestParam, readParams } from "./params.ts";
 import { ManifestError, type Problem, type Report, sortProblems } from "./problem.ts";
 import { readFile, readSources } from "./sources.ts";
 import { readParameters } from "./step_parameters.ts";
@@ -20,7 +20,7 @@ export interface StepWords {
   /** Its `with`, as the command line and the sweep have it. */
   readonly node: YamlNode | undefined;
   /** The params as they are for this step. */
-  readonly params: ReadonlyMap<string, Param>;
+  readonly params: ReadonlyMap<string, ManifestParam>;
 }
 
 /** A checked manifest and what was written for each of its steps. */
@@ -97,16 +97,16 @@ function referencesOf(draft: Draft): Reference[] {
 
 /** The params without those of an extended file that nothing uses any more. */
 function withoutUnused(
-  params: ReadonlyMap<string, Param>,
+  params: ReadonlyMap<string, ManifestParam>,
   { path, references, combinations }: {
     readonly path: string;
     readonly references: readonly Reference[];
     readonly combinations: readonly Combination[];
   },
-): Map<string, Param> {
+): Map<string, ManifestParam> {
   const used = new Set(references.map(({ name }) => name));
   const swept = combinations[0] ?? new Map();
-  const own = ({ name, place, override }: Param) =>
+  const own = ({ name, place, override }: ManifestParam) =>
     place.source === path || override !== undefined || swept.has(name);
   return new Map([...params].filter(([name, param]) => used.has(name) || own(param)));
 }
@@ -138,7 +138,10 @@ function expandDrafts(
 }
 
 /** The params with what a combination gives them. */
-function underValues(params: ReadonlyMap<string, Param>, values: Combination): Map<string, Param> {
+function underValues(
+  params: ReadonlyMap<string, ManifestParam>,
+  values: Combination,
+): Map<string, ManifestParam> {
   return new Map([...params].map(([name, param]) => {
     const swept = values.get(name);
     if (swept === undefined) return [name, param];
@@ -161,7 +164,7 @@ function readStep(
 
 /** What params stand for: one value, or all that a sweep gives them. */
 function meanings(
-  params: ReadonlyMap<string, Param>,
+  params: ReadonlyMap<string, ManifestParam>,
   combinations: readonly Combination[],
 ): Record<string, Data> {
   const meaning = (name: string): Data => {

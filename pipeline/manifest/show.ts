@@ -1,5 +1,5 @@
 import { plainText } from "../words.ts";
-import type { Row } from "./origin.ts";
+import type { OriginRow } from "./origin.ts";
 import { escapeReferences } from "./references.ts";
 import { type Data, parseScalar } from "./yaml_tree.ts";
 
@@ -8,7 +8,7 @@ const COMMENTS = 48;
 
 /** Steps as the YAML of a manifest in which everything is written out. */
 export function manifestText(
-  steps: readonly { readonly name: string; readonly rows: readonly Row[] }[],
+  steps: readonly { readonly name: string; readonly rows: readonly OriginRow[] }[],
   { origins }: { readonly origins: boolean },
 ): string {
   const lines = steps.flatMap(({ name, rows }) => [
@@ -20,8 +20,8 @@ export function manifestText(
 
 /** A value and the names above it that the row before does not share. */
 function rowLines(
-  { path, value, origin }: Row,
-  { before, origins }: { readonly before: Row | undefined; readonly origins: boolean },
+  { path, value, origin }: OriginRow,
+  { before, origins }: { readonly before: OriginRow | undefined; readonly origins: boolean },
 ): string[] {
   const shared = path.findIndex((name, i) => name !== before?.path[i]);
   return path.slice(shared).map((name, i) => {

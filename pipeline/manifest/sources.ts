@@ -6,7 +6,7 @@ import { wordFor } from "./type_words.ts";
 import { parseYaml, type YamlNode } from "./yaml_tree.ts";
 
 /** A file a manifest was read from. */
-export interface Source {
+export interface SourceFile {
   /** As messages name it: relative to where the manifest's own path is. */
   readonly path: string;
   /** Of the file's bytes, as hex. */
@@ -33,8 +33,8 @@ export function readSources(
     readonly read: ReadText;
     readonly report: Report;
   },
-): { readonly root: YamlNode | undefined; readonly sources: readonly Source[] } {
-  const sources: Source[] = [];
+): { readonly root: YamlNode | undefined; readonly sources: readonly SourceFile[] } {
+  const sources: SourceFile[] = [];
   const trees = new Map<string, YamlNode | undefined>();
   /** The files that are being read, each extended by the one before. */
   const trail: string[] = [];

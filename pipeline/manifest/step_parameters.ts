@@ -1,7 +1,7 @@
 import { type Complaint, complaintsOf, fieldsAt } from "./complaint.ts";
 import { suggestion } from "./nearest.ts";
 import { isNull } from "./merge.ts";
-import type { Param } from "./params.ts";
+import type { ManifestParam } from "./params.ts";
 import type { Place, Report } from "./problem.ts";
 import type { AnyStage } from "../stage.ts";
 import { referencesIn } from "./references.ts";
@@ -17,7 +17,7 @@ export interface StepSource {
   readonly node: YamlNode | undefined;
   /** Where the step's name stands. */
   readonly place: Place;
-  readonly params: ReadonlyMap<string, Param>;
+  readonly params: ReadonlyMap<string, ManifestParam>;
 }
 
 /** Parameters of a step as its stage wants them, or undefined when `report` was told. */
@@ -87,7 +87,7 @@ function placeOf({ path, unknown }: Complaint, { place, node, params }: StepSour
 /** The place of the value that a param has from the matrix or the command line. */
 function paramPlace(
   node: YamlNode | undefined,
-  params: ReadonlyMap<string, Param>,
+  params: ReadonlyMap<string, ManifestParam>,
 ): Place | undefined {
   const [reference] = node === undefined ? [] : referencesIn(node);
   const param = reference?.whole ? params.get(reference.name) : undefined;

@@ -1,10 +1,10 @@
-import type { Param } from "./params.ts";
+import type { ManifestParam } from "./params.ts";
 import { REFERENCE, referencesIn } from "./references.ts";
 import type { Data, YamlNode } from "./yaml_tree.ts";
 
 /** Params by name, and how to read an override of a text param that looks like a number. */
 export interface Values {
-  readonly params: ReadonlyMap<string, Param>;
+  readonly params: ReadonlyMap<string, ManifestParam>;
   readonly reading: "literal" | "parsed";
 }
 

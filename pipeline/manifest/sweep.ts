@@ -1,7 +1,7 @@
 import { type Combination, labelOf } from "./combinations.ts";
 import type { Draft } from "./draft.ts";
 import type { Report } from "./problem.ts";
-import type { Inputs } from "./wiring.ts";
+import type { StepInputs } from "./wiring.ts";
 import { referencesIn } from "./references.ts";
 
 /** A step of a run: a draft under the swept values that it depends on. */
@@ -11,7 +11,7 @@ export interface Variant {
   readonly draft: Draft;
   readonly values: Combination;
   /** Names of the variants that feed each input. */
-  readonly inputs: Inputs;
+  readonly inputs: StepInputs;
 }
 
 /** What a sweep is made of. */
@@ -20,7 +20,7 @@ export interface SweepSource {
   /** Names of drafts in an order where inputs come first. */
   readonly order: readonly string[];
   /** Names of the drafts that feed each input of a draft. */
-  readonly inputs: ReadonlyMap<string, Inputs>;
+  readonly inputs: ReadonlyMap<string, StepInputs>;
   readonly combinations: readonly Combination[];
   readonly report: Report;
 }

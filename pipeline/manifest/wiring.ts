@@ -14,13 +14,13 @@ export interface DeclaredInput {
 }
 
 /** Names of the steps that feed each input of a step. */
-export type Inputs = Readonly<Record<string, string | readonly string[]>>;
+export type StepInputs = Readonly<Record<string, string | readonly string[]>>;
 
 /** What feeds each input of a step; reports unknown names, missing inputs and wrong kinds. */
 export function readInputs(
   draft: Draft,
   { drafts, at }: { readonly drafts: Drafts; readonly at: Report },
-): Inputs {
+): StepInputs {
   const { name, place, stage, from } = draft;
   const declared = new Map<string, string>(Object.entries(stage?.is.inputs ?? {}));
   const inputs: Record<string, string | readonly string[]> = {};

@@ -1,4 +1,4 @@
-import type { Recipe } from "../artifact.ts";
+import type { KeyDocument } from "../artifact.ts";
 import { canonicalJson } from "../store/key.ts";
 
 /** Differences told in full; more are only counted. */
@@ -6,7 +6,7 @@ const TOLD = 3;
 
 /** A value of a key document, and what it was in another one; undefined is not there. */
 export interface Field {
-  readonly part: keyof Recipe;
+  readonly part: keyof KeyDocument;
   /** Names that lead to it inside its part. */
   readonly fields: readonly string[];
   readonly before: unknown;
@@ -14,7 +14,7 @@ export interface Field {
 }
 
 /** The values of two key documents side by side; what only one of them has is one value. */
-export function compareRecipes(before: Recipe, now: Recipe): Field[] {
+export function compareDocuments(before: KeyDocument, now: KeyDocument): Field[] {
   const parts = ["stage", "version", "params", "inputs", "fingerprint"] as const;
   return parts.flatMap((part) => [...walk(before[part], now[part], { part, fields: [] })]);
 }
@@ -30,11 +30,11 @@ export function differs({ before, now }: Field): boolean {
  * `inputs` has words for inputs of which more is known than their digests.
  */
 export function describeDifference(
-  before: Recipe,
-  after: Recipe,
+  before: KeyDocument,
+  after: KeyDocument,
   { inputs = {} }: { readonly inputs?: Readonly<Record<string, string>> } = {},
 ): string {
-  const changes = compareRecipes(before, after).filter(differs).map((field) => {
+  const changes = compareDocuments(before, after).filter(differs).map((field) => {
     const known = field.part === "inputs" ? inputs[field.fields.join(".")] : undefined;
     return known ?? describeField(field, after.stage);
   });
@@ -61,7 +61,7 @@ export function shown(value: unknown): string {
   return text.length > 48 ? `${text.slice(0, 47)}…` : text;
 }
 
-function heading(part: keyof Recipe, stage: string): string {
+function heading(part: keyof KeyDocument, stage: string): string {
   switch (part) {
     case "params":
       return "";

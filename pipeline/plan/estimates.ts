@@ -1,5 +1,5 @@
-import type { Recipe } from "../artifact.ts";
-import type { Estimate } from "../event.ts";
+import type { KeyDocument } from "../artifact.ts";
+import type { StepCost } from "../event.ts";
 import { canonicalJson } from "../store/key.ts";
 import { allRuns, type Runs, type StepRecord } from "../store/runs.ts";
 
@@ -20,11 +20,11 @@ export class Estimates {
   }
 
   /** What a step with this key document takes, or undefined where no run tells. */
-  async of(step: string, recipe: Recipe): Promise<Estimate | undefined> {
+  async of(step: string, document: KeyDocument): Promise<StepCost | undefined> {
     const own = [...this.#runs.records(step)]
-      .filter(({ stage, cost }) => stage === recipe.stage && cost !== undefined);
-    const alike = own.find((one) => isAlike(one, recipe)) ?? own[0] ??
-      (await this.#all()).find((one) => isAlike(one, recipe));
+      .filter(({ stage, cost }) => stage === document.stage && cost !== undefined);
+    const alike = own.find((one) => isAlike(one, document)) ?? own[0] ??
+      (await this.#all()).find((one) => isAlike(one, document));
     return alike?.cost;
   }
 
@@ -36,7 +36,7 @@ export class Estimates {
   }
 }
 
-function isAlike({ stage, recipe }: StepRecord, now: Recipe): boolean {
+function isAlike({ stage, recipe }: StepRecord, now: KeyDocument): boolean {
   return stage === now.stage && recipe !== undefined &&
     canonicalJson(recipe.params) === canonicalJson(now.params);
 }

@@ -1,5 +1,5 @@
-import type { Recipe } from "../artifact.ts";
-import { compareRecipes, describeDifference, describeField, differs } from "./difference.ts";
+import type { KeyDocument } from "../artifact.ts";
+import { compareDocuments, describeDifference, describeField, differs } from "./difference.ts";
 import { DigestMemo } from "../store/digests.ts";
 import type { PlannedStep } from "../event.ts";
 import { describeInputs } from "./input_change.ts";
@@ -74,7 +74,7 @@ export async function explain(
   const run = against?.(runs.all) ??
     lastRunOf(name, runs.all);
   const sides: Sides = { manifest, store, runs, plan, run };
-  const before = recipeIn(run, name);
+  const before = documentIn(run, name);
   return {
     ...row,
     ...run && { against: { id: run.id, started: run.started, state: run.state } },
@@ -96,12 +96,12 @@ function lastRunOf(step: string, runs: readonly RunRecord[]): RunRecord | undefi
 
 async function fieldsOf(
   step: Step,
-  { store, runs, plan: { recipes, artifacts }, run }: Sides,
+  { store, runs, plan: { documents, artifacts }, run }: Sides,
 ): Promise<ExplainedField[]> {
-  const now = recipes.get(step.name);
+  const now = documents.get(step.name);
   if (now === undefined) return [];
-  const before = recipeIn(run, step.name);
-  const own = compareRecipes(withoutInputs(before ?? now), withoutInputs(now)).map((field) =>
+  const before = documentIn(run, step.name);
+  const own = compareDocuments(withoutInputs(before ?? now), withoutInputs(now)).map((field) =>
     explained([field.part, ...field.fields].join("."), {
       ...before && { before: field.before },
       now: field.now,
@@ -139,7 +139,7 @@ function causesOf(
   step: Step,
   { sides, told }: { readonly sides: Sides; readonly told: Set<string> },
 ): Cause[] {
-  const digests = byPlace(recipeIn(sides.run, step.name)?.inputs ?? {});
+  const digests = byPlace(documentIn(sides.run, step.name)?.inputs ?? {});
   const record = sides.run?.steps.find(({ name }) => name === step.name);
   const before = byPlace(record?.inputs ?? {});
   return [...byPlace(step.inputs)].flatMap(([place, feed]) => {
@@ -169,7 +169,7 @@ function causeIn(
   const { manifest, plan, run } = sides;
   const step = manifest.steps.find((one) => one.name === name);
   const row = plan.steps.find((one) => one.name === name);
-  const [before, now] = [recipeIn(run, name), plan.recipes.get(name)];
+  const [before, now] = [documentIn(run, name), plan.documents.get(name)];
   if (row?.state === "forced") return { step: name, words: "is made again: asked for", causes: [] };
   if (step === undefined || before === undefined || now === undefined) {
     return { step: name, words: row?.reason ?? "is not there", causes: [] };
@@ -182,10 +182,10 @@ function causeIn(
   return { step: name, words: plan.artifacts.has(name) ? again : row?.reason ?? again, causes };
 }
 
-function recipeIn(run: RunRecord | undefined, step: string): Recipe | undefined {
+function documentIn(run: RunRecord | undefined, step: string): KeyDocument | undefined {
   return run?.steps.find(({ name }) => name === step)?.recipe;
 }
 
-function withoutInputs(recipe: Recipe): Recipe {
-  return { ...recipe, inputs: {} };
+function withoutInputs(document: KeyDocument): KeyDocument {
+  return { ...document, inputs: {} };
 }

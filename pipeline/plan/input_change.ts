@@ -1,11 +1,11 @@
 import { join } from "node:path";
-import type { Artifact, ArtifactRecord, FileRecord, Recipe } from "../artifact.ts";
+import type { Artifact, ArtifactRecord, FileRecord, KeyDocument } from "../artifact.ts";
 import type { Step } from "../manifest/manifest.ts";
 import { byPlace } from "../manifest/needs.ts";
 import type { Runs } from "../store/runs.ts";
 import type { Store } from "../store/store.ts";
 import { RECORD } from "../store/contents.ts";
-import { readJson } from "../store/durable.ts";
+import { readOwnJson } from "../store/durable.ts";
 
 /** Where artifacts and what is known of earlier ones lie. */
 interface Rooms {
@@ -20,7 +20,7 @@ const NAMED = 3;
 export async function describeInputs(
   step: Step,
   { before, artifacts, ...rooms }: Rooms & {
-    readonly before: Recipe;
+    readonly before: KeyDocument;
     readonly artifacts: ReadonlyMap<string, Artifact>;
   },
 ): Promise<Record<string, string>> {
@@ -65,7 +65,7 @@ async function filesOf(
   if (key === undefined) return undefined;
   // Only for words, so that the record need not be checked as for a reuse.
   const path = join(store.path, "artifacts", key, RECORD);
-  const record = await readJson(path).catch(() => undefined) as ArtifactRecord | undefined;
+  const record = await readOwnJson(path).catch(() => undefined) as ArtifactRecord | undefined;
   if (record?.digest !== digest || !Array.isArray(record.files)) return undefined;
   return new Map(record.files.map((file: FileRecord) => [file.path, file.sha256]));
 }

@@ -1,13 +1,13 @@
 import { basename, dirname, isAbsolute, relative, resolve } from "node:path";
 import { z } from "zod";
-import type { Recipe } from "../artifact.ts";
+import type { KeyDocument } from "../artifact.ts";
 import { describeDifference } from "./difference.ts";
 import { canonicalJson } from "../store/key.ts";
 import type { Manifest, Step } from "../manifest/manifest.ts";
 import type { Plan } from "./planner.ts";
 import type { RunRecord, StepRecord } from "../store/runs.ts";
 import type { Stored } from "../store/store.ts";
-import { readJson, replaceFile } from "../store/durable.ts";
+import { readOwnJson, replaceFile } from "../store/durable.ts";
 
 const hash = z.string().regex(/^[0-9a-f]{64}$/);
 const lockedStep = z.object({
@@ -30,7 +30,7 @@ const lockFile = z.object({
 });
 
 /** What a manifest's artifacts were made from and what they are, as its lock file states it. */
-export type Lock = Readonly<z.infer<typeof lockFile>>;
+export type LockFile = Readonly<z.infer<typeof lockFile>>;
 
 /** One step in a lock file; `inputs` are names of steps, `outside` is what it read outside the store. */
 export type LockedStep = Readonly<z.infer<typeof lockedStep>>;
@@ -41,8 +41,8 @@ export function lockPath(manifest: string): string {
 }
 
 /** Reads a lock file; throws in a sentence where there is none that can be understood. */
-export async function readLock(path: string): Promise<Lock> {
-  const read = lockFile.safeParse(await readJson(path));
+export async function readLock(path: string): Promise<LockFile> {
+  const read = lockFile.safeParse(await readOwnJson(path));
   if (read.success) return read.data;
   const there = await Deno.stat(path).then(() => true, () => false);
   const [issue] = read.error.issues;
@@ -60,7 +60,7 @@ export async function readLock(path: string): Promise<Lock> {
 export function lockOf(
   { path, params, sources, steps }: Manifest,
   { record, earlier }: { readonly record: RunRecord; readonly earlier: readonly RunRecord[] },
-): Lock {
+): LockFile {
   const home = dirname(resolve(path));
   const locked = steps.map((step) => {
     const made = record.steps.find(({ name }) => name === step.name);
@@ -95,7 +95,7 @@ export function lockOf(
 }
 
 /** Writes a lock file, its names sorted, so that only what changed shows as a change. */
-export async function writeLock(path: string, lock: Lock): Promise<void> {
+export async function writeLock(path: string, lock: LockFile): Promise<void> {
   const text = `${JSON.stringify(JSON.parse(canonicalJson(lock)), null, 2)}\n`;
   try {
     if (await Deno.readTextFile(path).catch(() => "") !== text) await replaceFile(path, text);
@@ -107,7 +107,7 @@ export async function writeLock(path: string, lock: Lock): Promise<void> {
 /** Throws, before any work, where a manifest is no longer what its lock file says, and names all. */
 export function refuseDrift(
   manifest: Manifest,
-  { locked, plan }: { readonly locked?: Lock | undefined; readonly plan: Plan },
+  { locked, plan }: { readonly locked?: LockFile | undefined; readonly plan: Plan },
 ): void {
   const drift = locked ? findDrift(manifest, { locked, plan }) : [];
   if (drift.length === 0) return;
@@ -118,7 +118,7 @@ export function refuseDrift(
 
 /** What an artifact must be to be accepted in a locked run; accepts all where nothing is locked. */
 export function accepting(
-  locked: Lock | undefined,
+  locked: LockFile | undefined,
   { environment }: { environment(): Promise<RunRecord["environment"]> },
 ): (step: Step, stored: Stored) => Promise<void> {
   return async ({ name }, { artifact: { digest }, record: { metrics } }) => {
@@ -137,20 +137,20 @@ export function accepting(
 /** Every difference between a lock file and a plan, in words with both values. */
 function findDrift(
   { steps }: Manifest,
-  { locked, plan }: { readonly locked: Lock; readonly plan: Plan },
+  { locked, plan }: { readonly locked: LockFile; readonly plan: Plan },
 ): string[] {
   const names = new Set(steps.map(({ name }) => name));
   const gone = Object.keys(locked.steps).filter((name) => !names.has(name));
   const drift = steps.flatMap((step) => {
-    const recipe = plan.recipes.get(step.name);
+    const document = plan.documents.get(step.name);
     const was = locked.steps[step.name];
     if (was === undefined) return [`step ${step.name} is not in the lock file`];
-    if (recipe === undefined) return [];
+    if (document === undefined) return [];
     const wired = canonicalJson(was.inputs) === canonicalJson(wiring(step));
     const { stage, version, params, outside: fingerprint, key } = was;
     // Digests of inputs differ only where a step before differs, which is named there.
-    const before: Recipe = { stage, version, params, inputs: {}, fingerprint };
-    const changes = describeDifference(before, { ...recipe, inputs: {} });
+    const before: KeyDocument = { stage, version, params, inputs: {}, fingerprint };
+    const changes = describeDifference(before, { ...document, inputs: {} });
     const artifact = plan.artifacts.get(step.name);
     const other = artifact?.key === key && artifact.digest !== was.digest;
     return [

@@ -1,7 +1,7 @@
 import type { Manifest } from "../manifest/manifest.ts";
 import { DigestMemo } from "../store/digests.ts";
 import { Runs } from "../store/runs.ts";
-import { type Lock, refuseDrift } from "./lock_file.ts";
+import { type LockFile, refuseDrift } from "./lock_file.ts";
 import { type Plan, Planner } from "./planner.ts";
 import { preflight, type PreflightOptions } from "./preflight.ts";
 
@@ -14,7 +14,7 @@ export interface PlanOptions extends PreflightOptions {
   /** Steps to look at; all unless said. What they need of others must be there. */
   readonly selected?: ReadonlySet<string> | undefined;
   /** What every artifact must be; drift from it is refused. */
-  readonly locked?: Lock | undefined;
+  readonly locked?: LockFile | undefined;
 }
 
 /** What `run` would do now, step by step; changes nothing but the memory of file digests. */

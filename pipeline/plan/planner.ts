@@ -1,4 +1,4 @@
-import type { Artifact, Recipe } from "../artifact.ts";
+import type { Artifact, KeyDocument } from "../artifact.ts";
 import { describeDifference } from "./difference.ts";
 import { Estimates } from "./estimates.ts";
 import type { PlannedStep, PlanState } from "../event.ts";
@@ -33,7 +33,7 @@ export interface Plan {
   /** What was thrown for the steps that are blocked by themselves. */
   readonly faults: ReadonlyMap<string, unknown>;
   /** Key documents of the steps that were looked at, without inputs whose bytes are not there yet. */
-  readonly recipes: ReadonlyMap<string, Recipe>;
+  readonly documents: ReadonlyMap<string, KeyDocument>;
   /** Artifacts that are there, or in the remote, and would be reused. */
   readonly artifacts: Artifacts;
 }
@@ -55,7 +55,7 @@ interface Knowledge {
   readonly broken: Set<string>;
   /** By key, the step that makes it. */
   readonly making: Map<string, string>;
-  readonly recipes: Map<string, Recipe>;
+  readonly documents: Map<string, KeyDocument>;
 }
 
 type Row = Pick<PlannedStep, "state" | "reason" | "key">;
@@ -81,7 +81,7 @@ export class Planner {
       pending: new Set(),
       broken: new Set(),
       making: new Map(),
-      recipes: new Map(),
+      documents: new Map(),
     };
     const faults = new Map<string, unknown>();
     const rows: PlannedStep[] = [];
@@ -95,12 +95,12 @@ export class Planner {
           faults.set(step.name, error);
           return { state: "blocked", reason: messageOf(error) };
         });
-      const recipe = known.recipes.get(step.name);
-      const estimate = MAKING.has(row.state) && recipe &&
-        await this.#estimates.of(step.name, recipe);
+      const document = known.documents.get(step.name);
+      const estimate = MAKING.has(row.state) && document &&
+        await this.#estimates.of(step.name, document);
       rows.push({ name: step.name, stage: step.stage, ...row, ...estimate && { estimate } });
     }
-    return { steps: rows, faults, recipes: known.recipes, artifacts: known.artifacts };
+    return { steps: rows, faults, documents: known.documents, artifacts: known.artifacts };
   }
 
   /** Names of the steps that are selected or that those need; only they are looked at. */
@@ -115,17 +115,17 @@ export class Planner {
   }
 
   /** The key document of a step; all its inputs must be there. */
-  async recipe(step: Step, artifacts: Artifacts): Promise<Recipe> {
+  async keyDocument(step: Step, artifacts: Artifacts): Promise<KeyDocument> {
     const missing = needsOf(step).find((name) => !artifacts.has(name));
     if (missing !== undefined) throw new Error(`Cannot key "${step.name}" before "${missing}"`);
     return await this.#outline(step, artifacts);
   }
 
   /** Whether a step with this key document runs; `artifacts` are those of its inputs. */
-  async decide(step: Step, recipe: Recipe, artifacts: Artifacts): Promise<Decision> {
+  async decide(step: Step, document: KeyDocument, artifacts: Artifacts): Promise<Decision> {
     const { store, runs, force } = this.#options;
     if (force?.has(step.name)) return { state: "forced", reason: FORCED };
-    const key = keyOf(recipe);
+    const key = keyOf(document);
     const found = await store.inspect(key);
     const last = runs.last(step.name);
     const same = last !== undefined && keyOf(last) === key;
@@ -147,7 +147,7 @@ export class Planner {
     if (last === undefined) return { state: "run", reason: `not made before${also}` };
     if (same) return { state: "run", reason: `its artifact is gone${also}` };
     const inputs = await describeInputs(step, { before: last, artifacts, store, runs });
-    return { state: "run", reason: `${describeDifference(last, recipe, { inputs })}${also}` };
+    return { state: "run", reason: `${describeDifference(last, document, { inputs })}${also}` };
   }
 
   /** The stage of a step. */
@@ -165,7 +165,7 @@ export class Planner {
   }
 
   /** The key document of a step without inputs that are not there yet. */
-  async #outline(step: Step, artifacts: Artifacts): Promise<Recipe> {
+  async #outline(step: Step, artifacts: Artifacts): Promise<KeyDocument> {
     const stage = this.stage(step);
     const digest = (name: string) => artifacts.get(name)?.digest;
     const inputs = Object.entries(step.inputs).map(([input, feeds]) =>
@@ -187,7 +187,7 @@ export class Planner {
 
   async #row(step: Step, known: Knowledge): Promise<Row> {
     const { name } = step;
-    const { artifacts, pending, broken, making, recipes } = known;
+    const { artifacts, pending, broken, making, documents } = known;
     const isSelected = this.isSelected(step);
     const needs = needsOf(step);
     const breakers = needs.filter((need) => broken.has(need));
@@ -203,8 +203,8 @@ export class Planner {
       return { state: "skipped", reason: `not selected, ${dependsOn(lacking)}` };
     }
     // Asked even where it is not needed yet, so that a missing file shows before any work.
-    const recipe = await this.#outline(step, artifacts);
-    recipes.set(name, recipe);
+    const document = await this.#outline(step, artifacts);
+    documents.set(name, document);
     if (missing.length > 0) {
       pending.add(name);
       const reason = dependsOn(missing);
@@ -212,8 +212,8 @@ export class Planner {
       const forced = this.#options.force?.has(name);
       return forced ? { state: "forced", reason: FORCED } : { state: "run?", reason };
     }
-    const key = keyOf(recipe);
-    const decision = await this.decide(step, recipe, artifacts);
+    const key = keyOf(document);
+    const decision = await this.decide(step, document, artifacts);
     if (decision.state === "hit" || decision.state === "hit (remote)") {
       const { state, reason, stored } = decision;
       artifacts.set(name, stored.artifact);

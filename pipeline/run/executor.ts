@@ -1,4 +1,4 @@
-import type { Artifact, Recipe } from "../artifact.ts";
+import type { Artifact, KeyDocument } from "../artifact.ts";
 import type { Emit } from "../event.ts";
 import { canonicalJson, keyOf } from "../store/key.ts";
 import { callStage } from "./stage_call.ts";
@@ -11,7 +11,7 @@ export interface Order {
   /** The stage's name in the registry. */
   readonly stage: string;
   readonly params: unknown;
-  readonly recipe: Recipe;
+  readonly recipe: KeyDocument;
   /** Artifacts by input. */
   readonly inputs: Readonly<Record<string, Artifact | readonly Artifact[]>>;
   /** Makes the artifact even if it is there. */
@@ -82,7 +82,7 @@ async function refuseChange(
   { stage, params, recipe, files }: {
     readonly stage: AnyStage;
     readonly params: unknown;
-    readonly recipe: Recipe;
+    readonly recipe: KeyDocument;
     readonly files: FileDigests;
   },
 ): Promise<void> {

@@ -1,4 +1,4 @@
-import type { Artifact, ArtifactRecord, Recipe } from "../artifact.ts";
+import type { Artifact, ArtifactRecord, KeyDocument } from "../artifact.ts";
 import type { Emit, EndState } from "../event.ts";
 import type { Executor } from "./executor.ts";
 import { keyOf } from "../store/key.ts";
@@ -61,7 +61,7 @@ async function finish(step: Step, context: RunContext): Promise<End> {
     const lacking = needs.find(({ end }) => end?.artifact === undefined);
     if (lacking && !selected) return { state: "skipped", seconds: 0 };
     if (lacking) throw new Error(lackSentence(step.name, lacking.name));
-    const recipe = await planner.recipe(step, artifactsOf(ends));
+    const recipe = await planner.keyDocument(step, artifactsOf(ends));
     key = keyOf(recipe);
     // Said before it is looked at: what a run is known to use is not taken away.
     if (selected) await runs.note(step.name, { key, recipe });
@@ -91,7 +91,7 @@ async function finish(step: Step, context: RunContext): Promise<End> {
 async function settle(
   step: Step,
   { planner, executor, ends, emit, signal, accept, recipe, key }: RunContext & {
-    readonly recipe: Recipe;
+    readonly recipe: KeyDocument;
     readonly key: string;
   },
 ): Promise<

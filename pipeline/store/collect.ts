@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { findGarbage, freeing, type Garbage, type Limits } from "./garbage.ts";
+import { type CollectLimits, findGarbage, freeing, type Garbage } from "./garbage.ts";
 import { type Inventory, takeInventory } from "./inventory.ts";
 import { type Lock, tryLock } from "./lock.ts";
 import { findReach } from "./reach.ts";
@@ -30,7 +30,7 @@ export interface Collected {
 }
 
 /** How a store is collected. */
-export interface CollectOptions extends Limits {
+export interface CollectOptions extends CollectLimits {
   /** Says what would go and changes nothing. */
   readonly dryRun: boolean;
   /** The store's files, where they were looked at already. */

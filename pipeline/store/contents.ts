@@ -3,7 +3,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { ArtifactRecord, FileRecord } from "../artifact.ts";
 import { canonicalJson } from "./key.ts";
 import { syncDirectory } from "./durable.ts";
-import { type FileState, stateOf, unsettled } from "./file_state.ts";
+import { type FileState, fileStateOf, unsettled } from "./file_state.ts";
 import { hashFile, sha256 } from "./hash.ts";
 import { shareFile } from "./shared_files.ts";
 
@@ -59,7 +59,7 @@ export function sealOf(record: Omit<ArtifactRecord, "seal"> & { readonly seal?: 
 
 /** The state of a file in which any later change will show, or null. */
 async function settledState(path: string): Promise<FileState | null> {
-  const state = stateOf(await Deno.stat(path));
+  const state = fileStateOf(await Deno.stat(path));
   const wait = unsettled(state, Date.now());
   if (wait > PATIENCE_MS) return null;
   if (wait > 0) await sleep(wait);

@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import type { FileRecord } from "../artifact.ts";
-import { type FileState, stateOf, unsettled } from "./file_state.ts";
+import { type FileState, fileStateOf, unsettled } from "./file_state.ts";
 import { hashFile } from "./hash.ts";
 import { same, type States } from "./verified.ts";
 
@@ -30,7 +30,7 @@ export async function checkFiles(
     const info = await Deno.stat(full).catch(() => undefined);
     if (info === undefined || !info.isFile) return { why: `${path} is missing` };
     if (info.size !== size) return { why: `${path} has ${info.size} bytes, expected ${size}` };
-    const state = stateOf(info);
+    const state = fileStateOf(info);
     if (verify === "size" || same(state, known[i])) {
       states.push(known[i] ?? null);
       continue;

@@ -1,6 +1,6 @@
 import { join, resolve } from "node:path";
-import { readJson, replaceFile } from "./durable.ts";
-import { type FileState, sameState, stateOf } from "./file_state.ts";
+import { readOwnJson, replaceFile } from "./durable.ts";
+import { type FileState, fileStateOf, sameState } from "./file_state.ts";
 import { hashFile, sha256 as sha256Of } from "./hash.ts";
 import type { FileDigests } from "../stage.ts";
 
@@ -71,12 +71,12 @@ async function look(full: string, name: string): Promise<FileState> {
     throw new Error(`Cannot read ${name}: ${why}`);
   });
   if (!info.isFile) throw new TypeError(`Cannot take the digest of ${name}: expected a file`);
-  return stateOf(info);
+  return fileStateOf(info);
 }
 
 /** What is remembered; nothing of a memory that is not as it was written. */
 async function load(path: string): Promise<Map<string, Memo>> {
-  const read = await readJson(path).catch(() => undefined) as
+  const read = await readOwnJson(path).catch(() => undefined) as
     | { readonly files?: Record<string, Memo>; readonly seal?: string }
     | null
     | undefined;

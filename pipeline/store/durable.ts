@@ -25,7 +25,7 @@ export async function replaceFile(path: string, text: string): Promise<void> {
 }
 
 /** The JSON in a file, or undefined where there is no file or it cannot be read as JSON. */
-export async function readJson(path: string): Promise<unknown> {
+export async function readOwnJson(path: string): Promise<unknown> {
   try {
     return JSON.parse(await Deno.readTextFile(path));
   } catch (error) {

@@ -14,7 +14,7 @@ const TICK_MS = 20;
 const COARSE_TICK_MS = 2000;
 
 /** The state of a file. */
-export function stateOf(info: Deno.FileInfo): FileState {
+export function fileStateOf(info: Deno.FileInfo): FileState {
   return {
     size: info.size,
     inode: info.ino ?? 0,

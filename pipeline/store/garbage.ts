@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import type { ArtifactRecord } from "../artifact.ts";
 import { RECORD } from "./contents.ts";
-import { readJson } from "./durable.ts";
+import { readOwnJson } from "./durable.ts";
 import type { Inode, Inventory, Item } from "./inventory.ts";
 import { isHeld } from "./lock.ts";
 import { KEY, keyIn } from "./rooms.ts";
@@ -23,7 +23,7 @@ export interface Garbage {
 }
 
 /** What may go. */
-export interface Limits {
+export interface CollectLimits {
   /** Artifacts go only until the store is no larger than this; all of them if it is not said. */
   readonly maxBytes?: number | undefined;
   /** Nothing goes that was used at this time or later, in milliseconds. */
@@ -40,7 +40,7 @@ export async function findGarbage(
   { inventory, reach, limits }: {
     readonly inventory: Inventory;
     readonly reach: Reach;
-    readonly limits: Limits;
+    readonly limits: CollectLimits;
   },
 ): Promise<Garbage[]> {
   const { items, shared } = inventory;
@@ -120,7 +120,7 @@ function nameOf(path: string): string {
 async function statedOf(
   { path }: Item,
 ): Promise<{ readonly stage: string | undefined; readonly created: number }> {
-  const read = await readJson(join(path, RECORD)).catch(() => undefined);
+  const read = await readOwnJson(join(path, RECORD)).catch(() => undefined);
   const { recipe, created } = (read ?? {}) as Partial<ArtifactRecord>;
   const stage = typeof recipe?.stage === "string" ? recipe.stage : undefined;
   return { stage, created: Date.parse(created ?? "") || 0 };

@@ -4,14 +4,14 @@ import { crc32 } from "node:zlib";
 import type { Journal } from "../stage.ts";
 import { isNoFile, syncDirectory } from "./durable.ts";
 
-/** Bytes before an entry's content: its recipe's key, a checksum and a length, each with its end. */
+/** Bytes before an entry's content: its artifact's key, a checksum and a length, each with its end. */
 const HEAD_BYTES = 64 + 1 + 8 + 1 + 15 + 1;
 
 /**
- * The journal of one recipe: a file an entry in a directory of its own.
+ * The journal of one artifact: a file an entry in a directory of its own.
  *
- * An entry begins with the recipe's key, its length and the CRC-32 of its name and content, so that
- * one of another recipe, one under another name and a damaged one are all known for what they are:
+ * An entry begins with the artifact's key, its length and the CRC-32 of its name and content, so that
+ * one of another artifact, one under another name and a damaged one are all known for what they are:
  * what nobody damages on purpose needs no more, and sha256 would take longer than all else (1.8
  * against 18 GB/s). It is written beside its place and renamed, so that whoever is killed leaves the entry before or the whole
  * new one. It goes to the disk while the stage works on, and is there before the next is begun: a

@@ -1,4 +1,4 @@
-import type { Recipe } from "../artifact.ts";
+import type { KeyDocument } from "../artifact.ts";
 import { sha256 } from "./hash.ts";
 
 /**
@@ -11,8 +11,8 @@ export function canonicalJson(value: unknown): string {
 }
 
 /** The key of an artifact: sha256 of its canonical key document, as hex. */
-export function keyOf(recipe: Recipe): string {
-  return sha256(canonicalJson(recipe));
+export function keyOf(document: KeyDocument): string {
+  return sha256(canonicalJson(document));
 }
 
 function write(value: unknown, trail: readonly string[]): string {

@@ -2,14 +2,14 @@ import { join } from "node:path";
 import type { ArtifactRecord, FileRecord } from "../artifact.ts";
 import { keyOf } from "./key.ts";
 import { digestOf, RECORD, sealOf } from "./contents.ts";
-import { readJson, syncDirectory } from "./durable.ts";
+import { readOwnJson, syncDirectory } from "./durable.ts";
 
 /** A record that is as it was written, or what is wrong with it. */
 export type ReadRecord = { readonly record: ArtifactRecord } | { readonly why: string };
 
 /** Reads the record of an artifact's directory; what it says of itself is checked, its files are not. */
 export async function readRecord(directory: string, key: string): Promise<ReadRecord> {
-  const read = await readJson(join(directory, RECORD));
+  const read = await readOwnJson(join(directory, RECORD));
   if (read === undefined) return { why: `${RECORD} is missing or no JSON` };
   return checkRecord(read, key);
 }
@@ -20,7 +20,7 @@ export function checkRecord(value: unknown, key: string): ReadRecord {
 }
 
 /** The record of sealed files. */
-export function recordOf(
+export function sealedRecord(
   facts: Omit<ArtifactRecord, "digest" | "created" | "seal">,
 ): ArtifactRecord {
   const created = new Date().toISOString();

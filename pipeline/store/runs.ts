@@ -1,7 +1,7 @@
 import { join, resolve } from "node:path";
-import type { Recipe } from "../artifact.ts";
-import type { EndState, Estimate, Summary } from "../event.ts";
-import { readJson, replaceFile } from "./durable.ts";
+import type { KeyDocument } from "../artifact.ts";
+import type { EndState, StepCost, Summary } from "../event.ts";
+import { readOwnJson, replaceFile } from "./durable.ts";
 import { sha256 } from "./hash.ts";
 import { isHeld, type Lock, tryLock } from "./lock.ts";
 
@@ -11,7 +11,7 @@ const KEPT = 50;
 /**
  * What a run did with one step; `waiting` ones were not reached yet.
  *
- * A `skipped` one has the key, recipe, digest and cost of its artifact in the last run that had one.
+ * A `skipped` one has the key, key document, digest and cost of its artifact in the last run that had one.
  */
 export interface StepRecord {
   readonly name: string;
@@ -25,11 +25,11 @@ export interface StepRecord {
   /** Known of steps that were begun. */
   readonly key?: string;
   /** The document behind the key. */
-  readonly recipe?: Recipe;
+  readonly recipe?: KeyDocument;
   /** Content digest of the artifact, if there is one. */
   readonly digest?: string;
   /** What the artifact took when it was made. */
-  readonly cost?: Estimate;
+  readonly cost?: StepCost;
   /** The device the artifact was made on, where it says so. */
   readonly adapter?: string;
   /** Why a failed one failed, in a sentence. */
@@ -95,7 +95,7 @@ export class Runs {
   }
 
   /** The key document a step had the last time it was made or reused. */
-  last(step: string): Recipe | undefined {
+  last(step: string): KeyDocument | undefined {
     return this.lastStep(step)?.recipe;
   }
 
@@ -208,7 +208,7 @@ function roomOf(store: string, manifest: string): string {
 async function readRuns(directory: string): Promise<RunRecord[]> {
   const files = (await names(directory)).filter((name) => /^[\w-]+\.json$/.test(name));
   const read = await Promise.all(
-    files.map((name) => readJson(join(directory, name)).catch(() => undefined)),
+    files.map((name) => readOwnJson(join(directory, name)).catch(() => undefined)),
   );
   return read.flatMap((one) => asRun(one) ?? [])
     .sort((a, b) => b.turn - a.turn || (a.started < b.started ? 1 : -1));

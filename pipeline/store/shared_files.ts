@@ -1,6 +1,6 @@
 import { basename, dirname, join } from "node:path";
 import type { FileRecord } from "../artifact.ts";
-import { type FileState, sameState, stateOf, unsettled } from "./file_state.ts";
+import { type FileState, fileStateOf, sameState, unsettled } from "./file_state.ts";
 import { hashFile } from "./hash.ts";
 
 /** Where the one copy of some content lies, below the room `files/`. */
@@ -29,12 +29,14 @@ export async function shareFile(
     const here = await Deno.stat(path);
     const there = await Deno.lstat(place);
     if (there.ino === here.ino && there.ino !== null) return undefined;
-    const state = stateOf(there);
+    const state = fileStateOf(there);
     const settled = unsettled(state, Date.now()) === 0;
     const good = there.isFile && there.size === size && await digestOf(place) === sha256;
     await Deno.link(good ? place : path, next);
     await Deno.rename(next, good ? path : place);
-    return good && settled && sameState(state, stateOf(await Deno.stat(path))) ? state : undefined;
+    return good && settled && sameState(state, fileStateOf(await Deno.stat(path)))
+      ? state
+      : undefined;
   } catch {
     return undefined;
   } finally {

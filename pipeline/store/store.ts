@@ -1,5 +1,5 @@
 import { join, resolve } from "node:path";
-import type { Artifact, ArtifactRecord, Metrics, Note, Recipe } from "../artifact.ts";
+import type { Artifact, ArtifactRecord, KeyDocument, Metrics, Note } from "../artifact.ts";
 import { FileJournal } from "./journal.ts";
 import { keyOf } from "./key.ts";
 import type { Remote } from "./remote.ts";
@@ -11,7 +11,7 @@ import { checkFiles, type Verify } from "./damage.ts";
 import { download } from "./download.ts";
 import { syncDirectory } from "./durable.ts";
 import { type Lock, takeLock, tryLock } from "./lock.ts";
-import { readRecord, recordOf, writeRecord } from "./record.ts";
+import { readRecord, sealedRecord, writeRecord } from "./record.ts";
 import {
   entriesOf,
   isDirectory,
@@ -109,9 +109,9 @@ export class Store {
     this.#verified = new Verified(this.#place("verified"));
   }
 
-  /** The artifact of a recipe, if it is there and whole. */
-  async find(recipe: Recipe): Promise<Stored | undefined> {
-    const found = await this.inspect(keyOf(recipe));
+  /** The artifact of a key document, if it is there and whole. */
+  async find(document: KeyDocument): Promise<Stored | undefined> {
+    const found = await this.inspect(keyOf(document));
     return found.state === "whole" ? found.stored : undefined;
   }
 
@@ -132,17 +132,17 @@ export class Store {
   }
 
   /**
-   * The artifact of a recipe: as it is here, else from the remote, else made now; `made` says which.
+   * The artifact of a key document: as it is here, else from the remote, else made now; `made` says which.
    *
    * A damaged one is moved to `quarantine/` and replaced. What `write` throws is passed on, and
    * nothing is left of its directory.
    */
   async make(
-    recipe: Recipe,
+    document: KeyDocument,
     options: MakeOptions,
   ): Promise<Stored & { readonly made: boolean }> {
-    const key = keyOf(recipe);
-    const stored = await this.#settle(recipe, { ...options, key });
+    const key = keyOf(document);
+    const stored = await this.#settle(document, { ...options, key });
     // The lock is let go first: others need not wait for the network.
     if (stored.made) await this.#push(stored.artifact, options);
     return stored;
@@ -194,7 +194,7 @@ export class Store {
   }
 
   async #settle(
-    recipe: Recipe,
+    document: KeyDocument,
     options: MakeOptions & { readonly key: string },
   ): Promise<Stored & { readonly made: boolean }> {
     const { key, again } = options;
@@ -206,7 +206,7 @@ export class Store {
     }
     const fetched = again ? undefined : await this.#fetch(key, options);
     if (fetched) return { ...fetched, made: false };
-    return { ...await this.#write(recipe, options), made: true };
+    return { ...await this.#write(document, options), made: true };
   }
 
   async #lock(key: string, options: Pick<MakeOptions, "signal" | "onWait">): Promise<Lock> {
@@ -218,7 +218,7 @@ export class Store {
 
   /** Makes an artifact whose lock is held. */
   async #write(
-    recipe: Recipe,
+    document: KeyDocument,
     { key, kind, write, again, resume }: MakeOptions & { readonly key: string },
   ): Promise<Stored> {
     const journal = this.#place("journal", key);
@@ -232,7 +232,7 @@ export class Store {
     const seconds = secondsSince(start);
     const record = await storing(this.path, async () => {
       const { files, states } = await sealFiles(path, this.#place("files"));
-      const record = recordOf({ key, kind, recipe, files, seconds, ...made });
+      const record = sealedRecord({ key, kind, recipe: document, files, seconds, ...made });
       await writeRecord(path, record);
       await this.#publish(path, { record, states });
       return record;

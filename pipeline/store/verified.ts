@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import type { ArtifactRecord } from "../artifact.ts";
-import { readJson, replaceFile } from "./durable.ts";
+import { readOwnJson, replaceFile } from "./durable.ts";
 import { type FileState, sameState } from "./file_state.ts";
 
 /** States of an artifact's files by their place in the record; null where none is known. */
@@ -35,7 +35,10 @@ export class Verified {
     const known = this.#known.get(key);
     if (known?.seal === seal) return known.states;
     if (!kept) return [];
-    const read = await readJson(this.#place(key)).catch(() => undefined) as Memo | null | undefined;
+    const read = await readOwnJson(this.#place(key)).catch(() => undefined) as
+      | Memo
+      | null
+      | undefined;
     return read?.seal === seal && Array.isArray(read.states) ? read.states : [];
   }
 

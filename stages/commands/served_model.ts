@@ -3,7 +3,7 @@ import { fileURLToPath } from "node:url";
 import {
   allRuns,
   type Call,
-  findTarget,
+  findNamed,
   HERE,
   makeStep,
   openSharedStore,
@@ -37,7 +37,7 @@ export async function findServed(call: Call, signal: AbortSignal): Promise<Serve
     made(call, { manifest: LOAD, set: [`model=${word}`], name: basename(word), signal });
   if (word.startsWith("hf:")) return await load();
   const store = await openSharedStore(HERE, flags);
-  const target = await findTarget(word, store, { verb: VERB });
+  const target = await findNamed(word, store, { verb: VERB });
   if (target.what === "place") return await load();
   if (target.what === "artifact" && target.file === undefined) {
     const read = await readRecord(target.path, target.key);

@@ -3,14 +3,14 @@ import {
   type Call,
   defineCommand,
   descriptionText,
-  findTarget,
+  findNamed,
   HERE,
+  type Named,
   openStore,
   PacedProgress,
   readMakers,
   type Screen,
   type Store,
-  type Target,
   tellingErrors,
 } from "../../pipeline/cli/mod.ts";
 import { count as counted } from "../../pipeline/words.ts";
@@ -41,7 +41,7 @@ export const verifyExport = defineCommand({
     tellingErrors(call, async () => {
       const { screen, flags, words: [word = ""] } = call;
       const store = openStore(HERE, flags);
-      const path = pathOf(await findTarget(word, store, { verb: VERB }), word);
+      const path = pathOf(await findNamed(word, store, { verb: VERB }), word);
       const found = await checkExport(path, await optionsOf(call, store));
       const told = { path, ...targetOf(call), ...found };
       screen.write(flags.json ? jsonLines(told) : textOf(told, screen));
@@ -55,7 +55,7 @@ async function optionsOf(
 ): Promise<ExportCheckOptions> {
   const { artifact: named, target } = own;
   const artifact = typeof named === "string"
-    ? await original(await findTarget(named, store, { verb: `${VERB} with` }), named)
+    ? await original(await findNamed(named, store, { verb: `${VERB} with` }), named)
     : undefined;
   return {
     ...typeof target === "string" && { target },
@@ -76,7 +76,7 @@ async function modelOf(digest: string, store: Store): Promise<string | undefined
 }
 
 async function original(
-  target: Target,
+  target: Named,
   word: string,
 ): Promise<NonNullable<ExportCheckOptions["artifact"]>> {
   const path = pathOf(target, word);
@@ -91,7 +91,7 @@ async function original(
 }
 
 /** Where what a word names lies; a file of an artifact is meant only if it is a model by itself. */
-function pathOf(target: Target, word: string): string {
+function pathOf(target: Named, word: string): string {
   if (target.what === "place") return target.path;
   if (target.what === "artifact") {
     return target.file?.endsWith(".gguf") ? join(target.path, target.file) : target.path;

@@ -1,7 +1,7 @@
 import { join } from "node:path";
-import type { Recipe } from "../../pipeline/artifact.ts";
+import type { KeyDocument } from "../../pipeline/artifact.ts";
 import type { Remote } from "../../pipeline/store/remote.ts";
-import { openDirectory } from "../../pipeline/store/remote/directory.ts";
+import { openSharedDirectory } from "../../pipeline/store/remote/directory.ts";
 import { type BucketOptions, openBucket } from "../../pipeline/store/remote/s3.ts";
 import { Store } from "../../pipeline/store/store.ts";
 import { FakeS3 } from "./s3_stub.ts";
@@ -24,7 +24,7 @@ export interface Place extends AsyncDisposable {
 export async function directoryPlace(): Promise<Place> {
   const root = await Deno.makeTempDir();
   return {
-    open: () => openDirectory(root),
+    open: () => openSharedDirectory(root),
     list: () => filesBelow(root),
     read: (name) => Deno.readFile(join(root, name)),
     write: async (name, bytes) => {
@@ -66,7 +66,7 @@ export async function makeArtifact(
   files: Readonly<Record<string, string | Uint8Array>>,
   value = 0,
 ): Promise<{ readonly key: string; readonly path: string; readonly digest: string }> {
-  const recipe: Recipe = { stage: "constant", version: 1, params: { value }, inputs: {} };
+  const recipe: KeyDocument = { stage: "constant", version: 1, params: { value }, inputs: {} };
   const { artifact } = await new Store(directory).make(recipe, {
     kind: "number",
     again: true,

@@ -3,7 +3,7 @@ import { HERE, openStore } from "../open_store.ts";
 import { UsageError } from "../usage_error.ts";
 import { namedStep } from "../selected_steps.ts";
 import { tellingErrors } from "../told_error.ts";
-import { findTarget } from "../../tell/inspect/target.ts";
+import { findNamed } from "../../tell/inspect/named.ts";
 import { readManifest } from "../../manifest/read_manifest.ts";
 import { plan } from "../../plan/plan.ts";
 import { copyArtifact } from "../../store/copy_artifact.ts";
@@ -69,7 +69,7 @@ async function artifactOf(
       `Cannot check out step "${step}": ${reason}, expected its artifact; run it first`,
     );
   }
-  const target = await findTarget(what, await openStore(HERE, flags), { verb: VERB });
+  const target = await findNamed(what, await openStore(HERE, flags), { verb: VERB });
   if (target.what === "artifact" && target.file === undefined) return target;
   const is = target.what === "artifact" ? "file of an artifact" : target.what;
   throw new Error(

@@ -4,7 +4,7 @@ import { tellingErrors } from "../told_error.ts";
 import type { Manifest, Step } from "../../manifest/manifest.ts";
 import { readResolved } from "../../manifest/read_manifest.ts";
 import { suggestion } from "../../manifest/nearest.ts";
-import { type Row, rowsOf } from "../../manifest/origin.ts";
+import { type OriginRow, rowsOf } from "../../manifest/origin.ts";
 import { sourceOf } from "../../manifest/override.ts";
 import { manifestText } from "../../manifest/show.ts";
 import { plainText } from "../../words.ts";
@@ -14,7 +14,7 @@ import { defineCommand } from "../command.ts";
 const ACTIONS = ["show"];
 
 /** A step with where each of its values comes from. */
-type Shown = Step & { readonly rows: readonly Row[] };
+type Shown = Step & { readonly rows: readonly OriginRow[] };
 
 /** Shows a manifest with everything written out. */
 export const config = defineCommand({

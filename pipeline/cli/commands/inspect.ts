@@ -4,7 +4,7 @@ import type { Description } from "../../description.ts";
 import { describeArtifact, describeFiles } from "../../tell/inspect/artifact.ts";
 import { describeJournal, describePlace, describeStore } from "../../tell/inspect/place.ts";
 import { describeRun } from "../../tell/inspect/run.ts";
-import { findTarget, type Target } from "../../tell/inspect/target.ts";
+import { findNamed, type Named } from "../../tell/inspect/named.ts";
 import { descriptionText } from "../../tell/inspect/text.ts";
 import { defineCommand } from "../command.ts";
 
@@ -21,7 +21,7 @@ export const inspect = defineCommand({
     tellingErrors(call, async () => {
       const { program: { describe }, screen, flags, words: [word = ""], own } = call;
       const store = await openStore(HERE, flags);
-      const target = await findTarget(word, store);
+      const target = await findNamed(word, store);
       const description = await describeTarget(target, { describe, deep: own.deep === true });
       const { title, warnings, sections, figures, ...more } = description;
       const line = { type: "inspect", what: target.what, ...nameOf(target), title, warnings };
@@ -35,7 +35,7 @@ export const inspect = defineCommand({
 });
 
 async function describeTarget(
-  target: Target,
+  target: Named,
   options: Parameters<typeof describeFiles>[1],
 ): Promise<Description> {
   switch (target.what) {
@@ -52,7 +52,7 @@ async function describeTarget(
   }
 }
 
-function nameOf(target: Target): Readonly<Record<string, string>> {
+function nameOf(target: Named): Readonly<Record<string, string>> {
   switch (target.what) {
     case "artifact":
     case "journal":

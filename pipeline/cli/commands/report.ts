@@ -1,7 +1,7 @@
 import { resolve } from "node:path";
 import { HERE, openStore } from "../open_store.ts";
 import { tellingErrors } from "../told_error.ts";
-import { findRuns } from "../../tell/inspect/target.ts";
+import { findRuns } from "../../tell/inspect/named.ts";
 import { allRuns, type RunRecord } from "../../store/runs.ts";
 import type { Store } from "../../store/store.ts";
 import { replaceFile } from "../../store/durable.ts";

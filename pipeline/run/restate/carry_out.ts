@@ -11,7 +11,7 @@ import { byWhom, eventsPath, OrderEventWriter, wasBegun } from "./order_events.t
 import type { Answer, WireOrder } from "./wire.ts";
 
 /** Where an order is carried out. */
-export interface Place {
+export interface WorkPlace {
   /** Of the worker. */
   readonly name: string;
   readonly store: Store;
@@ -26,7 +26,7 @@ export interface Place {
 const FILE_MS = 5000;
 
 /** Makes the artifact of an order unless it is there, and tells of it. */
-export async function carryOut(wire: WireOrder, place: Place): Promise<Answer> {
+export async function carryOut(wire: WireOrder, place: WorkPlace): Promise<Answer> {
   const { name, store, emit, signal } = place;
   const { step, stage, key } = wire;
   const files = new DigestMemo(store.path, { signal });
@@ -76,7 +76,7 @@ function resultOf(
 }
 
 /** Where to tell of an order; throws where whoever ordered uses another store. */
-async function eventsOf({ id, step }: WireOrder, { store, signal }: Place): Promise<string> {
+async function eventsOf({ id, step }: WireOrder, { store, signal }: WorkPlace): Promise<string> {
   const path = eventsPath(store.path, id);
   for (let waited = 0; waited <= FILE_MS; waited += 500) {
     if (await Deno.stat(path).then(() => true, () => false)) return path;

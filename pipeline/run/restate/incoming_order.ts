@@ -24,7 +24,7 @@ export function parseOrder(said: unknown): WireOrder {
 /**
  * An order as this worker carries it out: inputs by its own paths, params by its own schema.
  *
- * Nothing is believed. The recipe is built again from what is here: a registered stage of the same
+ * Nothing is believed. The key document is built again from what is here: a registered stage of the same
  * version, validated params, digests of the inputs in this store, the fingerprint of outside data as
  * this machine sees it. Throws an Error that names the first thing that differs.
  */

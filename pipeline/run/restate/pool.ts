@@ -11,42 +11,42 @@ export interface Seat extends WorkerCard {
 }
 
 /** The workers, and the tickets of orders that wait for one, the oldest first. */
-export interface Pool {
+export interface SeatPool {
   readonly seats: readonly Seat[];
   readonly waiting: readonly string[];
 }
 
 /** A pool after something happened, whom that gave a worker, and who is gone. */
 export interface Change {
-  readonly pool: Pool;
+  readonly pool: SeatPool;
   readonly given: readonly { readonly ticket: string; readonly worker: string }[];
   readonly gone: readonly Seat[];
 }
 
 /** A pool without workers. */
-export const EMPTY: Pool = { seats: [], waiting: [] };
+export const EMPTY: SeatPool = { seats: [], waiting: [] };
 
 /** Adds a worker; joining again changes nothing but its address. */
-export function join(pool: Pool, seat: Seat): Change {
+export function join(pool: SeatPool, seat: Seat): Change {
   const before = pool.seats.find(({ name }) => name === seat.name);
   const others = pool.seats.filter((one) => one !== before);
   return match({ ...pool, seats: [...others, { ...before, ...seat }] });
 }
 
 /** Takes a worker out; one that is at work is gone when its order is over. */
-export function leave(pool: Pool, name: string): Change {
+export function leave(pool: SeatPool, name: string): Change {
   const seats = pool.seats.map((seat) => seat.name === name ? { ...seat, leaving: true } : seat);
   return match({ ...pool, seats });
 }
 
 /** Asks for a worker. */
-export function take(pool: Pool, ticket: string): Change {
+export function take(pool: SeatPool, ticket: string): Change {
   return match({ ...pool, waiting: [...pool.waiting, ticket] });
 }
 
 /** Ends a ticket: its order waits no more, or its worker is free again unless it is lost. */
 export function giveBack(
-  pool: Pool,
+  pool: SeatPool,
   { ticket, lost }: { readonly ticket: string; readonly lost: boolean },
 ): Change {
   const waiting = pool.waiting.filter((one) => one !== ticket);
@@ -66,7 +66,7 @@ export function giveBack(
  *
  * The worker that was heard of last is taken first: the longer one is silent, the likelier it died.
  */
-function match({ seats, waiting }: Pool): Change {
+function match({ seats, waiting }: SeatPool): Change {
   const gone = seats.filter(({ leaving, ticket }) => leaving && ticket === undefined);
   const stay = seats.filter((seat) => !gone.includes(seat));
   const free = stay.filter(({ ticket }) => ticket === undefined).reverse();

@@ -3,10 +3,10 @@ import { tryLock } from "../../store/lock.ts";
 import { serveDispatcher } from "./dispatcher.ts";
 import { refuseTaken } from "./free_port.ts";
 import { registrarAt } from "./registrar.ts";
-import { startServer } from "./server.ts";
+import { startRestateServer } from "./server.ts";
 
 /** Where to serve and what to keep. */
-export interface ServeOptions {
+export interface RestateOptions {
   readonly host: string;
   /** Where orders come in; the three ports after it are used too, on loopback. */
   readonly port: number;
@@ -21,7 +21,7 @@ export interface ServeOptions {
  * Ports are fixed, since the server remembers where the objects are: what was ordered before a
  * restart goes on after it.
  */
-export async function serveRestate(options: ServeOptions): Promise<void> {
+export async function serveRestate(options: RestateOptions): Promise<void> {
   const { port, signal, onReady, ...rest } = options;
   const [adminPort, nodePort, dispatcherPort] = [port + 1, port + 2, port + 3];
   const admin = `http://127.0.0.1:${adminPort}`;
@@ -36,7 +36,7 @@ export async function serveRestate(options: ServeOptions): Promise<void> {
   refuseTaken(rest.host, port);
   for (const inner of [adminPort, nodePort, dispatcherPort]) refuseTaken("127.0.0.1", inner);
   await using dispatcher = await serveDispatcher({ port: dispatcherPort, admin });
-  await using server = await startServer({ ...rest, port, adminPort, nodePort, signal });
+  await using server = await startRestateServer({ ...rest, port, adminPort, nodePort, signal });
   const added = await registrarAt(admin).add(dispatcher.uri);
   if ("why" in added) throw new Error(added.why);
   onReady({ ingress: server.ingress, page: `${admin}/ui/` });

@@ -44,7 +44,7 @@ exec 3<&-
 wait "$server"`;
 
 /** Starts Restate's server with what it knew before, and waits until it answers. */
-export async function startServer(options: ServerOptions): Promise<RestateServer> {
+export async function startRestateServer(options: ServerOptions): Promise<RestateServer> {
   const { directory, host, port, adminPort, signal } = options;
   const program = await serverProgram();
   signal.throwIfAborted();

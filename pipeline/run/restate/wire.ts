@@ -1,5 +1,5 @@
 import { z } from "zod";
-import type { Recipe } from "../../artifact.ts";
+import type { KeyDocument } from "../../artifact.ts";
 
 /** The object per artifact: one order at a time for each key. */
 export const ARTIFACTS = "artifact";
@@ -41,7 +41,9 @@ export const wireOrder = z.strictObject({
 });
 
 /** An order as it travels: data only, no path of the machine it comes from. */
-export type WireOrder = Omit<z.infer<typeof wireOrder>, "recipe"> & { readonly recipe: Recipe };
+export type WireOrder = Omit<z.infer<typeof wireOrder>, "recipe"> & {
+  readonly recipe: KeyDocument;
+};
 
 /** What a worker answers; the artifact itself lies in the store. */
 export interface Answer {

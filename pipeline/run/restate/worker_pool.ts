@@ -1,6 +1,15 @@
 import type { ObjectContext, ObjectSharedContext } from "@restatedev/restate-sdk/fetch";
 import type { Registrar } from "./registrar.ts";
-import { type Change, EMPTY, giveBack, join, leave, type Pool, type Seat, take } from "./pool.ts";
+import {
+  type Change,
+  EMPTY,
+  giveBack,
+  join,
+  leave,
+  type Seat,
+  type SeatPool,
+  take,
+} from "./pool.ts";
 import type { Restate } from "./sdk.ts";
 import { EVERY, type WorkerCard, workerCard, WORKERS } from "./wire.ts";
 
@@ -19,8 +28,8 @@ export function workerPool(restate: Restate, registrar: Registrar) {
   const { TerminalError, handlers: { object: { exclusive, shared } } } = restate;
   const inside = { ingressPrivate: true };
 
-  const apply = async (ctx: ObjectContext, decide: (pool: Pool) => Change) => {
-    const before = await ctx.get<Pool>("pool") ?? EMPTY;
+  const apply = async (ctx: ObjectContext, decide: (pool: SeatPool) => Change) => {
+    const before = await ctx.get<SeatPool>("pool") ?? EMPTY;
     const { pool, given, gone } = decide(before);
     // Before the pool shows it, since a worker that misses itself there registers again.
     for (const { name, deployment } of gone) {
@@ -64,7 +73,7 @@ export function workerPool(restate: Restate, registrar: Registrar) {
           apply(ctx, (pool) => giveBack(pool, given)),
       ),
       list: shared(async (ctx: ObjectSharedContext) =>
-        (await ctx.get<Pool>("pool") ?? EMPTY).seats.filter(({ leaving }) => !leaving)
+        (await ctx.get<SeatPool>("pool") ?? EMPTY).seats.filter(({ leaving }) => !leaving)
       ),
     },
   });

@@ -16,7 +16,7 @@ const BUFFER_BYTES = 1 << 20;
  * Writing needs renames within the directory and nothing else: no locks, no links, no exclusive
  * creation and no clocks.
  */
-export async function openDirectory(place: string): Promise<Remote> {
+export async function openSharedDirectory(place: string): Promise<Remote> {
   const path = resolve(place);
   // Made unasked it would hide that a network file system is not mounted.
   if (!await isDirectory(path)) {

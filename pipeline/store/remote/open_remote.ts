@@ -21,5 +21,5 @@ export async function openRemote(place: string): Promise<Remote> {
 }
 
 async function openPath(path: string): Promise<Remote> {
-  return await (await import("./directory.ts")).openDirectory(path);
+  return await (await import("./directory.ts")).openSharedDirectory(path);
 }

@@ -8,7 +8,7 @@ export interface Scale {
 }
 
 /** An axis over values: logarithmic where they are positive and span more than one power of `base`. */
-export function scaleOf(name: string, values: readonly number[], base: number): Scale {
+export function axisScale(name: string, values: readonly number[], base: number): Scale {
   const [low, high] = [Math.min(...values), Math.max(...values)];
   if (low > 0 && high > base * low) {
     const power = (value: number) => Math.log(value) / Math.log(base);

@@ -1,4 +1,4 @@
-import { axisStyle, scaleOf } from "./axes.ts";
+import { axisScale, axisStyle } from "./axes.ts";
 import { drawSvg } from "./draw.ts";
 import { colorOf, frameOf, legendOf, upright, WIDTH } from "./frame.ts";
 
@@ -39,7 +39,7 @@ export async function linesPlot(
       data: Array.from({ length: count }, (_, x) => String(x)),
     })),
     yAxis: panels.map(({ name, lines }, index) =>
-      upright(scaleOf(name, lines.flat().map(([, y]) => y), 10), index)
+      upright(axisScale(name, lines.flat().map(([, y]) => y), 10), index)
     ),
     series: panels.flatMap(({ lines }, index) =>
       lines.flatMap((line, i) => {

@@ -1,4 +1,4 @@
-import { INK, scaleOf } from "./axes.ts";
+import { axisScale, INK } from "./axes.ts";
 import { drawSvg } from "./draw.ts";
 import { colorOf, frameOf, LETTER, upright, WIDTH } from "./frame.ts";
 import { isLeft, labelShifts } from "./labels.ts";
@@ -27,8 +27,8 @@ export async function scatterPlot(
 ): Promise<string> {
   const frame = frameOf(width, 24);
   const { panel } = frame;
-  const y = scaleOf(upName, up, 10);
-  const panels = across.map(({ name, values }) => ({ x: scaleOf(name, values, 2), values }));
+  const y = axisScale(upName, up, 10);
+  const panels = across.map(({ name, values }) => ({ x: axisScale(name, values, 2), values }));
   // In a narrow plot a label has half of the panel, on the side where its point is not.
   const most = width < WIDTH / 2 ? Math.floor(panel.width / 2 / LETTER) + 1 : Infinity;
   const shown = labels.map((label) => shorten(label, most));

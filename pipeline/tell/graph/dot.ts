@@ -1,10 +1,10 @@
 import { arrowsOf, type Graph } from "../graph.ts";
-import { LOOKS, nodeWords } from "./look.ts";
+import { nodeWords, STATE_LOOKS } from "./look.ts";
 
 /** A graph as the text of a Graphviz program; nodes are numbered, since any letter may be in a name. */
 export function dotText(graph: Graph): string {
   const nodes = graph.nodes.map((node, place) => {
-    const { name, fill, line } = LOOKS[node.state];
+    const { name, fill, line } = STATE_LOOKS[node.state];
     const label = `${escape(node.name)}\\n${escape(nodeWords(node))}`;
     return `  n${place} [label="${label}" class="${name}" fillcolor="${fill}" color="${line}"]`;
   });

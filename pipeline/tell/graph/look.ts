@@ -18,7 +18,7 @@ const RED = { fill: "#ffebe9", line: "#cf222e", dark: { fill: "#4a1216", line: "
 const GREY = { fill: "#f6f8fa", line: "#818b98", dark: { fill: "#21262d", line: "#818b98" } };
 
 /** How each state is drawn: blue is there, green is made, yellow is open, red cannot be. */
-export const LOOKS: Readonly<Record<NodeState, Look>> = {
+export const STATE_LOOKS: Readonly<Record<NodeState, Look>> = {
   hit: { name: "hit", ...BLUE },
   "hit (remote)": { name: "remote", ...BLUE },
   run: { name: "run", ...GREEN },
@@ -38,5 +38,5 @@ export function nodeWords({ stage, state, seconds }: GraphNode): string {
 
 /** The looks of some nodes, each once. */
 export function looksOf(nodes: readonly GraphNode[]): readonly Look[] {
-  return [...new Set(nodes.map(({ state }) => LOOKS[state]))];
+  return [...new Set(nodes.map(({ state }) => STATE_LOOKS[state]))];
 }

@@ -1,5 +1,5 @@
 import { arrowsOf, type Graph } from "../graph.ts";
-import { LOOKS, looksOf, nodeWords } from "./look.ts";
+import { looksOf, nodeWords, STATE_LOOKS } from "./look.ts";
 
 /** Ink of names: boxes keep their light colors, whatever the page. */
 const INK = "#1f2328";
@@ -7,7 +7,9 @@ const INK = "#1f2328";
 /** A graph as the text of a Mermaid flowchart. */
 export function mermaidText(graph: Graph): string {
   const nodes = graph.nodes.map((node, place) =>
-    `  n${place}["${escape(node.name)}<br/>${escape(nodeWords(node))}"]:::${LOOKS[node.state].name}`
+    `  n${place}["${escape(node.name)}<br/>${escape(nodeWords(node))}"]:::${
+      STATE_LOOKS[node.state].name
+    }`
   );
   const arrows = arrowsOf(graph).map(({ from, to, inputs }) =>
     `  n${from} -->|"${escape(inputs.join(", "))}"| n${to}`

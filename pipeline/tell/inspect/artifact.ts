@@ -4,12 +4,12 @@ import { messageOf } from "../../errors.ts";
 import { readRecord } from "../../store/record.ts";
 import { formatBytes, formatScores, formatSeconds } from "../../words.ts";
 import { readMakers } from "./makers.ts";
-import { inputsSection, recipeSection, recipeWords, short } from "./recipe.ts";
-import type { Target } from "./target.ts";
+import { documentSection, documentWords, inputsSection, short } from "./key_document.ts";
+import type { Named } from "./named.ts";
 
 /** An artifact's own words about itself, and what the program finds in its files. */
 export async function describeArtifact(
-  target: Target & { readonly what: "artifact" },
+  target: Named & { readonly what: "artifact" },
   { describe, ...options }: DescribeOptions & { readonly describe: Describe | undefined },
 ): Promise<Description & { readonly record?: ArtifactRecord }> {
   const { key, path, store, file } = target;
@@ -54,7 +54,7 @@ export async function describeArtifact(
           : [],
       ],
     },
-    recipeSection(record.recipe),
+    documentSection(record.recipe),
     ...inputsSection(record.recipe, makers),
     ...record.notes.length > 0
       ? [{ title: "Notes", lines: record.notes.map(({ text }) => text) }]
@@ -62,7 +62,7 @@ export async function describeArtifact(
   ];
   const own = inner?.title ? `${record.kind}: ${inner.title}` : `a ${record.kind}`;
   return {
-    title: `${own} (${recipeWords(record.recipe)})`,
+    title: `${own} (${documentWords(record.recipe)})`,
     sections: [...sections, ...inner?.sections ?? [], filesSection(record)],
     warnings: [...warnings, ...inner?.warnings ?? []],
     figures: inner?.figures ?? [],
@@ -91,7 +91,7 @@ type Look =
     readonly warnings: readonly string[];
   };
 
-async function lookAt({ key, path, store }: Target & { readonly what: "artifact" }): Promise<Look> {
+async function lookAt({ key, path, store }: Named & { readonly what: "artifact" }): Promise<Look> {
   const found = await store?.inspect(key);
   if (found?.state === "whole") {
     return { record: found.stored.record, state: "whole", warnings: [] };

@@ -3,7 +3,7 @@ import type { ArtifactRecord } from "../../artifact.ts";
 import { allRuns } from "../../store/runs.ts";
 import type { Store } from "../../store/store.ts";
 import { RECORD } from "../../store/contents.ts";
-import { readJson } from "../../store/durable.ts";
+import { readOwnJson } from "../../store/durable.ts";
 
 /** An artifact of a store, and the steps that made or reused it, as `step in manifest`. */
 export interface Maker {
@@ -15,7 +15,7 @@ export interface Maker {
 
 /** The artifacts of a store by digest, and the steps by key, as its records and runs tell. */
 export interface Makers {
-  /** Artifacts with these bytes; recipes that differ may give the same. */
+  /** Artifacts with these bytes; key documents that differ may give the same. */
   of(digest: string): readonly Maker[];
   /** Steps whose artifact has this key. */
   steps(key: string): readonly string[];
@@ -33,7 +33,9 @@ export async function readMakers(store: Store): Promise<Makers> {
   }
   const makers = new Map<string, Maker[]>();
   for (const key of await store.keys()) {
-    const read = await readJson(join(store.path, "artifacts", key, RECORD)).catch(() => undefined);
+    const read = await readOwnJson(join(store.path, "artifacts", key, RECORD)).catch(() =>
+      undefined
+    );
     const { digest, kind, recipe } = (read ?? {}) as Partial<ArtifactRecord>;
     if (digest === undefined || kind === undefined || recipe === undefined) continue;
     const maker = { key, kind, stage: recipe.stage, steps: [...steps.get(key) ?? []] };

@@ -4,15 +4,15 @@ import type { Description } from "../../description.ts";
 import { allRuns } from "../../store/runs.ts";
 import type { Store } from "../../store/store.ts";
 import { RECORD } from "../../store/contents.ts";
-import { readJson } from "../../store/durable.ts";
+import { readOwnJson } from "../../store/durable.ts";
 import { count, formatBytes } from "../../words.ts";
-import type { Target } from "./target.ts";
+import type { Named } from "./named.ts";
 
 /** What a store holds, by kind. */
 export async function describeStore(store: Store): Promise<Description> {
   const kinds = new Map<string, { number: number; bytes: number }>();
   for (const key of await store.keys()) {
-    const record = await readJson(join(store.path, "artifacts", key, RECORD)).catch(() => {}) as
+    const record = await readOwnJson(join(store.path, "artifacts", key, RECORD)).catch(() => {}) as
       | Partial<ArtifactRecord>
       | undefined;
     const kind = record?.kind ?? "without a record";
@@ -58,7 +58,7 @@ export async function describeStore(store: Store): Promise<Description> {
 
 /** What is kept of an artifact whose making was interrupted. */
 export async function describeJournal(
-  { key, path }: Target & { readonly what: "journal" },
+  { key, path }: Named & { readonly what: "journal" },
 ): Promise<Description> {
   const entries = await entriesOf(path);
   const rows = await Promise.all(entries.map(async (name) => {

@@ -2,7 +2,7 @@ import type { Description, Section } from "../../description.ts";
 import { goesOn, type RunRecord } from "../../store/runs.ts";
 import type { Store } from "../../store/store.ts";
 import { formatScores, formatSeconds } from "../../words.ts";
-import { factsOf, short } from "./recipe.ts";
+import { fieldFacts, short } from "./key_document.ts";
 
 /** What a run did, from its record. */
 export async function describeRun(run: RunRecord, store: Store): Promise<Description> {
@@ -37,7 +37,7 @@ export async function describeRun(run: RunRecord, store: Store): Promise<Descrip
       ],
     },
     { title: "Steps", table: { columns, rows } },
-    { title: "Params", facts: factsOf(params, "") },
+    { title: "Params", facts: fieldFacts(params, "") },
     { title: "Environment", facts: Object.entries(environment) },
   ];
   return {

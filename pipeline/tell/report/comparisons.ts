@@ -1,8 +1,8 @@
 import type { StepReport } from "./gather.ts";
-import { escape, type Part, sectionHtml } from "./html.ts";
+import { escape, type PagePart, sectionHtml } from "./html.ts";
 
 /** What steps drew by themselves, with the tables that belong to it; undefined if there is nothing. */
-export function comparisonsPart(steps: readonly StepReport[]): Part | undefined {
+export function comparisonsPart(steps: readonly StepReport[]): PagePart | undefined {
   const parts = steps.flatMap(({ name, description }) =>
     (description?.sections ?? [])
       .filter(({ pictures = [] }) => pictures.length > 0)

@@ -1,7 +1,7 @@
 import { linesPlot } from "../chart/lines.ts";
 import type { Chart, Series } from "../../description.ts";
 import type { StepReport } from "./gather.ts";
-import { escape, type Part, tableHtml } from "./html.ts";
+import { escape, type PagePart, tableHtml } from "./html.ts";
 import { plotHtml } from "./plot.ts";
 
 /** Points that some steps share. */
@@ -15,7 +15,7 @@ interface Line {
  *
  * Steps whose numbers are equal share a line: a model that is only copied keeps what was measured.
  */
-export async function curvesPart(steps: readonly StepReport[]): Promise<Part | undefined> {
+export async function curvesPart(steps: readonly StepReport[]): Promise<PagePart | undefined> {
   const shared = new Map<string, { readonly chart: Chart; readonly lines: Line[] }>();
   for (const { name, description } of steps) {
     for (const chart of chartsOf(description?.sections ?? [])) {

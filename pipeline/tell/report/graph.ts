@@ -2,10 +2,10 @@ import { graphOf } from "../graph.ts";
 import { looksOf } from "../graph/look.ts";
 import { graphSvg } from "../graph/svg.ts";
 import { madeSeconds, type StepReport } from "./gather.ts";
-import { type Part, wide } from "./html.ts";
+import { type PagePart, wide } from "./html.ts";
 
 /** The steps as a drawing, with what each took in this run, or when it was made. */
-export async function graphPart(steps: readonly StepReport[]): Promise<Part> {
+export async function graphPart(steps: readonly StepReport[]): Promise<PagePart> {
   const graph = graphOf(steps.map((step) => {
     const { name, stage, state, reason, inputs } = step;
     const seconds = state === "hit" ? madeSeconds(step) : step.seconds || undefined;

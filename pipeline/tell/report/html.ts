@@ -1,7 +1,7 @@
 import type { Section, Table } from "../../description.ts";
 
 /** A part of the page under a heading of its own. */
-export interface Part {
+export interface PagePart {
   /** Anchor of the heading. */
   readonly id: string;
   readonly title: string;

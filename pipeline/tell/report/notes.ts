@@ -1,8 +1,8 @@
 import type { StepReport } from "./gather.ts";
-import { escape, type Part } from "./html.ts";
+import { escape, type PagePart } from "./html.ts";
 
 /** What steps said while their artifacts were made, and what is wrong with them now. */
-export function notesPart(steps: readonly StepReport[]): Part | undefined {
+export function notesPart(steps: readonly StepReport[]): PagePart | undefined {
   const blocks = steps.flatMap((step) => {
     const { name, failure, trouble, description, stored } = step;
     const bad = [

@@ -1,11 +1,11 @@
 import { basename } from "node:path";
 import { runWords } from "../inspect/run.ts";
-import { LOOKS } from "../graph/look.ts";
+import { STATE_LOOKS } from "../graph/look.ts";
 import { comparisonsPart } from "./comparisons.ts";
 import { curvesPart } from "./curves.ts";
 import type { RunReport } from "./gather.ts";
 import { graphPart } from "./graph.ts";
-import { escape, type Part } from "./html.ts";
+import { escape, type PagePart } from "./html.ts";
 import { notesPart } from "./notes.ts";
 import { provenancePart } from "./provenance.ts";
 import { qualityPart } from "./quality.ts";
@@ -22,7 +22,7 @@ const RUN_LOOKS = { running: "waiting", ok: "run", failed: "failed", stopped: "s
 /** A run as one HTML page that needs no other file, no script and no network. */
 export async function reportPage(report: RunReport): Promise<string> {
   const { run, steps, goesOn } = report;
-  const parts: readonly Part[] = [
+  const parts: readonly PagePart[] = [
     await qualityPart(steps),
     await graphPart(steps),
     await timePart(steps),
@@ -47,7 +47,9 @@ export async function reportPage(report: RunReport): Promise<string> {
 <body>
 <header>
 <h1>${escape(name)}</h1>
-<p class="lead"><span class="state ${LOOKS[RUN_LOOKS[run.state]].name}">${escape(words)}</span></p>
+<p class="lead"><span class="state ${STATE_LOOKS[RUN_LOOKS[run.state]].name}">${
+    escape(words)
+  }</span></p>
 <p class="quiet">Run <code>${escape(run.id)}</code>, started <time datetime="${
     escape(run.started)
   }">${escape(whenWords(run.started))}</time></p>

@@ -1,9 +1,9 @@
-import { factsOf, short } from "../inspect/recipe.ts";
+import { fieldFacts, short } from "../inspect/key_document.ts";
 import type { RunReport, SourceText } from "./gather.ts";
-import { escape, factsHtml, type Part, tableHtml, wide } from "./html.ts";
+import { escape, factsHtml, type PagePart, tableHtml, wide } from "./html.ts";
 
 /** What a run was made from and on: params, machine, keys and digests, the manifest's text. */
-export function provenancePart({ run, store, steps, sources }: RunReport): Part {
+export function provenancePart({ run, store, steps, sources }: RunReport): PagePart {
   const { id, manifest, started, pid, environment, params, selected } = run;
   const columns = ["Step", "Stage", "Version", "Key", "Digest"].map((heading) => ({ heading }));
   const rows = steps.map(({ name, stage, recipe, key, digest }) => [
@@ -13,7 +13,7 @@ export function provenancePart({ run, store, steps, sources }: RunReport): Part 
     key ? short(key) : "",
     digest ? short(digest) : "",
   ]);
-  const facts = factsOf(params, "");
+  const facts = fieldFacts(params, "");
   const html = [
     "<h3>Run</h3>",
     factsHtml([

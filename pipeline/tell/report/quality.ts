@@ -1,7 +1,7 @@
 import { scatterPlot } from "../chart/scatter.ts";
 import type { Figure } from "../../description.ts";
 import type { StepReport } from "./gather.ts";
-import { type Part, tableHtml } from "./html.ts";
+import { type PagePart, tableHtml } from "./html.ts";
 import { plotHtml } from "./plot.ts";
 
 /** A step whose artifact is compared with others. */
@@ -12,7 +12,7 @@ interface Variant {
 }
 
 /** Scores and sizes of everything that was scored, as a table and plots; undefined if nothing was. */
-export async function qualityPart(steps: readonly StepReport[]): Promise<Part | undefined> {
+export async function qualityPart(steps: readonly StepReport[]): Promise<PagePart | undefined> {
   const variants = steps.flatMap(variantOf);
   if (variants.length === 0) return undefined;
   // A variant with more figures tells better in what order they stand.

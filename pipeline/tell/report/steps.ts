@@ -1,13 +1,13 @@
 import type { Section } from "../../description.ts";
-import { inputsSection, recipeSection } from "../inspect/recipe.ts";
-import { LOOKS } from "../graph/look.ts";
+import { documentSection, inputsSection } from "../inspect/key_document.ts";
+import { STATE_LOOKS } from "../graph/look.ts";
 import { formatScores, formatSeconds } from "../../words.ts";
 import { chartHtml, ownCharts } from "./curves.ts";
 import { madeSeconds, type StepReport } from "./gather.ts";
-import { escape, type Part, sectionHtml } from "./html.ts";
+import { escape, type PagePart, sectionHtml } from "./html.ts";
 
-/** Everything of every step, to open: its recipe, its inputs, what its artifact holds. */
-export async function stepsPart(steps: readonly StepReport[]): Promise<Part> {
+/** Everything of every step, to open: its key document, its inputs, what its artifact holds. */
+export async function stepsPart(steps: readonly StepReport[]): Promise<PagePart> {
   const blocks: string[] = [];
   for (const [index, step] of steps.entries()) blocks.push(await stepHtml(step, { index, steps }));
   return { id: "steps", title: "Every step", html: blocks.join("\n") };
@@ -32,7 +32,7 @@ async function stepHtml(
   ];
   const sections: readonly Section[] = [
     { title: "This step", facts },
-    ...recipe ? [recipeSection(recipe), ...inputsSection(recipe, makersAmong(steps))] : [],
+    ...recipe ? [documentSection(recipe), ...inputsSection(recipe, makersAmong(steps))] : [],
     ...(description?.sections ?? []).filter(({ pictures = [] }) => pictures.length === 0),
   ];
   const blocks = sections.flatMap((section) => {
@@ -46,7 +46,7 @@ async function stepHtml(
   return `<details class="step">
 <summary><h3>${escape(name)}</h3> <span>${escape(stage)}, ${
     formatSeconds(step.seconds)
-  }</span> <span class="state ${LOOKS[state].name}">${escape(state)}</span></summary>
+  }</span> <span class="state ${STATE_LOOKS[state].name}">${escape(state)}</span></summary>
 ${blocks.join("\n")}
 </details>`;
 }

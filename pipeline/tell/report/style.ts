@@ -1,6 +1,8 @@
-import { type Look, LOOKS } from "../graph/look.ts";
+import { type Look, STATE_LOOKS } from "../graph/look.ts";
 
-const LOOK_NAMES = [...new Map(Object.values(LOOKS).map((look) => [look.name, look])).values()];
+const LOOK_NAMES = [
+  ...new Map(Object.values(STATE_LOOKS).map((look) => [look.name, look])).values(),
+];
 
 /** The page's own style; nothing is fetched, and screens may be light, dark, small or paper. */
 export const STYLE = `

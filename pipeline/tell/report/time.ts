@@ -1,11 +1,11 @@
 import { barsPlot } from "../chart/bars.ts";
 import { count, formatBytes, formatSeconds } from "../../words.ts";
 import { madeSeconds, sizeOf, type StepReport } from "./gather.ts";
-import { type Part, tableHtml } from "./html.ts";
+import { type PagePart, tableHtml } from "./html.ts";
 import { plotHtml } from "./plot.ts";
 
 /** What every step and stage took: in this run, and when its artifact was made. */
-export async function timePart(steps: readonly StepReport[]): Promise<Part> {
+export async function timePart(steps: readonly StepReport[]): Promise<PagePart> {
   const number = true;
   const times = [
     { heading: "This run, s", number },

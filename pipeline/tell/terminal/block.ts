@@ -5,7 +5,7 @@ import { cutText, textWidth } from "./text_width.ts";
 export const LABEL = 8;
 
 /** A row of a block; `color` is that of the word it begins with. */
-export interface Row {
+export interface BlockRow {
   readonly text: string;
   readonly color?: number;
 }
@@ -17,7 +17,7 @@ export interface Row {
  * The cursor stays visible, at the end of the last row: a process that is killed leaves a terminal
  * as others do.
  */
-export class Block {
+export class TerminalBlock {
   readonly #screen: Screen;
   /** Columns that the rows took. */
   #drawn: readonly number[] = [];
@@ -27,7 +27,7 @@ export class Block {
   }
 
   /** Writes lines that stay, then the rows below them. */
-  draw(lines: readonly string[], rows: readonly Row[]): void {
+  draw(lines: readonly string[], rows: readonly BlockRow[]): void {
     if (lines.length + rows.length + this.#drawn.length === 0) return;
     const { columns } = this.#screen;
     const paint = painter(this.#screen);

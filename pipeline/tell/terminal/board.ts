@@ -1,5 +1,5 @@
-import type { Estimate, MemoryUse, PlanState, RunEvent } from "../../event.ts";
-import { LABEL, type Row } from "./block.ts";
+import type { MemoryUse, PlanState, RunEvent, StepCost } from "../../event.ts";
+import { type BlockRow, LABEL } from "./block.ts";
 import { Eta } from "./eta.ts";
 import { COLORS } from "./screen.ts";
 import { cutText, padText, textWidth } from "./text_width.ts";
@@ -20,7 +20,7 @@ interface Work {
 
 interface Line {
   state: PlanState | "made" | "failed" | "stopped";
-  readonly estimate: Estimate | undefined;
+  readonly estimate: StepCost | undefined;
   seconds?: number;
   work?: Work | undefined;
 }
@@ -73,14 +73,14 @@ export class Board {
     /** 0 where nobody knows. */
     readonly rows: number;
     readonly now: number;
-  }): Row[] {
+  }): BlockRow[] {
     if (this.#lines.size === 0) return [];
     const height = rows > 0 ? Math.max(1, rows - 1) : 24;
-    const total: Row = { text: this.#total(now) };
+    const total: BlockRow = { text: this.#total(now) };
     const all = [...this.#lines].map(([name, line]) => ({ name, line }));
     const widest = Math.max(...all.map(({ name }) => textWidth(name)));
     const nameWidth = Math.min(widest, Math.max(8, Math.floor(columns / 3)));
-    const row = ({ name, line }: { readonly name: string; readonly line: Line }): Row => {
+    const row = ({ name, line }: { readonly name: string; readonly line: Line }): BlockRow => {
       const short = padText(cutText(name, nameWidth), nameWidth);
       const word = line.work ? "▸ run" : line.state === "hit (remote)" ? "remote" : line.state;
       const text = `${word.padEnd(LABEL)} ${short}  ${rest(line, { columns, now })}`;

@@ -1,5 +1,5 @@
 import type { RunEvent } from "../../event.ts";
-import { Block } from "./block.ts";
+import { TerminalBlock } from "./block.ts";
 import { Board } from "./board.ts";
 import type { Screen } from "./screen.ts";
 
@@ -12,7 +12,7 @@ const CLOCK_SECONDS = 1;
 export class LiveView implements Disposable {
   readonly #screen: Screen;
   readonly #now: () => number;
-  readonly #block: Block;
+  readonly #block: TerminalBlock;
   readonly #board = new Board();
   readonly #timer: ReturnType<typeof setInterval>;
   readonly #watch: Disposable | undefined;
@@ -24,7 +24,7 @@ export class LiveView implements Disposable {
   constructor(screen: Screen, now: () => number) {
     this.#screen = screen;
     this.#now = now;
-    this.#block = new Block(screen);
+    this.#block = new TerminalBlock(screen);
     this.#watch = screen.watch?.({
       resized: () => this.#draw(),
       resumed: () => {

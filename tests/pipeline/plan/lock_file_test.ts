@@ -1,6 +1,6 @@
 import { deepStrictEqual, doesNotMatch, match, ok, strictEqual } from "node:assert/strict";
 import { createHash } from "node:crypto";
-import type { Lock } from "../../../pipeline/plan/lock_file.ts";
+import type { LockFile } from "../../../pipeline/plan/lock_file.ts";
 import type { Program } from "../../../pipeline/cli/main.ts";
 import type { Job, Registry } from "../../../pipeline/stage.ts";
 import { call } from "../../support/toy/call.ts";
@@ -33,7 +33,7 @@ async function openLocked() {
     on,
     run: (args: readonly string[], program?: Partial<Program>) =>
       call(["run", project.path, "--store", `${project.directory}/store`, ...args], program),
-    lock: async (): Promise<Lock> => JSON.parse(await Deno.readTextFile(lockPath)),
+    lock: async (): Promise<LockFile> => JSON.parse(await Deno.readTextFile(lockPath)),
   };
 }
 
@@ -41,7 +41,7 @@ Deno.test("`run --lock` states what all was made from and nothing of where and w
   await using project = await openLocked();
   strictEqual((await project.run(["--lock"], project.on("Adapter A"))).status, 0);
   const text = await Deno.readTextFile(project.lockPath);
-  const lock: Lock = JSON.parse(text);
+  const lock: LockFile = JSON.parse(text);
   const manifest = await Deno.readFile(project.path);
   const hash = (bytes: string | Uint8Array) => createHash("sha256").update(bytes).digest("hex");
   deepStrictEqual(

@@ -1,10 +1,10 @@
 import { deepStrictEqual, match, ok, rejects, strictEqual } from "node:assert/strict";
-import type { Recipe } from "../../../pipeline/artifact.ts";
+import type { KeyDocument } from "../../../pipeline/artifact.ts";
 import { keyOf } from "../../../pipeline/store/key.ts";
 import type { Remote } from "../../../pipeline/store/remote.ts";
 import { Store } from "../../../pipeline/store/store.ts";
 
-const recipe: Recipe = { stage: "load", version: 1, params: {}, inputs: {} };
+const recipe: KeyDocument = { stage: "load", version: 1, params: {}, inputs: {} };
 const KEY = keyOf(recipe);
 
 /** A remote in a directory, which copies whatever lies there. */

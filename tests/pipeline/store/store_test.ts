@@ -8,14 +8,14 @@ import {
   throws,
 } from "node:assert/strict";
 import { createHash } from "node:crypto";
-import type { ArtifactRecord, Recipe } from "../../../pipeline/artifact.ts";
+import type { ArtifactRecord, KeyDocument } from "../../../pipeline/artifact.ts";
 import { describeDifference } from "../../../pipeline/plan/difference.ts";
 import { DigestMemo } from "../../../pipeline/store/digests.ts";
 import { canonicalJson, keyOf } from "../../../pipeline/store/key.ts";
 import { Store } from "../../../pipeline/store/store.ts";
 import { isHeld, takeLock, tryLock } from "../../../pipeline/store/lock.ts";
 
-const recipe: Recipe = { stage: "load", version: 1, params: { bits: 4 }, inputs: {} };
+const recipe: KeyDocument = { stage: "load", version: 1, params: { bits: 4 }, inputs: {} };
 
 function sha256(data: string | Uint8Array): string {
   return createHash("sha256").update(data).digest("hex");
@@ -69,14 +69,14 @@ Deno.test("`keyOf()` is the sha256 of the canonical key document", () => {
 });
 
 Deno.test("`describeDifference()` names what changed with both values", () => {
-  const before: Recipe = {
+  const before: KeyDocument = {
     stage: "smooth",
     version: 1,
     params: { alpha: 0.3, site: { name: "x", skip: [1, 2] } },
     inputs: { model: "a".repeat(64), reports: ["b".repeat(64)] },
     fingerprint: { file: "1" },
   };
-  const cases: [change: Partial<Recipe>, words: string][] = [
+  const cases: [change: Partial<KeyDocument>, words: string][] = [
     [{}, ""],
     [{ version: 2 }, "version of smooth 1 → 2"],
     [{ params: { alpha: 0.35, site: { name: "x", skip: [1, 2] } } }, "alpha 0.3 → 0.35"],

@@ -1,6 +1,6 @@
 import { deepStrictEqual, notStrictEqual, ok, rejects, strictEqual } from "node:assert/strict";
 import { createHash } from "node:crypto";
-import type { Artifact, Recipe } from "../../../pipeline/artifact.ts";
+import type { Artifact, KeyDocument } from "../../../pipeline/artifact.ts";
 import { DigestMemo } from "../../../pipeline/store/digests.ts";
 import { keyOf } from "../../../pipeline/store/key.ts";
 import { allRuns, Runs } from "../../../pipeline/store/runs.ts";
@@ -14,7 +14,7 @@ function sha256(data: string): string {
   return createHash("sha256").update(data).digest("hex");
 }
 
-function recipeOf(name: string): Recipe {
+function recipeOf(name: string): KeyDocument {
   return { stage: name, version: 1, params: {}, inputs: {} };
 }
 

@@ -72,6 +72,6 @@ export function sameGroup(
 }
 
 /** Group shapes in a text. */
-export function groupWords(groups: readonly (readonly RecipeScalar[])[]): string {
+export function groupsWords(groups: readonly (readonly RecipeScalar[])[]): string {
   return groups.map((shape) => `[${shape.join(", ")}]`).join(", ");
 }

@@ -1,4 +1,4 @@
-import { bitsOf, checkScales, groupWords, zeroOf } from "./block_codes.ts";
+import { bitsOf, checkScales, groupsWords, zeroOf } from "./block_codes.ts";
 import { type Notes, refuse } from "./notes.ts";
 import type { QuantizerBlock } from "./recipe.ts";
 
@@ -64,7 +64,7 @@ function cacheGroup(
   }
   refuse(block, notes, {
     key: "group_shapes",
-    is: `keys and values share scales in groups of ${groupWords(block.groups)}`,
+    is: `keys and values share scales in groups of ${groupsWords(block.groups)}`,
     expected: "[[1, -1]] or [[1, n]], or [[-1, -1]] with static",
   });
   return undefined;

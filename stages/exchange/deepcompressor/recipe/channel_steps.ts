@@ -1,8 +1,8 @@
 import type { Projection } from "../../../quant/projection.ts";
 import { type Notes, refuse } from "./notes.ts";
 import type { Recipe } from "./recipe.ts";
-import { checkAmong, checkSearch, pick, SITES, type With } from "./search_checks.ts";
-import type { Precision } from "./smoothing_steps.ts";
+import { checkAmong, checkSearch, pick, PROJECTIONS, type With } from "./search_checks.ts";
+import type { StepPrecision } from "./smoothing_steps.ts";
 
 const METRICS: Readonly<Record<string, string>> = {
   InputsAbsMax: "inputs_abs_max",
@@ -31,18 +31,21 @@ export function rotateWith(
   checkAmong(section, notes, {
     key: "transforms",
     found: transforms,
-    known: SITES.filter(isInner),
+    known: PROJECTIONS.filter(isInner),
   });
   if (random) {
     notes.note("random signs are drawn here by another generator than that of torch");
   }
-  return { transforms: SITES.filter((site) => transforms.includes(site)), ...random && { seed } };
+  return {
+    transforms: PROJECTIONS.filter((site) => transforms.includes(site)),
+    ...random && { seed },
+  };
 }
 
 /** Parameters of `reorder`; undefined where every place is skipped. */
 export function reorderWith(
   reorder: NonNullable<Recipe["reorder"]>,
-  { weights, activations, notes }: Precision,
+  { weights, activations, notes }: StepPrecision,
 ): With | undefined {
   const { section, dynamic, strategy, quantizeInputs, quantizeWeights } = reorder;
   if (dynamic) {

@@ -11,7 +11,7 @@ import { smoothWith } from "./smooth_step.ts";
 import { tellUnused } from "./unused_keys.ts";
 
 /** A manifest before it is text. */
-export interface Draft {
+export interface ManifestDraft {
   readonly comments: readonly string[];
   readonly params: Readonly<Record<string, DraftParam>>;
   readonly steps: readonly DraftStep[];
@@ -24,7 +24,7 @@ export type Noting = (comments: string[]) => Notes;
 export function draftOf(
   recipe: Recipe,
   { noting, model }: { readonly noting: Noting; readonly model: string | undefined },
-): Draft {
+): ManifestDraft {
   const comments: string[] = [];
   const notes = noting(comments);
   const params = commonParams(recipe);

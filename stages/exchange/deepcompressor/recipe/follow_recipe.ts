@@ -1,11 +1,11 @@
 import { draftOf } from "./draft.ts";
-import { manifestText } from "./manifest_text.ts";
+import { draftText } from "./manifest_text.ts";
 import type { Notes } from "./notes.ts";
 import { readRecipe } from "./read_recipe.ts";
-import { openSection, type Place, type RecipeNode } from "./recipe_tree.ts";
+import { openSection, type RecipeNode, type RecipePlace } from "./recipe_tree.ts";
 
 /** Something to be told of a recipe, with where it was written. */
-export interface Finding extends Place {
+export interface Finding extends RecipePlace {
   readonly message: string;
 }
 
@@ -38,10 +38,10 @@ export function followRecipe(
 ): FollowedRecipe {
   const problems: Finding[] = [];
   const warnings: Finding[] = [];
-  const place: Place = { source: files.at(-1) ?? "" };
+  const place: RecipePlace = { source: files.at(-1) ?? "" };
   const findings = {
-    refuse: (place: Place, message: string) => void problems.push({ ...place, message }),
-    warn: (place: Place, message: string) => void warnings.push({ ...place, message }),
+    refuse: (place: RecipePlace, message: string) => void problems.push({ ...place, message }),
+    warn: (place: RecipePlace, message: string) => void warnings.push({ ...place, message }),
   };
   const root = openSection(tree, { path: "", place, findings });
   const recipe = readRecipe(root);
@@ -57,5 +57,5 @@ export function followRecipe(
     `From DeepCompressor's ${files.map((file) => file.replace(/^.*[\\/]/, "")).join(" and ")}.`,
     ...draft.comments,
   ];
-  return { text: manifestText({ ...draft, comments }), problems, warnings };
+  return { text: draftText({ ...draft, comments }), problems, warnings };
 }

@@ -23,7 +23,7 @@ export interface DraftParam {
 }
 
 /** The YAML of a manifest. */
-export function manifestText({ comments, params, steps }: {
+export function draftText({ comments, params, steps }: {
   readonly comments: readonly string[];
   readonly params: Readonly<Record<string, DraftParam>>;
   readonly steps: readonly DraftStep[];

@@ -2,8 +2,8 @@ import type { Projection } from "../../../quant/projection.ts";
 import type { Value } from "./manifest_text.ts";
 import { type Notes, refuse } from "./notes.ts";
 import type { QuantizerBlock } from "./recipe.ts";
-import { checkAmong, checkDegree, pick, SITES, type With } from "./search_checks.ts";
-import { type Precision, schemeValue } from "./smoothing_steps.ts";
+import { checkAmong, checkDegree, pick, PROJECTIONS, type With } from "./search_checks.ts";
+import { schemeValue, type StepPrecision } from "./smoothing_steps.ts";
 
 const OBJECTIVES: Readonly<Record<string, string>> = {
   TensorError: "tensor",
@@ -20,7 +20,7 @@ const GRANULARITIES: Readonly<Record<string, string>> = {
 /** Parameters of `quantize`. */
 export function quantizeWith(
   block: QuantizerBlock,
-  { weights, activations, notes }: Precision,
+  { weights, activations, notes }: StepPrecision,
 ): With {
   const { gptq, range } = block;
   if (gptq && (gptq.block > 256 || gptq.block % 4 !== 0)) {
@@ -96,7 +96,7 @@ function projectionsOf(
   { section }: Pick<QuantizerBlock, "section">,
   notes: Notes,
 ): readonly Projection[] {
-  const known = [...SITES, "moe_gate"];
+  const known = [...PROJECTIONS, "moe_gate"];
   checkAmong(section, notes, { key: "skips", found: keys, known });
-  return SITES.filter((site) => keys.includes(site));
+  return PROJECTIONS.filter((site) => keys.includes(site));
 }

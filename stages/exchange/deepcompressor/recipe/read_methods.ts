@@ -3,13 +3,13 @@ import {
   type QuantizerBlock,
   type RangeCalibration,
   type Recipe,
+  type RecipeSmoothing,
   type Search,
-  type Smoothing,
 } from "./recipe.ts";
-import type { Section } from "./recipe_tree.ts";
+import type { RecipeSection } from "./recipe_tree.ts";
 
 /** Reads what is quantized how. */
-export function readBlock(section: Section): QuantizerBlock {
+export function readBlock(section: RecipeSection): QuantizerBlock {
   const range = readRange(section.section("calib_range"));
   const kernel = section.section("kernel_gptq");
   kernel.known("hessian_block_size");
@@ -38,9 +38,9 @@ export function readBlock(section: Section): QuantizerBlock {
 
 /** Reads one kind of smoothing, on or off. */
 export function readSmoothing(
-  section: Section,
+  section: RecipeSection,
   fallback: { readonly alpha: number; readonly beta: number },
-): Smoothing {
+): RecipeSmoothing {
   section.known("fuse_when_possible", "allow_low_rank");
   return {
     ...readSearch(section),
@@ -55,7 +55,7 @@ export function readSmoothing(
 }
 
 /** Reads the rotation; undefined where it is off. */
-export function readRotation(quant: Section): Recipe["rotation"] {
+export function readRotation(quant: RecipeSection): Recipe["rotation"] {
   const section = quant.section("rotation");
   section.known("name");
   const rotation = {
@@ -68,7 +68,7 @@ export function readRotation(quant: Section): Recipe["rotation"] {
 }
 
 /** Reads the reordering, after the rules that add to what it skips; undefined where it is off. */
-export function readReorder(quant: Section, rotation: Recipe["rotation"]): Recipe["reorder"] {
+export function readReorder(quant: RecipeSection, rotation: Recipe["rotation"]): Recipe["reorder"] {
   const section = quant.section("reorder");
   const dynamic = section.flag("dynamic", false);
   const written = section.texts("skips").map(String);
@@ -86,7 +86,7 @@ export function readReorder(quant: Section, rotation: Recipe["rotation"]): Recip
   return quant.flag("enable_reorder", false) ? reorder : undefined;
 }
 
-function readRange(section: Section): RangeCalibration {
+function readRange(section: RecipeSection): RangeCalibration {
   return {
     ...readSearch(section),
     ratio: section.number("ratio", 1),
@@ -98,7 +98,7 @@ function readRange(section: Section): RangeCalibration {
   };
 }
 
-function readSearch(section: Section, granularity = "Layer"): Search {
+function readSearch(section: RecipeSection, granularity = "Layer"): Search {
   section.known(
     "element_batch_size",
     "element_size",

@@ -1,6 +1,6 @@
 import { readBlock, readReorder, readRotation, readSmoothing } from "./read_methods.ts";
 import { lastPart, type Recipe } from "./recipe.ts";
-import type { Section } from "./recipe_tree.ts";
+import type { RecipeSection } from "./recipe_tree.ts";
 
 /**
  * Reads a recipe.
@@ -8,7 +8,7 @@ import type { Section } from "./recipe_tree.ts";
  * Keys that are missing take the defaults of DeepCompressor's classes, not those of its
  * `__default__.yaml`, which lies among the merged files where it is used.
  */
-export function readRecipe(root: Section): Recipe {
+export function readRecipe(root: RecipeSection): Recipe {
   const quant = root.section("quant");
   const rotation = readRotation(quant);
   const smooth = quant.section("smooth");
@@ -35,7 +35,7 @@ export function readRecipe(root: Section): Recipe {
   };
 }
 
-function readModel(root: Section): Recipe["model"] {
+function readModel(root: RecipeSection): Recipe["model"] {
   const model = root.section("model");
   model.known("family", "root", "use_flash_attn", "fast_tokenizer", "local_root");
   const [path, localPath] = [model.text("path", ""), model.text("local_path", "")];
@@ -43,7 +43,7 @@ function readModel(root: Section): Recipe["model"] {
   return { name, path: path || localPath, dtype: lastPart(model.text("dtype", "float16")) };
 }
 
-function readEvaluation(root: Section): Recipe["evaluation"] {
+function readEvaluation(root: RecipeSection): Recipe["evaluation"] {
   const section = root.section("eval");
   section.known(
     "num_gpus",
@@ -62,7 +62,7 @@ function readEvaluation(root: Section): Recipe["evaluation"] {
   };
 }
 
-function readCalibration(section: Section): Recipe["calibration"] {
+function readCalibration(section: RecipeSection): Recipe["calibration"] {
   section.known("path");
   return {
     section,

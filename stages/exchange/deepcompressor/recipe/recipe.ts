@@ -1,9 +1,9 @@
-import type { RecipeScalar, Section } from "./recipe_tree.ts";
+import type { RecipeScalar, RecipeSection } from "./recipe_tree.ts";
 
 /** A search over ranges, smoothing scales or orders, as recipes say it. */
 export interface Search {
   /** Where it was written. */
-  readonly section: Section;
+  readonly section: RecipeSection;
   readonly strategy: "manual" | "grid";
   readonly objective: string;
   readonly granularity: string;
@@ -22,7 +22,7 @@ export interface RangeCalibration extends Search {
 
 /** What is quantized how: the weights of linears, their inputs, or queries, keys and values. */
 export interface QuantizerBlock {
-  readonly section: Section;
+  readonly section: RecipeSection;
   /** Undefined where the block is off. */
   readonly dtype: string | undefined;
   readonly zeroPoint: string | undefined;
@@ -44,7 +44,7 @@ export interface QuantizerBlock {
 }
 
 /** One kind of smoothing. */
-export interface Smoothing extends Search {
+export interface RecipeSmoothing extends Search {
   readonly spans: readonly (readonly RecipeScalar[])[];
   readonly alpha: number;
   readonly beta: number;
@@ -56,18 +56,18 @@ export interface Smoothing extends Search {
 
 /** A DeepCompressor recipe with its files merged, after its own rules for what is on and off. */
 export interface Recipe {
-  readonly root: Section;
+  readonly root: RecipeSection;
   readonly seed: number;
   readonly model: { readonly name: string; readonly path: string; readonly dtype: string };
   readonly evaluation: {
-    readonly section: Section;
+    readonly section: RecipeSection;
     readonly off: boolean;
     readonly tasks: readonly string[];
     readonly evaluators: readonly string[];
     readonly length: number;
   };
   readonly calibration: {
-    readonly section: Section;
+    readonly section: RecipeSection;
     readonly data: string;
     readonly localPath: string;
     readonly samples: number;
@@ -80,7 +80,7 @@ export interface Recipe {
   readonly inputs: QuantizerBlock;
   readonly outputs: QuantizerBlock;
   readonly rotation: {
-    readonly section: Section;
+    readonly section: RecipeSection;
     readonly random: boolean;
     readonly path: string;
     readonly transforms: readonly string[];
@@ -96,8 +96,8 @@ export interface Recipe {
       readonly skips: readonly string[];
     }
     | undefined;
-  readonly projections: Smoothing | undefined;
-  readonly attention: Smoothing | undefined;
+  readonly projections: RecipeSmoothing | undefined;
+  readonly attention: RecipeSmoothing | undefined;
 }
 
 /** The last part of a name with dots: how DeepCompressor reads its enumerations and types. */

@@ -1,5 +1,5 @@
 /** Where something was written. */
-export interface Place {
+export interface RecipePlace {
   readonly source: string;
   readonly mark?: { readonly line: number; readonly col: number };
 }
@@ -11,32 +11,32 @@ export type RecipeScalar = string | number | boolean | null;
 export type RecipeNode =
   | {
     readonly type: "map";
-    readonly place: Place;
+    readonly place: RecipePlace;
     readonly entries: ReadonlyMap<
       string,
-      { readonly place: Place; readonly value: RecipeNode }
+      { readonly place: RecipePlace; readonly value: RecipeNode }
     >;
   }
-  | { readonly type: "list"; readonly place: Place; readonly items: readonly RecipeNode[] }
-  | { readonly type: "scalar"; readonly place: Place; readonly value: RecipeScalar };
+  | { readonly type: "list"; readonly place: RecipePlace; readonly items: readonly RecipeNode[] }
+  | { readonly type: "scalar"; readonly place: RecipePlace; readonly value: RecipeScalar };
 
 /** What was found on the way; each text is a sentence. */
 export interface Findings {
   /** Takes what makes the recipe impossible to follow. */
-  refuse(place: Place, text: string): void;
+  refuse(place: RecipePlace, text: string): void;
   /** Takes what is left out or probably a mistake. */
-  warn(place: Place, text: string): void;
+  warn(place: RecipePlace, text: string): void;
 }
 
 /** A mapping of a recipe whose keys are read one by one. */
-export interface Section {
-  readonly place: Place;
+export interface RecipeSection {
+  readonly place: RecipePlace;
   /** The keys that lead here, such as `"quant.wgts"`. */
   readonly path: string;
   has(key: string): boolean;
   /** Where a key was written; where the section was, if it was not. */
-  placeOf(key: string): Place;
-  section(key: string): Section;
+  placeOf(key: string): RecipePlace;
+  section(key: string): RecipeSection;
   text(key: string, fallback: string): string;
   optionalText(key: string): string | undefined;
   number(key: string, fallback: number): number;
@@ -55,12 +55,12 @@ export function openSection(
   node: RecipeNode | undefined,
   { path, place, findings }: {
     readonly path: string;
-    readonly place: Place;
+    readonly place: RecipePlace;
     readonly findings: Findings;
   },
-): Section {
+): RecipeSection {
   const asked = new Set<string>();
-  const below: Section[] = [];
+  const below: RecipeSection[] = [];
   const entries = node?.type === "map" ? node.entries : undefined;
   const here = node?.place ?? place;
   const nameOf = (key: string) => path === "" ? key : `${path}.${key}`;

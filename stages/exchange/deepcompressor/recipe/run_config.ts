@@ -2,7 +2,7 @@ import { parse } from "yaml";
 import { cacheOf } from "./cache_precision.ts";
 import type { Activations } from "../../../quant/linear_schemes.ts";
 import { readRecipe } from "./read_recipe.ts";
-import { openSection, type Place, type RecipeNode } from "./recipe_tree.ts";
+import { openSection, type RecipeNode, type RecipePlace } from "./recipe_tree.ts";
 import { activationsOf } from "./schemes.ts";
 
 /** What the configuration of a run tells of the model it saved, beside its weights. */
@@ -45,12 +45,12 @@ async function precisionOf(path: string): Promise<RunPrecision | undefined> {
     // A file of this name may be anybody's.
     return undefined;
   }
-  const place: Place = { source: path };
+  const place: RecipePlace = { source: path };
   const tree = nodeOf(json, place);
   if (tree.type !== "map" || !tree.entries.has("quant")) return undefined;
   const problems: string[] = [];
   const findings = {
-    refuse: (_: Place, text: string) => void problems.push(text),
+    refuse: (_: RecipePlace, text: string) => void problems.push(text),
     warn: () => {},
     note: () => {},
   };
@@ -68,7 +68,7 @@ async function precisionOf(path: string): Promise<RunPrecision | undefined> {
   };
 }
 
-function nodeOf(json: unknown, place: Place): RecipeNode {
+function nodeOf(json: unknown, place: RecipePlace): RecipeNode {
   if (Array.isArray(json)) {
     return { type: "list", place, items: json.map((item) => nodeOf(item, place)) };
   }

@@ -1,6 +1,6 @@
 import type { Activations } from "../../../quant/linear_schemes.ts";
 import type { WeightScheme } from "../../../quant/schemes.ts";
-import { bitsOf, checkScales, groupWords, sameGroup, zeroOf } from "./block_codes.ts";
+import { bitsOf, checkScales, groupsWords, sameGroup, zeroOf } from "./block_codes.ts";
 import { type Notes, refuse } from "./notes.ts";
 import { lastPart, type QuantizerBlock } from "./recipe.ts";
 import type { RecipeScalar } from "./recipe_tree.ts";
@@ -38,7 +38,7 @@ export function activationsOf(block: QuantizerBlock, notes: Notes): Activations 
   if (!token && !sameGroup(block.groups, [-1, -1])) {
     refuse(block, notes, {
       key: "group_shapes",
-      is: `inputs share scales in groups of ${groupWords(block.groups)}`,
+      is: `inputs share scales in groups of ${groupsWords(block.groups)}`,
       expected: "[[1, -1]], a scale a token, or [[-1, -1]] with static",
     });
   }
@@ -81,7 +81,7 @@ function groupingOf(
   if (last === undefined) {
     return fail(
       "group_shapes",
-      `scales are shared in groups of ${groupWords(groups)}`,
+      `scales are shared in groups of ${groupsWords(groups)}`,
       "[1, -1], [1, n] or [-1, -1]",
     );
   }

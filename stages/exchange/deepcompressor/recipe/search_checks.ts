@@ -4,7 +4,7 @@ import { type Notes, refuse } from "./notes.ts";
 import type { Search } from "./recipe.ts";
 
 /** The linears that recipes name. */
-export const SITES: readonly Projection[] = ["qkv_proj", "out_proj", "up_proj", "down_proj"];
+export const PROJECTIONS: readonly Projection[] = ["qkv_proj", "out_proj", "up_proj", "down_proj"];
 
 /** Parameters of a step by name; those that are undefined are not written. */
 export type With = Readonly<Record<string, Value | undefined>>;

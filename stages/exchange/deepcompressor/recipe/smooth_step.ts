@@ -1,13 +1,13 @@
 import type { DraftParam, Value } from "./manifest_text.ts";
-import type { Recipe, Smoothing } from "./recipe.ts";
-import { attentionWith, type Precision, projectionsWith } from "./smoothing_steps.ts";
+import type { Recipe, RecipeSmoothing } from "./recipe.ts";
+import { attentionWith, projectionsWith, type StepPrecision } from "./smoothing_steps.ts";
 import { shippedRecipe, TUNED_MODELS, tunedFor } from "./tuned.ts";
 
 /** The parameters of a `smooth` step; undefined where nothing is smoothed. */
 export function smoothWith(
   { projections, attention, rotation, model: { name } }: Recipe,
   { precision, kv, model, params }: {
-    readonly precision: Precision;
+    readonly precision: StepPrecision;
     readonly kv: Readonly<Record<string, unknown>> | undefined;
     readonly model: string | undefined;
     readonly params: Record<string, DraftParam>;
@@ -53,7 +53,7 @@ export function smoothWith(
   if (attention && !kv) {
     notes.note("keys and queries are not smoothed: the recipe does not quantize them");
   } else if (attention && kv) {
-    const given: Smoothing = use?.attention
+    const given: RecipeSmoothing = use?.attention
       ? {
         ...attention,
         alpha: use.attention.alpha,

@@ -3,13 +3,13 @@ import type { WeightScheme } from "../../../quant/schemes.ts";
 import { familyOf } from "../../../channels/smoothing_candidates.ts";
 import type { Value } from "./manifest_text.ts";
 import { type Notes, refuse } from "./notes.ts";
-import { lastPart, type Search, type Smoothing } from "./recipe.ts";
-import { checkAmong, checkSearch, pick, SITES, type With } from "./search_checks.ts";
+import { lastPart, type RecipeSmoothing, type Search } from "./recipe.ts";
+import { checkAmong, checkSearch, pick, PROJECTIONS, type With } from "./search_checks.ts";
 
 const SPANS: Readonly<Record<string, string>> = { AbsMax: "abs_max", RootMeanSquare: "rms" };
 
 /** What the model's precision will be, for searches that quantize as they go. */
-export interface Precision {
+export interface StepPrecision {
   readonly weights: WeightScheme;
   readonly activations: Activations;
   readonly notes: Notes;
@@ -17,12 +17,16 @@ export interface Precision {
 
 /** The `projections` of a `smooth` step; undefined where every place is skipped. */
 export function projectionsWith(
-  smoothing: Smoothing,
-  { weights, activations, notes }: Precision,
+  smoothing: RecipeSmoothing,
+  { weights, activations, notes }: StepPrecision,
   exponents: { readonly alpha: Value; readonly beta: Value },
 ): With | undefined {
-  const sites = SITES.filter((site) => !smoothing.skips.includes(site));
-  checkAmong(smoothing.section, notes, { key: "skips", found: smoothing.skips, known: SITES });
+  const sites = PROJECTIONS.filter((site) => !smoothing.skips.includes(site));
+  checkAmong(smoothing.section, notes, {
+    key: "skips",
+    found: smoothing.skips,
+    known: PROJECTIONS,
+  });
   if (sites.length === 0) return undefined;
   const { strategy, grids, quantizeAlphaSide, quantizeBetaSide } = smoothing;
   const spans = spansOf(smoothing, notes);
@@ -51,7 +55,7 @@ export function projectionsWith(
 
 /** The `attention` of a `smooth` step. */
 export function attentionWith(
-  smoothing: Smoothing,
+  smoothing: RecipeSmoothing,
   { kv, notes }: { readonly kv: Readonly<Record<string, unknown>>; readonly notes: Notes },
 ): With {
   const { strategy, grids, alpha, beta } = smoothing;
@@ -79,7 +83,7 @@ export function schemeValue({ bits, zero, group, levels }: WeightScheme): Value 
   };
 }
 
-function candidatesOf(smoothing: Smoothing, notes: Notes): Value {
+function candidatesOf(smoothing: RecipeSmoothing, notes: Notes): Value {
   try {
     return familyOf(smoothing);
   } catch (error) {
@@ -88,7 +92,7 @@ function candidatesOf(smoothing: Smoothing, notes: Notes): Value {
   }
 }
 
-function spansOf({ spans, section }: Smoothing, notes: Notes): With {
+function spansOf({ spans, section }: RecipeSmoothing, notes: Notes): With {
   const named = spans.map((pair) =>
     pair.map((span) => pick(SPANS, lastPart(String(span)), { section, key: "spans", notes }))
   );

@@ -16,8 +16,8 @@ import {
   giveBack,
   join,
   leave,
-  type Pool,
   type Seat,
+  type SeatPool,
   take,
 } from "../../../../pipeline/run/restate/pool.ts";
 import type { WireOrder } from "../../../../pipeline/run/restate/wire.ts";
@@ -31,7 +31,7 @@ function seat(name: string): Seat {
   return { name, uri: `http://127.0.0.1/${name}`, host: "here", pid: 1, deployment: `at ${name}` };
 }
 
-function poolOf(...names: readonly string[]): Pool {
+function poolOf(...names: readonly string[]): SeatPool {
   return names.reduce((pool, name) => join(pool, seat(name)).pool, EMPTY);
 }
 

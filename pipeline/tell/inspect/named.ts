@@ -2,10 +2,10 @@ import { basename, dirname, join, relative, resolve } from "node:path";
 import { allRuns, type RunRecord } from "../../store/runs.ts";
 import { Store } from "../../store/store.ts";
 import { RECORD } from "../../store/contents.ts";
-import { readJson } from "../../store/durable.ts";
+import { readOwnJson } from "../../store/durable.ts";
 
 /** What a word on the command line names. */
-export type Target =
+export type Named =
   | {
     readonly what: "artifact";
     readonly key: string;
@@ -24,11 +24,11 @@ export type Target =
 const LEAST = 4;
 
 /** The artifact, run or file that a word names; throws an Error where it names none, or several. */
-export async function findTarget(
+export async function findNamed(
   word: string,
   store: Store,
   { verb = "inspect" }: { readonly verb?: string } = {},
-): Promise<Target> {
+): Promise<Named> {
   const path = resolve(word);
   if (await isThere(path)) return await classify(path);
   const begins = (name: string) => word.length >= LEAST && name.startsWith(word);
@@ -58,7 +58,7 @@ export async function findRuns(word: string, { path }: Store): Promise<readonly 
   return runs.filter(({ id }) => id === word || (word.length >= LEAST && id.startsWith(word)));
 }
 
-async function classify(path: string): Promise<Target> {
+async function classify(path: string): Promise<Named> {
   for (let at = path;; at = dirname(at)) {
     const found = await lookAt(at, path);
     if (found) return found;
@@ -67,7 +67,7 @@ async function classify(path: string): Promise<Target> {
 }
 
 /** What a directory on the way up from a path makes of it. */
-async function lookAt(at: string, path: string): Promise<Target | undefined> {
+async function lookAt(at: string, path: string): Promise<Named | undefined> {
   const below = relative(at, path);
   const room = dirname(at);
   const home = dirname(room);
@@ -78,7 +78,7 @@ async function lookAt(at: string, path: string): Promise<Target | undefined> {
   if (isKey(basename(at)) && basename(room) === "journal") {
     return { what: "journal", key: basename(at), path: at };
   }
-  const record = await readJson(join(at, RECORD)).catch(() => undefined) as
+  const record = await readOwnJson(join(at, RECORD)).catch(() => undefined) as
     | { readonly key?: unknown }
     | undefined;
   if (typeof record?.key === "string") {
@@ -87,7 +87,7 @@ async function lookAt(at: string, path: string): Promise<Target | undefined> {
   }
   if (at !== path) return undefined;
   if (basename(home) === "runs" && path.endsWith(".json")) {
-    const run = await readJson(path) as RunRecord | undefined;
+    const run = await readOwnJson(path) as RunRecord | undefined;
     if (Array.isArray(run?.steps)) return { what: "run", run, store: new Store(dirname(home)) };
   }
   const rooms = await Promise.all(
@@ -96,7 +96,7 @@ async function lookAt(at: string, path: string): Promise<Target | undefined> {
   return rooms.every(Boolean) ? { what: "store", store: new Store(at) } : undefined;
 }
 
-function artifactIn(store: Store, key: string): Target & { readonly what: "artifact" } {
+function artifactIn(store: Store, key: string): Named & { readonly what: "artifact" } {
   return { what: "artifact", key, path: join(store.path, "artifacts", key), store };
 }
 

@@ -1,4 +1,4 @@
-import type { Recipe } from "../../artifact.ts";
+import type { KeyDocument } from "../../artifact.ts";
 import type { Section } from "../../description.ts";
 import { canonicalJson } from "../../store/key.ts";
 import type { Makers } from "./makers.ts";
@@ -11,28 +11,28 @@ export function short(hex: string): string {
   return hex.slice(0, SHORT);
 }
 
-/** What a recipe does, in a line: `quantize of model 0f3a… and stats 77b2…`. */
-export function recipeWords({ stage, inputs }: Recipe): string {
+/** What a key document asks for, in a line: `quantize of model 0f3a… and stats 77b2…`. */
+export function documentWords({ stage, inputs }: KeyDocument): string {
   const names = Object.entries(inputs).map(([input, digests]) =>
     typeof digests === "string" ? `${input} ${short(digests)}` : `${digests.length} ${input}`
   );
   return names.length === 0 ? stage : `${stage} of ${names.join(", ")}`;
 }
 
-/** A recipe's stage and parameters, a fact each. */
-export function recipeSection({ stage, version, params, fingerprint }: Recipe): Section {
+/** A key document's stage and parameters, a fact each. */
+export function documentSection({ stage, version, params, fingerprint }: KeyDocument): Section {
   return {
     title: "Recipe",
     facts: [
       ["stage", `${stage}, version ${version}`],
-      ...factsOf(params, ""),
-      ...fingerprint === undefined ? [] : factsOf(fingerprint, "outside data"),
+      ...fieldFacts(params, ""),
+      ...fingerprint === undefined ? [] : fieldFacts(fingerprint, "outside data"),
     ],
   };
 }
 
-/** The inputs of a recipe, with what made them. */
-export function inputsSection({ inputs }: Recipe, makers: Makers | undefined): Section[] {
+/** The inputs of a key document, with what made them. */
+export function inputsSection({ inputs }: KeyDocument, makers: Makers | undefined): Section[] {
   const rows = Object.entries(inputs).flatMap(([input, digests]) =>
     [digests].flat().map((digest) => {
       const found = makers?.of(digest) ?? [];
@@ -52,11 +52,11 @@ export function inputsSection({ inputs }: Recipe, makers: Makers | undefined): S
 }
 
 /** Fields with their values; what lies in mappings is named with dots. */
-export function factsOf(value: unknown, name: string): (readonly [string, string])[] {
+export function fieldFacts(value: unknown, name: string): (readonly [string, string])[] {
   if (typeof value === "object" && value !== null && !Array.isArray(value)) {
     return Object.entries(value)
       .filter(([, inner]) => inner !== undefined)
-      .flatMap(([field, inner]) => factsOf(inner, name === "" ? field : `${name}.${field}`));
+      .flatMap(([field, inner]) => fieldFacts(inner, name === "" ? field : `${name}.${field}`));
   }
   return [[name, typeof value === "string" ? value : canonicalJson(value)]];
 }
