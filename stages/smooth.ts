@@ -24,12 +24,8 @@ import { schemeFor } from "./quant/linear_schemes.ts";
 import { outputErrors } from "./channels/search_error.ts";
 import { lastSmallest, smoothingScale } from "./channels/smoothing.ts";
 import { attentionErrors } from "./channels/smoothing_attention.ts";
-import {
-  exponentCandidates,
-  type Exponents,
-  familyOf,
-  manualExponents,
-} from "./channels/smoothing_candidates.ts";
+import { familyOf, manualExponents } from "./channels/exponent_signs.ts";
+import { exponentCandidates, type Exponents } from "./channels/smoothing_candidates.ts";
 import {
   type AttentionSmoothing,
   attentionSmoothing,

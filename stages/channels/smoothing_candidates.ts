@@ -33,62 +33,6 @@ export const exponentFamily = z.enum(Object.keys(FAMILIES) as (keyof typeof FAMI
 /** See `exponentFamily`. */
 export type ExponentFamily = z.infer<typeof exponentFamily>;
 
-type Column = "positive" | "zero" | "complement" | "single" | "pairs";
-
-/** DeepCompressor's meaning of alpha (rows) and beta (columns), which are read by sign alone. */
-const TABLE: Readonly<Record<Column, Readonly<Record<Column, ExponentFamily>>>> = {
-  positive: {
-    positive: "equal",
-    zero: "alpha_only",
-    complement: "complement",
-    single: "alpha_or_complement",
-    pairs: "alpha_or_pairs",
-  },
-  zero: {
-    positive: "beta_only",
-    zero: "single",
-    complement: "beta_or_complement",
-    single: "single_or_complement",
-    pairs: "single_or_pairs",
-  },
-  complement: {
-    positive: "complement",
-    zero: "alpha_or_complement",
-    complement: "complement",
-    single: "alpha_or_complement",
-    pairs: "alpha_or_pairs",
-  },
-  single: {
-    positive: "beta_or_complement",
-    zero: "single_or_complement",
-    complement: "beta_or_complement",
-    single: "single_or_complement",
-    pairs: "single_or_pairs",
-  },
-  pairs: {
-    positive: "beta_or_pairs",
-    zero: "all_pairs",
-    complement: "all_pairs",
-    single: "all_pairs",
-    pairs: "all_pairs",
-  },
-};
-
-/**
- * The family that DeepCompressor means by an alpha and a beta: above 0, 0, and -1 (complement line),
- * -2 (single-sided as well), -3 (all pairs). Other negative betas count as -3, other negative alphas
- * are refused.
- */
-export function familyOf({ alpha, beta }: Exponents): ExponentFamily {
-  const row = sentinel(alpha);
-  if (row === undefined) {
-    throw new RangeError(
-      `Cannot search with alpha ${alpha}: expected 0 to 1, -1, -2 or -3; or name candidates`,
-    );
-  }
-  return TABLE[row][sentinel(beta) ?? "pairs"];
-}
-
 /**
  * The exponents of a family in the order they are tried, (0, 0) first; each exponent takes i / grids
  * for i from 1 to grids - 1.
@@ -103,26 +47,4 @@ export function exponentCandidates(family: ExponentFamily, grids: number): reado
     pairs: () => line.flatMap((a) => line.map((b) => ({ alpha: a, beta: b }))),
   };
   return [{ alpha: 0, beta: 0 }, ...FAMILIES[family].flatMap((part) => parts[part]())];
-}
-
-/** The one pair of exponents that is meant where nothing is searched: a negative one complements. */
-export function manualExponents({ alpha, beta }: Exponents): Exponents {
-  const meant = beta < 0
-    ? { alpha, beta: 1 - alpha }
-    : alpha < 0
-    ? { alpha: 1 - beta, beta }
-    : { alpha, beta };
-  if (meant.alpha < 0 || (meant.alpha === 0 && meant.beta === 0)) {
-    throw new RangeError(
-      `Cannot smooth with alpha ${alpha} and beta ${beta}: expected one of them above 0, and at most one negative`,
-    );
-  }
-  return meant;
-}
-
-function sentinel(exponent: number): Column | undefined {
-  if (exponent > 0) return "positive";
-  return ({ 0: "zero", [-1]: "complement", [-2]: "single", [-3]: "pairs" } as const)[
-    exponent as 0 | -1 | -2 | -3
-  ];
 }

@@ -2,7 +2,8 @@ import { z } from "zod";
 import { projection } from "../quant/projection.ts";
 import type { SpanKind } from "./spans.ts";
 import { unevenGroup, weightScheme, zeroDomain } from "../quant/schemes.ts";
-import { exponentFamily, familyOf, manualExponents } from "./smoothing_candidates.ts";
+import { familyOf, manualExponents } from "./exponent_signs.ts";
+import { exponentFamily } from "./smoothing_candidates.ts";
 
 const span = z.enum(["abs_max", "rms"]);
 const spanPair = z.tuple([span, span]);

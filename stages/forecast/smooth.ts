@@ -6,7 +6,8 @@ import { findFamily } from "../models/families/find_family.ts";
 import { type Projection, PROJECTION_SITES } from "../models/projections.ts";
 import { linearName } from "../models/names.ts";
 import { hostPeak, sumOf } from "../models/peaks.ts";
-import { exponentCandidates, familyOf } from "../channels/smoothing_candidates.ts";
+import { familyOf } from "../channels/exponent_signs.ts";
+import { exponentCandidates } from "../channels/smoothing_candidates.ts";
 import {
   type AttentionSmoothing,
   type ProjectionSmoothing,

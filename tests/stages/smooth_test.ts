@@ -12,6 +12,7 @@ import {
   shareRotaryPairs,
   spanOf,
 } from "../../stages/channels/spans.ts";
+import { familyOf, manualExponents } from "../../stages/channels/exponent_signs.ts";
 import { outputErrors } from "../../stages/channels/search_error.ts";
 import { lastSmallest, smoothingScale } from "../../stages/channels/smoothing.ts";
 import { attentionErrors } from "../../stages/channels/smoothing_attention.ts";
@@ -20,8 +21,6 @@ import {
   type ExponentFamily,
   exponentFamily,
   type Exponents,
-  familyOf,
-  manualExponents,
 } from "../../stages/channels/smoothing_candidates.ts";
 import { type WeightScheme, weightScheme } from "../../stages/quant/schemes.ts";
 import { dequantize, gridOf, roundToNearest } from "../../stages/quant/weight_grid.ts";
