@@ -8,7 +8,6 @@ import { type Provenance, readProvenance, recipeOf } from "./exchange/provenance
 import { openSource, type Source, type Subject, subjectOf, without } from "./exchange/subject.ts";
 import { engineUse, findTarget, formatsRead, type Target } from "./exchange/targets.ts";
 import { verifyReading } from "./exchange/verify.ts";
-import { NAMES } from "./models/names.ts";
 import { openCheckpoint } from "./formats/checkpoint.ts";
 
 /** Breaches that are told one by one. */
@@ -150,7 +149,7 @@ function otherShape(told: Subject, original: Subject): string | undefined {
   for (const [name, shape] of told.tensors) {
     // A tied head may have become one of its own.
     const expected = original.tensors.get(name) ??
-      (name === NAMES.head ? original.tensors.get(NAMES.embeddings) : undefined);
+      (name === told.ownHead ? original.tensors.get(original.embeddings) : undefined);
     if (String(expected) === String(shape)) continue;
     const words = expected ? `[${expected.join(", ")}]` : "none";
     return `it tells of a tensor "${name}" of [${

@@ -3,7 +3,7 @@ import type { ServeCall, ServedArtifact, Serving } from "../../pipeline/serving.
 import { memoryWords } from "../engine/engine_sizes.ts";
 import { WorkerEngine } from "../engine/worker_engine.ts";
 import { openCheckpoint } from "../formats/checkpoint.ts";
-import { findFamily } from "../models/families/find_family.ts";
+import { architectureOf } from "../models/architecture.ts";
 import { describeModel } from "../models/model_facts.ts";
 import { readEvaluation } from "../report/evaluation.ts";
 import type { ModelCard } from "./model_card.ts";
@@ -98,7 +98,7 @@ function serverOptions(options: ServeCall["options"]): Record<string, unknown> {
 async function cardOf({ path, digest, name, made }: ServedArtifact): Promise<ModelCard> {
   const facts = await describeModel(path);
   using checkpoint = await openCheckpoint(path);
-  const { positions } = findFamily(checkpoint.config).config(checkpoint.config);
+  const { positions } = architectureOf(checkpoint.config).config;
   const evaluations = await Promise.all(
     made.filter(({ stage }) => stage === "evaluate")
       .map(({ path }) => readEvaluation(path).catch(() => undefined)),

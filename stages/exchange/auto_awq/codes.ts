@@ -1,15 +1,15 @@
 import { type CodedWeight, groupsOf } from "../../quant/coded_weight.ts";
-import { groupColumns, type LinearScheme } from "../../quant/schemes.ts";
+import { groupColumns } from "../../quant/schemes.ts";
 import type { PartOutline } from "../checkpoint_format.ts";
 import { groupMajor, readGroups } from "../group_scales.ts";
 import type { PartValues } from "../part_values.ts";
-import type { LinearOutline } from "../subject.ts";
+import type { CodedLinear } from "../subject.ts";
 
 /** The output of eight that each nibble of a word holds, the lowest one first. */
 const ORDER = [0, 2, 4, 6, 1, 3, 5, 7] as const;
 
 /** A linear of a checkpoint in this format. */
-export type AwqLinear = LinearOutline & { readonly scheme: LinearScheme };
+export type AwqLinear = CodedLinear;
 
 /** The tensors of a quantized linear. */
 export function awqParts({ rows, columns, scheme: { weights } }: AwqLinear): PartOutline[] {

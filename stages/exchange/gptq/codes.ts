@@ -1,19 +1,19 @@
 import type { RowRange } from "../../formats/checkpoint.ts";
 import { type CodedWeight, groupsOf } from "../../quant/coded_weight.ts";
-import { groupColumns, type LinearScheme } from "../../quant/schemes.ts";
+import { groupColumns } from "../../quant/schemes.ts";
 import type { PartOutline } from "../checkpoint_format.ts";
 import { checkPlainGroups, groupIndex } from "./groups.ts";
 import { packLines, unpackLines } from "./words.ts";
 import { moveUp, setSymmetric } from "./zeros.ts";
 import { groupMajor, readGroups } from "../group_scales.ts";
 import type { PartValues } from "../part_values.ts";
-import type { LinearOutline } from "../subject.ts";
+import type { CodedLinear } from "../subject.ts";
 
 /** What zero points are stored as: less one (`gptq`), or as they are (`gptq_v2`). */
 export type GptqVersion = 1 | 2;
 
 /** A linear of a checkpoint in this format. */
-export type GptqLinear = LinearOutline & { readonly scheme: LinearScheme };
+export type GptqLinear = CodedLinear;
 
 type Parts = Readonly<Record<string, PartValues>>;
 

@@ -1,6 +1,6 @@
 import type { LinearScheme, WeightScheme } from "../../quant/schemes.ts";
 import type { PartOutline } from "../checkpoint_format.ts";
-import type { LinearOutline } from "../subject.ts";
+import type { StoredLinear } from "../../models/linear.ts";
 
 /**
  * What QServe's engine has kernels for: 4-bit codes with a scale an output (`channel`), with integer
@@ -43,7 +43,7 @@ export function schemeOf(form: QserveForm, group: number): LinearScheme {
 
 /** The tensors of a linear in each form (algorithms.md 10.1 and 10.2). */
 export function partsOf(
-  { rows, columns, scheme: { weights } }: Pick<LinearOutline, "rows" | "columns"> & {
+  { rows, columns, scheme: { weights } }: Pick<StoredLinear, "rows" | "columns"> & {
     readonly scheme: LinearScheme;
   },
 ): readonly PartOutline[] {

@@ -1,12 +1,12 @@
 import { type CodedWeight, groupsOf } from "../../quant/coded_weight.ts";
-import { groupColumns, type LinearScheme } from "../../quant/schemes.ts";
+import { groupColumns } from "../../quant/schemes.ts";
 import type { PartOutline } from "../checkpoint_format.ts";
 import { groupMajor, readGroups } from "../group_scales.ts";
 import type { PartValues } from "../part_values.ts";
-import type { LinearOutline } from "../subject.ts";
+import type { CodedLinear } from "../subject.ts";
 
 /** A linear of a checkpoint in this format. */
-export type TinychatLinear = LinearOutline & { readonly scheme: LinearScheme };
+export type TinychatLinear = CodedLinear;
 
 /** Inputs that a group may have. */
 export const TINYCHAT_GROUPS = [128, 64, 32] as const;

@@ -8,7 +8,8 @@ import {
   unpackGptq,
 } from "../../../../stages/exchange/gptq/codes.ts";
 import type { PartValues } from "../../../../stages/exchange/part_values.ts";
-import type { LinearOutline } from "../../../../stages/exchange/subject.ts";
+import type { CodedLinear } from "../../../../stages/exchange/subject.ts";
+import { codedLinear } from "../../../support/coded_linear.ts";
 import {
   packTinychat,
   scaleRows,
@@ -16,7 +17,7 @@ import {
 } from "../../../../stages/exchange/tinychat/codes.ts";
 import { bytesOf } from "../../../../stages/formats/half.ts";
 import { codedValues, type CodedWeight } from "../../../../stages/quant/coded_weight.ts";
-import type { LinearScheme, WeightScheme } from "../../../../stages/quant/schemes.ts";
+import type { WeightScheme } from "../../../../stages/quant/schemes.ts";
 
 /** What `oracle/awq_gptq.py` writes of each case; tensors are hex. */
 interface Vector {
@@ -249,8 +250,8 @@ function gptqPartsOf({ parts }: Vector): Record<string, PartValues> {
 
 function linearOf(
   { rows, columns, scheme: weights }: Pick<CodedWeight, "rows" | "columns" | "scheme">,
-): LinearOutline & { readonly scheme: LinearScheme } {
-  return { name: Q, layer: 0, role: "q", rows, columns, bias: false, scheme: { weights } };
+): CodedLinear {
+  return codedLinear({ name: Q, rows, columns, scheme: { weights } });
 }
 
 function fromHex(hex: string): Uint8Array<ArrayBuffer> {
