@@ -6,10 +6,9 @@ import { layerFile, type StatsRecord } from "./calibration/stats.ts";
 import { Streams } from "./calibration/streams.ts";
 import { sampleWindows } from "./calibration/sample_windows.ts";
 import { defineStage } from "./kinds.ts";
-import { openPlaces, runLayer, settle } from "./models/decoder.ts";
+import { openPlaces, settle } from "./models/places.ts";
 import { Model } from "./models/model.ts";
-
-const SITES = ["attention.in", "attention.out", "mlp.in", "mlp.out"] as const;
+import { siteRole } from "./models/site.ts";
 
 const params = z.strictObject({
   windows: z.int().positive().default(128).describe("Samples from the start of the text."),
@@ -39,14 +38,14 @@ export const calibrate = defineStage({
     const device = await job.tools.device();
     const memory = job.tools.memoryBytes;
     using model = await Model.open(artifact.path, device, { weightBytes: 0 });
-    const { layers } = model.config;
+    const { layers } = model.architecture;
     await using owned = new AsyncDisposableStack();
     let streams: Streams | undefined;
     using places = openPlaces(device, model.config, context);
     const options: WatchOptions = {
       windows,
       context,
-      gram: gram ? SITES : [],
+      gram: gram ? siteRole.options : [],
       rows,
       attentionWindows: Math.min(windows, rest.attention_windows),
       magnitudes: true,
@@ -58,17 +57,15 @@ export const calibrate = defineStage({
       for (let window = 0; window < windows; window++) {
         const stream = await streams.take(window);
         const observe = watch?.observe(window);
-        await streams.put(
-          window,
-          runLayer(device, model.config, weights, { stream, places, observe }),
-        );
+        await streams.put(window, weights.run(device, { stream, places, observe }));
         await settle(device, places);
         job.signal.throwIfAborted();
-        const note = `layer ${layer + 1} of ${layers}, window ${window + 1}`;
-        job.progress(layer * windows + window + 1, layers * windows, note);
+        const note = `layer ${layer + 1} of ${layers.length}, window ${window + 1}`;
+        job.progress(layer * windows + window + 1, layers.length * windows, note);
       }
     };
-    for (let layer = 0; layer < layers; layer++) {
+    for (const outline of layers) {
+      const layer = outline.index;
       job.signal.throwIfAborted();
       const [file, entry] = [`${job.out}/${layerFile(layer)}`, `layer-${layer}`];
       if (await job.journal.restore(entry, file)) continue;
@@ -82,9 +79,9 @@ export const calibrate = defineStage({
       );
       // They stand further back only where the journal has them no more.
       while (streams.layer < layer) await walk(streams);
-      using watch = new LayerWatch(device, options);
+      using watch = new LayerWatch(device, outline, options);
       await walk(streams, watch);
-      await writeSafetensors(file, await watch.finish(layer));
+      await writeSafetensors(file, await watch.finish());
       await job.journal.keep(entry, file);
     }
     const record: StatsRecord = {

@@ -4,13 +4,13 @@ import type { KvScheme } from "../kernels/codes/kv_scheme.ts";
 import { KvProbe } from "./calibration/kv_error.ts";
 import { openStats, type Stats } from "./calibration/stats.ts";
 import { forecastCalibrateKv } from "./forecast/calibrate_kv.ts";
-import { openCheckpoint } from "./formats/open_checkpoint.ts";
 import { defineStage } from "./kinds.ts";
 import type { KvSchemes } from "./models/attend.ts";
-import type { DecoderConfig } from "./models/family.ts";
-import { findFamily } from "./models/families/find_family.ts";
-import { attentionTap, lengthenLineage } from "./models/lineage.ts";
-import { readModelRecord, writeModelRecord } from "./models/model_record.ts";
+import type { DecoderConfig } from "./models/config.ts";
+import { openModel } from "./models/architecture.ts";
+import type { Architecture } from "./models/family.ts";
+import { lengthenLineage } from "./models/lineage.ts";
+import { writeModelRecord } from "./models/model_record.ts";
 import { copyModelFiles } from "./models/copy_model.ts";
 import { zeroDomain } from "./quant/schemes.ts";
 
@@ -55,9 +55,9 @@ export const calibrate_kv = defineStage({
   example: {},
   forecast: forecastCalibrateKv,
   async run(job, { model, stats: statistics }, params) {
-    const record = await readModelRecord(model.path);
-    using checkpoint = await openCheckpoint(model.path);
-    const config = findFamily(checkpoint.config).config(checkpoint.config);
+    using files = await openModel(model.path);
+    const { record, architecture } = files;
+    const { config } = architecture;
     check(params, config);
     using stats = await openStats(statistics, model);
     if (stats.record.attentionWindows === 0) {
@@ -70,11 +70,11 @@ export const calibrate_kv = defineStage({
     for (let layer = 0; layer < config.layers; layer++) {
       job.signal.throwIfAborted();
       const choice = await job.journal.recall(`layer-${layer}`, async () => {
-        using probe = await KvProbe.open(device, stats, { config, layer });
-        const first = await choose(probe, await candidates(params, { stats, config, layer }));
+        using probe = await KvProbe.open(device, stats, { architecture, layer });
+        const first = await choose(probe, await candidates(params, { stats, architecture, layer }));
         const wider = { ...params, bits: 8 as const };
         const wide = params.fallback && params.bits === 4
-          ? await choose(probe, await candidates(wider, { stats, config, layer }))
+          ? await choose(probe, await candidates(wider, { stats, architecture, layer }))
           : undefined;
         job.progress(layer + 1, config.layers, `layer ${layer + 1} of ${config.layers}`);
         return { first, wide };
@@ -120,15 +120,16 @@ function check({ zero, group, range, bits, fallback }: Params, { headSize }: Dec
 /** The schemes to try for a layer: one for each clip. */
 async function candidates(
   { bits, zero, group, range, clips }: Params,
-  { stats, config, layer }: {
+  { stats, architecture, layer }: {
     readonly stats: Stats;
-    readonly config: DecoderConfig;
+    readonly architecture: Architecture;
     readonly layer: number;
   },
 ): Promise<KvSchemes[]> {
-  const channels = group === "head" ? config.headSize : group;
+  const channels = group === "head" ? architecture.config.headSize : group;
+  const { taps } = architecture.layers[layer]!;
   const largest = async (tap: "keys" | "values") => {
-    const sizes = await stats.magnitude(layer, attentionTap(layer, tap), "absmax");
+    const sizes = await stats.magnitude(layer, taps[tap].name, "absmax");
     return sizes.reduce((a, b) => Math.max(a, b));
   };
   const ranges = range === "static"

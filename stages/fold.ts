@@ -1,19 +1,13 @@
 import { z } from "zod";
 import { forecastFold } from "./forecast/fold.ts";
-import { openCheckpoint } from "./formats/open_checkpoint.ts";
 import { defineStage } from "./kinds.ts";
-import { findFamily } from "./models/families/find_family.ts";
+import { architectureOf, openModel } from "./models/architecture.ts";
 import { type ChannelChange, lengthenLineage } from "./models/lineage.ts";
-import { readModelRecord } from "./models/model_record.ts";
-import { NAMES } from "./models/names.ts";
 import { foldGains } from "./models/norm_gains.ts";
 import { rewriteModel } from "./models/rewrite.ts";
 import { refuseChannels } from "./channels/rewrite_channels.ts";
 
 const params = z.strictObject({});
-
-/** The places that norms feed, by the role of their site. */
-const PLACES = new Map([["qkv_proj", "attention.in"], ["up_proj", "mlp.in"]] as const);
 
 /** Folds the gains of norms into the linears they feed, without changing what the model computes. */
 export const fold = defineStage({
@@ -25,13 +19,14 @@ export const fold = defineStage({
   example: {},
   forecast: forecastFold,
   async run(job, { model }) {
-    const record = await readModelRecord(model.path);
-    refuseChannels(record, "fold", PLACES);
-    using checkpoint = await openCheckpoint(model.path);
-    const family = findFamily(checkpoint.config);
-    const { tied } = family.config(checkpoint.config);
-    const untied = { ...checkpoint.config as object, tie_word_embeddings: false };
-    const sites = family.sites(family.config(untied));
+    using files = await openModel(model.path);
+    const { checkpoint, record, architecture: { config: { tied }, json } } = files;
+    const { embeddings, ownHead, layers, sites, json: untied } = architectureOf(
+      { ...json, tie_word_embeddings: false },
+    );
+    const places = layers.flatMap((layer) => layer.sites)
+      .filter(({ residual }) => residual === "read").map(({ projection }) => projection);
+    refuseChannels(record, "fold", places);
     const { edits, gains } = await foldGains(checkpoint, sites, "fold");
     const changes = new Map<string, ChannelChange>(
       [...gains].map(([site, scale]) => [site, { scale }]),
@@ -43,8 +38,8 @@ export const fold = defineStage({
       : [];
     await rewriteModel(model.path, job.out, {
       edit: (name) => edits.get(name),
-      ...tied && { added: new Map([[NAMES.head, NAMES.embeddings]]) },
-      config: tied ? untied : checkpoint.config,
+      ...tied && { added: new Map([[ownHead, embeddings]]) },
+      config: tied ? untied : json,
       record: { ...record, history: [...record.history, { stage: "fold", params: {} }], lineage },
       signal: job.signal,
       progress: (done, total, note) => job.progress(done, total, note),

@@ -1,5 +1,6 @@
 import { basename } from "node:path";
 import { z } from "zod";
+import { elements } from "../kernels/device/tensor.ts";
 import { importSources } from "./exchange/incoming/sources.ts";
 import {
   type ImportedTensor,
@@ -16,8 +17,8 @@ import { bytesOf, storedBytes } from "./formats/half.ts";
 import { resolveModel } from "./formats/hub/hub.ts";
 import { defineStage } from "./kinds.ts";
 import { EMBEDDED } from "./models/embedded.ts";
-import { parametersOf } from "./models/model_facts.ts";
-import { PLAIN, writeModelRecord } from "./models/model_record.ts";
+import { architectureOf } from "./models/architecture.ts";
+import { writeModelRecord } from "./models/model_record.ts";
 import { rowPieces } from "./models/rewrite.ts";
 
 const params = z.strictObject({
@@ -74,10 +75,8 @@ export const load = defineStage({
     await writeCheckpointTexts({ config, tokenizer, files }, job.out);
     for (const file of lineage) await Deno.copyFile(`${path}/${file}`, `${job.out}/${file}`);
     if (record) await writeModelRecord(job.out, record);
-    const parameters = tensors.reduce(
-      (sum, { name, shape }) => sum + parametersOf(name, shape, record ?? PLAIN),
-      0,
-    );
+    const parameters = architectureOf(config).tensors.values()
+      .reduce((sum, shape) => sum + elements(shape), 0);
     const kept = Object.keys(record?.linears ?? {}).length;
     const words = kept > 0 ? `, ${kept} linears in codes` : "";
     job.note(`${(parameters / 1e6).toFixed(1)} M parameters in ${tensors.length} tensors${words}`, {

@@ -18,19 +18,15 @@ import { sampleWindows } from "./calibration/sample_windows.ts";
 import { openStats, type Stats } from "./calibration/stats.ts";
 import { forecastQuantize } from "./forecast/quantize.ts";
 import type { Checkpoint } from "./formats/checkpoint.ts";
-import { openCheckpoint } from "./formats/open_checkpoint.ts";
 import { writeCheckpointTexts } from "./formats/checkpoint_texts.ts";
 import { createCheckpointWriter } from "./formats/checkpoint_writer.ts";
 import { bytesOf } from "./formats/half.ts";
 import type { NamedValues } from "./formats/safetensors/file.ts";
 import { defineStage } from "./kinds.ts";
+import { openModel } from "./models/architecture.ts";
+import type { Architecture } from "./models/family.ts";
 import { lengthenLineage } from "./models/lineage.ts";
-import {
-  type ModelRecord,
-  readModelRecord,
-  refuseQuantized,
-  writeModelRecord,
-} from "./models/model_record.ts";
+import { type ModelRecord, refuseQuantized, writeModelRecord } from "./models/model_record.ts";
 import { rowPieces } from "./models/rewrite.ts";
 
 /** Turns the weights of a model's layers into codes. */
@@ -43,18 +39,26 @@ export const quantize = defineStage({
   example: { method: "rtn" },
   forecast: forecastQuantize,
   async run(job, { model: artifact, stats: statistics, tokens }, params) {
-    const before = await readModelRecord(artifact.path);
+    using files = await openModel(artifact.path);
+    const { checkpoint, record: before, architecture } = files;
     refuseQuantized(before, "quantize");
-    using checkpoint = await openCheckpoint(artifact.path);
     using stats = statistics && await openStats(statistics, artifact);
-    const plans = await planSites(checkpoint, params, stats);
-    for (const text of warnings(plans, params, { checkpoint, stats })) {
+    const plans = await planSites(architecture, params, stats);
+    for (const text of warnings(plans, params, stats)) {
       job.note(text, undefined, "warning");
     }
     const record = recordOf(before, params, plans);
     const device = await job.tools.device();
     const entry = (at: number) => `layer-${at}`;
-    await using grams = await openGrams({ params, stats, tokens, artifact, plans, record }, {
+    await using grams = await openGrams({
+      params,
+      stats,
+      tokens,
+      artifact,
+      plans,
+      record,
+      architecture,
+    }, {
       device,
       memoryBytes: 0.25 * job.tools.memoryBytes,
       directory: `${job.out}/streams`,
@@ -62,14 +66,13 @@ export const quantize = defineStage({
       made: async (at) =>
         (await job.journal.recall<QuantizedLayer>(entry(at), () => lost(at))).made,
     });
-    const specifications = quantizedTensors(checkpoint, plans);
+    const specifications = quantizedTensors(files, plans);
     using writer = await createCheckpointWriter(job.out, specifications);
     let facts: ModelRecord["measured"]["linears"] = {};
     let layer = -1;
     let made: QuantizedLayer["made"] = new Map();
     const layers = Math.max(...plans.map((plan) => plan.layer)) + 1;
-    for (const { name } of specifications) {
-      const at = layerOf(name);
+    for (const { name, layer: at } of specifications) {
       if (at !== undefined && at !== layer && at < layers) {
         job.signal.throwIfAborted();
         const found = await job.journal.recall(entry(at), async () => {
@@ -114,13 +117,14 @@ interface QuantizedLayer {
 
 /** Opens what gives the Gram matrices, where they are needed or at hand. */
 async function openGrams(
-  { params, stats, tokens, artifact, plans, record }: {
+  { params, stats, tokens, artifact, plans, record, architecture }: {
     readonly params: QuantizeParams;
     readonly stats: Stats | undefined;
     readonly tokens: { readonly path: string } | undefined;
     readonly artifact: { readonly path: string };
     readonly plans: readonly SitePlan[];
     readonly record: ModelRecord;
+    readonly architecture: Architecture;
   },
   { device, ...means }:
     & Pick<QuantizedGramsOptions, "memoryBytes" | "directory" | "journal" | "made">
@@ -140,7 +144,7 @@ async function openGrams(
     const { path } = artifact;
     return await QuantizedGrams.open(device, { ...means, path, record, windows: samples, sites });
   }
-  if (stats?.record.gram) return statsGrams(stats);
+  if (stats?.record.gram) return statsGrams(stats, architecture);
   const need = method === "gptq"
     ? "by GPTQ"
     : range && range.objective !== "tensor"
@@ -186,7 +190,7 @@ function recordOf(
   plans: readonly SitePlan[],
 ): ModelRecord {
   const linears = plans.flatMap(({ recipe }) =>
-    recipe.linears.map(({ name, scheme }) => [name, scheme] as const)
+    recipe.linears.map(({ linear, scheme }) => [linear.name, scheme] as const)
   );
   return {
     ...before,
@@ -203,9 +207,4 @@ async function copyTensor(
   for (const rows of rowPieces(checkpoint.tensors.get(name)!.shape)) {
     await writer.write(name, await checkpoint.readRaw(name, rows));
   }
-}
-
-function layerOf(name: string): number | undefined {
-  const layer = /^model\.layers\.(\d+)\./.exec(name)?.[1];
-  return layer === undefined ? undefined : Number(layer);
 }

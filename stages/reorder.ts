@@ -4,14 +4,13 @@ import type { Journal } from "../pipeline/stage.ts";
 import { openStats, type Stats } from "./calibration/stats.ts";
 import { forecastReorder } from "./forecast/reorder.ts";
 import type { Checkpoint } from "./formats/checkpoint.ts";
-import { openCheckpoint } from "./formats/open_checkpoint.ts";
 import { defineStage } from "./kinds.ts";
-import type { DecoderConfig, Site } from "./models/family.ts";
-import { findFamily } from "./models/families/find_family.ts";
-import { attentionTap, type ChannelChange } from "./models/lineage.ts";
-import { readModelRecord } from "./models/model_record.ts";
-import { NAMES } from "./models/names.ts";
-import { refuseChannels, rewriteChannels, siteOf } from "./channels/rewrite_channels.ts";
+import type { DecoderConfig } from "./models/config.ts";
+import type { Architecture, LayerOutline } from "./models/family.ts";
+import { type LayerSite, type LinearOutline, roleOf } from "./models/site.ts";
+import { openModel } from "./models/architecture.ts";
+import type { ChannelChange } from "./models/lineage.ts";
+import { refuseChannels, rewriteChannels } from "./channels/rewrite_channels.ts";
 import { type ChannelEdit, permuteAxis } from "./channels/edits.ts";
 import {
   channelOrder,
@@ -70,8 +69,7 @@ interface Choice {
 /** What the work on one model shares; `edits` and `changes` grow. */
 interface Work {
   readonly checkpoint: Checkpoint;
-  readonly config: DecoderConfig;
-  readonly sites: readonly Site[];
+  readonly architecture: Architecture;
   readonly stats: Stats;
   readonly params: Params;
   readonly signal: AbortSignal;
@@ -91,17 +89,14 @@ export const reorder = defineStage({
   example: {},
   forecast: forecastReorder,
   async run(job, { model, stats: artifact }, params) {
-    const record = await readModelRecord(model.path);
-    const turned = params.sites.includes("down_proj") ? [["down_proj", "mlp.out"] as const] : [];
-    refuseChannels(record, "reorder", new Map(turned));
-    using checkpoint = await openCheckpoint(model.path);
-    const family = findFamily(checkpoint.config);
-    const config = family.config(checkpoint.config);
+    using files = await openModel(model.path);
+    const { checkpoint, record, architecture } = files;
+    const { layers } = architecture;
+    refuseChannels(record, "reorder", params.sites.filter((place) => place === "down_proj"));
     using stats = await openStats(artifact, model);
     const work: Work = {
       checkpoint,
-      config,
-      sites: family.sites(config),
+      architecture,
       stats,
       params,
       signal: job.signal,
@@ -110,18 +105,19 @@ export const reorder = defineStage({
       edits: new Map(),
       changes: new Map(),
     };
-    const total = config.layers + checkpoint.tensors.size;
+    const total = layers.length + checkpoint.tensors.size;
     const choices: Choice[] = [];
-    for (let layer = 0; layer < config.layers; layer++) {
+    for (const outline of layers) {
+      const layer = outline.index;
       job.signal.throwIfAborted();
       // What a layer changes lies within it, so that it is found from nothing but the layer.
       const found = await job.journal.recall(`layer-${layer}`, async () => {
         const part: Work = { ...work, edits: new Map(), changes: new Map() };
         const choices: Choice[] = [];
         for (const each of ["out_proj", "down_proj"] as const) {
-          if (params.sites.includes(each)) choices.push(await reorderInside(part, layer, each));
+          if (params.sites.includes(each)) choices.push(await reorderInside(part, outline, each));
         }
-        job.progress(layer + 1, total, `layer ${layer + 1} of ${config.layers}`);
+        job.progress(layer + 1, total, `layer ${layer + 1} of ${layers.length}`);
         return { choices, edits: part.edits, changes: part.changes };
       });
       choices.push(...found.choices);
@@ -133,7 +129,7 @@ export const reorder = defineStage({
       ...work,
       stage: "reorder",
       record,
-      progress: (done, _, note) => job.progress(config.layers + done, total, note),
+      progress: (done, _, note) => job.progress(layers.length + done, total, note),
     });
     await Deno.writeTextFile(`${job.out}/reorder.json`, JSON.stringify({ choices }, undefined, 2));
     for (const each of params.sites) {
@@ -153,41 +149,40 @@ export const reorder = defineStage({
 /** Orders the channels before out_proj or down_proj of one layer. */
 async function reorderInside(
   work: Work,
-  layer: number,
+  layer: LayerOutline,
   place: "out_proj" | "down_proj",
 ): Promise<Choice> {
-  const { config, sites, changes } = work;
-  const site = siteOf(sites, layer, place === "out_proj" ? "attention.out" : "mlp.out");
+  const { architecture: { config }, changes } = work;
+  const site = layer.site(roleOf(place));
   const layout = place === "out_proj" ? config : undefined;
-  const { order, ...choice } = await chooseOrder(work, [{ layer, site }], layout);
-  for (const name of site.linears) permute(work, name, "columns", order);
+  const { order, ...choice } = await chooseOrder(work, [site], layout);
+  for (const { weight } of site.linears) permuteColumns(work, weight, order);
   changes.set(site.name, { index: order });
   if (place === "out_proj") {
     const values = kvOrder(order, config);
-    permute(work, site.fedBy, "rows", values);
-    changes.set(attentionTap(layer, "values"), { index: values });
+    permuteRows(work, site.fedBy, values);
+    changes.set(layer.taps.values.name, { index: values });
   } else {
     // What feeds down_proj is a product of all linears of the site before, channel by channel.
-    for (const name of siteOf(sites, layer, "mlp.in").linears) permute(work, name, "rows", order);
+    for (const linear of layer.site("mlp.in").linears) permuteRows(work, linear, order);
   }
-  return { place, layer, ...choice };
+  return { place, layer: layer.index, ...choice };
 }
 
 /** Orders the channels of the residual stream everywhere in the model. */
 async function reorderResidual(work: Work): Promise<Choice> {
-  const { config, sites, changes } = work;
-  const readers = sites.filter(({ role }) => role === "attention.in" || role === "mlp.in");
-  const places = readers.map((site) => ({ layer: Number(site.name.split(".")[1]), site }));
-  const { order, ...choice } = await chooseOrder(work, places);
-  permute(work, NAMES.embeddings, "columns", order);
-  for (const { name, role, linears, fedBy } of sites) {
-    const writes = role === "attention.out" || role === "mlp.out";
+  const { architecture: { embeddings, layers, sites }, changes } = work;
+  const readers = layers.flatMap((layer) => layer.sites)
+    .filter(({ residual }) => residual === "read");
+  const { order, ...choice } = await chooseOrder(work, readers);
+  permuteColumns(work, embeddings, order);
+  for (const { name, residual, linears, fedBy } of sites) {
     for (const linear of linears) {
-      if (writes) permute(work, linear, "rows", order);
-      else if (role !== "head" || !config.tied) permute(work, linear, "columns", order);
+      if (residual === "written") permuteRows(work, linear, order);
+      else if (linear.weight !== embeddings) permuteColumns(work, linear.weight, order);
     }
-    if (writes) continue;
-    permute(work, fedBy, "rows", order);
+    if (residual === "written") continue;
+    permuteRows(work, fedBy, order);
     changes.set(name, { index: order });
   }
   return { place: "residual", ...choice };
@@ -196,14 +191,13 @@ async function reorderResidual(work: Work): Promise<Choice> {
 /** The order of the channels that some sites share, by the parameters or by search. */
 async function chooseOrder(
   work: Work,
-  places: readonly { readonly layer: number; readonly site: Site }[],
+  places: readonly LayerSite[],
   layout?: DecoderConfig,
 ): Promise<Omit<Choice, "place" | "layer"> & { readonly order: Uint32Array<ArrayBuffer> }> {
-  const { params: { strategy, metric, index, weights }, checkpoint } = work;
+  const { strategy, metric, index, weights } = work.params;
   const orderings = strategy === "manual" ? [{ metric, index }] : ORDERINGS;
-  const name = places[0]!.site.linears[0]!;
-  const channels = checkpoint.tensors.get(name)!.shape[1]!;
-  if (strategy === "grid" || index === "transpose") checkGroup(name, weights, channels);
+  const [{ channels, linears: [first] }] = places as [LayerSite];
+  if (strategy === "grid" || index === "transpose") checkGroup(first!.weight, weights, channels);
   const groups = channels / groupColumns(weights, channels);
   if (strategy === "grid" && groups === 1) {
     return { ordering: "as before", order: identityOrder(channels) };
@@ -226,16 +220,16 @@ async function chooseOrder(
 /** The metric of each ordering, over all places: the largest of them, or their sum. */
 async function measure(
   { stats, checkpoint, edits }: Work,
-  places: readonly { readonly layer: number; readonly site: Site }[],
+  places: readonly LayerSite[],
   orderings: readonly Ordering[],
 ): Promise<readonly Float32Array[]> {
   const sums: Float32Array[] = [];
-  for (const { layer, site } of places) {
-    const weights = await weightSpans(checkpoint, site.linears, edits);
+  for (const { layer, name, linears } of places) {
+    const weights = await weightSpans(checkpoint, linears.map(({ weight }) => weight), edits);
     for (const [i, { metric }] of orderings.entries()) {
       const kind = metricKind(metric);
       const tapped = ({ abs_max: "absmax", abs_mean: "absmean", rms: "rms" } as const)[kind];
-      const inputs = await stats.magnitude(layer, site.name, tapped);
+      const inputs = await stats.magnitude(layer, name, tapped);
       const here = metricOf(metric, inputs, spanOf(weights, kind));
       const sum = sums[i];
       sums[i] = sum
@@ -249,17 +243,17 @@ async function measure(
 /** Output errors of the linears at all places under each order, summed. */
 async function errorsOf(
   { stats, checkpoint, params, signal, journal, device, edits }: Work,
-  places: readonly { readonly layer: number; readonly site: Site }[],
+  places: readonly LayerSite[],
   orders: readonly Uint32Array<ArrayBuffer>[],
 ): Promise<Float64Array> {
   const errors = new Float64Array(orders.length);
-  for (const { layer, site } of places) {
+  for (const { layer, name, linears } of places) {
     signal.throwIfAborted();
-    const entry = `errors-${site.name.replaceAll(".", "-")}`;
+    const entry = `errors-${name.replaceAll(".", "-")}`;
     const part = await journal.recall(entry, async () =>
       await outputErrors(await device(), {
-        inputs: await stats.rows(layer, site.name),
-        weights: linearPieces(checkpoint, site.linears, edits),
+        inputs: await stats.rows(layer, name),
+        weights: linearPieces(checkpoint, linears.map(({ weight }) => weight), edits),
         maps: orders.map((index) => ({ index })),
         precision: { weights: params.weights, quantizeInputs: params.quantize_inputs },
         signal,
@@ -269,17 +263,19 @@ async function errorsOf(
   return errors;
 }
 
-/** Permutes input channels of a weight, or its outputs with their bias. */
-function permute(
-  { checkpoint, edits }: Work,
-  name: string,
-  axis: "rows" | "columns",
+/** Permutes the input channels of a weight. */
+function permuteColumns({ edits }: Work, name: string, order: Uint32Array<ArrayBuffer>): void {
+  edits.set(name, permuteAxis(edits.get(name), "columns", order));
+}
+
+/** Permutes the outputs of a linear, with its bias, or the gains of a norm. */
+function permuteRows(
+  { edits }: Work,
+  { weight, bias }: Pick<LinearOutline, "weight" | "bias">,
   order: Uint32Array<ArrayBuffer>,
 ): void {
-  edits.set(name, permuteAxis(edits.get(name), axis, order));
-  const bias = name.replace(/\.weight$/, ".bias");
-  if (axis === "rows" && checkpoint.tensors.has(bias)) {
-    edits.set(bias, permuteAxis(edits.get(bias), axis, order));
+  for (const name of bias === undefined ? [weight] : [weight, bias]) {
+    edits.set(name, permuteAxis(edits.get(name), "rows", order));
   }
 }
 

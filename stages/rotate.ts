@@ -1,13 +1,13 @@
 import { z } from "zod";
 import { forecastRotate } from "./forecast/rotate.ts";
 import type { Checkpoint } from "./formats/checkpoint.ts";
-import { openCheckpoint } from "./formats/open_checkpoint.ts";
 import { defineStage } from "./kinds.ts";
-import type { DecoderConfig, Family } from "./models/family.ts";
-import { findFamily } from "./models/families/find_family.ts";
-import { type ModelRecord, readModelRecord, refuseQuantized } from "./models/model_record.ts";
-import { NAMES } from "./models/names.ts";
-import { foldGains, writesResidual } from "./models/norm_gains.ts";
+import type { DecoderConfig } from "./models/config.ts";
+import { architectureOf, openModel } from "./models/architecture.ts";
+import type { Architecture } from "./models/family.ts";
+import { type ModelRecord, refuseQuantized } from "./models/model_record.ts";
+import { foldGains } from "./models/norm_gains.ts";
+import type { LinearOutline } from "./models/site.ts";
 import { rewriteModel, type TensorEdit } from "./models/rewrite.ts";
 import { hadamardFactor } from "./quant/hadamard.ts";
 import { rotate as rotateVectors, type Rotation, rotationOf } from "./quant/rotation.ts";
@@ -40,19 +40,17 @@ export const rotate = defineStage({
   example: {},
   forecast: forecastRotate,
   async run(job, { model }, { seed, transforms }) {
-    const record = await readModelRecord(model.path);
+    using files = await openModel(model.path);
+    const { checkpoint, record, architecture: { config: { tied }, json } } = files;
     refuse(record, transforms);
-    using checkpoint = await openCheckpoint(model.path);
-    const family = findFamily(checkpoint.config);
-    const { tied } = family.config(checkpoint.config);
-    const untied = { ...checkpoint.config as object, tie_word_embeddings: false };
-    const config = family.config(untied);
+    const architecture = architectureOf({ ...json, tie_word_embeddings: false });
+    const { config, embeddings, ownHead } = architecture;
     const rotations = rotationsOf(config, seed, transforms);
-    const edits = await editsOf(checkpoint, { family, config, rotations });
+    const edits = await editsOf(checkpoint, { architecture, rotations });
     await rewriteModel(model.path, job.out, {
       edit: (name) => edits.get(name),
-      ...tied && { added: new Map([[NAMES.head, NAMES.embeddings]]) },
-      config: tied ? untied : checkpoint.config,
+      ...tied && { added: new Map([[ownHead, embeddings]]) },
+      config: tied ? architecture.json : json,
       record: {
         ...record,
         history: [...record.history, { stage: "rotate", params: { seed, transforms } }],
@@ -103,31 +101,26 @@ function rotationsOf(
 /** The change of every tensor, from the sites alone. */
 async function editsOf(
   checkpoint: Checkpoint,
-  { family, config, rotations }: {
-    readonly family: Family;
-    readonly config: DecoderConfig;
+  { architecture: { embeddings, sites }, rotations }: {
+    readonly architecture: Architecture;
     readonly rotations: Rotations;
   },
 ): Promise<ReadonlyMap<string, TensorEdit>> {
   const { residual, head, inner } = rotations;
-  const sites = family.sites(config);
   const edits = new Map((await foldGains(checkpoint, sites, "rotate")).edits);
   const add = (name: string, edit: TensorEdit) => edits.set(name, both(edits.get(name), edit));
-  const withBias = (weight: string, edit: TensorEdit) => {
+  const withBias = ({ weight, bias }: Pick<LinearOutline, "weight" | "bias">, edit: TensorEdit) => {
     add(weight, edit);
-    const bias = weight.replace(/\.weight$/, ".bias");
-    if (checkpoint.tensors.has(bias)) add(bias, edit);
+    if (bias !== undefined) add(bias, edit);
   };
-  add(NAMES.embeddings, inputsBy(residual));
-  for (const site of sites) {
-    const { role, linears, fedBy } = site;
-    const writes = writesResidual(site);
+  add(embeddings, inputsBy(residual));
+  for (const { role, residual: side, linears, fedBy } of sites) {
     if (role === "attention.out" && head) withBias(fedBy, outputsBy(head));
     for (const linear of linears) {
-      if (!writes) add(linear, inputsBy(residual));
-      if (writes) withBias(linear, outputsBy(residual));
-      if (role === "attention.out" && head) add(linear, inputsBy(head));
-      if (role === "mlp.out" && inner) add(linear, inputsBy(inner));
+      if (side === "read") add(linear.weight, inputsBy(residual));
+      else withBias(linear, outputsBy(residual));
+      if (role === "attention.out" && head) add(linear.weight, inputsBy(head));
+      if (role === "mlp.out" && inner) add(linear.weight, inputsBy(inner));
     }
   }
   return edits;

@@ -2,15 +2,19 @@ import { z } from "zod";
 import { openStats, type Stats } from "./calibration/stats.ts";
 import { forecastSmooth } from "./forecast/smooth.ts";
 import type { Checkpoint } from "./formats/checkpoint.ts";
-import { openCheckpoint } from "./formats/open_checkpoint.ts";
 import { defineStage, type Tools } from "./kinds.ts";
-import type { DecoderConfig, Site } from "./models/family.ts";
-import { findFamily } from "./models/families/find_family.ts";
-import { attentionTap, type ChannelChange } from "./models/lineage.ts";
-import { readModelRecord } from "./models/model_record.ts";
-import { linearName } from "./models/names.ts";
-import { type Projection, PROJECTION_SITES } from "./models/projections.ts";
-import { refuseChannels, rewriteChannels, siteOf } from "./channels/rewrite_channels.ts";
+import type { DecoderConfig } from "./models/config.ts";
+import type { LayerOutline } from "./models/family.ts";
+import {
+  type Feeder,
+  type LayerSite,
+  type Projection,
+  projection,
+  type Tap,
+} from "./models/site.ts";
+import { openModel } from "./models/architecture.ts";
+import type { ChannelChange } from "./models/lineage.ts";
+import { refuseChannels, rewriteChannels } from "./channels/rewrite_channels.ts";
 import { type ChannelEdit, scaleAxis } from "./channels/edits.ts";
 import {
   shareKvHeads,
@@ -67,7 +71,6 @@ interface Choice extends Exponents {
 interface Work {
   readonly checkpoint: Checkpoint;
   readonly config: DecoderConfig;
-  readonly sites: readonly Site[];
   readonly stats: Stats;
   readonly tools: Tools;
   readonly signal: AbortSignal;
@@ -85,16 +88,10 @@ export const smooth = defineStage({
   example: { projections: { alpha: 0.5 } },
   forecast: forecastSmooth,
   async run(job, { model, stats: artifact }, { projections, attention }) {
-    const record = await readModelRecord(model.path);
+    using files = await openModel(model.path);
+    const { checkpoint, record, architecture: { config, layers } } = files;
     const places = projections?.sites ?? [];
-    refuseChannels(
-      record,
-      "smooth",
-      new Map(places.map((place) => [place, PROJECTION_SITES[place]])),
-    );
-    using checkpoint = await openCheckpoint(model.path);
-    const family = findFamily(checkpoint.config);
-    const config = family.config(checkpoint.config);
+    refuseChannels(record, "smooth", places);
     using stats = await openStats(artifact, model);
     if (attention?.strategy === "grid" && stats.record.attentionWindows === 0) {
       throw new RangeError(
@@ -104,22 +101,22 @@ export const smooth = defineStage({
     const work: Work = {
       checkpoint,
       config,
-      sites: family.sites(config),
       stats,
       tools: job.tools,
       signal: job.signal,
       edits: new Map(),
       changes: new Map(),
     };
-    const total = config.layers + checkpoint.tensors.size;
+    const total = layers.length + checkpoint.tensors.size;
     const choices: Choice[] = [];
-    for (let layer = 0; layer < config.layers; layer++) {
+    for (const outline of layers) {
+      const layer = outline.index;
       job.signal.throwIfAborted();
       // What a layer changes lies within it, so that it is found from nothing but the layer.
       const found = await job.journal.recall(`layer-${layer}`, async () => {
         const part: Work = { ...work, edits: new Map(), changes: new Map() };
-        const choices = await smoothLayer(part, layer, { projections, attention });
-        job.progress(layer + 1, total, `layer ${layer + 1} of ${config.layers}`);
+        const choices = await smoothLayer(part, outline, { projections, attention });
+        job.progress(layer + 1, total, `layer ${layer + 1} of ${layers.length}`);
         return { choices, edits: part.edits, changes: part.changes };
       });
       choices.push(...found.choices);
@@ -131,10 +128,10 @@ export const smooth = defineStage({
       stage: "smooth",
       params: { ...projections && { projections }, ...attention && { attention } },
       record,
-      progress: (done, _, note) => job.progress(config.layers + done, total, note),
+      progress: (done, _, note) => job.progress(layers.length + done, total, note),
     });
     await Deno.writeTextFile(`${job.out}/smooth.json`, JSON.stringify({ choices }, undefined, 2));
-    for (const place of ["attention", ...Object.keys(PROJECTION_SITES)]) {
+    for (const place of ["attention", ...projection.options]) {
       const here = choices.filter((choice) => choice.place === place);
       if (here.length > 0) job.note(words(place, here), { place, choices: here });
     }
@@ -154,14 +151,14 @@ export const smooth = defineStage({
 /** Scales channels at every place of a layer that is asked for. */
 async function smoothLayer(
   work: Work,
-  layer: number,
+  layer: LayerOutline,
   { projections, attention }: z.infer<typeof params>,
 ): Promise<Choice[]> {
   const choices: Choice[] = [];
   if (attention) choices.push(await smoothAttention(work, layer, attention));
-  for (const place of Object.keys(PROJECTION_SITES) as Projection[]) {
-    if (!projections?.sites.includes(place)) continue;
-    choices.push(await smoothProjection(work, layer, place, projections));
+  for (const site of layer.sites) {
+    if (!projections?.sites.includes(site.projection)) continue;
+    choices.push(await smoothProjection(work, site, layer.taps.values, projections));
   }
   return choices;
 }
@@ -169,53 +166,53 @@ async function smoothLayer(
 /** Scales the input channels of the linears at one site; the scale goes into what feeds it. */
 async function smoothProjection(
   work: Work,
-  layer: number,
-  place: Projection,
+  site: LayerSite,
+  values: Tap,
   params: ProjectionSmoothing,
 ): Promise<Choice> {
   const { checkpoint, config, stats, edits, signal } = work;
-  const role = PROJECTION_SITES[place];
-  const site = siteOf(work.sites, layer, role);
-  const columns = await weightSpans(checkpoint, site.linears, edits);
+  const { layer, linears, projection: place } = site;
+  const weights = linears.map(({ weight }) => weight);
+  const columns = await weightSpans(checkpoint, weights, edits);
+  const attends = site.role === "attention.out";
   const share = (span: Float32Array, kind: SpanKind) =>
-    role === "attention.out" ? shareKvHeads(span, config, kind) : span;
+    attends ? shareKvHeads(span, config, kind) : span;
   const candidates = await candidatesOf(params, async ([inputKind, weightKind]) => [
     share(await stats.magnitude(layer, site.name, magnitude(inputKind)), inputKind),
     share(spanOf(columns, weightKind), weightKind),
   ]);
   let errors = new Float64Array(candidates.length);
   if (params.strategy === "grid") {
-    const [first = ""] = site.linears;
-    const weights = schemeFor(params.weights, channelsOf(work, first), params.uneven_group);
-    checkGroup(first, weights, channelsOf(work, first));
+    const [first = ""] = weights;
+    const scheme = schemeFor(params.weights, site.channels, params.uneven_group);
+    checkGroup(first, scheme, site.channels);
     errors = await outputErrors(await work.tools.device(), {
       inputs: await stats.rows(layer, site.name),
-      weights: linearPieces(checkpoint, site.linears, edits),
+      weights: linearPieces(checkpoint, weights, edits),
       maps: candidates,
-      precision: { weights, quantizeInputs: params.quantize_inputs },
+      precision: { weights: scheme, quantizeInputs: params.quantize_inputs },
       signal,
     });
   }
   const best = lastSmallest(errors);
   const { scale } = candidates[best]!;
-  for (const name of site.linears) scaleColumns(work, name, scale);
-  const feeding = role === "attention.out" ? takeKvHeads(scale, config) : scale;
+  for (const name of weights) scaleColumns(work, name, scale);
+  const feeding = attends ? takeKvHeads(scale, config) : scale;
   scaleRows(work, site.fedBy, feeding.map((factor) => 1 / factor));
   record(work, site.name, scale);
-  if (role === "attention.out") record(work, attentionTap(layer, "values"), feeding);
+  if (attends) record(work, values.name, feeding);
   return choiceOf({ layer, place }, candidates, params, { errors, best });
 }
 
 /** Divides keys and multiplies queries by one scale, which goes into their projections. */
 async function smoothAttention(
   work: Work,
-  layer: number,
+  { index: layer, taps, linear }: LayerOutline,
   params: AttentionSmoothing,
 ): Promise<Choice> {
   const { checkpoint, config, stats, signal } = work;
-  const tap = (name: "queries" | "keys") => attentionTap(layer, name);
   const spanAt = (name: "queries" | "keys", kind: SpanKind) =>
-    stats.magnitude(layer, tap(name), magnitude(kind));
+    stats.magnitude(layer, taps[name].name, magnitude(kind));
   const candidates = await candidatesOf(params, async ([keyKind, queryKind]) => {
     const keys = spreadKvHeads(await spanAt("keys", keyKind), config);
     const queries = shareKvHeads(await spanAt("queries", queryKind), config, queryKind);
@@ -228,13 +225,13 @@ async function smoothAttention(
   if (params.strategy === "grid") {
     const windows = await Promise.all(
       Array.from({ length: stats.record.attentionWindows }, async (_, window) => ({
-        queries: await stats.window(layer, "queries", window),
-        keys: await stats.window(layer, "keys", window),
-        values: await stats.window(layer, "values", window),
+        queries: await stats.window(layer, taps.queries.name, window),
+        keys: await stats.window(layer, taps.keys.name, window),
+        values: await stats.window(layer, taps.values.name, window),
       })),
     );
     const output: Matrix[] = await Array.fromAsync(
-      weightPieces(checkpoint, `${linearName(layer, "o")}.weight`),
+      weightPieces(checkpoint, linear("o").weight),
     );
     const scales = candidates.map(({ scale }) => scale);
     const keep = config.windows[layer];
@@ -244,10 +241,10 @@ async function smoothAttention(
   const best = lastSmallest(errors);
   const { scale } = candidates[best]!;
   const kvScale = takeKvHeads(scale, config);
-  scaleRows(work, `${linearName(layer, "q")}.weight`, scale);
-  scaleRows(work, `${linearName(layer, "k")}.weight`, kvScale.map((factor) => 1 / factor));
-  record(work, tap("queries"), scale.map((factor) => 1 / factor));
-  record(work, tap("keys"), kvScale);
+  scaleRows(work, taps.queries.fedBy, scale);
+  scaleRows(work, taps.keys.fedBy, kvScale.map((factor) => 1 / factor));
+  record(work, taps.queries.name, scale.map((factor) => 1 / factor));
+  record(work, taps.keys.name, kvScale);
   return choiceOf({ layer, place: "attention" }, candidates, params, { errors, best });
 }
 
@@ -282,14 +279,9 @@ function choiceOf(
   return { ...where, spans, alpha, beta, ...strategy === "grid" && { error } };
 }
 
-function channelsOf({ checkpoint }: Work, name: string): number {
-  return checkpoint.tensors.get(name)!.shape[1]!;
-}
-
 /** Multiplies outputs of a linear or a norm, and its bias. */
-function scaleRows({ checkpoint, edits }: Work, name: string, factor: Float32Array): void {
-  const bias = name.replace(/\.weight$/, ".bias");
-  for (const each of checkpoint.tensors.has(bias) ? [name, bias] : [name]) {
+function scaleRows({ edits }: Work, { weight, bias }: Feeder, factor: Float32Array): void {
+  for (const each of bias === undefined ? [weight] : [weight, bias]) {
     edits.set(each, scaleAxis(edits.get(each), "rows", Float64Array.from(factor)));
   }
 }

@@ -1,7 +1,6 @@
 import type { KvScheme } from "../../kernels/codes/kv_scheme.ts";
-import type { DecoderConfig } from "../models/family.ts";
+import type { Architecture } from "../models/family.ts";
 import { inputWords, type ModelRecord, PLAIN } from "../models/model_record.ts";
-import { linearName, LINEARS } from "../models/names.ts";
 import { schemeFor } from "../quant/linear_schemes.ts";
 import { type LinearScheme, weightWords } from "../quant/schemes.ts";
 
@@ -33,23 +32,13 @@ export const PRECISIONS = {
   },
 } as const satisfies Readonly<Record<string, Precision>>;
 
-/**
- * The record of a model that has this precision throughout; groups shrink where they must.
- *
- * `shapes` are those of a family's tensors by name.
- */
+/** The record of a model that has this precision throughout; groups shrink where they must. */
 export function recordOf(
-  { layers, headSize }: DecoderConfig,
-  shapes: ReadonlyMap<string, readonly number[]>,
+  { linears: outlines, config: { layers, headSize } }: Architecture,
   { linears, kv }: Precision,
 ): ModelRecord {
-  const names = Array.from(
-    { length: linears ? layers : 0 },
-    (_, layer) => LINEARS.map((role) => linearName(layer, role)),
-  ).flat();
-  const schemes = names.map((name): [string, LinearScheme] => {
-    const [, columns = 0] = shapes.get(`${name}.weight`)!;
-    const weights = schemeFor(linears!.weights, columns, "shrink");
+  const schemes = !linears ? [] : outlines.map(({ name, columns }): [string, LinearScheme] => {
+    const weights = schemeFor(linears.weights, columns, "shrink");
     return [name, { ...linears, weights }];
   });
   const cache = kv && { ...kv, group: headSize };

@@ -3,11 +3,12 @@ import type { StoredTensor } from "../formats/checkpoint.ts";
 import { createCheckpointWriter } from "../formats/checkpoint_writer.ts";
 import { bytesOf } from "../formats/half.ts";
 import { tensorBytes, type TensorSpecification } from "../formats/safetensors/header.ts";
-import type { DecoderConfig } from "../models/family.ts";
-import { findFamily } from "../models/families/find_family.ts";
+import { architectureOf } from "../models/architecture.ts";
+import { codedTensors } from "../models/coded_tensors.ts";
+import type { Architecture } from "../models/family.ts";
 import { type ModelRecord, writeModelRecord } from "../models/model_record.ts";
-import { packedParts, type PackedWeight } from "../quant/packed.ts";
-import { groupColumns, type WeightScheme } from "../quant/schemes.ts";
+import type { PackedWeight } from "../quant/packed.ts";
+import type { WeightScheme } from "../quant/schemes.ts";
 import { type Precision, recordOf } from "./precisions.ts";
 import { fillRandom, stateOf } from "./random_bits.ts";
 
@@ -20,19 +21,17 @@ const GROUP = { scale: 12, zero: 90 } as const;
 
 /** Headers of a model whose weights are random: all that its sizes depend on. */
 export interface RandomModel {
-  /** `config.json`. */
-  readonly json: Readonly<Record<string, unknown>>;
-  readonly config: DecoderConfig;
+  readonly architecture: Architecture;
   readonly record: ModelRecord;
-  readonly specifications: readonly TensorSpecification[];
+  readonly specifications: readonly RandomTensor[];
   readonly tensors: ReadonlyMap<string, StoredTensor>;
 }
 
-/** A tensor that is made up: its columns, and which part of which weight it is. */
-interface Place {
+/** A tensor that is made up: which part of a weight with so many columns, in which precision. */
+interface RandomTensor extends TensorSpecification {
+  readonly part: keyof PackedWeight | "weight" | "gain" | "bias";
   readonly columns: number;
   readonly scheme: WeightScheme | undefined;
-  readonly part: keyof PackedWeight | "weight" | "bias";
 }
 
 /** Lays out a model of a config and a precision, without making its weights. */
@@ -40,21 +39,21 @@ export function randomModel(
   json: Readonly<Record<string, unknown>>,
   precision: Precision,
 ): RandomModel {
-  const family = findFamily(json);
-  const config = family.config(json);
-  const shapes = family.tensors(config);
-  const record = recordOf(config, shapes, precision);
-  const specifications = [...shapes].flatMap(([name, shape]): TensorSpecification[] => {
-    const linear = name.replace(/\.weight$/, "");
-    const scheme = name === linear ? undefined : record.linears[linear]?.weights;
-    if (!scheme) return [{ name, dtype: "F16", shape }];
-    const [rows = 0, columns = 0] = shape;
-    const groups = columns / groupColumns(scheme, columns);
-    return packedParts(scheme, { rows, columns, groups })
-      .map(({ part, dtype, shape }) => ({ name: `${linear}.${part}`, dtype, shape }));
+  const architecture = architectureOf(json);
+  const record = recordOf(architecture, precision);
+  const biases = new Set(architecture.linears.map(({ bias }) => bias));
+  const specifications = [...architecture.tensors].flatMap(([name, shape]): RandomTensor[] => {
+    const linear = architecture.linearOf(name);
+    const scheme = linear && record.linears[linear.name]?.weights;
+    const columns = shape.at(-1) ?? 1;
+    if (!scheme) {
+      const part = shape.length > 1 ? "weight" : biases.has(name) ? "bias" : "gain";
+      return [{ name, dtype: "F16", shape, part, columns, scheme }];
+    }
+    return codedTensors(linear, scheme).map((each) => ({ ...each, columns, scheme }));
   });
   const tensors = new Map(specifications.map((each) => [each.name, { ...each, file: "none" }]));
-  return { json, config, record, specifications, tensors };
+  return { architecture, record, specifications, tensors };
 }
 
 /**
@@ -64,7 +63,7 @@ export function randomModel(
  */
 export async function writeRandomModel(
   out: string,
-  { json, record, specifications }: RandomModel,
+  { architecture: { json }, record, specifications }: RandomModel,
   { seed, signal, progress }: {
     readonly seed: number;
     readonly signal?: AbortSignal;
@@ -72,22 +71,13 @@ export async function writeRandomModel(
     progress?(done: number, total: number): void;
   },
 ): Promise<void> {
-  const shapes = findFamily(json).tensors(findFamily(json).config(json));
   const total = specifications.reduce((sum, each) => sum + tensorBytes(each), 0);
   let done = 0;
   using writer = await createCheckpointWriter(out, specifications);
   for (const [number, specification] of specifications.entries()) {
-    const { name } = specification;
-    const [, linear = "", part = ""] = /^(.*)\.(\w+)$/.exec(name) ?? [];
-    const scheme = record.linears[linear]?.weights;
-    const place: Place = {
-      scheme: part === "bias" ? undefined : scheme,
-      part: part as Place["part"],
-      columns: shapes.get(`${linear}.weight`)?.at(-1) ?? 1,
-    };
-    for (const bytes of pieces(specification, place, stateOf(seed, number))) {
+    for (const bytes of pieces(specification, stateOf(seed, number))) {
       signal?.throwIfAborted();
-      await writer.write(name, bytes);
+      await writer.write(specification.name, bytes);
       done += bytes.length;
       progress?.(done, total);
     }
@@ -97,23 +87,18 @@ export async function writeRandomModel(
   await writeModelRecord(out, record);
 }
 
-function* pieces(
-  specification: TensorSpecification,
-  place: Place,
-  state: number,
-): Generator<Uint8Array> {
-  const { shape } = specification;
-  const { scheme, part, columns } = place;
-  if (scheme && part !== "codes") {
-    yield bytesOf(factors(elements(shape), place));
-    return;
-  }
-  if (part === "bias" || shape.length === 1) {
+function* pieces(tensor: RandomTensor, state: number): Generator<Uint8Array> {
+  const { shape, scheme, part, columns } = tensor;
+  if (part === "bias" || part === "gain") {
     yield bytesOf(new Float16Array(elements(shape)).fill(part === "bias" ? 0 : 1));
     return;
   }
+  if (scheme && part !== "codes") {
+    yield bytesOf(factors(elements(shape), tensor));
+    return;
+  }
   const [keep, set] = scheme ? codeBits(scheme) : halfBits(columns);
-  const bytes = tensorBytes(specification);
+  const bytes = tensorBytes(tensor);
   const words = new Uint32Array(Math.min(PIECE_WORDS, Math.ceil(bytes / 4)));
   let next = state;
   for (let from = 0; from < bytes; from += 4 * words.length) {
@@ -140,7 +125,7 @@ function halfBits(columns: number): readonly [keep: number, set: number] {
 }
 
 /** Scales and zero points, the same in all groups. */
-function factors(count: number, { scheme, part, columns }: Place): ArrayBufferView {
+function factors(count: number, { scheme, part, columns }: RandomTensor): ArrayBufferView {
   const { bits, zero, levels } = scheme!;
   const spread = SPREAD[bits === 8 ? 8 : 4] * (levels === 2 ? GROUP.scale : 1);
   const scale = 1 / Math.sqrt(columns) / spread;

@@ -1,10 +1,7 @@
 import { PAGE_TOKENS } from "../../kernels/codes/kv_page.ts";
 import { kvSchemes, pageBytes } from "../engine/kv_pools.ts";
-import { openCheckpoint } from "../formats/open_checkpoint.ts";
-import { findFamily } from "../models/families/find_family.ts";
-import { sizesOf } from "../models/model.ts";
-import { describeModel } from "../models/model_facts.ts";
-import { readModelRecord } from "../models/model_record.ts";
+import { describeModel, sizesOf } from "../models/model_facts.ts";
+import { openModel } from "../models/architecture.ts";
 import type { ModelSizes } from "./batches.ts";
 import { PRECISIONS, precisionWords } from "./precisions.ts";
 import { type RandomModel, randomModel, writeRandomModel } from "./random_model.ts";
@@ -34,11 +31,11 @@ export async function storedSubjects(
   labels: readonly string[] | undefined,
 ): Promise<Subject[]> {
   return await Promise.all(models.map(async ({ path, digest }, at): Promise<Subject> => {
-    const record = await readModelRecord(path);
-    using checkpoint = await openCheckpoint(path);
-    const config = findFamily(checkpoint.config).config(checkpoint.config);
+    using files = await openModel(path);
+    const { checkpoint, record, architecture } = files;
     const { scheme } = await describeModel(path);
-    const sizes = { config, record, sizes: sizesOf(checkpoint, record) };
+    const { config } = architecture;
+    const sizes = { config, record, sizes: sizesOf(checkpoint, architecture) };
     return {
       label: labels?.[at] ?? scheme,
       scheme,
@@ -56,8 +53,9 @@ export function randomSubjects(
   { directory, seed }: { readonly directory: string; readonly seed: number },
 ): Subject[] {
   return randomModels(wishes).map(({ name, model }): Subject => {
-    const { config, record } = model;
-    const sizes = { config, record, sizes: sizesOf(model, record) };
+    const { architecture, record } = model;
+    const { config } = architecture;
+    const sizes = { config, record, sizes: sizesOf(model, architecture) };
     return {
       label: name.toUpperCase().replaceAll("_", " "),
       scheme: precisionWords(PRECISIONS[name]),

@@ -2,20 +2,14 @@ import type { Device } from "../../kernels/device/device.ts";
 import type { Checkpoint, StoredTensor } from "../formats/checkpoint.ts";
 import { bytesOf } from "../formats/half.ts";
 import { dtypeOf, type NamedValues } from "../formats/safetensors/file.ts";
-import {
-  type Layer,
-  type LayerSite,
-  loadLayer,
-  type Observe,
-  openPlaces,
-  type Places,
-  runLayer,
-  settle,
-  type Stream,
-} from "../models/decoder.ts";
+import type { Architecture } from "../models/family.ts";
+import type { Layer, Observe } from "../models/layer.ts";
+import type { SiteRole } from "../models/site.ts";
+import { openPlaces, type Places, settle } from "../models/places.ts";
+import type { Stream } from "../models/stream.ts";
 import { Model } from "../models/model.ts";
 import type { ModelRecord } from "../models/model_record.ts";
-import { LayerWatch, siteName } from "./layer_watch.ts";
+import { LayerWatch } from "./layer_watch.ts";
 import type { Stats } from "./stats.ts";
 import type { EntryKeeper } from "../models/stream_entries.ts";
 import { Streams } from "./streams.ts";
@@ -25,20 +19,20 @@ export interface GramSource extends AsyncDisposable {
   /** Prepares a layer; layers come in order. */
   begin(layer: number, signal: AbortSignal): Promise<void>;
   /** Sum of x x^T at a site of the layer begun. */
-  gram(site: LayerSite): Promise<Float32Array<ArrayBuffer>>;
+  gram(site: SiteRole): Promise<Float32Array<ArrayBuffer>>;
   /** Says what the layer has become: tensors in place of those of the model. */
   end(tensors: ReadonlyMap<string, NamedValues>): Promise<void>;
 }
 
 /** Gram matrices that a calibrate step took from the full-precision model. */
-export function statsGrams(stats: Stats): GramSource {
+export function statsGrams(stats: Stats, { layers }: Architecture): GramSource {
   let at = 0;
   return {
     begin(layer) {
       at = layer;
       return Promise.resolve();
     },
-    gram: (site) => stats.gram(at, siteName(at, site)),
+    gram: (site) => stats.gram(at, layers[at]!.site(site).name),
     end: () => Promise.resolve(),
     [Symbol.asyncDispose]: () => Promise.resolve(),
   };
@@ -54,7 +48,7 @@ export interface QuantizedGramsOptions {
   readonly memoryBytes: number;
   /** A directory to make for streams that do not fit, and to remove in the end. */
   readonly directory: string;
-  readonly sites: readonly LayerSite[];
+  readonly sites: readonly SiteRole[];
   /** Keeps the inputs of every layer. */
   readonly journal: EntryKeeper;
   /** What a layer became that an earlier run has quantized. */
@@ -85,6 +79,7 @@ export class QuantizedGrams implements GramSource {
 
   async begin(layer: number, signal: AbortSignal): Promise<void> {
     const { windows, sites, made } = this.#options;
+    const { architecture } = this.#model;
     this.#streams ??= await Streams.open(this.#device, this.#model, windows, {
       ...this.#options,
       layer,
@@ -92,7 +87,7 @@ export class QuantizedGrams implements GramSource {
     const streams = this.#streams;
     // They stand further back only where the journal has them no more.
     while (streams.layer < layer) await this.#advance(streams, await made(streams.layer));
-    const watch = this.#watch = new LayerWatch(this.#device, {
+    const watch = this.#watch = new LayerWatch(this.#device, architecture.layers[layer]!, {
       windows: windows.length,
       context: windows[0]!.length,
       gram: sites,
@@ -111,7 +106,7 @@ export class QuantizedGrams implements GramSource {
     }
   }
 
-  gram(site: LayerSite): Promise<Float32Array<ArrayBuffer>> {
+  gram(site: SiteRole): Promise<Float32Array<ArrayBuffer>> {
     return this.#watch!.gram(site);
   }
 
@@ -135,10 +130,11 @@ export class QuantizedGrams implements GramSource {
     streams: Streams,
     tensors: ReadonlyMap<string, NamedValues>,
   ): Promise<void> {
-    const { config } = this.#model;
+    const { architecture } = this.#model;
     const { record } = this.#options;
     const checkpoint = replaced(this.#model.checkpoint, tensors);
-    using weights = await loadLayer(this.#device, checkpoint, { config, record }, streams.layer);
+    const files = { checkpoint, record, architecture };
+    using weights = await architecture.family.load(this.#device, files, streams.layer);
     for (let window = 0; window < streams.count; window++) {
       await streams.put(window, this.#run(weights, { stream: await streams.take(window) }));
       await settle(this.#device, this.#places);
@@ -147,7 +143,7 @@ export class QuantizedGrams implements GramSource {
 
   #run(weights: Layer, options: { readonly stream: Stream; readonly observe?: Observe }): Stream {
     const places = this.#places;
-    return runLayer(this.#device, this.#model.config, weights, { ...options, places });
+    return weights.run(this.#device, { ...options, places });
   }
 }
 

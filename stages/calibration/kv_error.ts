@@ -1,8 +1,8 @@
 import type { Device, Tensor, TensorRef } from "../../kernels/device/device.ts";
 import { f32 } from "../../kernels/device/tensor.ts";
 import { attend, type KvSchemes } from "../models/attend.ts";
-import type { DecoderConfig } from "../models/family.ts";
-import type { AttentionTap } from "../models/lineage.ts";
+import type { Architecture } from "../models/family.ts";
+import type { AttentionTap } from "../models/site.ts";
 import type { Stats } from "./stats.ts";
 
 /** Queries, keys and values of a layer in the windows that calibration kept, on the device. */
@@ -30,14 +30,16 @@ export class KvProbe implements Disposable {
   static async open(
     device: Device,
     stats: Stats,
-    { config, layer }: { readonly config: DecoderConfig; readonly layer: number },
+    { architecture, layer }: { readonly architecture: Architecture; readonly layer: number },
   ): Promise<KvProbe> {
     using stack = new DisposableStack();
+    const { config, layers } = architecture;
+    const { taps } = layers[layer]!;
     const window = config.windows[layer];
     const samples: Sample[] = [];
     for (let at = 0; at < stats.record.attentionWindows; at++) {
       const tensor = async (tap: AttentionTap, heads: number) => {
-        const { rows, values } = await stats.window(layer, tap, at);
+        const { rows, values } = await stats.window(layer, taps[tap].name, at);
         const shape = [rows, heads, config.headSize];
         return stack.use(device.upload(f32(shape, values), tap));
       };

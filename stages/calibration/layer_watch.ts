@@ -3,8 +3,9 @@ import { f32, u32 } from "../../kernels/device/tensor.ts";
 import { channelStats, embed } from "../../kernels/mod.ts";
 import { joined } from "../formats/half.ts";
 import type { NamedValues } from "../formats/safetensors/file.ts";
-import type { LayerSite, Observe } from "../models/decoder.ts";
-import { type AttentionTap, attentionTap } from "../models/lineage.ts";
+import type { AttentionTap, SiteRole } from "../models/site.ts";
+import type { LayerOutline } from "../models/family.ts";
+import type { Observe } from "../models/layer.ts";
 import { GramMatrix } from "../quant/gram.ts";
 
 /** What is watched of a layer. */
@@ -12,7 +13,7 @@ export interface WatchOptions {
   readonly windows: number;
   readonly context: number;
   /** Sites of which Gram matrices are summed. */
-  readonly gram: readonly LayerSite[];
+  readonly gram: readonly SiteRole[];
   /** Activations kept of each site, evenly spread over all tokens. */
   readonly rows: number;
   /** Windows of which queries, keys and values are kept whole. */
@@ -21,19 +22,22 @@ export interface WatchOptions {
   readonly magnitudes: boolean;
 }
 
-const ATTENTION: readonly string[] = ["queries", "keys", "values"] satisfies AttentionTap[];
+/** A site, or one of attention's taps. */
+type Watched = SiteRole | AttentionTap;
 
 /** Watches one layer over all windows, on the device; `finish` reads what it saw. */
 export class LayerWatch implements Disposable {
   readonly #device: Device;
+  readonly #layer: LayerOutline;
   readonly #options: WatchOptions;
   readonly #stack = new DisposableStack();
-  readonly #magnitudes = new Map<string, Tensor>();
-  readonly #grams = new Map<string, GramMatrix>();
-  readonly #kept = new Map<string, Tensor[]>();
+  readonly #magnitudes = new Map<Watched, Tensor>();
+  readonly #grams = new Map<SiteRole, GramMatrix>();
+  readonly #kept = new Map<Watched, Tensor[]>();
 
-  constructor(device: Device, options: WatchOptions) {
+  constructor(device: Device, layer: LayerOutline, options: WatchOptions) {
     this.#device = device;
+    this.#layer = layer;
     this.#options = options;
   }
 
@@ -41,22 +45,22 @@ export class LayerWatch implements Disposable {
   observe(window: number): Observe {
     return (tap, x) => {
       if (this.#options.magnitudes) this.#measure(tap, x);
-      if (ATTENTION.includes(tap)) {
+      if (this.#attends(tap)) {
         const whole = window < this.#options.attentionWindows;
         if (whole) this.#keep(tap, x, Array.from({ length: x.shape[0]! }, (_, i) => i));
         return;
       }
-      if (this.#options.gram.includes(tap as LayerSite)) this.#addGram(tap, x);
+      if (this.#options.gram.includes(tap)) this.#addGram(tap, x);
       this.#keep(tap, x, this.#chosen(window));
     };
   }
 
   /** What was seen, under the names of a stats file. */
-  async finish(layer: number): Promise<Map<string, NamedValues>> {
+  async finish(): Promise<Map<string, NamedValues>> {
     const seen = new Map<string, NamedValues>();
     const tokens = this.#options.windows * this.#options.context;
-    const nameOf = (tap: string) =>
-      ATTENTION.includes(tap) ? attentionTap(layer, tap as AttentionTap) : siteName(layer, tap);
+    const nameOf = (tap: Watched) =>
+      this.#attends(tap) ? this.#layer.taps[tap].name : this.#layer.site(tap).name;
     for (const [tap, tensor] of this.#magnitudes) {
       const values = await this.#read(tensor);
       const size = values.length / 3;
@@ -67,14 +71,14 @@ export class LayerWatch implements Disposable {
       put("rms", values.slice(2 * size).map((sum) => Math.sqrt(sum / tokens)));
     }
     for (const tap of this.#grams.keys()) {
-      const values = await this.gram(tap as LayerSite);
+      const values = await this.gram(tap);
       const size = Math.sqrt(values.length);
       seen.set(`${nameOf(tap)}.gram`, { shape: [size, size], values });
     }
     for (const [tap, tensors] of this.#kept) {
       const read = await Promise.all(tensors.map((tensor) => this.#read(tensor)));
       const columns = tensors[0]!.shape[1]!;
-      const entries = ATTENTION.includes(tap)
+      const entries = this.#attends(tap)
         ? read.map((values, window) => [`${nameOf(tap)}.${window}`, values] as const)
         : [[`${nameOf(tap)}.rows`, joined(read)] as const];
       for (const [name, values] of entries) {
@@ -85,7 +89,7 @@ export class LayerWatch implements Disposable {
   }
 
   /** The whole Gram matrix of a site, f32 [channels, channels]. */
-  async gram(site: LayerSite): Promise<Float32Array<ArrayBuffer>> {
+  async gram(site: SiteRole): Promise<Float32Array<ArrayBuffer>> {
     return await this.#grams.get(site)!.read();
   }
 
@@ -93,7 +97,11 @@ export class LayerWatch implements Disposable {
     this.#stack.dispose();
   }
 
-  #measure(tap: string, x: TensorRef): void {
+  #attends(tap: Watched): tap is AttentionTap {
+    return tap in this.#layer.taps;
+  }
+
+  #measure(tap: Watched, x: TensorRef): void {
     let stats = this.#magnitudes.get(tap);
     if (!stats) {
       stats = this.#stack.use(this.#device.upload(f32([3, x.shape[1]!]), `magnitudes of ${tap}`));
@@ -102,7 +110,7 @@ export class LayerWatch implements Disposable {
     this.#device.run(channelStats, { x, stats }, {});
   }
 
-  #addGram(tap: string, x: TensorRef): void {
+  #addGram(tap: SiteRole, x: TensorRef): void {
     let sum = this.#grams.get(tap);
     if (!sum) {
       sum = this.#stack.use(new GramMatrix(this.#device, x.shape[1]!));
@@ -112,7 +120,7 @@ export class LayerWatch implements Disposable {
   }
 
   /** Copies some rows of an activation. */
-  #keep(tap: string, x: TensorRef, rows: readonly number[]): void {
+  #keep(tap: Watched, x: TensorRef, rows: readonly number[]): void {
     if (rows.length === 0) return;
     using tokens = this.#device.upload(u32([rows.length], rows));
     const y = this.#device.empty({ dtype: "f32", shape: [rows.length, x.shape[1]!] });
@@ -135,9 +143,4 @@ export class LayerWatch implements Disposable {
   async #read(tensor: Tensor): Promise<Float32Array<ArrayBuffer>> {
     return (await this.#device.read(tensor)).data as Float32Array<ArrayBuffer>;
   }
-}
-
-/** The name of a site of a layer. */
-export function siteName(layer: number, site: string): string {
-  return `layers.${layer}.${site}`;
 }

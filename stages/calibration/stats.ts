@@ -1,11 +1,5 @@
 import { openSafetensors, type SafetensorsFile } from "../formats/safetensors/file.ts";
-import {
-  type AttentionTap,
-  attentionTap,
-  changesSince,
-  type ChannelChange,
-  type ChannelChanges,
-} from "../models/lineage.ts";
+import { changesSince, type ChannelChange, type ChannelChanges } from "../models/lineage.ts";
 import { readModelRecord } from "../models/model_record.ts";
 
 /** What `stats.json` says of a stats artifact. */
@@ -37,14 +31,14 @@ export interface ActivationRows {
 /** What calibration saw, as the model it is opened for would show it. */
 export interface Stats extends Disposable {
   readonly record: StatsRecord;
-  /** A magnitude of every channel at a tap (a site's name, or `attentionTap()`). */
+  /** A magnitude of every channel at a tap (a site, or one of attention's). */
   magnitude(layer: number, tap: string, what: Magnitude): Promise<Float32Array<ArrayBuffer>>;
   /** Sum of x x^T over all tokens at a site, f32 [channels, channels]. */
   gram(layer: number, site: string): Promise<Float32Array<ArrayBuffer>>;
   /** The kept activations of a site. */
   rows(layer: number, site: string): Promise<ActivationRows>;
   /** Queries, keys (both after rotary embedding) or values of a kept window, [context, channels]. */
-  window(layer: number, tap: AttentionTap, window: number): Promise<ActivationRows>;
+  window(layer: number, tap: string, window: number): Promise<ActivationRows>;
 }
 
 /** Name of the file of a layer. */
@@ -118,8 +112,7 @@ export async function openStats(
           `Cannot use window ${window} of the stats: ${record.attentionWindows} are kept, expected more; raise attention_windows on the calibrate step`,
         );
       }
-      const name = attentionTap(layer, tap);
-      return await rowsOf(layer, name, `${name}.${window}`);
+      return await rowsOf(layer, tap, `${tap}.${window}`);
     },
     [Symbol.dispose]() {
       for (const file of files.values()) file[Symbol.dispose]();

@@ -1,7 +1,7 @@
 import type { Device, Tensor } from "../../kernels/device/device.ts";
 import { elements, f32, u32 } from "../../kernels/device/tensor.ts";
 import { bytesOf } from "../formats/half.ts";
-import { cloneStream, startStream, type Stream } from "../models/decoder.ts";
+import { cloneStream, startStream, type Stream } from "../models/stream.ts";
 import type { Model } from "../models/model.ts";
 import { type EntryKeeper, readSum, StreamEntries } from "../models/stream_entries.ts";
 

@@ -1,5 +1,5 @@
 import { type ChannelEdit, tensorEdit } from "./edits.ts";
-import type { Site } from "../models/family.ts";
+import { type Projection, roleOf } from "../models/site.ts";
 import { type ChannelChanges, lengthenLineage } from "../models/lineage.ts";
 import { type ModelRecord, refuseQuantized } from "../models/model_record.ts";
 import { rewriteModel } from "../models/rewrite.ts";
@@ -42,7 +42,7 @@ export async function rewriteChannels(
 export function refuseChannels(
   record: ModelRecord,
   stage: string,
-  places: ReadonlyMap<string, Site["role"]>,
+  places: readonly Projection[],
 ): void {
   refuseQuantized(record, stage);
   if (record.kv.length > 0) {
@@ -50,15 +50,10 @@ export function refuseChannels(
       `Cannot ${stage} the model: its KV cache is quantized already, expected full precision; put ${stage} before it`,
     );
   }
-  for (const [place, role] of places) {
-    if (!record.hadamard.includes(role)) continue;
+  for (const place of places) {
+    if (!record.hadamard.includes(roleOf(place))) continue;
     throw new TypeError(
       `Cannot ${stage} ${place}: its inputs go through a Hadamard transform, expected inputs that the layer before can change; leave ${place} out of sites`,
     );
   }
-}
-
-/** The site of a role in a layer. */
-export function siteOf(sites: readonly Site[], layer: number, role: Site["role"]): Site {
-  return sites.find((site) => site.role === role && site.name.startsWith(`layers.${layer}.`))!;
 }

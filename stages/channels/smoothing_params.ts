@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { projection } from "../quant/projection.ts";
+import { projection } from "../models/site.ts";
 import type { SpanKind } from "./spans.ts";
 import { unevenGroup, weightScheme, zeroDomain } from "../quant/schemes.ts";
 import { familyOf, manualExponents } from "./exponent_signs.ts";

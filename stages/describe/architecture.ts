@@ -1,5 +1,5 @@
 import type { Section } from "../../pipeline/description.ts";
-import type { DecoderConfig } from "../models/family.ts";
+import type { DecoderConfig } from "../models/config.ts";
 import { groupLayers } from "./layer_ranges.ts";
 
 /** What `config.json` says, whether or not a family of ours runs it. */

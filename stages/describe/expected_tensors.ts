@@ -1,23 +1,21 @@
+import { codedTensors } from "../models/coded_tensors.ts";
+import type { Architecture } from "../models/family.ts";
 import type { ModelRecord } from "../models/model_record.ts";
 import { type FoundTensor, list } from "../formats/safetensors/found_files.ts";
-import { linearParts } from "./linear_parts.ts";
 
-/** Tensors a model must hold, by name, with their shapes. */
-export type Expected = ReadonlyMap<string, readonly number[]>;
-
-/** What is compared: what a family and a record ask for, and what the files hold. */
+/** What is compared: what an architecture and a record ask for, and what the files hold. */
 export interface Comparison {
   readonly record: Pick<ModelRecord, "linears">;
-  readonly expected: Expected;
+  readonly architecture: Architecture;
   readonly tensors: ReadonlyMap<string, FoundTensor>;
 }
 
 /** Where tensors are missing, of another shape or type, or there twice; a sentence each. */
-export function tensorProblems({ expected, record, tensors }: Comparison): string[] {
+export function tensorProblems({ architecture, record, tensors }: Comparison): string[] {
   const missing: string[] = [];
   const problems: string[] = [];
-  for (const [name, shape] of expected) {
-    const parts = linearParts(name, { record, shape });
+  for (const [name, shape] of architecture.tensors) {
+    const parts = partsOf(name, { architecture, record });
     if (parts && tensors.has(name)) problems.push(`"${name}" is there whole and in codes`);
     const wanted = parts ?? [{ name, shape, dtype: undefined }];
     for (const part of wanted) {
@@ -34,7 +32,8 @@ export function tensorProblems({ expected, record, tensors }: Comparison): strin
   if (missing.length > 0) {
     problems.unshift(`${missing.length} tensors are missing: ${list(missing)}`);
   }
-  const stray = Object.keys(record.linears).filter((name) => !expected.has(`${name}.weight`));
+  const known = new Set(architecture.linears.map(({ name }) => name));
+  const stray = Object.keys(record.linears).filter((name) => !known.has(name));
   if (stray.length > 0) {
     problems.push(`model.json tells of linears it does not have: ${list(stray)}`);
   }
@@ -42,21 +41,35 @@ export function tensorProblems({ expected, record, tensors }: Comparison): strin
 }
 
 /** Names of tensors that nothing asks for. */
-export function unusedTensors({ expected, record, tensors }: Comparison): string[] {
+export function unusedTensors({ architecture, record, tensors }: Comparison): string[] {
+  const expected = [...architecture.tensors.keys()];
   const used = new Set(
-    [...expected].flatMap(([name, shape]) =>
-      linearParts(name, { record, shape })?.map((part) => part.name) ?? [name]
+    expected.flatMap((name) =>
+      partsOf(name, { architecture, record })?.map((part) => part.name) ?? [name]
     ),
   );
-  return [...tensors.keys()].filter((name) =>
-    !used.has(name) && !expected.has(`${name.replace(/\.\w+$/, "")}.weight`)
-  );
+  const modules = new Set(expected.map(moduleOf));
+  return [...tensors.keys()].filter((name) => !used.has(name) && !modules.has(moduleOf(name)));
+}
+
+/** What the tensors of one linear, norm or table have in common: their names up to the last dot. */
+export function moduleOf(tensor: string): string {
+  return tensor.slice(0, Math.max(0, tensor.lastIndexOf(".")));
+}
+
+/** The tensors that stand for a weight which the model's record calls quantized. */
+function partsOf(
+  name: string,
+  { architecture, record }: Pick<Comparison, "architecture" | "record">,
+) {
+  const linear = architecture.linearOf(name);
+  const scheme = linear && record.linears[linear.name]?.weights;
+  return scheme && codedTensors(linear, scheme);
 }
 
 /** Whether other programs' packed tensors stand in a weight's place. */
 function isPacked(name: string, tensors: Comparison["tensors"]): boolean {
-  const linear = name.replace(/\.weight$/, "");
-  return ["qweight", "weight_packed"].some((part) => tensors.has(`${linear}.${part}`));
+  return ["qweight", "weight_packed"].some((part) => tensors.has(`${moduleOf(name)}.${part}`));
 }
 
 /** Whether a tensor holds a value an element: packed bytes have shapes of their own. */

@@ -4,7 +4,7 @@ import { ByteFile } from "../formats/byte_file.ts";
 import { ggmlType } from "../formats/gguf/ggml_types.ts";
 import { type GgufHeader, readGgufHeader } from "../formats/gguf/header.ts";
 import { openGguf } from "../formats/gguf/checkpoint.ts";
-import { findFamily } from "../models/families/find_family.ts";
+import { architectureOf } from "../models/architecture.ts";
 import { architectureSection } from "./architecture.ts";
 import { elementTypesSection } from "./element_types.ts";
 import { list } from "../formats/safetensors/found_files.ts";
@@ -145,10 +145,7 @@ async function openKnown(
 ): Promise<{ readonly section?: Section; readonly problem?: string }> {
   try {
     using checkpoint = await openGguf(path);
-    const json = checkpoint.config as Record<string, unknown>;
-    const config = findFamily(json).config(json);
-    const [name = ""] = json.architectures as readonly string[];
-    return { section: architectureSection({ name, config, json }) };
+    return { section: architectureSection(architectureOf(checkpoint.config)) };
   } catch (error) {
     return { problem: (error as Error).message };
   }

@@ -1,6 +1,7 @@
 import type { Chart, Section } from "../../pipeline/description.ts";
 import { inputWords, type LinearFacts, type ModelRecord } from "../models/model_record.ts";
-import { linearName, LINEARS } from "../models/names.ts";
+import type { Architecture } from "../models/family.ts";
+import type { LayerLinear } from "../models/site.ts";
 import type { LinearScheme } from "../quant/schemes.ts";
 import type { FoundTensor } from "../formats/safetensors/found_files.ts";
 import { layerRanges } from "./layer_ranges.ts";
@@ -16,29 +17,27 @@ interface Linear {
 
 /** How each linear's weight and input are held: a row for each role and scheme. */
 export function linearsSection(
-  layers: number,
+  { linears }: Architecture,
   { record, tensors }: {
     readonly record: ModelRecord;
     readonly tensors: ReadonlyMap<string, FoundTensor>;
   },
 ): Section {
-  const rows = LINEARS.flatMap((role) => {
-    const linears = Array.from({ length: layers }, (_, layer): Linear => {
-      const name = linearName(layer, role);
-      return {
-        layer,
-        scheme: record.linears[name],
-        facts: record.measured.linears[name],
-        dtype: tensors.get(`${name}.weight`)?.dtype ?? "",
-      };
-    });
+  const roles = Map.groupBy(linears, ({ role }) => role);
+  const rows = [...roles.values()].flatMap((all) => {
+    const linears = all.map(({ layer, name, weight }): Linear => ({
+      layer,
+      scheme: record.linears[name],
+      facts: record.measured.linears[name],
+      dtype: tensors.get(weight)?.dtype ?? "",
+    }));
     const groups = Map.groupBy(linears, ({ scheme, dtype }) => JSON.stringify([scheme, dtype]));
-    return [...groups.values()].map((some) => [`${role}_proj`, ...cells(some)]);
+    return [...groups.values()].map((some) => [labelOf(all), ...cells(some)]);
   });
   return {
     title: "Linears",
     table: { columns: columns(), rows },
-    charts: roleChart(layers, record),
+    charts: roleChart([...roles.values()], record),
   };
 }
 
@@ -89,15 +88,23 @@ function mean(values: readonly number[]): string {
 }
 
 /** What quantizing each role of linear cost, by layer. */
-function roleChart(layers: number, { measured }: ModelRecord): Chart[] {
-  const series = LINEARS.map((role) => ({
-    name: `${role}_proj`,
-    points: Array.from({ length: layers }, (_, layer) => layer).flatMap((layer) => {
-      const facts = measured.linears[linearName(layer, role)];
+function roleChart(
+  roles: readonly (readonly LayerLinear[])[],
+  { measured }: ModelRecord,
+): Chart[] {
+  const series = roles.map((linears) => ({
+    name: labelOf(linears),
+    points: linears.flatMap(({ layer, name }) => {
+      const facts = measured.linears[name];
       return facts ? [[layer, facts.outputError ?? facts.weightError] as const] : [];
     }),
   })).filter(({ points }) => points.length > 0);
   if (series.length === 0) return [];
   const title = "Relative squared error of each linear";
   return [{ title, across: "Layer", up: "Relative squared error", series }];
+}
+
+/** What linears of one role are called, such as `q_proj`. */
+function labelOf([first]: readonly LayerLinear[]): string {
+  return first!.module.split(".").at(-1)!;
 }

@@ -1,12 +1,12 @@
 import type { DescribeOptions, Description, Section } from "../../pipeline/description.ts";
 import { elements } from "../../kernels/device/tensor.ts";
-import type { Family } from "../models/family.ts";
-import { findFamily } from "../models/families/find_family.ts";
+import { architectureOf } from "../models/architecture.ts";
+import type { Architecture } from "../models/family.ts";
 import { describeModel, type ModelFacts } from "../models/model_facts.ts";
 import { type ModelRecord, PLAIN, readModelRecord } from "../models/model_record.ts";
 import { architectureSection } from "./architecture.ts";
 import { elementTypesSection } from "./element_types.ts";
-import { type Expected, tensorProblems, unusedTensors } from "./expected_tensors.ts";
+import { moduleOf, tensorProblems, unusedTensors } from "./expected_tensors.ts";
 import { checkValues } from "./finite.ts";
 import { foreignQuantization } from "../exchange/foreign_quantization.ts";
 import { findFiles, type FoundFiles, list } from "../formats/safetensors/found_files.ts";
@@ -16,12 +16,13 @@ import { linearsSection } from "./linears.ts";
 import { errorCharts, sizeFigures } from "./model_figures.ts";
 import { normWords } from "./norms.ts";
 import { tokenizerFacts } from "./tokenizer_facts.ts";
+import { USUAL } from "../models/usual_names.ts";
 
 /** What can be known of a model before its weights are looked at. */
 interface Outline {
   readonly json: Readonly<Record<string, unknown>>;
   readonly name: string;
-  readonly family: Family | undefined;
+  readonly architecture: Architecture | undefined;
   readonly record: ModelRecord;
   readonly problems: readonly string[];
 }
@@ -34,18 +35,17 @@ export async function describeModelDirectory(
   const files = await findFiles(directory);
   const { tensors } = files;
   const outline = await readOutline(directory);
-  const { json, name, family, record } = outline;
-  const config = family?.config(json);
-  const expected = config && family?.tensors(config);
-  const comparison = expected && { expected, record, tensors };
+  const { json, name, architecture, record } = outline;
+  const config = architecture?.config;
+  const comparison = architecture && { architecture, record, tensors };
   const facts = await describeModel(directory).catch(() => undefined);
-  const foreign = foreignQuantization(json, { expected, tensors });
+  const foreign = foreignQuantization(json, { architecture, tensors });
   const tokenizer = await tokenizerFacts(
     directory,
-    tensors.get("model.embed_tokens.weight")?.shape[0],
+    tensors.get(architecture?.embeddings ?? USUAL.embeddings)?.shape[0],
   );
   const values = deep ? await checkValues(tensors.values(), signal) : undefined;
-  const sizes = sizesOf(files, expected);
+  const sizes = sizesOf(files, architecture);
   const unused = comparison ? unusedTensors(comparison) : [];
   const sections: Section[] = [
     {
@@ -61,14 +61,14 @@ export async function describeModelDirectory(
           ] as const,
         ],
         ...facts ? [["KV cache", `${facts.kvBytesPerToken} bytes per token`] as const] : [],
-        ["norm gains", await normWords(tensors)],
+        ["norm gains", await normWords(tensors, architecture)],
         ["values", values?.words ?? "not read; --deep reads them all"],
         ...unused.length > 0 ? [["unused tensors", list(unused)] as const] : [],
         ...foreign.facts,
       ],
     },
     architectureSection({ name, config, json }),
-    ...config ? [linearsSection(config.layers, { record, tensors }), kvSection(record)] : [],
+    ...architecture ? [linearsSection(architecture, { record, tensors }), kvSection(record)] : [],
     historySection(record),
     ...facts ? errorCharts(facts) : [],
     { title: "Tokenizer", facts: tokenizer.facts },
@@ -83,7 +83,7 @@ export async function describeModelDirectory(
       ...outline.problems,
       ...files.problems,
       ...comparison ? tensorProblems(comparison) : [],
-      ...tiedProblems(config?.tied, tensors),
+      ...tiedProblems(architecture, tensors),
       ...foreign.problems,
       ...tokenizer.problems,
       ...values?.problems ?? [],
@@ -100,12 +100,10 @@ async function readOutline(directory: string): Promise<Outline> {
     return {};
   });
   const names = (json as { architectures?: unknown }).architectures;
-  let family: Family | undefined;
+  let architecture: Architecture | undefined;
   try {
-    family = findFamily(json);
-    family.config(json);
+    architecture = architectureOf(json);
   } catch (error) {
-    family = undefined;
     if (problems.length === 0) problems.push((error as Error).message);
   }
   const record = await readModelRecord(directory).catch((error: Error) => {
@@ -115,7 +113,7 @@ async function readOutline(directory: string): Promise<Outline> {
   return {
     json,
     name: Array.isArray(names) && names.length > 0 ? String(names[0]) : "unknown architecture",
-    family,
+    architecture,
     record: record ?? PLAIN,
     problems,
   };
@@ -133,23 +131,18 @@ async function readConfig(path: string): Promise<Record<string, unknown>> {
 }
 
 /** Parameters, bytes, and bits that a weight of the layers' linears takes. */
-function sizesOf({ tensors }: FoundFiles, expected: Expected | undefined) {
+function sizesOf({ tensors }: FoundFiles, architecture: Architecture | undefined) {
   let [bytes, held] = [0, 0];
-  const linears = new Set(
-    [...expected?.keys() ?? []].flatMap((name) => /^(.*_proj)\.weight$/.exec(name)?.[1] ?? []),
-  );
+  const linears = new Map(architecture?.linears.map((linear) => [linear.name, linear]));
   for (const { name, start, end } of tensors.values()) {
     bytes += end - start;
-    const [, linear = "", part] = /^(.*)\.(\w+)$/.exec(name) ?? [];
-    if (linears.has(linear) && part !== "bias") held += end - start;
+    const linear = linears.get(moduleOf(name));
+    if (linear && name !== linear.bias) held += end - start;
   }
-  const shapes = expected
-    ? [...expected.values()]
+  const shapes = architecture
+    ? [...architecture.tensors.values()]
     : [...tensors.values()].map(({ shape }) => shape);
-  const weights = [...linears].reduce(
-    (sum, linear) => sum + elements(expected?.get(`${linear}.weight`) ?? []),
-    0,
-  );
+  const weights = linears.values().reduce((sum, { rows, columns }) => sum + rows * columns, 0);
   return {
     parameters: shapes.reduce((sum, shape) => sum + elements(shape), 0),
     bytes,
@@ -157,10 +150,13 @@ function sizesOf({ tensors }: FoundFiles, expected: Expected | undefined) {
   };
 }
 
-function tiedProblems(tied: boolean | undefined, tensors: FoundFiles["tensors"]): string[] {
-  if (!tied || !tensors.has("lm_head.weight")) return [];
+function tiedProblems(
+  architecture: Architecture | undefined,
+  tensors: FoundFiles["tensors"],
+): string[] {
+  if (!architecture?.config.tied || !tensors.has(architecture.ownHead)) return [];
   return [
-    `config.json ties the head to the embeddings, but "lm_head.weight" is there; it is not used`,
+    `config.json ties the head to the embeddings, but "${architecture.ownHead}" is there; it is not used`,
   ];
 }
 

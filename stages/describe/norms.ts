@@ -1,11 +1,18 @@
 import type { FoundTensor } from "../formats/safetensors/found_files.ts";
+import type { Architecture } from "../models/family.ts";
 import { isFloat, readValues } from "./read_values.ts";
+import { USUAL } from "../models/usual_names.ts";
 
 /** Whether the gains of a model's norms are folded into its weights, in words. */
-export async function normWords(tensors: ReadonlyMap<string, FoundTensor>): Promise<string> {
-  const norms = [...tensors.values()].filter((tensor) =>
-    /norm\.weight$/.test(tensor.name) && tensor.shape.length === 1 && isFloat(tensor)
-  );
+export async function normWords(
+  tensors: ReadonlyMap<string, FoundTensor>,
+  architecture: Architecture | undefined,
+): Promise<string> {
+  const names = architecture
+    ? architecture.sites.flatMap(({ fedBy: { kind, weight } }) => kind === "norm" ? [weight] : [])
+    : [...tensors.keys()].filter((name) => USUAL.norm.test(name));
+  const norms = names.flatMap((name) => tensors.get(name) ?? [])
+    .filter((tensor) => tensor.shape.length === 1 && isFloat(tensor));
   let [folded, low, high] = [0, Infinity, -Infinity];
   for (const norm of norms) {
     let ones = true;

@@ -1,9 +1,8 @@
 import type { Device, Tensor } from "../../kernels/device/device.ts";
 import { appendKv, attentionPaged } from "../../kernels/mod.ts";
 import { pageWords } from "../../kernels/codes/kv_page.ts";
-import { flat, type KvSchemes } from "../models/attend.ts";
-import type { Attend } from "../models/decoder.ts";
-import type { DecoderConfig } from "../models/family.ts";
+import { type Attend, flat, type KvSchemes } from "../models/attend.ts";
+import type { DecoderConfig } from "../models/config.ts";
 import type { ModelRecord } from "../models/model_record.ts";
 import type { KvBatch } from "./kv_batch.ts";
 

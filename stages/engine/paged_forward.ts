@@ -1,5 +1,6 @@
 import type { Device, Tensor, TensorRef } from "../../kernels/device/device.ts";
-import { normalize, type Places, runLayer, startStream } from "../models/decoder.ts";
+import { normalize, startStream } from "../models/stream.ts";
+import type { Places } from "../models/places.ts";
 import type { Model } from "../models/model.ts";
 import { ropeAngles } from "../models/rope_angles.ts";
 import type { KvBatch } from "./kv_batch.ts";
@@ -39,7 +40,7 @@ export class PagedForward implements Disposable {
     for (let layer = 0; layer < model.config.layers; layer++) {
       const attention = this.#pools.attention(layer, batch);
       const weights = await model.layer(layer);
-      stream = runLayer(device, model.config, weights, { stream, places, attention });
+      stream = weights.run(device, { stream, places, attention });
     }
     using last = stream;
     return normalize(device, last, await model.finalGain(), model.config.normEps);

@@ -9,19 +9,13 @@ import {
   type TensorSpecification,
 } from "../formats/safetensors/header.ts";
 import { rowPieces } from "../models/rewrite.ts";
-import { NAMES } from "../models/names.ts";
 import type { ModelRecord } from "../models/model_record.ts";
 import type { CodedWeight } from "../quant/coded_weight.ts";
 import type { LinearScheme } from "../quant/schemes.ts";
 import type { Format, FormatOptions, Reading } from "./format.ts";
 import { type PartValues, readPart } from "./part_values.ts";
-import {
-  type LinearOutline,
-  type QuantizedLinear,
-  type Source,
-  type Subject,
-  subjectOf,
-} from "./subject.ts";
+import { type CodedLinear, type Source, type Subject, subjectOf } from "./subject.ts";
+import type { StoredLinear } from "../models/linear.ts";
 import { compareTensors, type TensorRule } from "./tensor_rules.ts";
 
 /** A tensor of a quantized linear, under the linear's name and its own with a dot between. */
@@ -50,7 +44,7 @@ export interface Codec
   readonly name: string;
   /** The tensors of a quantized linear. */
   parts(
-    linear: QuantizedLinear,
+    linear: CodedLinear,
     options: Pick<FormatOptions, "dtype">,
   ): readonly PartOutline[];
   /** The values of one part of the linear of this name, in pieces that follow each other. */
@@ -86,12 +80,12 @@ export interface Codec
    * where they break one.
    */
   unpack(
-    linear: QuantizedLinear,
+    linear: CodedLinear,
     parts: Readonly<Record<string, PartValues>>,
   ): CodedWeight;
   /** See `Reading.values`. */
   values?(
-    linear: QuantizedLinear,
+    linear: CodedLinear,
     parts: Readonly<Record<string, PartValues>>,
     rows: RowRange | undefined,
   ): Float32Array<ArrayBuffer>;
@@ -126,7 +120,7 @@ interface PlannedTensor {
     | { readonly dense: string }
     | { readonly linear: string; readonly part: string }
     | { readonly values: ArrayBufferView };
-  readonly layer: number;
+  readonly layer: number | undefined;
 }
 
 function plannedTensors(
@@ -135,9 +129,9 @@ function plannedTensors(
   options: Pick<FormatOptions, "dtype">,
 ): PlannedTensor[] {
   const dtype = DTYPES[options.dtype];
-  const coded = new Map(subject.linears.map((linear) => [`${linear.name}.weight`, linear]));
+  const coded = new Map(subject.linears.map((linear) => [linear.weight, linear]));
   const planned = [...subject.tensors].flatMap(([name, shape]): PlannedTensor[] => {
-    const layer = Number(/^model\.layers\.(\d+)\./.exec(name)?.[1] ?? -1);
+    const layer = subject.layerOf(name);
     const linear = coded.get(name);
     if (!linear?.scheme) {
       return [{ specification: { name, dtype, shape }, from: { dense: name }, layer }];
@@ -151,12 +145,12 @@ function plannedTensors(
     }));
   });
   if (subject.config.tied && configOf(codec, subject, options).tie_word_embeddings === false) {
-    const shape = subject.tensors.get(NAMES.embeddings)!;
-    const specification = { name: NAMES.head, dtype, shape };
-    planned.push({ specification, from: { dense: NAMES.embeddings }, layer: -1 });
+    const { tensors, embeddings, ownHead } = subject;
+    const specification = { name: ownHead, dtype, shape: tensors.get(embeddings)! };
+    planned.push({ specification, from: { dense: embeddings }, layer: undefined });
   }
   const beside = (codec.beside?.(subject) ?? []).map(({ name, dtype, shape, values }) => (
-    { specification: { name, dtype, shape }, from: { values }, layer: -1 }
+    { specification: { name, dtype, shape }, from: { values }, layer: undefined }
   ));
   return [...planned, ...beside];
 }
@@ -198,7 +192,7 @@ async function write(
         await writer.write(name, bytesOf(piece));
       }
     }
-    progress(index + 1, planned.length, layer < 0 ? name : `layer ${layer + 1}`);
+    progress(index + 1, planned.length, layer === undefined ? name : `layer ${layer + 1}`);
   }
   await writer.close();
   const { tokenizer, files } = checkpoint;
@@ -247,7 +241,7 @@ async function open(given: Codec, path: string): Promise<Reading> {
 async function readParts(
   codec: Codec,
   checkpoint: Checkpoint,
-  linear: QuantizedLinear,
+  linear: CodedLinear,
 ): Promise<Readonly<Record<string, PartValues>>> {
   const parts: Record<string, PartValues> = {};
   for (const { part } of codec.parts(linear, FLOAT16)) {
@@ -262,7 +256,7 @@ function valuesOf(
   { codec, checkpoint, outlines }: {
     readonly codec: Codec;
     readonly checkpoint: Checkpoint;
-    readonly outlines: ReadonlyMap<string, LinearOutline>;
+    readonly outlines: ReadonlyMap<string, StoredLinear>;
   },
 ): NonNullable<Reading["values"]> {
   let held: { readonly name: string; readonly parts: Readonly<Record<string, PartValues>> };
@@ -278,7 +272,7 @@ function valuesOf(
 
 /** What a checkpoint in this format must hold, with the types it may have. */
 function expectedTensors(codec: Codec, subject: Subject): ReadonlyMap<string, TensorRule> {
-  const coded = new Map(subject.linears.map((linear) => [`${linear.name}.weight`, linear]));
+  const coded = new Map(subject.linears.map((linear) => [linear.weight, linear]));
   const floats = Object.values(DTYPES);
   const expected = new Map<string, TensorRule>();
   for (const [name, shape] of subject.tensors) {

@@ -1,5 +1,4 @@
 import { openCheckpoint } from "../formats/open_checkpoint.ts";
-import { NAMES } from "../models/names.ts";
 import { FORMATS, recognizeFormat, statedFormat } from "./find_format.ts";
 import { claimProblems } from "./foreign_quantization.ts";
 import type { FormatOptions, Reading } from "./format.ts";
@@ -149,7 +148,7 @@ function otherShape(told: Subject, original: Subject): string | undefined {
   for (const [name, shape] of told.tensors) {
     // A tied head may have become one of its own.
     const expected = original.tensors.get(name) ??
-      (name === NAMES.head ? original.tensors.get(NAMES.embeddings) : undefined);
+      (name === told.ownHead ? original.tensors.get(original.embeddings) : undefined);
     if (String(expected) === String(shape)) continue;
     const words = expected ? `[${expected.join(", ")}]` : "none";
     return `it tells of a tensor "${name}" of [${

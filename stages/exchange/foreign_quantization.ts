@@ -1,8 +1,10 @@
 import { elements } from "../../kernels/device/tensor.ts";
 import { readJson } from "../formats/foreign_json.ts";
 import { besideConfig } from "../formats/quantization_file.ts";
-import { findFamily } from "../models/families/find_family.ts";
 import { findFiles, type FoundTensor } from "../formats/safetensors/found_files.ts";
+import { architectureOf } from "../models/architecture.ts";
+import type { Architecture } from "../models/family.ts";
+import { USUAL } from "../models/usual_names.ts";
 
 /** How other programs have quantized a model, by what they say and by what is there. */
 export interface ForeignQuantization {
@@ -29,23 +31,25 @@ export async function claimProblems(directory: string): Promise<readonly string[
   const stated = await readJson(`${directory}/config.json`) as Readonly<Record<string, unknown>>;
   const beside = await besideConfig(directory, stated);
   const json = beside ? { ...stated, quantization_config: beside.quantization } : stated;
-  const family = findFamily(json);
-  const expected = family.tensors(family.config(json));
-  return [...problems, ...foreignQuantization(json, { expected, tensors }).problems];
+  const architecture = architectureOf(json);
+  return [...problems, ...foreignQuantization(json, { architecture, tensors }).problems];
 }
 
 /** Compares `quantization_config` of a `config.json` with the tensors of the linears. */
 export function foreignQuantization(
   json: Readonly<Record<string, unknown>>,
-  { expected, tensors }: { readonly expected: Shapes | undefined; readonly tensors: Tensors },
+  { architecture, tensors }: {
+    readonly architecture: Architecture | undefined;
+    readonly tensors: Tensors;
+  },
 ): ForeignQuantization {
   const said = claimOf(json);
-  const names = [...expected?.keys() ?? tensors.keys()].flatMap((name) =>
-    /^(.*_proj)\.(?:weight|qweight|weight_packed)$/.exec(name)?.[1] ?? []
-  );
-  const forms = names.map((name) =>
-    formOf(name, { shape: expected?.get(`${name}.weight`), tensors })
-  );
+  const forms = architecture
+    ? architecture.linears.map(({ name, rows, columns }) =>
+      formOf(name, { shape: [rows, columns], tensors })
+    )
+    : [...tensors.keys()].flatMap((name) => USUAL.linear.exec(name)?.[1] ?? [])
+      .map((name) => formOf(name, { shape: undefined, tensors }));
   const packed = forms.filter(({ quantized }) => quantized);
   if (said === undefined && packed.length === 0) return { facts: [], problems: [] };
   const stored = wordsOf(packed);

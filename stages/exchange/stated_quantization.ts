@@ -1,5 +1,6 @@
 import type { Checkpoint } from "../formats/checkpoint.ts";
-import { type LinearOutline, subjectOf } from "./subject.ts";
+import type { StoredLinear } from "../models/linear.ts";
+import { subjectOf } from "./subject.ts";
 
 /** What a checkpoint says of its quantization, in `config.json`; undefined where nothing. */
 export function statedQuantization(
@@ -14,7 +15,7 @@ export function statedQuantization(
 /** The linears of a checkpoint that have a `qweight`, with its shape and that of their scales. */
 export function packedLinears(
   { config, tensors, path }: Pick<Checkpoint, "config" | "tensors" | "path">,
-): readonly (LinearOutline & {
+): readonly (StoredLinear & {
   readonly words: readonly number[];
   readonly scales: readonly number[];
 })[] {

@@ -1,6 +1,5 @@
 import { elements } from "../../kernels/device/tensor.ts";
 import { rowPieces } from "../models/rewrite.ts";
-import { NAMES } from "../models/names.ts";
 import type { RowRange } from "../formats/checkpoint.ts";
 import { toBrain } from "../formats/half.ts";
 import { codedValues } from "../quant/coded_weight.ts";
@@ -40,7 +39,8 @@ export async function* verifyReading(
   if (reading.problems.length > 0) return;
   const names = Object.keys(reading.linears);
   const dense = source
-    ? [...source.subject.tensors.keys()].filter((name) => !names.includes(linearOf(name)))
+    ? [...source.subject.tensors.keys()]
+      .filter((name) => !names.includes(source.subject.linearOf(name)?.name ?? ""))
     : [];
   const total = names.length + dense.length;
   let done = 0;
@@ -58,10 +58,6 @@ export async function* verifyReading(
   }
 }
 
-function linearOf(tensor: string): string {
-  return tensor.replace(/\.weight$/, "");
-}
-
 async function verifyLinear(
   reading: Reading,
   name: string,
@@ -75,14 +71,13 @@ async function verifyLinear(
     return { tensor: name, rule: error.message };
   }
   if (!source) return undefined;
-  const shape = source.subject.tensors.get(`${name}.weight`)!;
-  const [, columns = 1] = shape;
+  const { weight, rows, columns } = source.subject.linears.find((linear) => linear.name === name)!;
   const original = source.subject.record.linears[name] && await source.linear(name);
-  for (const piece of rowPieces(shape)) {
+  for (const piece of rowPieces([rows, columns])) {
     const got = await values(piece);
     const expected = original
       ? codedValues(original, piece)
-      : await source.checkpoint.read(`${name}.weight`, piece);
+      : await source.checkpoint.read(weight, piece);
     const at = firstDifference(got, expected, { columns, rounding });
     if (at === undefined) continue;
     const row = piece.start + Math.floor(at / columns);
@@ -137,12 +132,13 @@ async function compareDense(
 ): Promise<string | undefined> {
   const stored = checkpoint.tensors.get(name);
   if (!stored) return "it is missing, expected it";
-  const linear = linearOf(name);
-  const coded = source.subject.record.linears[linear] && name.endsWith(".weight")
+  const { tensors, record, config, ownHead, embeddings, linearOf } = source.subject;
+  const linear = linearOf(name)?.name;
+  const coded = linear !== undefined && record.linears[linear]
     ? await source.linear(linear)
     : undefined;
-  const shape = source.subject.tensors.get(name)!;
-  const from = name === NAMES.head && source.subject.config.tied ? NAMES.embeddings : name;
+  const shape = tensors.get(name)!;
+  const from = name === ownHead && config.tied ? embeddings : name;
   const round = ROUND[stored.dtype] ?? ((values) => values);
   for (const piece of rowPieces(shape)) {
     const got = await checkpoint.read(name, piece);

@@ -1,7 +1,8 @@
 import type { ZeroDomain } from "../../kernels/codes/quantizer.ts";
 import { type WeightScheme, weightWords } from "../quant/schemes.ts";
 import type { Refusal } from "./format.ts";
-import type { LinearOutline, Subject } from "./subject.ts";
+import type { StoredLinear } from "../models/linear.ts";
+import type { Subject } from "./subject.ts";
 
 /** What a format asks of the weights it holds. */
 export interface WeightRules {
@@ -62,7 +63,7 @@ function inRows(scheme: WeightScheme): WeightScheme {
   return scheme.group === "tensor" ? { ...scheme, group: "row" } : scheme;
 }
 
-type Problem = (linear: LinearOutline) => string | false | undefined;
+type Problem = (linear: StoredLinear) => string | false | undefined;
 
 function problems({ bits, zeros, groups, multiples, dense }: WeightRules): Problem[] {
   return [

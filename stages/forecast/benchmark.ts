@@ -8,10 +8,9 @@ import {
 } from "../benchmark/subjects.ts";
 import { kvSchemes, pageBytes } from "../engine/kv_pools.ts";
 import { STEP_LOGIT_BYTES } from "../engine/paged_model.ts";
-import { findFamily } from "../models/families/find_family.ts";
+import { architectureOf } from "../models/architecture.ts";
 import { type ModelHeaders, weightTensors } from "../models/device_tensors.ts";
-import { sizesOf } from "../models/model.ts";
-import { headName, NAMES } from "../models/names.ts";
+import { sizesOf } from "../models/model_facts.ts";
 import { hostPeak, sumOf } from "../models/peaks.ts";
 import { type ModelOutline, parsedBytes, type ReportOutline } from "./outlines.ts";
 
@@ -40,21 +39,24 @@ export function forecastBenchmark(
   const headers: ModelHeaders[] = shape
     ? randomModels({ shape, precisions }).map(({ model }) => model)
     : models.map(({ config, record, tensors }) => ({
-      config: findFamily(config).config(config),
+      architecture: architectureOf(config),
       record,
       tensors,
     }));
   const budget = memory ?? memoryBytes;
   const sequences = batch === "auto" ? most : Math.max(...batch);
-  const takes = headers.map(({ config, record, tensors }, at) => {
+  const takes = headers.map(({ architecture, record, tensors }, at) => {
+    const { config } = architecture;
     refuseTooLong(config.positions, { label: `model ${at + 1}`, prompt, output });
     const pages = (pagesOf({ prompt, output }) + 1) * sequences;
     const cache = pages * pageBytes(config, kvSchemes(config, record));
     const step = 4 * sequences * 8 * config.hidden + 3 * STEP_LOGIT_BYTES;
-    return Math.min(budget, sizesOf({ tensors }, record).bytes + cache + step);
+    return Math.min(budget, sizesOf({ tensors }, architecture).bytes + cache + step);
   });
-  const staged = headers.map(({ tensors, config }) =>
-    sumOf([NAMES.embeddings, headName(config)].flatMap((name) => weightTensors({ tensors }, name)))
+  const staged = headers.map(({ tensors, architecture: { embeddings, head } }) =>
+    sumOf(
+      [embeddings, head.linears[0].weight].flatMap((name) => weightTensors({ tensors }, name)),
+    )
   );
   const largest = (values: readonly number[]) => values.reduce((a, b) => Math.max(a, b), 0);
   const count = headers.length * (batch === "auto" ? 2 + Math.log2(most) / 2 : batch.length);
@@ -63,7 +65,7 @@ export function forecastBenchmark(
     deviceBytes: largest(takes),
     hostBytes: hostPeak({ arrays: 2 ** 26, staged: largest(staged) }) + parsed,
     diskBytes: TOLD + MODEL * headers.length + count * (BATCH + ROUND * rounds),
-    ...shape && { workBytes: largest(headers.map((one) => sizesOf(one, one.record).bytes)) },
+    ...shape && { workBytes: largest(headers.map((one) => sizesOf(one, one.architecture).bytes)) },
     facts: { layers: 0, kvLayers: 0 } satisfies ReportOutline,
   };
 }

@@ -1,9 +1,7 @@
 import type { Forecast } from "../../pipeline/stage.ts";
 import type { SafetensorsDType } from "../formats/safetensors/header.ts";
-import { channelsOf, type LayerSite } from "../models/decoder.ts";
-import type { DecoderConfig } from "../models/family.ts";
-import { findFamily } from "../models/families/find_family.ts";
-import { type AttentionTap, attentionTap } from "../models/lineage.ts";
+import type { LayerOutline } from "../models/family.ts";
+import { architectureOf } from "../models/architecture.ts";
 import { heldBytes, hostPeak, sumOf } from "../models/peaks.ts";
 import {
   jsonBytes,
@@ -15,8 +13,6 @@ import {
 } from "./outlines.ts";
 import { SOME_DIGEST } from "./rewrite.ts";
 import { streamsPeaks } from "./streams.ts";
-
-const SITES: readonly LayerSite[] = ["attention.in", "attention.out", "mlp.in", "mlp.out"];
 
 /** What watching a model takes: statistics of a layer on the device, streams of all windows. */
 export function forecastCalibrate(
@@ -30,7 +26,7 @@ export function forecastCalibrate(
   },
   { memoryBytes }: { readonly memoryBytes: number },
 ): Forecast {
-  const config = findFamily(model.config).config(model.config);
+  const { layers } = architectureOf(model.config);
   const facts: StatsOutline = {
     windows,
     context,
@@ -39,17 +35,14 @@ export function forecastCalibrate(
     gram,
   };
   const streams = streamsPeaks(model, { windows, context, memoryBytes });
-  const grams = gram ? SITES.map((site) => 4 * channelsOf(config, site) ** 2) : [];
+  const grams = gram ? layers[0]!.sites.map(({ channels }) => 4 * channels ** 2) : [];
   const [embedded = [], layer = []] = streams.phases;
-  const files = Array.from(
-    { length: config.layers },
-    (_, at) => safetensorsBytes(layerStatistics(config, facts, at)),
-  );
+  const files = layers.map((layer) => safetensorsBytes(layerStatistics(layer, facts)));
   const layerBytes = files.reduce((a, b) => Math.max(a, b));
   const record = { version: 1, model: SOME_DIGEST, tokens: SOME_DIGEST, ...facts };
   const diskBytes = sumOf(files) + jsonBytes(record);
   return {
-    deviceBytes: heldBytes([embedded, [...layer, ...grams, ...watched(config, facts)]]),
+    deviceBytes: heldBytes([embedded, [...layer, ...grams, ...watched(layers[0]!, facts)]]),
     hostBytes: hostPeak({
       // A layer's values, and a matrix as it is read.
       arrays: layerBytes + grams.reduce((a, b) => Math.max(a, b), 0),
@@ -63,44 +56,37 @@ export function forecastCalibrate(
 }
 
 /** Bytes of what is kept of a layer on the device beside its Gram matrices. */
-function watched(config: DecoderConfig, facts: StatsOutline): number[] {
+function watched({ sites, taps }: LayerOutline, facts: StatsOutline): number[] {
   const { windows, context, rows, attentionWindows } = facts;
-  const taps = [...SITES.map((site) => channelsOf(config, site)), ...attentionWidths(config)];
-  const magnitudes = taps.map((channels) => 3 * 4 * channels);
+  const attention = Object.values(taps);
+  const magnitudes = [...sites, ...attention].map(({ channels }) => 3 * 4 * channels);
   const kept = Array.from(
     { length: Math.min(rows, windows) },
-    () => SITES.map((site) => 4 * Math.ceil(rows / windows) * channelsOf(config, site)),
+    () => sites.map(({ channels }) => 4 * Math.ceil(rows / windows) * channels),
   ).flat();
   const whole = Array.from(
     { length: attentionWindows },
-    () => attentionWidths(config).map((width) => 4 * context * width),
+    () => attention.map(({ channels }) => 4 * context * channels),
   ).flat();
   return [...magnitudes, ...kept, ...whole];
 }
 
-function attentionWidths({ heads, kvHeads, headSize }: DecoderConfig): number[] {
-  return [heads * headSize, kvHeads * headSize, kvHeads * headSize];
-}
-
 /** The tensors of a layer's file. */
-function layerStatistics(config: DecoderConfig, facts: StatsOutline, layer: number) {
+function layerStatistics({ sites, taps }: LayerOutline, facts: StatsOutline) {
   const { context, rows, attentionWindows, gram } = facts;
   const tensors: { name: string; dtype: SafetensorsDType; shape: number[] }[] = [];
   const add = (name: string, ...shape: number[]) => tensors.push({ name, dtype: "F32", shape });
-  const widths = attentionWidths(config);
-  const taps = (["queries", "keys", "values"] satisfies AttentionTap[])
-    .map((tap, i) => [attentionTap(layer, tap), widths[i] ?? 0] as const);
-  const sites = SITES.map((site) => [`layers.${layer}.${site}`, channelsOf(config, site)] as const);
-  for (const [tap, channels] of [...sites, ...taps]) {
-    for (const what of ["absmax", "absmean", "rms"]) add(`${tap}.${what}`, channels);
+  const attention = Object.values(taps);
+  for (const { name, channels } of [...sites, ...attention]) {
+    for (const what of ["absmax", "absmean", "rms"]) add(`${name}.${what}`, channels);
   }
-  for (const [site, channels] of sites) {
-    if (gram) add(`${site}.gram`, channels, channels);
-    if (rows > 0) add(`${site}.rows`, rows, channels);
+  for (const { name, channels } of sites) {
+    if (gram) add(`${name}.gram`, channels, channels);
+    if (rows > 0) add(`${name}.rows`, rows, channels);
   }
-  for (const [tap, channels] of taps) {
+  for (const { name, channels } of attention) {
     for (let window = 0; window < attentionWindows; window++) {
-      add(`${tap}.${window}`, context, channels);
+      add(`${name}.${window}`, context, channels);
     }
   }
   return tensors;

@@ -1,7 +1,7 @@
 import type { Forecast } from "../../pipeline/stage.ts";
 import { PAGE_TOKENS, pageWords } from "../../kernels/codes/kv_page.ts";
 import type { KvScheme } from "../../kernels/codes/kv_scheme.ts";
-import { findFamily } from "../models/families/find_family.ts";
+import { architectureOf } from "../models/architecture.ts";
 import { heldBytes, hostPeak, sumOf } from "../models/peaks.ts";
 import {
   jsonBytes,
@@ -23,7 +23,7 @@ export function forecastCalibrateKv(
     readonly range: "dynamic" | "static";
   },
 ): Forecast {
-  const config = findFamily(model.config).config(model.config);
+  const { config } = architectureOf(model.config);
   const { heads, kvHeads, headSize, layers } = config;
   const scheme: KvScheme = {
     bits: params.bits,

@@ -1,9 +1,8 @@
 import type { Forecast } from "../../pipeline/stage.ts";
 import { elements } from "../../kernels/device/tensor.ts";
 import { evaluationPeaks, weightBudget, windowsAtOnce } from "../metrics/evaluation_memory.ts";
-import { findFamily } from "../models/families/find_family.ts";
-import { sizesOf } from "../models/model.ts";
-import { headName } from "../models/names.ts";
+import { architectureOf } from "../models/architecture.ts";
+import { sizesOf } from "../models/model_facts.ts";
 import {
   jsonBytes,
   type ModelOutline,
@@ -28,10 +27,11 @@ export function forecastEvaluate(
   { memoryBytes }: { readonly memoryBytes: number },
 ): Forecast {
   const { record, tensors } = model;
-  const config = findFamily(model.config).config(model.config);
+  const architecture = architectureOf(model.config);
+  const { config } = architecture;
   const windows = asked === "all" ? Math.floor(tokens.count / context) : asked;
   const compared = baseline && other ? headOf(other) : undefined;
-  const resident = sizesOf(model, record).bytes <=
+  const resident = sizesOf(model, architecture).bytes <=
     weightBudget(memoryBytes, compared?.headBytes ?? 0);
   const group = windowsAtOnce({ config, resident }, { memoryBytes, context, windows });
   const scored = 4 * windows * (context - 1);
@@ -42,7 +42,7 @@ export function forecastEvaluate(
   // Two layers' streams take turns.
   const streams = group > 1 ? 2 * 4 * group * context * config.hidden : 0;
   return {
-    ...evaluationPeaks({ config, record, tensors }, {
+    ...evaluationPeaks({ architecture, record, tensors }, {
       context,
       group,
       resident,
@@ -56,8 +56,8 @@ export function forecastEvaluate(
 }
 
 function headOf({ config: json, tensors }: ModelOutline) {
-  const config = findFamily(json).config(json);
-  const { shape = [0], dtype } = tensors.get(headName(config)) ?? {};
+  const { config, head: { linears: [output] } } = architectureOf(json);
+  const { shape = [0], dtype } = tensors.get(output.weight) ?? {};
   return { config, headBytes: elements(shape) * (dtype === "F16" ? 2 : 4) };
 }
 

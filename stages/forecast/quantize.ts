@@ -6,8 +6,7 @@ import {
   type SitePlan,
 } from "../quantize/plan.ts";
 import { tensorBytes } from "../formats/safetensors/header.ts";
-import { channelsOf } from "../models/decoder.ts";
-import { findFamily } from "../models/families/find_family.ts";
+import { architectureOf } from "../models/architecture.ts";
 import type { ModelRecord } from "../models/model_record.ts";
 import { heldBytes, hostPeak, sumOf } from "../models/peaks.ts";
 import { groupColumns } from "../quant/schemes.ts";
@@ -43,10 +42,11 @@ export async function forecastQuantize(
   params: QuantizeParams,
   { memoryBytes }: { readonly memoryBytes: number },
 ): Promise<Forecast> {
-  const config = findFamily(model.config).config(model.config);
+  const architecture = architectureOf(model.config);
+  const { config, layers } = architecture;
   const magnitude = () => Promise.resolve(Float32Array.of(SOME_FIGURE));
-  const plans = await planSites(model, params, stats && { magnitude });
-  const specifications = quantizedTensors(model, plans);
+  const plans = await planSites(architecture, params, stats && { magnitude });
+  const specifications = quantizedTensors({ architecture, checkpoint: model }, plans);
   const quantized = params.inputs === "quantized";
   const withGrams = quantized || stats?.gram === true;
   const facts: ModelOutline = {
@@ -59,11 +59,11 @@ export async function forecastQuantize(
     specifications.filter(({ name }) => !model.tensors.has(name)).map(tensorBytes),
   );
   const sites = [...new Map(plans.map((plan) => [plan.site, plan])).values()];
-  const grams = sites.map(({ site }) => 4 * channelsOf(config, site) ** 2);
+  const grams = sites.map(({ site }) => 4 * layers[0]!.site(site).channels ** 2);
   const { windows, context } = params;
   const streams = quantized ? streamsPeaks(model, { windows, context, memoryBytes }) : undefined;
   const held = streams ? [...streams.phases[1] ?? [], ...grams] : [];
-  const works = sites.map((plan) => workOf(plan, { model, params, withGrams }));
+  const works = sites.map((plan) => workOf(plan, { params, withGrams }));
   const arrays = Math.max(...works.map(({ arrays }) => arrays)) + 2 * packed / config.layers;
   const staged = works.flatMap(({ staged }) => staged ?? []);
   return {
@@ -85,14 +85,12 @@ export async function forecastQuantize(
 /** Tensors on the device and arrays on the host while the largest linear of a site is quantized. */
 function workOf(
   { recipe: { linears, range, gptq } }: SitePlan,
-  { model, params, withGrams }: {
-    readonly model: ModelOutline;
+  { params, withGrams }: {
     readonly params: QuantizeParams;
     readonly withGrams: boolean;
   },
 ) {
-  const shapes = linears.map(({ name, scheme }) => {
-    const [rows = 1, columns = 1] = model.tensors.get(`${name}.weight`)?.shape ?? [];
+  const shapes = linears.map(({ linear: { rows, columns }, scheme }) => {
     return { rows, columns, groups: columns / groupColumns(scheme.weights, columns) };
   });
   const { rows, columns, groups } = shapes.reduce((a, b) => b.rows > a.rows ? b : a);
@@ -133,10 +131,10 @@ function recordOf(
   } as const;
   return {
     ...changedRecord(before, "quantize", params),
-    linears: Object.fromEntries(linears.map(({ name, scheme }) => [name, scheme])),
+    linears: Object.fromEntries(linears.map(({ linear, scheme }) => [linear.name, scheme])),
     measured: {
       ...before.measured,
-      linears: Object.fromEntries(linears.map(({ name }) => [name, facts])),
+      linears: Object.fromEntries(linears.map(({ linear }) => [linear.name, facts])),
     },
   };
 }

@@ -1,10 +1,9 @@
 import type { Forecast } from "../../pipeline/stage.ts";
-import { channelsOf } from "../models/decoder.ts";
-import { findFamily } from "../models/families/find_family.ts";
-import { linearName } from "../models/names.ts";
+import { architectureOf } from "../models/architecture.ts";
+import type { LinearOutline, Tap } from "../models/site.ts";
 import { ORDERINGS } from "../channels/order.ts";
 import { jsonBytes, type ModelOutline, type StatsOutline } from "./outlines.ts";
-import { attentionChange, changedRecord, forecastRewrite, SOME_FIGURE } from "./rewrite.ts";
+import { changedRecord, forecastRewrite, SOME_FIGURE } from "./rewrite.ts";
 import { linearSearch, withSearches } from "./search.ts";
 
 type Place = "residual" | "out_proj" | "down_proj";
@@ -14,8 +13,7 @@ export function forecastReorder(
   { model, stats }: { readonly model: ModelOutline; readonly stats: StatsOutline },
   params: { readonly sites: readonly Place[]; readonly strategy: "manual" | "grid" },
 ): Forecast {
-  const config = findFamily(model.config).config(model.config);
-  const { heads, kvHeads, headSize, inner, hidden, layers } = config;
+  const { config: { inner, hidden, heads, headSize }, layers, head } = architectureOf(model.config);
   const has = (place: Place) => params.sites.includes(place);
   const choice = {
     ordering: { metric: "inputs_abs_max", index: "sequential" },
@@ -23,39 +21,38 @@ export function forecastReorder(
   };
   const changes = new Map<string, number>();
   const choices: unknown[] = [];
-  const whole = new Set<string>();
-  for (let layer = 0; layer < layers; layer++) {
-    const linear = (role: Parameters<typeof linearName>[1]) =>
-      void whole.add(linearName(layer, role));
+  const whole = new Set<string | undefined>();
+  const columns = new Set<string>();
+  for (const { index: layer, taps, ...at } of layers) {
+    const changed = ({ name, channels }: Tap) => changes.set(`${name}.index`, channels);
+    const rows = (each: Pick<LinearOutline, "weight" | "bias">) =>
+      whole.add(each.weight).add(each.bias);
+    const [out, down] = [at.site("attention.out"), at.site("mlp.out")];
+    for (const { weight } of [...out.linears, ...down.linears]) columns.add(weight);
     if (has("out_proj")) {
-      changes.set(`layers.${layer}.attention.out.index`, heads * headSize);
-      changes.set(attentionChange(layer, "values", "index"), kvHeads * headSize);
-      linear("v");
+      changed(out);
+      changed(taps.values);
+      rows(taps.values.fedBy);
       choices.push({ place: "out_proj", layer, ...choice });
     }
     if (has("down_proj")) {
-      changes.set(`layers.${layer}.mlp.out.index`, inner);
-      linear("gate");
-      linear("up");
+      changed(down);
+      at.site("mlp.in").linears.forEach(rows);
       choices.push({ place: "down_proj", layer, ...choice });
     }
     if (!has("residual")) continue;
-    for (const site of ["attention.in", "mlp.in"]) {
-      changes.set(`layers.${layer}.${site}.index`, hidden);
-    }
-    linear("o");
-    linear("down");
+    at.sites.filter(({ residual }) => residual === "read").forEach(changed);
+    [...out.linears, ...down.linears].forEach(rows);
   }
   if (has("residual")) {
-    changes.set("head.index", hidden);
+    changes.set(`${head.name}.index`, hidden);
     choices.push({ place: "residual", ...choice });
   }
-  const edited = (name: string) => has("residual") || /\.(o_proj|down_proj)\.weight$/.test(name);
   const forecast = forecastRewrite(model, {
     record: changedRecord(model.record, "reorder", params),
     edit(name) {
-      if (whole.has(name.replace(/\.(weight|bias)$/, ""))) return "whole";
-      return edited(name) ? "rows" : undefined;
+      if (whole.has(name)) return "whole";
+      return has("residual") || columns.has(name) ? "rows" : undefined;
     },
     // The rows as they were.
     scratch: 4,
@@ -64,7 +61,7 @@ export function forecastReorder(
   });
   if (params.strategy === "manual") return forecast;
   const searched = {
-    out_proj: { columns: channelsOf(config, "attention.out"), rows: hidden },
+    out_proj: { columns: heads * headSize, rows: hidden },
     down_proj: { columns: inner, rows: hidden },
     residual: { columns: hidden, rows: Math.max(inner, heads * headSize) },
   };

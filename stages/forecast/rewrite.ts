@@ -5,7 +5,6 @@ import {
   tensorBytes,
   type TensorSpecification,
 } from "../formats/safetensors/header.ts";
-import { attentionTap } from "../models/lineage.ts";
 import type { ModelRecord } from "../models/model_record.ts";
 import { hostPeak } from "../models/peaks.ts";
 import { modelBytes, type ModelOutline, parsedBytes, safetensorsBytes } from "./outlines.ts";
@@ -82,13 +81,4 @@ export function changedRecord(record: ModelRecord, stage: string, params: unknow
     history: [...record.history, { stage, params }],
     lineage: [...record.lineage, { from: SOME_DIGEST, file }],
   };
-}
-
-/** The name of a change at one of attention's taps. */
-export function attentionChange(
-  layer: number,
-  tap: Parameters<typeof attentionTap>[1],
-  what: "index" | "scale",
-): string {
-  return `${attentionTap(layer, tap)}.${what}`;
 }

@@ -1,6 +1,5 @@
 import type { Forecast } from "../../pipeline/stage.ts";
-import { findFamily } from "../models/families/find_family.ts";
-import { NAMES } from "../models/names.ts";
+import { architectureOf } from "../models/architecture.ts";
 import type { ModelOutline } from "./outlines.ts";
 import { forecastRewrite } from "./rewrite.ts";
 
@@ -13,9 +12,13 @@ export function forecastRotate(
   },
 ): Forecast {
   const { record } = model;
-  const { tied } = findFamily(model.config).config(model.config);
-  const whole = /\.(o_proj|down_proj)\./;
-  const heads = /\.v_proj\./;
+  const { tied } = architectureOf(model.config).config;
+  const untied = { ...model.config as object, tie_word_embeddings: false };
+  const { embeddings, ownHead, layers, sites } = architectureOf(untied);
+  const written = sites.filter(({ residual }) => residual === "written")
+    .flatMap(({ linears }) => linears);
+  const values = transforms.includes("out_proj") ? layers.map(({ taps }) => taps.values.fedBy) : [];
+  const whole = new Set([...written, ...values].flatMap(({ weight, bias }) => [weight, bias]));
   return forecastRewrite(model, {
     record: {
       ...record,
@@ -26,11 +29,10 @@ export function forecastRotate(
         ...transforms.includes("down_proj") ? ["mlp.out" as const] : [],
       ],
     },
-    edit: (name) =>
-      whole.test(name) || (heads.test(name) && transforms.includes("out_proj")) ? "whole" : "rows",
+    edit: (name) => whole.has(name) ? "whole" : "rows",
     ...tied && {
-      config: { ...model.config as object, tie_word_embeddings: false },
-      added: new Map([[NAMES.head, NAMES.embeddings]]),
+      config: untied,
+      added: new Map([[ownHead, embeddings]]),
     },
   });
 }

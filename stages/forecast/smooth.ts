@@ -1,10 +1,8 @@
 import type { Forecast } from "../../pipeline/stage.ts";
-import { channelsOf } from "../models/decoder.ts";
 import { weightTensors } from "../models/device_tensors.ts";
-import type { DecoderConfig } from "../models/family.ts";
-import { findFamily } from "../models/families/find_family.ts";
-import { type Projection, PROJECTION_SITES } from "../models/projections.ts";
-import { linearName } from "../models/names.ts";
+import type { DecoderConfig } from "../models/config.ts";
+import { architectureOf } from "../models/architecture.ts";
+import { type LinearOutline, roleOf, type Tap } from "../models/site.ts";
 import { hostPeak, sumOf } from "../models/peaks.ts";
 import { familyOf } from "../channels/exponent_signs.ts";
 import { exponentCandidates } from "../channels/smoothing_candidates.ts";
@@ -14,17 +12,8 @@ import {
   spanPairs,
 } from "../channels/smoothing_params.ts";
 import { jsonBytes, type ModelOutline, type StatsOutline } from "./outlines.ts";
-import { attentionChange, changedRecord, forecastRewrite, SOME_FIGURE } from "./rewrite.ts";
+import { changedRecord, forecastRewrite, SOME_FIGURE } from "./rewrite.ts";
 import { linearSearch, type SearchPeak, withSearches } from "./search.ts";
-
-/** Tensors that smoothing a place changes: linears and what feeds them. */
-const EDITED: Readonly<Record<Projection | "attention", RegExp>> = {
-  qkv_proj: /\.([qkv]_proj|input_layernorm)\./,
-  out_proj: /\.[ov]_proj\./,
-  up_proj: /\.(gate_proj|up_proj|post_attention_layernorm)\./,
-  down_proj: /\.(down_proj|up_proj)\./,
-  attention: /\.[qk]_proj\./,
-};
 
 /** What scaling channels takes, and searching for the scales. */
 export function forecastSmooth(
@@ -34,52 +23,54 @@ export function forecastSmooth(
     readonly attention?: AttentionSmoothing | undefined;
   },
 ): Forecast {
-  const config = findFamily(model.config).config(model.config);
-  const { heads, kvHeads, headSize, inner, hidden, layers } = config;
+  const { config, layers } = architectureOf(model.config);
   const places = [...attention ? ["attention" as const] : [], ...projections?.sites ?? []];
   const changes = new Map<string, number>();
   const choices: unknown[] = [];
-  for (let layer = 0; layer < layers; layer++) {
+  const edited = new Set<string | undefined>();
+  for (const { index: layer, taps, ...at } of layers) {
+    const changed = ({ name, channels }: Tap) => changes.set(`${name}.scale`, channels);
+    const edit = (each: Pick<LinearOutline, "weight" | "bias">) =>
+      edited.add(each.weight).add(each.bias);
     for (const place of places) {
       const { strategy, alpha, beta } = (place === "attention" ? attention : projections)!;
       const error = { before: SOME_FIGURE, after: SOME_FIGURE };
       const spans = ["abs_max", "abs_max"];
       choices.push({ layer, place, spans, alpha, beta, ...strategy === "grid" && { error } });
       if (place === "attention") {
-        changes.set(attentionChange(layer, "queries", "scale"), heads * headSize);
-        changes.set(attentionChange(layer, "keys", "scale"), kvHeads * headSize);
+        for (const tap of [taps.queries, taps.keys]) {
+          changed(tap);
+          edit(tap.fedBy);
+        }
         continue;
       }
-      const site = PROJECTION_SITES[place];
-      changes.set(`layers.${layer}.${site}.scale`, channelsOf(config, site));
-      if (place !== "out_proj") continue;
-      changes.set(attentionChange(layer, "values", "scale"), kvHeads * headSize);
+      const site = at.site(roleOf(place));
+      changed(site);
+      [...site.linears, site.fedBy].forEach(edit);
+      if (place === "out_proj") changed(taps.values);
     }
   }
   const params = { ...projections && { projections }, ...attention && { attention } };
   const forecast = forecastRewrite(model, {
     record: changedRecord(model.record, "smooth", params),
-    edit: (name) => places.some((place) => EDITED[place].test(name)) ? "rows" : undefined,
+    edit: (name) => edited.has(name) ? "rows" : undefined,
     changes,
     besideBytes: jsonBytes({ choices }),
   });
-  const rows = {
-    qkv_proj: heads * headSize,
-    out_proj: hidden,
-    up_proj: inner,
-    down_proj: hidden,
-  };
   const searched = projections?.strategy === "grid" ? projections.sites : [];
   return withSearches(forecast, [
-    ...searched.map((place) =>
-      linearSearch({
+    ...searched.map((place) => {
+      const { channels, linears } = layers[0]!.site(roleOf(place));
+      return linearSearch({
         inputs: stats.rows,
-        rows: rows[place],
-        columns: channelsOf(config, PROJECTION_SITES[place]),
+        rows: Math.max(...linears.map(({ rows }) => rows)),
+        columns: channels,
         candidates: candidatesOf(projections!),
-      })
-    ),
-    ...attention?.strategy === "grid" ? [attentionSearch(model, config, stats)] : [],
+      });
+    }),
+    ...attention?.strategy === "grid"
+      ? [attentionSearch(weightTensors(model, layers[0]!.linear("o").weight), config, stats)]
+      : [],
   ]);
 }
 
@@ -90,14 +81,13 @@ function candidatesOf(params: ProjectionSmoothing): number {
 
 /** A search by the errors of attention: a window's keys at a time, behind the output projection. */
 function attentionSearch(
-  model: ModelOutline,
+  projection: readonly number[],
   { heads, kvHeads, headSize, hidden }: DecoderConfig,
   { context, attentionWindows }: StatsOutline,
 ): SearchPeak {
   const queries = 4 * context * heads * headSize;
   const kv = 4 * context * kvHeads * headSize;
   const product = 4 * context * hidden;
-  const projection = weightTensors(model, `${linearName(0, "o")}.weight`);
   return {
     phases: [[...projection, queries, kv, kv, queries, product]],
     hostBytes: hostPeak({

@@ -4,8 +4,7 @@ import {
   weightTensors,
   workTensors,
 } from "../models/device_tensors.ts";
-import { findFamily } from "../models/families/find_family.ts";
-import { NAMES } from "../models/names.ts";
+import { architectureOf } from "../models/architecture.ts";
 import { sumOf } from "../models/peaks.ts";
 import type { ModelOutline } from "./outlines.ts";
 
@@ -32,12 +31,12 @@ export function streamsPeaks(
   model: ModelOutline,
   { windows, context, memoryBytes }: StreamsOutline,
 ): StreamsPeaks {
-  const config = findFamily(model.config).config(model.config);
-  const headers: ModelHeaders = { ...model, config };
-  const stream = 4 * context * config.hidden;
+  const architecture = architectureOf(model.config);
+  const headers: ModelHeaders = { ...model, architecture };
+  const stream = 4 * context * architecture.config.hidden;
   const most = Math.floor(0.25 * memoryBytes / (2 * stream)) - 1;
   const held = Math.max(0, Math.min(windows, most));
-  const table = weightTensors(model, NAMES.embeddings);
+  const table = weightTensors(model, architecture.embeddings);
   const layer = layerTensors(headers, 0);
   return {
     phases: [

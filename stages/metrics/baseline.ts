@@ -1,10 +1,8 @@
 import type { Device } from "../../kernels/device/device.ts";
-import type { Checkpoint } from "../formats/checkpoint.ts";
-import { openCheckpoint } from "../formats/open_checkpoint.ts";
-import type { DecoderConfig } from "../models/family.ts";
-import { findFamily } from "../models/families/find_family.ts";
+import type { DecoderConfig } from "../models/config.ts";
+import { openModel } from "../models/architecture.ts";
 import type { Model } from "../models/model.ts";
-import { headName } from "../models/names.ts";
+import type { ModelFiles } from "../models/family.ts";
 import { Weight } from "../models/weight.ts";
 import {
   type Evaluation,
@@ -28,22 +26,24 @@ export class Baseline implements Disposable {
   readonly perplexity: number;
   /** Bytes of its head on the device. */
   readonly headBytes: number;
-  readonly #checkpoint: Checkpoint;
+  readonly #files: ModelFiles & Disposable;
+  readonly #headWeight: string;
   readonly #hidden: HiddenReader;
   #head: Weight | undefined;
 
   private constructor(
-    checkpoint: Checkpoint,
+    files: ModelFiles & Disposable,
     hidden: HiddenReader,
-    facts: { readonly config: DecoderConfig; readonly perplexity: number },
+    perplexity: number,
   ) {
-    this.#checkpoint = checkpoint;
+    const { config, head: { linears: [head] } } = files.architecture;
+    this.#files = files;
+    this.#headWeight = head.weight;
     this.#hidden = hidden;
-    this.config = facts.config;
-    this.perplexity = facts.perplexity;
-    const { dtype } = checkpoint.tensors.get(headName(this.config))!;
-    const { vocabulary, hidden: width } = this.config;
-    this.headBytes = vocabulary * width * (dtype === "F16" ? 2 : 4);
+    this.config = config;
+    this.perplexity = perplexity;
+    const { dtype } = files.checkpoint.tensors.get(head.weight)!;
+    this.headBytes = head.rows * head.columns * (dtype === "F16" ? 2 : 4);
   }
 
   /** Opens a baseline; throws a `TypeError` unless it was scored by this protocol. */
@@ -51,19 +51,19 @@ export class Baseline implements Disposable {
     const evaluation = await readEvaluation(report.path);
     check(evaluation, model.digest, protocol);
     using stack = new DisposableStack();
-    const checkpoint = stack.use(await openCheckpoint(model.path));
-    const config = findFamily(checkpoint.config).config(checkpoint.config);
+    const files = stack.use(await openModel(model.path));
+    const { hidden: width } = files.architecture.config;
     const hidden = stack.use(
-      await HiddenReader.open(report.path, { ...protocol, hidden: config.hidden }),
+      await HiddenReader.open(report.path, { ...protocol, hidden: width }),
     );
     stack.move();
-    return new Baseline(checkpoint, hidden, { config, ...evaluation.scores });
+    return new Baseline(files, hidden, evaluation.scores.perplexity);
   }
 
   /** Compares a model with the baseline in a window; the head stays on the device if the model does. */
   async compare(device: Device, model: Model, state: WindowState): Promise<WindowDivergence> {
-    const name = headName(this.config);
-    const head = this.#head ?? await Weight.load(device, this.#checkpoint, [name]);
+    const { checkpoint } = this.#files;
+    const head = this.#head ?? await Weight.load(device, checkpoint, [this.#headWeight]);
     if (model.resident) this.#head = head;
     try {
       using hidden = await this.#hidden.window(device, state.window);
@@ -84,7 +84,7 @@ export class Baseline implements Disposable {
   [Symbol.dispose](): void {
     this.#head?.[Symbol.dispose]();
     this.#hidden[Symbol.dispose]();
-    this.#checkpoint[Symbol.dispose]();
+    this.#files[Symbol.dispose]();
   }
 }
 

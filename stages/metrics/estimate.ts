@@ -1,7 +1,7 @@
 import type { Device } from "../../kernels/device/device.ts";
 import { f16, f32 } from "../../kernels/device/tensor.ts";
 import { matmul } from "../../kernels/mod.ts";
-import type { DecoderConfig } from "../models/family.ts";
+import type { DecoderConfig } from "../models/config.ts";
 import type { Model } from "../models/model.ts";
 import { evaluationPeaks } from "./evaluation_memory.ts";
 
@@ -33,10 +33,10 @@ export async function estimateWork(
   const { hidden = 0, vocabulary = 0 } = baseline?.config ?? {};
   const tokens = windows * context;
   const operations = tokens * (operationsPerToken(model, context) + 2 * hidden * vocabulary);
-  const { config, record, resident, checkpoint: { tensors } } = model;
+  const { architecture, record, resident, checkpoint: { tensors } } = model;
   return {
     parameters: model.sizes.parameters,
-    ...evaluationPeaks({ config, record, tensors }, { context, group, resident, baseline }),
+    ...evaluationPeaks({ architecture, record, tensors }, { context, group, resident, baseline }),
     tokens,
     seconds: operations / await measureSpeed(device),
     resident,

@@ -4,9 +4,8 @@ import {
   weightTensors,
   workTensors,
 } from "../models/device_tensors.ts";
-import type { DecoderConfig } from "../models/family.ts";
+import type { DecoderConfig } from "../models/config.ts";
 import { LARGE_BYTES } from "../../kernels/device/memory.ts";
-import { headName, NAMES } from "../models/names.ts";
 import { heldBytes, hostPeak, sumOf } from "../models/peaks.ts";
 import { columnsAtOnce, LOGIT_BYTES } from "./windows.ts";
 
@@ -47,11 +46,11 @@ export function evaluationPeaks(
   model: ModelHeaders,
   { context, group, resident, baseline }: EvaluationWork,
 ): { readonly deviceBytes: number; readonly hostBytes: number } {
-  const { config } = model;
+  const { config, embeddings, head: { linears: [output] } } = model.architecture;
   const layers = Array.from({ length: config.layers }, (_, layer) => layerTensors(model, layer));
   const largest = layers.reduce((a, b) => sumOf(b) > sumOf(a) ? b : a);
-  const table = weightTensors(model, NAMES.embeddings);
-  const head = config.tied ? table : weightTensors(model, headName(config));
+  const table = weightTensors(model, embeddings);
+  const head = config.tied ? table : weightTensors(model, output.weight);
   const all = [...table, ...config.tied ? [] : head, ...layers.flat()];
   const hidden = 4 * context * config.hidden;
   const streams = Array<number>(2 * group).fill(hidden);

@@ -1,7 +1,7 @@
 import { deserialize, serialize } from "node:v8";
 import type { Device } from "../../kernels/device/device.ts";
 import { f32 } from "../../kernels/device/tensor.ts";
-import { startStream, type Stream } from "../models/decoder.ts";
+import { startStream, type Stream } from "../models/stream.ts";
 import { type EntryKeeper, readSum, StreamEntries } from "../models/stream_entries.ts";
 
 /** Name of the entry that says where the kept streams stand; it is written behind them. */

@@ -1,13 +1,7 @@
 import type { Device, TensorRef } from "../../kernels/device/device.ts";
 import { u32 } from "../../kernels/device/tensor.ts";
-import {
-  normalize,
-  openPlaces,
-  runLayer,
-  settle,
-  startStream,
-  type Stream,
-} from "../models/decoder.ts";
+import { normalize, startStream, type Stream } from "../models/stream.ts";
+import { openPlaces, settle } from "../models/places.ts";
 import type { Model } from "../models/model.ts";
 import type { EntryKeeper } from "../models/stream_entries.ts";
 import { GroupStreams } from "./group_streams.ts";
@@ -74,7 +68,7 @@ export async function* windowStates(
         const weights = await model.layer(layer);
         try {
           for (const [i, stream] of streams.entries()) {
-            streams[i] = runLayer(device, model.config, weights, { stream, places });
+            streams[i] = weights.run(device, { stream, places });
             await step(`window ${chosen[i]! + 1} of ${count}, layer ${layer + 1}`);
           }
         } finally {

@@ -26,6 +26,9 @@ export interface Sequence {
   readonly v: TensorRef;
 }
 
+/** How a layer attends: queries, keys and values to f32 [tokens, heads * head size]. */
+export type Attend = (device: Device, sequence: Sequence, form: AttentionForm) => Tensor;
+
 /**
  * Causal attention over a whole sequence, f32 [tokens, heads * head size]. Where the cache is
  * quantized, keys and values go into pages first and every query reads their codes.

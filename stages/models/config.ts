@@ -1,5 +1,40 @@
 import { z } from "zod";
-import type { DecoderConfig, LinearRole, RopeScaling } from "./family.ts";
+import type { LinearRole } from "./site.ts";
+
+/** How the angles of rotary position embedding are scaled; the names are those of transformers. */
+export type RopeScaling =
+  | { readonly type: "default" }
+  | { readonly type: "linear"; readonly factor: number }
+  | {
+    readonly type: "llama3";
+    readonly factor: number;
+    readonly lowFrequencyFactor: number;
+    readonly highFrequencyFactor: number;
+    readonly originalPositions: number;
+  };
+
+/** What a decoder-only transformer is, read once from `config.json`. */
+export interface DecoderConfig {
+  readonly hidden: number;
+  readonly layers: number;
+  readonly heads: number;
+  readonly kvHeads: number;
+  readonly headSize: number;
+  /** Inner size of the MLP. */
+  readonly inner: number;
+  readonly vocabulary: number;
+  /** Longest context the model was made for. */
+  readonly positions: number;
+  readonly normEps: number;
+  readonly ropeTheta: number;
+  readonly ropeScaling: RopeScaling;
+  /** Whether the head is the embedding table. */
+  readonly tied: boolean;
+  /** Which linears of a layer have a bias. */
+  readonly biases: readonly LinearRole[];
+  /** Keys each layer's attention sees, where that is fewer than all. */
+  readonly windows: readonly (number | undefined)[];
+}
 
 /** More would be no model: sizes are multiplied, and every layer is listed. */
 const count = z.int().positive().max(2 ** 31);

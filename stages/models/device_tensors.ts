@@ -4,20 +4,17 @@ import type { Checkpoint } from "../formats/checkpoint.ts";
 import { type SafetensorsDType, tensorBytes } from "../formats/safetensors/header.ts";
 import { hadamardFactor } from "../quant/hadamard.ts";
 import { groupColumns, type LinearScheme } from "../quant/schemes.ts";
-import { channelsOf, type LayerSite } from "./decoder.ts";
-import type { DecoderConfig } from "./family.ts";
+import type { Architecture } from "./family.ts";
 import type { ModelRecord } from "./model_record.ts";
-import { linearName, LINEARS, normName } from "./names.ts";
 
 /** A model's headers: enough to say which tensors it brings onto a device. */
 export interface ModelHeaders extends Pick<Checkpoint, "tensors"> {
-  readonly config: DecoderConfig;
+  readonly architecture: Architecture;
   readonly record: ModelRecord;
 }
 
 /** Most bytes of a weight in one tensor. */
 const PART_BYTES = 2 ** 26;
-const SITES: readonly LayerSite[] = ["attention.in", "attention.out", "mlp.in", "mlp.out"];
 
 /** Bytes of the tensors that a matrix becomes on the device. */
 export function weightTensors({ tensors }: Pick<Checkpoint, "tensors">, name: string): number[] {
@@ -29,37 +26,33 @@ export function weightTensors({ tensors }: Pick<Checkpoint, "tensors">, name: st
 
 /** Bytes of the tensors of a layer's weights on the device. */
 export function layerTensors(model: ModelHeaders, layer: number): number[] {
-  const { config, record, tensors } = model;
+  const { architecture, record, tensors } = model;
+  const { sites, taps, linears: all } = architecture.layers[layer]!;
   const vector = (name: string) => 4 * elements(tensors.get(name)?.shape ?? [0]);
-  const linears = LINEARS.flatMap((role) => {
-    const name = linearName(layer, role);
+  const linears = all.flatMap(({ name, weight, bias }) => {
     const scheme = record.linears[name];
-    const bias = config.biases.includes(role) ? [vector(`${name}.bias`)] : [];
-    const weight = scheme
-      ? packedTensors(model, name, scheme)
-      : weightTensors(model, `${name}.weight`);
-    return [...weight, ...bias];
+    const tensors = scheme ? packedTensors(model, name, scheme) : weightTensors(model, weight);
+    return [...tensors, ...bias === undefined ? [] : [vector(bias)]];
   });
-  const factors = SITES.filter((site) => record.hadamard.includes(site)).map((site) =>
-    4 * hadamardFactor(channelsOf(config, site)).order ** 2
+  const factors = sites.filter(({ role }) => record.hadamard.includes(role)).map(({ channels }) =>
+    4 * hadamardFactor(channels).order ** 2
   );
-  const gains = (["attention", "mlp"] as const).map((norm) => vector(normName(layer, norm)));
+  const gains = [...sites, ...Object.values(taps)].filter(({ fedBy }) => fedBy.kind === "norm")
+    .map(({ fedBy }) => vector(fedBy.weight));
   return [...linears, ...factors, ...gains];
 }
 
 /** Bytes of the tensors that a layer makes of a window of tokens; its last one joins the stream. */
 export function workTensors(
-  { config, record }: Pick<ModelHeaders, "config" | "record">,
+  { architecture, record }: Pick<ModelHeaders, "architecture" | "record">,
   layer: number,
   tokens: number,
 ): number[] {
-  const { hidden, inner, heads, kvHeads, headSize } = config;
-  const inputs = SITES.flatMap((site) => {
-    const channels = channelsOf(config, site);
-    const of = { "attention.in": "q", "attention.out": "o", "mlp.in": "gate", "mlp.out": "down" };
-    const name = linearName(layer, of[site] as "q" | "o" | "gate" | "down");
-    const quantized = record.linears[name]?.inputs ? [tokens * channels, 8 * tokens] : [];
-    return [...record.hadamard.includes(site) ? [4 * tokens * channels] : [], ...quantized];
+  const { hidden, inner, heads, kvHeads, headSize } = architecture.config;
+  const inputs = architecture.layers[layer]!.sites.flatMap(({ role, channels, linears }) => {
+    const coded = linears.some(({ name }) => record.linears[name]?.inputs);
+    const quantized = coded ? [tokens * channels, 8 * tokens] : [];
+    return [...record.hadamard.includes(role) ? [4 * tokens * channels] : [], ...quantized];
   });
   const pages = Math.ceil(tokens / PAGE_TOKENS);
   const { key, value } = record.kv[layer] ?? {};

@@ -1,60 +1,85 @@
-import type { TensorSpec } from "../../kernels/device/device.ts";
+import type { Device } from "../../kernels/device/device.ts";
+import type { Checkpoint } from "../formats/checkpoint.ts";
+import type { DecoderConfig } from "./config.ts";
+import type { Layer } from "./layer.ts";
+import type { ModelRecord } from "./model_record.ts";
+import type {
+  AttentionTap,
+  HeadSite,
+  LayerLinear,
+  LayerSite,
+  LinearRole,
+  Site,
+  SiteRole,
+  Tap,
+} from "./site.ts";
 
-/** How the angles of rotary position embedding are scaled; the names are those of transformers. */
-export type RopeScaling =
-  | { readonly type: "default" }
-  | { readonly type: "linear"; readonly factor: number }
-  | {
-    readonly type: "llama3";
-    readonly factor: number;
-    readonly lowFrequencyFactor: number;
-    readonly highFrequencyFactor: number;
-    readonly originalPositions: number;
-  };
+/** Shapes of tensors by their names in transformers, in the order they run. */
+export type Shapes = ReadonlyMap<string, readonly number[]>;
 
-/** What a decoder-only transformer is, read once from `config.json`. */
-export interface DecoderConfig {
-  readonly hidden: number;
-  readonly layers: number;
-  readonly heads: number;
-  readonly kvHeads: number;
-  readonly headSize: number;
-  /** Inner size of the MLP. */
-  readonly inner: number;
-  readonly vocabulary: number;
-  /** Longest context the model was made for. */
-  readonly positions: number;
-  readonly normEps: number;
-  readonly ropeTheta: number;
-  readonly ropeScaling: RopeScaling;
-  /** Whether the head is the embedding table. */
-  readonly tied: boolean;
-  /** Which linears of a layer have a bias. */
-  readonly biases: readonly LinearRole[];
-  /** Keys each layer's attention sees, where that is fewer than all. */
-  readonly windows: readonly (number | undefined)[];
+/** A layer as its family lays it out. */
+export interface LayerLayout {
+  /** In the order they run. */
+  readonly sites: readonly LayerSite[];
+  readonly taps: Readonly<Record<AttentionTap, Tap>>;
+  readonly tensors: Shapes;
 }
 
-/** The linears of a layer. */
-export type LinearRole = "q" | "k" | "v" | "o" | "gate" | "up" | "down";
-
-/** Where one activation feeds linears: all that an algorithm may know of an architecture. */
-export interface Site {
-  readonly name: string;
-  readonly role: "attention.in" | "attention.out" | "mlp.in" | "mlp.out" | "head";
-  /** Tensor names of the weights fed here. */
-  readonly linears: readonly string[];
-  /** The weight whose output channels are the input channels here. */
-  readonly fedBy: string;
+/** A model as its family lays it out: names and shapes of all that a checkpoint must hold. */
+export interface Layout {
+  readonly tensors: Shapes;
+  /** Tensor of the embedding table. */
+  readonly embeddings: string;
+  readonly layers: readonly LayerLayout[];
+  /** Behind the last norm; its linear is the embedding table where the two are tied. */
+  readonly head: HeadSite;
+  /** Tensor of a head of its own, whether or not this model has one. */
+  readonly ownHead: string;
 }
 
-/** One architecture: how its config reads, which tensors it has, and where its sites are. */
+/** One architecture: how its config reads, what stands where, and how a layer runs. */
 export interface Family {
   /** Values of `architectures` in `config.json` that this family runs. */
   readonly architectures: readonly string[];
   /** Reads `config.json`; throws with the key and what it should be. */
   config(json: unknown): DecoderConfig;
-  /** Every tensor a checkpoint must hold, by its transformers name, with its shape. */
-  tensors(config: DecoderConfig): ReadonlyMap<string, TensorSpec["shape"]>;
-  sites(config: DecoderConfig): readonly Site[];
+  layout(config: DecoderConfig): Layout;
+  /** Reads one layer onto the device. */
+  load(device: Device, model: ModelFiles, layer: number): Promise<Layer>;
+}
+
+/** A layer of an architecture. */
+export interface LayerOutline extends LayerLayout {
+  readonly index: number;
+  /** The linears in the order they run. */
+  readonly linears: readonly LayerLinear[];
+  site(role: SiteRole): LayerSite;
+  linear(role: LinearRole): LayerLinear;
+}
+
+/** What a model is, from its `config.json` alone. */
+export interface Architecture extends Layout {
+  /** The first of `architectures`. */
+  readonly name: string;
+  /** `config.json`. */
+  readonly json: Readonly<Record<string, unknown>>;
+  readonly family: Family;
+  readonly config: DecoderConfig;
+  readonly layers: readonly LayerOutline[];
+  /** The sites of all layers, and the head. */
+  readonly sites: readonly Site[];
+  /** The linears of all layers, layer after layer. */
+  readonly linears: readonly LayerLinear[];
+  /** The linear of a layer whose weight a tensor is. */
+  linearOf(weight: string): LayerLinear | undefined;
+  /** The layer that a tensor is of. */
+  layerOf(tensor: string): number | undefined;
+}
+
+/** An opened model artifact: weights are read by ranges. */
+export interface ModelFiles {
+  readonly checkpoint: Checkpoint;
+  /** What was done to the model since it was loaded. */
+  readonly record: ModelRecord;
+  readonly architecture: Architecture;
 }

@@ -18,14 +18,6 @@ export interface ChannelChange {
 /** Channel changes by tap. */
 export type ChannelChanges = ReadonlyMap<string, ChannelChange>;
 
-/** Taps of a layer's attention beside its sites: after rotary embedding, and the values. */
-export type AttentionTap = "queries" | "keys" | "values";
-
-/** The name of an attention tap. */
-export function attentionTap(layer: number, tap: AttentionTap): string {
-  return `layers.${layer}.attention.${tap}`;
-}
-
 /**
  * Lengthens a model's lineage by one step into the artifact `out`: copies the earlier files, writes
  * this step's changes (none where only the precision changes), and returns the new lineage.

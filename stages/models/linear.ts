@@ -3,6 +3,7 @@ import { f32 } from "../../kernels/device/tensor.ts";
 import type { Checkpoint } from "../formats/checkpoint.ts";
 import type { LinearScheme } from "../quant/schemes.ts";
 import { PackedLinear } from "./packed_linear.ts";
+import type { LayerLinear } from "./site.ts";
 import type { SiteInput } from "./site_input.ts";
 import { type OutputColumns, Weight } from "./weight.ts";
 
@@ -18,11 +19,9 @@ interface Block extends Disposable {
   write(device: Device, input: SiteInput, place: OutputColumns): void;
 }
 
-/** A linear of a model artifact; `name` is the part before `.weight`. */
-export interface StoredLinear {
-  readonly name: string;
+/** A linear of a model artifact, with its precision where it is quantized. */
+export interface StoredLinear extends LayerLinear {
   readonly scheme: LinearScheme | undefined;
-  readonly bias: boolean;
 }
 
 /**
@@ -37,16 +36,16 @@ export async function loadLinears(
   using stack = new DisposableStack();
   const blocks: Block[] = [];
   for (const run of alike(linears)) {
-    const names = run.map(({ name }) => name);
     const scheme = run[0]!.scheme;
+    const names = run.map(({ name, weight }) => scheme ? name : weight);
     blocks.push(stack.use(
       scheme
         ? await PackedLinear.load(device, checkpoint, { names, scheme })
-        : denseBlock(await Weight.load(device, checkpoint, names.map((name) => `${name}.weight`))),
+        : denseBlock(await Weight.load(device, checkpoint, names)),
     ));
   }
   const outputs = blocks.reduce((sum, block) => sum + block.outputs, 0);
-  const bias = await loadBias(device, checkpoint, linears, outputs);
+  const bias = await loadBias(device, checkpoint, linears);
   if (bias) stack.use(bias);
   const owned = stack.move();
   return {
@@ -88,14 +87,14 @@ async function loadBias(
   device: Device,
   checkpoint: Checkpoint,
   linears: readonly StoredLinear[],
-  outputs: number,
 ): Promise<Tensor | undefined> {
   if (!linears.some(({ bias }) => bias)) return undefined;
+  const outputs = linears.reduce((sum, { rows }) => sum + rows, 0);
   const values = new Float32Array(outputs);
   let first = 0;
-  for (const { name, bias, scheme } of linears) {
-    if (bias) values.set(await checkpoint.read(`${name}.bias`), first);
-    first += checkpoint.tensors.get(`${name}.${scheme ? "codes" : "weight"}`)!.shape[0]!;
+  for (const { bias, rows } of linears) {
+    if (bias) values.set(await checkpoint.read(bias), first);
+    first += rows;
   }
-  return device.upload(f32([outputs], values), `${linears[0]!.name}.bias`);
+  return device.upload(f32([outputs], values), `biases of ${linears[0]!.name}`);
 }

@@ -1,25 +1,17 @@
 import type { Device, Tensor } from "../../kernels/device/device.ts";
 import type { Checkpoint } from "../formats/checkpoint.ts";
-import { openCheckpoint } from "../formats/open_checkpoint.ts";
-import { type SafetensorsDType, tensorBytes } from "../formats/safetensors/header.ts";
-import { type Layer, loadLayer } from "./decoder.ts";
-import type { DecoderConfig, Family } from "./family.ts";
-import { findFamily } from "./families/find_family.ts";
-import { parametersOf } from "./model_facts.ts";
-import { type ModelRecord, readModelRecord } from "./model_record.ts";
-import { headName, NAMES } from "./names.ts";
+import type { Architecture, ModelFiles } from "./family.ts";
+import { type Sizes, sizesOf } from "./model_facts.ts";
+import type { ModelRecord } from "./model_record.ts";
+import { openModel } from "./architecture.ts";
+import type { DecoderConfig } from "./config.ts";
+import type { Layer } from "./layer.ts";
 import { loadVector, Weight } from "./weight.ts";
 
-/** Sizes of a model, known from its headers alone. */
-export interface Sizes {
-  readonly parameters: number;
-  readonly bytes: number;
-}
-
 /** A model of which some or all weights are on the device. */
-export class Model implements Disposable {
+export class Model implements ModelFiles, Disposable {
+  readonly architecture: Architecture;
   readonly config: DecoderConfig;
-  readonly family: Family;
   /** What was done to the model since it was loaded. */
   readonly record: ModelRecord;
   readonly sizes: Sizes;
@@ -30,17 +22,13 @@ export class Model implements Disposable {
   readonly #device: Device;
   readonly #kept = new Map<string, Layer | Weight | Tensor>();
 
-  private constructor(
-    device: Device,
-    { checkpoint, record }: { readonly checkpoint: Checkpoint; readonly record: ModelRecord },
-    weightBytes: number,
-  ) {
+  private constructor(device: Device, files: ModelFiles, weightBytes: number) {
     this.#device = device;
-    this.checkpoint = checkpoint;
-    this.record = record;
-    this.family = findFamily(checkpoint.config);
-    this.config = this.family.config(checkpoint.config);
-    this.sizes = sizesOf(checkpoint, record);
+    this.checkpoint = files.checkpoint;
+    this.record = files.record;
+    this.architecture = files.architecture;
+    this.config = files.architecture.config;
+    this.sizes = sizesOf(files.checkpoint, files.architecture);
     this.resident = this.sizes.bytes <= weightBytes;
   }
 
@@ -50,25 +38,25 @@ export class Model implements Disposable {
     device: Device,
     { weightBytes }: { readonly weightBytes: number },
   ): Promise<Model> {
-    const record = await readModelRecord(path);
-    return new Model(device, { checkpoint: await openCheckpoint(path), record }, weightBytes);
+    return new Model(device, await openModel(path), weightBytes);
   }
 
   layer(layer: number): Promise<Layer> {
     const name = `layer ${layer}`;
-    return this.#take(name, () => loadLayer(this.#device, this.checkpoint, this, layer));
+    return this.#take(name, () => this.architecture.family.load(this.#device, this, layer));
   }
 
   embeddings(): Promise<Weight> {
-    return this.#table(NAMES.embeddings);
+    return this.#table(this.architecture.embeddings);
   }
 
   head(): Promise<Weight> {
-    return this.#table(headName(this.config));
+    return this.#table(this.architecture.head.linears[0].weight);
   }
 
   finalGain(): Promise<Tensor> {
-    return this.#take(NAMES.norm, () => loadVector(this.#device, this.checkpoint, NAMES.norm));
+    const { weight } = this.architecture.head.fedBy;
+    return this.#take(weight, () => loadVector(this.#device, this.checkpoint, weight));
   }
 
   /** Says that a part is no longer used; it leaves the device unless the model is resident. */
@@ -93,14 +81,4 @@ export class Model implements Disposable {
     if (this.resident) this.#kept.set(name, part);
     return part;
   }
-}
-
-/** The sizes of a model's weights as they are stored. */
-export function sizesOf({ tensors }: Pick<Checkpoint, "tensors">, record: ModelRecord): Sizes {
-  let [parameters, bytes] = [0, 0];
-  for (const { name, dtype, shape } of tensors.values()) {
-    parameters += parametersOf(name, shape, record);
-    bytes += tensorBytes({ dtype: dtype as SafetensorsDType, shape });
-  }
-  return { parameters, bytes };
 }

@@ -1,18 +1,23 @@
 import { elements } from "../../kernels/device/tensor.ts";
 import { PAGE_TOKENS, pageWords } from "../../kernels/codes/kv_page.ts";
 import type { KvScheme } from "../../kernels/codes/kv_scheme.ts";
-import { openCheckpoint } from "../formats/open_checkpoint.ts";
 import { type SafetensorsDType, tensorBytes } from "../formats/safetensors/header.ts";
 import { weightWords } from "../quant/schemes.ts";
-import type { DecoderConfig } from "./family.ts";
-import { findFamily } from "./families/find_family.ts";
-import { inputWords, type ModelRecord, readModelRecord } from "./model_record.ts";
-import { linearName, LINEARS } from "./names.ts";
+import type { Checkpoint, StoredTensor } from "../formats/checkpoint.ts";
+import { openModel } from "./architecture.ts";
+import { codedTensors } from "./coded_tensors.ts";
+import type { DecoderConfig } from "./config.ts";
+import type { Architecture } from "./family.ts";
+import { inputWords, type ModelRecord } from "./model_record.ts";
 
-/** Sizes and errors of a model artifact, from its headers and its record alone. */
-export interface ModelFacts {
+/** Sizes of a model, known from its headers alone. */
+export interface Sizes {
   readonly parameters: number;
   readonly bytes: number;
+}
+
+/** Sizes and errors of a model artifact, from its headers and its record alone. */
+export interface ModelFacts extends Sizes {
   /** Bits a weight of the layers' linears takes, with scales and zeros. */
   readonly bitsPerWeight: number;
   readonly kvBytesPerToken: number;
@@ -26,50 +31,47 @@ export interface ModelFacts {
 
 /** Describes a model artifact without reading its weights. */
 export async function describeModel(path: string): Promise<ModelFacts> {
-  const record = await readModelRecord(path);
-  using checkpoint = await openCheckpoint(path);
-  const config = findFamily(checkpoint.config).config(checkpoint.config);
-  let [bytes, parameters, linearBytes, linearParameters] = [0, 0, 0, 0];
-  const linears = new Set(linearNames(config));
-  for (const { name, dtype, shape } of checkpoint.tensors.values()) {
-    const size = tensorBytes({ dtype: dtype as SafetensorsDType, shape });
-    const count = parametersOf(name, shape, record);
-    const [, linear = "", part] = /^(.*)\.(\w+)$/.exec(name) ?? [];
-    const weight = linears.has(linear) && part !== "bias";
-    bytes += size;
-    parameters += count;
-    if (weight) linearBytes += size;
-    if (weight) linearParameters += count;
-  }
+  using files = await openModel(path);
+  const { checkpoint, record, architecture } = files;
+  const { linears } = architecture;
+  const values = linears.reduce((sum, { rows, columns }) => sum + rows * columns, 0);
   return {
-    parameters,
-    bytes,
-    bitsPerWeight: 8 * linearBytes / linearParameters,
-    kvBytesPerToken: kvBytes(config, record),
-    scheme: schemeWords(config, record),
-    layers: layerErrors(config, record),
+    ...sizesOf(checkpoint, architecture),
+    bitsPerWeight: 8 * weightBytes(checkpoint, { record, linears }) / values,
+    kvBytesPerToken: kvBytes(architecture.config, record),
+    scheme: schemeWords(linears, record),
+    layers: layerErrors(architecture, record),
     kvErrors: record.measured.kv,
   };
 }
 
-/** Numbers that a stored tensor stands for: codes count, their scales and zeros do not. */
-export function parametersOf(
-  name: string,
-  shape: readonly number[],
-  { linears }: Pick<ModelRecord, "linears">,
-): number {
-  const count = elements(shape);
-  const [, linear = "", part] = /^(.*)\.(\w+)$/.exec(name) ?? [];
-  const scheme = linears[linear]?.weights;
-  if (scheme === undefined || part === "bias") return count;
-  return part === "codes" ? count * (scheme.bits <= 4 ? 8 : 4) : 0;
+/** The sizes of a model's weights as they are stored. */
+export function sizesOf(
+  { tensors: stored }: Pick<Checkpoint, "tensors">,
+  { tensors }: Pick<Architecture, "tensors">,
+): Sizes {
+  let parameters = 0;
+  for (const shape of tensors.values()) parameters += elements(shape);
+  return { parameters, bytes: bytesOf(stored.values()) };
 }
 
-function linearNames({ layers }: DecoderConfig): string[] {
-  return Array.from(
-    { length: layers },
-    (_, layer) => LINEARS.map((role) => linearName(layer, role)),
-  ).flat();
+function weightBytes(
+  { tensors }: Pick<Checkpoint, "tensors">,
+  { record, linears }: Pick<Architecture, "linears"> & { readonly record: ModelRecord },
+): number {
+  return bytesOf(linears.flatMap((linear) => {
+    const scheme = record.linears[linear.name]?.weights;
+    const names = scheme ? codedTensors(linear, scheme).map(({ name }) => name) : [linear.weight];
+    return names.flatMap((name) => tensors.get(name) ?? []);
+  }));
+}
+
+function bytesOf(stored: Iterable<Pick<StoredTensor, "dtype" | "shape">>): number {
+  let bytes = 0;
+  for (const { dtype, shape } of stored) {
+    bytes += tensorBytes({ dtype: dtype as SafetensorsDType, shape });
+  }
+  return bytes;
 }
 
 /** Bytes that a token's keys and values take in all layers; f16 where they are not quantized. */
@@ -79,8 +81,11 @@ function kvBytes({ layers, kvHeads, headSize }: DecoderConfig, { kv }: ModelReco
   return layers * 2 * 2 * kvHeads * headSize;
 }
 
-function schemeWords(config: DecoderConfig, { linears, kv }: ModelRecord): string {
-  const schemes = linearNames(config).map((name) => {
+function schemeWords(
+  outlines: Architecture["linears"],
+  { linears, kv }: ModelRecord,
+): string {
+  const schemes = outlines.map(({ name }) => {
     const scheme = linears[name];
     return scheme ? `${weightWords(scheme.weights)} ${inputWords(scheme.inputs)}` : "W16 A16";
   });
@@ -98,11 +103,11 @@ function mostCommon(words: readonly string[]): string {
 }
 
 function layerErrors(
-  { layers }: DecoderConfig,
+  { layers }: Architecture,
   { measured }: ModelRecord,
 ): { readonly layer: number; readonly error: number }[] {
-  return Array.from({ length: layers }, (_, layer) => {
-    const facts = LINEARS.flatMap((role) => measured.linears[linearName(layer, role)] ?? []);
+  return layers.map(({ index: layer, linears }) => {
+    const facts = linears.flatMap(({ name }) => measured.linears[name] ?? []);
     const errors = facts.map(({ outputError, weightError }) => outputError ?? weightError);
     return { layer, error: errors.reduce((sum, error) => sum + error, 0) / errors.length };
   }).filter(({ error }) => !Number.isNaN(error));

@@ -1,6 +1,6 @@
 import type { KvScheme } from "../../kernels/codes/kv_scheme.ts";
 import type { InputScheme, LinearScheme } from "../quant/schemes.ts";
-import type { Site } from "./family.ts";
+import type { SiteRole } from "./site.ts";
 
 /** What a model artifact says beside `config.json`, in `model.json`; a plain model has no such file. */
 export interface ModelRecord {
@@ -14,8 +14,8 @@ export interface ModelRecord {
    */
   readonly lineage: readonly { readonly from: string; readonly file: string }[];
   /** Site roles whose activation goes through a Hadamard transform before its linears. */
-  readonly hadamard: readonly Site["role"][];
-  /** Precision of the linears that are quantized, by the name before `.weight`. */
+  readonly hadamard: readonly SiteRole[];
+  /** Precision of the linears that are quantized, by their names. */
   readonly linears: Readonly<Record<string, LinearScheme>>;
   /** Precision of the KV cache, a layer each; full precision where there is none. */
   readonly kv: readonly { readonly key: KvScheme; readonly value: KvScheme }[];

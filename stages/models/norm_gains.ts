@@ -1,5 +1,5 @@
 import type { Checkpoint } from "../formats/checkpoint.ts";
-import type { Site } from "./family.ts";
+import type { Site } from "./site.ts";
 import type { Piece, TensorEdit } from "./rewrite.ts";
 
 /** What folding the gains of norms into the linears they feed changes. */
@@ -8,11 +8,6 @@ export interface FoldedGains {
   readonly edits: ReadonlyMap<string, TensorEdit>;
   /** The gains as they were, by the name of the site they feed. */
   readonly gains: ReadonlyMap<string, Float32Array<ArrayBuffer>>;
-}
-
-/** Whether the linears at a site write to the residual stream; those at others read behind a norm. */
-export function writesResidual({ role }: Pick<Site, "role">): boolean {
-  return role === "attention.out" || role === "mlp.out";
 }
 
 /**
@@ -28,11 +23,11 @@ export async function foldGains(
   const edits = new Map<string, TensorEdit>();
   const gains = new Map<string, Float32Array<ArrayBuffer>>();
   for (const site of sites) {
-    if (writesResidual(site)) continue;
+    if (site.residual === "written") continue;
     const gain = await gainOf(checkpoint, site, stage);
     gains.set(site.name, gain);
-    edits.set(site.fedBy, { change: ({ values }) => void values.fill(1) });
-    for (const linear of site.linears) edits.set(linear, foldedBy(gain));
+    edits.set(site.fedBy.weight, { change: ({ values }) => void values.fill(1) });
+    for (const { weight } of site.linears) edits.set(weight, foldedBy(gain));
   }
   return { edits, gains };
 }
@@ -43,12 +38,9 @@ async function gainOf(
   { name, fedBy }: Site,
   stage: string,
 ): Promise<Float32Array<ArrayBuffer>> {
-  const { shape } = checkpoint.tensors.get(fedBy)!;
-  if (shape.length === 1) return await checkpoint.read(fedBy);
+  if (fedBy.kind === "norm") return await checkpoint.read(fedBy.weight);
   throw new TypeError(
-    `Cannot ${stage} the model: "${fedBy}" [${
-      shape.join(", ")
-    }] feeds ${name}, expected a norm; gains that stand elsewhere cannot be folded`,
+    `Cannot ${stage} the model: "${fedBy.weight}" feeds ${name}, expected a norm; gains that stand elsewhere cannot be folded`,
   );
 }
 

@@ -1,6 +1,6 @@
 import type { HostTensor } from "../../kernels/device/device.ts";
 import { f32 } from "../../kernels/device/tensor.ts";
-import type { DecoderConfig } from "./family.ts";
+import type { DecoderConfig } from "./config.ts";
 
 /**
  * Cosines and sines of the first positions, f32 [positions, head size]: half a row of each.

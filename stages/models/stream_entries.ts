@@ -1,6 +1,6 @@
 import type { Device } from "../../kernels/device/device.ts";
 import { bytesOf } from "../formats/half.ts";
-import type { Stream } from "./decoder.ts";
+import type { Stream } from "./stream.ts";
 
 /** Bytes of an entry: few enough for the host, enough that waiting for a disk is rare. */
 const ENTRY_BYTES = 2 ** 25;

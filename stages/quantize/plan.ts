@@ -1,16 +1,14 @@
 import { z } from "zod";
 import type { Checkpoint } from "../formats/checkpoint.ts";
 import type { TensorSpecification } from "../formats/safetensors/header.ts";
-import type { LayerSite } from "../models/decoder.ts";
-import { findFamily } from "../models/families/find_family.ts";
-import { projection, PROJECTION_SITES } from "../models/projections.ts";
+import { type LayerSite, projection, type SiteRole } from "../models/site.ts";
+import { codedTensors } from "../models/coded_tensors.ts";
+import type { Architecture } from "../models/family.ts";
 import { checkScheme, schemeFor } from "../quant/linear_schemes.ts";
-import { packedParts } from "../quant/packed.ts";
 import { roundingMethod } from "../quant/quantize_weight.ts";
 import { rangeSearch } from "../quant/range_search.ts";
-import { groupColumns, type LinearScheme, unevenGroup, weightScheme } from "../quant/schemes.ts";
+import { type LinearScheme, unevenGroup, weightScheme } from "../quant/schemes.ts";
 import { checkGroup } from "../quant/weight_grid.ts";
-import { siteName } from "../calibration/layer_watch.ts";
 import type { SiteRecipe } from "./site.ts";
 import type { Stats } from "../calibration/stats.ts";
 
@@ -47,32 +45,35 @@ export type QuantizeParams = z.infer<typeof quantizeParams>;
 /** The linears of a site that are quantized. */
 export interface SitePlan {
   readonly layer: number;
-  readonly site: LayerSite;
+  readonly site: SiteRole;
   readonly recipe: SiteRecipe;
+}
+
+/** A tensor of the quantized model. */
+export interface LayerTensor extends TensorSpecification {
+  /** Its layer; undefined for tensors of the whole model. */
+  readonly layer: number | undefined;
 }
 
 /** The sites of all layers with what is to be quantized there; throws for what cannot be done. */
 export async function planSites(
-  checkpoint: Pick<Checkpoint, "config" | "tensors">,
+  { layers }: Pick<Architecture, "layers">,
   params: QuantizeParams,
   stats: Pick<Stats, "magnitude"> | undefined,
 ): Promise<readonly SitePlan[]> {
   checkScheme(params.weights, params.activations);
   const plans: SitePlan[] = [];
-  const family = findFamily(checkpoint.config);
-  for (const { name: full, role, linears } of family.sites(family.config(checkpoint.config))) {
-    const skipped = params.skips.some((skip) => PROJECTION_SITES[skip] === role);
-    if (role === "head" || skipped) continue;
-    const layer = Number(/^layers\.(\d+)\./.exec(full)![1]);
-    const inputs = await inputsOf(params, stats, { layer, site: role });
-    const schemes = linears.map((weight) => {
-      const columns = checkpoint.tensors.get(weight)!.shape[1]!;
+  for (const site of layers.flatMap(({ sites }) => sites)) {
+    const { layer, role, projection } = site;
+    if (params.skips.includes(projection)) continue;
+    const inputs = await inputsOf(params, stats, site);
+    const schemes = site.linears.map((linear) => {
+      const { weight, columns } = linear;
       const weights = schemeFor(params.weights, columns, params.uneven_group);
       checkGroup(weight, weights, columns);
-      return { name: weight.replace(/\.weight$/, ""), scheme: { weights, ...inputs } };
+      return { linear, scheme: { weights, ...inputs } };
     });
-    const searched = params.range &&
-      !params.range_skips.some((skip) => PROJECTION_SITES[skip] === role);
+    const searched = params.range && !params.range_skips.includes(projection);
     const { damping, block, tries, activation_order: activationOrder } = params.gptq;
     plans.push({
       layer,
@@ -93,7 +94,7 @@ export async function planSites(
 async function inputsOf(
   { activations }: QuantizeParams,
   stats: Pick<Stats, "magnitude"> | undefined,
-  { layer, site }: { readonly layer: number; readonly site: LayerSite },
+  { layer, name }: LayerSite,
 ): Promise<Pick<LinearScheme, "inputs">> {
   if (activations === "none") return {};
   if (activations === "dynamic") return { inputs: { bits: 8, range: "dynamic" } };
@@ -102,28 +103,27 @@ async function inputsOf(
       "Cannot quantize activations to static ranges: there are no stats, expected those of a calibrate step; feed stats or set activations to dynamic",
     );
   }
-  const sizes = await stats.magnitude(layer, siteName(layer, site), "absmax");
+  const sizes = await stats.magnitude(layer, name, "absmax");
   return { inputs: { bits: 8, range: sizes.reduce((a, b) => Math.max(a, b)) } };
 }
 
 /** All tensors of the quantized model, layer after layer. */
 export function quantizedTensors(
-  checkpoint: Pick<Checkpoint, "config" | "tensors">,
+  { architecture, checkpoint }: {
+    readonly architecture: Architecture;
+    readonly checkpoint: Pick<Checkpoint, "tensors">;
+  },
   plans: readonly SitePlan[],
-): TensorSpecification[] {
-  const schemes = new Map(
-    plans.flatMap(({ recipe }) => recipe.linears.map(({ name, scheme }) => [name, scheme])),
-  );
-  const family = findFamily(checkpoint.config);
-  const names = [...family.tensors(family.config(checkpoint.config)).keys()];
-  return names.flatMap((name): TensorSpecification[] => {
-    const { dtype, shape } = checkpoint.tensors.get(name)!;
-    const linear = name.replace(/\.weight$/, "");
-    const scheme = schemes.get(linear)?.weights;
-    if (!scheme) return [{ name, dtype: dtype as TensorSpecification["dtype"], shape }];
-    const [rows = 0, columns = 0] = shape;
-    const groups = columns / groupColumns(scheme, columns);
-    return packedParts(scheme, { rows, columns, groups })
-      .map(({ part, dtype, shape }) => ({ name: `${linear}.${part}`, dtype, shape }));
+): LayerTensor[] {
+  const planned = plans.flatMap(({ recipe }) => recipe.linears);
+  const coded = new Map(planned.map((each) => [each.linear.weight, each]));
+  return [...architecture.tensors].flatMap(([name, shape]): LayerTensor[] => {
+    const layer = architecture.layerOf(name);
+    const found = coded.get(name);
+    if (!found) {
+      const { dtype } = checkpoint.tensors.get(name)!;
+      return [{ name, dtype: dtype as TensorSpecification["dtype"], shape, layer }];
+    }
+    return codedTensors(found.linear, found.scheme.weights).map((each) => ({ ...each, layer }));
   });
 }

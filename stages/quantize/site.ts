@@ -4,6 +4,7 @@ import { assertFinite } from "../formats/finite.ts";
 import type { NamedValues } from "../formats/safetensors/file.ts";
 import type { LinearFacts } from "../models/model_record.ts";
 import { type GptqFactor, type GptqFactorOptions, prepare } from "../quant/gptq_factor.ts";
+import type { LinearOutline } from "../models/site.ts";
 import { packedParts, packWeight } from "../quant/packed.ts";
 import { QuadraticForm } from "../quant/quadratic_form.ts";
 import { quantizeWeight, type WeightRecipe } from "../quant/quantize_weight.ts";
@@ -11,8 +12,7 @@ import type { LinearScheme } from "../quant/schemes.ts";
 
 /** How the linears of one site are quantized. */
 export interface SiteRecipe {
-  /** The linears, by the name before `.weight`. */
-  readonly linears: readonly { readonly name: string; readonly scheme: LinearScheme }[];
+  readonly linears: readonly { readonly linear: LinearOutline; readonly scheme: LinearScheme }[];
   readonly range: WeightRecipe["range"];
   /** Options of GPTQ; rounding to nearest where undefined. */
   readonly gptq: GptqFactorOptions | undefined;
@@ -36,17 +36,15 @@ export async function quantizeSite(
   gram: Float32Array<ArrayBuffer> | undefined,
 ): Promise<QuantizedSite> {
   const { linears, range, gptq } = recipe;
-  if (gram) assertFinite(gram, "Gram matrix", linears[0]!.name);
+  if (gram) assertFinite(gram, "Gram matrix", linears[0]!.linear.name);
   const factored = gptq && gram ? await tryFactor(device, gram, gptq) : undefined;
   using factor = factored?.factor;
   using form = gram && new QuadraticForm(device, gram);
   const tensors = new Map<string, NamedValues>();
   const facts: Record<string, LinearFacts> = {};
-  for (const { name, scheme } of linears) {
-    const stored = checkpoint.tensors.get(`${name}.weight`)!;
-    const values = await checkpoint.read(stored.name);
-    assertFinite(values, stored.name, stored.file);
-    const [rows = 0, columns = 0] = stored.shape;
+  for (const { linear: { name, weight, rows, columns }, scheme } of linears) {
+    const values = await checkpoint.read(weight);
+    assertFinite(values, weight, checkpoint.tensors.get(weight)!.file);
     const inputs = gram && form && { gram, form, ...factor && { factor } };
     const recipe = { scheme: scheme.weights, range };
     const found = await quantizeWeight(device, { rows, columns, values }, recipe, inputs);

@@ -1,4 +1,3 @@
-import type { Checkpoint } from "../formats/checkpoint.ts";
 import type { ModelRecord } from "../models/model_record.ts";
 import type { QuantizeParams, SitePlan } from "./plan.ts";
 import type { Stats } from "../calibration/stats.ts";
@@ -7,7 +6,7 @@ import type { Stats } from "../calibration/stats.ts";
 export function warnings(
   plans: readonly SitePlan[],
   params: QuantizeParams,
-  { checkpoint, stats }: { readonly checkpoint: Checkpoint; readonly stats: Stats | undefined },
+  stats: Stats | undefined,
 ): string[] {
   const linears = plans.flatMap(({ recipe }) => recipe.linears);
   const words: string[] = [];
@@ -22,7 +21,7 @@ export function warnings(
     );
   }
   const { windows, context } = params.inputs === "quantized" || !stats ? params : stats.record;
-  const inputs = linears.map(({ name }) => checkpoint.tensors.get(`${name}.weight`)!.shape[1]!);
+  const inputs = linears.map(({ linear }) => linear.columns);
   const most = inputs.reduce((a, b) => Math.max(a, b));
   if (params.method === "gptq" && windows * context < most) {
     words.push(

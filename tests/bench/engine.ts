@@ -24,18 +24,17 @@ import type {
 import { Gpu } from "../../kernels/device/gpu.ts";
 import type { AnyKernel, Kernel } from "../../kernels/device/kernel.ts";
 import { u32 } from "../../kernels/device/tensor.ts";
-import * as kernels from "../../kernels/mod.ts";
 import type { Artifact } from "../../pipeline/artifact.ts";
 import { calibrate_kv } from "../../stages/calibrate_kv.ts";
 import { GREEDY } from "../../stages/engine/engine.ts";
 import { EngineLoop } from "../../stages/engine/engine_loop.ts";
 import { planMemory } from "../../stages/engine/engine_sizes.ts";
 import { readModelRecord } from "../../stages/models/model_record.ts";
-import { NAMES } from "../../stages/models/names.ts";
 import { Model } from "../../stages/models/model.ts";
 import { quantize } from "../../stages/quantize.ts";
 import { randomTensor } from "../support/random.ts";
 import { StageChain } from "../support/stage_chain.ts";
+import * as kernels from "../../kernels/mod.ts";
 
 interface Shape {
   readonly batch: number;
@@ -386,8 +385,8 @@ function better(a: Measured | undefined, b: Measured): Measured {
 }
 
 /** Bytes of weights that a step reads at least: all but the embeddings, of which it takes rows. */
-function stepBytes({ sizes, checkpoint, config }: Model): number {
-  const table = checkpoint.tensors.get(NAMES.embeddings)!;
+function stepBytes({ sizes, checkpoint, architecture, config }: Model): number {
+  const table = checkpoint.tensors.get(architecture.embeddings)!;
   const [rows = 0, columns = 0] = table.shape;
   return sizes.bytes - (config.tied ? 0 : rows * columns * (table.dtype === "F32" ? 4 : 2));
 }

@@ -11,8 +11,8 @@ import { type Benchmark, bestOf, ratesOf } from "../../stages/benchmark/results.
 import { SHAPES } from "../../stages/benchmark/shapes.ts";
 import { kvSchemes, pageBytes } from "../../stages/engine/kv_pools.ts";
 import { openCheckpoint } from "../../stages/formats/open_checkpoint.ts";
-import { describeModel } from "../../stages/models/model_facts.ts";
-import { Model, sizesOf } from "../../stages/models/model.ts";
+import { describeModel, sizesOf } from "../../stages/models/model_facts.ts";
+import { Model } from "../../stages/models/model.ts";
 import { PLAIN } from "../../stages/models/model_record.ts";
 import { readPacked } from "../../stages/models/packed_parts.ts";
 import { codedValues, unpackWeight } from "../../stages/quant/coded_weight.ts";
@@ -102,7 +102,7 @@ for (const name of NAMES) {
       const size = Math.sqrt(logits.reduce((a, b) => a + b * b, 0) / logits.length);
       assert.ok(size > 0.5 && size < 2, `logits of ${size}`);
       const facts = await describeModel(directory);
-      assert.deepEqual(sizesOf(laid, laid.record).bytes, facts.bytes);
+      assert.deepEqual(sizesOf(laid, laid.architecture).bytes, facts.bytes);
     } finally {
       await Deno.remove(directory, { recursive: true });
     }
@@ -113,8 +113,9 @@ Deno.test("the largest batch fills memory: one more sequence would not have its 
   const load = { prompt: 1024, output: 512, memoryBytes: 40e9 };
   const found = new Map<string, number>();
   for (const name of NAMES) {
-    const { config, record, tensors } = randomModel(SHAPES["llama-2-7b"], PRECISIONS[name]);
-    const model = { config, record, sizes: sizesOf({ tensors }, record) };
+    const { architecture, record, tensors } = randomModel(SHAPES["llama-2-7b"], PRECISIONS[name]);
+    const { config } = architecture;
+    const model = { config, record, sizes: sizesOf({ tensors }, architecture) };
     const largest = largestBatch(GPU, model, load, 4096);
     const { workspaceBytes, sizes } = planBatch(GPU, model, load, largest);
     const page = pageBytes(config, kvSchemes(config, record));

@@ -9,8 +9,7 @@ import { openStats } from "../../stages/calibration/stats.ts";
 import { evaluate } from "../../stages/evaluate.ts";
 import { openCheckpoint } from "../../stages/formats/open_checkpoint.ts";
 import type { KvSchemes } from "../../stages/models/attend.ts";
-import { findFamily } from "../../stages/models/families/find_family.ts";
-import { attentionTap } from "../../stages/models/lineage.ts";
+import { architectureOf } from "../../stages/models/architecture.ts";
 import { type ModelRecord, readModelRecord } from "../../stages/models/model_record.ts";
 import { quantize } from "../../stages/quantize.ts";
 import { reorder } from "../../stages/reorder.ts";
@@ -165,7 +164,7 @@ Deno.test("static ranges are the largest magnitudes that calibration saw", async
     const { kv } = await calibrated(chain, { model, stats }, form);
     for (const [layer, { key, value }] of kv.entries()) {
       for (const [tap, scheme] of [["keys", key], ["values", value]] as const) {
-        const largest = await opened.magnitude(layer, attentionTap(layer, tap), "absmax");
+        const largest = await opened.magnitude(layer, `layers.${layer}.attention.${tap}`, "absmax");
         assert.equal(scheme.range, clip * Math.max(...largest));
       }
     }
@@ -278,15 +277,16 @@ async function errorOf(
   },
 ): Promise<number> {
   using checkpoint = await openCheckpoint(model.path);
-  const { heads, kvHeads, headSize, windows } = findFamily(checkpoint.config)
-    .config(checkpoint.config);
+  const { config: { heads, kvHeads, headSize, windows }, layers } = architectureOf(
+    checkpoint.config,
+  );
   const options = windows[layer] === undefined ? {} : { window: windows[layer] };
   using opened = await openStats(stats, model);
   let [error, size] = [0, 0];
   for (const window of [0, 1]) {
     const [q, k, v] = await Promise.all(
       (["queries", "keys", "values"] as const).map(async (tap) =>
-        (await opened.window(layer, tap, window)).values
+        (await opened.window(layer, layers[layer]!.taps[tap].name, window)).values
       ),
     );
     const tensor = (data: Float32Array, count: number) =>

@@ -10,8 +10,8 @@ import { calibrate } from "../../stages/calibrate.ts";
 import { layerFile, openStats } from "../../stages/calibration/stats.ts";
 import { openCheckpoint } from "../../stages/formats/open_checkpoint.ts";
 import { openSafetensors } from "../../stages/formats/safetensors/file.ts";
-import { findFamily } from "../../stages/models/families/find_family.ts";
-import { linearName } from "../../stages/models/names.ts";
+import type { LinearOutline } from "../../stages/models/site.ts";
+import { architectureOf } from "../../stages/models/architecture.ts";
 import { applyHadamard, hadamardFactor } from "../../stages/quant/hadamard.ts";
 import { rotate } from "../../stages/rotate.ts";
 import { relativeError } from "../support/forward_pass.ts";
@@ -46,13 +46,13 @@ for (const family of FAMILIES) {
     const model = chain.family(family);
     const stats = await chain.calibrate(model, ALL);
     using checkpoint = await openCheckpoint(model.path);
-    const config = findFamily(checkpoint.config).config(checkpoint.config);
+    const { config, layers } = architectureOf(checkpoint.config);
     const { heads, kvHeads, headSize } = config;
     for (let layer = 0; layer < LAYERS; layer++) {
       const seen = await layerOf(stats, layer);
       const windowsOf = (tap: string) => [0, 1].map((window) => seen.get(`${tap}.${window}`)!);
       const apply = (role: "q" | "k" | "v" | "gate" | "up", site: string) =>
-        linearOf(checkpoint, linearName(layer, role), seen.get(`${site}.rows`)!);
+        linearOf(checkpoint, layers[layer]!.linear(role), seen.get(`${site}.rows`)!);
       const values = windowsOf("attention.values");
       near(joined(values), await apply("v", "attention.in"), 1e-4, "values");
       // Rotary embedding turns queries and keys and leaves their lengths.
@@ -177,10 +177,11 @@ Deno.test("an activation with an online Hadamard transform is watched behind it"
   const model = await chain.run(rotate, { model: chain.family("mistral_window") }, { transforms });
   const stats = await chain.calibrate(model, ALL);
   using checkpoint = await openCheckpoint(model.path);
+  const { layers } = architectureOf(checkpoint.config);
   for (let layer = 0; layer < LAYERS; layer++) {
     const seen = await layerOf(stats, layer);
     const apply = (role: "gate" | "up") =>
-      linearOf(checkpoint, linearName(layer, role), seen.get("mlp.in.rows")!);
+      linearOf(checkpoint, layers[layer]!.linear(role), seen.get("mlp.in.rows")!);
     const inner = gated(await apply("gate"), await apply("up"));
     const rows = seen.get("mlp.out.rows")!;
     assert.ok(relativeError(rows, inner) > 0.5);
@@ -236,13 +237,11 @@ function gramOf(rows: Float32Array): Float64Array {
 /** What a linear of a checkpoint makes of rows. */
 async function linearOf(
   checkpoint: Awaited<ReturnType<typeof openCheckpoint>>,
-  name: string,
+  { rows, columns, ...names }: LinearOutline,
   x: Float32Array,
 ): Promise<Float32Array> {
-  const weight = await checkpoint.read(`${name}.weight`);
-  const [rows = 0, columns = 0] = checkpoint.tensors.get(`${name}.weight`)!.shape;
-  const biased = checkpoint.tensors.has(`${name}.bias`);
-  const bias = biased ? await checkpoint.read(`${name}.bias`) : new Float32Array(rows);
+  const weight = await checkpoint.read(names.weight);
+  const bias = names.bias ? await checkpoint.read(names.bias) : new Float32Array(rows);
   return Float32Array.from({ length: x.length / columns * rows }, (_, at) => {
     const [token, row] = [Math.floor(at / rows), at % rows];
     let sum = bias[row]!;
@@ -261,7 +260,7 @@ async function normalizedEmbeddings(chain: StageChain, model: Artifact): Promise
   const { path } = await chain.tokens(TOKENS);
   const ids = new Uint32Array((await Deno.readFile(`${path}/tokens.u32`)).buffer);
   using checkpoint = await openCheckpoint(model.path);
-  const { hidden, normEps } = findFamily(checkpoint.config).config(checkpoint.config);
+  const { hidden, normEps } = architectureOf(checkpoint.config).config;
   const table = await checkpoint.read("model.embed_tokens.weight");
   const gain = await checkpoint.read("model.layers.0.input_layernorm.weight");
   return joined([...ids].map((id) => {

@@ -1,3 +1,4 @@
+import { strict as assert } from "node:assert";
 import type { HostTensor, Inputs, Tensor } from "../../kernels/device/device.ts";
 import type { Kernel } from "../../kernels/device/kernel.ts";
 import { ReferenceDevice } from "../../kernels/device/reference.ts";
@@ -7,8 +8,7 @@ import type { KvScheme } from "../../kernels/codes/kv_scheme.ts";
 import { codeOf, codeRange, scaleAndZero, valueOf } from "../../kernels/codes/quantizer.ts";
 import type { KvSchemes } from "../../stages/models/attend.ts";
 import type { Model } from "../../stages/models/model.ts";
-import { type LayerSite, SITES } from "../../stages/models/decoder.ts";
-import { linearName } from "../../stages/models/names.ts";
+import { DecoderLayer } from "../../stages/models/families/decoder_layer.ts";
 import type { LinearScheme } from "../../stages/quant/schemes.ts";
 import { logitsOf } from "./forward_pass.ts";
 
@@ -102,20 +102,19 @@ export async function fakeLogits(
   const load = model.layer.bind(model);
   model.layer = async (at) => {
     const layer = await load(at);
+    assert.ok(layer instanceof DecoderLayer);
     device.kv = precision.kv[at];
-    const linears = Object.fromEntries(
-      Object.entries(SITES).map(([site, [role]]) => {
-        const linear = layer.linears[site as LayerSite];
-        const apply: typeof linear.apply = (_, input) => {
-          device.linear = precision.linears[linearName(at, role!)];
-          const y = linear.apply(device, input);
-          device.linear = undefined;
-          return y;
-        };
-        return [site, { apply, [Symbol.dispose]: () => {} }];
-      }),
-    );
-    return Object.assign(Object.create(layer), { linears });
+    for (const { role, linears: [first] } of model.architecture.layers[at]!.sites) {
+      const linear = layer.linears[role];
+      const apply = linear.apply.bind(linear);
+      linear.apply = (_, input) => {
+        device.linear = precision.linears[first!.name];
+        const y = apply(device, input);
+        device.linear = undefined;
+        return y;
+      };
+    }
+    return layer;
   };
   return await logitsOf(device, model, ids);
 }

@@ -1,6 +1,6 @@
 import type { Device } from "../../kernels/device/device.ts";
 import { u32 } from "../../kernels/device/tensor.ts";
-import { normalize, runLayer, startStream } from "../../stages/models/decoder.ts";
+import { normalize, startStream } from "../../stages/models/stream.ts";
 import type { Model } from "../../stages/models/model.ts";
 import { ropeAngles } from "../../stages/models/rope_angles.ts";
 
@@ -20,7 +20,7 @@ export async function logitsOf(
   model.release(embeddings);
   for (let layer = 0; layer < config.layers; layer++) {
     const weights = await model.layer(layer);
-    stream = runLayer(device, config, weights, { stream, places: { positions, angles } });
+    stream = weights.run(device, { stream, places: { positions, angles } });
     model.release(weights);
   }
   stack.use(stream);

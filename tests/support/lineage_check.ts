@@ -1,7 +1,6 @@
 import { strict as assert } from "node:assert";
 import type { Artifact } from "../../pipeline/artifact.ts";
 import { openStats, type Stats } from "../../stages/calibration/stats.ts";
-import { attentionTap } from "../../stages/models/lineage.ts";
 import { relativeError } from "./forward_pass.ts";
 
 /**
@@ -18,7 +17,7 @@ export async function assertSameStats(
   for (let layer = 0; layer < 2; layer++) {
     const sites = ["attention.in", "attention.out", "mlp.in", "mlp.out"]
       .map((site) => `layers.${layer}.${site}`);
-    const taps = (["queries", "keys", "values"] as const).map((tap) => attentionTap(layer, tap));
+    const taps = ["queries", "keys", "values"].map((tap) => `layers.${layer}.attention.${tap}`);
     const reads: [string, (stats: Stats) => Promise<Float32Array>][] = [
       ...[...sites, ...taps].map((tap): [string, (stats: Stats) => Promise<Float32Array>] => [
         tap,

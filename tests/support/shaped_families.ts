@@ -2,7 +2,7 @@ import { fileURLToPath } from "node:url";
 import type { Artifact } from "../../pipeline/artifact.ts";
 import { createCheckpointWriter } from "../../stages/formats/checkpoint_writer.ts";
 import { bytesOf } from "../../stages/formats/half.ts";
-import { findFamily } from "../../stages/models/families/find_family.ts";
+import { architectureOf } from "../../stages/models/architecture.ts";
 import { normals } from "./random.ts";
 import { FAMILIES } from "./stage_chain.ts";
 
@@ -27,8 +27,7 @@ export async function writeShaped(family: string, directory: string): Promise<Ar
     ...JSON.parse(await Deno.readTextFile(`${FOLDER}/${family}/config.json`)),
     ...SIZES,
   };
-  const decoder = findFamily(json);
-  const specifications = [...decoder.tensors(decoder.config(json))].map(([name, shape]) =>
+  const specifications = [...architectureOf(json).tensors].map(([name, shape]) =>
     ({ name, dtype: "F32", shape }) as const
   );
   const source = normals(family);

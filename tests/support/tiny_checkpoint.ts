@@ -4,7 +4,7 @@ import {
   type TensorSpecification,
 } from "../../stages/formats/safetensors/header.ts";
 import { SafetensorsWriter } from "../../stages/formats/safetensors/writer.ts";
-import { decoderTensors, llama } from "../../stages/models/families/llama.ts";
+import { architectureOf } from "../../stages/models/architecture.ts";
 
 /** A decoder small enough to count by hand: linears of 16 by 16, 8 by 16, 32 by 16 and 16 by 32. */
 export const CONFIG = {
@@ -33,7 +33,7 @@ export async function writeModel(
     fill?(name: string, values: Float16Array): void;
   },
 ): Promise<void> {
-  const shapes = decoderTensors(llama.config(CONFIG));
+  const { tensors: shapes } = architectureOf(CONFIG);
   const tensors = new Map<string, Kind>(
     [...shapes].map(([name, shape]) => [name, { dtype: "F16", shape }]),
   );

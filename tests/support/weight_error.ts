@@ -1,7 +1,7 @@
 import type { Artifact } from "../../pipeline/artifact.ts";
 import { openStats } from "../../stages/calibration/stats.ts";
 import { openCheckpoint } from "../../stages/formats/open_checkpoint.ts";
-import { findFamily } from "../../stages/models/families/find_family.ts";
+import { architectureOf } from "../../stages/models/architecture.ts";
 import { writeDequantized } from "./dequantized_model.ts";
 import type { StageChain } from "./stage_chain.ts";
 
@@ -27,16 +27,15 @@ export async function weightPairs(
   await writeDequantized(after.path, floats);
   using plain = await openCheckpoint(before.path);
   using coded = await openCheckpoint(floats);
-  const family = findFamily(plain.config);
+  const { layers } = architectureOf(plain.config);
   const pairs: WeightPair[] = [];
-  for (const { name: site, role, linears } of family.sites(family.config(plain.config))) {
-    if (role === "head") continue;
-    for (const weight of linears) {
+  for (const { name: site, layer, linears } of layers.flatMap(({ sites }) => sites)) {
+    for (const { name, weight, columns } of linears) {
       pairs.push({
-        name: weight.replace(/\.weight$/, ""),
-        layer: Number(/\.(\d+)\./.exec(site)![1]),
+        name,
+        layer,
         site,
-        columns: plain.tensors.get(weight)!.shape[1]!,
+        columns,
         before: await plain.read(weight),
         after: await coded.read(weight),
       });

@@ -3,13 +3,13 @@ import { groupColumns } from "../../quant/schemes.ts";
 import type { PartOutline } from "../checkpoint_format.ts";
 import { groupMajor, readGroups } from "../group_scales.ts";
 import type { PartValues } from "../part_values.ts";
-import type { QuantizedLinear } from "../subject.ts";
+import type { CodedLinear } from "../subject.ts";
 
 /** The output of eight that each nibble of a word holds, the lowest one first. */
 const ORDER = [0, 2, 4, 6, 1, 3, 5, 7] as const;
 
 /** The tensors of a quantized linear. */
-export function awqParts({ rows, columns, scheme: { weights } }: QuantizedLinear): PartOutline[] {
+export function awqParts({ rows, columns, scheme: { weights } }: CodedLinear): PartOutline[] {
   const groups = columns / groupColumns(weights, columns);
   return [
     { part: "qweight", dtypes: ["I32"], shape: [columns, rows / 8] },
@@ -31,7 +31,7 @@ export function packAwq(weight: CodedWeight, part: string): ArrayBufferView {
 
 /** The codes of a linear; throws a sentence where a part breaks a rule. */
 export function unpackAwq(
-  { name, rows, columns, scheme: { weights: scheme } }: QuantizedLinear,
+  { name, rows, columns, scheme: { weights: scheme } }: CodedLinear,
   parts: Readonly<Record<string, PartValues>>,
 ): CodedWeight {
   const groups = groupsOf({ scheme, columns });

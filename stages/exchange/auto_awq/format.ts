@@ -3,7 +3,7 @@ import type { LinearScheme } from "../../quant/schemes.ts";
 import { awqParts, packAwq, unpackAwq } from "./codes.ts";
 import { checkpointFormat } from "../checkpoint_format.ts";
 import type { EngineUse, FormatOptions, Refusal } from "../format.ts";
-import { denseRoles, moduleName } from "../gptq/config.ts";
+import { denseRoles, modulesOf } from "../gptq/config.ts";
 import { refusedPrecision } from "../precision_refusals.ts";
 import { groupOf, packedLinears, statedQuantization } from "../stated_quantization.ts";
 import type { Subject } from "../subject.ts";
@@ -40,7 +40,7 @@ function configOf(subject: Subject): Record<string, unknown> {
   const roles = denseRoles(subject);
   // Whole roles by the end of their name, single linears by all of it.
   const dense = [
-    ...roles.map(moduleName),
+    ...modulesOf(subject, roles),
     ...subject.linears
       .filter(({ scheme, role }) => !scheme && !roles.includes(role))
       .map(({ name }) => name),

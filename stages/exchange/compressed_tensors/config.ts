@@ -1,6 +1,7 @@
 import type { LinearScheme } from "../../quant/schemes.ts";
 import { formatOf, writtenLayout } from "./layout.ts";
-import type { LinearOutline, Subject } from "../subject.ts";
+import type { StoredLinear } from "../../models/linear.ts";
+import type { Subject } from "../subject.ts";
 
 /** The release of the library whose words these are. */
 const VERSION = "0.20.0";
@@ -37,7 +38,7 @@ export function quantizationConfig({ linears }: Pick<Subject, "linears">): Recor
 
 /** Linears that one group of the config describes. */
 function schemeGroups(
-  linears: readonly LinearOutline[],
+  linears: readonly StoredLinear[],
 ): readonly { readonly scheme: LinearScheme; readonly names: string[] }[] {
   const groups = new Map<string, { readonly scheme: LinearScheme; readonly names: string[] }>();
   for (const { name, scheme } of linears) {

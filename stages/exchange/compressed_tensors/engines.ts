@@ -1,4 +1,4 @@
-import type { LinearRole } from "../../models/family.ts";
+import type { LinearRole } from "../../models/site.ts";
 import type { LinearScheme } from "../../quant/schemes.ts";
 import { wideScales } from "./layout.ts";
 import type { EngineUse, FormatOptions } from "../format.ts";

@@ -1,7 +1,7 @@
 import { groupColumns, type LinearScheme, type WeightScheme } from "../../quant/schemes.ts";
 import type { PartOutline } from "../checkpoint_format.ts";
 import { wordsOf } from "./bits.ts";
-import type { QuantizedLinear } from "../subject.ts";
+import type { CodedLinear } from "../subject.ts";
 
 /** How the tensors of a linear are stored. */
 export interface Layout {
@@ -35,7 +35,7 @@ export function writtenLayout({ weights: { bits, zero }, inputs }: LinearScheme)
 
 /** The tensors of a linear in a layout, as they are written. */
 export function layoutParts(
-  { rows, columns, scheme: { weights } }: QuantizedLinear,
+  { rows, columns, scheme: { weights } }: CodedLinear,
   layout: Layout,
 ): readonly PartOutline[] {
   const { bits } = weights;
@@ -63,7 +63,7 @@ export function layoutParts(
 
 /** The tensors of a linear in a layout, with what others write beside. */
 export function readableParts(
-  linear: QuantizedLinear,
+  linear: CodedLinear,
   layout: Layout,
 ): readonly PartOutline[] {
   const shape = [linear.columns];

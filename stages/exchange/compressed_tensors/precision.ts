@@ -4,7 +4,8 @@ import { type LinearClaim, type QuantizationArgs, readClaims, refusal } from "./
 import type { Layout } from "./layout.ts";
 import { factorsOf } from "./scales.ts";
 import { readPart } from "../part_values.ts";
-import { type LinearOutline, subjectOf } from "../subject.ts";
+import type { LinearOutline } from "../../models/site.ts";
+import { subjectOf } from "../subject.ts";
 
 /** Precision of a linear in a checkpoint, and how it is stored there. */
 export interface StoredLinear {

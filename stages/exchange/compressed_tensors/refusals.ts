@@ -1,12 +1,13 @@
 import { weightWords } from "../../quant/schemes.ts";
 import type { Refusal } from "../format.ts";
 import { refusedKv, refusedTransforms } from "../precision_refusals.ts";
-import type { LinearOutline, Subject } from "../subject.ts";
+import type { StoredLinear } from "../../models/linear.ts";
+import type { Subject } from "../subject.ts";
 
 /** Why compressed-tensors, as vLLM reads it, cannot hold a model. */
 export function* refusedCompressedTensors(subject: Subject): Generator<Refusal> {
   const { linears } = subject;
-  const first = (test: (linear: LinearOutline) => boolean | undefined) => {
+  const first = (test: (linear: StoredLinear) => boolean | undefined) => {
     const [found, ...more] = linears.filter(test);
     return found && `${found.name}${more.length > 0 ? ` and ${more.length} other linears` : ""}`;
   };

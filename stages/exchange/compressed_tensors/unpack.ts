@@ -4,7 +4,7 @@ import { transposed, unpackRows, wordsOf } from "./bits.ts";
 import type { Layout } from "./layout.ts";
 import { factorsOf, halfScales } from "./scales.ts";
 import type { PartValues } from "../part_values.ts";
-import type { QuantizedLinear } from "../subject.ts";
+import type { CodedLinear } from "../subject.ts";
 
 type Zeros = Uint8Array<ArrayBuffer>;
 
@@ -15,7 +15,7 @@ type Zeros = Uint8Array<ArrayBuffer>;
  * themselves; those that lose more are refused.
  */
 export function unpackTensors(
-  { name, rows, columns, scheme: { weights } }: QuantizedLinear,
+  { name, rows, columns, scheme: { weights } }: CodedLinear,
   parts: Readonly<Record<string, PartValues>>,
   layout: Layout,
 ): CodedWeight {

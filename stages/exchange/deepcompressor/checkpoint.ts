@@ -2,9 +2,9 @@ import { readRunConfig, type RunPrecision } from "./recipe/run_config.ts";
 import type { Checkpoint } from "../../formats/checkpoint.ts";
 import { openTorchCheckpoint, torchSources } from "../../formats/torch/checkpoint.ts";
 import { openTorchFile, type TorchFile } from "../../formats/torch/file.ts";
-import type { DecoderConfig } from "../../models/family.ts";
+import { architectureOf } from "../../models/architecture.ts";
+import type { DecoderConfig } from "../../models/config.ts";
 import type { ModelRecord } from "../../models/model_record.ts";
-import { NAMES } from "../../models/names.ts";
 import { rowPieces } from "../../models/rewrite.ts";
 import type { CodedWeight } from "../../quant/coded_weight.ts";
 import type { InputScheme, LinearScheme } from "../../quant/schemes.ts";
@@ -19,7 +19,8 @@ import {
 } from "./codes.ts";
 import { readGrid, readOutline, type ScaleNames, scaleNames, scaleProblem } from "./scales.ts";
 import type { Reading } from "../format.ts";
-import { type LinearOutline, subjectOf } from "../subject.ts";
+import type { StoredLinear } from "../../models/linear.ts";
+import { subjectOf } from "../subject.ts";
 import { compareTensors } from "../tensor_rules.ts";
 
 /** What DeepCompressor saves of a model: dequantized weights, and their scales. */
@@ -92,7 +93,7 @@ export async function openDeepCompressor(
     kv: kvOf(run, plain.config),
     problems,
     // A tied head is saved as well.
-    unexpected: compared.unexpected.filter((name) => name !== NAMES.head),
+    unexpected: compared.unexpected.filter((name) => name !== plain.ownHead),
     linear: (name) => recover(pair, outlines.get(name)!, form!),
     [Symbol.dispose]: () => owned.dispose(),
   };
@@ -114,7 +115,8 @@ function refuseOnline(run: RunPrecision | undefined): void {
 
 /** Rotating a model unties its head, which the config of the original model cannot tell. */
 function untied(config: Record<string, unknown>, state: TorchFile): Record<string, unknown> {
-  const [head, table] = [NAMES.head, NAMES.embeddings].map((name) => state.tensors.get(name));
+  const { ownHead, embeddings } = architectureOf(config);
+  const [head, table] = [ownHead, embeddings].map((name) => state.tensors.get(name));
   if (config.tie_word_embeddings !== true || !head || !table) return config;
   const shared = head.storage === table.storage && head.offset === table.offset;
   return shared ? config : { ...config, tie_word_embeddings: false };
@@ -123,7 +125,7 @@ function untied(config: Record<string, unknown>, state: TorchFile): Record<strin
 function scaleProblems(
   scales: TorchFile,
   names: Pair["names"],
-  outlines: ReadonlyMap<string, LinearOutline>,
+  outlines: ReadonlyMap<string, StoredLinear>,
 ): string[] {
   return [...names].flatMap(([linear, of]) => {
     const outline = outlines.get(linear);
@@ -137,7 +139,7 @@ function scaleProblems(
 /** How wide the codes of all linears are, told from the first one. */
 async function formOf(
   { checkpoint, scales, names }: Pair,
-  linears: readonly LinearOutline[],
+  linears: readonly StoredLinear[],
 ): Promise<CodeForm> {
   const first = linears.find(({ name }) => names.has(name))!;
   const grid = await readGrid(scales, names.get(first.name)!, first);
@@ -154,7 +156,7 @@ async function schemesOf(
   { form, run, linears }: {
     readonly form: CodeForm;
     readonly run: RunPrecision | undefined;
-    readonly linears: readonly LinearOutline[];
+    readonly linears: readonly StoredLinear[];
   },
 ): Promise<Record<string, LinearScheme>> {
   const found: Record<string, LinearScheme> = {};
@@ -197,7 +199,7 @@ function kvOf(
 
 async function recover(
   { checkpoint, scales, names }: Pair,
-  outline: LinearOutline,
+  outline: StoredLinear,
   form: CodeForm,
 ): Promise<CodedWeight> {
   const { name, rows, columns } = outline;

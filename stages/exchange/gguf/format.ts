@@ -117,7 +117,7 @@ async function writeTensor(
 ): Promise<void> {
   const { name, from, shape: [rows = 1, columns = 1], type } = plan;
   const { headSize } = subject.config;
-  const interleaved = isInterleaved(from, ggufArchitectureOf(subject.architecture)!);
+  const interleaved = isInterleaved(from, ggufArchitectureOf(subject.name)!);
   const weight = plan.linear && await linear(plan.linear.name);
   const heads = Math.floor(PIECE_VALUES / columns / headSize);
   const step = Math.max(1, heads) * headSize;

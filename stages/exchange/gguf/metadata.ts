@@ -1,6 +1,6 @@
 import { GGUF_ALIGNMENT, type GgufEntries, type GgufEntry } from "../../formats/gguf/encoding.ts";
 import { ggufArchitectureOf, type Llama3, LLAMA3_KEYS } from "../../formats/gguf/config.ts";
-import type { RopeScaling } from "../../models/family.ts";
+import type { RopeScaling } from "../../models/config.ts";
 import type { GgufTensorPlan } from "./plan.ts";
 import type { Provenance } from "../provenance.ts";
 import type { Subject } from "../subject.ts";
@@ -23,7 +23,7 @@ const PROVENANCE_KEY = "quattuor.provenance";
 
 /** What a GGUF file says of a model beside its tokenizer: gguf.md of ggml, as llama.cpp reads it. */
 export function modelEntries(
-  { architecture: name, config, json }: Subject,
+  { name, config, json }: Subject,
   { plans, provenance }: {
     readonly plans: readonly GgufTensorPlan[];
     readonly provenance: Provenance;

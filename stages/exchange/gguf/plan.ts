@@ -6,7 +6,8 @@ import type { GgufSpecification } from "../../formats/gguf/writer.ts";
 import { groupColumns, type WeightScheme, weightWords } from "../../quant/schemes.ts";
 import type { FormatOptions, Refusal } from "../format.ts";
 import { refusedPrecision } from "../precision_refusals.ts";
-import type { LinearOutline, Subject } from "../subject.ts";
+import type { StoredLinear } from "../../models/linear.ts";
+import type { Subject } from "../subject.ts";
 
 /** Values that share a scale in every type of ggml that codes can be put into. */
 const BLOCK = 32;
@@ -19,12 +20,12 @@ export interface GgufTensorPlan extends GgufSpecification {
   /** Its name in transformers; none for the rotary factors. */
   readonly from: string | undefined;
   /** The linear, where its codes are what is written. */
-  readonly linear: LinearOutline | undefined;
+  readonly linear: StoredLinear | undefined;
 }
 
 /** The tensors of a GGUF file: linears by their codes, vectors in single precision. */
 export function planTensors(subject: Subject, options: Options): GgufTensorPlan[] {
-  const linears = new Map(subject.linears.map((linear) => [`${linear.name}.weight`, linear]));
+  const linears = new Map(subject.linears.map((linear) => [linear.weight, linear]));
   const plans = [...subject.tensors].map(([from, shape]): GgufTensorPlan => {
     const linear = linears.get(from);
     const type = shape.length === 1
@@ -46,7 +47,7 @@ export function planTensors(subject: Subject, options: Options): GgufTensorPlan[
 }
 
 /** The type of a linear's weight: what was asked for, else what holds its codes exactly. */
-function linearType({ scheme, columns }: LinearOutline, { dtype, type }: Options): string {
+function linearType({ scheme, columns }: StoredLinear, { dtype, type }: Options): string {
   if (scheme) return type ?? typesOf(scheme.weights)[0] ?? "F16";
   // Rows that are no whole blocks stay as they are.
   return type && (type === "F16" || columns % BLOCK === 0) ? type : DTYPES[dtype];
@@ -67,12 +68,12 @@ export function typesOf({ bits, zero, levels }: WeightScheme): readonly CodeType
 
 /** Every reason why a GGUF file for llama.cpp cannot hold a model. */
 export function* ggufRefusals(subject: Subject, { type }: Options): Generator<Refusal> {
-  const { architecture, config, linears } = subject;
-  const known = ggufArchitectureOf(architecture);
+  const { name, config, linears } = subject;
+  const known = ggufArchitectureOf(name);
   if (known === undefined) {
     yield {
       what: "model",
-      text: `llama.cpp's ${architecture} is not known here, expected a Llama, Mistral or Qwen2`,
+      text: `llama.cpp's ${name} is not known here, expected a Llama, Mistral or Qwen2`,
     };
   }
   if (known === "qwen2" && config.heads * config.headSize !== config.hidden) {

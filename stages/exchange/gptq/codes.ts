@@ -7,13 +7,13 @@ import { packLines, unpackLines } from "./words.ts";
 import { type GptqVersion, moveUp, setSymmetric } from "./zeros.ts";
 import { groupMajor, readGroups } from "../group_scales.ts";
 import type { PartValues } from "../part_values.ts";
-import type { QuantizedLinear } from "../subject.ts";
+import type { CodedLinear } from "../subject.ts";
 
 type Parts = Readonly<Record<string, PartValues>>;
 
 /** The tensors of a quantized linear. */
 export function gptqParts(
-  { rows, columns, bias, scheme: { weights } }: QuantizedLinear,
+  { rows, columns, bias, scheme: { weights } }: CodedLinear,
 ): readonly PartOutline[] {
   const { bits } = weights;
   const groups = Math.ceil(columns / groupColumns(weights, columns));
@@ -58,7 +58,7 @@ export function packGptq(
 
 /** The codes of a linear; throws a sentence where a part breaks a rule. */
 export function unpackGptq(
-  linear: QuantizedLinear,
+  linear: CodedLinear,
   parts: Parts,
   version: GptqVersion,
 ): CodedWeight {
@@ -80,7 +80,7 @@ export function unpackGptq(
 
 /** The values of some rows of a linear, whatever the order of its groups. */
 export function gptqValues(
-  linear: QuantizedLinear,
+  linear: CodedLinear,
   parts: Parts,
   { version, range = { start: 0, end: linear.rows } }: {
     readonly version: GptqVersion;
@@ -153,7 +153,7 @@ function withoutZeroes(
 
 /** Scales and zero points of groups, [rows, groups]. */
 function readGrid(
-  { name, rows, columns, scheme: { weights } }: QuantizedLinear,
+  { name, rows, columns, scheme: { weights } }: CodedLinear,
   parts: Parts,
   version: GptqVersion,
 ): readonly [

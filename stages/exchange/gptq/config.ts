@@ -1,6 +1,5 @@
 import type { Checkpoint } from "../../formats/checkpoint.ts";
-import type { LinearRole } from "../../models/family.ts";
-import { linearName, LINEARS } from "../../models/names.ts";
+import type { LinearRole } from "../../models/site.ts";
 import type { LinearScheme, WeightScheme } from "../../quant/schemes.ts";
 import type { Refusal } from "../format.ts";
 import { groupOf, packedLinears, statedQuantization } from "../stated_quantization.ts";
@@ -15,7 +14,7 @@ const WIDTHS = [2, 3, 4, 8] as const;
 export function gptqConfig(subject: Subject, version: GptqVersion): Record<string, unknown> {
   const { weights } = subject.linears.find(({ scheme }) => scheme)!.scheme!;
   const dense = denseRoles(subject);
-  const kept = LINEARS.filter((role) => !dense.includes(role)).map(moduleName);
+  const kept = modulesOf(subject, rolesOf(subject).filter((role) => !dense.includes(role)));
   return {
     quant_method: "gptq",
     bits: weights.bits,
@@ -27,13 +26,14 @@ export function gptqConfig(subject: Subject, version: GptqVersion): Record<strin
     pack_dtype: "int32",
     ...historyKeys(subject),
     // The first is read by transformers and vLLM, the second by GPTQModel.
-    ...dense.length > 0 && { modules_in_block_to_quantize: [kept], dynamic: skipRules(dense) },
+    ...dense.length > 0 &&
+      { modules_in_block_to_quantize: [kept], dynamic: skipRules(subject, dense) },
   };
 }
 
 /** Why a format that leaves linears in full precision by their roles cannot hold a model. */
 export function* refusedRoles({ linears }: Pick<Subject, "linears">): Generator<Refusal> {
-  for (const role of LINEARS) {
+  for (const role of rolesOf({ linears })) {
     const [first, ...more] = linears.filter((linear) => linear.role === role);
     const other = more.find(({ scheme }) => !scheme !== !first?.scheme);
     if (!first || !other) continue;
@@ -48,21 +48,33 @@ export function* refusedRoles({ linears }: Pick<Subject, "linears">): Generator<
 
 /** Roles that stay in full precision in all layers. */
 export function denseRoles({ linears }: Pick<Subject, "linears">): readonly LinearRole[] {
-  return LINEARS.filter((role) =>
+  return rolesOf({ linears }).filter((role) =>
     linears.every((linear) => linear.role !== role || !linear.scheme)
   );
 }
 
-/** The name of a role's linear within a layer. */
-export function moduleName(role: LinearRole): string {
-  return linearName(0, role).replace("model.layers.0.", "");
+/** The names that linears of some roles have within their layers. */
+export function modulesOf(
+  { linears }: Pick<Subject, "linears">,
+  roles: readonly LinearRole[],
+): string[] {
+  return [
+    ...new Set(linears.filter(({ role }) => roles.includes(role)).map(({ module }) => module)),
+  ];
+}
+
+function rolesOf({ linears }: Pick<Subject, "linears">): LinearRole[] {
+  return [...new Set(linears.map(({ role }) => role))];
 }
 
 /** Rules of GPTQModel that leave linears out, also by the names that vLLM gives joined ones. */
-function skipRules(dense: readonly LinearRole[]): Record<string, object> {
+function skipRules(
+  subject: Pick<Subject, "linears">,
+  dense: readonly LinearRole[],
+): Record<string, object> {
   const all = (...roles: readonly LinearRole[]) => roles.every((role) => dense.includes(role));
   const names = [
-    ...dense.map(moduleName),
+    ...modulesOf(subject, dense),
     ...all("q", "k", "v") ? ["self_attn.qkv_proj"] : [],
     ...all("gate", "up") ? ["mlp.gate_up_proj"] : [],
   ];

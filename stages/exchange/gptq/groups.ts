@@ -1,12 +1,12 @@
 import { groupColumns } from "../../quant/schemes.ts";
 import type { PartValues } from "../part_values.ts";
-import type { QuantizedLinear } from "../subject.ts";
+import type { CodedLinear } from "../subject.ts";
 
 type Parts = Readonly<Record<string, PartValues>>;
 
 /** The group of every input. */
 export function groupIndex(
-  { name, columns, scheme: { weights } }: QuantizedLinear,
+  { name, columns, scheme: { weights } }: CodedLinear,
   { g_idx }: Parts,
 ): Int32Array {
   const width = groupColumns(weights, columns);
@@ -21,7 +21,7 @@ export function groupIndex(
 }
 
 /** Throws unless groups are full and lie side by side, as those of packed weights do. */
-export function checkPlainGroups(linear: QuantizedLinear, parts: Parts): void {
+export function checkPlainGroups(linear: CodedLinear, parts: Parts): void {
   const { name, columns, scheme: { weights } } = linear;
   const index = groupIndex(linear, parts);
   const width = groupColumns(weights, columns);

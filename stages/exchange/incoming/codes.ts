@@ -1,4 +1,4 @@
-import { findFamily } from "../../models/families/find_family.ts";
+import { architectureOf } from "../../models/architecture.ts";
 import { type CodedWeight, storedParts } from "../../quant/coded_weight.ts";
 import { checkScheme } from "../../quant/linear_schemes.ts";
 import type { LinearScheme } from "../../quant/schemes.ts";
@@ -15,29 +15,25 @@ export function checkRunnable(
   linears: Readonly<Record<string, LinearScheme>>,
   config: unknown,
 ): void {
-  const family = findFamily(config);
-  const decoder = family.config(config);
-  const tensors = family.tensors(decoder);
-  for (const { role, name: site, linears: weights } of family.sites(decoder)) {
-    if (role === "head") continue;
-    const names = weights.map((weight) => weight.replace(/\.weight$/, ""));
-    for (const name of names) {
+  for (const site of architectureOf(config).layers.flatMap(({ sites }) => sites)) {
+    for (const { name, columns } of site.linears) {
       const scheme = linears[name];
       if (!scheme) continue;
       refusing(name, () => {
         const range = scheme.inputs?.range ?? "none";
         checkScheme(scheme.weights, typeof range === "number" ? "static" : range);
-        checkGroup(name, scheme.weights, tensors.get(`${name}.weight`)![1]!);
+        checkGroup(name, scheme.weights, columns);
       });
     }
     // The input of a site is quantized once, as its first linear says.
+    const names = site.linears.map(({ name }) => name);
     const inputs = names.map((name) => JSON.stringify(linears[name]?.inputs));
     const odd = inputs.findIndex((words) => words !== undefined && words !== inputs[0]);
     if (odd < 0) continue;
     throw new TypeError(
       `Cannot keep the codes of "${names[odd]}": its inputs are ${inputs[odd]}, expected ${
         inputs[0] ?? "them not to be quantized"
-      } as at "${names[0]}", for ${site} is quantized once; ${WAY_OUT}`,
+      } as at "${names[0]}", for ${site.name} is quantized once; ${WAY_OUT}`,
     );
   }
 }

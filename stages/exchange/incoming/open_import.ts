@@ -1,8 +1,7 @@
 import { openCheckpoint } from "../../formats/open_checkpoint.ts";
 import type { TensorSpecification } from "../../formats/safetensors/header.ts";
-import { findFamily } from "../../models/families/find_family.ts";
-import { packedParts } from "../../quant/packed.ts";
-import { groupColumns } from "../../quant/schemes.ts";
+import { architectureOf } from "../../models/architecture.ts";
+import { codedTensors } from "../../models/coded_tensors.ts";
 import { isDeepCompressor, openDeepCompressor } from "../deepcompressor/checkpoint.ts";
 import { FORMATS, recognizeFormat } from "../find_format.ts";
 import type { Codes, Import } from "./import.ts";
@@ -61,19 +60,16 @@ export function importedTensors(
   { config, record, linears }: Pick<Import, "config" | "record" | "linears">,
   dtype: "float16" | "float32",
 ): readonly ImportedTensor[] {
-  const family = findFamily(config);
-  return [...family.tensors(family.config(config))].flatMap(([name, shape]): ImportedTensor[] => {
-    const linear = name.endsWith(".weight") ? name.slice(0, -".weight".length) : "";
-    const scheme = record?.linears[linear]?.weights;
+  const { tensors, linearOf } = architectureOf(config);
+  return [...tensors].flatMap(([name, shape]): ImportedTensor[] => {
+    const linear = linearOf(name);
+    const scheme = linear && record?.linears[linear.name]?.weights;
     if (scheme) {
-      const [rows = 0, columns = 0] = shape;
-      const groups = columns / groupColumns(scheme, columns);
-      return packedParts(scheme, { rows, columns, groups })
-        .map(({ part, dtype, shape }) => (
-          { name: `${linear}.${part}`, dtype, shape, linear: { name: linear, part } }
-        ));
+      return codedTensors(linear, scheme)
+        .map(({ part, ...tensor }) => ({ ...tensor, linear: { name: linear.name, part } }));
     }
     const type = dtype === "float16" && shape.length > 1 ? "F16" : "F32";
-    return [{ name, dtype: type, shape, ...linears[linear] && { linear: { name: linear } } }];
+    const coded = linear && linears[linear.name] && { linear: { name: linear.name } };
+    return [{ name, dtype: type, shape, ...coded }];
   });
 }

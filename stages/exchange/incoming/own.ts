@@ -1,10 +1,11 @@
 import { openCheckpoint } from "../../formats/open_checkpoint.ts";
 import { DTYPES } from "../../formats/half.ts";
-import { findFamily } from "../../models/families/find_family.ts";
+import { architectureOf } from "../../models/architecture.ts";
+import { codedTensors } from "../../models/coded_tensors.ts";
+import type { Architecture } from "../../models/family.ts";
 import { type ModelRecord, PLAIN } from "../../models/model_record.ts";
 import { readPacked } from "../../models/packed_parts.ts";
 import { codedValues, unpackWeight } from "../../quant/coded_weight.ts";
-import { packedParts } from "../../quant/packed.ts";
 import { groupColumns } from "../../quant/schemes.ts";
 import type { Codes, Import } from "./import.ts";
 import { checkedParts, checkRunnable } from "./codes.ts";
@@ -26,22 +27,21 @@ export async function openOwn(
   const checkpoint = await openCheckpoint(path);
   try {
     const { config } = checkpoint;
-    const family = findFamily(config);
-    const decoder = family.config(config);
-    checkOwnRecord(record, decoder, path);
-    const tensors = family.tensors(decoder);
+    const architecture = architectureOf(config);
+    checkOwnRecord(record, architecture, path);
     if (codes !== "dequantize") checkRunnable(record.linears, config);
     const { problems, unexpected } = compareTensors(
-      rulesOf(tensors, record, path),
+      rulesOf(architecture, record, path),
       checkpoint.tensors,
     );
     const stray = unexpected.map((name) =>
       `tensor "${name}" is there, expected none by the record`
     );
     refuseProblems(path, [...problems, ...stray]);
+    const outlines = new Map(architecture.linears.map((linear) => [linear.name, linear]));
     const linear = async (name: string) => {
       const { weights } = record.linears[name]!;
-      const [, columns = 0] = tensors.get(`${name}.weight`)!;
+      const { columns } = outlines.get(name)!;
       return unpackWeight(await readPacked(checkpoint, name, weights), weights, columns);
     };
     return {
@@ -73,27 +73,26 @@ function plainRecord(record: ModelRecord): ModelRecord {
 }
 
 function rulesOf(
-  tensors: ReadonlyMap<string, readonly number[]>,
+  { tensors, linearOf }: Architecture,
   { linears }: ModelRecord,
   path: string,
 ): ReadonlyMap<string, TensorRule> {
   const rules = new Map<string, TensorRule>();
   for (const [name, shape] of tensors) {
-    const linear = name.replace(/\.weight$/, "");
-    const scheme = linear === name ? undefined : linears[linear]?.weights;
+    const linear = linearOf(name);
+    const scheme = linear && linears[linear.name]?.weights;
     if (!scheme) {
       rules.set(name, { shape, dtypes: Object.values(DTYPES), optional: false });
       continue;
     }
-    const [rows = 0, columns = 0] = shape;
-    const groups = columns / groupColumns(scheme, columns);
-    if (!Number.isInteger(groups)) {
+    const { columns } = linear;
+    if (columns % groupColumns(scheme, columns) !== 0) {
       throw new RangeError(
-        `Cannot load "${path}": "${linear}" has groups of ${scheme.group}, expected what divides its ${columns} columns`,
+        `Cannot load "${path}": "${linear.name}" has groups of ${scheme.group}, expected what divides its ${columns} columns`,
       );
     }
-    for (const { part, dtype, shape } of packedParts(scheme, { rows, columns, groups })) {
-      rules.set(`${linear}.${part}`, { shape, dtypes: [dtype], optional: false });
+    for (const { name, dtype, shape } of codedTensors(linear, scheme)) {
+      rules.set(name, { shape, dtypes: [dtype], optional: false });
     }
   }
   return rules;

@@ -1,5 +1,5 @@
 import type { Checkpoint } from "../../formats/checkpoint.ts";
-import { findFamily } from "../../models/families/find_family.ts";
+import { architectureOf } from "../../models/architecture.ts";
 import { FORMATS } from "../find_format.ts";
 import type { Import } from "./import.ts";
 import { refuseProblems } from "./problems.ts";
@@ -20,8 +20,7 @@ const FLOATS = /^(F32|F16|BF16)$/;
  * holds codes which no format reads is refused.
  */
 export function openPlain(checkpoint: Checkpoint): Import {
-  const family = findFamily(checkpoint.config);
-  const expected = family.tensors(family.config(checkpoint.config));
+  const { tensors: expected } = architectureOf(checkpoint.config);
   const claim = claimOf(checkpoint.config);
   refuseUnreadable(checkpoint, expected.keys(), claim);
   const rules = [...expected].map(([name, shape]) => {

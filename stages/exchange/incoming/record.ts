@@ -1,7 +1,7 @@
 import { z } from "zod";
-import type { DecoderConfig } from "../../models/family.ts";
+import type { Architecture } from "../../models/family.ts";
 import { MODEL_RECORD, type ModelRecord } from "../../models/model_record.ts";
-import { linearName, LINEARS } from "../../models/names.ts";
+import { siteRole } from "../../models/site.ts";
 import { weightScheme, zeroDomain } from "../../quant/schemes.ts";
 
 /** Weights of a record state every field, which manifests need not. */
@@ -28,7 +28,7 @@ const ownRecord = z.strictObject({
     from: z.string(),
     file: z.string().regex(/^channels-\d+\.safetensors$/),
   })),
-  hadamard: z.array(z.enum(["attention.in", "attention.out", "mlp.in", "mlp.out"])),
+  hadamard: z.array(siteRole),
   linears: z.record(
     z.string(),
     z.strictObject({
@@ -86,13 +86,10 @@ function isOurs(json: unknown): boolean {
 /** Throws where a record tells of linears or layers that its model does not have. */
 export function checkOwnRecord(
   { linears, kv }: ModelRecord,
-  { layers, headSize }: DecoderConfig,
+  { linears: outlines, config: { layers, headSize } }: Architecture,
   path: string,
 ): void {
-  const known = new Set(
-    Array.from({ length: layers }, (_, layer) => LINEARS.map((role) => linearName(layer, role)))
-      .flat(),
-  );
+  const known = new Set(outlines.map(({ name }) => name));
   const stray = Object.keys(linears).find((name) => !known.has(name));
   if (stray !== undefined) {
     throw new TypeError(

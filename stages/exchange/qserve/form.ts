@@ -1,6 +1,6 @@
 import type { LinearScheme, WeightScheme } from "../../quant/schemes.ts";
 import type { PartOutline } from "../checkpoint_format.ts";
-import type { QuantizedLinear } from "../subject.ts";
+import type { CodedLinear } from "../subject.ts";
 
 /**
  * What QServe's engine has kernels for: 4-bit codes with a scale an output (`channel`), with integer
@@ -43,7 +43,7 @@ export function schemeOf(form: QserveForm, group: number): LinearScheme {
 
 /** The tensors of a linear in each form (.github/ALGORITHMS.md#qserve-tensors). */
 export function partsOf(
-  { rows, columns, scheme: { weights } }: Pick<QuantizedLinear, "rows" | "columns" | "scheme">,
+  { rows, columns, scheme: { weights } }: Pick<CodedLinear, "rows" | "columns" | "scheme">,
 ): readonly PartOutline[] {
   const form = formOf(weights);
   const vector = (part: string): PartOutline => (

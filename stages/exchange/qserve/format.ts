@@ -64,7 +64,7 @@ function configOf(
   subject: Subject,
   json: Readonly<Record<string, unknown>>,
 ): Record<string, unknown> {
-  const { config: { ropeTheta, kvHeads, positions, normEps }, architecture, record } = subject;
+  const { config: { ropeTheta, kvHeads, positions, normEps }, name, record } = subject;
   // Rotary parameters had no place of their own then, and missing keys had other defaults.
   const { rope_parameters: _, ...kept } = json;
   const form = modelForm(subject);
@@ -77,7 +77,7 @@ function configOf(
     rms_norm_eps: normEps,
     rope_theta: ropeTheta,
     rope_scaling: null,
-    ...architecture === "MistralForCausalLM" && { sliding_window: null },
+    ...name === "MistralForCausalLM" && { sliding_window: null },
     tie_word_embeddings: false,
     quantization_config: {
       // By this name and these keys SGLang finds its kernels for 4 bits; OmniServe reads none.

@@ -5,7 +5,8 @@ import { FORM_WORDS, type QserveForm, QUANT_METHODS, schemeOf } from "./form.ts"
 import { readKvScales } from "./kv.ts";
 import { TILE } from "./layout.ts";
 import { normNames } from "./refusals.ts";
-import { type LinearOutline, type Subject, subjectOf } from "../subject.ts";
+import type { StoredLinear } from "../../models/linear.ts";
+import { type Subject, subjectOf } from "../subject.ts";
 
 /** What `quantization_config` says in our exports, and with fewer keys in those for SGLang. */
 const qserveSaid = z.looseObject({
@@ -31,7 +32,7 @@ export async function readQservePrecision(
   readonly linears: Readonly<Record<string, LinearScheme>>;
   readonly kv: Subject["record"]["kv"];
 }> {
-  const { linears: outlines, config } = subjectOf({
+  const { linears: outlines, config, sites } = subjectOf({
     config: checkpoint.config,
     record: { history: [], hadamard: [], linears: {}, kv: [] },
   });
@@ -47,7 +48,7 @@ export async function readQservePrecision(
     linears[linear.name] = schemeOf(form, group);
     packed ||= form !== "bytes";
   }
-  if (packed) await checkGains(checkpoint, config);
+  if (packed) await checkGains(checkpoint, sites);
   const fixed = await readKvScales(checkpoint, config);
   const { layers, headSize } = config;
   const { kv_bits: bits, kv_zero: zero = "post_scale", kv_granularity: granularity } = said ?? {};
@@ -74,7 +75,7 @@ function saidBy({ path, config }: Checkpoint): z.infer<typeof qserveSaid> | unde
 /** The form of a linear by the names of its tensors; undefined for one in full precision. */
 function storedForm(
   { path, tensors }: Checkpoint,
-  { name }: LinearOutline,
+  { name }: StoredLinear,
 ): QserveForm | undefined {
   const has = (part: string) => tensors.has(`${name}.${part}`);
   if (has("dequant_scale")) return "bytes";
@@ -88,7 +89,7 @@ function storedForm(
   );
 }
 
-function checkTiles({ path }: Checkpoint, { name, rows, columns }: LinearOutline): void {
+function checkTiles({ path }: Checkpoint, { name, rows, columns }: StoredLinear): void {
   if (rows % TILE === 0 && columns % TILE === 0) return;
   throw new RangeError(
     `Cannot read "${path}" as qserve: "${name}" is ${rows} by ${columns}, expected multiples of ${TILE}, which codes lie in tiles of`,
@@ -96,7 +97,7 @@ function checkTiles({ path }: Checkpoint, { name, rows, columns }: LinearOutline
 }
 
 /** Columns of a group by the shape of the group scales. */
-function storedGroup({ path, tensors }: Checkpoint, { name, columns }: LinearOutline): number {
+function storedGroup({ path, tensors }: Checkpoint, { name, columns }: StoredLinear): number {
   const part = `${name}.s2_scales`;
   const shape = tensors.get(part)?.shape ?? [];
   const [groups = 0] = shape;
@@ -132,8 +133,8 @@ function checkSaid(
   }
 }
 
-async function checkGains(checkpoint: Checkpoint, config: Subject["config"]): Promise<void> {
-  for (const name of normNames(config)) {
+async function checkGains(checkpoint: Checkpoint, sites: Subject["sites"]): Promise<void> {
+  for (const name of normNames({ sites })) {
     if (!checkpoint.tensors.has(name)) continue;
     const gains = await checkpoint.read(name);
     const channel = gains.findIndex((gain) => gain !== 1);

@@ -1,11 +1,11 @@
-import { NAMES, normName } from "../../models/names.ts";
 import { weightWords } from "../../quant/schemes.ts";
 import type { FormatOptions, Refusal } from "../format.ts";
 import { refusedTransforms } from "../precision_refusals.ts";
 import { FORM_WORDS, formOf, KERNEL_GROUP, type QserveForm } from "./form.ts";
 import { refusedQserveKv } from "./kv.ts";
 import { TILE } from "./layout.ts";
-import type { LinearOutline, Source, Subject } from "../subject.ts";
+import type { StoredLinear } from "../../models/linear.ts";
+import type { Source, Subject } from "../subject.ts";
 
 /** Architectures that the engine has a class for. */
 const ARCHITECTURES = ["LlamaForCausalLM", "MistralForCausalLM"];
@@ -41,12 +41,12 @@ export function* refusedQserve(
 }
 
 function* refusedArchitecture(
-  { architecture, config }: Pick<Subject, "architecture" | "config">,
+  { name, config }: Pick<Subject, "name" | "config">,
 ): Generator<Refusal> {
   const { ropeScaling, windows, heads, headSize, hidden } = config;
   const refusals = [
-    !ARCHITECTURES.includes(architecture) &&
-    `its architecture is ${architecture}, expected ${ARCHITECTURES.join(" or ")}`,
+    !ARCHITECTURES.includes(name) &&
+    `its architecture is ${name}, expected ${ARCHITECTURES.join(" or ")}`,
     ropeScaling.type !== "default" &&
     `its rotary positions are scaled (${ropeScaling.type}), expected none: the engine ignores that or stops`,
     windows.some((window) => window !== undefined) &&
@@ -62,7 +62,7 @@ function* refusedArchitecture(
 /** What may be wrong with a linear; each gives words that follow its name. */
 function linearProblems(
   { linears: [first] }: Pick<Subject, "linears">,
-): readonly ((linear: LinearOutline) => string | undefined)[] {
+): readonly ((linear: StoredLinear) => string | undefined)[] {
   const form = first?.scheme && formOf(first.scheme.weights);
   return [
     ({ scheme }) => scheme ? undefined : "is in full precision, expected codes in all linears",
@@ -92,7 +92,7 @@ function linearProblems(
         ? undefined
         : `is ${rows} by ${columns}, expected multiples of ${TILE}`,
     ({ bias, role, scheme }) => {
-      const attends = "qkvo".includes(role);
+      const attends = ["q", "k", "v", "o"].includes(role);
       const found = scheme && formOf(scheme.weights);
       if (!bias || (attends && found !== "bytes")) return undefined;
       return `has a bias, expected none: the engine ${
@@ -109,7 +109,7 @@ function linearProblems(
 export async function refusedGains({ subject, checkpoint }: Source): Promise<Refusal[]> {
   if (modelForm(subject) === "bytes") return [];
   const odd: { readonly name: string; readonly gain: number; readonly channel: number }[] = [];
-  for (const name of normNames(subject.config)) {
+  for (const name of normNames(subject)) {
     const gains = await checkpoint.read(name);
     const channel = gains.findIndex((gain) => gain !== 1);
     if (channel >= 0) odd.push({ name, channel, gain: gains[channel]! });
@@ -125,10 +125,6 @@ export async function refusedGains({ subject, checkpoint }: Source): Promise<Ref
 }
 
 /** The gains of all norms of a model. */
-export function normNames({ layers }: Pick<Subject["config"], "layers">): string[] {
-  const inside = Array.from(
-    { length: layers },
-    (_, layer) => [normName(layer, "attention"), normName(layer, "mlp")],
-  );
-  return [...inside.flat(), NAMES.norm];
+export function normNames({ sites }: Pick<Subject, "sites">): string[] {
+  return sites.flatMap(({ fedBy }) => fedBy.kind === "norm" ? [fedBy.weight] : []);
 }

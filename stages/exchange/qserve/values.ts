@@ -4,7 +4,7 @@ import { bytesOf } from "../../formats/half.ts";
 import type { PartValues } from "../part_values.ts";
 import { formOf } from "./form.ts";
 import { packGroups, packTiles, unpackGroups, unpackTiles } from "./layout.ts";
-import type { QuantizedLinear } from "../subject.ts";
+import type { CodedLinear } from "../subject.ts";
 
 /** The smallest signed code of 4 bits, which symmetric schemes leave out. */
 const LEAST_CODE = -8;
@@ -59,7 +59,7 @@ function scaledZeros(weight: CodedWeight): Float16Array<ArrayBuffer> {
  * them; those that do not fit there are refused.
  */
 export function unpackParts(
-  { name, rows, columns, scheme: { weights } }: QuantizedLinear,
+  { name, rows, columns, scheme: { weights } }: CodedLinear,
   parts: Readonly<Record<string, PartValues>>,
 ): CodedWeight {
   const shape = { rows, columns };

@@ -3,7 +3,7 @@ import { groupColumns } from "../../quant/schemes.ts";
 import type { PartOutline } from "../checkpoint_format.ts";
 import { groupMajor, readGroups } from "../group_scales.ts";
 import type { PartValues } from "../part_values.ts";
-import type { QuantizedLinear } from "../subject.ts";
+import type { CodedLinear } from "../subject.ts";
 
 /** Inputs that a group may have. */
 export const TINYCHAT_GROUPS = [128, 64, 32] as const;
@@ -20,7 +20,7 @@ export function scaleRows(columns: number, group: number): number {
 
 /** The tensors of a quantized linear. */
 export function tinychatParts(
-  { rows, columns, scheme: { weights } }: QuantizedLinear,
+  { rows, columns, scheme: { weights } }: CodedLinear,
 ): PartOutline[] {
   const height = scaleRows(columns, groupColumns(weights, columns));
   const dtypes = ["F16", "BF16", "F32"] as const;
@@ -58,7 +58,7 @@ export function packTinychat(weight: CodedWeight, part: string, name: string): A
 
 /** The codes of a linear; throws a sentence where a part breaks a rule. */
 export function unpackTinychat(
-  { name, rows, columns, scheme: { weights: scheme } }: QuantizedLinear,
+  { name, rows, columns, scheme: { weights: scheme } }: CodedLinear,
   parts: Readonly<Record<string, PartValues>>,
 ): CodedWeight {
   const groups = groupsOf({ scheme, columns });

@@ -61,7 +61,7 @@ export const tinychat: Format = checkpointFormat({
 });
 
 function enginesOf(subject: Subject, options: FormatOptions): EngineUse[] {
-  const { linears, architecture, config } = subject;
+  const { linears, name, config } = subject;
   const group = groupSize(linears[0]!.scheme!.weights);
   const odd = linears.find(({ rows, columns }) => rows % KERNEL !== 0 || columns % KERNEL !== 0);
   const bytes = tinychat.weightBytes(subject, options);
@@ -74,7 +74,7 @@ function enginesOf(subject: Subject, options: FormatOptions): EngineUse[] {
     "its attention sees all keys, also where the model's has a window",
     "asks transformers for the slow tokenizer: put the model's tokenizer.model beside, where it has one",
   ];
-  const type = architecture.startsWith("Qwen") ? "qwen" : "llama";
+  const type = name.startsWith("Qwen") ? "qwen" : "llama";
   const dtype = options.dtype === "bfloat16" ? "bfloat16" : "float16";
   return [{
     engine: "tinychat",

@@ -1,6 +1,7 @@
 import { decoderConfig, parseDecoderJson } from "../config.ts";
 import type { Family } from "../family.ts";
-import { decoderSites, decoderTensors } from "./llama.ts";
+import { loadDecoderLayer } from "./decoder_layer.ts";
+import { decoderLayout } from "./decoder_layout.ts";
 
 /** Mistral: Llama with, in its first version, attention over a window of keys. */
 export const mistral: Family = {
@@ -11,6 +12,6 @@ export const mistral: Family = {
     const windows = Array.from({ length: parsed.num_hidden_layers }, () => window);
     return decoderConfig(parsed, { biases: [], windows });
   },
-  tensors: decoderTensors,
-  sites: decoderSites,
+  layout: decoderLayout,
+  load: loadDecoderLayer,
 };

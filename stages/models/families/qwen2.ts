@@ -1,6 +1,7 @@
 import { decoderConfig, type DecoderJson, parseDecoderJson } from "../config.ts";
 import type { Family } from "../family.ts";
-import { decoderSites, decoderTensors } from "./llama.ts";
+import { loadDecoderLayer } from "./decoder_layer.ts";
+import { decoderLayout } from "./decoder_layout.ts";
 
 /** Qwen 2 and 2.5: Llama with biases on queries, keys and values. */
 export const qwen2: Family = {
@@ -9,8 +10,8 @@ export const qwen2: Family = {
     const parsed = parseDecoderJson(json);
     return decoderConfig(parsed, { biases: ["q", "k", "v"], windows: windowsOf(parsed) });
   },
-  tensors: decoderTensors,
-  sites: decoderSites,
+  layout: decoderLayout,
+  load: loadDecoderLayer,
 };
 
 /** Layers from `max_window_layers` on see a window, if the config turns windows on at all. */

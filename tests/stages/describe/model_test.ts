@@ -3,7 +3,7 @@ import { fileURLToPath } from "node:url";
 import { describe } from "../../../stages/describe.ts";
 import { layerRanges } from "../../../stages/describe/layer_ranges.ts";
 import { writeSafetensors } from "../../../stages/formats/safetensors/file.ts";
-import { llama } from "../../../stages/models/families/llama.ts";
+import { architectureOf } from "../../../stages/models/architecture.ts";
 import { fact, rows, withDirectory } from "../../support/description.ts";
 import {
   CONFIG,
@@ -176,7 +176,7 @@ Deno.test("missing, misplaced and truncated shards are told of, and the rest is 
       alone.warnings[0]!,
       /^There is neither model\.safetensors nor model\.safetensors\.index\.json/,
     );
-    const names = [...llama.tensors(llama.config(CONFIG)).keys()];
+    const names = [...architectureOf(CONFIG).tensors.keys()];
     const weight_map = Object.fromEntries(
       names.map((name) => [
         name,

@@ -5,9 +5,8 @@ import { Gpu } from "../../../kernels/device/gpu.ts";
 import { ReferenceDevice } from "../../../kernels/device/reference.ts";
 import { openCheckpoint } from "../../../stages/formats/open_checkpoint.ts";
 import { readHeader } from "../../../stages/formats/safetensors/header.ts";
-import type { Family } from "../../../stages/models/family.ts";
+import { architectureOf } from "../../../stages/models/architecture.ts";
 import { Model } from "../../../stages/models/model.ts";
-import * as families from "../../../stages/models/families/mod.ts";
 import { logitsOf, relativeError } from "../../support/forward_pass.ts";
 
 const FOLDER = fileURLToPath(new URL("../../testdata/families", import.meta.url));
@@ -52,18 +51,13 @@ for (const name of CASES) {
 
   Deno.test(`sites of ${name} name every linear once, and weights that exist`, async () => {
     using checkpoint = await openCheckpoint(path);
-    const family = Object.values<Family>(families).find(({ architectures }) =>
-      architectures.includes((checkpoint.config as { architectures: string[] }).architectures[0]!)
-    )!;
-    const config = family.config(checkpoint.config);
-    const tensors = family.tensors(config);
-    const sites = family.sites(config);
-    const fed = sites.flatMap(({ linears }) => linears);
+    const { config, tensors, sites, embeddings } = architectureOf(checkpoint.config);
+    const fed = sites.flatMap(({ linears }) => linears.map(({ weight }) => weight));
     assert.equal(new Set(fed).size, fed.length);
     const matrices = [...tensors].filter(([, shape]) => shape.length === 2).map(([key]) => key);
-    const tables = config.tied ? [] : ["model.embed_tokens.weight"];
+    const tables = config.tied ? [] : [embeddings];
     assert.deepEqual([...fed, ...tables].sort(), matrices.sort());
-    for (const { fedBy } of sites) assert.ok(tensors.has(fedBy), fedBy);
+    for (const { fedBy: { weight } } of sites) assert.ok(tensors.has(weight), weight);
     assert.deepEqual([...checkpoint.tensors.keys()].sort(), [...tensors.keys()].sort());
   });
 }

@@ -5,7 +5,7 @@ import type { Checkpoint, RowRange } from "../../../stages/formats/checkpoint.ts
 import { openCheckpoint } from "../../../stages/formats/open_checkpoint.ts";
 import { loadLinears } from "../../../stages/models/linear.ts";
 import { readModelRecord } from "../../../stages/models/model_record.ts";
-import { linearName } from "../../../stages/models/names.ts";
+import { architectureOf } from "../../../stages/models/architecture.ts";
 import { openSiteForm, siteInput } from "../../../stages/models/site_input.ts";
 import { quantize } from "../../../stages/quantize.ts";
 import { randomTensor } from "../../support/random.ts";
@@ -54,14 +54,12 @@ for (
     const checkpoint = either(packed, float);
     const record = await readModelRecord(path);
     await using device = await Gpu.open();
-    const stored = (["q", "k", "v"] as const).map((role) => {
-      const name = linearName(LAYER, role);
-      const scheme = words.includes("one of them") && role === "k"
-        ? undefined
-        : record.linears[name];
-      return { name, scheme, bias: checkpoint.tensors.has(`${name}.bias`) };
+    const site = architectureOf(checkpoint.config).layers[LAYER]!.site("attention.in");
+    const stored = site.linears.map((linear) => {
+      const dense = words.includes("one of them") && linear.role === "k";
+      return { ...linear, scheme: dense ? undefined : record.linears[linear.name] };
     });
-    const { hidden_size: channels } = checkpoint.config as { hidden_size: number };
+    const { channels } = site;
     const { inputs } = stored[0]!.scheme ?? {};
     using form = openSiteForm(device, { hadamard: false, channels, inputs });
     using activation = device.upload(randomTensor({ dtype: "f32", shape: [ROWS, channels] }, "x"));

@@ -1,4 +1,4 @@
-import type { Projection } from "../../../quant/projection.ts";
+import type { Projection } from "../../../models/site.ts";
 import { type Notes, refuse } from "./notes.ts";
 import type { Recipe } from "./recipe.ts";
 import { checkAmong, checkSearch, pick, PROJECTIONS, type With } from "./search_checks.ts";

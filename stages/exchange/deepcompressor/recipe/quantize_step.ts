@@ -1,4 +1,4 @@
-import type { Projection } from "../../../quant/projection.ts";
+import type { Projection } from "../../../models/site.ts";
 import type { Value } from "./manifest_text.ts";
 import { type Notes, refuse } from "./notes.ts";
 import type { QuantizerBlock } from "./recipe.ts";

@@ -19,6 +19,7 @@ import type { SafetensorsDType } from "../../../../stages/formats/safetensors/he
 import { codedValues } from "../../../../stages/quant/coded_weight.ts";
 import type { LinearScheme } from "../../../../stages/quant/schemes.ts";
 import { quantize } from "../../../../stages/quantize.ts";
+import { codedLinear } from "../../../support/coded_linear.ts";
 import { writeShaped } from "../../../support/shaped_families.ts";
 import { StageChain } from "../../../support/stage_chain.ts";
 
@@ -61,8 +62,7 @@ for (const [at, { format, weights }] of cases.entries()) {
       scales: strategy === "tensor" ? "tensor" : "rows",
       zeros: symmetric ? "none" : "packed",
     };
-    const outline = { layer: 0, role: "q", bias: false } as const;
-    const linear = { ...outline, name: `${at}`, rows, columns, scheme };
+    const linear = codedLinear({ name: `${at}`, rows, columns, scheme });
     const parts: Record<string, PartValues> = {};
     const names = [...checkpoint.tensors.keys()].filter((name) => name.startsWith(`${at}.`));
     for (const name of names) {
@@ -232,15 +232,12 @@ Deno.test("missing tensors, other shapes and other types are found in headers", 
 });
 
 Deno.test("groups over ordered inputs are refused unless the order is that of the inputs", async () => {
-  const linear = {
-    layer: 0,
-    role: "q",
-    bias: false,
+  const linear = codedLinear({
     name: "0",
     rows,
     columns,
     scheme: { weights: { bits: 4, zero: "none", group: 32, levels: 1 } },
-  } as const;
+  });
   const layout: Layout = { codes: "packed", scales: "rows", zeros: "none" };
   using checkpoint = await openDirectory(`${FOLDER}/linears`);
   const parts: Record<string, PartValues> = {};
@@ -286,7 +283,7 @@ for (const [what, change, message] of LEVELS) {
   Deno.test(`two-level weights with ${what} are refused`, () => {
     const scheme = { weights: { bits: 4, zero: "none", group: 16, levels: 2 } } as const;
     const shape = { rows: 2, columns: 32 };
-    const linear = { layer: 0, role: "q", bias: false, name: "l", ...shape, scheme } as const;
+    const linear = codedLinear({ name: "l", ...shape, scheme });
     const layout: Layout = { codes: "bytes", scales: "rows", zeros: "none" };
     const codes = Int8Array.from({ length: 64 }, (_, i) => i % 15 - 7);
     const one = 41 / 4096;

@@ -10,7 +10,7 @@ import { ggmlBytes } from "../../../../stages/formats/gguf/ggml_types.ts";
 import type { GgufEntry } from "../../../../stages/formats/gguf/encoding.ts";
 import { ggufName, transformersName } from "../../../../stages/formats/gguf/names.ts";
 import { GgufWriter } from "../../../../stages/formats/gguf/writer.ts";
-import { findFamily } from "../../../../stages/models/families/find_family.ts";
+import { architectureOf } from "../../../../stages/models/architecture.ts";
 import {
   type LinearScheme,
   type WeightScheme,
@@ -198,7 +198,7 @@ for (const family of SHAPED) {
     using checkpoint = await openCheckpoint(`${out}/model.gguf`);
     const { config } = source.subject;
     const window = config.windows.find((each) => each !== undefined);
-    assert.deepEqual(findFamily(checkpoint.config).config(checkpoint.config), {
+    assert.deepEqual(architectureOf(checkpoint.config).config, {
       ...config,
       positions: contextOf(config),
       windows: config.windows.map(() => undefined),

@@ -4,7 +4,8 @@ import { packAwq, unpackAwq } from "../../../../stages/exchange/auto_awq/codes.t
 import { gptqValues, packGptq, unpackGptq } from "../../../../stages/exchange/gptq/codes.ts";
 import type { GptqVersion } from "../../../../stages/exchange/gptq/zeros.ts";
 import type { PartValues } from "../../../../stages/exchange/part_values.ts";
-import type { QuantizedLinear } from "../../../../stages/exchange/subject.ts";
+import type { CodedLinear } from "../../../../stages/exchange/subject.ts";
+import { codedLinear } from "../../../support/coded_linear.ts";
 import {
   packTinychat,
   scaleRows,
@@ -245,8 +246,8 @@ function gptqPartsOf({ parts }: Vector): Record<string, PartValues> {
 
 function linearOf(
   { rows, columns, scheme: weights }: Pick<CodedWeight, "rows" | "columns" | "scheme">,
-): QuantizedLinear {
-  return { name: Q, layer: 0, role: "q", rows, columns, bias: false, scheme: { weights } };
+): CodedLinear {
+  return codedLinear({ name: Q, rows, columns, scheme: { weights } });
 }
 
 function fromHex(hex: string): Uint8Array<ArrayBuffer> {

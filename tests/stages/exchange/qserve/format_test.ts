@@ -12,11 +12,11 @@ import { verifyReading } from "../../../../stages/exchange/verify.ts";
 import { exportModel } from "../../../../stages/export.ts";
 import { fold } from "../../../../stages/fold.ts";
 import { openCheckpoint } from "../../../../stages/formats/open_checkpoint.ts";
-import { linearName } from "../../../../stages/models/names.ts";
 import { quantize } from "../../../../stages/quantize.ts";
 import { codedValues, type CodedWeight } from "../../../../stages/quant/coded_weight.ts";
 import type { LinearScheme } from "../../../../stages/quant/schemes.ts";
 import { rotate } from "../../../../stages/rotate.ts";
+import { codedLinear } from "../../../support/coded_linear.ts";
 import { patchTensor } from "../../../support/checkpoint_patch.ts";
 import { normals } from "../../../support/random.ts";
 import { writeShaped } from "../../../support/shaped_families.ts";
@@ -36,7 +36,7 @@ const BYTES: LinearScheme = {
   weights: { bits: 8, zero: "none", group: "row", levels: 1 },
   inputs: DYNAMIC,
 };
-const DOWN = linearName(0, "down");
+const DOWN = "model.layers.0.mlp.down_proj";
 
 /** The example of .github/ALGORITHMS.md#tiles: q[n][k] = (3 n + 5 k + floor(n / 16)) mod 16. */
 function exampleCodes(columns: number): Uint8Array<ArrayBuffer> {
@@ -357,7 +357,7 @@ const REFUSED: readonly (readonly [what: "model" | "kv", RegExp, ShapedModel])[]
     json: { architectures: ["Qwen2ForCausalLM"] },
     mend: (subject) => ({
       ...subject,
-      linears: subject.linears.map((each) => ({ ...each, bias: false })),
+      linears: subject.linears.map((each) => ({ ...each, bias: undefined })),
     }),
   }],
   ["model", /rotary positions are scaled \(linear\)/, {
@@ -692,5 +692,5 @@ function shaped(
 }
 
 function outline(rows: number, columns: number, scheme: LinearScheme) {
-  return { name: DOWN, layer: 0, role: "down", rows, columns, bias: false, scheme } as const;
+  return codedLinear({ name: DOWN, role: "down", rows, columns, scheme });
 }

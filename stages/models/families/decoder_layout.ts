@@ -1,0 +1,117 @@
+import type { DecoderConfig } from "../config.ts";
+import type { LayerLayout, Layout } from "../family.ts";
+import {
+  type Feeder,
+  type LayerLinear,
+  type LayerSite,
+  type LinearRole,
+  type Projection,
+  roleOf,
+  type Tap,
+} from "../site.ts";
+
+const EMBEDDINGS = "model.embed_tokens";
+const NORM = "model.norm.weight";
+const HEAD = "lm_head";
+
+/** The layout of a decoder with two norms a layer, a gated MLP and rotary positions. */
+export function decoderLayout(config: DecoderConfig): Layout {
+  const { hidden, vocabulary, tied } = config;
+  const layers = Array.from({ length: config.layers }, (_, layer) => layerLayout(config, layer));
+  const head = tied ? EMBEDDINGS : HEAD;
+  const weight = `${head}.weight`;
+  const embeddings = `${EMBEDDINGS}.weight`;
+  return {
+    tensors: new Map([
+      [embeddings, [vocabulary, hidden]],
+      ...layers.flatMap(({ tensors }) => [...tensors]),
+      [NORM, [hidden]],
+      ...tied ? [] : [[weight, [vocabulary, hidden]] as const],
+    ]),
+    embeddings,
+    layers,
+    ownHead: `${HEAD}.weight`,
+    head: {
+      name: "head",
+      role: "head",
+      residual: "read",
+      channels: hidden,
+      fedBy: norm(NORM, hidden),
+      linears: [{ name: head, weight, bias: undefined, rows: vocabulary, columns: hidden }],
+    },
+  };
+}
+
+function layerLayout(config: DecoderConfig, layer: number): LayerLayout {
+  const { hidden, inner, heads, kvHeads, headSize } = config;
+  const [queries, keys] = [heads * headSize, kvHeads * headSize];
+  const prefix = `model.layers.${layer}`;
+  const before = norm(`${prefix}.input_layernorm.weight`, hidden);
+  const between = norm(`${prefix}.post_attention_layernorm.weight`, hidden);
+  const linear = (role: LinearRole, rows: number, columns: number): LayerLinear => {
+    const block = "qkvo".includes(role) ? "self_attn" : "mlp";
+    const module = `${block}.${role}_proj`;
+    const name = `${prefix}.${module}`;
+    const bias = config.biases.includes(role) ? `${name}.bias` : undefined;
+    return { name, weight: `${name}.weight`, bias, layer, role, module, rows, columns };
+  };
+  const q = linear("q", queries, hidden);
+  const k = linear("k", keys, hidden);
+  const v = linear("v", keys, hidden);
+  const o = linear("o", hidden, queries);
+  const gate = linear("gate", inner, hidden);
+  const up = linear("up", inner, hidden);
+  const down = linear("down", hidden, inner);
+  const site = (
+    projection: Projection,
+    linears: readonly LayerLinear[],
+    fedBy: Feeder,
+  ): LayerSite => {
+    const role = roleOf(projection);
+    const name = `layers.${layer}.${role}`;
+    const residual = fedBy.kind === "norm" ? "read" : "written";
+    const channels = linears[0]!.columns;
+    return { name, layer, role, projection, residual, channels, fedBy, linears };
+  };
+  const tap = (name: string, fedBy: Feeder): Tap => (
+    { name: `layers.${layer}.attention.${name}`, channels: fedBy.channels, fedBy }
+  );
+  return {
+    sites: [
+      site("qkv_proj", [q, k, v], before),
+      site("out_proj", [o], outputs(v)),
+      site("up_proj", [gate, up], between),
+      site("down_proj", [down], outputs(up)),
+    ],
+    taps: {
+      queries: tap("queries", outputs(q)),
+      keys: tap("keys", outputs(k)),
+      values: tap("values", outputs(v)),
+    },
+    tensors: new Map([
+      ...shapesOf(before),
+      ...[q, k, v, o].flatMap(tensorsOf),
+      ...shapesOf(between),
+      ...[gate, up, down].flatMap(tensorsOf),
+    ]),
+  };
+}
+
+function norm(weight: string, channels: number): Feeder {
+  return { kind: "norm", weight, bias: undefined, channels };
+}
+
+function outputs({ weight, bias, rows }: LayerLinear): Feeder {
+  return { kind: "linear", weight, bias, channels: rows };
+}
+
+function shapesOf({ weight, channels }: Feeder): [string, number[]][] {
+  return [[weight, [channels]]];
+}
+
+function tensorsOf({ weight, bias, rows, columns }: LayerLinear): [string, number[]][] {
+  return [
+    [weight, [rows, columns]],
+    ...bias === undefined ? [] : [[bias, [rows]] as [string, number[]]],
+  ];
+}

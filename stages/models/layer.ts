@@ -1,0 +1,23 @@
+import type { Device, TensorRef } from "../../kernels/device/device.ts";
+import type { Attend } from "./attend.ts";
+import type { Places } from "./places.ts";
+import type { AttentionTap, SiteRole } from "./site.ts";
+import type { Stream } from "./stream.ts";
+
+/** What is told of a layer at work: a site's input, or queries, keys (rotated) and values. */
+export type Observe = (tap: SiteRole | AttentionTap, x: TensorRef) => void;
+
+/** What a layer runs over. */
+export interface LayerPass {
+  readonly stream: Stream;
+  readonly places: Places;
+  readonly observe?: Observe | undefined;
+  /** How queries find their keys; in the sequence itself unless said. */
+  readonly attention?: Attend;
+}
+
+/** The weights of one layer on the device, in whatever precision. */
+export interface Layer extends Disposable {
+  /** Runs over a sequence; the stream given is used up. */
+  run(device: Device, pass: LayerPass): Stream;
+}
