@@ -1,5 +1,5 @@
 import { openCheckpoint } from "../formats/open_checkpoint.ts";
-import { findFamily } from "../models/families/find_family.ts";
+import { architectureOf } from "../models/architecture.ts";
 import { describeModel } from "../models/model_facts.ts";
 import { readEvaluation } from "../report/evaluation.ts";
 
@@ -42,7 +42,7 @@ export async function readModelCard(
 ): Promise<ModelCard> {
   const facts = await describeModel(path);
   using checkpoint = await openCheckpoint(path);
-  const { positions } = findFamily(checkpoint.config).config(checkpoint.config);
+  const { positions } = architectureOf(checkpoint.config).config;
   const read = await Promise.all(
     evaluations.map((path) => readEvaluation(path).catch(() => undefined)),
   );

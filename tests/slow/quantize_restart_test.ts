@@ -1,9 +1,9 @@
 import { strict as assert } from "node:assert";
 import { fileURLToPath } from "node:url";
 import type { RunEvent } from "../../pipeline/event.ts";
-import type { Progress } from "../support/watched_program.ts";
+import type { Progress } from "../support/stage_progress.ts";
 
-const PROGRAM = fileURLToPath(new URL("../support/watched_program.ts", import.meta.url));
+const PROGRAM = fileURLToPath(new URL("../support/stage_progress.ts", import.meta.url));
 
 const MANIFEST = `
 steps:

@@ -2,7 +2,7 @@ import type { Artifact } from "../../pipeline/artifact.ts";
 import { openStats } from "../../stages/calibration/stats.ts";
 import { openCheckpoint } from "../../stages/formats/open_checkpoint.ts";
 import { architectureOf } from "../../stages/models/architecture.ts";
-import { writeDequantized } from "./dequantized_model.ts";
+import { writeDequantized } from "./float_model.ts";
 import type { StageChain } from "./stage_chain.ts";
 
 /** A linear's weight before it was quantized and what its codes stand for, [rows, columns]. */

@@ -8,7 +8,7 @@ import { verifyReading } from "../../../stages/exchange/verify.ts";
 import { exportModel } from "../../../stages/export.ts";
 import { quantize } from "../../../stages/quantize.ts";
 import { rotate } from "../../../stages/rotate.ts";
-import { SHAPED, writeShaped } from "../../support/shaped_families.ts";
+import { SHAPED, writeShaped } from "../../support/packable_models.ts";
 import { StageChain } from "../../support/stage_chain.ts";
 
 /** What `quantize` is told for every precision, by its words; full precision where nothing. */

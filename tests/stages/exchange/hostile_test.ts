@@ -8,7 +8,7 @@ import { type GgufEntry } from "../../../stages/formats/gguf/encoding.ts";
 import { load } from "../../../stages/load.ts";
 import { quantize } from "../../../stages/quantize.ts";
 import { ggufBytes } from "../../support/gguf_file.ts";
-import { writeShaped } from "../../support/shaped_families.ts";
+import { writeShaped } from "../../support/packable_models.ts";
 import { StageChain } from "../../support/stage_chain.ts";
 
 const PROBE = fileURLToPath(new URL("../../support/memory_probe.ts", import.meta.url));

@@ -17,7 +17,7 @@ import {
 } from "../../../stages/exchange/export_check.ts";
 import { callProgram } from "../../support/cli_call.ts";
 import { fact, rows } from "../../support/description.ts";
-import { writeShaped } from "../../support/shaped_families.ts";
+import { writeShaped } from "../../support/packable_models.ts";
 import { readHeader } from "../../../stages/formats/safetensors/header.ts";
 import { editConfig, overwrite } from "../../support/checkpoint_patch.ts";
 import { StageChain } from "../../support/stage_chain.ts";

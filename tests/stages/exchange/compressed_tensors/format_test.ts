@@ -20,7 +20,7 @@ import { codedValues } from "../../../../stages/quant/coded_weight.ts";
 import type { LinearScheme } from "../../../../stages/quant/schemes.ts";
 import { quantize } from "../../../../stages/quantize.ts";
 import { codedLinear } from "../../../support/coded_linear.ts";
-import { writeShaped } from "../../../support/shaped_families.ts";
+import { writeShaped } from "../../../support/packable_models.ts";
 import { StageChain } from "../../../support/stage_chain.ts";
 
 /** What `tests/oracle/compressed_weights.py` had the library make. */

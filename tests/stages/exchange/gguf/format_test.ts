@@ -31,7 +31,7 @@ import {
 } from "../../../../stages/exchange/subject.ts";
 import { verifyReading } from "../../../../stages/exchange/verify.ts";
 import { normals, words } from "../../../support/random.ts";
-import { SHAPED, writeShaped } from "../../../support/shaped_families.ts";
+import { SHAPED, writeShaped } from "../../../support/packable_models.ts";
 import { StageChain } from "../../../support/stage_chain.ts";
 import rounded from "../../../testdata/gguf_rounded.json" with { type: "json" };
 

@@ -19,7 +19,7 @@ import { rotate } from "../../../../stages/rotate.ts";
 import { codedLinear } from "../../../support/coded_linear.ts";
 import { patchTensor } from "../../../support/checkpoint_patch.ts";
 import { normals } from "../../../support/random.ts";
-import { writeShaped } from "../../../support/shaped_families.ts";
+import { writeShaped } from "../../../support/packable_models.ts";
 import { StageChain } from "../../../support/stage_chain.ts";
 
 const OPTIONS = { dtype: "float16", shardBytes: 5e9 } as const;

@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
-import { checkpointSources, openCheckpoint } from "../../../../stages/formats/open_checkpoint.ts";
-import { assertFinite } from "../../../../stages/formats/finite.ts";
-import { createCheckpointWriter } from "../../../../stages/formats/checkpoint_writer.ts";
+import { checkpointSources, openCheckpoint } from "../../../stages/formats/open_checkpoint.ts";
+import { assertFinite } from "../../../stages/formats/finite.ts";
+import { createCheckpointWriter } from "../../../stages/formats/checkpoint_writer.ts";
 import {
   readHeader,
   type TensorSpecification,
-} from "../../../../stages/formats/safetensors/header.ts";
-import { SafetensorsWriter } from "../../../../stages/formats/safetensors/writer.ts";
+} from "../../../stages/formats/safetensors/header.ts";
+import { SafetensorsWriter } from "../../../stages/formats/safetensors/writer.ts";
 
 const VALUES = [
   0,

@@ -1,15 +1,15 @@
 import { deepStrictEqual, match, ok, rejects, strictEqual } from "node:assert/strict";
 import { createHash } from "node:crypto";
-import { openRemote } from "../../../../pipeline/store/remote/open_remote.ts";
-import { digestOf, sealOf } from "../../../../pipeline/store/contents.ts";
+import { openRemote } from "../../../pipeline/store/remote/open_remote.ts";
+import { digestOf, sealOf } from "../../../pipeline/store/contents.ts";
 import {
   bucketPlace,
   directoryPlace,
   filesBelow,
   makeArtifact,
   temporary,
-} from "../../../support/remote_place.ts";
-import { call } from "../../../support/toy/call.ts";
+} from "../../support/remote_place.ts";
+import { call } from "../../support/toy/call.ts";
 
 const PLACES = { "a directory": directoryPlace, "a bucket": bucketPlace };
 const FILES = { "config": "same", "deep/er/weights": "weights", "deep/twin": "same", "none": "" };
@@ -181,14 +181,14 @@ Deno.test("a directory that a killed process was pushing to shows nothing of it"
   const { name: root } = await shared.open();
   const program = `
     import { openRemote } from ${
-    JSON.stringify(import.meta.resolve("../../../../pipeline/store/remote/open_remote.ts"))
+    JSON.stringify(import.meta.resolve("../../../pipeline/store/remote/open_remote.ts"))
   };
     await (await openRemote(${JSON.stringify(root)})).push("${key}", ${JSON.stringify(path)});
   `;
   const child = new Deno.Command(Deno.execPath(), {
     args: [
       "eval",
-      `--config=${new URL("../../../../deno.json", import.meta.url).pathname}`,
+      `--config=${new URL("../../../deno.json", import.meta.url).pathname}`,
       program,
     ],
   }).spawn();

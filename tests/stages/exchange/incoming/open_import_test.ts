@@ -21,7 +21,7 @@ import {
 import { quantize } from "../../../../stages/quantize.ts";
 import { rotate } from "../../../../stages/rotate.ts";
 import { relativeError } from "../../../support/forward_pass.ts";
-import { writeShaped } from "../../../support/shaped_families.ts";
+import { writeShaped } from "../../../support/packable_models.ts";
 import { editConfig, overwrite } from "../../../support/checkpoint_patch.ts";
 import { StageChain } from "../../../support/stage_chain.ts";
 

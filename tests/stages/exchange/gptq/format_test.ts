@@ -13,7 +13,7 @@ import { codedValues } from "../../../../stages/quant/coded_weight.ts";
 import type { LinearScheme, WeightScheme } from "../../../../stages/quant/schemes.ts";
 import { quantize } from "../../../../stages/quantize.ts";
 import { add, type Edit, edited, setValue } from "../../../support/export_edit.ts";
-import { SHAPED, writeShaped } from "../../../support/shaped_families.ts";
+import { SHAPED, writeShaped } from "../../../support/packable_models.ts";
 import { StageChain } from "../../../support/stage_chain.ts";
 
 const OPTIONS: FormatOptions = { dtype: "float16", shardBytes: 5e9 };

@@ -1,14 +1,14 @@
 import { deepStrictEqual, doesNotMatch, match, ok, strictEqual } from "node:assert/strict";
-import type { PlannedStep, RunEvent } from "../../../../pipeline/event.ts";
-import { StageError } from "../../../../pipeline/errors.ts";
-import { Eta } from "../../../../pipeline/tell/terminal/eta.ts";
-import { type Screen, screenManners } from "../../../../pipeline/tell/terminal/screen.ts";
-import { planText } from "../../../../pipeline/tell/terminal/tables.ts";
-import { cutText, textWidth } from "../../../../pipeline/tell/terminal/text_width.ts";
-import { formatTable } from "../../../../pipeline/tell/terminal/columns.ts";
-import { formatSeconds } from "../../../../pipeline/words.ts";
-import { type Telling, tellJson, tellPeople } from "../../../../pipeline/tell/terminal.ts";
-import { TerminalModel } from "../../../support/terminal_model.ts";
+import type { PlannedStep, RunEvent } from "../../../pipeline/event.ts";
+import { StageError } from "../../../pipeline/errors.ts";
+import { Eta } from "../../../pipeline/tell/terminal/eta.ts";
+import { type Screen, screenManners } from "../../../pipeline/tell/terminal/screen.ts";
+import { planText } from "../../../pipeline/tell/terminal/tables.ts";
+import { cutText, textWidth } from "../../../pipeline/tell/terminal/text_width.ts";
+import { formatTable } from "../../../pipeline/tell/terminal/columns.ts";
+import { formatSeconds } from "../../../pipeline/words.ts";
+import { type Telling, tellJson, tellPeople } from "../../../pipeline/tell/terminal.ts";
+import { TerminalModel } from "../../support/terminal_model.ts";
 
 const key = "0123456789abcdef".repeat(4);
 // deno-lint-ignore no-control-regex -- the codes of a terminal

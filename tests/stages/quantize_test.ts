@@ -1,14 +1,14 @@
 import { strict as assert } from "node:assert";
-import type { Artifact } from "../../../pipeline/artifact.ts";
-import { calibrate } from "../../../stages/calibrate.ts";
-import { openStats } from "../../../stages/calibration/stats.ts";
-import { evaluate } from "../../../stages/evaluate.ts";
-import { openCheckpoint } from "../../../stages/formats/open_checkpoint.ts";
-import { readModelRecord } from "../../../stages/models/model_record.ts";
-import { type WeightScheme, weightScheme } from "../../../stages/quant/schemes.ts";
-import { dequantize, gridOf, roundToNearest } from "../../../stages/quant/weight_grid.ts";
-import { quantize } from "../../../stages/quantize.ts";
-import { FAMILIES, StageChain } from "../../support/stage_chain.ts";
+import type { Artifact } from "../../pipeline/artifact.ts";
+import { calibrate } from "../../stages/calibrate.ts";
+import { openStats } from "../../stages/calibration/stats.ts";
+import { evaluate } from "../../stages/evaluate.ts";
+import { openCheckpoint } from "../../stages/formats/open_checkpoint.ts";
+import { readModelRecord } from "../../stages/models/model_record.ts";
+import { type WeightScheme, weightScheme } from "../../stages/quant/schemes.ts";
+import { dequantize, gridOf, roundToNearest } from "../../stages/quant/weight_grid.ts";
+import { quantize } from "../../stages/quantize.ts";
+import { FAMILIES, StageChain } from "../support/stage_chain.ts";
 import {
   difference,
   outputErrorOf,
@@ -16,7 +16,7 @@ import {
   weightErrorOf,
   type WeightPair,
   weightPairs,
-} from "../../support/weight_error.ts";
+} from "../support/weight_error.ts";
 
 const GRAM = { gram: true };
 const GROUPS = { weights: { group: 8 } };

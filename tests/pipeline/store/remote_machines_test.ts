@@ -1,14 +1,14 @@
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
-import type { RunEvent } from "../../../../pipeline/event.ts";
+import type { RunEvent } from "../../../pipeline/event.ts";
 import {
   bucketPlace,
   directoryPlace,
   filesBelow,
   type Place,
   temporary,
-} from "../../../support/remote_place.ts";
+} from "../../support/remote_place.ts";
 
-const ROOT = new URL("../../../..", import.meta.url).pathname;
+const ROOT = new URL("../../..", import.meta.url).pathname;
 const MANIFEST = `
 steps:
   one: { stage: constant, with: { value: 3 } }

@@ -4,7 +4,7 @@ import type { Artifact } from "../../../pipeline/artifact.ts";
 import { readModelRecord } from "../../../stages/models/model_record.ts";
 import { Model } from "../../../stages/models/model.ts";
 import { calibrate_kv, quantize } from "../../../stages/mod.ts";
-import { writeDequantized } from "../../support/dequantized_model.ts";
+import { writeDequantized } from "../../support/float_model.ts";
 import { fakeLogits } from "../../support/fake_quantization.ts";
 import { logitsOf, relativeError } from "../../support/forward_pass.ts";
 import { FAMILIES, StageChain } from "../../support/stage_chain.ts";

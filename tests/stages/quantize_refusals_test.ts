@@ -1,15 +1,15 @@
 import { strict as assert } from "node:assert";
-import type { Artifact } from "../../../pipeline/artifact.ts";
-import { openCheckpoint } from "../../../stages/formats/open_checkpoint.ts";
-import { readModelRecord } from "../../../stages/models/model_record.ts";
-import { readPacked } from "../../../stages/models/packed_parts.ts";
-import { unpackWeight } from "../../../stages/quant/coded_weight.ts";
-import { weightScheme } from "../../../stages/quant/schemes.ts";
-import { quantize } from "../../../stages/quantize.ts";
-import { reorder } from "../../../stages/reorder.ts";
-import { rotate } from "../../../stages/rotate.ts";
-import { smooth } from "../../../stages/smooth.ts";
-import { StageChain } from "../../support/stage_chain.ts";
+import type { Artifact } from "../../pipeline/artifact.ts";
+import { openCheckpoint } from "../../stages/formats/open_checkpoint.ts";
+import { readModelRecord } from "../../stages/models/model_record.ts";
+import { readPacked } from "../../stages/models/packed_parts.ts";
+import { unpackWeight } from "../../stages/quant/coded_weight.ts";
+import { weightScheme } from "../../stages/quant/schemes.ts";
+import { quantize } from "../../stages/quantize.ts";
+import { reorder } from "../../stages/reorder.ts";
+import { rotate } from "../../stages/rotate.ts";
+import { smooth } from "../../stages/smooth.ts";
+import { StageChain } from "../support/stage_chain.ts";
 
 const [FAMILY, LAYERS] = ["llama_llama3_gqa_tied", 2];
 const RTN = { method: "rtn", weights: { group: 8 } };
