@@ -40,7 +40,8 @@ export interface CollectOptions extends CollectLimits {
 }
 
 /**
- * Removes what nothing needs from a store that others may be using.
+ * Garbage collection, by `gc` or as eviction: removes what nothing needs from a store that others may be
+ * using.
  *
  * Whoever makes or fetches an artifact holds its lock, and whoever reuses one notes its key in the
  * record of the run before looking at it. So each artifact is taken away under its lock, the records
