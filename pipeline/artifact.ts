@@ -4,7 +4,7 @@ export interface Artifact<Kind extends string = string> {
   readonly key: string;
   readonly digest: string;
   readonly path: string;
-  /** Figures the stage reported, such as `{ perplexity: 19.13 }`; empty for most kinds. */
+  /** Figures the stage reported, such as `{ error: 0.02 }`; empty for most kinds. */
   readonly scores: Readonly<Record<string, number>>;
 }
 
@@ -56,7 +56,7 @@ export interface Metrics {
   readonly deviceBytes?: number;
   /** The device it ran on. */
   readonly adapter?: string;
-  /** When each part of the work, such as a layer, was first named by its progress, in seconds. */
+  /** When each part of the work was first named by its progress, in seconds. */
   readonly laps?: readonly { readonly part: string; readonly at: number }[];
 }
 

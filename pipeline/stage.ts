@@ -97,7 +97,7 @@ export interface Stage<
   readonly params: z.ZodType<Params>;
   readonly inputs: Inputs;
   readonly output: Output;
-  /** Smallest useful parameters, before validation; the tests run them on the tiny model. */
+  /** Smallest useful parameters, before validation; the tests run them. */
   readonly example: unknown;
   /** Parameters that say where outside data lies; `fingerprint` stands for them in the key. */
   readonly places?: readonly (keyof Params & string)[];
@@ -112,7 +112,7 @@ export interface Stage<
   /**
    * What `run` would take, from headers alone; throws in a sentence what `run` would refuse.
    *
-   * `memoryBytes` is how much of weights and activations the work may keep at once.
+   * `memoryBytes` is how much of its data the work may keep in memory at once.
    */
   forecast?(
     inputs: { readonly [N in keyof Inputs]: FactsOf<Inputs[N]> },

@@ -1,8 +1,7 @@
 import { strict as assert } from "node:assert";
-import { dirname, join, relative } from "node:path";
-import { fileURLToPath } from "node:url";
+import { dirname, join } from "node:path";
+import { circlesOf, ROOT, sources } from "./support/source_files.ts";
 
-const ROOT = fileURLToPath(new URL("..", import.meta.url));
 const FORBIDDEN = /(^|\/)(utils?|helpers?|common|base|core|misc|manager|types)(\.|\/|$)/;
 
 /** What a stage's author reads; all rooms of the pipeline stand on it. */
@@ -15,7 +14,7 @@ const CONTRACT = [
   "pipeline/words.ts",
 ];
 
-/** Who may import whom; a room may always import itself. */
+/** Who may import whom; a room may always import itself, a star stands for files directly in one. */
 const ALLOWED: readonly (readonly [from: string, to: readonly string[]])[] = [
   ["kernels/device/", []],
   ["kernels/", ["kernels/device/"]],
@@ -25,7 +24,7 @@ const ALLOWED: readonly (readonly [from: string, to: readonly string[]])[] = [
   ["pipeline/run/", [...CONTRACT, "pipeline/manifest/", "pipeline/plan/", "pipeline/store/"]],
   ["pipeline/tell/", [...CONTRACT, "pipeline/plan/", "pipeline/store/"]],
   ["pipeline/cli/", ["pipeline/"]],
-  ["pipeline/", []],
+  ["pipeline/*", CONTRACT],
   ["stages/data/", ["stages/formats/"]],
   ["stages/formats/", ["kernels/device/"]],
   ["stages/quant/", ["kernels/"]],
@@ -100,7 +99,7 @@ const ALLOWED: readonly (readonly [from: string, to: readonly string[]])[] = [
     "stages/report/",
     "stages/tools.ts",
   ]],
-  ["stages/", [
+  ["stages/*", [
     "kernels/",
     "pipeline/stage.ts",
     "pipeline/description.ts",
@@ -108,17 +107,68 @@ const ALLOWED: readonly (readonly [from: string, to: readonly string[]])[] = [
   ]],
 ];
 
+/** Names that stand for two things, and why they do. */
+const TWICE: Readonly<Record<string, string>> = {
+  explain: "a command is called as its word, and so is what it calls",
+  plan: "a command is called as its word, and so is what it calls",
+  run: "a command is called as its word, and so is what it calls",
+};
+
+/** Names that stand for two things and still are to be made two names. */
+const TWICE_STILL: ReadonlySet<string> = new Set([
+  "Codes",
+  "Comparison",
+  "Layout",
+  "Sequence",
+  "StoredLinear",
+  "Subject",
+  "checkRows",
+  "dequantize",
+  "describe",
+  "layOut",
+  "readText",
+  "refusal",
+  "rotate",
+  "schemeOf",
+  "tokenize",
+]);
+
 Deno.test("imports go one way", async () => {
   for (const { path, imports } of await sources()) {
-    const rule = ALLOWED.find(([from]) => path.startsWith(from));
-    if (!rule) continue;
+    const rule = ALLOWED.find(([room]) => liesIn(path, room));
+    assert.ok(rule, `${path} lies in a room without a rule`);
     const [room, allowed] = rule;
     for (const target of imports) {
-      const fine = target.startsWith(room) || allowed.some((prefix) => target.startsWith(prefix));
+      const fine = [room, ...allowed].some((room) => liesIn(target, room));
       assert.ok(fine, `${path} imports ${target}`);
     }
   }
 });
+
+function liesIn(path: string, room: string): boolean {
+  return room.endsWith("*") ? dirname(path) === dirname(room) : path.startsWith(room);
+}
+
+Deno.test("there is no circle of imports, types included", async () => {
+  const imports = new Map((await sources()).map(({ path, imports }) => [path, imports]));
+  assert.deepEqual(circlesOf(imports), []);
+});
+
+Deno.test("no two rooms import each other, at once or by way of others", async () => {
+  const rooms = new Map<string, Set<string>>();
+  for (const { path, imports } of await sources()) {
+    const room = roomOf(path);
+    const others = imports.map(roomOf).filter((other) => other !== room);
+    rooms.set(room, new Set([...rooms.get(room) ?? [], ...others]));
+  }
+  assert.deepEqual(circlesOf(rooms), []);
+});
+
+/** The room a file lies in; one that lies in none is a room of its own. */
+function roomOf(path: string): string {
+  const [house, room, ...rest] = path.split("/");
+  return rest.length === 0 ? path : `${house}/${room}`;
+}
 
 Deno.test("stage files do not import each other", async () => {
   const stage = /^stages\/\w+\.ts$/;
@@ -171,6 +221,56 @@ Deno.test("everything exported is documented", async () => {
     });
   }
 });
+
+Deno.test("exported names are unique", async () => {
+  const exported =
+    /^export (?:declare )?(?:async )?(?:abstract )?(?:function\*?|const|let|class|interface|type|enum) (\w+)/gm;
+  const places = new Map<string, Set<string>>();
+  for (const { path, text } of await sources()) {
+    for (const [, name = ""] of text.matchAll(exported)) {
+      places.set(name, new Set([...places.get(name) ?? [], path]));
+    }
+  }
+  for (const [name, paths] of places) {
+    if (paths.size === 1 || name in TWICE || TWICE_STILL.has(name)) continue;
+    assert.fail(`${name} stands for two things: ${[...paths].join(", ")}`);
+  }
+  for (const [name, reason] of Object.entries(TWICE)) {
+    assert.ok(
+      (places.get(name)?.size ?? 0) > 1,
+      `${name} is unique, it needs no reason: ${reason}`,
+    );
+  }
+});
+
+Deno.test("the map in `.github/ARCHITECTURE.md` names every folder of the program once", async () => {
+  const document = await Deno.readTextFile(join(ROOT, ".github/ARCHITECTURE.md"));
+  const [, map = ""] = /^## Map$[^]*?^```$([^]*?)^```$/m.exec(document) ?? [];
+  const there = await Promise.all(["kernels", "pipeline", "stages"].map(foldersBelow));
+  assert.deepEqual(foldersOf(map).sort(), there.flat().sort());
+});
+
+async function foldersBelow(folder: string): Promise<string[]> {
+  const entries = await Array.fromAsync(Deno.readDir(join(ROOT, folder)));
+  const below = entries.filter(({ isDirectory }) => isDirectory)
+    .map(({ name }) => foldersBelow(`${folder}/${name}`));
+  return [folder, ...(await Promise.all(below)).flat()];
+}
+
+/** The folders of a map: those that begin its lines, each below the last one that is less indented. */
+function foldersOf(map: string): string[] {
+  const trail: string[] = [];
+  return map.split("\n").flatMap((line) => {
+    const [, indent = "", names] = /^( *)((?:\w+\/ )*\w+\/)(?: |$)/.exec(line) ?? [];
+    if (names === undefined) return [];
+    const depth = indent.length / 2;
+    const above = trail.slice(0, depth).join("");
+    return names.split(" ").map((name) => {
+      trail.splice(depth, Infinity, name);
+      return `${above}${name}`.slice(0, -1);
+    });
+  });
+}
 
 /** Documents of other programs that we cite by name. */
 const FOREIGN = /(docs\/)?gguf\.md of ggml/g;
@@ -229,27 +329,4 @@ async function texts() {
     found.push({ path, text: await Deno.readTextFile(join(ROOT, path)) });
   }
   return found;
-}
-
-async function sources() {
-  const found: { path: string; text: string; imports: string[] }[] = [];
-  for (const folder of ["kernels", "pipeline", "stages"]) await walk(join(ROOT, folder), found);
-  return found;
-}
-
-async function walk(
-  folder: string,
-  found: { path: string; text: string; imports: string[] }[],
-): Promise<void> {
-  for await (const { name, isDirectory } of Deno.readDir(folder)) {
-    const full = join(folder, name);
-    if (isDirectory) {
-      await walk(full, found);
-    } else if (/\.(ts|wgsl)$/.test(name)) {
-      const text = await Deno.readTextFile(full);
-      const imports = [...text.matchAll(/from "(\.[^"]+\.ts)"/g)]
-        .map(([, target]) => relative(ROOT, join(dirname(full), target!)));
-      found.push({ path: relative(ROOT, full), text, imports });
-    }
-  }
 }

@@ -8,7 +8,7 @@ import { RECORD } from "../store/contents.ts";
 import { readOwnJson } from "../store/durable.ts";
 
 /** Where artifacts and what is known of earlier ones lie. */
-interface Rooms {
+interface Known {
   readonly store: Store;
   readonly runs: Runs;
 }
@@ -19,7 +19,7 @@ const NAMED = 3;
 /** Words for the inputs of a step whose files can be compared with those before, by place. */
 export async function describeInputs(
   step: Step,
-  { before, artifacts, ...rooms }: Rooms & {
+  { before, artifacts, ...known }: Known & {
     readonly before: KeyDocument;
     readonly artifacts: ReadonlyMap<string, Artifact>;
   },
@@ -29,7 +29,7 @@ export async function describeInputs(
   for (const [place, feed] of byPlace(step.inputs)) {
     const [then, here] = [digests.get(place), artifacts.get(feed)];
     if (!then || !here || then === here.digest) continue;
-    const files = await describeFiles(then, here, rooms);
+    const files = await describeFiles(then, here, known);
     const [input, index] = place.split(".");
     const name = `"${input}"${index ? ` ${index}` : ""}`;
     if (files) words[place] = `input ${name} changed: ${files}`;
@@ -39,12 +39,12 @@ export async function describeInputs(
 
 /**
  * How the files of an artifact differ from those of one with another digest: `2 of 210 files
- * (layer-003.safetensors, layer-017.safetensors)`; undefined where that one is gone.
+ * (part-003.bin, part-017.bin)`; undefined where that one is gone.
  */
 async function describeFiles(
   before: string,
   now: Artifact,
-  { store, runs }: Rooms,
+  { store, runs }: Known,
 ): Promise<string | undefined> {
   const [then, here] = await Promise.all([
     filesOf(before, { store, key: runs.keyOf(before) }),

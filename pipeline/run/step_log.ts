@@ -113,7 +113,7 @@ class StepLog {
 /** Removes the logs of runs that are not remembered any more. */
 function sweepLogs(store: string): void {
   const runs = new Set(
-    list(join(store, "runs")).flatMap((room) => list(join(store, "runs", room)))
+    list(join(store, "runs")).flatMap((name) => list(join(store, "runs", name)))
       .map((name) => name.replace(/\.json$/, "")),
   );
   for (const run of list(join(store, "logs"))) {

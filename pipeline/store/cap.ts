@@ -7,7 +7,7 @@ const LARGEST = 100e9;
 /** How long something damaged is left for its owner to look at. */
 const QUARANTINE_MS = 24 * 3600 * 1000;
 
-/** What was removed from a store that had grown too large. */
+/** What an eviction removed from a store that had grown too large. */
 export interface Evicted extends Collected {
   readonly maxBytes: number;
 }
@@ -24,7 +24,8 @@ export async function usualCap(store: string, bytes: number): Promise<number> {
 }
 
 /**
- * Removes artifacts that no run uses, those unused for longest first, until a store is within its cap.
+ * Eviction: removes artifacts that no run uses, the least recently used first, until a store is within
+ * its cap.
  *
  * Gives undefined where it is. It may stay above where all that is left is in use.
  */

@@ -3,7 +3,7 @@ import { type CollectLimits, findGarbage, freeing, type Garbage } from "./garbag
 import { type Inventory, takeInventory } from "./inventory.ts";
 import { type Lock, tryLock } from "./lock.ts";
 import { findReach } from "./reach.ts";
-import { entriesOf, isThere, KEY, openRooms, removeAll } from "./rooms.ts";
+import { entriesOf, isThere, KEY, openDirectories, removeAll } from "./directories.ts";
 import { storing } from "./trouble.ts";
 
 /** Artifacts that are taken away before the runs are asked again; each holds a file open. */
@@ -40,7 +40,8 @@ export interface CollectOptions extends CollectLimits {
 }
 
 /**
- * Removes what nothing needs from a store that others may be using.
+ * Garbage collection, by `gc` or as eviction: removes what nothing needs from a store that others may be
+ * using.
  *
  * Whoever makes or fetches an artifact holds its lock, and whoever reuses one notes its key in the
  * record of the run before looking at it. So each artifact is taken away under its lock, the records
@@ -73,7 +74,7 @@ export async function collect(store: string, options: CollectOptions): Promise<C
 
 /** Removes what can be locked; gives what is gone. */
 async function removeGarbage(store: string, garbage: readonly Garbage[]): Promise<Garbage[]> {
-  if (garbage.length > 0) await openRooms(store);
+  if (garbage.length > 0) await openDirectories(store);
   const gone: Garbage[] = [];
   for (let at = 0; at < garbage.length; at += BATCH) {
     gone.push(...await removeBatch(store, garbage.slice(at, at + BATCH)));
@@ -117,10 +118,10 @@ async function removeBatch(store: string, batch: readonly Garbage[]): Promise<Ga
 }
 
 /** Removes names in `files/` that were left without an artifact. */
-async function removeOrphans(room: string, gone: readonly Garbage[]): Promise<void> {
+async function removeOrphans(directory: string, gone: readonly Garbage[]): Promise<void> {
   const inodes = new Set(gone.flatMap(({ inodes }) => [...inodes]));
   for (const { places } of inodes) {
-    for (const place of places.filter((place) => place.startsWith(join(room, "/")))) {
+    for (const place of places.filter((place) => place.startsWith(join(directory, "/")))) {
       const info = await Deno.lstat(place).catch(() => undefined);
       if (info?.nlink === 1) await removeAll(place);
     }

@@ -23,10 +23,10 @@ export interface Sealed {
 /**
  * Makes a directory's files durable and read-only, and lists them by path.
  *
- * `room` is where equal files are made one. Throws a RangeError for what an artifact cannot hold:
+ * `shared` is where equal files are made one. Throws a RangeError for what an artifact cannot hold:
  * links, and a file named like the record.
  */
-export async function sealFiles(directory: string, room: string): Promise<Sealed> {
+export async function sealFiles(directory: string, shared: string): Promise<Sealed> {
   const files: FileRecord[] = [];
   const states: (FileState | null)[] = [];
   const { paths, directories } = await listFiles(directory);
@@ -41,7 +41,7 @@ export async function sealFiles(directory: string, room: string): Promise<Sealed
     const { sha256, size } = await hashFile(file);
     await file.sync();
     files.push({ path, size, sha256 });
-    states.push(await shareFile(room, { path: full, size, sha256 }) ?? state);
+    states.push(await shareFile(shared, { path: full, size, sha256 }) ?? state);
   }
   for (const one of directories) await syncDirectory(one);
   return { files, states };

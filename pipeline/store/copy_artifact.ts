@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { basename, dirname, join, relative, resolve } from "node:path";
 import type { FileRecord } from "../artifact.ts";
 import { syncDirectory } from "./durable.ts";
-import { entriesOf, isThere, removeAll } from "./rooms.ts";
+import { entriesOf, isThere, removeAll } from "./directories.ts";
 
 /**
  * Copies an artifact's files into a directory of its own, whole or not at all; gives the bytes.

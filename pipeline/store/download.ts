@@ -19,11 +19,11 @@ export interface Downloaded {
  */
 export async function download(
   remote: Remote,
-  { key, directory, room, signal }: {
+  { key, directory, shared, signal }: {
     readonly key: string;
     readonly directory: string;
     /** Where equal files are made one. */
-    readonly room: string;
+    readonly shared: string;
     readonly signal?: AbortSignal | undefined;
   },
 ): Promise<Downloaded | undefined> {
@@ -32,7 +32,7 @@ export async function download(
   const read = await readRecord(directory, key);
   if ("why" in read) throw new Error(read.why);
   await Deno.remove(join(directory, RECORD));
-  const { files, states } = await sealFiles(directory, room);
+  const { files, states } = await sealFiles(directory, shared);
   const expected = new Map(read.record.files.map((file) => [file.path, canonicalJson(file)]));
   const wrong = files.find((file) => expected.get(file.path) !== canonicalJson(file))?.path ??
     read.record.files.find(({ path }) => !files.some((file) => file.path === path))?.path;

@@ -4,7 +4,7 @@ import { RECORD } from "./contents.ts";
 import { readOwnJson } from "./durable.ts";
 import type { Inode, Inventory, Item } from "./inventory.ts";
 import { isHeld } from "./lock.ts";
-import { KEY, keyIn } from "./rooms.ts";
+import { KEY, keyIn } from "./directories.ts";
 import type { Reach } from "./reach.ts";
 
 /** Something of a store that nothing needs. */

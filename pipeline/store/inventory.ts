@@ -1,8 +1,8 @@
 import { join } from "node:path";
-import { entriesOf } from "./rooms.ts";
+import { entriesOf } from "./directories.ts";
 
-/** Rooms whose directories hold files of artifacts, whole, damaged or unfinished. */
-const ROOMS = ["artifacts", "quarantine", "tmp", "journal"] as const;
+/** Directories of a store that hold files of artifacts, whole, damaged or unfinished. */
+const DIRECTORIES = ["artifacts", "quarantine", "tmp", "journal"] as const;
 
 /** A file with all its names. */
 export interface Inode {
@@ -15,7 +15,8 @@ export interface Inode {
 
 /** A directory of the store that is kept or removed as a whole. */
 export interface Item {
-  readonly room: (typeof ROOMS)[number];
+  /** Which of them it lies in, as `gc` calls it. */
+  readonly room: (typeof DIRECTORIES)[number];
   readonly name: string;
   readonly path: string;
   /** Time of its last change, in milliseconds. */
@@ -26,7 +27,7 @@ export interface Item {
 /** All files of a store. */
 export interface Inventory {
   readonly items: readonly Item[];
-  /** Files in the room `files/`. */
+  /** Files in `files/`. */
   readonly shared: readonly Inode[];
   /** Size of all files, those with several names once. */
   readonly bytes: number;
@@ -38,7 +39,7 @@ export interface Inventory {
 export async function takeInventory(store: string): Promise<Inventory> {
   const known = new Map<string, Inode>();
   const items: Item[] = [];
-  for (const room of ROOMS) {
+  for (const room of DIRECTORIES) {
     for (const { name } of await entriesOf(join(store, room))) {
       const path = join(store, room, name);
       const info = await Deno.lstat(path).catch(() => undefined);

@@ -80,7 +80,7 @@ export class Runs {
   /** Reads what is remembered of a manifest. */
   static async open(store: string, manifest: string): Promise<Runs> {
     const full = resolve(manifest);
-    const directory = roomOf(store, full);
+    const directory = directoryOf(store, full);
     return new Runs(directory, full, await readRuns(directory));
   }
 
@@ -182,26 +182,26 @@ export async function allRuns(store: string): Promise<RunRecord[]> {
 
 /** The runs a store remembers of each manifest, the newest first whatever the clock said. */
 export async function runsByManifest(store: string): Promise<RunRecord[][]> {
-  const rooms = await names(join(store, "runs"));
-  const runs = await Promise.all(rooms.map((room) => readRuns(join(store, "runs", room))));
+  const manifests = await names(join(store, "runs"));
+  const runs = await Promise.all(manifests.map((name) => readRuns(join(store, "runs", name))));
   return runs.filter(({ length }) => length > 0);
 }
 
 /** Whether a run has a process that is at work, on any machine that shares the store's locks. */
 export async function goesOn(store: string, { id, manifest, state }: RunRecord): Promise<boolean> {
-  return state === "running" && await isHeld(join(roomOf(store, manifest), `${id}.lock`));
+  return state === "running" && await isHeld(join(directoryOf(store, manifest), `${id}.lock`));
 }
 
 /** Forgets all runs of a manifest, so that they keep no artifact any more; false if there are none. */
 export async function forgetRuns(store: string, manifest: string): Promise<boolean> {
-  const room = roomOf(store, resolve(manifest));
-  return await Deno.remove(room, { recursive: true }).then(() => true, (error) => {
+  const directory = directoryOf(store, resolve(manifest));
+  return await Deno.remove(directory, { recursive: true }).then(() => true, (error) => {
     if (error instanceof Deno.errors.NotFound) return false;
     throw error;
   });
 }
 
-function roomOf(store: string, manifest: string): string {
+function directoryOf(store: string, manifest: string): string {
   return join(store, "runs", sha256(manifest).slice(0, 16));
 }
 

@@ -3,25 +3,25 @@ import type { FileRecord } from "../artifact.ts";
 import { type FileState, fileStateOf, sameState, unsettled } from "./file_state.ts";
 import { hashFile } from "./hash.ts";
 
-/** Where the one copy of some content lies, below the room `files/`. */
-export function sharedPlace(room: string, sha256: string): string {
-  return join(room, sha256.slice(0, 2), sha256);
+/** Where the one copy of some content lies, below `files/`. */
+export function sharedPlace(shared: string, sha256: string): string {
+  return join(shared, sha256.slice(0, 2), sha256);
 }
 
 /**
- * Makes equal files one: links a finished file into the room, or replaces it by a link to the copy there.
+ * Makes equal files one: links a finished file into `files/`, or replaces it by a link to the copy there.
  *
  * The copy is read before it is trusted, and a damaged one is replaced by the good file. Gives the
  * state of the file that now lies at the path if it is another one. Where the system has no links,
  * nothing happens.
  */
 export async function shareFile(
-  room: string,
+  shared: string,
   { path, size, sha256 }: FileRecord,
 ): Promise<FileState | undefined> {
-  // Empty files take no room, and a link count is limited.
+  // Empty files take no space, and a link count is limited.
   if (size === 0) return undefined;
-  const place = sharedPlace(room, sha256);
+  const place = sharedPlace(shared, sha256);
   const next = `${place}.${crypto.randomUUID().slice(0, 8)}`;
   try {
     await Deno.mkdir(dirname(place), { recursive: true });
@@ -45,7 +45,7 @@ export async function shareFile(
   }
 }
 
-/** Whether a file in the room has other bytes than its name says. */
+/** Whether a file in `files/` has other bytes than its name says. */
 export async function isDamagedCopy(path: string): Promise<boolean> {
   return await digestOf(path).catch(() => undefined) !== basename(path);
 }

@@ -18,10 +18,10 @@ import {
   isThere,
   KEY,
   keyIn,
-  openRooms,
+  openDirectories,
   openTemporary,
   removeAll,
-} from "./rooms.ts";
+} from "./directories.ts";
 import { filling, storing } from "./trouble.ts";
 import { type States, Verified } from "./verified.ts";
 
@@ -151,7 +151,7 @@ export class Store {
   /** Moves what lies under a key to `quarantine/`; gives its path there. */
   async quarantine(key: string): Promise<string> {
     return await storing(this.path, async () => {
-      await openRooms(this.path);
+      await openDirectories(this.path);
       using _lock = await takeLock(this.#place("locks", key), {});
       return await this.#putAside(key);
     });
@@ -211,7 +211,7 @@ export class Store {
 
   async #lock(key: string, options: Pick<MakeOptions, "signal" | "onWait">): Promise<Lock> {
     return await storing(this.path, async () => {
-      await openRooms(this.path);
+      await openDirectories(this.path);
       return await takeLock(this.#place("locks", key), options);
     });
   }
@@ -247,11 +247,11 @@ export class Store {
     if (remote === undefined) return undefined;
     await using directory = await openTemporary(this.path, key);
     const { path } = directory;
-    const room = this.#place("files");
+    const shared = this.#place("files");
     try {
       const got = await filling(
         this.path,
-        () => download(remote, { key, directory: path, room, signal }),
+        () => download(remote, { key, directory: path, shared, signal }),
       );
       if (got === undefined) return undefined;
       await this.#publish(path, got);

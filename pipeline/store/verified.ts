@@ -20,11 +20,11 @@ interface Memo {
  * have, so that their bytes are read again: nothing here has to be kept or trusted.
  */
 export class Verified {
-  readonly #room: string;
+  readonly #directory: string;
   readonly #known = new Map<string, Memo>();
 
-  constructor(room: string) {
-    this.#room = room;
+  constructor(directory: string) {
+    this.#directory = directory;
   }
 
   /** What this process knows of an artifact's files; `kept` adds what earlier ones have kept. */
@@ -61,7 +61,7 @@ export class Verified {
   }
 
   #place(key: string): string {
-    return join(this.#room, `${key}.json`);
+    return join(this.#directory, `${key}.json`);
   }
 }
 

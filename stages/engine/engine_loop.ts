@@ -116,13 +116,13 @@ export class EngineLoop implements Disposable {
     const { id, request, tokens } = sequence;
     const events: GenerationEvent[] = [];
     const prompt = request.prompt.length;
-    // One that had to begin anew has told of its prompt.
+    // One that was preempted has told of its prompt.
     const first = tokens.length === prompt;
     if (first) {
       this.#promptTokens += count;
       if (result.prompt) {
         const scores = this.#prompts.get(id) ?? [];
-        // Those of tokens before `start` are there, unless it had to begin anew.
+        // Those of tokens before `start` are there, unless it was preempted.
         this.#prompts.set(id, [...scores.slice(0, start), ...result.prompt]);
       }
     }

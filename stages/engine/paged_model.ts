@@ -34,7 +34,7 @@ interface Row {
 /** Recordings kept, each for its own number of sequences: device memory is shared between them. */
 const MOST_RECORDINGS = 64;
 
-/** A model whose keys and values lie in pages, so that many sequences run in one step. */
+/** A model whose keys and values lie in pages, so that many sequences run in one step, in prefill and decode. */
 export class PagedModel implements Disposable {
   readonly #device: Device;
   readonly #forward: PagedForward;

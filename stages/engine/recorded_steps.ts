@@ -6,14 +6,14 @@ import type { PagedForward } from "./paged_forward.ts";
 import { settingsOf } from "./sampling.ts";
 import type { Chunk } from "./scheduler.ts";
 
-/** Steps of so many sequences that generate, put on record to be run again and again. */
+/** Decode steps of so many sequences, put on record to be run again and again. */
 export interface RecordedSteps extends Disposable {
   /** Runs the steps for one-token chunks; the tokens of each chunk, one a step. */
   run(chunks: readonly Chunk[]): Promise<readonly (readonly number[])[]>;
 }
 
 /**
- * Puts `steps` steps on record for as many sequences as there are chunks, each of one token. Each step's
+ * Puts `steps` decode steps on record for as many sequences as there are chunks, each of one token. Each step's
  * tokens are the next one's input, and the host waits once; of the host's data only what differs is
  * written anew. Weights and pages must stay on the device; `context` is the longest sequence.
  */

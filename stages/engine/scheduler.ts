@@ -13,7 +13,7 @@ export interface StepLimits {
   readonly ahead?: number;
 }
 
-/** Tokens of a sequence to run in a step: from `start` on, whose keys and values come into its pages. */
+/** Tokens of a sequence to run in a step, for prefill or for decode: from `start` on, whose keys and values come into its pages. */
 export interface Chunk {
   readonly sequence: Sequence;
   readonly start: number;
@@ -23,11 +23,11 @@ export interface Chunk {
 }
 
 /**
- * Decides what runs next: sequences that generate first, a token each; then the prompts of those that
- * have begun, in chunks; then those that wait, as far as pages and limits reach.
+ * Decides what runs next: sequences in decode first, a token each; then the prefill of those that have
+ * begun, in chunks; then those that wait, as far as pages and limits reach.
  *
- * Where no page is left for one that generates, the one that began last gives its pages back and waits
- * again, to be computed anew. Holds no device.
+ * Preemption: where no page is left for one in decode, the one that began last gives its pages back and
+ * waits again, to be computed anew. Holds no device.
  */
 export class Scheduler {
   readonly #pages: Pages;
@@ -42,7 +42,7 @@ export class Scheduler {
     this.#limits = limits;
   }
 
-  /** Sequences under way and waiting, tokens that wait, and how often one had to begin anew. */
+  /** Sequences under way and waiting, tokens that wait, and how often one was preempted. */
   get counts(): {
     readonly running: number;
     readonly waiting: number;
@@ -84,9 +84,9 @@ export class Scheduler {
     let left = this.#limits.tokens;
     for (const sequence of [...this.#running]) {
       if (left === 0) break;
-      // It may have had to give way to one before it.
+      // It may have been preempted for one before it.
       if (!this.#running.includes(sequence) || !generates(sequence)) continue;
-      if (!this.#makeRoom(sequence)) continue;
+      if (!this.#makePages(sequence)) continue;
       chunks.push(chunkOf(sequence, 1));
       left--;
     }
@@ -163,8 +163,8 @@ export class Scheduler {
     return true;
   }
 
-  /** Makes sure that the next token has a page; false where the sequence itself had to give way. */
-  #makeRoom(sequence: Sequence): boolean {
+  /** Makes sure that the next token has a page, by preemption; false where it met the sequence itself. */
+  #makePages(sequence: Sequence): boolean {
     const need = Math.ceil(sequence.tokens.length / PAGE_TOKENS);
     while (sequence.pages.length < need) {
       const page = this.#pages.take();
@@ -188,6 +188,7 @@ export class Scheduler {
   }
 }
 
+/** Whether it is in decode: only its last token is not computed. */
 function generates({ tokens, computed, request }: Sequence): boolean {
   return computed === tokens.length - 1 && tokens.length > request.prompt.length;
 }

@@ -6,7 +6,7 @@ import { tellingErrors } from "../told_error.ts";
 import { forgetRuns, goesOn, runsByManifest } from "../../store/runs.ts";
 import type { Store } from "../../store/store.ts";
 import { collect, type Collected, type Removal } from "../../store/collect.ts";
-import { isDirectory, isThere } from "../../store/rooms.ts";
+import { isDirectory, isThere } from "../../store/directories.ts";
 import { shortPath } from "../../tell/terminal/screen.ts";
 import { formatTable } from "../../tell/terminal/columns.ts";
 import { count, formatBytes } from "../../words.ts";

@@ -3,7 +3,7 @@ import { HERE, openStore } from "../open_store.ts";
 import { tellingErrors } from "../told_error.ts";
 import type { Store } from "../../store/store.ts";
 import { takeInventory } from "../../store/inventory.ts";
-import { isDirectory, removeAll } from "../../store/rooms.ts";
+import { isDirectory, removeAll } from "../../store/directories.ts";
 import { isDamagedCopy } from "../../store/shared_files.ts";
 import { shortPath } from "../../tell/terminal/screen.ts";
 import { count, formatBytes } from "../../words.ts";

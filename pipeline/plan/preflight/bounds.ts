@@ -3,7 +3,7 @@ import { dirname } from "node:path";
 
 /** What there is for the work; what is left out is looked up, and not compared if nobody knows it. */
 export interface Bounds {
-  /** How much of weights and activations stages may keep at once, as the tools say it. */
+  /** How much of their data stages may keep in memory at once, as the tools say it. */
   readonly memoryBytes: number;
   /** The most a step may take of the host's memory; what is free unless said. */
   readonly hostBytes?: number | undefined;
@@ -23,7 +23,7 @@ export async function lookUp(said: Bounds | undefined, store: string): Promise<B
 /** Bytes of memory that this process may still take: what the system has, or its control group. */
 async function freeMemory(): Promise<number> {
   const { available } = Deno.systemMemoryInfo();
-  return Math.min(available, await groupRoom() ?? available);
+  return Math.min(available, await groupBytes() ?? available);
 }
 
 /** Free bytes of the file system that holds a path or will hold it; undefined where it cannot say. */
@@ -38,16 +38,16 @@ export async function freeDisk(path: string): Promise<number | undefined> {
 }
 
 /** What a container's limit leaves; pages of files do not count, the system drops them when asked. */
-async function groupRoom(): Promise<number | undefined> {
+async function groupBytes(): Promise<number | undefined> {
   if (Deno.build.os !== "linux") return undefined;
   const read = (path: string) => Deno.readTextFile(path).catch(() => "");
   const [, own = "/"] = /^0::(\S*)$/m.exec(await read("/proc/self/cgroup")) ?? [];
-  for (const room of [`/sys/fs/cgroup${own}`, "/sys/fs/cgroup"]) {
+  for (const group of [`/sys/fs/cgroup${own}`, "/sys/fs/cgroup"]) {
     // "max" and a file that is not there give NaN.
-    const most = parseInt(await read(`${room}/memory.max`));
-    const taken = parseInt(await read(`${room}/memory.current`));
+    const most = parseInt(await read(`${group}/memory.max`));
+    const taken = parseInt(await read(`${group}/memory.current`));
     if (!Number.isFinite(most - taken)) continue;
-    const [, files = "0"] = /^inactive_file (\d+)$/m.exec(await read(`${room}/memory.stat`)) ?? [];
+    const [, files = "0"] = /^inactive_file (\d+)$/m.exec(await read(`${group}/memory.stat`)) ?? [];
     return Math.max(0, most - taken + Number(files));
   }
   return undefined;

@@ -1,7 +1,7 @@
 import { dirname, join } from "node:path";
 import type { Note } from "../../artifact.ts";
 import type { RunEvent } from "../../event.ts";
-import { ORDERS_ROOM } from "./wire.ts";
+import { ORDERS_DIRECTORY } from "./wire.ts";
 
 /** What a worker tells of an order while it works at it. */
 export type OrderEvent = RunEvent & { readonly type: "note" | "progress" | "quarantined" };
@@ -14,7 +14,7 @@ const STALE_MS = 30 * 24 * 3600 * 1000;
 
 /** Where the events of an order lie in a store. */
 export function eventsPath(store: string, id: string): string {
-  return join(store, ORDERS_ROOM, `${id}.ndjson`);
+  return join(store, ORDERS_DIRECTORY, `${id}.ndjson`);
 }
 
 /** What a worker says when it begins with the stage of an order. */
@@ -119,9 +119,9 @@ function parse(line: string): OrderEvent | undefined {
   }
 }
 
-async function removeStale(room: string): Promise<void> {
-  for await (const { name } of Deno.readDir(room)) {
-    const path = join(room, name);
+async function removeStale(directory: string): Promise<void> {
+  for await (const { name } of Deno.readDir(directory)) {
+    const path = join(directory, name);
     const { mtime } = await Deno.stat(path).catch(() => ({ mtime: null }));
     if (mtime && Date.now() - mtime.getTime() > STALE_MS) await Deno.remove(path).catch(() => {});
   }

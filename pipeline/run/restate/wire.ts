@@ -16,7 +16,7 @@ export const FAILED_CODE = 422;
 export const LEAVING_CODE = 503;
 
 /** Directory of the store in which workers tell those who ordered how far they are. */
-export const ORDERS_ROOM = "orders";
+export const ORDERS_DIRECTORY = "orders";
 
 const key = z.string().regex(/^[0-9a-f]{64}$/);
 

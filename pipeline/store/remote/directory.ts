@@ -1,7 +1,7 @@
 import { dirname, join, resolve } from "node:path";
 import type { Remote } from "../remote.ts";
 import { isNoFile, syncDirectory } from "../durable.ts";
-import { entriesOf, isDirectory } from "../rooms.ts";
+import { entriesOf, isDirectory } from "../directories.ts";
 import { CheckedFile } from "./checked_file.ts";
 import { remoteOver } from "./object_remote.ts";
 import { type LocalFile, wrongFile, WrongObject } from "./stated_file.ts";
@@ -76,9 +76,9 @@ async function replace(
   write: (path: string) => Promise<void>,
 ): Promise<void> {
   const place = join(root, name);
-  const room = dirname(place);
+  const parent = dirname(place);
   const next = join(root, "tmp", `${word(name)}${crypto.randomUUID()}`);
-  for (const one of [room, dirname(next)]) await Deno.mkdir(one, { recursive: true });
+  for (const one of [parent, dirname(next)]) await Deno.mkdir(one, { recursive: true });
   try {
     await write(next);
     if (Deno.build.os !== "windows") await Deno.chmod(next, 0o444).catch(() => {});
@@ -88,7 +88,7 @@ async function replace(
     throw error;
   }
   // Some network file systems cannot sync a directory.
-  await syncDirectory(room).catch(() => {});
+  await syncDirectory(parent).catch(() => {});
 }
 
 /**

@@ -3,7 +3,7 @@ import type { ArtifactRecord, FileRecord } from "../../artifact.ts";
 import type { Remote } from "../remote.ts";
 import { RECORD } from "../contents.ts";
 import { checkRecord, readRecord } from "../record.ts";
-import { KEY } from "../rooms.ts";
+import { KEY } from "../directories.ts";
 import { CheckedFile } from "./checked_file.ts";
 import type { Objects } from "./objects.ts";
 import { WrongObject } from "./stated_file.ts";

@@ -69,13 +69,13 @@ async function classify(path: string): Promise<Named> {
 /** What a directory on the way up from a path makes of it. */
 async function lookAt(at: string, path: string): Promise<Named | undefined> {
   const below = relative(at, path);
-  const room = dirname(at);
-  const home = dirname(room);
-  if (isKey(basename(at)) && basename(room) === "artifacts") {
+  const parent = dirname(at);
+  const home = dirname(parent);
+  if (isKey(basename(at)) && basename(parent) === "artifacts") {
     const target = artifactIn(new Store(home), basename(at));
     return below === "" ? target : { ...target, file: below.replaceAll("\\", "/") };
   }
-  if (isKey(basename(at)) && basename(room) === "journal") {
+  if (isKey(basename(at)) && basename(parent) === "journal") {
     return { what: "journal", key: basename(at), path: at };
   }
   const record = await readOwnJson(join(at, RECORD)).catch(() => undefined) as
@@ -90,10 +90,10 @@ async function lookAt(at: string, path: string): Promise<Named | undefined> {
     const run = await readOwnJson(path) as RunRecord | undefined;
     if (Array.isArray(run?.steps)) return { what: "run", run, store: new Store(dirname(home)) };
   }
-  const rooms = await Promise.all(
+  const marks = await Promise.all(
     ["artifacts", "locks"].map((name) => isThere(join(at, name))),
   );
-  return rooms.every(Boolean) ? { what: "store", store: new Store(at) } : undefined;
+  return marks.every(Boolean) ? { what: "store", store: new Store(at) } : undefined;
 }
 
 function artifactIn(store: Store, key: string): Named & { readonly what: "artifact" } {

@@ -22,9 +22,9 @@ export async function describeStore(store: Store): Promise<Description> {
   }
   const number = [...kinds.values()].reduce((sum, one) => sum + one.number, 0);
   const runs = await allRuns(store.path);
-  const rooms = await Promise.all(
-    ["journal", "quarantine"].map(async (room) =>
-      [room, String((await entriesOf(join(store.path, room))).length)] as const
+  const counts = await Promise.all(
+    ["journal", "quarantine"].map(async (name) =>
+      [name, String((await entriesOf(join(store.path, name))).length)] as const
     ),
   );
   const columns = [
@@ -46,7 +46,7 @@ export async function describeStore(store: Store): Promise<Description> {
           ["path", store.path],
           ["runs", String(runs.length)],
           ...runs[0] ? [["last run", `${runs[0].id} of ${runs[0].manifest}`] as const] : [],
-          ...rooms,
+          ...counts,
         ],
       },
       { title: "Artifacts", table: { columns, rows } },

@@ -13,7 +13,7 @@ interface Line {
 /**
  * Charts that several steps have, each drawn once with a line a step; undefined if there are none.
  *
- * Steps whose numbers are equal share a line: a model that is only copied keeps what was measured.
+ * Steps whose numbers are equal share a line: what is only copied keeps what was measured.
  */
 export async function curvesPart(steps: readonly StepReport[]): Promise<PagePart | undefined> {
   const shared = new Map<string, { readonly chart: Chart; readonly lines: Line[] }>();

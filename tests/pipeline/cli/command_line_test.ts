@@ -3,6 +3,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { parseBytes } from "../../../pipeline/cli/bytes.ts";
 import { parseCommandLine } from "../../../pipeline/cli/command_line.ts";
 import * as commands from "../../../pipeline/cli/commands/mod.ts";
+import { defineCommand, UsageError } from "../../../pipeline/cli/mod.ts";
 import { projectRoot, storeDirectory } from "../../../pipeline/cli/project.ts";
 import { call as callToy } from "../../support/toy/call.ts";
 import * as stages from "../../support/toy/stages.ts";
@@ -246,12 +247,35 @@ Deno.test("`stages`, `schema` and `--help` tell what there is", () =>
     match((await call("run", "--help")).out, /--set <name=value>/);
   }));
 
-Deno.test("`serve` of a program that has nothing to serve says so and fails", async () => {
-  const { status, errors } = await call("serve", "configs/fp16.yaml", "--port", "80");
-  deepStrictEqual([status, errors], [
+Deno.test("a command that a program hands in stands among the others, by letters, and is one", async () => {
+  const greet = defineCommand({
+    about: "Greet somebody",
+    words: [["<whom>", "a name"]],
+    options: (command) => void command.option("--loud", "greet louder"),
+    run({ screen, words, own, flags }) {
+      if (own.loud && flags.json) throw new UsageError("Cannot greet loud in JSON: say one");
+      screen.write(`Hello ${words[0]}${own.loud ? "!" : ""}\n`);
+      return 3;
+    },
+  });
+  const program = { commands: { greet } };
+  const help = (await callToy(["--help"], program)).lines
+    .flatMap((line) => /^ {2}([a-z][\w-]*) .*\S/.exec(line)?.[1] ?? []);
+  deepStrictEqual(
+    help.filter((word) => word in commands || word === "greet"),
+    [
+      ...Object.keys(commands),
+      "greet",
+    ].sort(),
+  );
+  const { status, out } = await callToy(["greet", "you", "--loud"], program);
+  deepStrictEqual([status, out], [3, "Hello you!\n"]);
+  const refused = await callToy(["greet", "you", "--loud", "--json"], program);
+  deepStrictEqual([refused.status, refused.errors], [
     2,
-    "Cannot serve: this program has nothing that serves\nSee --help for what there is\n",
+    "Cannot greet loud in JSON: say one\nSee --help for what there is\n",
   ]);
+  match((await call("greet", "you")).errors, /unknown command 'greet'/);
 });
 
 Deno.test("`storeDirectory()` goes by the option, the environment, and the manifest's project", () =>

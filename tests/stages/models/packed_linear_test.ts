@@ -1,8 +1,10 @@
 import { strict as assert } from "node:assert";
+import { z } from "zod";
 import { Gpu } from "../../../kernels/device/gpu.ts";
 import type { Artifact } from "../../../pipeline/artifact.ts";
 import { readModelRecord } from "../../../stages/models/model_record.ts";
 import { Model } from "../../../stages/models/model.ts";
+import { type WeightScheme, weightScheme } from "../../../stages/quant/schemes.ts";
 import { calibrate_kv, quantize } from "../../../stages/mod.ts";
 import { writeDequantized } from "../../support/float_model.ts";
 import { fakeLogits } from "../../support/fake_quantization.ts";
@@ -15,6 +17,7 @@ const A16 = [
   { weights: { group: 8 } },
   { weights: { group: 8, zero: "pre_scale" } },
   { weights: { group: 8, zero: "none" } },
+  { weights: { group: 8, bits: 2 } },
   { weights: { group: "row", bits: 3 } },
   { weights: { group: "tensor", bits: 8, zero: "none" } },
   { weights: { group: "row", bits: 8 } },
@@ -28,6 +31,22 @@ const A8 = [
   { weights: { group: "row", zero: "post_scale" }, activations: "dynamic" },
   { weights: { group: "row", zero: "none" }, activations: "dynamic" },
 ];
+
+Deno.test("every value that a field of a weight scheme may have is among the cases", () => {
+  const cases = [...A16, ...A8].map(({ weights }) => weightScheme.parse(weights));
+  const { properties = {} } = z.toJSONSchema(weightScheme);
+  for (const [field, schema] of Object.entries(properties)) {
+    const had: unknown[] = cases.map((scheme) => scheme[field as keyof WeightScheme]);
+    for (const value of valuesIn(schema)) assert.ok(had.includes(value), `${field}: ${value}`);
+  }
+});
+
+/** The values that a schema lists. */
+function valuesIn(schema: z.core.JSONSchema._JSONSchema): readonly unknown[] {
+  if (typeof schema === "boolean") return [];
+  const { const: one, enum: some = [], anyOf = [] } = schema;
+  return [...one === undefined ? [] : [one], ...some, ...anyOf.flatMap(valuesIn)];
+}
 
 for (const given of [...A16, ...A8]) {
   Deno.test(`packed codes compute what the oracle does: ${JSON.stringify(given)}`, async () => {

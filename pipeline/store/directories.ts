@@ -4,10 +4,10 @@ import { storing } from "./trouble.ts";
 /** What the names of artifacts, locks and journals are: keys. */
 export const KEY = /^[0-9a-f]{64}$/;
 
-/** Makes the rooms without which no artifact can be made. */
-export async function openRooms(store: string): Promise<void> {
-  for (const room of ["artifacts", "tmp", "locks", "quarantine"]) {
-    await Deno.mkdir(join(store, room), { recursive: true });
+/** Makes the directories of a store without which no artifact can be made. */
+export async function openDirectories(store: string): Promise<void> {
+  for (const name of ["artifacts", "tmp", "locks", "quarantine"]) {
+    await Deno.mkdir(join(store, name), { recursive: true });
   }
   // Nobody means to commit gigabytes.
   const ignored = join(store, ".gitignore");

@@ -1,0 +1,60 @@
+import { dirname, join, relative } from "node:path";
+import { fileURLToPath } from "node:url";
+
+/** The top directory of the repository. */
+export const ROOT = fileURLToPath(new URL("../..", import.meta.url));
+
+/** A file of the program; paths are relative to {@linkcode ROOT}. */
+export interface SourceText {
+  readonly path: string;
+  readonly text: string;
+  /** Our files that it imports, for types too, at once or when they are needed. */
+  readonly imports: readonly string[];
+}
+
+/** All files of TypeScript and WGSL in `kernels/`, `pipeline/` and `stages/`. */
+export async function sources(): Promise<SourceText[]> {
+  const found: SourceText[] = [];
+  const visit = async (folder: string): Promise<void> => {
+    for await (const { name, isDirectory } of Deno.readDir(join(ROOT, folder))) {
+      const path = join(folder, name);
+      if (isDirectory) await visit(path);
+      else if (/\.(ts|wgsl)$/.test(name)) found.push(await read(path));
+    }
+  };
+  for (const folder of ["kernels", "pipeline", "stages"]) await visit(folder);
+  return found;
+}
+
+async function read(path: string): Promise<SourceText> {
+  const full = join(ROOT, path);
+  const text = await Deno.readTextFile(full);
+  const imports = [...text.matchAll(/(?:from |import\(\s*)"(\.[^"]+\.ts)"/g)]
+    .map(([, target]) => relative(ROOT, join(dirname(full), target!)));
+  return { path, text, imports };
+}
+
+/** Circles of a graph: its strongly connected parts of more than one node, each in order of names. */
+export function circlesOf(graph: ReadonlyMap<string, Iterable<string>>): string[][] {
+  const found: string[][] = [];
+  const places = new Map<string, number>();
+  const open: string[] = [];
+  const visit = (node: string): number => {
+    const place = places.size;
+    let low = place;
+    places.set(node, place);
+    open.push(node);
+    for (const next of graph.get(node) ?? []) {
+      if (!graph.has(next) || next === node) continue;
+      if (!places.has(next)) low = Math.min(low, visit(next));
+      else if (open.includes(next)) low = Math.min(low, places.get(next) ?? low);
+    }
+    if (low === place) {
+      const part = open.splice(open.indexOf(node));
+      if (part.length > 1) found.push(part.sort());
+    }
+    return low;
+  };
+  for (const node of graph.keys()) if (!places.has(node)) visit(node);
+  return found;
+}
