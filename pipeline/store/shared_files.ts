@@ -4,7 +4,7 @@ import { type FileState, fileStateOf, sameState, unsettled } from "./file_state.
 import { hashFile } from "./hash.ts";
 
 /** Where the one copy of some content lies, below the room `files/`. */
-export function sharedPlace(room: string, sha256: string): string {
+function sharedPlace(room: string, sha256: string): string {
   return join(room, sha256.slice(0, 2), sha256);
 }
 

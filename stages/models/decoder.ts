@@ -217,7 +217,7 @@ export async function cloneStream(device: Device, { residual, delta }: Stream): 
 }
 
 /** A stream of a residual and what is not added to it yet; both become the stream's. */
-export function makeStream(residual: Tensor, delta: Tensor | undefined): Stream {
+function makeStream(residual: Tensor, delta: Tensor | undefined): Stream {
   return {
     residual,
     delta,
