@@ -13,7 +13,7 @@ export interface TopScoresOptions {
 }
 
 /** Most of the likeliest tokens that a row can be asked for. */
-export const MOST_TOP_SCORES = 20;
+const MOST_TOP_SCORES = 20;
 
 type Out = "scores" | "likeliest" | "norms";
 

@@ -35,7 +35,7 @@ export function hasZeros({ bits, zero }: KvScheme): boolean {
 }
 
 /** The zero domain a shader works in: 16-bit pages hold no zero points. */
-export function shaderZero(scheme: KvScheme): number {
+function shaderZero(scheme: KvScheme): number {
   return hasZeros(scheme) ? ZERO_DOMAINS[scheme.zero] : ZERO_DOMAINS.none;
 }
 

@@ -13,7 +13,7 @@ const HANGUP_IGNORED = ignoresHangup();
 const SAME_MS = 100;
 
 /** What a stage throws when the user asked it to stop. */
-export const STOPPED = "Cannot go on: the user asked to stop";
+const STOPPED = "Cannot go on: the user asked to stop";
 
 /** Exit status after a stop. */
 export const STOPPED_STATUS = 130;

@@ -4,7 +4,7 @@ import { type FileState, fileStateOf, sameState, unsettled } from "./file_state.
 import { hashFile } from "./hash.ts";
 
 /** Where the one copy of some content lies, below `files/`. */
-export function sharedPlace(shared: string, sha256: string): string {
+function sharedPlace(shared: string, sha256: string): string {
   return join(shared, sha256.slice(0, 2), sha256);
 }
 

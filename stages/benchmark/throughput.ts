@@ -84,7 +84,7 @@ export async function loadWhole(model: Model): Promise<void> {
 }
 
 /** Prompts of ids that the seed decides, a different one for each sequence. */
-export function randomPrompts(
+function randomPrompts(
   { batch, prompt, seed }: Pick<RoundWork, "batch" | "prompt" | "seed">,
   vocabulary: number,
 ): readonly (readonly number[])[] {

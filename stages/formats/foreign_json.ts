@@ -39,7 +39,7 @@ export async function readText(path: string): Promise<string | undefined> {
 }
 
 /** Parses a text file of others; says which file is no JSON, or is nested too deeply for any use. */
-export function parseJson(text: string, path: string): unknown {
+function parseJson(text: string, path: string): unknown {
   const { depth } = outlineOf((at) => text.charCodeAt(at), text.length);
   if (depth > DEEPEST) {
     throw new RangeError(

@@ -2,30 +2,11 @@ import type { Device } from "../../kernels/device/device.ts";
 import { f32, u32 } from "../../kernels/device/tensor.ts";
 import { nll } from "../../kernels/mod.ts";
 import type { Model } from "../models/model.ts";
-import {
-  columnsAtOnce,
-  LOGIT_BYTES,
-  nextTokens,
-  type WindowOptions,
-  type WindowState,
-  windowStates,
-} from "./windows.ts";
+import { columnsAtOnce, LOGIT_BYTES, nextTokens, type WindowState } from "./windows.ts";
 
 /** The protocol of GPTQ's perplexity: equal windows, no tail, fresh context, mean of window means. */
 export const PROTOCOL =
   "windows, tail dropped, no token added, fresh context, mean of window means";
-
-/** Log-likelihoods in nats of every token but the first of each window, window after window. */
-export async function* logLikelihoods(
-  device: Device,
-  model: Model,
-  tokens: Uint32Array,
-  options: WindowOptions,
-): AsyncGenerator<Float32Array> {
-  for await (const state of windowStates(device, model, tokens, options)) {
-    yield await scoreWindow(device, model, state);
-  }
-}
 
 /** Log-likelihoods of a window's tokens but the first; logits exist for some columns at a time. */
 export async function scoreWindow(

@@ -50,7 +50,7 @@ const rope = z.looseObject({
 });
 
 /** The keys of `config.json` that decoders of the Llama kind share, as transformers 4 and 5 write them. */
-export const decoderJson = z.looseObject({
+const decoderJson = z.looseObject({
   hidden_size: count,
   num_hidden_layers: layerCount,
   num_attention_heads: count,

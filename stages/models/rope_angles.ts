@@ -22,7 +22,7 @@ export function ropeAngles(config: DecoderConfig, positions: number): HostTensor
 }
 
 /** Radians a position of each channel pair, after the config's scaling. */
-export function ropeFrequencies({ headSize, ropeTheta, ropeScaling }: DecoderConfig): Float32Array {
+function ropeFrequencies({ headSize, ropeTheta, ropeScaling }: DecoderConfig): Float32Array {
   const plain = Float32Array.from(
     { length: headSize / 2 },
     (_, pair) => 1 / Math.fround(ropeTheta ** Math.fround(2 * pair / headSize)),

@@ -27,7 +27,7 @@ export function unpackWeight(
 }
 
 /** Packs the codes of a weight as model artifacts hold them; see `packedParts()`. */
-export function packCoded({ codes, scheme, rows, columns, ...grid }: CodedWeight): PackedWeight {
+function packCoded({ codes, scheme, rows, columns, ...grid }: CodedWeight): PackedWeight {
   const bytes = new Uint8Array(codes.buffer, codes.byteOffset, codes.length);
   if (scheme.bits > 4) return { ...grid, codes: new Uint32Array(bytes.slice().buffer) };
   const packed = new Uint8Array(rows * columns / 2);

@@ -80,7 +80,7 @@ export async function searchRanges(
 }
 
 /** What rounding to the grid's nearest codes does to a weight's domain. */
-export function errorOf(device: Device, weight: TensorRef, grid: WeightGrid): Tensor {
+function errorOf(device: Device, weight: TensorRef, grid: WeightGrid): Tensor {
   const { zero, low, high, rows } = grid;
   const shape = [rows, grid.scales.length / rows];
   using scales = device.upload(f32(shape, grid.scales), "scales");

@@ -29,6 +29,6 @@ export function rowScale(
 }
 
 /** The largest integer scale of a group without a zero point: 18 for 4-bit codes. */
-export function largestGroupScale(bits: WeightScheme["bits"]): number {
+function largestGroupScale(bits: WeightScheme["bits"]): number {
   return Math.floor(INT8 / (2 ** (bits - 1) - 1));
 }

@@ -39,7 +39,7 @@ export function openAccess({ apiKey, hosts, host }: ServeOptions): Access {
 }
 
 /** Whether only this machine reaches an address. */
-export function isLoopback(host: string): boolean {
+function isLoopback(host: string): boolean {
   return host === "localhost" || host === "::1" || host === "[::1]" ||
     /^127(\.\d{1,3}){3}$/.test(host) || host.endsWith(".localhost");
 }

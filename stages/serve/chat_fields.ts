@@ -7,7 +7,7 @@ const textPart = z.looseObject({
 });
 
 /** A message of a conversation; fields not named here reach the chat template as they are. */
-export const message = z.looseObject({
+const message = z.looseObject({
   role: z.enum(["system", "developer", "user", "assistant", "tool"]),
   content: z.union([z.string(), z.array(textPart)], "expected a text or a list of text parts")
     .nullish(),

@@ -1,5 +1,5 @@
 import { Gpu } from "../../kernels/device/gpu.ts";
-import { logLikelihoods } from "../../stages/metrics/perplexity.ts";
+import { logLikelihoods } from "../support/log_likelihoods.ts";
 import { Model } from "../../stages/models/model.ts";
 
 /** Log-likelihoods of lists of ids, of every one but the first, as the evaluator has them. */

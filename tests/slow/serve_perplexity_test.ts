@@ -3,7 +3,7 @@ import { Gpu } from "../../kernels/device/gpu.ts";
 import type { Artifact } from "../../pipeline/artifact.ts";
 import { calibrate } from "../../stages/calibrate.ts";
 import { calibrate_kv } from "../../stages/calibrate_kv.ts";
-import { logLikelihoods } from "../../stages/metrics/perplexity.ts";
+import { logLikelihoods } from "../support/log_likelihoods.ts";
 import { Model } from "../../stages/models/model.ts";
 import { quantize } from "../../stages/quantize.ts";
 import { rotate } from "../../stages/rotate.ts";

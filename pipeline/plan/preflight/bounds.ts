@@ -27,7 +27,7 @@ async function freeMemory(): Promise<number> {
 }
 
 /** Free bytes of the file system that holds a path or will hold it; undefined where it cannot say. */
-export async function freeDisk(path: string): Promise<number | undefined> {
+async function freeDisk(path: string): Promise<number | undefined> {
   try {
     const { bavail, bsize } = await statfs(path);
     return bavail * bsize;

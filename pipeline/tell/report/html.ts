@@ -64,13 +64,13 @@ export function factsHtml(facts: readonly (readonly [string, string])[]): string
 }
 
 /** Sentences, one below the other. */
-export function linesHtml(lines: readonly string[]): string {
+function linesHtml(lines: readonly string[]): string {
   if (lines.length === 0) return "";
   return `<ul>\n${lines.map((line) => `<li>${escape(line)}</li>`).join("\n")}\n</ul>`;
 }
 
 /** A picture that others drew: as an image, in which nothing can be run or fetched. */
-export function pictureHtml(
+function pictureHtml(
   { title, svg }: { readonly title: string; readonly svg: string },
 ): string {
   const source = `data:image/svg+xml,${encodeURIComponent(svg)}`;

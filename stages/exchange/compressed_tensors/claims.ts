@@ -1,7 +1,7 @@
 import { z } from "zod";
 
 /** How numbers are quantized, in the words of compressed-tensors' `QuantizationArgs`. */
-export const quantizationArgs = z.looseObject({
+const quantizationArgs = z.looseObject({
   num_bits: z.int().default(8),
   type: z.string().default("int"),
   symmetric: z.boolean().default(true),

@@ -48,7 +48,7 @@ export function openPlain(checkpoint: Checkpoint): Import {
 }
 
 /** `config.json` without what it says of quantization. */
-export function withoutClaims(config: unknown): Record<string, unknown> {
+function withoutClaims(config: unknown): Record<string, unknown> {
   const { quantization_config: _, compression_config: __, ...rest } = config as Record<
     string,
     unknown

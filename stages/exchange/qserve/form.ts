@@ -42,7 +42,7 @@ export function schemeOf(form: QserveForm, group: number): LinearScheme {
 }
 
 /** The tensors of a linear in each form (.github/ALGORITHMS.md#qserve-tensors). */
-export function partsOf(
+export function qserveParts(
   { rows, columns, scheme: { weights } }: Pick<CodedLinear, "rows" | "columns" | "scheme">,
 ): readonly PartOutline[] {
   const form = formOf(weights);

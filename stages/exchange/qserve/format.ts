@@ -1,11 +1,11 @@
 import { checkpointFormat } from "../checkpoint_format.ts";
 import type { Format } from "../format.ts";
-import { qserveEngines } from "./engine.ts";
-import { formOf, KERNEL_GROUP, partsOf, QUANT_METHODS } from "./form.ts";
+import { qserveEngines } from "./engines.ts";
+import { formOf, KERNEL_GROUP, qserveParts, QUANT_METHODS } from "./form.ts";
 import { kvScaleTensors, qserveKv } from "./kv.ts";
 import { readQservePrecision } from "./precision.ts";
 import { modelForm, refusedGains, refusedQserve } from "./refusals.ts";
-import { packPart, unpackParts } from "./values.ts";
+import { packQserve, unpackQserve } from "./codes.ts";
 import type { Subject } from "../subject.ts";
 
 /**
@@ -23,9 +23,9 @@ const directory = checkpointFormat({
     "Lin et al., QServe, arXiv 2405.04532, the loaders of mit-han-lab/omniserve and SGLang 0.5.4",
   refusals: (subject, options) => [...refusedQserve(subject, options)],
   engines: qserveEngines,
-  parts: (linear) => partsOf(linear),
+  parts: (linear) => qserveParts(linear),
   *pack(weight, part) {
-    yield packPart(weight, part);
+    yield packQserve(weight, part);
   },
   config: configOf,
   beside: (subject) => kvScaleTensors(subject),
@@ -37,7 +37,7 @@ const directory = checkpointFormat({
     return [...tensors.keys()].some((name) => /_proj\.(s1_scales|dequant_scale)$/.test(name));
   },
   precision: readQservePrecision,
-  unpack: unpackParts,
+  unpack: unpackQserve,
   rounding({ linears }) {
     const rounded = linears.some(({ scheme }) =>
       scheme?.weights.zero === "pre_scale" && formOf(scheme.weights) === "channel"

@@ -20,17 +20,9 @@ export function packTiles(
 ): Uint8Array<ArrayBuffer> {
   const packed = new Uint8Array(rows * columns / 2);
   const upper = 16 * columns;
-  for (let n = 0; n < rows; n += TILE) {
-    for (let k = 0; k < columns; k += TILE) {
-      const tile = n * columns / 2 + k / TILE * TILE_BYTES;
-      for (let low = 0; low < 16; low++) {
-        const row = (n + low) * columns + k;
-        const to = tile + (low & 7) * 64 + (low >> 3) * 4;
-        for (let i = 0; i < TILE; i++) {
-          const at = to + (i >> 2 & 3) * 16 + (i >> 4) * 8 + (i & 3);
-          packed[at] = codes[row + i]! + shift & 15 | codes[row + upper + i]! + shift << 4;
-        }
-      }
+  for (const [row, at] of tileRows({ rows, columns })) {
+    for (let i = 0; i < TILE; i++) {
+      packed[at + byteOf(i)] = codes[row + i]! + shift & 15 | codes[row + upper + i]! + shift << 4;
     }
   }
   return packed;
@@ -43,21 +35,33 @@ export function unpackTiles(
 ): Uint8Array<ArrayBuffer> {
   const codes = new Uint8Array(rows * columns);
   const upper = 16 * columns;
+  for (const [row, at] of tileRows({ rows, columns })) {
+    for (let i = 0; i < TILE; i++) {
+      const byte = packed[at + byteOf(i)]!;
+      codes[row + i] = byte & 15;
+      codes[row + upper + i] = byte >> 4;
+    }
+  }
+  return codes;
+}
+
+/** Where 32 inputs of an output in the upper half of a tile begin, among codes and among bytes. */
+function* tileRows(
+  { rows, columns }: { readonly rows: number; readonly columns: number },
+): Generator<readonly [code: number, byte: number]> {
   for (let n = 0; n < rows; n += TILE) {
     for (let k = 0; k < columns; k += TILE) {
       const tile = n * columns / 2 + k / TILE * TILE_BYTES;
       for (let low = 0; low < 16; low++) {
-        const row = (n + low) * columns + k;
-        const from = tile + (low & 7) * 64 + (low >> 3) * 4;
-        for (let i = 0; i < TILE; i++) {
-          const byte = packed[from + (i >> 2 & 3) * 16 + (i >> 4) * 8 + (i & 3)]!;
-          codes[row + i] = byte & 15;
-          codes[row + upper + i] = byte >> 4;
-        }
+        yield [(n + low) * columns + k, tile + (low & 7) * 64 + (low >> 3) * 4];
       }
     }
   }
-  return codes;
+}
+
+/** The byte of input i within those of an output in a tile. */
+function byteOf(i: number): number {
+  return (i >> 2 & 3) * 16 + (i >> 4) * 8 + (i & 3);
 }
 
 /**

@@ -16,7 +16,7 @@ const STORAGES: Readonly<Record<string, readonly [SafetensorsDType, number]>> = 
 };
 
 /** Memory that tensors share: a file of the archive. */
-export class TorchStorage {
+class TorchStorage {
   /** Name of its file under `data/`. */
   readonly key: string;
   readonly dtype: SafetensorsDType;

@@ -17,7 +17,7 @@ export function constructionOf(order: number): (() => Int8Array) | undefined {
 }
 
 /** Entry of the Sylvester matrix of any order: (-1) to the number of ones that i and j share. */
-export function sylvesterSign(i: number, j: number): 1 | -1 {
+function sylvesterSign(i: number, j: number): 1 | -1 {
   let sign: 1 | -1 = 1;
   for (let shared = i & j; shared !== 0; shared &= shared - 1) sign = sign === 1 ? -1 : 1;
   return sign;

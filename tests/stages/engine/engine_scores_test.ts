@@ -12,7 +12,7 @@ import {
 } from "../../../stages/engine/engine.ts";
 import { EngineLoop } from "../../../stages/engine/engine_loop.ts";
 import type { EngineSizes } from "../../../stages/engine/engine_sizes.ts";
-import { logLikelihoods } from "../../../stages/metrics/perplexity.ts";
+import { logLikelihoods } from "../../support/log_likelihoods.ts";
 import { Model } from "../../../stages/models/model.ts";
 import { calibrate_kv } from "../../../stages/calibrate_kv.ts";
 import { quantize } from "../../../stages/quantize.ts";

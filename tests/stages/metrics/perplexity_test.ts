@@ -1,7 +1,8 @@
 import { strict as assert } from "node:assert";
 import { Gpu } from "../../../kernels/device/gpu.ts";
 import { openCheckpoint } from "../../../stages/formats/open_checkpoint.ts";
-import { logLikelihoods, perplexity } from "../../../stages/metrics/perplexity.ts";
+import { perplexity } from "../../../stages/metrics/perplexity.ts";
+import { logLikelihoods } from "../../support/log_likelihoods.ts";
 import { EMBEDDED } from "../../../stages/models/embedded.ts";
 import { Model } from "../../../stages/models/model.ts";
 import { openTokenizer } from "../../../stages/models/tokenizer.ts";

@@ -5,7 +5,7 @@ import type { Artifact } from "../../../../pipeline/artifact.ts";
 import { calibrate_kv } from "../../../../stages/calibrate_kv.ts";
 import { qserve } from "../../../../stages/exchange/qserve/format.ts";
 import { packTiles } from "../../../../stages/exchange/qserve/layout.ts";
-import { packPart, unpackParts } from "../../../../stages/exchange/qserve/values.ts";
+import { packQserve, unpackQserve } from "../../../../stages/exchange/qserve/codes.ts";
 import type { PartValues } from "../../../../stages/exchange/part_values.ts";
 import { openSource, type Subject, subjectOf } from "../../../../stages/exchange/subject.ts";
 import { verifyReading } from "../../../../stages/exchange/verify.ts";
@@ -64,7 +64,7 @@ Deno.test("scales and scaled zeros of outputs are those of .github/ALGORITHMS.md
     scales: Float16Array.from({ length: 32 }, (_, n) => (n + 1) / 64),
     zeros: Uint8Array.from({ length: 32 }, (_, n) => 7 + n % 3),
   };
-  const first = (part: string) => [...packPart(weight, part) as Float16Array].slice(0, 4);
+  const first = (part: string) => [...packQserve(weight, part) as Float16Array].slice(0, 4);
   assert.deepEqual(first("s1_scales"), [0.015625, 0.03125, 0.046875, 0.0625]);
   assert.deepEqual(first("s1_szeros"), [0.109375, 0.25, 0.421875, 0.4375]);
 });
@@ -86,7 +86,7 @@ function exampleGroups(): CodedWeight {
 
 Deno.test("scales and zeros of groups stand in the order that kernels read (.github/ALGORITHMS.md#group-order)", () => {
   const weight = exampleGroups();
-  const row = (part: string) => [...packPart(weight, part) as Int8Array].slice(0, 8);
+  const row = (part: string) => [...packQserve(weight, part) as Int8Array].slice(0, 8);
   assert.deepEqual(row("s2_scales"), [3, 4, 5, 6, 4, 5, 6, 7]);
   assert.deepEqual(row("s2_zeros"), [-12, -18, -21, -24, -17, -20, -26, -29]);
 });
@@ -95,9 +95,9 @@ Deno.test("a linear comes back from its tensors with the codes and integers it h
   const weight = exampleGroups();
   const parts = Object.fromEntries(
     ["qweight", "s1_scales", "s2_scales", "s2_zeros"]
-      .map((part) => [part, packPart(weight, part) as PartValues]),
+      .map((part) => [part, packQserve(weight, part) as PartValues]),
   );
-  const back = unpackParts(outline(32, 64, { weights: weight.scheme }), parts);
+  const back = unpackQserve(outline(32, 64, { weights: weight.scheme }), parts);
   assert.deepEqual(back, weight);
 });
 
@@ -114,10 +114,10 @@ Deno.test("signed codes of two levels keep their values, those that reach -8 too
     };
     const parts = Object.fromEntries(
       ["qweight", "s1_scales", "s2_scales", "s2_zeros"]
-        .map((part) => [part, packPart(weight, part) as PartValues]),
+        .map((part) => [part, packQserve(weight, part) as PartValues]),
     );
     const scheme = { ...weight.scheme, zero: "post_scale" } as const;
-    const back = unpackParts(outline(32, 64, { weights: scheme }), parts);
+    const back = unpackQserve(outline(32, 64, { weights: scheme }), parts);
     assert.deepEqual(codedValues(back), codedValues(weight));
   }
 });
@@ -125,13 +125,13 @@ Deno.test("signed codes of two levels keep their values, those that reach -8 too
 Deno.test("scales in single precision are rounded as the engine rounds them, or refused", () => {
   const weight = exampleGroups();
   const parts = (scale: number): Record<string, PartValues> => ({
-    qweight: packPart(weight, "qweight") as PartValues,
+    qweight: packQserve(weight, "qweight") as PartValues,
     s1_scales: new Float32Array(32).fill(scale),
-    s2_scales: packPart(weight, "s2_scales") as PartValues,
-    s2_zeros: packPart(weight, "s2_zeros") as PartValues,
+    s2_scales: packQserve(weight, "s2_scales") as PartValues,
+    s2_zeros: packQserve(weight, "s2_zeros") as PartValues,
   });
   const read = (scale: number) =>
-    unpackParts(outline(32, 64, { weights: weight.scheme }), parts(scale));
+    unpackQserve(outline(32, 64, { weights: weight.scheme }), parts(scale));
   assert.equal(read(0.1).scales[5], Math.f16round(0.1));
   for (
     const [scale, rule] of [[NaN, /output 0 is NaN/], [1e5, /100000.*half/], [

@@ -13,8 +13,8 @@ const LARGEST_PRODUCT = 255;
 /** Largest relative error of a number that half precision holds as a normal one. */
 const HALF_ERROR = 2 ** -11;
 
-/** The values of one tensor of a linear, see `partsOf()`. */
-export function packPart(weight: CodedWeight, part: string): ArrayBufferView {
+/** The values of one tensor of a linear, see `qserveParts()`. */
+export function packQserve(weight: CodedWeight, part: string): ArrayBufferView {
   const { rows, columns, codes, scales, group_scales, group_zeros } = weight;
   switch (part) {
     case "weight":
@@ -58,7 +58,7 @@ function scaledZeros(weight: CodedWeight): Float16Array<ArrayBuffer> {
  * Scales in wider types are rounded to half precision, which is what the engine does when it loads
  * them; those that do not fit there are refused.
  */
-export function unpackParts(
+export function unpackQserve(
   { name, rows, columns, scheme: { weights } }: CodedLinear,
   parts: Readonly<Record<string, PartValues>>,
 ): CodedWeight {
