@@ -7,6 +7,9 @@ const spanKind = z.enum(["abs_max", "abs_mean", "rms"]);
 /** See `spanKind`. */
 export type SpanKind = z.infer<typeof spanKind>;
 
+/** What statistics call the magnitudes of an activation's channels. */
+export const MAGNITUDES = { abs_max: "absmax", abs_mean: "absmean", rms: "rms" } as const;
+
 /** Magnitudes of columns being pooled over the rows of one matrix or more. */
 export interface ColumnSpans {
   readonly largest: Float64Array<ArrayBuffer>;

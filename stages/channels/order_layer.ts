@@ -1,0 +1,63 @@
+import type { LayerOutline } from "../models/family.ts";
+import { roleOf } from "../models/site.ts";
+import type { ChannelWork } from "./channel_work.ts";
+import { kvOrder } from "./order.ts";
+import { chooseOrder, type OrderChoice } from "./order_search.ts";
+import type { Reordering } from "./reordering_params.ts";
+
+/** Orders the channels at every place of a layer that is asked for. */
+export async function orderLayer(
+  work: ChannelWork,
+  layer: LayerOutline,
+  params: Reordering,
+): Promise<OrderChoice[]> {
+  const choices: OrderChoice[] = [];
+  for (const place of ["out_proj", "down_proj"] as const) {
+    if (params.sites.includes(place)) {
+      choices.push(await orderInside(work, layer, { place, params }));
+    }
+  }
+  return choices;
+}
+
+/** Orders the channels before out_proj or down_proj of one layer. */
+async function orderInside(
+  work: ChannelWork,
+  layer: LayerOutline,
+  { place, params }: { readonly place: "out_proj" | "down_proj"; readonly params: Reordering },
+): Promise<OrderChoice> {
+  const { config } = work.source.architecture;
+  const site = layer.site(roleOf(place));
+  const layout = place === "out_proj" ? config : undefined;
+  const { order, ...choice } = await chooseOrder(work, [site], { params, layout });
+  for (const { weight } of site.linears) work.permuteInputs(weight, order);
+  work.change(site.name, { index: order });
+  if (place === "out_proj") {
+    const values = kvOrder(order, config);
+    work.permuteOutputs(site.fedBy, values);
+    work.change(layer.taps.values.name, { index: values });
+  } else {
+    // What feeds down_proj is a product of all linears of the site before, channel by channel.
+    for (const linear of layer.site("mlp.in").linears) work.permuteOutputs(linear, order);
+  }
+  return { place, layer: layer.index, ...choice };
+}
+
+/** Orders the channels of the residual stream everywhere in the model. */
+export async function orderResidual(work: ChannelWork, params: Reordering): Promise<OrderChoice> {
+  const { embeddings, layers, sites } = work.source.architecture;
+  const readers = layers.flatMap((layer) => layer.sites)
+    .filter(({ residual }) => residual === "read");
+  const { order, ...choice } = await chooseOrder(work, readers, { params });
+  work.permuteInputs(embeddings, order);
+  for (const { name, residual, linears, fedBy } of sites) {
+    for (const linear of linears) {
+      if (residual === "written") work.permuteOutputs(linear, order);
+      else if (linear.weight !== embeddings) work.permuteInputs(linear.weight, order);
+    }
+    if (residual === "written") continue;
+    work.permuteOutputs(fedBy, order);
+    work.change(name, { index: order });
+  }
+  return { place: "residual", ...choice };
+}

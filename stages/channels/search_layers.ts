@@ -1,0 +1,104 @@
+import type { Artifact } from "../../pipeline/artifact.ts";
+import type { Job } from "../../pipeline/stage.ts";
+import { openStats, type Stats } from "../calibration/stats.ts";
+import type { Tools } from "../kinds.ts";
+import { openModel } from "../models/architecture.ts";
+import type { LayerOutline } from "../models/family.ts";
+import type { ModelRecord } from "../models/model_record.ts";
+import type { Projection } from "../models/site.ts";
+import { ChannelWork } from "./channel_work.ts";
+import { refuseChannels, rewriteChannels } from "./rewrite_channels.ts";
+
+/** What was chosen at one place. */
+export interface ChannelChoice {
+  readonly place: string;
+  /** Squared output error over the kept activations with the channels as before and as chosen, if searched. */
+  readonly error?: { readonly before: number; readonly after: number };
+}
+
+/** A method that finds new channels from statistics. */
+export interface ChannelMethod<Choice extends ChannelChoice> {
+  /** The stage, as errors, history and the file of choices call it. */
+  readonly stage: string;
+  readonly params: unknown;
+  /** Places in the order in which they are told. */
+  readonly places: readonly string[];
+  /** Places whose inputs change, which no transform may stand before. */
+  readonly inputs: readonly Projection[];
+  /** Throws where the statistics do not hold what the method needs. */
+  check?(stats: Stats): void;
+  /** Changes the channels that lie within one layer. */
+  find(work: ChannelWork, layer: LayerOutline): Promise<readonly Choice[]>;
+  /** Changes those that the whole model shares, after all layers. */
+  findShared?(work: ChannelWork): Promise<readonly Choice[]>;
+  /** What the choices at one place came to. */
+  words(place: string, choices: readonly Choice[]): string;
+}
+
+/**
+ * Finds new channels layer by layer, each kept in the journal, and writes the model with them, its
+ * lineage and `<stage>.json` with the choices. Gives the record of the model that was there.
+ */
+export async function searchLayers<Choice extends ChannelChoice>(
+  job: Job<Tools>,
+  { model, stats: artifact }: {
+    readonly model: Artifact<"model">;
+    readonly stats: Artifact<"stats">;
+  },
+  method: ChannelMethod<Choice>,
+): Promise<ModelRecord> {
+  const { stage, params } = method;
+  const { signal, journal } = job;
+  using files = await openModel(model.path);
+  const { checkpoint, record, architecture } = files;
+  const { layers } = architecture;
+  refuseChannels(record, stage, method.inputs);
+  using stats = await openStats(artifact, model);
+  method.check?.(stats);
+  const device = () => job.tools.device();
+  const source = { checkpoint, architecture, stats, signal, journal, device };
+  const work = new ChannelWork(source);
+  const total = layers.length + checkpoint.tensors.size;
+  const choices: Choice[] = [];
+  for (const layer of layers) {
+    signal.throwIfAborted();
+    // What a layer changes lies within it, so that it is found from nothing but the layer.
+    const found = await journal.recall(`layer-${layer.index}`, async () => {
+      const part = new ChannelWork(source);
+      const choices = await method.find(part, layer);
+      const done = layer.index + 1;
+      job.progress(done, total, `layer ${done} of ${layers.length}`);
+      return { choices, edits: part.edits, changes: part.changes };
+    });
+    choices.push(...found.choices);
+    work.add(found);
+  }
+  choices.push(...await method.findShared?.(work) ?? []);
+  await rewriteChannels(model, job.out, {
+    stage,
+    params,
+    record,
+    edits: work.edits,
+    changes: work.changes,
+    signal,
+    progress: (done, _, note) => job.progress(layers.length + done, total, note),
+  });
+  await Deno.writeTextFile(`${job.out}/${stage}.json`, JSON.stringify({ choices }, undefined, 2));
+  for (const place of method.places) {
+    const here = choices.filter((choice) => choice.place === place);
+    if (here.length > 0) job.note(method.words(place, here), { place, choices: here });
+  }
+  return record;
+}
+
+/** What a search came to: the error against that of the channels as before, and how many stay so. */
+export function searchedWords(
+  place: string,
+  choices: readonly ChannelChoice[],
+  { than, kept }: { readonly than: string; readonly kept: string },
+): string {
+  const sum = (of: "before" | "after") =>
+    choices.reduce((total, { error }) => total + (error?.[of] ?? 0), 0);
+  const percent = (100 * (sum("after") / sum("before"))).toFixed(1);
+  return `${place}: output error is ${percent}% of that ${than}${kept}`;
+}

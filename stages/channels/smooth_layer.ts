@@ -1,0 +1,175 @@
+import { schemeFor } from "../quant/linear_schemes.ts";
+import { checkGroup, type Matrix } from "../quant/weight_grid.ts";
+import type { LayerOutline } from "../models/family.ts";
+import type { LayerSite, Projection, Tap } from "../models/site.ts";
+import type { ChannelWork } from "./channel_work.ts";
+import { familyOf, manualExponents } from "./exponent_signs.ts";
+import { outputErrors } from "./search_error.ts";
+import { lastSmallest, smoothingScale } from "./smoothing.ts";
+import { attentionErrors } from "./smoothing_attention.ts";
+import { exponentCandidates, type Exponents } from "./smoothing_candidates.ts";
+import {
+  type AttentionSmoothing,
+  type ProjectionSmoothing,
+  type Smoothing,
+  spanPairs,
+} from "./smoothing_params.ts";
+import {
+  MAGNITUDES,
+  shareKvHeads,
+  shareRotaryPairs,
+  type SpanKind,
+  spanOf,
+  spreadKvHeads,
+  takeKvHeads,
+} from "./spans.ts";
+import { linearPieces, weightPieces, weightSpans } from "./weight_pieces.ts";
+
+/** One scale that may be chosen, with what it was made of. */
+interface Candidate extends Exponents {
+  readonly spans: readonly [SpanKind, SpanKind];
+  readonly scale: Float32Array<ArrayBuffer>;
+}
+
+/** What was chosen at one place, as `smooth.json` lists it. */
+export interface SmoothChoice extends Exponents {
+  readonly layer: number;
+  readonly place: Projection | "attention";
+  readonly spans: readonly [SpanKind, SpanKind];
+  /** Squared output error over the kept activations without and with the scale, if searched. */
+  readonly error?: { readonly before: number; readonly after: number };
+}
+
+/** Scales channels at every place of a layer that is asked for. */
+export async function smoothLayer(
+  work: ChannelWork,
+  layer: LayerOutline,
+  { projections, attention }: {
+    readonly projections?: ProjectionSmoothing | undefined;
+    readonly attention?: AttentionSmoothing | undefined;
+  },
+): Promise<SmoothChoice[]> {
+  const choices: SmoothChoice[] = [];
+  if (attention) choices.push(await smoothAttention(work, layer, attention));
+  for (const site of layer.sites) {
+    if (!projections?.sites.includes(site.projection)) continue;
+    choices.push(await smoothProjection(work, site, layer.taps.values, projections));
+  }
+  return choices;
+}
+
+/** Scales the input channels of the linears at one site; the scale goes into what feeds it. */
+async function smoothProjection(
+  work: ChannelWork,
+  site: LayerSite,
+  values: Tap,
+  params: ProjectionSmoothing,
+): Promise<SmoothChoice> {
+  const { edits, source: { checkpoint, architecture: { config }, stats, signal, device } } = work;
+  const { layer, linears, projection: place } = site;
+  const weights = linears.map(({ weight }) => weight);
+  const columns = await weightSpans(checkpoint, weights, edits);
+  const attends = site.role === "attention.out";
+  const share = (span: Float32Array, kind: SpanKind) =>
+    attends ? shareKvHeads(span, config, kind) : span;
+  const candidates = await candidatesOf(params, async ([inputKind, weightKind]) => [
+    share(await stats.magnitude(layer, site.name, MAGNITUDES[inputKind]), inputKind),
+    share(spanOf(columns, weightKind), weightKind),
+  ]);
+  let errors = new Float64Array(candidates.length);
+  if (params.strategy === "grid") {
+    const [first = ""] = weights;
+    const scheme = schemeFor(params.weights, site.channels, params.uneven_group);
+    checkGroup(first, scheme, site.channels);
+    errors = await outputErrors(await device(), {
+      inputs: await stats.rows(layer, site.name),
+      weights: linearPieces(checkpoint, weights, edits),
+      maps: candidates,
+      precision: { weights: scheme, quantizeInputs: params.quantize_inputs },
+      signal,
+    });
+  }
+  const best = lastSmallest(errors);
+  const { scale } = candidates[best]!;
+  for (const name of weights) work.scaleInputs(name, scale);
+  const feeding = attends ? takeKvHeads(scale, config) : scale;
+  work.scaleOutputs(site.fedBy, feeding.map((factor) => 1 / factor));
+  work.change(site.name, { scale });
+  if (attends) work.change(values.name, { scale: feeding });
+  return choiceOf({ layer, place }, candidates, params, { errors, best });
+}
+
+/** Divides keys and multiplies queries by one scale, which goes into their projections. */
+async function smoothAttention(
+  work: ChannelWork,
+  { index: layer, taps, linear }: LayerOutline,
+  params: AttentionSmoothing,
+): Promise<SmoothChoice> {
+  const { checkpoint, architecture: { config }, stats, signal, device } = work.source;
+  const spanAt = (name: "queries" | "keys", kind: SpanKind) =>
+    stats.magnitude(layer, taps[name].name, MAGNITUDES[kind]);
+  const candidates = await candidatesOf(params, async ([keyKind, queryKind]) => {
+    const keys = spreadKvHeads(await spanAt("keys", keyKind), config);
+    const queries = shareKvHeads(await spanAt("queries", queryKind), config, queryKind);
+    return [
+      shareRotaryPairs(keys, config.headSize, keyKind),
+      shareRotaryPairs(queries, config.headSize, queryKind),
+    ];
+  });
+  let errors = new Float64Array(candidates.length);
+  if (params.strategy === "grid") {
+    const windows = await Promise.all(
+      Array.from({ length: stats.record.attentionWindows }, async (_, window) => ({
+        queries: await stats.window(layer, taps.queries.name, window),
+        keys: await stats.window(layer, taps.keys.name, window),
+        values: await stats.window(layer, taps.values.name, window),
+      })),
+    );
+    const output: Matrix[] = await Array.fromAsync(
+      weightPieces(checkpoint, linear("o").weight),
+    );
+    const scales = candidates.map(({ scale }) => scale);
+    const keep = config.windows[layer];
+    const parts = { windows, layout: config, keep, output, keys: params.kv, scales, signal };
+    errors = await attentionErrors(await device(), parts);
+  }
+  const best = lastSmallest(errors);
+  const { scale } = candidates[best]!;
+  const kvScale = takeKvHeads(scale, config);
+  work.scaleOutputs(taps.queries.fedBy, scale);
+  work.scaleOutputs(taps.keys.fedBy, kvScale.map((factor) => 1 / factor));
+  work.change(taps.queries.name, { scale: scale.map((factor) => 1 / factor) });
+  work.change(taps.keys.name, { scale: kvScale });
+  return choiceOf({ layer, place: "attention" }, candidates, params, { errors, best });
+}
+
+/** The scales to choose from: for every pair of spans, every pair of exponents. */
+async function candidatesOf(
+  params: Smoothing,
+  spansOf: (
+    kinds: readonly [SpanKind, SpanKind],
+  ) => Promise<readonly [Float32Array, Float32Array]>,
+): Promise<readonly Candidate[]> {
+  const exponents = params.strategy === "manual"
+    ? [manualExponents(params)]
+    : exponentCandidates(params.candidates ?? familyOf(params), params.grids);
+  const candidates: Candidate[] = [];
+  for (const spans of spanPairs(params)) {
+    const [inputs, weights] = await spansOf(spans);
+    for (const pair of exponents) {
+      candidates.push({ ...pair, spans, scale: smoothingScale(inputs, weights, pair) });
+    }
+  }
+  return candidates;
+}
+
+function choiceOf(
+  where: Pick<SmoothChoice, "layer" | "place">,
+  candidates: readonly Candidate[],
+  { strategy }: Smoothing,
+  { errors, best }: { readonly errors: Float64Array; readonly best: number },
+): SmoothChoice {
+  const { spans, alpha, beta } = candidates[best]!;
+  const error = { before: errors[0]!, after: errors[best]! };
+  return { ...where, spans, alpha, beta, ...strategy === "grid" && { error } };
+}
