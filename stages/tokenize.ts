@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { z } from "zod";
-import { readText, textSources } from "./data/text.ts";
+import { readSourceText, textSources } from "./data/text.ts";
 import { forecastTokenize } from "./forecast/tokenize.ts";
 import { openCheckpoint } from "./formats/open_checkpoint.ts";
 import { defineStage } from "./kinds.ts";
@@ -37,7 +37,7 @@ export const tokenize = defineStage({
         `Cannot tokenize "${text}": the model has no tokenizer.json, expected one beside its weights`,
       );
     }
-    const content = await readText(text, { field, bytes, signal: job.signal });
+    const content = await readSourceText(text, { field, bytes, signal: job.signal });
     const ids = Uint32Array.from(openTokenizer(checkpoint.tokenizer).encode(content, { special }));
     const raw = new Uint8Array(ids.buffer);
     await Deno.writeFile(`${job.out}/tokens.u32`, raw);

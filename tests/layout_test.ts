@@ -127,19 +127,11 @@ const TWICE: Readonly<Record<string, string>> = {
 const TWICE_STILL: ReadonlySet<string> = new Set([
   "Codes",
   "Comparison",
-  "Layout",
   "Sequence",
   "StoredLinear",
   "Subject",
-  "checkRows",
-  "dequantize",
   "describe",
-  "layOut",
-  "readText",
-  "refusal",
-  "rotate",
   "schemeOf",
-  "tokenize",
 ]);
 
 Deno.test("imports go one way", async () => {

@@ -58,7 +58,7 @@ interface Knowledge {
   readonly documents: Map<string, KeyDocument>;
 }
 
-type Row = Pick<PlannedStep, "state" | "reason" | "key">;
+type PlannedRow = Pick<PlannedStep, "state" | "reason" | "key">;
 
 const FORCED = "asked for";
 
@@ -89,7 +89,7 @@ export class Planner {
     for (const step of steps) {
       const row = !used.has(step.name)
         ? { state: "skipped", reason: "not selected" } as const
-        : await this.#row(step, known).catch((error): Row => {
+        : await this.#row(step, known).catch((error): PlannedRow => {
           this.#options.signal?.throwIfAborted();
           known.broken.add(step.name);
           faults.set(step.name, error);
@@ -185,7 +185,7 @@ export class Planner {
     };
   }
 
-  async #row(step: Step, known: Knowledge): Promise<Row> {
+  async #row(step: Step, known: Knowledge): Promise<PlannedRow> {
     const { name } = step;
     const { artifacts, pending, broken, making, documents } = known;
     const isSelected = this.isSelected(step);

@@ -20,7 +20,7 @@ export interface TextOptions {
  *
  * A place on the hub, such as `hf:datasets/org/name@revision/test.parquet`, is fetched first.
  */
-export async function readText(
+export async function readSourceText(
   place: string,
   { field = "text", bytes = 100_000, signal }: TextOptions = {},
 ): Promise<string> {

@@ -1,6 +1,6 @@
 import { asyncBufferFromFile, parquetMetadataAsync, parquetReadObjects } from "hyparquet";
 import { compressors } from "hyparquet-compressors";
-import { readText, textSources } from "./text.ts";
+import { readSourceText, textSources } from "./text.ts";
 
 /** Parts of a text, and about how many bytes of UTF-8 all of it has. */
 export interface TextSample {
@@ -16,14 +16,14 @@ const SAMPLE_BYTES = PARTS * PART_BYTES;
 const START_BYTES = 2 ** 17;
 const START_ROWS = 256;
 
-/** Looks at some of a text, whose place, field and length `readText` takes as well. */
+/** Looks at some of a text, whose place, field and length `readSourceText` takes as well. */
 export async function sampleText(
   place: string,
   { field, bytes }: { readonly field: string; readonly bytes: number },
 ): Promise<TextSample> {
   const [path] = await textSources(place);
   if (path === undefined) {
-    const text = await readText(place, { bytes: Math.min(bytes, START_BYTES) });
+    const text = await readSourceText(place, { bytes: Math.min(bytes, START_BYTES) });
     return { parts: partsOf(text), bytes: Math.max(bytes, text.length) };
   }
   if (path.endsWith(".parquet")) return await sampleParquet(path, field);

@@ -39,7 +39,7 @@ export class ApiError extends Error {
 }
 
 /** A request that says what it must not; `param` is the field. */
-export function refusal(message: string, param: string): ApiError {
+export function fieldError(message: string, param: string): ApiError {
   return new ApiError(400, message, { param });
 }
 

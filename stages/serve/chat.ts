@@ -1,9 +1,9 @@
 import type { Context } from "hono";
 import type { AnswerEvent, PlacedToken } from "./answer.ts";
 import { answers, countUsage } from "./answers.ts";
-import { refusal } from "./api_error.ts";
+import { fieldError } from "./api_error.ts";
 import { chatFields } from "./chat_fields.ts";
-import { layOut } from "./chat_template.ts";
+import { layOutChat } from "./chat_template.ts";
 import { answerRequest, seedOf } from "./generation.ts";
 import { chatLogprobs, type Spelling } from "./logprobs.ts";
 import { checkLength, ofText } from "./prompts.ts";
@@ -22,12 +22,12 @@ export async function chat(serving: Serving, context: Context<ServeEnv>): Promis
   checkLogprobs(serving, logprobs, "top_logprobs");
   const each = body.n ?? 1;
   checkChoices(serving, { prompts: 1, each });
-  const text = layOut(tokenizer, body);
+  const text = layOutChat(tokenizer, body);
   checkLength(text, { tokenizer, context: engine.context, field: "messages" });
   // The template has put the first token there already.
   const { tokens: prompt } = ofText(text, tokenizer, { special: false });
   if (prompt.length === 0) {
-    throw refusal(
+    throw fieldError(
       "Cannot answer the messages: the chat template makes no text of them",
       "messages",
     );
@@ -82,7 +82,7 @@ function logprobsOf({ logprobs, top_logprobs: top }: {
 }): number | undefined {
   if (logprobs) return top ?? 0;
   if (!top) return undefined;
-  throw refusal(
+  throw fieldError(
     'Cannot give likeliest tokens: "logprobs" is not set, expected true',
     "top_logprobs",
   );

@@ -1,10 +1,10 @@
 import { Template } from "@huggingface/jinja";
-import { ApiError, refusal } from "./api_error.ts";
+import { ApiError, fieldError } from "./api_error.ts";
 import type { ChatMessage } from "./chat_fields.ts";
 import type { ServedTokenizer } from "./served_tokenizer.ts";
 
 /** How a conversation is laid out. */
-export interface Layout {
+export interface ChatLayout {
   readonly messages: readonly ChatMessage[];
   readonly add_generation_prompt?: boolean | null | undefined;
   readonly continue_final_message?: boolean | null | undefined;
@@ -14,7 +14,7 @@ export interface Layout {
 const parsed = new WeakMap<ServedTokenizer, Template>();
 
 /** Lays a conversation out as the model was trained to see it; special tokens are in the text. */
-export function layOut(tokenizer: ServedTokenizer, layout: Layout): string {
+export function layOutChat(tokenizer: ServedTokenizer, layout: ChatLayout): string {
   const { chatTemplate, info } = tokenizer;
   if (chatTemplate === undefined) {
     throw new ApiError(
@@ -25,7 +25,7 @@ export function layOut(tokenizer: ServedTokenizer, layout: Layout): string {
   }
   const goOn = layout.continue_final_message ?? false;
   if (goOn && layout.add_generation_prompt) {
-    throw refusal(
+    throw fieldError(
       'Cannot begin an answer and go on with one: leave out "add_generation_prompt"',
       "continue_final_message",
     );
@@ -78,7 +78,7 @@ function plain(content: ChatMessage["content"]): string | null | undefined {
 function cutBehind(text: string, content: string): string {
   const at = text.lastIndexOf(content.trim());
   if (at >= 0) return text.slice(0, at + content.trim().length);
-  throw refusal(
+  throw fieldError(
     "Cannot go on with the last message: the chat template changes its text",
     "continue_final_message",
   );

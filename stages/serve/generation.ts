@@ -1,4 +1,4 @@
-import { ApiError, refusal } from "./api_error.ts";
+import { ApiError, fieldError } from "./api_error.ts";
 import type { AnswerRequest } from "./answer.ts";
 import type { SamplingFields } from "./sampling_fields.ts";
 import type { Serving } from "./serving.ts";
@@ -37,7 +37,7 @@ export function answerRequest(
     Math.max(1, Math.min(room, wishes.maxTokens.usual ?? Infinity, options.maxTokens ?? Infinity));
   checkRoom({ prompt: prompt.length, room, maxTokens, field: wishes.maxTokens.field });
   if (maxTokens > (options.maxTokens ?? Infinity)) {
-    throw refusal(
+    throw fieldError(
       `Cannot generate ${maxTokens} tokens: this server generates at most ${options.maxTokens}`,
       wishes.maxTokens.field,
     );
@@ -102,7 +102,7 @@ function checkRoom({ prompt, room, maxTokens, field }: Room): void {
 function checkStops(stops: readonly string[]): void {
   const length = stops.reduce((sum, text) => sum + text.length, 0);
   if (stops.length <= 256 && length <= 1 << 16) return;
-  throw refusal(
+  throw fieldError(
     `Cannot stop at ${stops.length} texts of ${length} characters: ` +
       "expected at most 256 of 65536 in all",
     "stop",
@@ -116,7 +116,7 @@ function readBias(
   return Object.entries(bias ?? {}).map(([key, value]) => {
     const id = Number(key);
     if (Number.isInteger(id) && id >= 0 && id < size) return [id, value] as const;
-    throw refusal(
+    throw fieldError(
       `Cannot read "logit_bias": "${key}" is no token, expected ids below ${size}`,
       "logit_bias",
     );

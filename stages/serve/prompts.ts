@@ -1,4 +1,4 @@
-import { ApiError, refusal } from "./api_error.ts";
+import { ApiError, fieldError } from "./api_error.ts";
 import type { ServedTokenizer } from "./served_tokenizer.ts";
 import { textOf } from "./text_stream.ts";
 
@@ -36,7 +36,10 @@ export function readPrompts(
   });
   for (const { tokens } of prompts) {
     if (tokens.length === 0) {
-      throw refusal("Cannot answer a prompt: it is empty, expected at least one token", "prompt");
+      throw fieldError(
+        "Cannot answer a prompt: it is empty, expected at least one token",
+        "prompt",
+      );
     }
   }
   return prompts;
@@ -45,7 +48,7 @@ export function readPrompts(
 /** Reads a list of token ids, each of which the tokenizer must have. */
 export function readTokens(value: unknown, tokenizer: ServedTokenizer, name: string): number[] {
   if (!Array.isArray(value)) {
-    throw refusal(
+    throw fieldError(
       `Cannot read "${name}": it is ${kindOf(value)}, expected a list of token ids`,
       name,
     );
@@ -53,7 +56,7 @@ export function readTokens(value: unknown, tokenizer: ServedTokenizer, name: str
   for (const [at, id] of value.entries()) {
     if (Number.isInteger(id) && id >= 0 && id < tokenizer.size) continue;
     const found = typeof id === "number" ? String(id) : kindOf(id);
-    throw refusal(
+    throw fieldError(
       `Cannot read "${name}[${at}]": it is ${found}, expected a token id below ${tokenizer.size}`,
       `${name}[${at}]`,
     );
@@ -103,7 +106,7 @@ function countAdded(tokens: readonly number[], text: string, tokenizer: ServedTo
 function listed(value: unknown): readonly unknown[] {
   if (typeof value === "string") return [value];
   if (!Array.isArray(value)) {
-    throw refusal(
+    throw fieldError(
       `Cannot read "prompt": it is ${kindOf(value)}, ` +
         "expected a text, a list of texts, a list of token ids, or a list of such lists",
       "prompt",

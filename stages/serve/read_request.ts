@@ -1,5 +1,5 @@
 import type { z } from "zod";
-import { ApiError, refusal } from "./api_error.ts";
+import { ApiError, fieldError } from "./api_error.ts";
 import type { ServeOptions } from "./options.ts";
 import { readBody } from "./read_body.ts";
 import { checkFields } from "./refused_fields.ts";
@@ -25,7 +25,7 @@ export async function readRequest<Shape extends z.core.$ZodLooseShape>(
   for (const [name, value] of Object.entries(body)) {
     const entries = typeof value === "object" && value ? Object.keys(value).length : 0;
     if (entries > MOST_ENTRIES && !long.includes(name)) {
-      throw refusal(
+      throw fieldError(
         `Cannot read "${name}": it has ${entries} entries, expected at most ${MOST_ENTRIES}`,
         name,
       );
@@ -38,7 +38,7 @@ export async function readRequest<Shape extends z.core.$ZodLooseShape>(
   const name = issue!.path.map((step, at) =>
     typeof step === "number" ? `[${step}]` : `${at > 0 ? "." : ""}${String(step)}`
   ).join("");
-  throw refusal(`Cannot read "${name}": ${issue!.message}`, name);
+  throw fieldError(`Cannot read "${name}": ${issue!.message}`, name);
 }
 
 /**

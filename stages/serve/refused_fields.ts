@@ -1,4 +1,4 @@
-import { refusal } from "./api_error.ts";
+import { fieldError } from "./api_error.ts";
 
 /** Fields that would change what an answer means, which is not done here. */
 const REFUSED: Readonly<Record<string, { readonly harmless: readonly unknown[] }>> = {
@@ -66,13 +66,13 @@ export function checkFields(
     if (refused) {
       if (isEmpty(value) || refused.harmless.some((one) => isSame(one, value))) continue;
       if (name === "best_of" && value === body["n"]) continue;
-      throw refusal(
+      throw fieldError(
         `Cannot obey "${name}": this server does not have it, expected it left out`,
         name,
       );
     }
     if (strict && !IGNORED.has(name)) {
-      throw refusal(`Cannot read "${name}": there is no such field; leave it out`, name);
+      throw fieldError(`Cannot read "${name}": there is no such field; leave it out`, name);
     }
   }
 }

@@ -1,4 +1,4 @@
-import { ApiError, refusal } from "./api_error.ts";
+import { ApiError, fieldError } from "./api_error.ts";
 import type { Serving } from "./serving.ts";
 
 /** Refuses a request for another model than the one that is served; none said is fine. */
@@ -19,7 +19,7 @@ export function checkChoices(
 ): void {
   const choices = prompts * each;
   if (choices <= options.maxChoices) return;
-  throw refusal(
+  throw fieldError(
     `Cannot give ${choices} answers to one request: this server gives at most ` +
       `${options.maxChoices}; ask for some at a time`,
     each > 1 ? "n" : "prompt",
@@ -33,7 +33,7 @@ export function checkLogprobs(
   field: string,
 ): void {
   if (count === undefined || count <= options.maxLogprobs) return;
-  throw refusal(
+  throw fieldError(
     `Cannot score ${count} tokens: this server scores at most ${options.maxLogprobs} a token`,
     field,
   );

@@ -9,7 +9,12 @@ import { findModel, listModels } from "./models.ts";
 import { PAGE, pageFile } from "./page.ts";
 import type { ServeEnv } from "./request_log.ts";
 import type { Serving } from "./serving.ts";
-import { detokenize, detokenizeFields, tokenize, tokenizeFields } from "./tokenizer_routes.ts";
+import {
+  answerDetokenize,
+  answerTokenize,
+  detokenizeFields,
+  tokenizeFields,
+} from "./tokenizer_routes.ts";
 
 /** Something a server answers. */
 export interface Route {
@@ -53,11 +58,15 @@ export const ROUTES: readonly Route[] = [
       return context.json(findModel(serving, decoded(name)));
     },
   },
-  post("/tokenize", { about: "Cuts a text into tokens", fields: tokenizeFields, answer: tokenize }),
+  post("/tokenize", {
+    about: "Cuts a text into tokens",
+    fields: tokenizeFields,
+    answer: answerTokenize,
+  }),
   post("/detokenize", {
     about: "Puts tokens together",
     fields: detokenizeFields,
-    answer: detokenize,
+    answer: answerDetokenize,
   }),
   get("/tokenizer_info", "Tells of the tokenizer", ({ tokenizer }) => tokenizer.info),
   get("/health", "Whether the server works", health, "public"),

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { templateFields } from "./chat_fields.ts";
-import { layOut } from "./chat_template.ts";
-import { refusal } from "./api_error.ts";
+import { layOutChat } from "./chat_template.ts";
+import { fieldError } from "./api_error.ts";
 import { ofText, readTokens } from "./prompts.ts";
 import { readRequest } from "./read_request.ts";
 import { checkModel } from "./request_limits.ts";
@@ -28,14 +28,19 @@ export const detokenizeFields = z.looseObject({
 });
 
 /** Answers `POST /tokenize`. */
-export async function tokenize(serving: Serving, request: Request): Promise<object> {
+export async function answerTokenize(serving: Serving, request: Request): Promise<object> {
   const { engine, tokenizer, options } = serving;
   const body = await readRequest(request, { schema: tokenizeFields, options });
   checkModel(serving, body.model);
   const { messages } = body;
-  const text = messages ? layOut(tokenizer, { ...body, messages }) : body.prompt ?? body.content;
+  const text = messages
+    ? layOutChat(tokenizer, { ...body, messages })
+    : body.prompt ?? body.content;
   if (text === undefined || text === null) {
-    throw refusal('Cannot tokenize: there is no text, expected "prompt" or "messages"', "prompt");
+    throw fieldError(
+      'Cannot tokenize: there is no text, expected "prompt" or "messages"',
+      "prompt",
+    );
   }
   const special = body.add_special_tokens ?? body.add_special ?? !messages;
   const tokens = text === "" && !special ? [] : ofText(text, tokenizer, { special }).tokens;
@@ -48,7 +53,7 @@ export async function tokenize(serving: Serving, request: Request): Promise<obje
 }
 
 /** Answers `POST /detokenize`. */
-export async function detokenize(serving: Serving, request: Request): Promise<object> {
+export async function answerDetokenize(serving: Serving, request: Request): Promise<object> {
   const { tokenizer, options } = serving;
   const schema = detokenizeFields;
   const body = await readRequest(request, { schema, options, long: ["tokens"] });

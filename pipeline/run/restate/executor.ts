@@ -18,8 +18,8 @@ const CANCEL_MS = 10_000;
 /** How long a made artifact may take to show: network file systems remember what was not there. */
 const ARRIVAL_MS = 60_000;
 
-/** What makes artifacts at a distance. */
-interface Site {
+/** Where orders are handed in, and where their artifacts show. */
+interface OrderDesk {
   readonly ingress: Ingress;
   readonly store: Store;
   /** Counts the workers anew. */
@@ -53,7 +53,7 @@ export async function restateExecutor(
 
 async function makeThere(
   order: Order,
-  { ingress, store, count, emit, signal }: Site & OrderUse,
+  { ingress, store, count, emit, signal }: OrderDesk & OrderUse,
 ): Promise<Stored & { readonly made: boolean }> {
   const wire = wireOf(order);
   const { id, key, step } = wire;

@@ -6,7 +6,7 @@ import type { AnyStage } from "../../stage.ts";
 import { type WireOrder, wireOrder } from "./wire.ts";
 
 /** What an order is checked against. */
-type Place = Pick<Workshop, "store" | "stages" | "files">;
+type Here = Pick<Workshop, "store" | "stages" | "files">;
 
 /** How the same thing may differ between the machines. */
 const WAY_OUT = "start the same program on the same store everywhere";
@@ -28,7 +28,7 @@ export function parseOrder(said: unknown): WireOrder {
  * version, validated params, digests of the inputs in this store, the fingerprint of outside data as
  * this machine sees it. Throws an Error that names the first thing that differs.
  */
-export async function acceptOrder(wire: WireOrder, place: Place): Promise<Order> {
+export async function acceptOrder(wire: WireOrder, place: Here): Promise<Order> {
   const { step, recipe, again } = wire;
   const stage = place.stages[wire.stage];
   if (stage === undefined || !Object.hasOwn(place.stages, wire.stage)) {
@@ -69,7 +69,7 @@ function validated(wire: WireOrder, stage: AnyStage): unknown {
 
 async function artifactsOf(
   wire: WireOrder,
-  { store, stage }: Place & { readonly stage: AnyStage },
+  { store, stage }: Here & { readonly stage: AnyStage },
 ): Promise<Order["inputs"]> {
   const known = Object.entries(stage.inputs as Readonly<Record<string, string>>);
   const stranger = Object.keys(wire.inputs).find((name) => !known.some(([one]) => one === name));

@@ -1,7 +1,7 @@
 import type { Checkpoint } from "../../formats/checkpoint.ts";
 import type { InputScheme, LinearScheme, WeightScheme } from "../../quant/schemes.ts";
 import { type LinearClaim, type QuantizationArgs, readClaims, refusal } from "./claims.ts";
-import type { Layout } from "./layout.ts";
+import type { StoredLayout } from "./layout.ts";
 import { factorsOf } from "./scales.ts";
 import { readPart } from "../part_values.ts";
 import type { LinearOutline } from "../../models/site.ts";
@@ -10,7 +10,7 @@ import { subjectOf } from "../subject.ts";
 /** Precision of a linear in a checkpoint, and how it is stored there. */
 export interface StoredLinear {
   readonly scheme: LinearScheme;
-  readonly layout: Layout;
+  readonly layout: StoredLayout;
 }
 
 /** Rows by which scales are judged. */
@@ -50,7 +50,7 @@ async function storedLinear(
     await inputsOf(claim.inputs, { checkpoint, at, name: linear.name });
   // Older files keep a byte a zero point beside packed codes.
   const byteZeros = checkpoint.tensors.get(`${linear.name}.weight_zero_point`)?.dtype === "I8";
-  const layout: Layout = {
+  const layout: StoredLayout = {
     codes: packed ? "packed" : "bytes",
     scales: strategyOf(args) === "tensor" ? "tensor" : "rows",
     zeros: weights.zero === "none" ? "none" : packed && !byteZeros ? "packed" : "bytes",

@@ -2,7 +2,7 @@ import { ByteFile } from "../byte_file.ts";
 import type { Checkpoint, TokenizerFiles } from "../checkpoint.ts";
 import { readJson, readText } from "../foreign_json.ts";
 import { besideConfig } from "../quantization_file.ts";
-import { checkRows, findTensor } from "../rows.ts";
+import { checkedRange, findTensor } from "../rows.ts";
 import { parseHeader, type TensorEntry } from "./header.ts";
 import { widenBf16, widenF16, widenF32 } from "../widen.ts";
 
@@ -75,7 +75,7 @@ export async function openDirectory(directory: string): Promise<Checkpoint> {
   );
   const readRaw: Checkpoint["readRaw"] = async (name, rows) => {
     const { file, entry } = findTensor(opened, name, directory);
-    const { start, end } = checkRows(findTensor(tensors, name, directory), rows);
+    const { start, end } = checkedRange(findTensor(tensors, name, directory), rows);
     const rowBytes = (entry.end - entry.start) / (entry.shape[0] ?? 1);
     if (start === end) return new Uint8Array(0);
     return await file.read(entry.start + start * rowBytes, entry.start + end * rowBytes);

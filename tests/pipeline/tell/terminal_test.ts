@@ -2,7 +2,7 @@ import { deepStrictEqual, doesNotMatch, match, ok, strictEqual } from "node:asse
 import type { PlannedStep, RunEvent } from "../../../pipeline/event.ts";
 import { StageError } from "../../../pipeline/errors.ts";
 import { Eta } from "../../../pipeline/tell/terminal/eta.ts";
-import { type Screen, screenManners } from "../../../pipeline/tell/terminal/screen.ts";
+import { type Screen, screenManners, shortPath } from "../../../pipeline/tell/terminal/screen.ts";
 import { planText } from "../../../pipeline/tell/terminal/tables.ts";
 import { cutText, textWidth } from "../../../pipeline/tell/terminal/text_width.ts";
 import { formatTable } from "../../../pipeline/tell/terminal/columns.ts";
@@ -86,6 +86,12 @@ function tellAt(
   }
   return tell;
 }
+
+Deno.test("`shortPath()` is relative below the current directory, else the whole path", () => {
+  const here = Deno.cwd();
+  strictEqual(shortPath(`${here}/a/b`), "a/b");
+  strictEqual(shortPath(`${here}/../beside`), `${here}/../beside`);
+});
 
 Deno.test("`tellPeople()` writes plain lines without codes into a pipe", () => {
   const screen = screenOf({});

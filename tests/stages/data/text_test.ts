@@ -1,91 +1,91 @@
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import { stories } from "../../../stages/data/stories.ts";
-import { readText, textSources } from "../../../stages/data/text.ts";
+import { readSourceText, textSources } from "../../../stages/data/text.ts";
 
 /** Rows as `tests/oracle/rows_parquet.py` wrote them. */
 const ROWS = ["", " = Title = \n", "", "Naïve café, 日本語 😀\n", "a\n\nb", "last"];
 
-Deno.test("`readText()` gives a text file as it is", async () => {
+Deno.test("`readSourceText()` gives a text file as it is", async () => {
   for (const text of ["", "a\r\nb\n\n \n", "\ufeffbegins with a mark", "日本語 \u0000 😀"]) {
     await using file = await temporaryFile(text, ".txt");
-    assert.equal(await readText(file.path), text);
+    assert.equal(await readSourceText(file.path), text);
     assert.deepEqual(await textSources(file.path), [file.path]);
   }
 });
 
-Deno.test("`readText()` joins the rows of JSONL by a blank line", async () => {
+Deno.test("`readSourceText()` joins the rows of JSONL by a blank line", async () => {
   const lines = ROWS.map((text) => JSON.stringify({ id: 1, text, other: `<${text}>` }));
   await using file = await temporaryFile(lines.join("\r\n") + "\n\n", ".jsonl");
-  assert.equal(await readText(file.path), ROWS.join("\n\n"));
+  assert.equal(await readSourceText(file.path), ROWS.join("\n\n"));
   assert.equal(
-    await readText(file.path, { field: "other" }),
+    await readSourceText(file.path, { field: "other" }),
     ROWS.map((text) => `<${text}>`).join("\n\n"),
   );
 });
 
 for (const compression of ["snappy", "zstd"]) {
-  Deno.test(`\`readText()\` joins a column of parquet compressed with ${compression}`, async () => {
-    assert.equal(await readText(testdata(`rows_${compression}.parquet`)), ROWS.join("\n\n"));
+  Deno.test(`\`readSourceText()\` joins a column of parquet compressed with ${compression}`, async () => {
+    assert.equal(await readSourceText(testdata(`rows_${compression}.parquet`)), ROWS.join("\n\n"));
   });
 }
 
-Deno.test("`readText()` tells stories of the split and length asked for", async () => {
+Deno.test("`readSourceText()` tells stories of the split and length asked for", async () => {
   for (const split of ["train", "calibration", "test"] as const) {
-    const told = await readText(`stories:${split}`, { bytes: 5000 });
+    const told = await readSourceText(`stories:${split}`, { bytes: 5000 });
     assert.equal(told, stories({ split, bytes: 5000 }));
     assert.deepEqual(await textSources(`stories:${split}`), []);
   }
 });
 
-Deno.test("`readText()` says what is wrong with a place", async () => {
+Deno.test("`readSourceText()` says what is wrong with a place", async () => {
   const message = `Cannot read "none.txt": there is no such file, expected a text, .jsonl or ` +
     `.parquet file, hf:datasets/organization/name@revision/file or stories:test`;
-  await assert.rejects(readText("none.txt"), { name: "TypeError", message });
+  await assert.rejects(readSourceText("none.txt"), { name: "TypeError", message });
   await assert.rejects(textSources("none.txt"), { name: "TypeError", message });
-  await assert.rejects(readText("stories:dev"), {
+  await assert.rejects(readSourceText("stories:dev"), {
     name: "RangeError",
     message:
       `Cannot read "stories:dev": there is no split "dev", expected train, calibration, test`,
   });
 });
 
-Deno.test("`readText()` names the line and the field where JSONL is wrong", async () => {
+Deno.test("`readSourceText()` names the line and the field where JSONL is wrong", async () => {
   await using broken = await temporaryFile(`{"text":"a"}\n{"text":`, ".jsonl");
-  await assert.rejects(readText(broken.path), {
+  await assert.rejects(readSourceText(broken.path), {
     name: "SyntaxError",
     message: `Cannot read ${broken.path}:2: it is no JSON, expected an object`,
   });
   await using list = await temporaryFile(`{"text":"a"}\n["b"]`, ".jsonl");
-  await assert.rejects(readText(list.path), {
+  await assert.rejects(readSourceText(list.path), {
     name: "TypeError",
     message: `Cannot read ${list.path}:2: it is no object, expected one a line`,
   });
   await using other = await temporaryFile(`{"body":"a","id":1}`, ".jsonl");
   const at = `of ${other.path}:1: it is`;
-  await assert.rejects(readText(other.path), {
+  await assert.rejects(readSourceText(other.path), {
     name: "TypeError",
     message: `Cannot read field "text" ${at} missing, expected text; there are body, id`,
   });
-  await assert.rejects(readText(other.path, { field: "id" }), {
+  await assert.rejects(readSourceText(other.path, { field: "id" }), {
     name: "TypeError",
     message: `Cannot read field "id" ${at} a number, expected text; there are body, id`,
   });
 });
 
-Deno.test("`readText()` names column and row where parquet is wrong", async () => {
+Deno.test("`readSourceText()` names column and row where parquet is wrong", async () => {
   const path = testdata("rows_snappy.parquet");
-  await assert.rejects(readText(path, { field: "body" }), {
+  await assert.rejects(readSourceText(path, { field: "body" }), {
     name: "TypeError",
     message:
       `Cannot read column "body" of "${path}": there is none, expected one of id, text, maybe`,
   });
-  await assert.rejects(readText(path, { field: "maybe" }), {
+  await assert.rejects(readSourceText(path, { field: "maybe" }), {
     name: "TypeError",
     message: `Cannot read row 2 of column "maybe" of "${path}": it is null, expected text`,
   });
   await using file = await temporaryFile("no parquet at all", ".parquet");
-  await assert.rejects(readText(file.path), (error: Error) => {
+  await assert.rejects(readSourceText(file.path), (error: Error) => {
     assert.equal(error.name, "SyntaxError");
     assert.ok(error.message.startsWith(`Cannot read "${file.path}": `), error.message);
     return error.message.endsWith(", expected a parquet file");

@@ -283,6 +283,12 @@ Deno.test("import-config lays default files of the folders above under a recipe,
   );
 });
 
+Deno.test("import-config names the files of a recipe elsewhere by their whole paths", async () => {
+  const path = await project({ "__default__": DEFAULTS, recipe: { quant: {} } });
+  const { out } = await call(`${path}/recipe.yaml`, "--json");
+  assert.deepEqual(JSON.parse(out).files, [`${path}/__default__.yaml`, `${path}/recipe.yaml`]);
+});
+
 Deno.test("import-config takes several recipes, and a file that lists some, in DeepCompressor's order", async () => {
   const path = await project({
     one: { quant: { wgts: { dtype: "sint8" } } },

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
-import { readText, textSources } from "../../../../stages/data/text.ts";
+import { readSourceText, textSources } from "../../../../stages/data/text.ts";
 import { openCheckpoint } from "../../../../stages/formats/open_checkpoint.ts";
 import { resolveModel } from "../../../../stages/formats/hub/hub.ts";
 import { parseHubPlace } from "../../../../stages/formats/hub/place.ts";
@@ -216,13 +216,13 @@ Deno.test("`resolveModel()` refuses an index that leads out of the repository", 
   assert.equal(hub.fetched().includes(out), false);
 });
 
-Deno.test("`readText()` reads a file of a data set of the hub", async () => {
+Deno.test("`readSourceText()` reads a file of a data set of the hub", async () => {
   await using hub = await startHub({
     "raw/test.jsonl": `{"text":"one"}\n{"text":"two"}\n`,
     "raw/train.jsonl": "",
   });
   const place = "hf:datasets/maker/rows@v1/raw/test.jsonl";
-  assert.equal(await readText(place), "one\n\ntwo");
+  assert.equal(await readSourceText(place), "one\n\ntwo");
   const path = `${hub.cache}/datasets--maker--rows/snapshots/${COMMIT}/raw/test.jsonl`;
   assert.deepEqual(await textSources(place), [path]);
   assert.deepEqual(hub.fetched(), ["raw/test.jsonl"]);
