@@ -4,7 +4,7 @@ import type { ChatMessage } from "./chat_fields.ts";
 import type { ServedTokenizer } from "./served_tokenizer.ts";
 
 /** How a conversation is laid out. */
-export interface Layout {
+export interface ChatLayout {
   readonly messages: readonly ChatMessage[];
   readonly add_generation_prompt?: boolean | null | undefined;
   readonly continue_final_message?: boolean | null | undefined;
@@ -14,7 +14,7 @@ export interface Layout {
 const parsed = new WeakMap<ServedTokenizer, Template>();
 
 /** Lays a conversation out as the model was trained to see it; special tokens are in the text. */
-export function layOut(tokenizer: ServedTokenizer, layout: Layout): string {
+export function chatText(tokenizer: ServedTokenizer, layout: ChatLayout): string {
   const { chatTemplate, info } = tokenizer;
   if (chatTemplate === undefined) {
     throw new ApiError(

@@ -8,8 +8,13 @@ import { checkTaking, health, ready, status, version } from "./health.ts";
 import { findModel, listModels } from "./models.ts";
 import { PAGE, pageFile } from "./page.ts";
 import type { ServeEnv } from "./request_log.ts";
-import type { Serving } from "./serving.ts";
-import { detokenize, detokenizeFields, tokenize, tokenizeFields } from "./tokenizer_routes.ts";
+import type { ServeContext } from "./serve_context.ts";
+import {
+  answerDetokenize,
+  answerTokenize,
+  detokenizeFields,
+  tokenizeFields,
+} from "./tokenizer_routes.ts";
 
 /** Something a server answers. */
 export interface Route {
@@ -21,7 +26,10 @@ export interface Route {
   readonly fields?: z.ZodObject;
   /** Whether everybody may ask; else whoever has the key. */
   readonly access: "public" | "key";
-  readonly answer: (serving: Serving, context: Context<ServeEnv>) => Response | Promise<Response>;
+  readonly answer: (
+    serving: ServeContext,
+    context: Context<ServeEnv>,
+  ) => Response | Promise<Response>;
 }
 
 /** Everything a server answers, but for its own description. */
@@ -53,11 +61,15 @@ export const ROUTES: readonly Route[] = [
       return context.json(findModel(serving, decoded(name)));
     },
   },
-  post("/tokenize", { about: "Cuts a text into tokens", fields: tokenizeFields, answer: tokenize }),
+  post("/tokenize", {
+    about: "Cuts a text into tokens",
+    fields: tokenizeFields,
+    answer: answerTokenize,
+  }),
   post("/detokenize", {
     about: "Puts tokens together",
     fields: detokenizeFields,
-    answer: detokenize,
+    answer: answerDetokenize,
   }),
   get("/tokenizer_info", "Tells of the tokenizer", ({ tokenizer }) => tokenizer.info),
   get("/health", "Whether the server works", health, "public"),
@@ -85,7 +97,7 @@ export const ROUTES: readonly Route[] = [
 function get(
   path: string,
   about: string,
-  tell: (serving: Serving) => object,
+  tell: (serving: ServeContext) => object,
   access: Route["access"] = "key",
 ): Route {
   return { method: "GET", path, about, access, answer: (serving, c) => c.json(tell(serving)) };
@@ -96,7 +108,7 @@ function post(
   { about, fields, answer }: {
     readonly about: string;
     readonly fields: z.ZodObject;
-    readonly answer: (serving: Serving, request: Request) => Promise<object>;
+    readonly answer: (serving: ServeContext, request: Request) => Promise<object>;
   },
 ): Route {
   return {

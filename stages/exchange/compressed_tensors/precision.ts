@@ -1,6 +1,6 @@
 import type { Checkpoint } from "../../formats/checkpoint.ts";
 import type { InputScheme, LinearScheme, WeightScheme } from "../../quant/schemes.ts";
-import { type LinearClaim, type QuantizationArgs, readClaims, refusal } from "./claims.ts";
+import { claimRefusal, type LinearClaim, type QuantizationArgs, readClaims } from "./claims.ts";
 import type { Layout } from "./layout.ts";
 import { factorsOf } from "./scales.ts";
 import { readPart } from "../part_values.ts";
@@ -42,7 +42,7 @@ async function storedLinear(
   const { path } = checkpoint;
   const at = `its group ${group}`;
   if (!FORMATS.includes(format)) {
-    throw refusal(path, `${at} has the format ${format}`, FORMATS.join(" or "));
+    throw claimRefusal(path, `${at} has the format ${format}`, FORMATS.join(" or "));
   }
   const packed = format === "pack-quantized";
   const weights = weightsOf(args, { path, at, columns: linear.columns });
@@ -76,17 +76,17 @@ function weightsOf(
   const { num_bits: bits, type, symmetric, dynamic, group_size: size } = args;
   if (type !== "int" || (bits !== 2 && bits !== 3 && bits !== 4 && bits !== 8) || dynamic) {
     const is = `${at} has weights of ${dynamic ? "dynamic " : ""}${type}${bits}`;
-    throw refusal(path, is, "int2, int3, int4 or int8");
+    throw claimRefusal(path, is, "int2, int3, int4 or int8");
   }
   const strategy = strategyOf(args);
   if (strategy === "group" && !(size! > 0 && columns % size! === 0)) {
-    throw refusal(path, `${at} has groups of ${size}`, `what divides ${columns} inputs`);
+    throw claimRefusal(path, `${at} has groups of ${size}`, `what divides ${columns} inputs`);
   }
   const group = strategy === "group" ? size! : strategy === "channel" ? "row" : "tensor";
   if (strategy === "group" || strategy === "channel" || strategy === "tensor") {
     return { bits, zero: symmetric ? "none" : "pre_scale", group, levels: 1 };
   }
-  throw refusal(path, `${at} has weights by ${strategy}`, "group, channel or tensor");
+  throw claimRefusal(path, `${at} has weights by ${strategy}`, "group, channel or tensor");
 }
 
 /** What shares a scale; told by the size of a group where it is not said, as by the library. */
@@ -111,7 +111,7 @@ async function inputsOf(
     bits !== 8 || type !== "int" || !symmetric ||
     !["dynamic token", "static tensor"].includes(way)
   ) {
-    throw refusal(
+    throw claimRefusal(
       checkpoint.path,
       `${at} has ${symmetric ? "" : "asymmetric "}inputs of ${type}${bits} by ${way}`,
       "symmetric int8 by dynamic token or static tensor",
@@ -124,7 +124,7 @@ async function inputsOf(
   if (scale === undefined) return { bits, range: 1 };
   const size = Number(scale);
   if (size > 0 && size < Infinity) return { bits, range: size * 127 };
-  throw refusal(checkpoint.path, `tensor "${tensor}" is ${size}`, "a scale above 0");
+  throw claimRefusal(checkpoint.path, `tensor "${tensor}" is ${size}`, "a scale above 0");
 }
 
 /**

@@ -1,13 +1,13 @@
 import { ByteFile } from "../byte_file.ts";
 import type { Checkpoint, RowRange, StoredTensor } from "../checkpoint.ts";
-import { dequantize, READABLE } from "./dequantize.ts";
+import { dequantizeBlocks, READABLE } from "./dequantize.ts";
 import { ggmlType } from "./ggml_types.ts";
 import { ggufArchitecture, ggufConfig, ggufHeadSize } from "./config.ts";
 import { type GgufHeader, type GgufTensor, readGgufHeader } from "./header.ts";
 import { ggufMetadata } from "./metadata.ts";
 import { interleavedRow, isInterleaved, ROPE_FACTORS, transformersName } from "./names.ts";
 import { ggufTokenizer } from "./tokenizer.ts";
-import { checkRows, findTensor } from "../rows.ts";
+import { findTensor, rowRange } from "../rows.ts";
 
 /** A tensor and where its rows lie. */
 interface Stored extends StoredTensor {
@@ -50,7 +50,7 @@ export async function openGguf(path: string): Promise<Checkpoint> {
 
   const readRaw: Checkpoint["readRaw"] = async (name, rows) => {
     const tensor = findTensor(tensors, name, path);
-    const range = checkRows(tensor, rows);
+    const range = rowRange(tensor, rows);
     if (!tensor.interleaved) return await readRows(file, tensor, range);
     const whole = {
       start: Math.floor(range.start / headSize) * headSize,
@@ -76,7 +76,7 @@ export async function openGguf(path: string): Promise<Checkpoint> {
     readRaw,
     async read(name, rows) {
       const bytes = await readRaw(name, rows);
-      return dequantize(findTensor(tensors, name, path).dtype, bytes);
+      return dequantizeBlocks(findTensor(tensors, name, path).dtype, bytes);
     },
     [Symbol.dispose]: () => owned.dispose(),
   };
@@ -139,7 +139,7 @@ async function readRows(
   tensor: Stored,
   rows: RowRange,
 ): Promise<Uint8Array<ArrayBuffer>> {
-  const { start, end, width } = checkRows(tensor, rows);
+  const { start, end, width } = rowRange(tensor, rows);
   const { elements, bytes } = tensor.block;
   const from = start * width / elements;
   const to = end * width / elements;
@@ -160,5 +160,5 @@ async function readRopeFactors(
   if (tensor === undefined) return undefined;
   const stored = { ...describe(tensor, file), interleaved: false };
   const all = { start: 0, end: stored.shape[0] ?? 0 };
-  return dequantize(stored.dtype, await readRows(file, stored, all));
+  return dequantizeBlocks(stored.dtype, await readRows(file, stored, all));
 }

@@ -19,7 +19,7 @@ const DEQUANTIZE: Readonly<Record<string, Dequantize>> = {
 export const READABLE: readonly string[] = Object.keys(DEQUANTIZE);
 
 /** Values of whole blocks of a readable ggml type, bit for bit what ggml computes. */
-export function dequantize(type: string, bytes: Uint8Array): Float32Array<ArrayBuffer> {
+export function dequantizeBlocks(type: string, bytes: Uint8Array): Float32Array<ArrayBuffer> {
   const read = DEQUANTIZE[type];
   if (read === undefined) {
     throw new TypeError(`Cannot dequantize ${type}: expected one of ${READABLE.join(", ")}`);

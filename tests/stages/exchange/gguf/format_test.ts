@@ -3,7 +3,7 @@ import { strict as assert } from "node:assert";
 import { ReferenceDevice } from "../../../../kernels/device/reference.ts";
 import { exportModel } from "../../../../stages/export.ts";
 import { openCheckpoint } from "../../../../stages/formats/open_checkpoint.ts";
-import { dequantize } from "../../../../stages/formats/gguf/dequantize.ts";
+import { dequantizeBlocks } from "../../../../stages/formats/gguf/dequantize.ts";
 import { blockCodes, codeBlocks } from "../../../../stages/formats/gguf/ggml_codes.ts";
 import { ggmlRounded } from "../../../../stages/formats/gguf/ggml_rounding.ts";
 import { ggmlBytes } from "../../../../stages/formats/gguf/ggml_types.ts";
@@ -72,11 +72,11 @@ for (const scheme of SCHEMES) {
     assert.notEqual(types.length, 0);
     for (const type of types) {
       assert.deepEqual(
-        dequantize(type, weightBlocks(weight, type, { start: 0, end: 6 })),
+        dequantizeBlocks(type, weightBlocks(weight, type, { start: 0, end: 6 })),
         expected,
       );
       assert.deepEqual(
-        dequantize(type, weightBlocks(weight, type, { start: 2, end: 5 })),
+        dequantizeBlocks(type, weightBlocks(weight, type, { start: 2, end: 5 })),
         expected.subarray(2 * 192, 5 * 192),
       );
     }
@@ -86,7 +86,7 @@ for (const scheme of SCHEMES) {
 Deno.test("Q4_1 takes zeros before the scale to the nearest half-precision number, and no further", () => {
   const scheme: WeightScheme = { bits: 4, zero: "pre_scale", group: 32, levels: 1 };
   const weight = randomWeight(scheme, { rows: 8, columns: 64 });
-  const got = dequantize("Q4_1", weightBlocks(weight, "Q4_1", { start: 0, end: 8 }));
+  const got = dequantizeBlocks("Q4_1", weightBlocks(weight, "Q4_1", { start: 0, end: 8 }));
   const expected = codedValues(weight);
   let odd = 0;
   got.forEach((value, i) => {
@@ -299,7 +299,7 @@ Deno.test("a GGUF file takes small groups under one scale a row, for the codes t
   assert.deepEqual(refusals({ weights }), []);
   const weight = randomWeight(weights, { rows: 2, columns: 64 });
   const blocks = weightBlocks(weight, "Q8_0", { start: 0, end: 2 });
-  assert.deepEqual(dequantize("Q8_0", blocks), codedValues(weight));
+  assert.deepEqual(dequantizeBlocks("Q8_0", blocks), codedValues(weight));
 });
 
 Deno.test("a GGUF file refuses 8-bit inputs and a quantized KV cache, unless they are given up", () => {

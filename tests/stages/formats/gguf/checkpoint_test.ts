@@ -2,7 +2,7 @@ import { gguf } from "@huggingface/gguf";
 import assert from "node:assert/strict";
 import type { Checkpoint } from "../../../../stages/formats/checkpoint.ts";
 import { checkpointSources, openCheckpoint } from "../../../../stages/formats/open_checkpoint.ts";
-import { dequantize } from "../../../../stages/formats/gguf/dequantize.ts";
+import { dequantizeBlocks } from "../../../../stages/formats/gguf/dequantize.ts";
 import {
   type Entry,
   ggufBytes,
@@ -25,8 +25,8 @@ const Q5_0 = 6;
 const Q8_0 = 8;
 
 for (const { type, blocks: stored, values } of blocks) {
-  Deno.test(`\`dequantize()\` gives the values of the gguf package for blocks of ${type}`, () => {
-    const read = dequantize(type, fromHex(stored));
+  Deno.test(`\`dequantizeBlocks()\` gives the values of the gguf package for blocks of ${type}`, () => {
+    const read = dequantizeBlocks(type, fromHex(stored));
     assert.deepEqual(new Uint8Array(read.buffer), fromHex(values));
   });
 }
