@@ -10,7 +10,7 @@ import { foldGains } from "./models/norm_gains.ts";
 import type { LinearOutline } from "./models/site.ts";
 import { rewriteModel, type TensorEdit } from "./models/rewrite.ts";
 import { hadamardFactor } from "./quant/hadamard.ts";
-import { rotate as rotateVectors, type Rotation, rotationOf } from "./quant/rotation.ts";
+import { rotateVectors as rotateVectors, type Rotation, rotationOf } from "./quant/rotation.ts";
 
 const params = z.strictObject({
   seed: z.int().min(0).max(2 ** 32 - 1).optional().describe(

@@ -114,25 +114,6 @@ const TWICE: Readonly<Record<string, string>> = {
   run: "a command is called as its word, and so is what it calls",
 };
 
-/** Names that stand for two things and still are to be made two names. */
-const TWICE_STILL: ReadonlySet<string> = new Set([
-  "Codes",
-  "Comparison",
-  "Layout",
-  "Sequence",
-  "StoredLinear",
-  "Subject",
-  "checkRows",
-  "dequantize",
-  "describe",
-  "layOut",
-  "readText",
-  "refusal",
-  "rotate",
-  "schemeOf",
-  "tokenize",
-]);
-
 Deno.test("imports go one way", async () => {
   for (const { path, imports } of await sources()) {
     const rule = ALLOWED.find(([room]) => liesIn(path, room));
@@ -232,7 +213,7 @@ Deno.test("exported names are unique", async () => {
     }
   }
   for (const [name, paths] of places) {
-    if (paths.size === 1 || name in TWICE || TWICE_STILL.has(name)) continue;
+    if (paths.size === 1 || name in TWICE) continue;
     assert.fail(`${name} stands for two things: ${[...paths].join(", ")}`);
   }
   for (const [name, reason] of Object.entries(TWICE)) {

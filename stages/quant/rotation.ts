@@ -27,7 +27,7 @@ export function rotationOf(
  * With `inner` 1 the vectors are consecutive values, so a matrix W becomes W R; with the columns of
  * a matrix as `inner` they run down its columns, so W becomes R^T W, block by block of R's size.
  */
-export function rotate(values: Float32Array, rotation: Rotation, inner = 1): void {
+export function rotateVectors(values: Float32Array, rotation: Rotation, inner = 1): void {
   flip(values, rotation, inner);
   applyHadamard(values, rotation.factor, { inner });
 }

@@ -10,7 +10,7 @@ import type { Tools } from "../../stages/kinds.ts";
 import { Model } from "../../stages/models/model.ts";
 import { readModelRecord, writeModelRecord } from "../../stages/models/model_record.ts";
 import { applyHadamard, hadamardFactor } from "../../stages/quant/hadamard.ts";
-import { rotate as rotateVectors, rotationOf } from "../../stages/quant/rotation.ts";
+import { rotateVectors as rotateVectors, rotationOf } from "../../stages/quant/rotation.ts";
 import { rotate } from "../../stages/rotate.ts";
 import { logitsOf, relativeError } from "../support/forward_pass.ts";
 import { forgetful } from "../support/journal_stub.ts";

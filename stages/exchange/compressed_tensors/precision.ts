@@ -1,16 +1,16 @@
 import type { Checkpoint } from "../../formats/checkpoint.ts";
 import type { InputScheme, LinearScheme, WeightScheme } from "../../quant/schemes.ts";
 import { claimRefusal, type LinearClaim, type QuantizationArgs, readClaims } from "./claims.ts";
-import type { Layout } from "./layout.ts";
+import type { CompressedLayout } from "./layout.ts";
 import { factorsOf } from "./scales.ts";
 import { readPart } from "../part_values.ts";
 import type { LinearOutline } from "../../models/site.ts";
 import { subjectOf } from "../subject.ts";
 
 /** Precision of a linear in a checkpoint, and how it is stored there. */
-export interface StoredLinear {
+export interface CompressedLinear {
   readonly scheme: LinearScheme;
-  readonly layout: Layout;
+  readonly layout: CompressedLayout;
 }
 
 /** Rows by which scales are judged. */
@@ -20,12 +20,12 @@ const FORMATS = ["pack-quantized", "int-quantized", "naive-quantized"];
 /** Precision and storage of the quantized linears of a checkpoint, whoever wrote it. */
 export async function readStoredLinears(
   checkpoint: Checkpoint,
-): Promise<ReadonlyMap<string, StoredLinear>> {
+): Promise<ReadonlyMap<string, CompressedLinear>> {
   const { path, config } = checkpoint;
   const record = { history: [], hadamard: [], linears: {}, kv: [] };
   const { linears } = subjectOf({ config, record });
   const claims = readClaims(config, { path, names: linears.map(({ name }) => name) });
-  const stored = new Map<string, StoredLinear>();
+  const stored = new Map<string, CompressedLinear>();
   for (const linear of linears) {
     const claim = claims.get(linear.name);
     if (claim) stored.set(linear.name, await storedLinear(checkpoint, linear, claim));
@@ -37,7 +37,7 @@ async function storedLinear(
   checkpoint: Checkpoint,
   linear: LinearOutline,
   claim: LinearClaim,
-): Promise<StoredLinear> {
+): Promise<CompressedLinear> {
   const { group, weights: args, format } = claim;
   const { path } = checkpoint;
   const at = `its group ${group}`;
@@ -50,7 +50,7 @@ async function storedLinear(
     await inputsOf(claim.inputs, { checkpoint, at, name: linear.name });
   // Older files keep a byte a zero point beside packed codes.
   const byteZeros = checkpoint.tensors.get(`${linear.name}.weight_zero_point`)?.dtype === "I8";
-  const layout: Layout = {
+  const layout: CompressedLayout = {
     codes: packed ? "packed" : "bytes",
     scales: strategyOf(args) === "tensor" ? "tensor" : "rows",
     zeros: weights.zero === "none" ? "none" : packed && !byteZeros ? "packed" : "bytes",

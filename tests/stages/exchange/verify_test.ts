@@ -4,7 +4,7 @@ import type { Artifact } from "../../../pipeline/artifact.ts";
 import { parseManifest } from "../../../pipeline/manifest/read_manifest.ts";
 import { run } from "../../../pipeline/run/runner.ts";
 import { Store } from "../../../pipeline/store/store.ts";
-import { describe } from "../../../stages/describe.ts";
+import { describePath } from "../../../stages/describe.ts";
 import { FORMATS } from "../../../stages/exchange/find_format.ts";
 import { exportModel } from "../../../stages/export.ts";
 import * as commands from "../../../stages/commands/mod.ts";
@@ -61,7 +61,7 @@ for (const format of Object.keys(FORMATS)) {
       assert.deepEqual([found.breaches, found.count, found.format], [[], 0, format], target);
       assert.equal(found.original, model.path);
     }
-    const description = (await describe(exported.path, {}))!;
+    const description = (await describePath(exported.path, {}))!;
     assert.deepEqual(description.warnings, []);
     assert.match(description.title, new RegExp(`^${format} export of W4 `));
     assert.equal(fact(description, "Export", "of model"), model.digest);
