@@ -9,8 +9,7 @@ import type { AnyStage, Job, Registry } from "../../../pipeline/stage.ts";
 import { Store } from "../../../pipeline/store/store.ts";
 import { readNumber } from "../../support/toy/number.ts";
 import * as toyStages from "../../support/toy/stages.ts";
-
-const ROOT = new URL("../../..", import.meta.url).pathname;
+import { toyCommand } from "../../support/toy/command.ts";
 
 /** A project directory in which a test runs manifests. */
 class Project implements AsyncDisposable {
@@ -415,14 +414,7 @@ Deno.test("`plan()` says what `run()` would do and writes nothing", async () => 
 
 /** Starts the toy program in a process of its own. */
 function startProgram(project: Project, ...args: string[]): Deno.ChildProcess {
-  return new Deno.Command(Deno.execPath(), {
-    args: [
-      "run",
-      "-A",
-      `--config=${ROOT}deno.json`,
-      `${ROOT}tests/support/toy/program.ts`,
-      ...args,
-    ],
+  return toyCommand(args, {
     cwd: project.directory,
     stdout: "piped",
     stderr: "piped",

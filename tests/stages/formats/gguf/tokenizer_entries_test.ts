@@ -13,6 +13,7 @@ import embeddedConfig from "../../../../configs/embedded/tokenizer_config.json" 
 };
 import sentencepiece from "../../../testdata/sentencepiece_tokens.json" with { type: "json" };
 import smollm from "../../../testdata/smollm_tokens.json" with { type: "json" };
+import { SENTENCE_PIECES } from "../../../support/sentence_pieces.ts";
 
 /** What a `tokenizer.json` of Llama 3 says around its vocabulary. */
 const LLAMA3 = {
@@ -304,16 +305,6 @@ function tiny(
     config,
   };
 }
-
-const SENTENCE_PIECES = {
-  "tokenizer.ggml.model": "llama",
-  "tokenizer.ggml.tokens": sentencepiece.tokens,
-  "tokenizer.ggml.scores": sentencepiece.scores,
-  "tokenizer.ggml.token_type": sentencepiece.kinds,
-  "tokenizer.ggml.bos_token_id": 1,
-  "tokenizer.ggml.eos_token_id": 2,
-  "tokenizer.ggml.unknown_token_id": 0,
-};
 
 function sentencePiece(): TokenizerFiles {
   return read(SENTENCE_PIECES);
