@@ -7,11 +7,11 @@ import { PRECISIONS } from "./benchmark/precisions.ts";
 import { type Benchmark, bestOf, machineOf, type MeasuredBatch } from "./benchmark/results.ts";
 import { SHAPES } from "./benchmark/shapes.ts";
 import {
+  type BenchmarkSubject,
   randomSubjects,
   refuseNeitherNorBoth,
   refuseTooLong,
   storedSubjects,
-  type Subject,
 } from "./benchmark/subjects.ts";
 import { benchmarkMarkdown, bestWords } from "./benchmark/table.ts";
 import { loadWhole, type Round, runRound } from "./benchmark/throughput.ts";
@@ -49,7 +49,7 @@ type Params = z.infer<typeof params>;
 
 /** A model and the batches it is measured with. */
 interface Planned {
-  readonly subject: Subject;
+  readonly subject: BenchmarkSubject;
   readonly largest: number;
   readonly batches: readonly number[];
   readonly refused?: string;
@@ -168,7 +168,7 @@ export const benchmark = defineStage({
 
 function planSubject(
   device: Device,
-  subject: Subject,
+  subject: BenchmarkSubject,
   { params, load }: { readonly params: Params; readonly load: Load },
 ): Planned {
   const { label, sizes } = subject;

@@ -19,7 +19,7 @@ const KINDS: Readonly<Record<string, { readonly mark: string; readonly describe:
 type Inner = (path: string, options: Parameters<Describe>[1]) => ReturnType<Describe>;
 
 /** Says what an artifact of ours, a Hugging Face checkpoint or a GGUF file really is. */
-export const describe: Describe = async (path, options) => {
+export const describePath: Describe = async (path, options) => {
   const { kind } = options;
   if (kind !== undefined) return await KINDS[kind]?.describe(path, options);
   const { isDirectory } = await Deno.stat(path);

@@ -166,8 +166,8 @@ async function quantizeLayer(
 ): Promise<QuantizedLayer> {
   const made = new Map<string, NamedValues>();
   let facts: QuantizedLayer["facts"] = {};
-  for (const { site, recipe } of here) {
-    const found = await quantizeSite(device, checkpoint, recipe, await grams?.gram(site));
+  for (const { site, method } of here) {
+    const found = await quantizeSite(device, checkpoint, method, await grams?.gram(site));
     for (const [name, values] of found.tensors) made.set(name, values);
     facts = { ...facts, ...found.facts };
   }
@@ -189,8 +189,8 @@ function recordOf(
   params: QuantizeParams,
   plans: readonly SitePlan[],
 ): ModelRecord {
-  const linears = plans.flatMap(({ recipe }) =>
-    recipe.linears.map(({ linear, scheme }) => [linear.name, scheme] as const)
+  const linears = plans.flatMap(({ method }) =>
+    method.linears.map(({ linear, scheme }) => [linear.name, scheme] as const)
   );
   return {
     ...before,

@@ -1,6 +1,6 @@
 import { strict as assert } from "node:assert";
 import { dirname, join } from "node:path";
-import { circlesOf, ROOT, sources } from "./support/source_files.ts";
+import { circlesOf, importedNames, ROOT, sources } from "./support/source_files.ts";
 
 const FORBIDDEN = /(^|\/)(utils?|helpers?|common|base|core|misc|manager|types)(\.|\/|$)/;
 
@@ -123,17 +123,6 @@ const TWICE: Readonly<Record<string, string>> = {
   run: "a command is called as its word, and so is what it calls",
 };
 
-/** Names that stand for two things and still are to be made two names. */
-const TWICE_STILL: ReadonlySet<string> = new Set([
-  "Codes",
-  "Comparison",
-  "Sequence",
-  "StoredLinear",
-  "Subject",
-  "describe",
-  "schemeOf",
-]);
-
 Deno.test("imports go one way", async () => {
   for (const { path, imports } of await sources()) {
     const rule = ALLOWED.find(([room]) => liesIn(path, room));
@@ -233,7 +222,7 @@ Deno.test("exported names are unique", async () => {
     }
   }
   for (const [name, paths] of places) {
-    if (paths.size === 1 || name in TWICE || TWICE_STILL.has(name)) continue;
+    if (paths.size === 1 || name in TWICE) continue;
     assert.fail(`${name} stands for two things: ${[...paths].join(", ")}`);
   }
   for (const [name, reason] of Object.entries(TWICE)) {
@@ -242,6 +231,43 @@ Deno.test("exported names are unique", async () => {
       `${name} is unique, it needs no reason: ${reason}`,
     );
   }
+});
+
+/** What only tests import though nothing of the program uses it, and why it stands there. */
+const TESTED: Readonly<Record<string, string>> = {
+  ReferenceDevice: "it runs the references of all kernels, which the program need not",
+  CountingDevice: "forecasts are to count on it",
+};
+
+/** Exports that the forecasts are to import. */
+const AWAITED: ReadonlySet<string> = new Set(["zeros"]);
+
+Deno.test("everything exported is imported by somebody; a type may stand in a signature alone", async () => {
+  const files = await sources();
+  const all = (await texts()).filter(({ path }) => path.endsWith(".ts"));
+  const users = new Map<string, string[]>();
+  for (const file of all) {
+    for (const { from, name } of importedNames(file)) {
+      const key = `${from} ${name}`;
+      users.set(key, [...users.get(key) ?? [], file.path]);
+    }
+  }
+  const exported =
+    /^export (?:async )?(?:abstract )?(function\*?|const|class|interface|type) (\w+)/gm;
+  const tested: string[] = [];
+  for (const { path, text } of files) {
+    for (const [, kind, name = ""] of text.matchAll(exported)) {
+      const found = [`${path} ${name}`, `${path} *`].flatMap((key) => users.get(key) ?? []);
+      const uses = text.match(new RegExp(`\\b${name}\\b`, "g"))?.length ?? 0;
+      const type = kind === "interface" || kind === "type";
+      if (found.length === 0 && AWAITED.has(name)) continue;
+      assert.ok(found.length > 0 || (type && uses > 1), `${path} exports ${name} to nobody`);
+      if (type || uses > 1 || found.some((user) => !user.startsWith("tests/"))) continue;
+      tested.push(name);
+      assert.ok(name in TESTED, `${path}: nothing but tests uses ${name}; move it there`);
+    }
+  }
+  assert.deepEqual(Object.keys(TESTED).sort(), tested.sort());
 });
 
 Deno.test("the map in `.github/ARCHITECTURE.md` names every folder of the program once", async () => {

@@ -33,7 +33,7 @@ export interface ScaleAndZero {
 const LARGEST_HALF = 65504;
 const LARGEST_INT8 = 127;
 
-/** Smallest and largest code; without zero point signed and symmetric (algorithms: -127 to 127). */
+/** Smallest and largest code; without zero point signed and symmetric, such as -127 to 127. */
 export function codeRange(
   { bits, zero }: { readonly bits: number; readonly zero: ZeroDomain },
 ): readonly [low: number, high: number] {
@@ -55,8 +55,8 @@ export function scaleOf(span: number, denominator: number, type: ScaleType): num
 }
 
 /**
- * Scale and zero of a group with values from `min` to `max`, in single precision (the reference's
- * quantizer, PostScale and PreScale as DeepCompressor names them).
+ * Scale and zero of a group with values from `min` to `max`, in single precision
+ * (.github/ALGORITHMS.md#scales).
  *
  * Without zero point, `max` is the largest magnitude and `min` is not looked at.
  */

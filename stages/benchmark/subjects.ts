@@ -8,7 +8,7 @@ import { type RandomModel, randomModel, writeRandomModel } from "./random_model.
 import { SHAPES } from "./shapes.ts";
 
 /** A model to measure, of which nothing but headers is known yet. */
-export interface Subject {
+export interface BenchmarkSubject {
   readonly label: string;
   /** Precision of weights, activations and KV cache, in words. */
   readonly scheme: string;
@@ -29,8 +29,8 @@ export interface RandomWishes {
 export async function storedSubjects(
   models: readonly { readonly path: string; readonly digest: string }[],
   labels: readonly string[] | undefined,
-): Promise<Subject[]> {
-  return await Promise.all(models.map(async ({ path, digest }, at): Promise<Subject> => {
+): Promise<BenchmarkSubject[]> {
+  return await Promise.all(models.map(async ({ path, digest }, at): Promise<BenchmarkSubject> => {
     using files = await openModel(path);
     const { checkpoint, record, architecture } = files;
     const { scheme } = await describeModel(path);
@@ -51,8 +51,8 @@ export async function storedSubjects(
 export function randomSubjects(
   wishes: RandomWishes,
   { directory, seed }: { readonly directory: string; readonly seed: number },
-): Subject[] {
-  return randomModels(wishes).map(({ name, model }): Subject => {
+): BenchmarkSubject[] {
+  return randomModels(wishes).map(({ name, model }): BenchmarkSubject => {
     const { architecture, record } = model;
     const { config } = architecture;
     const sizes = { config, record, sizes: sizesOf(model, architecture) };

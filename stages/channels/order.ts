@@ -26,7 +26,7 @@ export const orderIndex = z.enum(["sequential", "transpose"]);
 /** See `orderIndex`. */
 export type OrderIndex = z.infer<typeof orderIndex>;
 
-/** A way to order channels. */
+/** A way to order channels (.github/ALGORITHMS.md#orders). */
 export interface Ordering {
   readonly metric: OrderMetric;
   readonly index: OrderIndex;

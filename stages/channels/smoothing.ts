@@ -6,7 +6,7 @@ import type { Exponents } from "./smoothing_candidates.ts";
  * Inputs are divided by them, weights multiplied.
  *
  * A factor of 0 becomes 1. One that is infinite or no number, as a channel of zero weights makes it,
- * turns all of them into 1, as DeepCompressor has it.
+ * turns all of them into 1 (.github/ALGORITHMS.md#smoothing).
  */
 export function smoothingScale(
   inputs: Float32Array,

@@ -4,14 +4,14 @@ import type { ModelRecord } from "../models/model_record.ts";
 import { type FoundTensor, list } from "../formats/safetensors/found_files.ts";
 
 /** What is compared: what an architecture and a record ask for, and what the files hold. */
-export interface Comparison {
+export interface TensorCheck {
   readonly record: Pick<ModelRecord, "linears">;
   readonly architecture: Architecture;
   readonly tensors: ReadonlyMap<string, FoundTensor>;
 }
 
 /** Where tensors are missing, of another shape or type, or there twice; a sentence each. */
-export function tensorProblems({ architecture, record, tensors }: Comparison): string[] {
+export function tensorProblems({ architecture, record, tensors }: TensorCheck): string[] {
   const missing: string[] = [];
   const problems: string[] = [];
   for (const [name, shape] of architecture.tensors) {
@@ -41,7 +41,7 @@ export function tensorProblems({ architecture, record, tensors }: Comparison): s
 }
 
 /** Names of tensors that nothing asks for. */
-export function unusedTensors({ architecture, record, tensors }: Comparison): string[] {
+export function unusedTensors({ architecture, record, tensors }: TensorCheck): string[] {
   const expected = [...architecture.tensors.keys()];
   const used = new Set(
     expected.flatMap((name) =>
@@ -60,7 +60,7 @@ export function moduleOf(tensor: string): string {
 /** The tensors that stand for a weight which the model's record calls quantized. */
 function partsOf(
   name: string,
-  { architecture, record }: Pick<Comparison, "architecture" | "record">,
+  { architecture, record }: Pick<TensorCheck, "architecture" | "record">,
 ) {
   const linear = architecture.linearOf(name);
   const scheme = linear && record.linears[linear.name]?.weights;
@@ -68,7 +68,7 @@ function partsOf(
 }
 
 /** Whether other programs' packed tensors stand in a weight's place. */
-function isPacked(name: string, tensors: Comparison["tensors"]): boolean {
+function isPacked(name: string, tensors: TensorCheck["tensors"]): boolean {
   return ["qweight", "weight_packed"].some((part) => tensors.has(`${moduleOf(name)}.${part}`));
 }
 

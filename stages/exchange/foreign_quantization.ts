@@ -1,5 +1,5 @@
 import { elements } from "../../kernels/device/tensor.ts";
-import { readJson } from "../formats/foreign_json.ts";
+import { readOptionalJson } from "../formats/foreign_json.ts";
 import { besideConfig } from "../formats/quantization_file.ts";
 import { findFiles, type FoundTensor } from "../formats/safetensors/found_files.ts";
 import { architectureOf } from "../models/architecture.ts";
@@ -28,7 +28,9 @@ type Tensors = ReadonlyMap<string, FoundTensor>;
 /** What a directory's index and config say against its files, a sentence each. */
 export async function claimProblems(directory: string): Promise<readonly string[]> {
   const { tensors, problems } = await findFiles(directory);
-  const stated = await readJson(`${directory}/config.json`) as Readonly<Record<string, unknown>>;
+  const stated = await readOptionalJson(`${directory}/config.json`) as Readonly<
+    Record<string, unknown>
+  >;
   const beside = await besideConfig(directory, stated);
   const json = beside ? { ...stated, quantization_config: beside.quantization } : stated;
   const architecture = architectureOf(json);

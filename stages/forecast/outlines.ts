@@ -1,6 +1,10 @@
 import type { StatsRecord } from "../calibration/stats.ts";
 import type { StoredTensor, TokenizerFiles } from "../formats/checkpoint.ts";
-import { layOut, tensorBytes, type TensorSpecification } from "../formats/safetensors/header.ts";
+import {
+  layOutTensors,
+  tensorBytes,
+  type TensorSpecification,
+} from "../formats/safetensors/header.ts";
 import type { ModelRecord } from "../models/model_record.ts";
 import { sumOf } from "../models/peaks.ts";
 
@@ -57,7 +61,7 @@ export function parsedBytes({ textBytes }: Pick<ModelOutline, "textBytes">): num
 
 /** Bytes of a safetensors file with these tensors; of several, but for their index. */
 export function safetensorsBytes(tensors: readonly TensorSpecification[]): number {
-  return layOut(tensors).header.length + sumOf(tensors.map(tensorBytes));
+  return layOutTensors(tensors).header.length + sumOf(tensors.map(tensorBytes));
 }
 
 /** Bytes of a value as indented JSON. */

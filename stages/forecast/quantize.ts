@@ -84,7 +84,7 @@ export async function forecastQuantize(
 
 /** Tensors on the device and arrays on the host while the largest linear of a site is quantized. */
 function workOf(
-  { recipe: { linears, range, gptq } }: SitePlan,
+  { method: { linears, range, gptq } }: SitePlan,
   { params, withGrams }: {
     readonly params: QuantizeParams;
     readonly withGrams: boolean;
@@ -121,7 +121,7 @@ function recordOf(
   params: QuantizeParams,
   { plans, withGrams }: { readonly plans: readonly SitePlan[]; readonly withGrams: boolean },
 ): ModelRecord {
-  const linears = plans.flatMap(({ recipe }) => recipe.linears);
+  const linears = plans.flatMap(({ method }) => method.linears);
   const factored = withGrams && params.method === "gptq";
   const facts = {
     method: factored ? "gptq" : "rtn",

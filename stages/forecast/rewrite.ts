@@ -66,7 +66,7 @@ export function forecastRewrite(model: ModelOutline, rewrite: RewriteOutline): F
 }
 
 /** Bytes of a file of channel changes. */
-export function changesBytes(changes: ReadonlyMap<string, number>): number {
+function changesBytes(changes: ReadonlyMap<string, number>): number {
   const tensors = [...changes].map(([name, size]): TensorSpecification => {
     return { name, dtype: "F32", shape: [size] };
   });

@@ -15,13 +15,13 @@ interface Outline {
 }
 
 /** A JSON file of others, undefined where there is none. */
-export async function readJson(path: string): Promise<unknown> {
-  const text = await readText(path);
+export async function readOptionalJson(path: string): Promise<unknown> {
+  const text = await readOptionalText(path);
   return text === undefined ? undefined : parseJson(text, path);
 }
 
 /** A small file's text, undefined where there is none; links are followed, as caches are full of them. */
-export async function readText(path: string): Promise<string | undefined> {
+export async function readOptionalText(path: string): Promise<string | undefined> {
   let found: Deno.FileInfo;
   try {
     found = await Deno.stat(path);

@@ -1,4 +1,4 @@
-import { readJson } from "./foreign_json.ts";
+import { readOptionalJson } from "./foreign_json.ts";
 
 /** Where programs said how weights are quantized before `config.json` did. */
 const FILES = { "quantize_config.json": "gptq", "quant_config.json": "awq" } as const;
@@ -17,7 +17,7 @@ export async function besideConfig(
   const said = Object(config);
   if (said.quantization_config || said.compression_config) return undefined;
   for (const [file, method] of Object.entries(FILES)) {
-    const json = await readJson(`${directory}/${file}`);
+    const json = await readOptionalJson(`${directory}/${file}`);
     if (typeof json !== "object" || json === null) continue;
     const entries = Object.entries(json)
       .map(([key, value]) => [RENAMED[key as keyof typeof RENAMED] ?? key, value]);

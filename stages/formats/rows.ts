@@ -1,7 +1,7 @@
 import type { RowRange, StoredTensor } from "./checkpoint.ts";
 
 /** A range of rows that lies in a tensor, all of it unless said, and the elements of one row. */
-export function checkedRange(
+export function rowRange(
   tensor: StoredTensor,
   rows: RowRange | undefined,
 ): RowRange & { readonly width: number } {

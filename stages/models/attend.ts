@@ -20,20 +20,24 @@ export interface AttentionForm {
 }
 
 /** Queries, keys and values of a sequence, f32 [tokens, heads or kv heads, head size]. */
-export interface Sequence {
+export interface SequenceTensors {
   readonly q: TensorRef;
   readonly k: TensorRef;
   readonly v: TensorRef;
 }
 
 /** How a layer attends: queries, keys and values to f32 [tokens, heads * head size]. */
-export type Attend = (device: Device, sequence: Sequence, form: AttentionForm) => Tensor;
+export type Attend = (device: Device, sequence: SequenceTensors, form: AttentionForm) => Tensor;
 
 /**
  * Causal attention over a whole sequence, f32 [tokens, heads * head size]. Where the cache is
  * quantized, keys and values go into pages first and every query reads their codes.
  */
-export function attend(device: Device, sequence: Sequence, { window, kv }: AttentionForm): Tensor {
+export function attend(
+  device: Device,
+  sequence: SequenceTensors,
+  { window, kv }: AttentionForm,
+): Tensor {
   const seen = window === undefined ? {} : { window };
   return flat(
     kv ? attendPages(device, sequence, kv, seen) : device.run(attention, sequence, seen).y,
@@ -42,7 +46,7 @@ export function attend(device: Device, sequence: Sequence, { window, kv }: Atten
 
 function attendPages(
   device: Device,
-  { q, k, v }: Sequence,
+  { q, k, v }: SequenceTensors,
   { key, value }: KvSchemes,
   seen: { readonly window?: number },
 ): Tensor {

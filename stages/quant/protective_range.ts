@@ -12,7 +12,7 @@ export const INT8 = 127;
 /**
  * The largest p for which every group of 8-bit integers from within -p to p, quantized again with
  * integer scale and zero, comes back within -127 to 127, so that the 8-bit weights of the second
- * level never overflow (QServe's protective range; 119 for pre-scale zeros of 4 bits, 120 for
+ * level never overflow (.github/ALGORITHMS.md#two-levels: 119 for pre-scale zeros of 4 bits, 120 for
  * post-scale ones).
  *
  * Signed codes need none: 7 times the scale round(127 / 7) is 126, and shifted up by 7 to be unsigned,

@@ -22,7 +22,7 @@ import {
 export const roundingMethod = z.enum(["rtn", "gptq"]);
 
 /** How one weight is quantized. */
-export interface WeightRecipe {
+export interface WeightMethod {
   readonly scheme: WeightScheme;
   /** Ranges are searched, or all multiplied by one ratio. */
   readonly range: RangeSearch | number;
@@ -59,7 +59,7 @@ export interface QuantizedWeight {
 export async function quantizeWeight(
   device: Device,
   weight: Matrix,
-  { scheme, range }: WeightRecipe,
+  { scheme, range }: WeightMethod,
   inputs: InputFacts | undefined,
 ): Promise<QuantizedWeight> {
   const domain = domainOf(weight, scheme);
@@ -136,7 +136,7 @@ function gptqGrids(
   { ranges, ratios, range }: {
     readonly ranges: GroupRanges;
     readonly ratios: Float32Array | number;
-    readonly range: WeightRecipe["range"];
+    readonly range: WeightMethod["range"];
   },
 ): WeightGrid[] {
   if (typeof ratios === "number" || typeof range === "number" || scheme.group === "tensor") {

@@ -39,9 +39,9 @@ export function rangeRatios({ max_shrink, max_expand, grids }: RangeSearch): num
  * The ratio of each group's range that gives the smallest error when the weight is rounded to
  * nearest, [rows, groups]; the earlier ratio wins ties.
  *
- * Errors of products and outputs are quadratic forms of the Gram matrix, which are the reference's
- * sums over all calibration tokens. Outputs with a ratio a group are judged by partial products, as
- * in the reference.
+ * Errors of products and outputs are quadratic forms of the Gram matrix, which are sums over all
+ * calibration tokens. Outputs with a ratio a group are judged by partial products
+ * (.github/ALGORITHMS.md#range-search).
  */
 export async function searchRanges(
   device: Device,

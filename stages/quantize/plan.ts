@@ -9,7 +9,7 @@ import { roundingMethod } from "../quant/quantize_weight.ts";
 import { rangeSearch } from "../quant/range_search.ts";
 import { type LinearScheme, unevenGroup, weightScheme } from "../quant/schemes.ts";
 import { checkGroup } from "../quant/weight_grid.ts";
-import type { SiteRecipe } from "./site.ts";
+import type { SiteMethod } from "./site.ts";
 import type { Stats } from "../calibration/stats.ts";
 
 /** Parameters of the quantize stage. */
@@ -46,7 +46,7 @@ export type QuantizeParams = z.infer<typeof quantizeParams>;
 export interface SitePlan {
   readonly layer: number;
   readonly site: SiteRole;
-  readonly recipe: SiteRecipe;
+  readonly method: SiteMethod;
 }
 
 /** A tensor of the quantized model. */
@@ -78,7 +78,7 @@ export async function planSites(
     plans.push({
       layer,
       site: role,
-      recipe: {
+      method: {
         linears: schemes,
         range: searched ? params.range! : params.ratio,
         gptq: params.method === "gptq" ? { damping, block, tries, activationOrder } : undefined,
@@ -115,7 +115,7 @@ export function quantizedTensors(
   },
   plans: readonly SitePlan[],
 ): LayerTensor[] {
-  const planned = plans.flatMap(({ recipe }) => recipe.linears);
+  const planned = plans.flatMap(({ method }) => method.linears);
   const coded = new Map(planned.map((each) => [each.linear.weight, each]));
   return [...architecture.tensors].flatMap(([name, shape]): LayerTensor[] => {
     const layer = architecture.layerOf(name);

@@ -7,13 +7,13 @@ import { type GptqFactor, type GptqFactorOptions, prepare } from "../quant/gptq_
 import type { LinearOutline } from "../models/site.ts";
 import { packedParts, packWeight } from "../quant/packed.ts";
 import { QuadraticForm } from "../quant/quadratic_form.ts";
-import { quantizeWeight, type WeightRecipe } from "../quant/quantize_weight.ts";
+import { quantizeWeight, type WeightMethod } from "../quant/quantize_weight.ts";
 import type { LinearScheme } from "../quant/schemes.ts";
 
 /** How the linears of one site are quantized. */
-export interface SiteRecipe {
+export interface SiteMethod {
   readonly linears: readonly { readonly linear: LinearOutline; readonly scheme: LinearScheme }[];
-  readonly range: WeightRecipe["range"];
+  readonly range: WeightMethod["range"];
   /** Options of GPTQ; rounding to nearest where undefined. */
   readonly gptq: GptqFactorOptions | undefined;
 }
@@ -32,10 +32,10 @@ export interface QuantizedSite {
 export async function quantizeSite(
   device: Device,
   checkpoint: Checkpoint,
-  recipe: SiteRecipe,
+  method: SiteMethod,
   gram: Float32Array<ArrayBuffer> | undefined,
 ): Promise<QuantizedSite> {
-  const { linears, range, gptq } = recipe;
+  const { linears, range, gptq } = method;
   if (gram) assertFinite(gram, "Gram matrix", linears[0]!.linear.name);
   const factored = gptq && gram ? await tryFactor(device, gram, gptq) : undefined;
   using factor = factored?.factor;
@@ -46,8 +46,8 @@ export async function quantizeSite(
     const values = await checkpoint.read(weight);
     assertFinite(values, weight, checkpoint.tensors.get(weight)!.file);
     const inputs = gram && form && { gram, form, ...factor && { factor } };
-    const recipe = { scheme: scheme.weights, range };
-    const found = await quantizeWeight(device, { rows, columns, values }, recipe, inputs);
+    const rounding = { scheme: scheme.weights, range };
+    const found = await quantizeWeight(device, { rows, columns, values }, rounding, inputs);
     const packed = packWeight(found.codes, found.grid, scheme.weights);
     const groups = columns / found.grid.group;
     for (const { part, shape } of packedParts(scheme.weights, { rows, columns, groups })) {

@@ -8,7 +8,7 @@ export function warnings(
   params: QuantizeParams,
   stats: Stats | undefined,
 ): string[] {
-  const linears = plans.flatMap(({ recipe }) => recipe.linears);
+  const linears = plans.flatMap(({ method }) => method.linears);
   const words: string[] = [];
   const asked = params.weights.group;
   const smaller = linears.filter(({ scheme }) => scheme.weights.group !== asked);

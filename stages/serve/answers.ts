@@ -2,7 +2,7 @@ import type { GenerationEvent } from "../engine/engine.ts";
 import { answer, type AnswerEvent, type AnswerRequest } from "./answer.ts";
 import { merge, type Sourced } from "./merge.ts";
 import type { RequestScope } from "./request_scope.ts";
-import type { Serving } from "./serving.ts";
+import type { ServeContext } from "./serve_context.ts";
 
 /** Tokens of a request, as answers count them. */
 export interface Usage {
@@ -14,7 +14,7 @@ export interface Usage {
 
 /** Runs all answers of a request at once; `source` says which one something is about. */
 export function answers(
-  serving: Serving,
+  serving: ServeContext,
   requests: readonly AnswerRequest[],
   scope: RequestScope,
 ): AsyncGenerator<Sourced<AnswerEvent>> {

@@ -7,10 +7,10 @@ import { describeRoute } from "./openapi.ts";
 import { logFailure, logRequest, type RequestEntry, type ServeEnv } from "./request_log.ts";
 import { LEFT } from "./request_scope.ts";
 import { ROUTES } from "./routes.ts";
-import type { Serving } from "./serving.ts";
+import type { ServeContext } from "./serve_context.ts";
 
 /** Makes the program that answers requests: routes, who may ask, limits, errors. */
-export function openApp(serving: Serving): OpenAPIHono<ServeEnv> {
+export function openApp(serving: ServeContext): OpenAPIHono<ServeEnv> {
   const { options, metrics } = serving;
   const app = new OpenAPIHono<ServeEnv>();
   const access = openAccess(options);

@@ -3,7 +3,7 @@ import type { AnswerEvent, PlacedToken } from "./answer.ts";
 import { answers, countUsage } from "./answers.ts";
 import { fieldError } from "./api_error.ts";
 import { chatFields } from "./chat_fields.ts";
-import { layOutChat } from "./chat_template.ts";
+import { chatText } from "./chat_template.ts";
 import { answerRequest, seedOf } from "./generation.ts";
 import { chatLogprobs, type Spelling } from "./logprobs.ts";
 import { checkLength, ofText } from "./prompts.ts";
@@ -11,10 +11,10 @@ import { readRequest } from "./read_request.ts";
 import { checkChoices, checkLogprobs, checkModel } from "./request_limits.ts";
 import type { ServeEnv } from "./request_log.ts";
 import { respond } from "./respond.ts";
-import { fingerprintOf, type Serving } from "./serving.ts";
+import { fingerprintOf, type ServeContext } from "./serve_context.ts";
 
 /** Answers `POST /v1/chat/completions`. */
-export async function chat(serving: Serving, context: Context<ServeEnv>): Promise<Response> {
+export async function chat(serving: ServeContext, context: Context<ServeEnv>): Promise<Response> {
   const { engine, tokenizer, options, card } = serving;
   const body = await readRequest(context.req.raw, { schema: chatFields, options });
   checkModel(serving, body.model);
@@ -22,7 +22,7 @@ export async function chat(serving: Serving, context: Context<ServeEnv>): Promis
   checkLogprobs(serving, logprobs, "top_logprobs");
   const each = body.n ?? 1;
   checkChoices(serving, { prompts: 1, each });
-  const text = layOutChat(tokenizer, body);
+  const text = chatText(tokenizer, body);
   checkLength(text, { tokenizer, context: engine.context, field: "messages" });
   // The template has put the first token there already.
   const { tokens: prompt } = ofText(text, tokenizer, { special: false });

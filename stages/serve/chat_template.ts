@@ -14,7 +14,7 @@ export interface ChatLayout {
 const parsed = new WeakMap<ServedTokenizer, Template>();
 
 /** Lays a conversation out as the model was trained to see it; special tokens are in the text. */
-export function layOutChat(tokenizer: ServedTokenizer, layout: ChatLayout): string {
+export function chatText(tokenizer: ServedTokenizer, layout: ChatLayout): string {
   const { chatTemplate, info } = tokenizer;
   if (chatTemplate === undefined) {
     throw new ApiError(

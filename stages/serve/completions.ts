@@ -10,7 +10,7 @@ import { readRequest } from "./read_request.ts";
 import type { ServeEnv } from "./request_log.ts";
 import { checkChoices, checkLogprobs, checkModel } from "./request_limits.ts";
 import { respond } from "./respond.ts";
-import { fingerprintOf, type Serving } from "./serving.ts";
+import { fingerprintOf, type ServeContext } from "./serve_context.ts";
 import type { ServedTokenizer } from "./served_tokenizer.ts";
 import { codePoints, openTextStream } from "./text_stream.ts";
 
@@ -18,7 +18,10 @@ import { codePoints, openTextStream } from "./text_stream.ts";
 const USUAL_TOKENS = 16;
 
 /** Answers `POST /v1/completions`: any shape of prompt, `echo` and `logprobs` as lm-eval reads them. */
-export async function completions(serving: Serving, context: Context<ServeEnv>): Promise<Response> {
+export async function completions(
+  serving: ServeContext,
+  context: Context<ServeEnv>,
+): Promise<Response> {
   const { engine, tokenizer, options, card } = serving;
   const body = await readRequest(context.req.raw, {
     schema: completionFields,

@@ -1,7 +1,7 @@
 import { ApiError, fieldError } from "./api_error.ts";
 import type { AnswerRequest } from "./answer.ts";
 import type { SamplingFields } from "./sampling_fields.ts";
-import type { Serving } from "./serving.ts";
+import type { ServeContext } from "./serve_context.ts";
 
 /** What a request asks of every answer, but for its prompt and seed. */
 export interface Wishes {
@@ -27,7 +27,7 @@ const SEEDS = 2 ** 32;
  * without a word.
  */
 export function answerRequest(
-  { engine, tokenizer, options }: Serving,
+  { engine, tokenizer, options }: ServeContext,
   wishes: Wishes,
   { prompt, seed }: { readonly prompt: readonly number[]; readonly seed: number },
 ): AnswerRequest {

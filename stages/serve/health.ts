@@ -1,8 +1,8 @@
 import { unavailable } from "./api_error.ts";
-import type { Serving } from "./serving.ts";
+import type { ServeContext } from "./serve_context.ts";
 
 /** Refuses requests for answers while none are taken. */
-export function checkTaking({ engine, draining }: Serving): void {
+export function checkTaking({ engine, draining }: ServeContext): void {
   if (draining() || engine.state === "draining") {
     throw unavailable("Cannot take the request: the server stops");
   }
@@ -15,20 +15,20 @@ export function checkTaking({ engine, draining }: Serving): void {
 }
 
 /** Whether the process does what it should: it works, or it finishes what it has. */
-export function health(serving: Serving): object {
+export function health(serving: ServeContext): object {
   const stopping = serving.draining() || serving.engine.state === "draining";
   if (!stopping) checkTaking(serving);
   return { status: stopping ? "draining" : "ok" };
 }
 
 /** Whether requests are taken now. */
-export function ready(serving: Serving): object {
+export function ready(serving: ServeContext): object {
   checkTaking(serving);
   return { status: "ok" };
 }
 
 /** What a look at the server shows: the model, the engine, and whether it can chat. */
-export function status({ card, engine, tokenizer, draining }: Serving): object {
+export function status({ card, engine, tokenizer, draining }: ServeContext): object {
   return {
     model: card,
     state: draining() ? "draining" : engine.state,
@@ -39,6 +39,6 @@ export function status({ card, engine, tokenizer, draining }: Serving): object {
 }
 
 /** What answers come from: versions of the program's parts and the weights. */
-export function version({ card }: Serving): object {
+export function version({ card }: ServeContext): object {
   return { version: `quattuor/${card.digest.slice(0, 12)}`, deno: Deno.version.deno };
 }

@@ -1,14 +1,14 @@
 import { ApiError } from "./api_error.ts";
-import type { Serving } from "./serving.ts";
+import type { ServeContext } from "./serve_context.ts";
 
 /** Lists the served model under all of its names, as OpenAI does, with what vLLM and llama.cpp add. */
-export function listModels(serving: Serving): object {
+export function listModels(serving: ServeContext): object {
   const names = [serving.card.name, ...serving.options.names];
   return { object: "list", data: names.map((name) => describe(serving, name)) };
 }
 
 /** Tells of one model by a name, which may have slashes in it. */
-export function findModel(serving: Serving, name: string): object {
+export function findModel(serving: ServeContext, name: string): object {
   if (name === serving.card.name || serving.options.names.includes(name)) {
     return describe(serving, name);
   }
@@ -19,7 +19,7 @@ export function findModel(serving: Serving, name: string): object {
   );
 }
 
-function describe({ card, engine, tokenizer, created }: Serving, id: string): object {
+function describe({ card, engine, tokenizer, created }: ServeContext, id: string): object {
   return {
     id,
     object: "model",

@@ -1,8 +1,11 @@
 import { ApiError, fieldError } from "./api_error.ts";
-import type { Serving } from "./serving.ts";
+import type { ServeContext } from "./serve_context.ts";
 
 /** Refuses a request for another model than the one that is served; none said is fine. */
-export function checkModel({ card, options }: Serving, model: string | null | undefined): void {
+export function checkModel(
+  { card, options }: ServeContext,
+  model: string | null | undefined,
+): void {
   if (model === undefined || model === null) return;
   if (model === card.name || options.names.includes(model)) return;
   throw new ApiError(
@@ -14,7 +17,7 @@ export function checkModel({ card, options }: Serving, model: string | null | un
 
 /** Refuses more answers to a request than the server gives. */
 export function checkChoices(
-  { options }: Serving,
+  { options }: ServeContext,
   { prompts, each }: { readonly prompts: number; readonly each: number },
 ): void {
   const choices = prompts * each;
@@ -28,7 +31,7 @@ export function checkChoices(
 
 /** Refuses more log-probabilities a token than the server gives. */
 export function checkLogprobs(
-  { options }: Serving,
+  { options }: ServeContext,
   count: number | undefined,
   field: string,
 ): void {

@@ -1,5 +1,5 @@
 import { timedOut, unavailable } from "./api_error.ts";
-import type { Serving } from "./serving.ts";
+import type { ServeContext } from "./serve_context.ts";
 
 /** How long a request lives: until it is answered, given up, timed out or nobody reads any more. */
 export interface RequestScope extends Disposable {
@@ -16,7 +16,10 @@ export const LEFT = new DOMException("The client left", "AbortError");
  *
  * Deno aborts a request's own signal also after it was answered, when nothing hangs on it any more.
  */
-export function openScope({ options, closing, open }: Serving, request: Request): RequestScope {
+export function openScope(
+  { options, closing, open }: ServeContext,
+  request: Request,
+): RequestScope {
   const controller = new AbortController();
   const abort = (reason: unknown) => controller.abort(reason);
   const timer = setTimeout(() => abort(timedOut(options.timeout)), options.timeout * 1000);

@@ -6,7 +6,7 @@ import { eventStream } from "./event_stream.ts";
 import type { Sourced } from "./merge.ts";
 import { logFailure, logRequest, type ServeEnv } from "./request_log.ts";
 import { LEFT, openScope, type RequestScope } from "./request_scope.ts";
-import type { Serving } from "./serving.ts";
+import type { ServeContext } from "./serve_context.ts";
 
 /** How the answers to a request become its response. */
 export interface Reply {
@@ -25,7 +25,7 @@ export interface Reply {
 
 /** Answers a request in one piece or as a stream, and frees what it held however it ends. */
 export async function respond(
-  serving: Serving,
+  serving: ServeContext,
   context: Context<ServeEnv>,
   reply: Reply,
 ): Promise<Response> {

@@ -8,7 +8,7 @@ import { checkTaking, health, ready, status, version } from "./health.ts";
 import { findModel, listModels } from "./models.ts";
 import { PAGE, pageFile } from "./page.ts";
 import type { ServeEnv } from "./request_log.ts";
-import type { Serving } from "./serving.ts";
+import type { ServeContext } from "./serve_context.ts";
 import {
   answerDetokenize,
   answerTokenize,
@@ -26,7 +26,10 @@ export interface Route {
   readonly fields?: z.ZodObject;
   /** Whether everybody may ask; else whoever has the key. */
   readonly access: "public" | "key";
-  readonly answer: (serving: Serving, context: Context<ServeEnv>) => Response | Promise<Response>;
+  readonly answer: (
+    serving: ServeContext,
+    context: Context<ServeEnv>,
+  ) => Response | Promise<Response>;
 }
 
 /** Everything a server answers, but for its own description. */
@@ -94,7 +97,7 @@ export const ROUTES: readonly Route[] = [
 function get(
   path: string,
   about: string,
-  tell: (serving: Serving) => object,
+  tell: (serving: ServeContext) => object,
   access: Route["access"] = "key",
 ): Route {
   return { method: "GET", path, about, access, answer: (serving, c) => c.json(tell(serving)) };
@@ -105,7 +108,7 @@ function post(
   { about, fields, answer }: {
     readonly about: string;
     readonly fields: z.ZodObject;
-    readonly answer: (serving: Serving, request: Request) => Promise<object>;
+    readonly answer: (serving: ServeContext, request: Request) => Promise<object>;
   },
 ): Route {
   return {

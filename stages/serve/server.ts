@@ -6,7 +6,7 @@ import type { ModelCard } from "./model_card.ts";
 import { API_KEY_VARIABLE, type ServeOptions, serveOptions } from "./options.ts";
 import { logEvent } from "./request_log.ts";
 import type { ServedTokenizer } from "./served_tokenizer.ts";
-import type { Serving } from "./serving.ts";
+import type { ServeContext } from "./serve_context.ts";
 
 /** What a server is made of. */
 export interface ServerParts {
@@ -47,7 +47,7 @@ export async function startServer(parts: ServerParts): Promise<Server> {
   checkBinding(options);
   const closing = new AbortController();
   let draining = false;
-  const serving: Serving = {
+  const serving: ServeContext = {
     engine,
     tokenizer,
     card,
@@ -127,7 +127,7 @@ async function listen(
 }
 
 /** Waits until no request is under way, at most until a moment. */
-async function idle({ open }: Serving, until: number): Promise<void> {
+async function idle({ open }: ServeContext, until: number): Promise<void> {
   while (open.size > 0 && performance.now() < until) {
     await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
   }

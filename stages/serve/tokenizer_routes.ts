@@ -1,11 +1,11 @@
 import { z } from "zod";
 import { templateFields } from "./chat_fields.ts";
-import { layOutChat } from "./chat_template.ts";
+import { chatText } from "./chat_template.ts";
 import { fieldError } from "./api_error.ts";
 import { ofText, readTokens } from "./prompts.ts";
 import { readRequest } from "./read_request.ts";
 import { checkModel } from "./request_limits.ts";
-import type { Serving } from "./serving.ts";
+import type { ServeContext } from "./serve_context.ts";
 import { textOf } from "./text_stream.ts";
 
 /** The body of `POST /tokenize`: vLLM's fields, and llama.cpp's where it calls the same otherwise. */
@@ -28,14 +28,12 @@ export const detokenizeFields = z.looseObject({
 });
 
 /** Answers `POST /tokenize`. */
-export async function answerTokenize(serving: Serving, request: Request): Promise<object> {
+export async function answerTokenize(serving: ServeContext, request: Request): Promise<object> {
   const { engine, tokenizer, options } = serving;
   const body = await readRequest(request, { schema: tokenizeFields, options });
   checkModel(serving, body.model);
   const { messages } = body;
-  const text = messages
-    ? layOutChat(tokenizer, { ...body, messages })
-    : body.prompt ?? body.content;
+  const text = messages ? chatText(tokenizer, { ...body, messages }) : body.prompt ?? body.content;
   if (text === undefined || text === null) {
     throw fieldError(
       'Cannot tokenize: there is no text, expected "prompt" or "messages"',
@@ -53,7 +51,7 @@ export async function answerTokenize(serving: Serving, request: Request): Promis
 }
 
 /** Answers `POST /detokenize`. */
-export async function answerDetokenize(serving: Serving, request: Request): Promise<object> {
+export async function answerDetokenize(serving: ServeContext, request: Request): Promise<object> {
   const { tokenizer, options } = serving;
   const schema = detokenizeFields;
   const body = await readRequest(request, { schema, options, long: ["tokens"] });

@@ -20,6 +20,8 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 
 from lm_eval.models.openai_completions import LocalCompletionsAPI
 
+from multiple_choice import write_task
+
 parser = argparse.ArgumentParser()
 parser.add_argument("url")
 parser.add_argument("model")
@@ -44,22 +46,7 @@ settings = {"base_url": f"{given.url.rstrip('/')}/v1/completions", "max_length":
 if given.tokenizer:
     settings |= {"tokenizer_backend": "huggingface", "tokenizer": given.tokenizer}
 with tempfile.TemporaryDirectory() as directory:
-    with open(f"{directory}/documents.jsonl", "w") as file:
-        file.writelines(json.dumps(document) + "\n" for document in documents)
-    with open(f"{directory}/own_ends.yaml", "w") as file:
-        file.write(
-            f"""task: own_ends
-dataset_path: json
-dataset_kwargs: {{ data_files: {{ test: {directory}/documents.jsonl }} }}
-test_split: test
-output_type: multiple_choice
-doc_to_text: question
-doc_to_choice: "{{{{choices}}}}"
-doc_to_target: answer
-target_delimiter: ""
-metric_list: [{{ metric: acc }}]
-"""
-        )
+    write_task(directory, "own_ends", documents)
     arguments = ",".join(f"{name}={value}" for name, value in (settings | {"num_concurrent": 4}).items())
     command = [os.path.join(os.path.dirname(sys.executable), "lm_eval"), "run", "--model", "local-completions"]
     command += ["--model_args", arguments, "--tasks", "own_ends", "--include_path", directory]

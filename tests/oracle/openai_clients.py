@@ -6,7 +6,6 @@ its log-probabilities, a function of two tokens, are computed here a second time
 Needs `pip install openai 'lm_eval[api]'`. Nothing is fetched from a hub: the tokenizer is the server's own.
 """
 
-import json
 import math
 import os
 import re
@@ -22,6 +21,8 @@ import openai
 from lm_eval.api.instance import Instance
 from lm_eval.models.openai_completions import LocalCompletionsAPI
 from lm_eval.tasks import TaskManager
+
+from multiple_choice import write_task
 
 url = sys.argv[1].rstrip("/")
 fake = "--fake" in sys.argv
@@ -182,22 +183,7 @@ with tempfile.TemporaryDirectory() as directory:
         {"question": question, "choices": [" cat", " dog", " tree", " sun"], "answer": at % 4}
         for at, question in enumerate(["I saw a", "Here is the", "My", "They like the", "A big", "The old"])
     ]
-    with open(f"{directory}/documents.jsonl", "w") as file:
-        file.writelines(json.dumps(document) + "\n" for document in documents)
-    with open(f"{directory}/task.yaml", "w") as file:
-        file.write(
-            f"""task: own_choices
-dataset_path: json
-dataset_kwargs: {{ data_files: {{ test: {directory}/documents.jsonl }} }}
-test_split: test
-output_type: multiple_choice
-doc_to_text: question
-doc_to_choice: "{{{{choices}}}}"
-doc_to_target: answer
-target_delimiter: ""
-metric_list: [{{ metric: acc }}]
-"""
-        )
+    write_task(directory, "own_choices", documents)
     evaluated = lm_eval.simple_evaluate(
         model="local-completions",
         model_args={**settings, "num_concurrent": 4},

@@ -6,7 +6,7 @@ import type { ModelCard } from "../../stages/serve/model_card.ts";
 import { openServedTokenizer, type ServedTokenizer } from "../../stages/serve/served_tokenizer.ts";
 import { type Server, startServer } from "../../stages/serve/server.ts";
 import { FakeEngine, type FakeEngineOptions } from "./engine_stub.ts";
-import sentencepiece from "../testdata/sentencepiece_tokens.json" with { type: "json" };
+import { SENTENCE_PIECES } from "./sentence_pieces.ts";
 
 /** A server of a fake engine, for tests. */
 export interface ServedFake extends AsyncDisposable {
@@ -50,15 +50,7 @@ export async function embeddedTokenizer(template?: string | null): Promise<Serve
 
 /** What makes a SentencePiece tokenizer, with `<s>` put before texts. */
 export function sentencePieceFiles(): TokenizerFiles {
-  const metadata = new Map(Object.entries({
-    "tokenizer.ggml.model": "llama",
-    "tokenizer.ggml.tokens": sentencepiece.tokens,
-    "tokenizer.ggml.scores": sentencepiece.scores,
-    "tokenizer.ggml.token_type": sentencepiece.kinds,
-    "tokenizer.ggml.bos_token_id": 1,
-    "tokenizer.ggml.eos_token_id": 2,
-    "tokenizer.ggml.unknown_token_id": 0,
-  }));
+  const metadata = new Map(Object.entries(SENTENCE_PIECES));
   return ggufTokenizer(ggufMetadata({ metadata, tensors: [] }, "model.gguf"))!;
 }
 

@@ -34,6 +34,23 @@ async function read(path: string): Promise<SourceText> {
   return { path, text, imports };
 }
 
+/** Names that a file takes from others, by the path of the file that has them; `*` for all of them. */
+export function importedNames({ path, text }: Pick<SourceText, "path" | "text">) {
+  const found: { readonly from: string; readonly name: string }[] = [];
+  const listed = /(?:import|export)\s+(?:type\s+)?(?:\{([^}]*)\}|\*[^"]*?)\s*from "(\.[^"]+\.ts)"/g;
+  const whole = /import\(\s*"(\.[^"]+\.ts)"/g;
+  const placeOf = (target: string) => join(dirname(path), target);
+  for (const [, names = "*", target = ""] of text.matchAll(listed)) {
+    for (const name of names.split(",").map((words) => words.trim()).filter(Boolean)) {
+      found.push({ from: placeOf(target), name: name.replace(/^type /, "").replace(/ as .*/, "") });
+    }
+  }
+  for (const [, target = ""] of text.matchAll(whole)) {
+    found.push({ from: placeOf(target), name: "*" });
+  }
+  return found;
+}
+
 /** Circles of a graph: its strongly connected parts of more than one node, each in order of names. */
 export function circlesOf(graph: ReadonlyMap<string, Iterable<string>>): string[][] {
   const found: string[][] = [];

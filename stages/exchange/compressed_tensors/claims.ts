@@ -66,7 +66,7 @@ export function readClaims(
   const { config_groups, format, ignore, ...rest } = parseClaim(config, path);
   for (const [key, what] of Object.entries(REFUSED)) {
     if (!isSet(rest[key])) continue;
-    throw refusal(path, `it has a ${key}`, `none: ${what}`);
+    throw claimRefusal(path, `it has a ${key}`, `none: ${what}`);
   }
   const targets = new Map<string, string>();
   for (const [group, { targets: each }] of Object.entries(config_groups)) {
@@ -85,10 +85,12 @@ export function readClaims(
     const found = config_groups[group]!;
     const at = `its group ${group}`;
     const { weights, input_activations: inputs, output_activations: outputs } = found;
-    if (outputs) throw refusal(path, `${at} quantizes outputs`, "inputs and weights alone");
+    if (outputs) throw claimRefusal(path, `${at} quantizes outputs`, "inputs and weights alone");
     const stored = found.format ?? format ?? "none";
     if (!weights || stored === "dense") {
-      if (inputs) throw refusal(path, `${at} quantizes inputs of dense weights`, "weights too");
+      if (inputs) {
+        throw claimRefusal(path, `${at} quantizes inputs of dense weights`, "weights too");
+      }
       continue;
     }
     claims.set(name, { group, weights, inputs: inputs ?? undefined, format: stored });
@@ -110,7 +112,11 @@ function parseClaim(config: unknown, path: string): z.infer<typeof claim> {
   const parsed = claim.safeParse(claimIn(config));
   if (parsed.success) return parsed.data;
   const [{ path: at, message } = { path: [], message: "" }] = parsed.error.issues;
-  throw refusal(path, `${at.join(".")} of its quantization_config is ${message}`, "the library's");
+  throw claimRefusal(
+    path,
+    `${at.join(".")} of its quantization_config is ${message}`,
+    "the library's",
+  );
 }
 
 function isSet(value: unknown): boolean {
@@ -132,14 +138,14 @@ function matcher(path: string): (target: string, name: string) => boolean {
     if (known) return known;
     if (REPEATED_GROUP.test(target) || (target.match(REPEATS)?.length ?? 0) > MOST_REPEATS) {
       const is = `its target "${target.slice(0, 80)}" could take forever to match`;
-      throw refusal(path, is, `at most ${MOST_REPEATS} repetitions, and none of groups`);
+      throw claimRefusal(path, is, `at most ${MOST_REPEATS} repetitions, and none of groups`);
     }
     try {
       const pattern = new RegExp(`^(?:${target.slice("re:".length)})`);
       patterns.set(target, pattern);
       return pattern;
     } catch {
-      throw refusal(path, `its target "${target}" is no pattern`, "a regular expression");
+      throw claimRefusal(path, `its target "${target}" is no pattern`, "a regular expression");
     }
   };
   return (target, name) =>
@@ -147,6 +153,6 @@ function matcher(path: string): (target: string, name: string) => boolean {
 }
 
 /** The error for a checkpoint that says what cannot be read. */
-export function refusal(path: string, is: string, expected: string): TypeError {
+export function claimRefusal(path: string, is: string, expected: string): TypeError {
   return new TypeError(`Cannot read "${path}" as compressed_tensors: ${is}, expected ${expected}`);
 }

@@ -4,7 +4,7 @@ import { wordsOf } from "./bits.ts";
 import type { CodedLinear } from "../subject.ts";
 
 /** How the tensors of a linear are stored. */
-export interface StoredLayout {
+export interface CompressedLayout {
   /** Codes without gaps in 32-bit words (`pack-quantized`), or a signed byte each. */
   readonly codes: "packed" | "bytes";
   /** Scales a row and group, or a single one. */
@@ -14,7 +14,7 @@ export interface StoredLayout {
 }
 
 /** The name of a layout in `quantization_config`. */
-export function formatOf({ codes }: StoredLayout): "pack-quantized" | "int-quantized" {
+export function formatOf({ codes }: CompressedLayout): "pack-quantized" | "int-quantized" {
   return codes === "packed" ? "pack-quantized" : "int-quantized";
 }
 
@@ -24,7 +24,7 @@ export function formatOf({ codes }: StoredLayout): "pack-quantized" | "int-quant
  * The library would give 4-bit weights with 8-bit inputs a byte a code too; vLLM runs those on CPUs
  * alone, and takes the words on GPUs as well.
  */
-export function writtenLayout({ weights: { bits, zero }, inputs }: LinearScheme): StoredLayout {
+export function writtenLayout({ weights: { bits, zero }, inputs }: LinearScheme): CompressedLayout {
   const bytes = bits === 8 && inputs !== undefined;
   return {
     codes: bytes ? "bytes" : "packed",
@@ -36,7 +36,7 @@ export function writtenLayout({ weights: { bits, zero }, inputs }: LinearScheme)
 /** The tensors of a linear in a layout, as they are written. */
 export function layoutParts(
   { rows, columns, scheme: { weights } }: CodedLinear,
-  layout: StoredLayout,
+  layout: CompressedLayout,
 ): readonly PartOutline[] {
   const { bits } = weights;
   const groups = columns / groupColumns(weights, columns);
@@ -64,7 +64,7 @@ export function layoutParts(
 /** The tensors of a linear in a layout, with what others write beside. */
 export function readableParts(
   linear: CodedLinear,
-  layout: StoredLayout,
+  layout: CompressedLayout,
 ): readonly PartOutline[] {
   const shape = [linear.columns];
   const order: PartOutline = { part: "weight_g_idx", dtypes: ["I32"], shape, optional: true };

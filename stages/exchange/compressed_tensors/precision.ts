@@ -1,16 +1,16 @@
 import type { Checkpoint } from "../../formats/checkpoint.ts";
 import type { InputScheme, LinearScheme, WeightScheme } from "../../quant/schemes.ts";
-import { type LinearClaim, type QuantizationArgs, readClaims, refusal } from "./claims.ts";
-import type { StoredLayout } from "./layout.ts";
+import { claimRefusal, type LinearClaim, type QuantizationArgs, readClaims } from "./claims.ts";
+import type { CompressedLayout } from "./layout.ts";
 import { factorsOf } from "./scales.ts";
 import { readPart } from "../part_values.ts";
 import type { LinearOutline } from "../../models/site.ts";
 import { subjectOf } from "../subject.ts";
 
 /** Precision of a linear in a checkpoint, and how it is stored there. */
-export interface StoredLinear {
+export interface CompressedLinear {
   readonly scheme: LinearScheme;
-  readonly layout: StoredLayout;
+  readonly layout: CompressedLayout;
 }
 
 /** Rows by which scales are judged. */
@@ -20,12 +20,12 @@ const FORMATS = ["pack-quantized", "int-quantized", "naive-quantized"];
 /** Precision and storage of the quantized linears of a checkpoint, whoever wrote it. */
 export async function readStoredLinears(
   checkpoint: Checkpoint,
-): Promise<ReadonlyMap<string, StoredLinear>> {
+): Promise<ReadonlyMap<string, CompressedLinear>> {
   const { path, config } = checkpoint;
   const record = { history: [], hadamard: [], linears: {}, kv: [] };
   const { linears } = subjectOf({ config, record });
   const claims = readClaims(config, { path, names: linears.map(({ name }) => name) });
-  const stored = new Map<string, StoredLinear>();
+  const stored = new Map<string, CompressedLinear>();
   for (const linear of linears) {
     const claim = claims.get(linear.name);
     if (claim) stored.set(linear.name, await storedLinear(checkpoint, linear, claim));
@@ -37,12 +37,12 @@ async function storedLinear(
   checkpoint: Checkpoint,
   linear: LinearOutline,
   claim: LinearClaim,
-): Promise<StoredLinear> {
+): Promise<CompressedLinear> {
   const { group, weights: args, format } = claim;
   const { path } = checkpoint;
   const at = `its group ${group}`;
   if (!FORMATS.includes(format)) {
-    throw refusal(path, `${at} has the format ${format}`, FORMATS.join(" or "));
+    throw claimRefusal(path, `${at} has the format ${format}`, FORMATS.join(" or "));
   }
   const packed = format === "pack-quantized";
   const weights = weightsOf(args, { path, at, columns: linear.columns });
@@ -50,7 +50,7 @@ async function storedLinear(
     await inputsOf(claim.inputs, { checkpoint, at, name: linear.name });
   // Older files keep a byte a zero point beside packed codes.
   const byteZeros = checkpoint.tensors.get(`${linear.name}.weight_zero_point`)?.dtype === "I8";
-  const layout: StoredLayout = {
+  const layout: CompressedLayout = {
     codes: packed ? "packed" : "bytes",
     scales: strategyOf(args) === "tensor" ? "tensor" : "rows",
     zeros: weights.zero === "none" ? "none" : packed && !byteZeros ? "packed" : "bytes",
@@ -76,17 +76,17 @@ function weightsOf(
   const { num_bits: bits, type, symmetric, dynamic, group_size: size } = args;
   if (type !== "int" || (bits !== 2 && bits !== 3 && bits !== 4 && bits !== 8) || dynamic) {
     const is = `${at} has weights of ${dynamic ? "dynamic " : ""}${type}${bits}`;
-    throw refusal(path, is, "int2, int3, int4 or int8");
+    throw claimRefusal(path, is, "int2, int3, int4 or int8");
   }
   const strategy = strategyOf(args);
   if (strategy === "group" && !(size! > 0 && columns % size! === 0)) {
-    throw refusal(path, `${at} has groups of ${size}`, `what divides ${columns} inputs`);
+    throw claimRefusal(path, `${at} has groups of ${size}`, `what divides ${columns} inputs`);
   }
   const group = strategy === "group" ? size! : strategy === "channel" ? "row" : "tensor";
   if (strategy === "group" || strategy === "channel" || strategy === "tensor") {
     return { bits, zero: symmetric ? "none" : "pre_scale", group, levels: 1 };
   }
-  throw refusal(path, `${at} has weights by ${strategy}`, "group, channel or tensor");
+  throw claimRefusal(path, `${at} has weights by ${strategy}`, "group, channel or tensor");
 }
 
 /** What shares a scale; told by the size of a group where it is not said, as by the library. */
@@ -111,7 +111,7 @@ async function inputsOf(
     bits !== 8 || type !== "int" || !symmetric ||
     !["dynamic token", "static tensor"].includes(way)
   ) {
-    throw refusal(
+    throw claimRefusal(
       checkpoint.path,
       `${at} has ${symmetric ? "" : "asymmetric "}inputs of ${type}${bits} by ${way}`,
       "symmetric int8 by dynamic token or static tensor",
@@ -124,7 +124,7 @@ async function inputsOf(
   if (scale === undefined) return { bits, range: 1 };
   const size = Number(scale);
   if (size > 0 && size < Infinity) return { bits, range: size * 127 };
-  throw refusal(checkpoint.path, `tensor "${tensor}" is ${size}`, "a scale above 0");
+  throw claimRefusal(checkpoint.path, `tensor "${tensor}" is ${size}`, "a scale above 0");
 }
 
 /**

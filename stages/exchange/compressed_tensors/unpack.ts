@@ -1,7 +1,7 @@
 import { type CodedWeight, type CodeValues, groupsOf } from "../../quant/coded_weight.ts";
 import { groupColumns, type WeightScheme } from "../../quant/schemes.ts";
 import { transposed, unpackRows, wordsOf } from "./bits.ts";
-import type { StoredLayout } from "./layout.ts";
+import type { CompressedLayout } from "./layout.ts";
 import { factorsOf, halfScales } from "./scales.ts";
 import type { PartValues } from "../part_values.ts";
 import type { CodedLinear } from "../subject.ts";
@@ -17,7 +17,7 @@ type Zeros = Uint8Array<ArrayBuffer>;
 export function unpackTensors(
   { name, rows, columns, scheme: { weights } }: CodedLinear,
   parts: Readonly<Record<string, PartValues>>,
-  layout: StoredLayout,
+  layout: CompressedLayout,
 ): CodedWeight {
   const shape = { rows, columns };
   const packed = layout.codes === "packed";

@@ -15,7 +15,7 @@ import {
   codeForm,
   codeShift,
   rawCodes,
-  schemeOf,
+  storedScheme,
 } from "./codes.ts";
 import { readGrid, readOutline, type ScaleNames, scaleNames, scaleProblem } from "./scales.ts";
 import type { Reading } from "../format.ts";
@@ -163,7 +163,7 @@ async function schemesOf(
   for (const linear of linears) {
     const of = names.get(linear.name);
     if (!of) continue;
-    const weights = schemeOf(form, await readOutline(scales, of, linear));
+    const weights = storedScheme(form, await readOutline(scales, of, linear));
     const eight = run ? run.activations !== "none" : weights.levels === 2;
     if (run?.activations === "static") throw staticInputs(run);
     const inputs: InputScheme | undefined = eight ? { bits: 8, range: "dynamic" } : undefined;

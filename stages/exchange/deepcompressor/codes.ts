@@ -101,7 +101,7 @@ export function codeShift({ bits, signed }: CodeForm, { zero, rowScales }: Store
 }
 
 /** What the weights of a linear mean here. */
-export function schemeOf(
+export function storedScheme(
   { bits }: CodeForm,
   { group, zero, levels }: Pick<WeightScheme, "group" | "zero" | "levels">,
 ): WeightScheme {
@@ -147,7 +147,7 @@ export function codedWeight(
   },
 ): CodedWeight {
   const { rows, columns, scales, zeros, rowScales } = grid;
-  const scheme = schemeOf(form, { ...grid, levels: rowScales ? 2 : 1 });
+  const scheme = storedScheme(form, { ...grid, levels: rowScales ? 2 : 1 });
   const shift = codeShift(form, grid);
   const given = { scheme, rows, columns };
   if (rowScales) {

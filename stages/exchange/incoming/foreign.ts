@@ -1,7 +1,7 @@
 import { PLAIN } from "../../models/model_record.ts";
 import { codedValues } from "../../quant/coded_weight.ts";
 import type { Format, Reading } from "../format.ts";
-import type { Codes, Import } from "./import.ts";
+import type { Import, ImportedCodes } from "./import.ts";
 import { checkedParts, checkRunnable } from "./codes.ts";
 import { refuseProblems } from "./problems.ts";
 
@@ -10,7 +10,7 @@ export async function openForeign(
   path: string,
   { format: [name, format], codes }: {
     readonly format: readonly [name: string, format: Pick<Format, "open">];
-    readonly codes: Codes | undefined;
+    readonly codes: ImportedCodes | undefined;
   },
 ): Promise<Import> {
   const reading = await format.open(path);

@@ -4,7 +4,7 @@ import type { LinearScheme } from "../../quant/schemes.ts";
 import type { StoredPart } from "./codes.ts";
 
 /** What becomes of the codes of a quantized checkpoint. */
-export type Codes = "keep" | "dequantize";
+export type ImportedCodes = "keep" | "dequantize";
 
 /** A checkpoint of any origin as it is brought in: dense tensors, and linears in codes. */
 export interface Import extends Disposable {

@@ -4,7 +4,7 @@ import { architectureOf } from "../../models/architecture.ts";
 import { codedTensors } from "../../models/coded_tensors.ts";
 import { isDeepCompressor, openDeepCompressor } from "../deepcompressor/checkpoint.ts";
 import { FORMATS, recognizeFormat } from "../find_format.ts";
-import type { Codes, Import } from "./import.ts";
+import type { Import, ImportedCodes } from "./import.ts";
 import { openOwn } from "./own.ts";
 import { openPlain } from "./plain.ts";
 import { openForeign } from "./foreign.ts";
@@ -17,7 +17,7 @@ export interface ImportedTensor extends TensorSpecification {
 
 /** How a checkpoint is brought in. */
 export interface ImportOptions {
-  readonly codes?: Codes | undefined;
+  readonly codes?: ImportedCodes | undefined;
   /** Where `config.json` and tokenizer lie, where the checkpoint has none beside it. */
   readonly config?: string | undefined;
 }

@@ -7,7 +7,7 @@ import { type ModelRecord, PLAIN } from "../../models/model_record.ts";
 import { readPacked } from "../../models/packed_parts.ts";
 import { codedValues, unpackWeight } from "../../quant/coded_weight.ts";
 import { groupColumns } from "../../quant/schemes.ts";
-import type { Codes, Import } from "./import.ts";
+import type { Import, ImportedCodes } from "./import.ts";
 import { checkedParts, checkRunnable } from "./codes.ts";
 import { refuseProblems } from "./problems.ts";
 import { checkOwnRecord } from "./record.ts";
@@ -22,7 +22,7 @@ import { compareTensors, type TensorRule } from "../tensor_rules.ts";
 export async function openOwn(
   path: string,
   record: ModelRecord,
-  codes: Codes | undefined,
+  codes: ImportedCodes | undefined,
 ): Promise<Import> {
   const checkpoint = await openCheckpoint(path);
   try {

@@ -30,7 +30,7 @@ export function formOf({ bits, zero, group, levels }: WeightScheme): QserveForm 
 }
 
 /** The schemes that files in each form hold; zero points are kept times their scale. */
-export function schemeOf(form: QserveForm, group: number): LinearScheme {
+export function qserveScheme(form: QserveForm, group: number): LinearScheme {
   const inputs = { bits: 8, range: "dynamic" } as const;
   if (form === "bytes") {
     return { weights: { bits: 8, zero: "none", group: "row", levels: 1 }, inputs };

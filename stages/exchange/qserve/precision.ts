@@ -1,7 +1,7 @@
 import { z } from "zod";
 import type { Checkpoint } from "../../formats/checkpoint.ts";
 import type { LinearScheme } from "../../quant/schemes.ts";
-import { FORM_WORDS, type QserveForm, QUANT_METHODS, schemeOf } from "./form.ts";
+import { FORM_WORDS, type QserveForm, qserveScheme, QUANT_METHODS } from "./form.ts";
 import { readKvScales } from "./kv.ts";
 import { TILE } from "./layout.ts";
 import { normNames } from "./refusals.ts";
@@ -45,7 +45,7 @@ export async function readQservePrecision(
     if (form !== "bytes") checkTiles(checkpoint, linear);
     const group = form === "groups" ? storedGroup(checkpoint, linear) : linear.columns;
     checkSaid(checkpoint, said, { name: linear.name, form, group });
-    linears[linear.name] = schemeOf(form, group);
+    linears[linear.name] = qserveScheme(form, group);
     packed ||= form !== "bytes";
   }
   if (packed) await checkGains(checkpoint, sites);

@@ -7,7 +7,7 @@ import { type GgufHeader, type GgufTensor, readGgufHeader } from "./header.ts";
 import { ggufMetadata } from "./metadata.ts";
 import { interleavedRow, isInterleaved, ROPE_FACTORS, transformersName } from "./names.ts";
 import { ggufTokenizer } from "./tokenizer.ts";
-import { checkedRange, findTensor } from "../rows.ts";
+import { findTensor, rowRange } from "../rows.ts";
 
 /** A tensor and where its rows lie. */
 interface Stored extends StoredTensor {
@@ -50,7 +50,7 @@ export async function openGguf(path: string): Promise<Checkpoint> {
 
   const readRaw: Checkpoint["readRaw"] = async (name, rows) => {
     const tensor = findTensor(tensors, name, path);
-    const range = checkedRange(tensor, rows);
+    const range = rowRange(tensor, rows);
     if (!tensor.interleaved) return await readRows(file, tensor, range);
     const whole = {
       start: Math.floor(range.start / headSize) * headSize,
@@ -139,7 +139,7 @@ async function readRows(
   tensor: Stored,
   rows: RowRange,
 ): Promise<Uint8Array<ArrayBuffer>> {
-  const { start, end, width } = checkedRange(tensor, rows);
+  const { start, end, width } = rowRange(tensor, rows);
   const { elements, bytes } = tensor.block;
   const from = start * width / elements;
   const to = end * width / elements;

@@ -1,8 +1,8 @@
 import { ByteFile } from "../byte_file.ts";
 import type { Checkpoint, TokenizerFiles } from "../checkpoint.ts";
-import { readJson, readText } from "../foreign_json.ts";
+import { readOptionalJson, readOptionalText } from "../foreign_json.ts";
 import { besideConfig } from "../quantization_file.ts";
-import { checkedRange, findTensor } from "../rows.ts";
+import { findTensor, rowRange } from "../rows.ts";
 import { parseHeader, type TensorEntry } from "./header.ts";
 import { widenBf16, widenF16, widenF32 } from "../widen.ts";
 
@@ -26,7 +26,7 @@ export async function directorySources(directory: string): Promise<string[]> {
   const { index, shards } = await findShards(directory);
   const names = [
     ...small.filter((_, i) => present[i]),
-    ...await besideConfig(directory, await readJson(`${directory}/config.json`))
+    ...await besideConfig(directory, await readOptionalJson(`${directory}/config.json`))
       .then((beside) => beside ? [beside.file] : []),
     ...(index ? [INDEX] : []),
     ...shards.keys(),
@@ -41,7 +41,7 @@ export async function directorySources(directory: string): Promise<string[]> {
  */
 export async function openDirectory(directory: string): Promise<Checkpoint> {
   const configPath = `${directory}/config.json`;
-  const stated = await readJson(configPath);
+  const stated = await readOptionalJson(configPath);
   if (stated === undefined) {
     throw new TypeError(`Cannot open checkpoint "${directory}": no config.json, expected one`);
   }
@@ -53,7 +53,7 @@ export async function openDirectory(directory: string): Promise<Checkpoint> {
   const tokenizer = await readTokenizer(directory);
   const files = new Map<string, string>();
   for (const name of KEPT) {
-    const text = await readText(`${directory}/${name}`);
+    const text = await readOptionalText(`${directory}/${name}`);
     if (text !== undefined) files.set(name, text);
   }
   const sources = await directorySources(directory);
@@ -75,7 +75,7 @@ export async function openDirectory(directory: string): Promise<Checkpoint> {
   );
   const readRaw: Checkpoint["readRaw"] = async (name, rows) => {
     const { file, entry } = findTensor(opened, name, directory);
-    const { start, end } = checkedRange(findTensor(tensors, name, directory), rows);
+    const { start, end } = rowRange(findTensor(tensors, name, directory), rows);
     const rowBytes = (entry.end - entry.start) / (entry.shape[0] ?? 1);
     if (start === end) return new Uint8Array(0);
     return await file.read(entry.start + start * rowBytes, entry.start + end * rowBytes);
@@ -119,7 +119,7 @@ async function findShards(
     return { index: false, shards: new Map([[SINGLE, undefined]]) };
   }
   const path = `${directory}/${INDEX}`;
-  const index = await readJson(path);
+  const index = await readOptionalJson(path);
   if (index === undefined) {
     throw new TypeError(
       `Cannot open checkpoint "${directory}": neither ${SINGLE} nor ${INDEX}, expected one of them` +
@@ -174,8 +174,8 @@ async function openShard(
 }
 
 async function readTokenizer(directory: string): Promise<TokenizerFiles | undefined> {
-  const tokenizer = await readJson(`${directory}/tokenizer.json`);
-  const config = await readJson(`${directory}/tokenizer_config.json`);
+  const tokenizer = await readOptionalJson(`${directory}/tokenizer.json`);
+  const config = await readOptionalJson(`${directory}/tokenizer_config.json`);
   return tokenizer === undefined ? undefined : { tokenizer, config: config ?? {} };
 }
 

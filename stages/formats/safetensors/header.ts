@@ -223,7 +223,7 @@ export function tensorBytes({ dtype, shape }: Omit<TensorSpecification, "name">)
  *
  * Wider elements come first, so that every tensor is aligned to its element.
  */
-export function layOut(
+export function layOutTensors(
   specifications: readonly TensorSpecification[],
 ): { readonly header: Uint8Array<ArrayBuffer>; readonly starts: ReadonlyMap<string, number> } {
   const order = specifications.toSorted((a, b) => DTYPE_BITS[b.dtype] - DTYPE_BITS[a.dtype]);

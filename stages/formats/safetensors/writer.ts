@@ -1,4 +1,4 @@
-import { layOut, tensorBytes, type TensorSpecification } from "./header.ts";
+import { layOutTensors, tensorBytes, type TensorSpecification } from "./header.ts";
 
 /**
  * Writes one safetensors file, tensor by tensor.
@@ -31,7 +31,7 @@ export class SafetensorsWriter implements Disposable {
     path: string,
     specifications: readonly TensorSpecification[],
   ): Promise<SafetensorsWriter> {
-    const { header, starts } = layOut(specifications);
+    const { header, starts } = layOutTensors(specifications);
     if (starts.size !== specifications.length) {
       throw new TypeError(`Cannot write "${path}": a tensor name comes twice, expected each once`);
     }

@@ -1,7 +1,7 @@
 import { ByteFile } from "../byte_file.ts";
 import type { RowRange, StoredTensor } from "../checkpoint.ts";
 import { type PickleValue, unpickle } from "./pickle.ts";
-import { checkedRange } from "../rows.ts";
+import { rowRange } from "../rows.ts";
 import { TORCH_RULES, TorchTensor } from "./objects.ts";
 import { isZip, readZipDirectory, type ZipEntry } from "./zip_directory.ts";
 
@@ -144,7 +144,7 @@ async function readRows(
   rows: RowRange | undefined,
 ): Promise<Uint8Array<ArrayBuffer>> {
   const { storage: { dtype, elementBytes }, shape, strides, offset } = tensor;
-  const range = checkedRange({ name, dtype, shape, file: file.path }, rows);
+  const range = rowRange({ name, dtype, shape, file: file.path }, rows);
   const sizes = shape.length === 0 ? [] : [range.end - range.start, ...shape.slice(1)];
   const count = sizes.reduce((product, size) => product * size, 1);
   if (count === 0 || range.start === range.end) return new Uint8Array(0);

@@ -2,13 +2,12 @@ import { deepStrictEqual, doesNotMatch, match, ok, strictEqual, throws } from "n
 import { setTimeout as sleep } from "node:timers/promises";
 import { parseBytes } from "../../../pipeline/cli/bytes.ts";
 import { parseCommandLine } from "../../../pipeline/cli/command_line.ts";
-import * as commands from "../../../pipeline/cli/commands/mod.ts";
 import { defineCommand, UsageError } from "../../../pipeline/cli/mod.ts";
 import { projectRoot, storeDirectory } from "../../../pipeline/cli/project.ts";
 import { call as callToy } from "../../support/toy/call.ts";
+import { toyCommand } from "../../support/toy/command.ts";
+import * as commands from "../../../pipeline/cli/commands/mod.ts";
 import * as stages from "../../support/toy/stages.ts";
-
-const ROOT = new URL("../../..", import.meta.url).pathname;
 
 const MANIFEST = `
 params: { value: 3, pause: 0, parts: 2 }
@@ -38,14 +37,7 @@ function start(
   directory: string,
   { args, env = {} }: { readonly args: readonly string[]; readonly env?: Record<string, string> },
 ): Deno.ChildProcess {
-  return new Deno.Command(Deno.execPath(), {
-    args: [
-      "run",
-      "-A",
-      `--config=${ROOT}deno.json`,
-      `${ROOT}tests/support/toy/program.ts`,
-      ...args,
-    ],
+  return toyCommand(args, {
     cwd: directory,
     env,
     stdout: "piped",

@@ -1,6 +1,5 @@
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
-
-const ROOT = new URL("../../..", import.meta.url).pathname;
+import { toyCommand } from "../../support/toy/command.ts";
 
 const BASE = `params: { value: 3 }
 steps:
@@ -17,11 +16,7 @@ Deno.test("a run goes by the manifest and the bases that it read, whatever is wr
   const directory = await Deno.makeTempDir();
   const [path, base] = [`${directory}/a.yaml`, `${directory}/base.yaml`];
   const run = () =>
-    new Deno.Command(Deno.execPath(), {
-      args: [
-        ...["run", "-A", `--config=${ROOT}deno.json`, `${ROOT}tests/support/toy/program.ts`],
-        ...["run", "a.yaml", "--json"],
-      ],
+    toyCommand(["run", "a.yaml", "--json"], {
       cwd: directory,
       stdout: "piped",
       stderr: "inherit",

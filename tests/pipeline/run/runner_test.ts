@@ -1,16 +1,15 @@
 import { deepStrictEqual, match, notStrictEqual, ok, strictEqual } from "node:assert/strict";
 import { setTimeout as sleep } from "node:timers/promises";
-import { z } from "zod";
 import type { RunEvent, Summary } from "../../../pipeline/event.ts";
 import { parseManifest } from "../../../pipeline/manifest/read_manifest.ts";
 import { plan } from "../../../pipeline/plan/plan.ts";
 import { run, type RunOptions } from "../../../pipeline/run/runner.ts";
-import type { AnyStage, Job, Registry } from "../../../pipeline/stage.ts";
+import type { Job, Registry } from "../../../pipeline/stage.ts";
 import { Store } from "../../../pipeline/store/store.ts";
 import { readNumber } from "../../support/toy/number.ts";
+import { stageOf } from "../../support/toy/stage.ts";
+import { toyCommand } from "../../support/toy/command.ts";
 import * as toyStages from "../../support/toy/stages.ts";
-
-const ROOT = new URL("../../..", import.meta.url).pathname;
 
 /** A project directory in which a test runs manifests. */
 class Project implements AsyncDisposable {
@@ -68,20 +67,6 @@ async function openProject(stages: Registry = toyStages): Promise<Project> {
 
 function statesOf({ steps }: Summary): Record<string, string> {
   return Object.fromEntries(steps.map(({ name, state }) => [name, state]));
-}
-
-/** A stage of one test only. */
-function stage(facts: Partial<AnyStage>): AnyStage {
-  return {
-    about: "Does what a test wants.",
-    version: 1,
-    params: z.strictObject({}),
-    inputs: {},
-    output: "number",
-    example: {},
-    run: () => Promise.resolve(),
-    ...facts,
-  };
 }
 
 /** one → two → rest → end, with the score of two. */
@@ -290,7 +275,7 @@ steps:
 });
 
 Deno.test("`run()` refuses a score that is not a number", async () => {
-  const bad = stage({ run: () => Promise.resolve({ scores: { loss: NaN } }) });
+  const bad = stageOf({ run: () => Promise.resolve({ scores: { loss: NaN } }) });
   await using project = await openProject({ bad });
   const { of } = await project.run("steps: { a: { stage: bad } }");
   strictEqual(
@@ -328,7 +313,7 @@ Deno.test("`run()` is not well when the tools cannot be closed", async () => {
 
 Deno.test("`run()` tells progress ten times a second and never after the step is over", async () => {
   let late: Job["progress"] = () => {};
-  const busy = stage({
+  const busy = stageOf({
     run: async (job: Job) => {
       late = job.progress;
       for (let i = 0; i < 10_000; i++) job.progress(i, 10_000);
@@ -415,14 +400,7 @@ Deno.test("`plan()` says what `run()` would do and writes nothing", async () => 
 
 /** Starts the toy program in a process of its own. */
 function startProgram(project: Project, ...args: string[]): Deno.ChildProcess {
-  return new Deno.Command(Deno.execPath(), {
-    args: [
-      "run",
-      "-A",
-      `--config=${ROOT}deno.json`,
-      `${ROOT}tests/support/toy/program.ts`,
-      ...args,
-    ],
+  return toyCommand(args, {
     cwd: project.directory,
     stdout: "piped",
     stderr: "piped",

@@ -1,13 +1,13 @@
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import { setTimeout as sleep } from "node:timers/promises";
-import { z } from "zod";
 import type { RunEvent } from "../../../pipeline/event.ts";
 import { parseManifest } from "../../../pipeline/manifest/read_manifest.ts";
 import { logPath } from "../../../pipeline/run/step_log.ts";
 import { run } from "../../../pipeline/run/runner.ts";
-import type { AnyStage, Job } from "../../../pipeline/stage.ts";
+import type { Job } from "../../../pipeline/stage.ts";
 import { Store } from "../../../pipeline/store/store.ts";
 import { writeNumber } from "../../support/toy/number.ts";
+import { stageOf } from "../../support/toy/stage.ts";
 
 interface Tried {
   readonly events: readonly RunEvent[];
@@ -29,16 +29,7 @@ async function withStore(
   const store = `${directory}/store`;
   try {
     await use(async (work, { signal, tools } = {}) => {
-      const stage: AnyStage = {
-        about: "Does what a test wants.",
-        version: 1,
-        params: z.strictObject({}),
-        inputs: {},
-        output: "number",
-        example: {},
-        run: (job: Job) => work(job),
-      };
-      const stages = { work: stage };
+      const stages = { work: stageOf({ run: (job: Job) => work(job) }) };
       const path = `${directory}/a.yaml`;
       const events: RunEvent[] = [];
       await run(parseManifest("steps: { w4: { stage: work } }", { path, stages, set: [] }), {

@@ -9,9 +9,8 @@ import { evictedText } from "../../../pipeline/tell/terminal/evicted.ts";
 import type { Job, Registry } from "../../../pipeline/stage.ts";
 import { callProgram } from "../../support/cli_call.ts";
 import { writeNumber } from "../../support/toy/number.ts";
+import { toyCommand } from "../../support/toy/command.ts";
 import * as toyStages from "../../support/toy/stages.ts";
-
-const ROOT = new URL("../../..", import.meta.url).pathname;
 
 /** Keeps a part in its journal, then fails if it is told to. */
 const kept = {
@@ -366,14 +365,10 @@ steps:
   await project.write("a.yaml", slow);
   const used = await project.run("a.yaml", "--only", "one");
   await project.run("a.yaml", "--set", "value=2");
-  const child = new Deno.Command(Deno.execPath(), {
-    args: [
-      ...["run", "-A", `--config=${ROOT}deno.json`, `${ROOT}tests/support/toy/program.ts`],
-      ...["run", `${project.directory}/a.yaml`, "--set", "pause=5000", "--store", project.store],
-    ],
-    stdout: "null",
-    stderr: "null",
-  }).spawn();
+  const child = toyCommand(
+    ["run", `${project.directory}/a.yaml`, "--set", "pause=5000", "--store", project.store],
+    { stdout: "null", stderr: "null" },
+  ).spawn();
   try {
     for (let tries = 0; (await project.list("tmp")).length === 0; tries++) {
       ok(tries < 400, "the run did not begin in 10 seconds");

@@ -7,8 +7,8 @@ import {
   type Place,
   temporary,
 } from "../../support/remote_place.ts";
+import { toyCommand } from "../../support/toy/command.ts";
 
-const ROOT = new URL("../../..", import.meta.url).pathname;
 const MANIFEST = `
 steps:
   one: { stage: constant, with: { value: 3 } }
@@ -22,14 +22,7 @@ async function machine(directory: string, env: Record<string, string>) {
   await Deno.mkdir(directory);
   await Deno.writeTextFile(`${directory}/a.yaml`, MANIFEST);
   return async (...args: string[]) => {
-    const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-      args: [
-        "run",
-        "-A",
-        `--config=${ROOT}deno.json`,
-        `${ROOT}tests/support/toy/program.ts`,
-        ...args,
-      ],
+    const { code, stdout, stderr } = await toyCommand(args, {
       cwd: directory,
       env: { ...env, QUATTUOR_STORE: `${directory}/store`, NO_COLOR: "1" },
     }).output();

@@ -2,9 +2,8 @@ import { deepStrictEqual, match, notStrictEqual, ok, strictEqual } from "node:as
 import { setTimeout as sleep } from "node:timers/promises";
 import type { RunRecord } from "../../../pipeline/store/runs.ts";
 import { callProgram } from "../../support/cli_call.ts";
+import { toyCommand } from "../../support/toy/command.ts";
 import * as stages from "../../support/toy/stages.ts";
-
-const ROOT = new URL("../../..", import.meta.url).pathname;
 
 /** Reads a file outside the store, sums up, scores. */
 const MANIFEST = `
@@ -37,9 +36,7 @@ class Project implements AsyncDisposable {
   }
 
   start(...args: readonly string[]): Deno.ChildProcess {
-    const program = [`--config=${ROOT}deno.json`, `${ROOT}tests/support/toy/program.ts`];
-    return new Deno.Command(Deno.execPath(), {
-      args: ["run", "-A", ...program, ...args, "--json", "--store", this.store],
+    return toyCommand([...args, "--json", "--store", this.store], {
       cwd: this.directory,
       stdout: "piped",
       stderr: "piped",

@@ -1,6 +1,6 @@
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import type { Benchmark } from "../../../stages/benchmark/results.ts";
-import { describe } from "../../../stages/describe.ts";
+import { describePath } from "../../../stages/describe.ts";
 import { writeSafetensors } from "../../../stages/formats/safetensors/file.ts";
 import { type Evaluation, writeEvaluation } from "../../../stages/report/evaluation.ts";
 import { fact, rows, withDirectory } from "../../support/description.ts";
@@ -23,7 +23,7 @@ Deno.test("a GGUF file is described by its tensors, and told of where its type o
       { name: "blk.0.ffn_up.weight", shape: [16, 32], type: 6, bytes: new Uint8Array(22 * 16) },
     ];
     await Deno.writeFile(path, ggufBytes({ metadata, tensors }));
-    const description = (await describe(path, {}))!;
+    const description = (await describePath(path, {}))!;
     strictEqual(description.title, "GGUF, llama, 0.0 M parameters, Q4_K_M");
     strictEqual(fact(description, "Model", "parameters"), String(128 + 1024 + 512));
     const bits = 8 * (34 * 32 + 22 * 16) / (1024 + 512);
@@ -43,11 +43,11 @@ Deno.test("a GGUF file is described by its tensors, and told of where its type o
     match(description.warnings[1]!, /^Cannot read tensor "blk\.0\.ffn_up\.weight"/);
     await Deno.truncate(path, (await Deno.stat(path)).size - 64);
     match(
-      (await describe(path, {}))!.warnings[1]!,
+      (await describePath(path, {}))!.warnings[1]!,
       /^The file ends after \d+ bytes, before the end of "blk\.0\.ffn_up\.weight"; fetch it again$/,
     );
     await Deno.writeTextFile(path, "words");
-    strictEqual(await describe(path, {}), undefined);
+    strictEqual(await describePath(path, {}), undefined);
   }));
 
 Deno.test("statistics show the outliers of every tap by layer", () =>
@@ -64,7 +64,7 @@ Deno.test("statistics show the outliers of every tap by layer", () =>
         }]]),
       );
     }
-    const description = (await describe(directory, {}))!;
+    const description = (await describePath(directory, {}))!;
     strictEqual(description.title, "statistics of 2 layers over 128 tokens");
     const [chart] = description.sections.flatMap(({ charts = [] }) => charts);
     deepStrictEqual(chart?.series, [{ name: "mlp.out", points: [[0, 7], [1, 40]] }]);
@@ -80,7 +80,7 @@ Deno.test("tokens that are fewer than their record says are told of", () =>
       `${directory}/tokens.u32`,
       new Uint8Array(new Uint32Array([7, 9, 7]).buffer),
     );
-    const description = (await describe(directory, { deep: true }))!;
+    const description = (await describePath(directory, { deep: true }))!;
     strictEqual(fact(description, "Tokens", "different ones"), "2");
     strictEqual(fact(description, "Tokens", "largest id"), "9");
     match(description.warnings[0]!, /^tokens\.json says 5 tokens, tokens\.u32 has 12 bytes$/);
@@ -90,7 +90,7 @@ Deno.test("tokens that are fewer than their record says are told of", () =>
 Deno.test("an evaluation gives the figures that variants are compared by", () =>
   withDirectory(async (directory) => {
     await writeEvaluation(directory, EVALUATION);
-    const description = (await describe(directory, { kind: "report" }))!;
+    const description = (await describePath(directory, { kind: "report" }))!;
     strictEqual(description.variant, "W4 A8 KV4");
     deepStrictEqual(description.figures.map(({ name, text, axis }) => [name, text, axis]), [
       ["Perplexity", "7.1235", "quality"],
@@ -116,7 +116,7 @@ Deno.test("a comparison gives its table, and the pictures that were drawn", () =
       rows: [{ ...row, label: "one", perplexity: 2, layers: [], kvErrors: [] }],
     };
     await Deno.writeTextFile(`${directory}/report.json`, JSON.stringify(report));
-    const plain = (await describe(directory, {}))!;
+    const plain = (await describePath(directory, {}))!;
     strictEqual(plain.title, "comparison of 1 evaluations");
     deepStrictEqual(rows(plain, "Methods"), [[
       "one",
@@ -129,10 +129,10 @@ Deno.test("a comparison gives its table, and the pictures that were drawn", () =
     ]]);
     deepStrictEqual(plain.sections[0]?.pictures, []);
     await Deno.writeTextFile(`${directory}/perplexity.svg`, "<svg>1</svg>");
-    const [section] = (await describe(directory, {}))!.sections;
+    const [section] = (await describePath(directory, {}))!.sections;
     deepStrictEqual(section?.pictures, [{ title: "Perplexity against size", svg: "<svg>1</svg>" }]);
     await Deno.writeTextFile(`${directory}/report.json`, "{}");
-    ok(await describe(directory, {}) === undefined);
+    ok(await describePath(directory, {}) === undefined);
   }));
 
 Deno.test("a benchmark gives its batches, a curve for each model, and what was left out", () =>
@@ -166,7 +166,7 @@ Deno.test("a benchmark gives its batches, a curve for each model, and what was l
       ],
     };
     await Deno.writeTextFile(`${directory}/report.json`, JSON.stringify({ benchmark }));
-    const description = (await describe(directory, {}))!;
+    const description = (await describePath(directory, {}))!;
     // 80 tokens in 4 seconds; 78 of them in the 3 behind the prompts, two at a time.
     const cells = ["small", "2", "20.0", "200", "26.0", "76.92", "41", "6", "2.0", "0", "1.00"];
     deepStrictEqual(rows(description, "Speed"), [cells]);

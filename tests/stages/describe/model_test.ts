@@ -1,6 +1,6 @@
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import { fileURLToPath } from "node:url";
-import { describe } from "../../../stages/describe.ts";
+import { describePath } from "../../../stages/describe.ts";
 import { layerRanges } from "../../../stages/describe/layer_ranges.ts";
 import { writeSafetensors } from "../../../stages/formats/safetensors/file.ts";
 import { architectureOf } from "../../../stages/models/architecture.ts";
@@ -21,7 +21,7 @@ const LAYER_WEIGHTS = 2 * 256 + 2 * 128 + 3 * 512;
 const OTHERS = 2 * 24 * 16 + 5 * 16;
 
 Deno.test("the embedded model is described as what it is", async () => {
-  const description = await describe(EMBEDDED, { deep: true });
+  const description = await describePath(EMBEDDED, { deep: true });
   ok(description);
   // 4 layers of 786,432 weights, embeddings and head of 262,144 each, 9 norms of 256.
   const parameters = 4 * 786_432 + 2 * 262_144 + 9 * 256;
@@ -51,7 +51,7 @@ Deno.test("the embedded model is described as what it is", async () => {
 Deno.test("a quantized model's schemes are told by linear and range of layers", () =>
   withDirectory(async (directory) => {
     await writePacked(directory);
-    const description = await describe(directory, { kind: "model" });
+    const description = await describePath(directory, { kind: "model" });
     ok(description);
     deepStrictEqual(description.warnings, []);
     const table = rows(description, "Linears").map((row) => row.slice(0, 10).join(" "));
@@ -98,7 +98,7 @@ Deno.test("a quantized model whose tensors are not what its record says is told 
       tensors.set(`${q}.group_zeros`, { dtype: "U8", shape: [16, 1] });
       tensors.delete("model.norm.weight");
     });
-    const { warnings } = (await describe(directory, {}))!;
+    const { warnings } = (await describePath(directory, {}))!;
     deepStrictEqual(warnings, [
       `2 tensors are missing: "${q}.scales", "model.norm.weight"`,
       `"${q}" is there whole and in codes`.replace(q, `${q}.weight`),
@@ -111,7 +111,7 @@ Deno.test("a config that claims quantization over full-precision tensors is told
   withDirectory(async (directory) => {
     const quantization_config = { quant_method: "gptq", bits: 4, group_size: 128 };
     await writeModel(directory, { config: { ...CONFIG, quantization_config } });
-    const description = (await describe(directory, {}))!;
+    const description = (await describePath(directory, {}))!;
     deepStrictEqual(description.warnings, [
       "config.json says its weights are quantized (gptq, 4 bits, groups of 128), but all 14 linears hold F16 weights",
     ]);
@@ -148,7 +148,7 @@ Deno.test("codes of GPTQ, AWQ and bitsandbytes are known by their shapes, whatev
           }
         },
       });
-      const description = (await describe(directory, {}))!;
+      const description = (await describePath(directory, {}))!;
       told[quant_method] = [fact(description, "Model", "linears hold"), ...description.warnings];
     }
     const bits = "config.json says 3 bits, but linears have 4 bits";
@@ -159,7 +159,7 @@ Deno.test("codes of GPTQ, AWQ and bitsandbytes are known by their shapes, whatev
       bitsandbytes: ["bitsandbytes codes, 4 bits in 14 of 14", bits],
     });
     await Deno.writeTextFile(`${directory}/config.json`, JSON.stringify(CONFIG));
-    deepStrictEqual((await describe(directory, {}))?.warnings, [
+    deepStrictEqual((await describePath(directory, {}))?.warnings, [
       "14 linears hold bitsandbytes codes, 4 bits, but config.json has no quantization_config",
     ]);
   }));
@@ -171,7 +171,7 @@ Deno.test("missing, misplaced and truncated shards are told of, and the rest is 
       `${directory}/model.safetensors`,
       `${directory}/model-00001-of-00002.safetensors`,
     );
-    const alone = (await describe(directory, {}))!;
+    const alone = (await describePath(directory, {}))!;
     match(
       alone.warnings[0]!,
       /^There is neither model\.safetensors nor model\.safetensors\.index\.json/,
@@ -186,7 +186,7 @@ Deno.test("missing, misplaced and truncated shards are told of, and the rest is 
     const index = (json: unknown) =>
       Deno.writeTextFile(`${directory}/model.safetensors.index.json`, JSON.stringify(json));
     await index({ weight_map });
-    const missing = (await describe(directory, {}))!;
+    const missing = (await describePath(directory, {}))!;
     deepStrictEqual(missing.warnings, [
       "model-00002-of-00002.safetensors is missing; model.safetensors.index.json says it holds 1 tensors",
     ]);
@@ -195,12 +195,12 @@ Deno.test("missing, misplaced and truncated shards are told of, and the rest is 
       `${directory}/model-00002-of-00002.safetensors`,
       new Map([["other", { shape: [1], values: new Float32Array(1) }]]),
     );
-    deepStrictEqual((await describe(directory, {}))?.warnings, [
+    deepStrictEqual((await describePath(directory, {}))?.warnings, [
       'model-00002-of-00002.safetensors does not hold "lm_head.weight", though model.safetensors.index.json says so',
       'model.safetensors.index.json does not list "other"',
     ]);
     await Deno.truncate(`${directory}/model-00001-of-00002.safetensors`, 4000);
-    const cut = (await describe(directory, {}))!.warnings;
+    const cut = (await describePath(directory, {}))!.warnings;
     match(cut[0]!, /truncated, fetch it again/);
     await index({
       metadata: { total_size: 5 },
@@ -208,14 +208,14 @@ Deno.test("missing, misplaced and truncated shards are told of, and the rest is 
     });
     await Deno.remove(`${directory}/model-00001-of-00002.safetensors`);
     match(
-      (await describe(directory, {}))!.warnings[0]!,
+      (await describePath(directory, {}))!.warnings[0]!,
       /^model\.safetensors\.index\.json says 5 bytes of tensors, the files hold 4$/,
     );
     await Deno.remove(`${directory}/model.safetensors.index.json`);
     await Deno.remove(`${directory}/model-00002-of-00002.safetensors`);
     await Deno.writeTextFile(`${directory}/pytorch_model.bin`, "");
     match(
-      (await describe(directory, {}))!.warnings[0]!,
+      (await describePath(directory, {}))!.warnings[0]!,
       /^Its weights are in pytorch_model\.bin, which only/,
     );
   }));
@@ -229,8 +229,8 @@ Deno.test("--deep finds values that are no numbers and weights that are all zero
         if (name === bad) values[3] = NaN;
       },
     });
-    deepStrictEqual((await describe(directory, {}))?.warnings, []);
-    const deep = (await describe(directory, { deep: true }))!;
+    deepStrictEqual((await describePath(directory, {}))?.warnings, []);
+    const deep = (await describePath(directory, { deep: true }))!;
     deepStrictEqual(deep.warnings, [
       `NaN or infinity in "${bad}"`,
       'All values are 0 in "model.layers.0.mlp.gate_proj.weight"',
@@ -244,7 +244,7 @@ Deno.test("heads, norms and architectures that are not what they seem are told o
       config: { ...CONFIG, tie_word_embeddings: true },
       fill: (name, values) => values.fill(name.includes("input_layernorm") ? 1 : 2),
     });
-    const tied = (await describe(directory, {}))!;
+    const tied = (await describePath(directory, {}))!;
     deepStrictEqual(tied.warnings, [
       'config.json ties the head to the embeddings, but "lm_head.weight" is there; it is not used',
     ]);
@@ -253,7 +253,7 @@ Deno.test("heads, norms and architectures that are not what they seem are told o
     await writeModel(directory, {
       config: { ...CONFIG, architectures: ["MambaForCausalLM"], hidden_size: 16 },
     });
-    const other = (await describe(directory, {}))!;
+    const other = (await describePath(directory, {}))!;
     match(
       other.warnings[0]!,
       /^Cannot run architecture "MambaForCausalLM": expected LlamaForCausalLM/,
@@ -261,7 +261,7 @@ Deno.test("heads, norms and architectures that are not what they seem are told o
     match(other.title, /^MambaForCausalLM, 0\.0 M parameters$/);
     strictEqual(fact(other, "Architecture", "hidden_size"), "16");
     await Deno.remove(`${directory}/config.json`);
-    deepStrictEqual((await describe(directory, {}))?.warnings, ["There is no config.json"]);
+    deepStrictEqual((await describePath(directory, {}))?.warnings, ["There is no config.json"]);
   }));
 
 Deno.test("a tokenizer with more tokens than the embedding has rows is told of", () =>
@@ -270,7 +270,7 @@ Deno.test("a tokenizer with more tokens than the embedding has rows is told of",
     for (const name of ["tokenizer.json", "tokenizer_config.json"]) {
       await Deno.copyFile(`${EMBEDDED}/${name}`, `${directory}/${name}`);
     }
-    deepStrictEqual((await describe(directory, {}))?.warnings, [
+    deepStrictEqual((await describePath(directory, {}))?.warnings, [
       "The tokenizer makes ids up to 1023, but the embedding has 24 rows",
     ]);
   }));

@@ -1,19 +1,19 @@
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import { allRuns } from "../../../pipeline/store/runs.ts";
-import { describe } from "../../../stages/describe.ts";
-import * as stages from "../../../stages/mod.ts";
+import { describePath } from "../../../stages/describe.ts";
 import { openTools } from "../../../stages/tools.ts";
 import { browserTest } from "../../support/browser.ts";
 import { tableOf, watch } from "../../support/page_check.ts";
 import { projectOf } from "../../support/report_project.ts";
+import * as stages from "../../../stages/mod.ts";
 
 browserTest(
   "a report of quantized models has their scores, sizes, errors and comparison",
   async (browser) => {
     await using project = await projectOf(
       fileURLToPath(new URL("../../../configs/rtn.yaml", import.meta.url)),
-      { stages, describe, tools: openTools },
+      { stages, describe: describePath, tools: openTools },
     );
     await project.run(["windows=2", "context=64", "sample_tokens=64"]);
     await project.call("report", project.manifest, "--out", project.page);

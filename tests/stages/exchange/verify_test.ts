@@ -4,11 +4,9 @@ import type { Artifact } from "../../../pipeline/artifact.ts";
 import { parseManifest } from "../../../pipeline/manifest/read_manifest.ts";
 import { run } from "../../../pipeline/run/runner.ts";
 import { Store } from "../../../pipeline/store/store.ts";
-import { describe } from "../../../stages/describe.ts";
+import { describePath } from "../../../stages/describe.ts";
 import { FORMATS } from "../../../stages/exchange/find_format.ts";
 import { exportModel } from "../../../stages/export.ts";
-import * as commands from "../../../stages/commands/mod.ts";
-import * as stages from "../../../stages/mod.ts";
 import { quantize } from "../../../stages/quantize.ts";
 import {
   checkExport,
@@ -21,6 +19,8 @@ import { writeShaped } from "../../support/packable_models.ts";
 import { readHeader } from "../../../stages/formats/safetensors/header.ts";
 import { editConfig, overwrite } from "../../support/checkpoint_patch.ts";
 import { StageChain } from "../../support/stage_chain.ts";
+import * as commands from "../../../stages/commands/mod.ts";
+import * as stages from "../../../stages/mod.ts";
 
 const Q = "model.layers.0.self_attn.q_proj";
 const UP = "model.layers.1.mlp.up_proj";
@@ -61,7 +61,7 @@ for (const format of Object.keys(FORMATS)) {
       assert.deepEqual([found.breaches, found.count, found.format], [[], 0, format], target);
       assert.equal(found.original, model.path);
     }
-    const description = (await describe(exported.path, {}))!;
+    const description = (await describePath(exported.path, {}))!;
     assert.deepEqual(description.warnings, []);
     assert.match(description.title, new RegExp(`^${format} export of W4 `));
     assert.equal(fact(description, "Export", "of model"), model.digest);

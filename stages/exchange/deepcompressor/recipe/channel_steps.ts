@@ -1,6 +1,6 @@
 import type { Projection } from "../../../models/site.ts";
 import { type Notes, refuse } from "./notes.ts";
-import type { Recipe } from "./recipe.ts";
+import type { DeepCompressorRecipe } from "./recipe.ts";
 import { checkAmong, checkSearch, pick, PROJECTIONS, type With } from "./search_checks.ts";
 import type { StepPrecision } from "./smoothing_steps.ts";
 
@@ -18,7 +18,7 @@ const METRICS: Readonly<Record<string, string>> = {
 
 /** Parameters of `rotate`. */
 export function rotateWith(
-  { section, random, path, transforms }: NonNullable<Recipe["rotation"]>,
+  { section, random, path, transforms }: NonNullable<DeepCompressorRecipe["rotation"]>,
   { seed, notes }: { readonly seed: number; readonly notes: Notes },
 ): With {
   if (path !== "") {
@@ -44,7 +44,7 @@ export function rotateWith(
 
 /** Parameters of `reorder`; undefined where every place is skipped. */
 export function reorderWith(
-  reorder: NonNullable<Recipe["reorder"]>,
+  reorder: NonNullable<DeepCompressorRecipe["reorder"]>,
   { weights, activations, notes }: StepPrecision,
 ): With | undefined {
   const { section, dynamic, strategy, quantizeInputs, quantizeWeights } = reorder;

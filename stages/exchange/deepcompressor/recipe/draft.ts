@@ -5,7 +5,7 @@ import { commonParams } from "./manifest_params.ts";
 import type { DraftParam, DraftStep, Value } from "./manifest_text.ts";
 import type { Notes } from "./notes.ts";
 import { quantizeWith } from "./quantize_step.ts";
-import type { Recipe } from "./recipe.ts";
+import type { DeepCompressorRecipe } from "./recipe.ts";
 import { activationsOf, weightsOf } from "./schemes.ts";
 import { smoothWith } from "./smooth_step.ts";
 import { tellUnused } from "./unused_keys.ts";
@@ -22,7 +22,7 @@ export type Noting = (comments: string[]) => Notes;
 
 /** The steps and params that a recipe asks for. */
 export function draftOf(
-  recipe: Recipe,
+  recipe: DeepCompressorRecipe,
   { noting, model }: { readonly noting: Noting; readonly model: string | undefined },
 ): ManifestDraft {
   const comments: string[] = [];

@@ -1,9 +1,9 @@
 import type { DraftParam } from "./manifest_text.ts";
-import type { Recipe } from "./recipe.ts";
+import type { DeepCompressorRecipe } from "./recipe.ts";
 
 /** Params of every manifest that is made of a recipe. */
 export function commonParams(
-  { model, calibration, evaluation }: Recipe,
+  { model, calibration, evaluation }: DeepCompressorRecipe,
 ): Record<string, DraftParam> {
   const { samples, length, localPath, data } = calibration;
   const own = /^[\w.-]+\/[\w.-]+$/.test(model.path) ? `hf:${model.path}` : model.path;

@@ -1,8 +1,8 @@
 import {
+  type DeepCompressorRecipe,
   lastPart,
   type QuantizerBlock,
   type RangeCalibration,
-  type Recipe,
   type RecipeSmoothing,
   type Search,
 } from "./recipe.ts";
@@ -55,7 +55,7 @@ export function readSmoothing(
 }
 
 /** Reads the rotation; undefined where it is off. */
-export function readRotation(quant: RecipeSection): Recipe["rotation"] {
+export function readRotation(quant: RecipeSection): DeepCompressorRecipe["rotation"] {
   const section = quant.section("rotation");
   section.known("name");
   const rotation = {
@@ -68,7 +68,10 @@ export function readRotation(quant: RecipeSection): Recipe["rotation"] {
 }
 
 /** Reads the reordering, after the rules that add to what it skips; undefined where it is off. */
-export function readReorder(quant: RecipeSection, rotation: Recipe["rotation"]): Recipe["reorder"] {
+export function readReorder(
+  quant: RecipeSection,
+  rotation: DeepCompressorRecipe["rotation"],
+): DeepCompressorRecipe["reorder"] {
   const section = quant.section("reorder");
   const dynamic = section.flag("dynamic", false);
   const written = section.texts("skips").map(String);

@@ -1,5 +1,5 @@
 import { readBlock, readReorder, readRotation, readSmoothing } from "./read_methods.ts";
-import { lastPart, type Recipe } from "./recipe.ts";
+import { type DeepCompressorRecipe, lastPart } from "./recipe.ts";
 import type { RecipeSection } from "./recipe_tree.ts";
 
 /**
@@ -8,7 +8,7 @@ import type { RecipeSection } from "./recipe_tree.ts";
  * Keys that are missing take the defaults of DeepCompressor's classes, not those of its
  * `__default__.yaml`, which lies among the merged files where it is used.
  */
-export function readRecipe(root: RecipeSection): Recipe {
+export function readRecipe(root: RecipeSection): DeepCompressorRecipe {
   const quant = root.section("quant");
   const rotation = readRotation(quant);
   const smooth = quant.section("smooth");
@@ -35,7 +35,7 @@ export function readRecipe(root: RecipeSection): Recipe {
   };
 }
 
-function readModel(root: RecipeSection): Recipe["model"] {
+function readModel(root: RecipeSection): DeepCompressorRecipe["model"] {
   const model = root.section("model");
   model.known("family", "root", "use_flash_attn", "fast_tokenizer", "local_root");
   const [path, localPath] = [model.text("path", ""), model.text("local_path", "")];
@@ -43,7 +43,7 @@ function readModel(root: RecipeSection): Recipe["model"] {
   return { name, path: path || localPath, dtype: lastPart(model.text("dtype", "float16")) };
 }
 
-function readEvaluation(root: RecipeSection): Recipe["evaluation"] {
+function readEvaluation(root: RecipeSection): DeepCompressorRecipe["evaluation"] {
   const section = root.section("eval");
   section.known(
     "num_gpus",
@@ -62,7 +62,7 @@ function readEvaluation(root: RecipeSection): Recipe["evaluation"] {
   };
 }
 
-function readCalibration(section: RecipeSection): Recipe["calibration"] {
+function readCalibration(section: RecipeSection): DeepCompressorRecipe["calibration"] {
   section.known("path");
   return {
     section,

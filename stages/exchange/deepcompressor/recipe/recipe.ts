@@ -55,7 +55,7 @@ export interface RecipeSmoothing extends Search {
 }
 
 /** A DeepCompressor recipe with its files merged, after its own rules for what is on and off. */
-export interface Recipe {
+export interface DeepCompressorRecipe {
   readonly root: RecipeSection;
   readonly seed: number;
   readonly model: { readonly name: string; readonly path: string; readonly dtype: string };

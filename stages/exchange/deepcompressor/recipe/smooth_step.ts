@@ -1,11 +1,11 @@
 import type { DraftParam, Value } from "./manifest_text.ts";
-import type { Recipe, RecipeSmoothing } from "./recipe.ts";
+import type { DeepCompressorRecipe, RecipeSmoothing } from "./recipe.ts";
 import { attentionWith, projectionsWith, type StepPrecision } from "./smoothing_steps.ts";
 import { shippedRecipe, TUNED_MODELS, tunedFor } from "./tuned.ts";
 
 /** The parameters of a `smooth` step; undefined where nothing is smoothed. */
 export function smoothWith(
-  { projections, attention, rotation, model: { name } }: Recipe,
+  { projections, attention, rotation, model: { name } }: DeepCompressorRecipe,
   { precision, kv, model, params }: {
     readonly precision: StepPrecision;
     readonly kv: Readonly<Record<string, unknown>> | undefined;

@@ -1,9 +1,9 @@
 import type { Notes } from "./notes.ts";
-import type { Recipe } from "./recipe.ts";
+import type { DeepCompressorRecipe } from "./recipe.ts";
 
 /** Tells of keys that say something which has no counterpart here. */
 export function tellUnused(
-  { root, model, evaluation, calibration, developDtype, seed, rotation }: Recipe,
+  { root, model, evaluation, calibration, developDtype, seed, rotation }: DeepCompressorRecipe,
   notes: Notes,
 ): void {
   const { shortest, longest } = calibration;

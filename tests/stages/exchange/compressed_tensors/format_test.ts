@@ -3,8 +3,8 @@ import { fileURLToPath } from "node:url";
 import { ReferenceDevice } from "../../../../kernels/device/reference.ts";
 import { compressed_tensors } from "../../../../stages/exchange/compressed_tensors/format.ts";
 import {
+  type CompressedLayout,
   layoutParts,
-  type StoredLayout,
 } from "../../../../stages/exchange/compressed_tensors/layout.ts";
 import { packTensor } from "../../../../stages/exchange/compressed_tensors/pack.ts";
 import { factorsOf } from "../../../../stages/exchange/compressed_tensors/scales.ts";
@@ -60,7 +60,7 @@ for (const [at, { format, weights }] of cases.entries()) {
       },
     };
     const packed = format === "pack-quantized";
-    const layout: StoredLayout = {
+    const layout: CompressedLayout = {
       codes: packed ? "packed" : "bytes",
       scales: strategy === "tensor" ? "tensor" : "rows",
       zeros: symmetric ? "none" : "packed",
@@ -241,7 +241,7 @@ Deno.test("groups over ordered inputs are refused unless the order is that of th
     columns,
     scheme: { weights: { bits: 4, zero: "none", group: 32, levels: 1 } },
   });
-  const layout: StoredLayout = { codes: "packed", scales: "rows", zeros: "none" };
+  const layout: CompressedLayout = { codes: "packed", scales: "rows", zeros: "none" };
   using checkpoint = await openDirectory(`${FOLDER}/linears`);
   const parts: Record<string, PartValues> = {};
   for (const part of ["weight_packed", "weight_scale", "weight_shape"]) {
@@ -287,7 +287,7 @@ for (const [what, change, message] of LEVELS) {
     const scheme = { weights: { bits: 4, zero: "none", group: 16, levels: 2 } } as const;
     const shape = { rows: 2, columns: 32 };
     const linear = codedLinear({ name: "l", ...shape, scheme });
-    const layout: StoredLayout = { codes: "bytes", scales: "rows", zeros: "none" };
+    const layout: CompressedLayout = { codes: "bytes", scales: "rows", zeros: "none" };
     const codes = Int8Array.from({ length: 64 }, (_, i) => i % 15 - 7);
     const one = 41 / 4096;
     const weight = { codes, scales: Float16Array.of(one, 18 * one, one, 2 * one) };

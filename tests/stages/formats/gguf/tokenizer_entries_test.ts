@@ -6,6 +6,7 @@ import { ggufMetadata } from "../../../../stages/formats/gguf/metadata.ts";
 import { ggufTokenizer } from "../../../../stages/formats/gguf/tokenizer.ts";
 import { addsSpaces, tokenizerEntries } from "../../../../stages/formats/gguf/tokenizer_entries.ts";
 import { openTokenizer } from "../../../../stages/models/tokenizer.ts";
+import { SENTENCE_PIECES } from "../../../support/sentence_pieces.ts";
 import golden from "../../../../configs/embedded/golden.json" with { type: "json" };
 import embedded from "../../../../configs/embedded/tokenizer.json" with { type: "json" };
 import embeddedConfig from "../../../../configs/embedded/tokenizer_config.json" with {
@@ -304,16 +305,6 @@ function tiny(
     config,
   };
 }
-
-const SENTENCE_PIECES = {
-  "tokenizer.ggml.model": "llama",
-  "tokenizer.ggml.tokens": sentencepiece.tokens,
-  "tokenizer.ggml.scores": sentencepiece.scores,
-  "tokenizer.ggml.token_type": sentencepiece.kinds,
-  "tokenizer.ggml.bos_token_id": 1,
-  "tokenizer.ggml.eos_token_id": 2,
-  "tokenizer.ggml.unknown_token_id": 0,
-};
 
 function sentencePiece(): TokenizerFiles {
   return read(SENTENCE_PIECES);

@@ -3,6 +3,7 @@ import type { GgufValue } from "../../../../stages/formats/gguf/header.ts";
 import { ggufMetadata } from "../../../../stages/formats/gguf/metadata.ts";
 import { ggufTokenizer } from "../../../../stages/formats/gguf/tokenizer.ts";
 import { openTokenizer, type Tokenizer } from "../../../../stages/models/tokenizer.ts";
+import { SENTENCE_PIECES } from "../../../support/sentence_pieces.ts";
 import sentencepiece from "../../../testdata/sentencepiece_tokens.json" with { type: "json" };
 import smollm from "../../../testdata/smollm_tokens.json" with { type: "json" };
 
@@ -24,7 +25,7 @@ Deno.test("a tokenizer rebuilt from GGUF gives other ids where smollm is taken f
 });
 
 Deno.test("a tokenizer rebuilt from GGUF gives SentencePiece's ids for a `llama` vocabulary", () => {
-  const tokenizer = openTokenizer(rebuilt(sentencePieceMetadata()));
+  const tokenizer = openTokenizer(rebuilt(SENTENCE_PIECES));
   for (const { text, ids } of sentencepiece.cases) {
     assert.deepEqual(tokenizer.encode(text), ids, JSON.stringify(text));
     assert.equal(tokenizer.decode(ids), text.replaceAll("▁", " "), JSON.stringify(text));
@@ -35,7 +36,7 @@ Deno.test("a tokenizer rebuilt from GGUF gives SentencePiece's ids for a `llama`
 });
 
 Deno.test("a tokenizer rebuilt from GGUF leaves out the first space where the file says so", () => {
-  const metadata = { ...sentencePieceMetadata(), "tokenizer.ggml.add_space_prefix": false };
+  const metadata = { ...SENTENCE_PIECES, "tokenizer.ggml.add_space_prefix": false };
   const tokenizer = openTokenizer(rebuilt(metadata));
   assert.equal(tokenizer.token(tokenizer.encode("the")[0]!)?.startsWith("▁"), false);
   assert.equal(tokenizer.decode(tokenizer.encode(" the fox")), " the fox");
@@ -174,18 +175,6 @@ function smollmMetadata(): Record<string, GgufValue> {
     "tokenizer.ggml.tokens": tokens,
     "tokenizer.ggml.token_type": kinds,
     "tokenizer.ggml.merges": smollm.merges,
-  };
-}
-
-function sentencePieceMetadata(): Record<string, GgufValue> {
-  return {
-    "tokenizer.ggml.model": "llama",
-    "tokenizer.ggml.tokens": sentencepiece.tokens,
-    "tokenizer.ggml.scores": sentencepiece.scores,
-    "tokenizer.ggml.token_type": sentencepiece.kinds,
-    "tokenizer.ggml.bos_token_id": 1,
-    "tokenizer.ggml.eos_token_id": 2,
-    "tokenizer.ggml.unknown_token_id": 0,
   };
 }
 

@@ -5,7 +5,7 @@ import type { ServeOptions } from "./options.ts";
 import type { ServedTokenizer } from "./served_tokenizer.ts";
 
 /** What the routes of a server work with. */
-export interface Serving {
+export interface ServeContext {
   readonly engine: Engine;
   readonly tokenizer: ServedTokenizer;
   readonly card: ModelCard;
