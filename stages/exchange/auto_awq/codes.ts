@@ -1,4 +1,4 @@
-import { type CodedWeight, groupsOf } from "../../quant/coded_weight.ts";
+import { type CodedWeight, groupsOf, plainRows } from "../../quant/coded_weight.ts";
 import { groupColumns } from "../../quant/schemes.ts";
 import type { PartOutline } from "../checkpoint_format.ts";
 import { groupMajor, readGroups } from "../group_scales.ts";
@@ -19,7 +19,8 @@ export function awqParts({ rows, columns, scheme: { weights } }: CodedLinear): P
 }
 
 /** The values of one part. */
-export function packAwq(weight: CodedWeight, part: string): ArrayBufferView {
+export function packAwq(coded: CodedWeight, part: string): ArrayBufferView {
+  const weight = plainRows(coded);
   const { rows, columns, scheme: { zero } } = weight;
   const groups = groupsOf(weight);
   if (part === "scales") return groupMajor(weight.scales, { rows, groups });
