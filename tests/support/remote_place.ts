@@ -72,7 +72,7 @@ export async function makeArtifact(
     again: true,
     write: async (out) => {
       for (const [name, text] of Object.entries(files)) {
-        await Deno.mkdir(join(out, name, "../.."), { recursive: true });
+        await Deno.mkdir(join(out, name, ".."), { recursive: true });
         const bytes = typeof text === "string" ? new TextEncoder().encode(text) : text;
         await Deno.writeFile(join(out, name), bytes);
       }

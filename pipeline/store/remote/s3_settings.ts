@@ -19,7 +19,7 @@ export type Environment = (name: string) => string | undefined;
 export function bucketSettings(place: string, env: Environment): BucketSettings {
   const [, bucket = "", path = ""] = /^s3:\/\/([a-z0-9][a-z0-9._-]+)(\/.*)?$/i.exec(place) ?? [];
   const names = path.split("/").filter((name) => name !== "");
-  if (bucket === "" || names.some((name) => name === "." || name === "../..")) {
+  if (bucket === "" || names.some((name) => name === "." || name === "..")) {
     throw new TypeError(`Cannot read the remote ${place}: expected s3://bucket/prefix`);
   }
   const missing: string[] = [];

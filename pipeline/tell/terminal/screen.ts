@@ -54,7 +54,7 @@ export function painter({ color }: Screen): Paint {
 /** A path as a user would type it here. */
 export function shortPath(path: string): string {
   const near = relative(Deno.cwd(), path);
-  return near.startsWith("../..") ? path : near;
+  return near.startsWith("..") ? path : near;
 }
 
 /**

@@ -174,7 +174,7 @@ function findFile(place: string, path: string, files: ReadonlyMap<string, HubFil
 
 async function writeReference(folder: string, revision: string, commit: string): Promise<void> {
   const path = join(folder, "refs", revision);
-  await Deno.mkdir(join(path, "../.."), { recursive: true });
+  await Deno.mkdir(join(path, ".."), { recursive: true });
   await Deno.writeTextFile(path, commit);
 }
 

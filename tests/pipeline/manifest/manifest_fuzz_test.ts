@@ -30,7 +30,7 @@ const word = fc.oneof(
     ...["stage", "from", "with", "steps", "params", "matrix", "extends", "include", "exclude"],
     ...["load", "tokenize", "quantize", "compare", "path", "bits", "labels", "reports", "model"],
     ...["a", "b", "m", "a[m=1]", "${m}", "$${m}", "${m}x${b}", "__proto__", "constructor", ""],
-    ...["a.yaml", "b.yaml", "c.yaml", "./a.yaml", "none.yaml", "../../..", "/"],
+    ...["a.yaml", "b.yaml", "c.yaml", "./a.yaml", "none.yaml", "..", "/"],
   ),
   fc.string({ maxLength: 6, unit: "binary" }),
 );

@@ -31,7 +31,7 @@ export function recipeFiles(
  */
 function defaultsOf(path: string): readonly string[] {
   const near = relative(Deno.cwd(), path);
-  const below = !near.startsWith("../../pipeline") && !isAbsolute(near);
+  const below = !near.startsWith("..") && !isAbsolute(near);
   const folders: string[] = [];
   for (let folder = dirname(below ? near : path);; folder = dirname(folder)) {
     if (folder !== "." || folders.length === 0) folders.unshift(folder);
