@@ -1,7 +1,7 @@
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import { allRuns } from "../../../pipeline/store/runs.ts";
-import { describe } from "../../../stages/describe.ts";
+import { describe } from "../../../stages/describe/describe.ts";
 import * as stages from "../../../stages/mod.ts";
 import { openTools } from "../../../stages/tools.ts";
 import { browserTest } from "../../support/browser.ts";

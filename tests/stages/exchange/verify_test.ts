@@ -4,7 +4,7 @@ import type { Artifact } from "../../../pipeline/artifact.ts";
 import { parseManifest } from "../../../pipeline/manifest/read_manifest.ts";
 import { run } from "../../../pipeline/run/runner.ts";
 import { Store } from "../../../pipeline/store/store.ts";
-import { describe } from "../../../stages/describe.ts";
+import { describe } from "../../../stages/describe/describe.ts";
 import { FORMATS } from "../../../stages/exchange/find_format.ts";
 import { exportModel } from "../../../stages/export.ts";
 import * as commands from "../../../stages/commands/mod.ts";
