@@ -1,6 +1,7 @@
 import { z } from "zod";
 import type { Device } from "../kernels/device/device.ts";
 import type { Journal } from "../pipeline/stage.ts";
+import { percent } from "../pipeline/words.ts";
 import { openStats, type Stats } from "./calibration/stats.ts";
 import { forecastReorder } from "./forecast/reorder.ts";
 import type { Checkpoint } from "./formats/checkpoint.ts";
@@ -289,7 +290,7 @@ function words(place: Place, choices: readonly Choice[]): string {
     choices.reduce((total, { error }) => total + error![of], 0);
   const kept = choices.filter(({ ordering }) => ordering === "as before").length;
   return `${place}: output error is ${
-    (100 * sum("after") / sum("before")).toFixed(1)
+    percent(sum("after") / sum("before"), 1)
   }% of that in the old order` +
     (kept > 0 ? `; ${kept} of ${choices.length} stay as they were` : "");
 }

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { percent } from "../pipeline/words.ts";
 import { openStats, type Stats } from "./calibration/stats.ts";
 import { forecastSmooth } from "./forecast/smooth.ts";
 import type { Checkpoint } from "./formats/checkpoint.ts";
@@ -305,6 +306,6 @@ function words(place: string, choices: readonly Choice[]): string {
     choices.reduce((total, { error }) => total + error![of], 0);
   const share = sum("after") / sum("before");
   const kept = choices.filter(({ alpha, beta }) => alpha === 0 && beta === 0).length;
-  return `${place}: output error is ${(100 * share).toFixed(1)}% of that without scales` +
+  return `${place}: output error is ${percent(share, 1)}% of that without scales` +
     (kept > 0 ? `; ${kept} of ${choices.length} layers keep theirs` : "");
 }
