@@ -1,12 +1,6 @@
 import type { Description, Panel, Passage, Plot, Table } from "../../pipeline/description.ts";
 import { millions } from "../../pipeline/words.ts";
-import {
-  type Benchmark,
-  bestOf,
-  type MeasuredBatch,
-  type MeasuredModel,
-  ratesOf,
-} from "../benchmark/results.ts";
+import { type Benchmark, bestOf, type MeasuredModel, ratesOf } from "../benchmark/results.ts";
 
 /** Describes the report of a benchmark. */
 export function describeBenchmark(benchmark: Benchmark): Description {
@@ -103,85 +97,59 @@ function throughputPanel(
 }
 
 function bestTable(models: readonly MeasuredModel[]): Table {
-  const best = models.map(bestOf);
-  const first = best.find((one) => one !== undefined)?.rates.throughput ?? NaN;
-  return tableOf(
-    [
-      "Model",
-      "Weights / activations / KV",
-      "Weights, MB",
-      "KV, bytes per token",
-      "Batch",
-      "Tokens/s",
-      "Ratio",
-    ],
-    models.map(({ label, scheme, weightBytes, kvBytesPerToken }, at) => {
-      const found = best[at];
-      return [
-        label,
-        scheme,
-        millions(weightBytes),
-        String(kvBytesPerToken),
-        ...found
-          ? [
-            String(found.batch.batch),
-            rate(found.rates.throughput),
-            (found.rates.throughput / first).toFixed(2),
-          ]
-          : ["none", "", ""],
-      ];
-    }),
-  );
+  const rows = models.map((model) => ({ ...model, best: bestOf(model) }));
+  const first = rows.find(({ best }) => best)?.best?.rates.throughput ?? NaN;
+  return tableOf(rows, {
+    "Model": ({ label }) => label,
+    "Weights / activations / KV": ({ scheme }) => scheme,
+    "Weights, MB": ({ weightBytes }) => millions(weightBytes),
+    "KV, bytes per token": ({ kvBytesPerToken }) => String(kvBytesPerToken),
+    "Batch": ({ best }) => best ? String(best.batch.batch) : "none",
+    "Tokens/s": ({ best }) => best ? rate(best.rates.throughput) : "",
+    "Ratio": ({ best }) => best ? (best.rates.throughput / first).toFixed(2) : "",
+  });
 }
 
 function batchTable(models: readonly MeasuredModel[]): Table {
-  return tableOf(
-    [
-      "Model",
-      "Batch",
-      "Tokens/s",
-      "Prefill tokens/s",
-      "Decode tokens/s",
-      "ms per token",
-      "Steps",
-      "KV pages used",
-      "KV pages, MB",
-      "Begun anew",
-      "Slowest to fastest round",
-    ],
-    models.flatMap((model) => model.batches.map((batch) => batchCells(model, batch))),
+  const rows = models.flatMap(({ label, batches }) =>
+    batches.map((batch) => ({
+      ...batch,
+      label,
+      rates: ratesOf(batch),
+      seconds: batch.rounds.map(({ seconds }) => seconds),
+    }))
   );
+  const most = (counts: readonly number[]) => String(Math.max(...counts));
+  return tableOf(rows, {
+    "Model": ({ label }) => label,
+    "Batch": ({ batch }) => String(batch),
+    "Tokens/s": ({ rates }) => rate(rates.throughput),
+    "Prefill tokens/s": ({ rates }) => rate(rates.prefill),
+    "Decode tokens/s": ({ rates }) => rate(rates.decode),
+    "ms per token": ({ rates }) => rates.tokenMs.toFixed(2),
+    "Steps": ({ rounds }) => most(rounds.map(({ steps }) => steps)),
+    "KV pages used": ({ rounds }) => most(rounds.map(({ pages }) => pages)),
+    "KV pages, MB": ({ pageBytes }) => millions(pageBytes),
+    "Begun anew": ({ rounds }) => most(rounds.map(({ preemptions }) => preemptions)),
+    "Slowest to fastest round": ({ seconds }) =>
+      (Math.max(...seconds) / Math.min(...seconds)).toFixed(2),
+  });
 }
 
-function batchCells({ label }: MeasuredModel, measured: MeasuredBatch): string[] {
-  const { batch, rounds, pageBytes } = measured;
-  const rates = ratesOf(measured);
-  const seconds = rounds.map(({ seconds }) => seconds);
-  const most = (of: (round: MeasuredBatch["rounds"][number]) => number) =>
-    String(Math.max(...rounds.map(of)));
-  return [
-    label,
-    String(batch),
-    rate(rates.throughput),
-    rate(rates.prefill),
-    rate(rates.decode),
-    rates.tokenMs.toFixed(2),
-    most(({ steps }) => steps),
-    most(({ pages }) => pages),
-    millions(pageBytes),
-    most(({ preemptions }) => preemptions),
-    (Math.max(...seconds) / Math.min(...seconds)).toFixed(2),
-  ];
-}
-
-/** A table whose columns are numbers where all of their texts are. */
-function tableOf(headings: readonly string[], rows: readonly (readonly string[])[]): Table {
-  const isNumber = (column: number) =>
-    rows.some((row) => /\d/.test(row[column] ?? "")) &&
-    rows.every((row) => /^[\d.]*$|^none$/.test(row[column] ?? ""));
+/** Rows under headings, each with how it tells a row; columns are numbers where all texts are. */
+function tableOf<Row>(
+  rows: readonly Row[],
+  columns: Readonly<Record<string, (row: Row) => string>>,
+): Table {
+  const isNumber = (texts: readonly string[]) =>
+    texts.some((text) => /\d/.test(text)) &&
+    texts.every((text) => /^[\d.]*$|^none$/.test(text));
   return {
-    columns: headings.map((heading, column) => ({ heading, number: isNumber(column) })),
-    rows,
+    columns: Object.entries(columns).map(([heading, cell]) => ({
+      heading,
+      number: isNumber(rows.map(cell)),
+    })),
+    rows: rows.map((row) => Object.values(columns).map((cell) => cell(row))),
   };
 }
 
