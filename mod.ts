@@ -7,7 +7,7 @@
  */
 import { main } from "./pipeline/cli/main.ts";
 import * as commands from "./stages/commands/mod.ts";
-import { describePath } from "./stages/describe.ts";
+import { describePath } from "./stages/describe/describe.ts";
 import { factsOf } from "./stages/forecast/artifact_facts.ts";
 import { boundsOf } from "./stages/forecast/bounds.ts";
 import * as stages from "./stages/mod.ts";

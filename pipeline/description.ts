@@ -15,14 +15,20 @@ export interface Description {
   readonly figures: readonly Figure[];
 }
 
-/** A part of a description under a heading. */
-export interface Section {
+/** Sentences and a table under a heading. */
+export interface Passage {
   readonly title: string;
-  /** Facts: a name and a value each. */
-  readonly facts?: readonly (readonly [name: string, value: string])[];
   /** Sentences. */
   readonly lines?: readonly string[];
   readonly table?: Table;
+  /** Remarks on the table, below it. */
+  readonly notes?: readonly string[];
+}
+
+/** A part of a description under a heading. */
+export interface Section extends Passage {
+  /** Facts: a name and a value each. */
+  readonly facts?: readonly (readonly [name: string, value: string])[];
   readonly charts?: readonly Chart[];
   readonly pictures?: readonly Picture[];
 }
@@ -40,21 +46,36 @@ export interface TableColumn {
   readonly number?: boolean;
 }
 
-/** Series of numbers over something counted, such as layers. Charts of one title can share a plot. */
-export interface Chart {
-  readonly title: string;
-  /** What is counted. */
+/** Series of numbers over something counted or measured, such as layers. */
+export interface Panel {
+  /** What the level axis has. */
   readonly across: string;
-  /** What is measured. */
+  /** What the upright axis has: what was measured. */
   readonly up: string;
   readonly series: readonly Series[];
 }
 
-/** One line of a chart. */
+/** A panel with a title. Charts of one title can share a plot. */
+export interface Chart extends Panel {
+  readonly title: string;
+}
+
+/** One line of a panel. */
 export interface Series {
-  /** Empty where the chart has one only. */
+  /** Empty where there is one only. */
   readonly name: string;
   readonly points: readonly (readonly [at: number, value: number])[];
+}
+
+/** A picture to be drawn: panels one below the other. */
+export interface Plot {
+  /** Name of its file, without an ending. */
+  readonly name: string;
+  readonly title: string;
+  /** How points are drawn: joined by lines over whole numbers, or each with the name of its series. */
+  readonly form: "lines" | "points";
+  /** They have the same series in the same order; one without points is left out. */
+  readonly panels: readonly Panel[];
 }
 
 /** A picture that was drawn before, as SVG. */

@@ -17,16 +17,54 @@ export function formatBytes(bytes: number): string {
   return `${value.toFixed(digits)} ${units[unit]}`;
 }
 
+/** A number in millions: bytes as megabytes, `7.3`, or parameters. */
+export function millions(value: number, decimals = 1): string {
+  return (value / 1e6).toFixed(decimals);
+}
+
+/** A share as a percentage, without its sign. */
+export function percent(share: number, decimals: number): string {
+  return (100 * share).toFixed(decimals);
+}
+
+/** How much is done, rounded down: `99 %` until all is. */
+export function progressWords(share: number): string {
+  return `${Math.floor(share * 100 + 1e-9)} %`;
+}
+
+/** A number with so many digits that count, zeros at its end too, and never with an exponent. */
+export function significant(value: number, digits: number): string {
+  if (value === 0) return "0";
+  const decimals = digits - 1 - Math.floor(Math.log10(Math.abs(value)));
+  return value.toFixed(Math.min(20, Math.max(0, decimals)));
+}
+
+/** A number with at most so many digits that count. */
+export function shortNumber(value: number, digits: number): string {
+  return String(Number(value.toPrecision(digits)));
+}
+
 /** Scores on one line, with six digits. */
 export function formatScores(scores: Readonly<Record<string, number>>): string {
   return Object.entries(scores)
-    .map(([name, score]) => `${name} ${Number(score.toPrecision(6))}`)
+    .map(([name, score]) => `${name} ${shortNumber(score, 6)}`)
     .join(", ");
 }
 
 /** A number of things: `1 step`, `3 steps`. */
-export function count(number: number, thing: string): string {
-  return `${number} ${thing}${number === 1 ? "" : "s"}`;
+export function count(number: number, thing: string, things = `${thing}s`): string {
+  return `${number} ${number === 1 ? thing : things}`;
+}
+
+/** A text as it stands in HTML, SVG or XML, in double quotes too. */
+export function escapeMarkup(text: string): string {
+  const names: Readonly<Record<string, string>> = {
+    "&": "&amp;",
+    "<": "&lt;",
+    ">": "&gt;",
+    '"': "&quot;",
+  };
+  return text.replaceAll(/[&<>"]/g, (letter) => names[letter] ?? letter);
 }
 
 /** A text on one line and without codes that move a terminal's cursor. */

@@ -1,8 +1,8 @@
 import { deserialize, serialize } from "node:v8";
 import { z } from "zod";
 import type { Device } from "../kernels/device/device.ts";
+import { drawPlots, markdownText } from "../pipeline/tell/document.ts";
 import { batchesUpTo, largestBatch, type Load, planBatch } from "./benchmark/batches.ts";
-import { throughputPlot } from "./benchmark/plot.ts";
 import { PRECISIONS } from "./benchmark/precisions.ts";
 import { type Benchmark, bestOf, machineOf, type MeasuredBatch } from "./benchmark/results.ts";
 import { SHAPES } from "./benchmark/shapes.ts";
@@ -13,8 +13,8 @@ import {
   refuseTooLong,
   storedSubjects,
 } from "./benchmark/subjects.ts";
-import { benchmarkMarkdown, bestWords } from "./benchmark/table.ts";
 import { loadWhole, type Round, runRound } from "./benchmark/throughput.ts";
+import { benchmarkPassages, bestWords, throughputPlot } from "./describe/benchmark.ts";
 import { EngineError } from "./engine/engine.ts";
 import { forecastBenchmark } from "./forecast/benchmark.ts";
 import { defineStage } from "./kinds.ts";
@@ -187,9 +187,10 @@ function planSubject(
 async function writeReport(out: string, report: Benchmark, { plot }: Params): Promise<void> {
   const write = (name: string, text: string) => Deno.writeTextFile(`${out}/${name}`, text);
   await write("report.json", `${JSON.stringify({ benchmark: report }, undefined, 2)}\n`);
-  await write("report.md", benchmarkMarkdown(report));
-  const svg = plot ? await throughputPlot(report.models) : undefined;
-  if (svg !== undefined) await write("throughput.svg", svg);
+  await write("report.md", markdownText(benchmarkPassages(report)));
+  for (const { name, svg } of await drawPlots(plot ? [throughputPlot(report.models)] : [])) {
+    await write(`${name}.svg`, svg);
+  }
 }
 
 /** The highest throughput of every model, under its label where there are several. */

@@ -1,11 +1,10 @@
 import { z } from "zod";
+import { documentPage, drawPlots, markdownText } from "../pipeline/tell/document.ts";
+import { comparisonPassage, comparisonPlots, rowWords } from "./describe/comparison.ts";
 import { forecastCompare } from "./forecast/compare.ts";
 import { defineStage } from "./kinds.ts";
 import { readEvaluation } from "./report/evaluation.ts";
-import { page } from "./report/page.ts";
-import { layersPlot, perplexityPlot } from "./report/plots.ts";
 import { compareEvaluations } from "./report/rows.ts";
-import { markdown, rowWords } from "./report/table.ts";
 
 const params = z.strictObject({
   title: z.string().default("Comparison").describe("Heading of the report."),
@@ -29,20 +28,16 @@ export const compare = defineStage({
     const evaluations = await Promise.all(reports.map(({ path }) => readEvaluation(path)));
     const comparison = compareEvaluations(evaluations, { title, labels });
     const { rows } = comparison;
+    const passages = [comparisonPassage(comparison)];
     const write = (name: string, text: string) => Deno.writeTextFile(`${job.out}/${name}`, text);
     await write("report.json", `${JSON.stringify(comparison, undefined, 2)}\n`);
-    await write("report.md", markdown(comparison));
+    await write("report.md", markdownText(passages));
     if (plot) {
-      const plots = { "perplexity.svg": await perplexityPlot(rows), ...await layers(rows) };
-      for (const [name, svg] of Object.entries(plots)) await write(name, svg);
-      await write("report.html", page(comparison, Object.values(plots)));
+      const drawings = await drawPlots(comparisonPlots(rows));
+      for (const { name, svg } of drawings) await write(`${name}.svg`, svg);
+      await write("report.html", documentPage(passages, drawings));
     }
     for (const row of rows) job.note(rowWords(row), { ...row }, "result");
     job.note(`table in ${plot ? "report.html and " : ""}report.md`);
   },
 });
-
-async function layers(rows: Parameters<typeof layersPlot>[0]): Promise<Record<string, string>> {
-  const svg = await layersPlot(rows);
-  return svg === undefined ? {} : { "layers.svg": svg };
-}

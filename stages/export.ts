@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { millions } from "../pipeline/words.ts";
 import type { StatsRecord } from "./calibration/stats.ts";
 import { FORMATS } from "./exchange/find_format.ts";
 import type { FormatOptions } from "./exchange/format.ts";
@@ -84,7 +85,7 @@ export const exportModel = defineStage({
     const bytes = format.weightBytes(subject, options);
     const { parameters } = facts;
     job.note(
-      `${(bytes / 1e6).toFixed(1)} MB of weights, ${
+      `${millions(bytes)} MB of weights, ${
         (8 * bytes / parameters).toFixed(3)
       } bits a parameter; read back and compared`,
       { bytes, parameters },

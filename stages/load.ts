@@ -1,6 +1,7 @@
 import { basename } from "node:path";
 import { z } from "zod";
 import { elements } from "../kernels/device/tensor.ts";
+import { millions } from "../pipeline/words.ts";
 import { importSources } from "./exchange/incoming/sources.ts";
 import {
   type ImportedTensor,
@@ -79,7 +80,7 @@ export const load = defineStage({
       .reduce((sum, shape) => sum + elements(shape), 0);
     const kept = Object.keys(record?.linears ?? {}).length;
     const words = kept > 0 ? `, ${kept} linears in codes` : "";
-    job.note(`${(parameters / 1e6).toFixed(1)} M parameters in ${tensors.length} tensors${words}`, {
+    job.note(`${millions(parameters)} M parameters in ${tensors.length} tensors${words}`, {
       parameters,
       tensors: tensors.length,
     });

@@ -1,5 +1,6 @@
 import type { Artifact } from "../../pipeline/artifact.ts";
 import type { Job } from "../../pipeline/stage.ts";
+import { percent } from "../../pipeline/words.ts";
 import { openStats, type Stats } from "../calibration/stats.ts";
 import type { Tools } from "../kinds.ts";
 import { openModel } from "../models/architecture.ts";
@@ -99,6 +100,6 @@ export function searchedWords(
 ): string {
   const sum = (of: "before" | "after") =>
     choices.reduce((total, { error }) => total + (error?.[of] ?? 0), 0);
-  const percent = (100 * (sum("after") / sum("before"))).toFixed(1);
-  return `${place}: output error is ${percent}% of that ${than}${kept}`;
+  const share = percent(sum("after") / sum("before"), 1);
+  return `${place}: output error is ${share}% of that ${than}${kept}`;
 }

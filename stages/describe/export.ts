@@ -1,7 +1,7 @@
 import type { DescribeOptions, Description, Figure, Section } from "../../pipeline/description.ts";
 import { FORMATS } from "../exchange/find_format.ts";
 import { GGUF_FILE } from "../exchange/gguf/reading.ts";
-import { type Provenance, readProvenance } from "../exchange/provenance.ts";
+import { type Provenance, readProvenance, scoreWords } from "../exchange/provenance.ts";
 import { describeGguf } from "./gguf.ts";
 import { describeModelDirectory } from "./model.ts";
 
@@ -92,7 +92,7 @@ function scoresSection({ scores }: Provenance): Section[] {
     id,
     String(windows),
     String(context),
-    Object.entries(scores).map(([name, value]) => `${name} ${value.toPrecision(6)}`).join(", "),
+    scoreWords(scores),
   ]);
   return [{ title: "Scores", table: { columns, rows } }];
 }

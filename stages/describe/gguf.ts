@@ -1,5 +1,6 @@
 import type { DescribeOptions, Description, Section } from "../../pipeline/description.ts";
 import { elements } from "../../kernels/device/tensor.ts";
+import { millions } from "../../pipeline/words.ts";
 import { ByteFile } from "../formats/byte_file.ts";
 import { ggmlType } from "../formats/gguf/ggml_types.ts";
 import { type GgufHeader, readGgufHeader } from "../formats/gguf/header.ts";
@@ -61,7 +62,7 @@ export async function describeGguf(path: string, { deep }: DescribeOptions): Pro
     { title: "Architecture", facts: [["architecture", architecture]] };
   const vocabulary = header.metadata.get("tokenizer.ggml.tokens");
   return {
-    title: `GGUF, ${architecture}, ${(parameters / 1e6).toFixed(1)} M parameters${
+    title: `GGUF, ${architecture}, ${millions(parameters)} M parameters${
       type ? `, ${type[0]}` : ""
     }`,
     sections: [

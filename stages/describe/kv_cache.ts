@@ -1,5 +1,6 @@
 import type { KvScheme } from "../../kernels/codes/kv_scheme.ts";
 import type { Section } from "../../pipeline/description.ts";
+import { shortNumber } from "../../pipeline/words.ts";
 import type { ModelRecord } from "../models/model_record.ts";
 import { groupLayers } from "./layer_ranges.ts";
 
@@ -19,7 +20,7 @@ function schemeWords({ bits, zero, group, range, clip }: KvScheme): string {
   return [
     `${bits} bits ${zero.replace("_", "-")}`,
     `groups of ${group}`,
-    ...range === undefined ? [] : [`range ${Number(range.toPrecision(4))}`],
+    ...range === undefined ? [] : [`range ${shortNumber(range, 4)}`],
     ...clip === undefined || clip === 1 ? [] : [`clip ${clip}`],
   ].join(", ");
 }

@@ -1,5 +1,6 @@
 import type { DescribeOptions, Description, Section } from "../../pipeline/description.ts";
 import { elements } from "../../kernels/device/tensor.ts";
+import { count, millions } from "../../pipeline/words.ts";
 import { architectureOf } from "../models/architecture.ts";
 import type { Architecture } from "../models/family.ts";
 import { describeModel, type ModelFacts } from "../models/model_facts.ts";
@@ -171,11 +172,7 @@ function titleOf(
   return [
     name,
     ...layers === undefined ? [] : [`${layers} layers`],
-    `${(parameters / 1e6).toFixed(1)} M parameters`,
+    `${millions(parameters)} M parameters`,
     ...facts ? [facts.scheme] : [],
   ].join(", ");
-}
-
-function count(number: number, thing: string): string {
-  return `${number} ${thing}${number === 1 ? "" : "s"}`;
 }

@@ -1,4 +1,5 @@
 import type { Chart, Figure, Section } from "../../pipeline/description.ts";
+import { millions } from "../../pipeline/words.ts";
 import type { ModelFacts } from "../models/model_facts.ts";
 
 /** Figures of a model's size. */
@@ -6,7 +7,7 @@ export function sizeFigures({ bitsPerWeight, bytes, kvBytesPerToken }: ModelFact
   const axis = "size";
   return [
     { name: "Bits per weight", value: bitsPerWeight, text: bitsPerWeight.toFixed(2), axis },
-    { name: "Weights, MB", value: bytes / 1e6, text: (bytes / 1e6).toFixed(1) },
+    { name: "Weights, MB", value: bytes / 1e6, text: millions(bytes) },
     { name: "KV, bytes per token", value: kvBytesPerToken, text: `${kvBytesPerToken}`, axis },
   ];
 }

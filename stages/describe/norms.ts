@@ -1,3 +1,4 @@
+import { shortNumber } from "../../pipeline/words.ts";
 import type { FoundTensor } from "../formats/safetensors/found_files.ts";
 import type { Architecture } from "../models/family.ts";
 import { isFloat, readValues } from "./read_values.ts";
@@ -27,7 +28,7 @@ export async function normWords(
   }
   if (norms.length === 0) return "none found";
   if (folded === norms.length) return `folded: all gains of ${norms.length} norms are 1`;
-  const range = `gains from ${Number(low.toPrecision(3))} to ${Number(high.toPrecision(3))}`;
+  const range = `gains from ${shortNumber(low, 3)} to ${shortNumber(high, 3)}`;
   if (folded === 0) return `not folded: ${range} in ${norms.length} norms`;
   return `folded in ${folded} of ${norms.length} norms: ${range}`;
 }

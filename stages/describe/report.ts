@@ -1,8 +1,9 @@
-import type { Description, Figure, Picture, Section } from "../../pipeline/description.ts";
+import type { Description, Figure, Picture } from "../../pipeline/description.ts";
+import { percent } from "../../pipeline/words.ts";
 import { describeBenchmark } from "./benchmark.ts";
+import { comparisonPassage, comparisonPlots } from "./comparison.ts";
 import { type Evaluation, readEvaluation } from "../report/evaluation.ts";
 import type { Comparison } from "../report/rows.ts";
-import { columnsOf, protocolWords } from "../report/table.ts";
 import { sizeFigures } from "./model_figures.ts";
 
 /** Describes the report of an evaluation, of a comparison or of a benchmark. */
@@ -60,50 +61,32 @@ function describeEvaluation(evaluation: Evaluation): Description {
 }
 
 function qualityFigures(
-  { perplexity, perplexity_ratio, kl, top1 }: Evaluation["scores"],
+  { perplexity, perplexity_ratio: ratio, kl, top1 }: Evaluation["scores"],
 ): Figure[] {
-  const percent = top1 === undefined ? undefined : 100 * top1;
-  const figure = (
-    name: string,
-    value: number | undefined,
-    text: string | undefined,
-  ) => value === undefined ? [] : [{ name, value, text: text ?? "" }];
   const axis = "quality";
   return [
-    ...figure("Perplexity", perplexity, perplexity.toPrecision(5)).map((
-      one,
-    ) => ({ ...one, axis } as const)),
-    ...figure("Ratio", perplexity_ratio, perplexity_ratio?.toFixed(4)),
-    ...figure("KL, nats", kl, kl?.toPrecision(3)).map((one) => ({ ...one, axis } as const)),
-    ...figure("Top-1 agrees, %", percent, percent?.toFixed(2)),
+    { name: "Perplexity", value: perplexity, text: perplexity.toPrecision(5), axis },
+    ...ratio === undefined ? [] : [{ name: "Ratio", value: ratio, text: ratio.toFixed(4) }],
+    ...kl === undefined
+      ? []
+      : [{ name: "KL, nats", value: kl, text: kl.toPrecision(3), axis } as const],
+    ...top1 === undefined
+      ? []
+      : [{ name: "Top-1 agrees, %", value: 100 * top1, text: percent(top1, 2) }],
   ];
 }
 
 async function describeComparison(directory: string, comparison: Comparison): Promise<Description> {
-  const { title, protocol, rows } = comparison;
-  const columns = columnsOf(rows);
-  const pictures = [
-    ...await picture(`${directory}/perplexity.svg`, "Perplexity against size"),
-    ...await picture(`${directory}/layers.svg`, "What quantization cost in every layer"),
-  ];
-  const section: Section = {
-    title,
-    lines: [protocolWords(protocol)],
-    table: {
-      columns: columns.map(({ heading, number }) => ({ heading, number })),
-      rows: rows.map((row) => columns.map(({ cell }) => cell(row))),
-    },
-    pictures,
-  };
+  const { rows } = comparison;
+  const pictures: Picture[] = [];
+  for (const { name, title } of comparisonPlots(rows)) {
+    const svg = await Deno.readTextFile(`${directory}/${name}.svg`).catch(() => undefined);
+    if (svg !== undefined) pictures.push({ title, svg });
+  }
   return {
     title: `comparison of ${rows.length} evaluations`,
-    sections: [section],
+    sections: [{ ...comparisonPassage(comparison), pictures }],
     warnings: [],
     figures: [],
   };
-}
-
-async function picture(path: string, title: string): Promise<Picture[]> {
-  const svg = await Deno.readTextFile(path).catch(() => undefined);
-  return svg === undefined ? [] : [{ title, svg }];
 }

@@ -1,5 +1,6 @@
 import type { Device } from "../../kernels/device/device.ts";
 import { PAGE_TOKENS } from "../../kernels/codes/kv_page.ts";
+import { millions } from "../../pipeline/words.ts";
 import type { Model } from "../models/model.ts";
 import { EngineError } from "./engine.ts";
 import { kvSchemes, mostPages, pageBytes } from "./kv_pools.ts";
@@ -112,9 +113,10 @@ export function plannedBytes(
 
 /** The plan in a sentence. */
 export function memoryWords({ weightBytes, workspaceBytes, pageBytes, sizes }: MemoryPlan): string {
-  const megabytes = (bytes: number) => `${(bytes / 1e6).toFixed(0)} MB`;
   const whole = Math.floor(sizes.pages / Math.ceil(sizes.context / PAGE_TOKENS));
-  return `${megabytes(weightBytes)} of weights, ${megabytes(workspaceBytes)} for a step, ${
-    megabytes(sizes.pages * pageBytes)
-  } of KV pages (${sizes.pages * PAGE_TOKENS} tokens, ${whole} sequences of ${sizes.context})`;
+  return `${millions(weightBytes, 0)} MB of weights, ${
+    millions(workspaceBytes, 0)
+  } MB for a step, ${millions(sizes.pages * pageBytes, 0)} MB of KV pages (${
+    sizes.pages * PAGE_TOKENS
+  } tokens, ${whole} sequences of ${sizes.context})`;
 }

@@ -50,6 +50,12 @@ export interface Provenance {
 /** File name of the provenance in an export. */
 export const PROVENANCE = "provenance.json";
 
+/** The scores of an evaluation on one line, zeros at their ends too. */
+export function scoreWords(scores: Provenance["scores"][number]["scores"]): string {
+  return Object.entries(scores).map(([name, value]) => `${name} ${value.toPrecision(6)}`)
+    .join(", ");
+}
+
 /** The recipe of a model from what its record says. */
 export function recipeOf(stages: ModelRecord["history"]): Provenance["recipe"] {
   return { digest: createHash("sha256").update(JSON.stringify(stages)).digest("hex"), stages };

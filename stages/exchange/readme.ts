@@ -1,4 +1,4 @@
-import type { Provenance } from "./provenance.ts";
+import { type Provenance, scoreWords } from "./provenance.ts";
 
 /** The model card of an export: what it is, how engines are started on it, what it scored. */
 export function readme(
@@ -38,10 +38,8 @@ export function readme(
 
 function scoresTable(scores: Provenance["scores"]): string {
   const rows = scores.map(({ protocol, scores }) => {
-    const figures = Object.entries(scores).map(([name, value]) =>
-      `${name} ${value.toPrecision(6)}`
-    );
-    return `| ${protocol.id} | ${protocol.windows} x ${protocol.context} | ${figures.join(", ")} |`;
+    const { id, windows, context } = protocol;
+    return `| ${id} | ${windows} x ${context} | ${scoreWords(scores)} |`;
   });
   return ["| protocol | windows x tokens | scores |", "| --- | --- | --- |", ...rows].join("\n");
 }

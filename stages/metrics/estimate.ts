@@ -1,6 +1,7 @@
 import type { Device } from "../../kernels/device/device.ts";
 import { f16, f32 } from "../../kernels/device/tensor.ts";
 import { matmul } from "../../kernels/mod.ts";
+import { millions } from "../../pipeline/words.ts";
 import type { DecoderConfig } from "../models/config.ts";
 import type { Model } from "../models/model.ts";
 import { evaluationPeaks } from "./evaluation_memory.ts";
@@ -46,9 +47,9 @@ export async function estimateWork(
 /** An estimate for people. */
 export function estimateWords(estimate: Estimate, device: Device): string {
   const { parameters, deviceBytes, hostBytes, tokens, seconds, resident } = estimate;
-  return `${(parameters / 1e6).toFixed(1)} M parameters, ${megabytes(deviceBytes)} on the device (${
+  return `${millions(parameters)} M parameters, ${millions(deviceBytes, 0)} MB on the device (${
     resident ? "all weights" : "a layer at a time"
-  }) and about ${megabytes(hostBytes)} on the host, ${tokens} tokens, about ${
+  }) and about ${millions(hostBytes, 0)} MB on the host, ${tokens} tokens, about ${
     seconds.toFixed(0)
   } s on ${device.name}`;
 }
@@ -74,8 +75,4 @@ async function measureSpeed(device: Device): Promise<number> {
   // The least of a few: whatever else the machine does only adds to it.
   const seconds = [await once(), await once(), await once()];
   return 2 * rows * size * size / Math.min(...seconds);
-}
-
-function megabytes(bytes: number): string {
-  return `${(bytes / 1e6).toFixed(0)} MB`;
 }

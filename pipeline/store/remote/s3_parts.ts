@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { escapeMarkup } from "../../words.ts";
 import { type LocalFile, wrongFile } from "./stated_file.ts";
 import { Broken, codeIn } from "./s3_answers.ts";
 import type { BucketRequests } from "./s3_requests.ts";
@@ -116,8 +117,7 @@ async function complete(
   },
 ): Promise<void> {
   const parts = tags.map((tag, i) => {
-    const escaped = tag.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll('"', "&quot;");
-    return `<Part><PartNumber>${i + 1}</PartNumber><ETag>${escaped}</ETag></Part>`;
+    return `<Part><PartNumber>${i + 1}</PartNumber><ETag>${escapeMarkup(tag)}</ETag></Part>`;
   });
   const space = "http://s3.amazonaws.com/doc/2006-03-01/";
   const bytes = new TextEncoder().encode(

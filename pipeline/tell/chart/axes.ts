@@ -1,3 +1,5 @@
+import { shortNumber } from "../../words.ts";
+
 /** Text and lines take the color of the page, or of the SVG's own style where it stands alone. */
 export const INK = "currentColor";
 
@@ -44,12 +46,12 @@ export function axisStyle(name: string) {
     nameTextStyle: { color: INK },
     axisLine: { show: true, onZero: false, lineStyle: { color: INK } },
     axisTick: { lineStyle: { color: INK } },
-    axisLabel: { color: INK, hideOverlap: true, formatter: shortNumber },
+    axisLabel: { color: INK, hideOverlap: true, formatter: tick },
     splitLine: { lineStyle: { color: INK, opacity: 0.15 } },
   };
 }
 
 /** A number without the noise of binary fractions. */
-function shortNumber(value: number | string): string {
-  return typeof value === "string" ? value : String(Number(value.toPrecision(6)));
+function tick(value: number | string): string {
+  return typeof value === "string" ? value : shortNumber(value, 6);
 }

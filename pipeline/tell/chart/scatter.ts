@@ -1,58 +1,58 @@
+import type { Panel } from "../../description.ts";
 import { axisScale, INK } from "./axes.ts";
 import { drawSvg } from "./draw.ts";
 import { colorOf, frameOf, LETTER, upright, WIDTH } from "./frame.ts";
 import { isLeft, labelShifts } from "./labels.ts";
 
-/** A quantity: its name and its value for each thing. */
-export interface Quantity {
-  readonly name: string;
-  readonly values: readonly number[];
-}
-
 /**
- * One quantity against others, a panel each, as SVG: a labelled point for each thing.
+ * Points with the names of their series, one panel below the other, as SVG.
  *
  * Axes are logarithmic where values span a power of ten upright, or of two across.
  */
 export async function scatterPlot(
   name: string,
-  { y: { name: upName, values: up }, x: across, labels, colors = [], width = WIDTH }: {
-    readonly y: Quantity;
-    readonly x: readonly Quantity[];
-    readonly labels: readonly string[];
-    /** Numbers of the things' colors, where plots of some things share them; in order unless said. */
+  { panels, colors = [], width = WIDTH }: {
+    readonly panels: readonly Panel[];
+    /** Numbers of the series' colors, where plots of some things share them; in order unless said. */
     readonly colors?: readonly number[];
     readonly width?: number;
   },
 ): Promise<string> {
   const frame = frameOf(width, 24);
   const { panel } = frame;
-  const y = axisScale(upName, up, 10);
-  const panels = across.map(({ name, values }) => ({ x: axisScale(name, values, 2), values }));
   // In a narrow plot a label has half of the panel, on the side where its point is not.
   const most = width < WIDTH / 2 ? Math.floor(panel.width / 2 / LETTER) + 1 : Infinity;
-  const shown = labels.map((label) => shorten(label, most));
+  const laid = panels.map(({ across, up, series }) => {
+    const points = series.flatMap(({ name, points }, i) =>
+      points.map(([x, y]) => ({ x, y, text: shorten(name, most), color: colors[i] ?? i }))
+    );
+    return {
+      x: axisScale(across, points.map(({ x }) => x), 2),
+      y: axisScale(up, points.map(({ y }) => y), 10),
+      points,
+    };
+  });
   return await drawSvg(name, frame.size(panels.length), {
     grid: panels.map((_, index) => frame.grid(index)),
-    xAxis: panels.map(({ x }, index) => ({ ...x.option, gridIndex: index })),
-    yAxis: panels.map((_, index) => upright(y, index)),
-    series: panels.flatMap(({ x, values }, index) => {
-      const places = values.map((value, i) => ({
-        x: x.place(value) * panel.width,
-        y: (1 - y.place(up[i]!)) * panel.height,
-        text: shown[i]!,
+    xAxis: laid.map(({ x }, index) => ({ ...x.option, gridIndex: index })),
+    yAxis: laid.map(({ y }, index) => upright(y, index)),
+    series: laid.flatMap(({ x, y, points }, index) => {
+      const places = points.map((point) => ({
+        x: x.place(point.x) * panel.width,
+        y: (1 - y.place(point.y)) * panel.height,
+        text: point.text,
       }));
       const shifts = labelShifts(places, panel.width);
-      return values.map((value, i) => ({
+      return points.map((point, i) => ({
         type: "scatter",
         xAxisIndex: index,
         yAxisIndex: index,
         symbolSize: 11,
-        itemStyle: { color: colorOf(colors[i] ?? i).color, opacity: 1 },
-        data: [[value, up[i]]],
+        itemStyle: { color: colorOf(point.color).color, opacity: 1 },
+        data: [[point.x, point.y]],
         label: {
           show: true,
-          formatter: () => shown[i]!,
+          formatter: () => point.text,
           position: isLeft(places[i]!, panel.width) ? "left" : "right",
           distance: 7,
           offset: [0, shifts[i]],

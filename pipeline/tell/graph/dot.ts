@@ -5,11 +5,11 @@ import { nodeWords, STATE_LOOKS } from "./look.ts";
 export function dotText(graph: Graph): string {
   const nodes = graph.nodes.map((node, place) => {
     const { name, fill, line } = STATE_LOOKS[node.state];
-    const label = `${escape(node.name)}\\n${escape(nodeWords(node))}`;
+    const label = `${quoted(node.name)}\\n${quoted(nodeWords(node))}`;
     return `  n${place} [label="${label}" class="${name}" fillcolor="${fill}" color="${line}"]`;
   });
   const arrows = arrowsOf(graph).map(({ from, to, inputs }) =>
-    `  n${from} -> n${to} [label=" ${escape(inputs.join(", "))} "]`
+    `  n${from} -> n${to} [label=" ${quoted(inputs.join(", "))} "]`
   );
   return `digraph {
   bgcolor="transparent"
@@ -21,7 +21,7 @@ ${[...nodes, ...arrows].join("\n")}
 }
 
 /** Text inside quotes: Graphviz knows escapes after a backslash, and entities of HTML. */
-function escape(text: string): string {
+function quoted(text: string): string {
   return text.replaceAll("&", "&amp;").replaceAll("\\", "\\\\").replaceAll('"', '\\"')
     .replaceAll(/\s+/g, " ");
 }

@@ -7,12 +7,12 @@ const INK = "#1f2328";
 /** A graph as the text of a Mermaid flowchart. */
 export function mermaidText(graph: Graph): string {
   const nodes = graph.nodes.map((node, place) =>
-    `  n${place}["${escape(node.name)}<br/>${escape(nodeWords(node))}"]:::${
+    `  n${place}["${numbered(node.name)}<br/>${numbered(nodeWords(node))}"]:::${
       STATE_LOOKS[node.state].name
     }`
   );
   const arrows = arrowsOf(graph).map(({ from, to, inputs }) =>
-    `  n${from} -->|"${escape(inputs.join(", "))}"| n${to}`
+    `  n${from} -->|"${numbered(inputs.join(", "))}"| n${to}`
   );
   const classes = looksOf(graph.nodes).map(({ name, fill, line }) =>
     `  classDef ${name} fill:${fill},stroke:${line},color:${INK}`
@@ -21,7 +21,7 @@ export function mermaidText(graph: Graph): string {
 }
 
 /** Everything that may mean something to Mermaid or to HTML, as the number of its character. */
-function escape(text: string): string {
+function numbered(text: string): string {
   return text.replaceAll(
     /[^\p{L}\p{N} _.,=?:()[\]-]/gu,
     (letter) => `#${letter.codePointAt(0)};`,

@@ -1,5 +1,6 @@
 import type { Graph, GraphNode } from "../graph.ts";
 import { dotText } from "./dot.ts";
+import { escapeMarkup } from "../../words.ts";
 import { type Look, looksOf, nodeWords } from "./look.ts";
 
 /** A graph as SVG, laid out by Graphviz; light on dark where the viewer prefers that. */
@@ -25,9 +26,9 @@ export async function graphSvg(graph: Graph): Promise<string> {
 function titleOf(title: string, nodes: readonly GraphNode[]): string {
   const [from, to] = [...title.matchAll(/n(\d+)/g)].map(([, place]) => nodes[Number(place)]);
   if (from === undefined) return "";
-  if (to !== undefined) return `<title>${escape(`${from.name} → ${to.name}`)}</title>`;
+  if (to !== undefined) return `<title>${escapeMarkup(`${from.name} → ${to.name}`)}</title>`;
   const reason = from.reason ? `: ${from.reason}` : "";
-  return `<title>${escape(`${from.name}: ${nodeWords(from)}${reason}`)}</title>`;
+  return `<title>${escapeMarkup(`${from.name}: ${nodeWords(from)}${reason}`)}</title>`;
 }
 
 function styleOf(looks: readonly Look[]): string {
@@ -46,8 +47,4 @@ function styleOf(looks: readonly Look[]): string {
     ...looks.map(({ name, dark }) => colored({ name, ...dark })),
     "}",
   ].join("");
-}
-
-function escape(text: string): string {
-  return text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
 }

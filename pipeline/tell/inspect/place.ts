@@ -67,7 +67,7 @@ export async function describeJournal(
   }));
   const columns = [{ heading: "entry" }, { heading: "size", number: true }, { heading: "written" }];
   return {
-    title: `journal of ${count(entries.length, "entry").replace("entrys", "entries")}`,
+    title: `journal of ${count(entries.length, "entry", "entries")}`,
     sections: [
       { title: "Journal", facts: [["key", key], ["path", path]] },
       { title: "Entries", table: { columns, rows } },

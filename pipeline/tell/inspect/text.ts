@@ -1,7 +1,7 @@
 import type { Chart, Description, Section, Table } from "../../description.ts";
 import { COLORS, painter, type Screen } from "../terminal/screen.ts";
 import { formatTable } from "../terminal/columns.ts";
-import { plainText } from "../../words.ts";
+import { plainText, shortNumber } from "../../words.ts";
 
 /** Heights of a bar, from the least to the most. */
 const BARS = "▁▂▃▄▅▆▇█";
@@ -24,12 +24,15 @@ export function descriptionText(
   return `${lines.join("\n")}\n`;
 }
 
-function linesOf({ facts = [], lines = [], table, charts = [], pictures = [] }: Section): string[] {
+function linesOf(
+  { facts = [], lines = [], table, notes = [], charts = [], pictures = [] }: Section,
+): string[] {
   const width = Math.max(0, ...facts.map(([name]) => name.length));
   return [
     ...facts.map(([name, value]) => `${name.padEnd(width)}  ${plainText(value)}`.trimEnd()),
     ...lines.map(plainText),
     ...table ? tableLines(table) : [],
+    ...notes.map(plainText),
     ...charts.flatMap(chartLines),
     ...pictures.map(({ title }) => `picture: ${plainText(title)}`),
   ];
@@ -55,12 +58,8 @@ function chartLines({ title, across, series }: Chart): string[] {
     `${title}, by ${across.toLowerCase()}`,
     ...series.filter(({ points }) => points.length > 0).map(({ name, points }) => {
       const values = points.map(([, value]) => value);
-      const ends = [Math.min(...values), Math.max(...values)].map(digits);
+      const ends = [Math.min(...values), Math.max(...values)].map((value) => shortNumber(value, 3));
       return `${name.padEnd(width)} ${values.map(bar).join("")} ${ends.join(" to ")}`.trim();
     }),
   ];
-}
-
-function digits(value: number): string {
-  return String(Number(value.toPrecision(3)));
 }

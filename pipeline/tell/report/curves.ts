@@ -1,7 +1,9 @@
 import { linesPlot } from "../chart/lines.ts";
 import type { Chart, Series } from "../../description.ts";
 import type { StepReport } from "./gather.ts";
-import { escape, type PagePart, tableHtml } from "./html.ts";
+import { tableHtml } from "../html.ts";
+import type { PagePart } from "./part.ts";
+import { escapeMarkup, shortNumber } from "../../words.ts";
 import { plotHtml } from "./plot.ts";
 
 /** Points that some steps share. */
@@ -38,7 +40,7 @@ export async function curvesPart(steps: readonly StepReport[]): Promise<PagePart
       { ...chart, series: lines.map(seriesOf) },
       `curve-${parts.length}`,
     );
-    parts.push(`<h3>${escape(chart.title)}</h3>\n${drawn}`);
+    parts.push(`<h3>${escapeMarkup(chart.title)}</h3>\n${drawn}`);
   }
   return { id: "curves", title: "Curves", html: parts.join("\n") };
 }
@@ -57,13 +59,7 @@ export async function chartHtml(
   const plot = await plotHtml(name, {
     title: `${title}, by ${across.toLowerCase()}`,
     headed: true,
-    draw: (name, width) =>
-      linesPlot(name, {
-        panels: [{ name: up, lines: named.map(({ points }) => points) }],
-        names: named.map(({ name }) => name),
-        across,
-        width,
-      }),
+    draw: (name, width) => linesPlot(name, { panels: [{ across, up, series: named }], width }),
   });
   const places = [...new Set(named.flatMap(({ points }) => points.map(([at]) => at)))]
     .sort((a, b) => a - b);
@@ -76,7 +72,7 @@ export async function chartHtml(
       String(place),
       ...named.map(({ points }) => {
         const value = points.find(([at]) => at === place)?.[1];
-        return value === undefined ? "" : String(Number(value.toPrecision(4)));
+        return value === undefined ? "" : shortNumber(value, 4);
       }),
     ]),
   };

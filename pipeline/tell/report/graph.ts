@@ -2,7 +2,8 @@ import { graphOf } from "../graph.ts";
 import { looksOf } from "../graph/look.ts";
 import { graphSvg } from "../graph/svg.ts";
 import { madeSeconds, type StepReport } from "./gather.ts";
-import { type PagePart, wide } from "./html.ts";
+import { wide } from "../html.ts";
+import type { PagePart } from "./part.ts";
 
 /** The steps as a drawing, with what each took in this run, or when it was made. */
 export async function graphPart(steps: readonly StepReport[]): Promise<PagePart> {

@@ -1,5 +1,6 @@
 import type { StepReport } from "./gather.ts";
-import { escape, type PagePart } from "./html.ts";
+import type { PagePart } from "./part.ts";
+import { escapeMarkup } from "../../words.ts";
 
 /** What steps said while their artifacts were made, and what is wrong with them now. */
 export function notesPart(steps: readonly StepReport[]): PagePart | undefined {
@@ -9,12 +10,12 @@ export function notesPart(steps: readonly StepReport[]): PagePart | undefined {
       ...failure ? [failure] : [],
       ...trouble ? [`Its artifact cannot be shown: ${trouble}`] : [],
       ...description?.warnings ?? [],
-    ].map((text) => `<li class="warning"><strong>Warning:</strong> ${escape(text)}</li>`);
-    const notes = (stored?.record.notes ?? []).map(({ text }) => `<li>${escape(text)}</li>`);
+    ].map((text) => `<li class="warning"><strong>Warning:</strong> ${escapeMarkup(text)}</li>`);
+    const notes = (stored?.record.notes ?? []).map(({ text }) => `<li>${escapeMarkup(text)}</li>`);
     const lines = [...bad, ...notes];
     if (lines.length === 0) return [];
     return [
-      `<div class="notes"><h3>${escape(name)}</h3>\n<ul>\n${lines.join("\n")}\n</ul></div>`,
+      `<div class="notes"><h3>${escapeMarkup(name)}</h3>\n<ul>\n${lines.join("\n")}\n</ul></div>`,
     ];
   });
   if (blocks.length === 0) return undefined;

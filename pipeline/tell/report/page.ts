@@ -5,7 +5,9 @@ import { comparisonsPart } from "./comparisons.ts";
 import { curvesPart } from "./curves.ts";
 import type { RunReport } from "./gather.ts";
 import { graphPart } from "./graph.ts";
-import { escape, type PagePart } from "./html.ts";
+import type { PagePart } from "./part.ts";
+import { pageHtml } from "../html.ts";
+import { escapeMarkup } from "../../words.ts";
 import { notesPart } from "./notes.ts";
 import { provenancePart } from "./provenance.ts";
 import { qualityPart } from "./quality.ts";
@@ -35,43 +37,38 @@ export async function reportPage(report: RunReport): Promise<string> {
   const name = basename(run.manifest);
   const words = runWords(run, { goesOn });
   const failures = steps.flatMap(({ name, failure }) => failure ? [{ name, failure }] : []);
-  return `<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="${POLICY}">
-<title>${escape(`${name}: ${words}`)}</title>
-<style>${STYLE}</style>
-</head>
-<body>
-<header>
-<h1>${escape(name)}</h1>
+  const body = `<header>
+<h1>${escapeMarkup(name)}</h1>
 <p class="lead"><span class="state ${STATE_LOOKS[RUN_LOOKS[run.state]].name}">${
-    escape(words)
+    escapeMarkup(words)
   }</span></p>
-<p class="quiet">Run <code>${escape(run.id)}</code>, started <time datetime="${
-    escape(run.started)
-  }">${escape(whenWords(run.started))}</time></p>
+<p class="quiet">Run <code>${escapeMarkup(run.id)}</code>, started <time datetime="${
+    escapeMarkup(run.started)
+  }">${escapeMarkup(whenWords(run.started))}</time></p>
 ${
     failures.map(({ name, failure }) =>
-      `<p class="failure"><strong>${escape(name)}:</strong> ${escape(failure)}</p>`
+      `<p class="failure"><strong>${escapeMarkup(name)}:</strong> ${escapeMarkup(failure)}</p>`
     ).join("\n")
   }
 <nav aria-label="Contents"><ul>${
-    parts.map(({ id, title }) => `<li><a href="#${id}">${escape(title)}</a></li>`).join("")
+    parts.map(({ id, title }) => `<li><a href="#${id}">${escapeMarkup(title)}</a></li>`).join("")
   }</ul></nav>
 </header>
 <main>
 ${
     parts.map(({ id, title, html }) =>
-      `<section aria-labelledby="${id}">\n<h2 id="${id}">${escape(title)}</h2>\n${html}\n</section>`
+      `<section aria-labelledby="${id}">\n<h2 id="${id}">${
+        escapeMarkup(title)
+      }</h2>\n${html}\n</section>`
     ).join("\n")
   }
-</main>
-</body>
-</html>
-`;
+</main>`;
+  return pageHtml({
+    title: `${name}: ${words}`,
+    style: STYLE,
+    head: [`<meta http-equiv="Content-Security-Policy" content="${POLICY}">`],
+    body,
+  });
 }
 
 /** A time to the minute; reports are read elsewhere than they are made, so the zone is said. */

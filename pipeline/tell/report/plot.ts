@@ -1,4 +1,4 @@
-import { escape } from "./html.ts";
+import { escapeMarkup } from "../../words.ts";
 
 /** Widths a plot is drawn in: for screens and paper, and for phones, where text would be too small. */
 const WIDTHS = { roomy: 960, narrow: 358 };
@@ -17,10 +17,13 @@ export async function plotHtml(
   const drawn = await Promise.all(
     Object.entries(WIDTHS).map(async ([size, width]) => {
       const svg = await draw(`${name}-${size}`, width);
-      const labelled = svg.replace(/ role="img"/, ` role="img" aria-label="${escape(title)}"`);
+      const labelled = svg.replace(
+        / role="img"/,
+        ` role="img" aria-label="${escapeMarkup(title)}"`,
+      );
       return `<div class="${size}">${labelled}</div>`;
     }),
   );
-  const caption = headed ? "" : `<figcaption>${escape(title)}</figcaption>`;
+  const caption = headed ? "" : `<figcaption>${escapeMarkup(title)}</figcaption>`;
   return `<figure>\n${drawn.join("\n")}\n${caption}</figure>`;
 }

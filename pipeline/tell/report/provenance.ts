@@ -1,6 +1,8 @@
 import { fieldFacts, short } from "../inspect/key_document.ts";
 import type { RunReport, SourceText } from "./gather.ts";
-import { escape, factsHtml, type PagePart, tableHtml, wide } from "./html.ts";
+import { factsHtml, tableHtml, wide } from "../html.ts";
+import type { PagePart } from "./part.ts";
+import { escapeMarkup } from "../../words.ts";
 
 /** What a run was made from and on: params, machine, keys and digests, the manifest's text. */
 export function provenancePart({ run, store, steps, sources }: RunReport): PagePart {
@@ -41,6 +43,8 @@ function sourceHtml({ path, text, same }: SourceText): string {
     : same
     ? "As the run has read it."
     : "As it is now: it was changed after the run has read it.";
-  const code = text === undefined ? "" : wide(`<pre><code>${escape(text)}</code></pre>`, path);
-  return `<h3>${escape(path)}</h3>\n<p>${told}</p>\n${code}`;
+  const code = text === undefined
+    ? ""
+    : wide(`<pre><code>${escapeMarkup(text)}</code></pre>`, path);
+  return `<h3>${escapeMarkup(path)}</h3>\n<p>${told}</p>\n${code}`;
 }

@@ -1,7 +1,9 @@
 import { scatterPlot } from "../chart/scatter.ts";
 import type { Figure } from "../../description.ts";
 import type { StepReport } from "./gather.ts";
-import { type PagePart, tableHtml } from "./html.ts";
+import { tableHtml } from "../html.ts";
+import type { PagePart } from "./part.ts";
+import { shortNumber } from "../../words.ts";
 import { plotHtml } from "./plot.ts";
 
 /** A step whose artifact is compared with others. */
@@ -36,10 +38,10 @@ export async function qualityPart(steps: readonly StepReport[]): Promise<PagePar
   const plots: string[] = [];
   for (const [index, quality] of qualities.entries()) {
     const points = variants.flatMap(({ name, figures }, color) => {
-      const values = [quality, ...sizes].map((one) =>
+      const [value = NaN, ...across] = [quality, ...sizes].map((one) =>
         figures.find(({ name }) => name === one)?.value ?? NaN
       );
-      return values.every(Number.isFinite) ? [{ name, values, color }] : [];
+      return [value, ...across].every(Number.isFinite) ? [{ name, value, across, color }] : [];
     });
     if (points.length < 2 || sizes.length === 0) continue;
     const title = `${quality} against ${sizes.join(" and ")}`;
@@ -48,12 +50,14 @@ export async function qualityPart(steps: readonly StepReport[]): Promise<PagePar
         title,
         draw: (name, width) =>
           scatterPlot(name, {
-            y: { name: quality, values: points.map(({ values }) => values[0]!) },
-            x: sizes.map((size, at) => ({
-              name: size,
-              values: points.map(({ values }) => values[at + 1]!),
+            panels: sizes.map((size, at) => ({
+              across: size,
+              up: quality,
+              series: points.map(({ name, value, across }) => ({
+                name,
+                points: [[across[at] ?? NaN, value]],
+              })),
             })),
-            labels: points.map(({ name }) => name),
             colors: points.map(({ color }) => color),
             width,
           }),
@@ -74,7 +78,7 @@ function variantOf({ name, description, stored }: StepReport): Variant[] {
   const plain = scores.map(([name, value]) => ({
     name,
     value,
-    text: String(Number(value.toPrecision(6))),
+    text: shortNumber(value, 6),
   }));
   return [{ name, words: "", figures: plain }];
 }

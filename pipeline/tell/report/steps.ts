@@ -1,10 +1,11 @@
 import type { Section } from "../../description.ts";
 import { documentSection, inputsSection } from "../inspect/key_document.ts";
 import { STATE_LOOKS } from "../graph/look.ts";
-import { formatScores, formatSeconds } from "../../words.ts";
+import { escapeMarkup, formatScores, formatSeconds } from "../../words.ts";
 import { chartHtml, ownCharts } from "./curves.ts";
 import { madeSeconds, type StepReport } from "./gather.ts";
-import { escape, type PagePart, sectionHtml } from "./html.ts";
+import { sectionHtml } from "../html.ts";
+import type { PagePart } from "./part.ts";
 
 /** Everything of every step, to open: its key document, its inputs, what its artifact holds. */
 export async function stepsPart(steps: readonly StepReport[]): Promise<PagePart> {
@@ -37,16 +38,16 @@ async function stepHtml(
   ];
   const blocks = sections.flatMap((section) => {
     const html = sectionHtml(section);
-    return html === "" ? [] : [`<h4>${escape(section.title)}</h4>\n${html}`];
+    return html === "" ? [] : [`<h4>${escapeMarkup(section.title)}</h4>\n${html}`];
   });
   for (const [at, chart] of ownCharts(step).entries()) {
     const drawn = await chartHtml(chart, `step-${index}-${at}`);
-    blocks.push(`<h4>${escape(chart.title)}</h4>\n${drawn}`);
+    blocks.push(`<h4>${escapeMarkup(chart.title)}</h4>\n${drawn}`);
   }
   return `<details class="step">
-<summary><h3>${escape(name)}</h3> <span>${escape(stage)}, ${
+<summary><h3>${escapeMarkup(name)}</h3> <span>${escapeMarkup(stage)}, ${
     formatSeconds(step.seconds)
-  }</span> <span class="state ${STATE_LOOKS[state].name}">${escape(state)}</span></summary>
+  }</span> <span class="state ${STATE_LOOKS[state].name}">${escapeMarkup(state)}</span></summary>
 ${blocks.join("\n")}
 </details>`;
 }

@@ -4,7 +4,14 @@ import { Eta } from "./eta.ts";
 import { COLORS } from "./screen.ts";
 import { cutText, padText, textWidth } from "./text_width.ts";
 import { bar } from "./columns.ts";
-import { count, formatBytes, formatSeconds, plainText } from "../../words.ts";
+import {
+  count,
+  formatBytes,
+  formatSeconds,
+  plainText,
+  progressWords,
+  shortNumber,
+} from "../../words.ts";
 
 /** Work that is going on. */
 interface Work {
@@ -115,9 +122,9 @@ function rest(
   const { share, left, note, memory, error } = work;
   const spent = formatSeconds(now - work.since);
   const words = [
-    ...share === undefined ? [] : [`${Math.floor(share * 100 + 1e-9)} %`],
+    ...share === undefined ? [] : [progressWords(share)],
     ...left === undefined || share === 1 ? [] : [`about ${formatSeconds(left)} left`],
-    ...error === undefined ? [] : [`error ${Number(error.toPrecision(3))}`],
+    ...error === undefined ? [] : [`error ${shortNumber(error, 3)}`],
     `for ${spent}`,
     ...memory ? [formatBytes(memory.rss)] : [],
     ...memory?.deviceBytes ? [`device ${formatBytes(memory.deviceBytes)}`] : [],

@@ -1,6 +1,6 @@
 import type { RunEvent } from "../../event.ts";
 import { Eta } from "./eta.ts";
-import { formatSeconds, plainText } from "../../words.ts";
+import { formatSeconds, plainText, progressWords } from "../../words.ts";
 
 /** Between two lines of progress of a step. */
 const PIPE_SECONDS = 10;
@@ -30,7 +30,7 @@ export class PacedProgress {
     if (!due) return undefined;
     Object.assign(pace, { told: now, share });
     const words = [
-      `${Math.floor(share * 100 + 1e-9)} %`,
+      progressWords(share),
       ...left === undefined || share === 1 ? [] : [`about ${formatSeconds(left)} left`],
       ...note ? [plainText(note)] : [],
     ].join(", ");

@@ -1,6 +1,6 @@
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
+import { describePath } from "../../../stages/describe/describe.ts";
 import type { Benchmark } from "../../../stages/benchmark/results.ts";
-import { describePath } from "../../../stages/describe.ts";
 import { writeSafetensors } from "../../../stages/formats/safetensors/file.ts";
 import { type Evaluation, writeEvaluation } from "../../../stages/report/evaluation.ts";
 import { fact, rows } from "../../support/description.ts";

@@ -1,7 +1,7 @@
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import { allRuns } from "../../../pipeline/store/runs.ts";
-import { describePath } from "../../../stages/describe.ts";
+import { describePath } from "../../../stages/describe/describe.ts";
 import { openTools } from "../../../stages/tools.ts";
 import { browserTest } from "../../support/browser.ts";
 import { tableOf, watch } from "../../support/page_check.ts";

@@ -4,7 +4,7 @@ import type { Artifact } from "../../../pipeline/artifact.ts";
 import { parseManifest } from "../../../pipeline/manifest/read_manifest.ts";
 import { run } from "../../../pipeline/run/runner.ts";
 import { Store } from "../../../pipeline/store/store.ts";
-import { describePath } from "../../../stages/describe.ts";
+import { describePath } from "../../../stages/describe/describe.ts";
 import { FORMATS } from "../../../stages/exchange/find_format.ts";
 import { exportModel } from "../../../stages/export.ts";
 import { quantize } from "../../../stages/quantize.ts";

@@ -1,10 +1,10 @@
-import type { Describe } from "../pipeline/description.ts";
-import { describeExport } from "./describe/export.ts";
-import { describeGguf } from "./describe/gguf.ts";
-import { describeModelDirectory } from "./describe/model.ts";
-import { describeReport } from "./describe/report.ts";
-import { describeStats } from "./describe/stats.ts";
-import { describeTokens } from "./describe/tokens.ts";
+import type { Describe } from "../../pipeline/description.ts";
+import { describeExport } from "./export.ts";
+import { describeGguf } from "./gguf.ts";
+import { describeModelDirectory } from "./model.ts";
+import { describeReport } from "./report.ts";
+import { describeStats } from "./stats.ts";
+import { describeTokens } from "./tokens.ts";
 
 /** What each kind of artifact is told by: a describer, and the file that gives it away. */
 const KINDS: Readonly<Record<string, { readonly mark: string; readonly describe: Inner }>> = {

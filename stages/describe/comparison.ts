@@ -1,0 +1,102 @@
+import type { Passage, Plot, TableColumn } from "../../pipeline/description.ts";
+import { millions, percent, significant } from "../../pipeline/words.ts";
+import type { Comparison, Row } from "../report/rows.ts";
+
+/** A column of the table, with how it tells a row; an empty text tells nothing. */
+interface RowColumn extends TableColumn {
+  cell(row: Row): string;
+}
+
+const number = true;
+const METHOD: RowColumn = { heading: "Method", cell: ({ label }) => label };
+const SCHEME: RowColumn = { heading: "Weights / activations / KV", cell: ({ scheme }) => scheme };
+const FIGURES: readonly RowColumn[] = [
+  { heading: "Bits per weight", number, cell: (row) => row.bitsPerWeight.toFixed(2) },
+  { heading: "Weights, MB", number, cell: (row) => millions(row.weightBytes) },
+  { heading: "KV, bytes per token", number, cell: (row) => String(row.kvBytesPerToken) },
+  { heading: "Perplexity", number, cell: (row) => significant(row.perplexity, 5) },
+  { heading: "Ratio", number, cell: (row) => row.ratio.toFixed(4) },
+  { heading: "KL, nats", number, cell: ({ kl }) => kl === undefined ? "" : significant(kl, 3) },
+  {
+    heading: "Top-1 agrees",
+    number,
+    cell: ({ top1 }) => top1 === undefined ? "" : `${percent(top1, 2)} %`,
+  },
+];
+
+/** A comparison as a table; the schemes only where labels say something else, no empty columns. */
+export function comparisonPassage({ title, protocol, rows }: Comparison): Passage {
+  const { context, windows, id } = protocol;
+  const columns = [
+    METHOD,
+    ...rows.some(({ scheme, label }) => scheme !== label) ? [SCHEME] : [],
+    ...FIGURES.filter(({ cell }) => rows.some((row) => cell(row) !== "")),
+  ];
+  return {
+    title,
+    lines: [
+      `${windows} windows of ${context} tokens (${id}). Ratios are to the first row; KL divergence and agreement of the likeliest token are against each model's baseline.`,
+    ],
+    table: {
+      columns: columns.map(({ heading, number = false }) => ({ heading, number })),
+      rows: rows.map((row) => columns.map(({ cell }) => cell(row))),
+    },
+  };
+}
+
+/** Quality against size, and what quantization cost in every layer where models record it. */
+export function comparisonPlots(rows: readonly Row[]): readonly Plot[] {
+  const scores = (across: string, size: (row: Row) => number) => ({
+    across,
+    up: "Perplexity",
+    series: rows.map((row) => ({
+      name: row.label,
+      points: [[size(row), row.perplexity] as const],
+    })),
+  });
+  const errors = (up: string, points: (row: Row) => readonly (readonly [number, number])[]) => ({
+    across: "Layer",
+    up,
+    series: rows.map((row) => ({ name: row.label, points: points(row) })),
+  });
+  return [
+    {
+      name: "perplexity",
+      title: "Perplexity against size",
+      form: "points",
+      panels: [
+        scores("Bits per weight", ({ bitsPerWeight }) => bitsPerWeight),
+        scores("KV cache, bytes per token", ({ kvBytesPerToken }) => kvBytesPerToken),
+      ],
+    },
+    {
+      name: "layers",
+      title: "What quantization cost in every layer",
+      form: "lines",
+      panels: [
+        errors(
+          "Linears' relative squared error",
+          ({ layers }) => layers.map(({ layer, error }) => [layer, error]),
+        ),
+        errors(
+          "KV cache's relative squared error",
+          ({ kvErrors }) => kvErrors.map((error, layer) => [layer, error]),
+        ),
+      ],
+    },
+  ];
+}
+
+/** A row on one line, for a terminal or a log. */
+export function rowWords(row: Row): string {
+  const { kl, top1 } = row;
+  const words = [
+    `perplexity ${significant(row.perplexity, 5)} (${row.ratio.toFixed(4)} of the first)`,
+    ...kl === undefined ? [] : [`KL ${significant(kl, 3)}`],
+    ...top1 === undefined ? [] : [`top-1 ${percent(top1, 2)} %`],
+    `${row.bitsPerWeight.toFixed(2)} bits per weight`,
+    `${millions(row.weightBytes)} MB`,
+    `${row.kvBytesPerToken} KV bytes per token`,
+  ];
+  return `${row.label}: ${words.join(", ")}`;
+}
