@@ -8,7 +8,7 @@ import { attention } from "../../kernels/mod.ts";
 import type { Artifact } from "../../pipeline/artifact.ts";
 import { calibrate } from "../../stages/calibrate.ts";
 import { layerFile, openStats } from "../../stages/calibration/stats.ts";
-import { openCheckpoint } from "../../stages/formats/open_checkpoint.ts";
+import { openCheckpoint } from "../../stages/models/open_checkpoint.ts";
 import { openSafetensors } from "../../stages/formats/safetensors/file.ts";
 import type { LinearOutline } from "../../stages/models/site.ts";
 import { architectureOf } from "../../stages/models/architecture.ts";

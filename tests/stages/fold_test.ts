@@ -3,7 +3,7 @@ import type { Artifact } from "../../pipeline/artifact.ts";
 import { calibrate_kv } from "../../stages/calibrate_kv.ts";
 import { openStats } from "../../stages/calibration/stats.ts";
 import { fold } from "../../stages/fold.ts";
-import { openCheckpoint } from "../../stages/formats/open_checkpoint.ts";
+import { openCheckpoint } from "../../stages/models/open_checkpoint.ts";
 import { readModelRecord } from "../../stages/models/model_record.ts";
 import { quantize } from "../../stages/quantize.ts";
 import { reorder } from "../../stages/reorder.ts";

@@ -3,7 +3,7 @@ import { fileURLToPath } from "node:url";
 import { Gpu } from "../../kernels/device/gpu.ts";
 import type { Artifact } from "../../pipeline/artifact.ts";
 import type { Job } from "../../pipeline/stage.ts";
-import { openCheckpoint } from "../../stages/formats/open_checkpoint.ts";
+import { openCheckpoint } from "../../stages/models/open_checkpoint.ts";
 import { createCheckpointWriter } from "../../stages/formats/checkpoint_writer.ts";
 import { bytesOf } from "../../stages/formats/half.ts";
 import type { Tools } from "../../stages/kinds.ts";
