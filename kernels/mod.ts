@@ -15,6 +15,7 @@ export { matmulInt8 } from "./matmul_int8.ts";
 export { nll } from "./nll.ts";
 export { normQuantize } from "./norm_quantize.ts";
 export { penalize } from "./penalize.ts";
+export { queryKeyNorm } from "./query_key_norm.ts";
 export { quantizeRows } from "./quantize_rows.ts";
 export { rmsNorm } from "./rms_norm.ts";
 export { roundingError } from "./rounding_error.ts";

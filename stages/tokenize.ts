@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { z } from "zod";
 import { readSourceText, textSources } from "./data/text.ts";
 import { forecastTokenize } from "./forecast/tokenize.ts";
-import { openCheckpoint } from "./formats/open_checkpoint.ts";
+import { openCheckpoint } from "./models/open_checkpoint.ts";
 import { defineStage } from "./kinds.ts";
 import { openTokenizer } from "./models/tokenizer.ts";
 

@@ -238,6 +238,27 @@ Deno.test("every kernel and every stage stands in its registry", async () => {
   }
 });
 
+/** Who may name what a layer holds beside families, and why. */
+const NAMING: readonly (readonly [path: string, why: string])[] = [
+  ["stages/models/families/", "families say what a model is"],
+  ["stages/models/usual_names.ts", "models that no family knows"],
+  ["stages/formats/gguf/", "names of llama.cpp beside those of transformers"],
+  ["stages/exchange/gptq/config.ts", "names that vLLM gives joined linears"],
+  ["stages/exchange/deepcompressor/scales.ts", "an example in an error"],
+];
+
+Deno.test("families alone name tensors; whoever runs a model asks its architecture", async () => {
+  const names = /model\.layers\.|self_attn|_layernorm|embed_tokens|lm_head\.weight/;
+  const families = /models\/families\/(?!mod)/;
+  for (const { path, text, imports } of await sources()) {
+    const code = text.replaceAll(/\/\*\*[^]*?\*\//g, "");
+    const named = NAMING.some(([place]) => path.startsWith(place));
+    assert.ok(named || !names.test(code), `${path} names ${names.exec(code)?.[0]}`);
+    if (path.startsWith("stages/models/")) continue;
+    assert.ok(!imports.some((target) => families.test(target)), `${path} imports a family`);
+  }
+});
+
 Deno.test("everything exported is documented", async () => {
   const exported = /^export (async )?(function\*?|const|class|interface|type) (\w+)/;
   for (const { path, text } of await sources()) {

@@ -99,7 +99,7 @@ async function smoothProjection(
   return choiceOf({ layer, place }, candidates, params, { errors, best });
 }
 
-/** Divides keys and multiplies queries by one scale, which goes into their projections. */
+/** Divides keys and multiplies queries by one scale, which goes into what makes them. */
 async function smoothAttention(
   work: ChannelWork,
   { index: layer, taps, linear }: LayerOutline,
@@ -108,14 +108,14 @@ async function smoothAttention(
   const { checkpoint, architecture: { config }, stats, signal, device } = work.source;
   const spanAt = (name: "queries" | "keys", kind: SpanKind) =>
     stats.magnitude(layer, taps[name].name, MAGNITUDES[kind]);
-  const candidates = await candidatesOf(params, async ([keyKind, queryKind]) => {
-    const keys = spreadKvHeads(await spanAt("keys", keyKind), config);
-    const queries = shareKvHeads(await spanAt("queries", queryKind), config, queryKind);
-    return [
-      shareRotaryPairs(keys, config.headSize, keyKind),
-      shareRotaryPairs(queries, config.headSize, queryKind),
-    ];
-  });
+  // Behind a norm all heads have one gain, and so one scale, as if they shared a kv head.
+  const sharing = taps.keys.fedBy.kind === "norm" ? { ...config, kvHeads: 1 } : config;
+  const share = (span: Float32Array, kind: SpanKind) =>
+    shareRotaryPairs(shareKvHeads(span, sharing, kind), config.headSize, kind);
+  const candidates = await candidatesOf(params, async ([keyKind, queryKind]) => [
+    share(spreadKvHeads(await spanAt("keys", keyKind), config), keyKind),
+    share(await spanAt("queries", queryKind), queryKind),
+  ]);
   let errors = new Float64Array(candidates.length);
   if (params.strategy === "grid") {
     const windows = await Promise.all(
@@ -136,11 +136,16 @@ async function smoothAttention(
   const best = lastSmallest(errors);
   const { scale } = candidates[best]!;
   const kvScale = takeKvHeads(scale, config);
-  work.scaleOutputs(taps.queries.fedBy, scale);
-  work.scaleOutputs(taps.keys.fedBy, kvScale.map((factor) => 1 / factor));
+  scaleTap(work, taps.queries, scale);
+  scaleTap(work, taps.keys, kvScale.map((factor) => 1 / factor));
   work.change(taps.queries.name, { scale: scale.map((factor) => 1 / factor) });
   work.change(taps.keys.name, { scale: kvScale });
   return choiceOf({ layer, place: "attention" }, candidates, params, { errors, best });
+}
+
+/** Multiplies what makes a tap, whose gains its heads may share. */
+function scaleTap(work: ChannelWork, { fedBy }: Tap, factor: Float32Array): void {
+  work.scaleOutputs(fedBy, factor.subarray(0, fedBy.channels));
 }
 
 /** The scales to choose from: for every pair of spans, every pair of exponents. */

@@ -1,5 +1,6 @@
 import type { Architecture } from "../models/family.ts";
 import type { ModelRecord } from "../models/model_record.ts";
+import { moduleOf } from "../models/site.ts";
 import { codedTensors } from "../quant/stored_weight.ts";
 import { type FoundTensor, list } from "../formats/safetensors/found_files.ts";
 
@@ -50,11 +51,6 @@ export function unusedTensors({ architecture, record, tensors }: TensorCheck): s
   );
   const modules = new Set(expected.map(moduleOf));
   return [...tensors.keys()].filter((name) => !used.has(name) && !modules.has(moduleOf(name)));
-}
-
-/** What the tensors of one linear, norm or table have in common: their names up to the last dot. */
-export function moduleOf(tensor: string): string {
-  return tensor.slice(0, Math.max(0, tensor.lastIndexOf(".")));
 }
 
 /** The tensors that stand for a weight which the model's record calls quantized. */

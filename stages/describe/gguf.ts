@@ -6,6 +6,7 @@ import { ggmlType } from "../formats/gguf/ggml_types.ts";
 import { type GgufHeader, readGgufHeader } from "../formats/gguf/header.ts";
 import { openGguf } from "../formats/gguf/checkpoint.ts";
 import { architectureOf } from "../models/architecture.ts";
+import { GGUF_CLASSES } from "../models/open_checkpoint.ts";
 import { architectureSection } from "./architecture.ts";
 import { elementTypesSection } from "./element_types.ts";
 import { list } from "../formats/safetensors/found_files.ts";
@@ -145,7 +146,7 @@ async function openKnown(
   path: string,
 ): Promise<{ readonly section?: Section; readonly problem?: string }> {
   try {
-    using checkpoint = await openGguf(path);
+    using checkpoint = await openGguf(path, GGUF_CLASSES);
     return { section: architectureSection(architectureOf(checkpoint.config)) };
   } catch (error) {
     return { problem: (error as Error).message };

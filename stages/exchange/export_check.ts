@@ -1,4 +1,4 @@
-import { openCheckpoint } from "../formats/open_checkpoint.ts";
+import { openCheckpoint } from "../models/open_checkpoint.ts";
 import { FORMATS, recognizeFormat, statedFormat } from "./find_format.ts";
 import { claimProblems } from "./foreign_quantization.ts";
 import type { FormatOptions, Reading } from "./format.ts";

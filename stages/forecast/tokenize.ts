@@ -1,7 +1,7 @@
 import type { Forecast } from "../../pipeline/stage.ts";
 import { sampleText } from "../data/text_sample.ts";
 import type { TokenizerFiles } from "../formats/checkpoint.ts";
-import { openCheckpoint } from "../formats/open_checkpoint.ts";
+import { openCheckpoint } from "../models/open_checkpoint.ts";
 import { hostPeak } from "../models/peaks.ts";
 import { openTokenizer, type Tokenizer } from "../models/tokenizer.ts";
 import { jsonBytes, type ModelOutline, parsedBytes, type TokensOutline } from "./outlines.ts";

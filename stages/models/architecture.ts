@@ -1,4 +1,4 @@
-import { openCheckpoint } from "../formats/open_checkpoint.ts";
+import { openCheckpoint } from "./open_checkpoint.ts";
 import { findFamily } from "./families/find_family.ts";
 import type { Architecture, LayerLayout, LayerOutline, ModelFiles } from "./family.ts";
 import { readModelRecord } from "./model_record.ts";

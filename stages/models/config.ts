@@ -122,6 +122,18 @@ export function noWindows(json: DecoderJson): undefined[] {
   return Array.from({ length: json.num_hidden_layers }, () => undefined);
 }
 
+/** Windows as Qwen has them: of layers from `max_window_layers` on, if the config turns them on at all. */
+export function laterWindows(json: DecoderJson): (number | undefined)[] {
+  const window = json.use_sliding_window ? json.sliding_window ?? undefined : undefined;
+  const first = json.max_window_layers ?? json.num_hidden_layers;
+  return Array.from({ length: json.num_hidden_layers }, (_, layer) => {
+    const sliding = json.layer_types
+      ? json.layer_types[layer] === "sliding_attention"
+      : layer >= first;
+    return sliding ? window : undefined;
+  });
+}
+
 function ropeScaling(json: z.infer<typeof rope>, positions: number): RopeScaling {
   const type = json.rope_type ?? json.type ?? "default";
   const need = (key: "factor" | "low_freq_factor" | "high_freq_factor"): number => {

@@ -38,8 +38,10 @@ export function layerTensors(model: ModelHeaders, layer: number): number[] {
   const factors = sites.filter(({ role }) => record.hadamard.includes(role)).map(({ channels }) =>
     4 * hadamardFactor(channels).order ** 2
   );
-  const gains = [...sites, ...Object.values(taps)].filter(({ fedBy }) => fedBy.kind === "norm")
+  const gains = sites.filter(({ fedBy }) => fedBy.kind === "norm")
     .map(({ fedBy }) => vector(fedBy.weight));
+  // Those of queries and keys lie in one tensor.
+  if (taps.keys.fedBy.kind === "norm") gains.push(2 * vector(taps.keys.fedBy.weight));
   return [...linears, ...factors, ...gains];
 }
 

@@ -1,5 +1,6 @@
 import type { Device } from "../../kernels/device/device.ts";
 import type { Checkpoint } from "../formats/checkpoint.ts";
+import type { GgufClass } from "../formats/gguf/model_class.ts";
 import type { DecoderConfig } from "./config.ts";
 import type { Layer } from "./layer.ts";
 import type { ModelRecord } from "./model_record.ts";
@@ -44,6 +45,8 @@ export interface Family {
   /** Reads `config.json`; throws with the key and what it should be. */
   config(json: unknown): DecoderConfig;
   layout(config: DecoderConfig): Layout;
+  /** How llama.cpp holds such models, where it does. */
+  readonly gguf?: GgufClass;
   /** Reads one layer onto the device. */
   load(device: Device, model: ModelFiles, layer: number): Promise<Layer>;
 }

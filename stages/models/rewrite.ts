@@ -1,6 +1,6 @@
 import { elements } from "../../kernels/device/tensor.ts";
 import type { Checkpoint, RowRange } from "../formats/checkpoint.ts";
-import { openCheckpoint } from "../formats/open_checkpoint.ts";
+import { openCheckpoint } from "./open_checkpoint.ts";
 import { writeCheckpointTexts } from "../formats/checkpoint_texts.ts";
 import { createCheckpointWriter } from "../formats/checkpoint_writer.ts";
 import { assertFinite } from "../formats/finite.ts";

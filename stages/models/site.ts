@@ -45,6 +45,11 @@ export interface LinearOutline {
   readonly columns: number;
 }
 
+/** What the tensors of one linear, norm or table have in common: their names up to the last dot. */
+export function moduleOf(tensor: string): string {
+  return tensor.slice(0, Math.max(0, tensor.lastIndexOf(".")));
+}
+
 /** A linear of a layer. */
 export interface LayerLinear extends LinearOutline {
   readonly layer: number;

@@ -1,4 +1,4 @@
-import { openCheckpoint } from "../formats/open_checkpoint.ts";
+import { openCheckpoint } from "../models/open_checkpoint.ts";
 import { architectureOf } from "../models/architecture.ts";
 import { describeModel } from "../models/model_facts.ts";
 import { readEvaluation } from "../report/evaluation.ts";

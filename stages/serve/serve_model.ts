@@ -1,6 +1,6 @@
 import type { StartOptions } from "../engine/messages.ts";
 import { type EngineNotes, WorkerEngine } from "../engine/worker_engine.ts";
-import { openCheckpoint } from "../formats/open_checkpoint.ts";
+import { openCheckpoint } from "../models/open_checkpoint.ts";
 import type { ModelCard } from "./model_card.ts";
 import { openServedTokenizer } from "./served_tokenizer.ts";
 

@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import save_file
 from transformers import (
     LlamaConfig, LlamaForCausalLM, MistralConfig, MistralForCausalLM, Qwen2Config, Qwen2ForCausalLM,
+    Qwen3Config, Qwen3ForCausalLM,
 )
 
 SMALL = dict(vocab_size=96, hidden_size=64, intermediate_size=72, num_hidden_layers=2,
@@ -33,6 +34,10 @@ CASES = {
         **SMALL, num_attention_heads=4, num_key_value_heads=2, tie_word_embeddings=True)),
     "qwen2_untied": (Qwen2ForCausalLM, Qwen2Config(
         **SMALL, num_attention_heads=4, num_key_value_heads=4, tie_word_embeddings=False)),
+    "qwen3_tied": (Qwen3ForCausalLM, Qwen3Config(
+        **SMALL, num_attention_heads=4, num_key_value_heads=2, head_dim=32, tie_word_embeddings=True)),
+    "qwen3_untied": (Qwen3ForCausalLM, Qwen3Config(
+        **SMALL, num_attention_heads=2, num_key_value_heads=1, head_dim=48, tie_word_embeddings=False)),
 }
 
 

@@ -10,7 +10,7 @@ import { randomModel, writeRandomModel } from "../../stages/benchmark/random_mod
 import { type Benchmark, bestOf, ratesOf } from "../../stages/benchmark/results.ts";
 import { SHAPES } from "../../stages/benchmark/shapes.ts";
 import { kvSchemes, pageBytes } from "../../stages/engine/kv_pools.ts";
-import { openCheckpoint } from "../../stages/formats/open_checkpoint.ts";
+import { openCheckpoint } from "../../stages/models/open_checkpoint.ts";
 import { describeModel, sizesOf } from "../../stages/models/model_facts.ts";
 import { Model } from "../../stages/models/model.ts";
 import { PLAIN } from "../../stages/models/model_record.ts";

@@ -7,7 +7,7 @@ import { calibrate } from "../../stages/calibrate.ts";
 import { calibrate_kv } from "../../stages/calibrate_kv.ts";
 import { openStats } from "../../stages/calibration/stats.ts";
 import { evaluate } from "../../stages/evaluate.ts";
-import { openCheckpoint } from "../../stages/formats/open_checkpoint.ts";
+import { openCheckpoint } from "../../stages/models/open_checkpoint.ts";
 import type { KvSchemes } from "../../stages/models/attend.ts";
 import { architectureOf } from "../../stages/models/architecture.ts";
 import { type ModelRecord, readModelRecord } from "../../stages/models/model_record.ts";

@@ -8,7 +8,7 @@ import { attention } from "../../kernels/mod.ts";
 import type { Artifact } from "../../pipeline/artifact.ts";
 import { calibrate } from "../../stages/calibrate.ts";
 import { layerFile, openStats } from "../../stages/calibration/stats.ts";
-import { openCheckpoint } from "../../stages/formats/open_checkpoint.ts";
+import { openCheckpoint } from "../../stages/models/open_checkpoint.ts";
 import { openSafetensors } from "../../stages/formats/safetensors/file.ts";
 import type { LinearOutline } from "../../stages/models/site.ts";
 import { architectureOf } from "../../stages/models/architecture.ts";
@@ -57,10 +57,16 @@ for (const family of FAMILIES) {
       near(joined(values), await apply("v", "attention.in"), 1e-4, "values");
       // Rotary embedding turns queries and keys and leaves their lengths.
       const lengths = (keys: Float32Array) => lengthsOf(keys, headSize);
+      const made = async (role: "q" | "k") => {
+        const heads = await apply(role, "attention.in");
+        const norm = `model.layers.${layer}.self_attn.${role}_norm.weight`;
+        if (!checkpoint.tensors.has(norm)) return lengths(heads);
+        return lengths(normalized(heads, await checkpoint.read(norm), config.normEps));
+      };
       const keys = windowsOf("attention.keys");
-      near(lengths(joined(keys)), lengths(await apply("k", "attention.in")), 1e-4, "keys");
+      near(lengths(joined(keys)), await made("k"), 1e-4, "keys");
       const queries = windowsOf("attention.queries");
-      near(lengths(joined(queries)), lengths(await apply("q", "attention.in")), 1e-4, "queries");
+      near(lengths(joined(queries)), await made("q"), 1e-4, "queries");
       const mixed = queries.map((q, at) => {
         const tensor = (data: Float32Array, count: number) => f32([CONTEXT, count, headSize], data);
         const sequence = {
@@ -263,10 +269,17 @@ async function normalizedEmbeddings(chain: StageChain, model: Artifact): Promise
   const { hidden, normEps } = architectureOf(checkpoint.config).config;
   const table = await checkpoint.read("model.embed_tokens.weight");
   const gain = await checkpoint.read("model.layers.0.input_layernorm.weight");
-  return joined([...ids].map((id) => {
-    const row = table.subarray(id * hidden, (id + 1) * hidden);
-    const mean = row.reduce((sum, value) => sum + value ** 2, 0) / hidden;
-    return row.map((value, c) => value / Math.sqrt(mean + normEps) * gain[c]!);
+  const rows = [...ids].map((id) => table.subarray(id * hidden, (id + 1) * hidden));
+  return normalized(joined(rows), gain, normEps);
+}
+
+/** Rows as long as a gain over their root mean squares, times the gain. */
+function normalized(values: Float32Array, gain: Float32Array, eps: number): Float32Array {
+  const size = gain.length;
+  return joined(Array.from({ length: values.length / size }, (_, at) => {
+    const row = values.subarray(at * size, (at + 1) * size);
+    const mean = row.reduce((sum, value) => sum + value ** 2, 0) / size;
+    return row.map((value, c) => value / Math.sqrt(mean + eps) * gain[c]!);
   }));
 }
 

@@ -8,7 +8,7 @@ import type { AnyStage } from "../../pipeline/stage.ts";
 import { calibrate } from "../../stages/calibrate.ts";
 import { calibrate_kv } from "../../stages/calibrate_kv.ts";
 import { evaluate } from "../../stages/evaluate.ts";
-import { openCheckpoint } from "../../stages/formats/open_checkpoint.ts";
+import { openCheckpoint } from "../../stages/models/open_checkpoint.ts";
 import { writeCheckpointTexts } from "../../stages/formats/checkpoint_texts.ts";
 import { createCheckpointWriter } from "../../stages/formats/checkpoint_writer.ts";
 import { bytesOf } from "../../stages/formats/half.ts";

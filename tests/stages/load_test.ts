@@ -1,6 +1,6 @@
 import { strict as assert } from "node:assert";
 import { fileURLToPath } from "node:url";
-import { openCheckpoint } from "../../stages/formats/open_checkpoint.ts";
+import { openCheckpoint } from "../../stages/models/open_checkpoint.ts";
 import { createCheckpointWriter } from "../../stages/formats/checkpoint_writer.ts";
 import { load } from "../../stages/load.ts";
 import { forgetful } from "../support/journal_stub.ts";

@@ -1,6 +1,6 @@
 import { strict as assert } from "node:assert";
 import type { Artifact } from "../../pipeline/artifact.ts";
-import { openCheckpoint } from "../../stages/formats/open_checkpoint.ts";
+import { openCheckpoint } from "../../stages/models/open_checkpoint.ts";
 import { readModelRecord } from "../../stages/models/model_record.ts";
 import { readCoded } from "../../stages/quant/stored_weight.ts";
 import { weightScheme } from "../../stages/quant/schemes.ts";

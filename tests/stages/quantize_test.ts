@@ -3,7 +3,7 @@ import type { Artifact } from "../../pipeline/artifact.ts";
 import { calibrate } from "../../stages/calibrate.ts";
 import { openStats } from "../../stages/calibration/stats.ts";
 import { evaluate } from "../../stages/evaluate.ts";
-import { openCheckpoint } from "../../stages/formats/open_checkpoint.ts";
+import { openCheckpoint } from "../../stages/models/open_checkpoint.ts";
 import { readModelRecord } from "../../stages/models/model_record.ts";
 import { type WeightScheme, weightScheme } from "../../stages/quant/schemes.ts";
 import { codedValues } from "../../stages/quant/coded_weight.ts";

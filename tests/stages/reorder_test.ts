@@ -2,7 +2,7 @@ import { strict as assert } from "node:assert";
 import { Gpu } from "../../kernels/device/gpu.ts";
 import type { Artifact } from "../../pipeline/artifact.ts";
 import { openStats } from "../../stages/calibration/stats.ts";
-import { openCheckpoint } from "../../stages/formats/open_checkpoint.ts";
+import { openCheckpoint } from "../../stages/models/open_checkpoint.ts";
 import { readModelRecord, writeModelRecord } from "../../stages/models/model_record.ts";
 import {
   channelOrder,

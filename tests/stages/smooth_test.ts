@@ -3,7 +3,7 @@ import { fileURLToPath } from "node:url";
 import { f32 } from "../../kernels/device/tensor.ts";
 import { Gpu } from "../../kernels/device/gpu.ts";
 import type { Artifact } from "../../pipeline/artifact.ts";
-import { openCheckpoint } from "../../stages/formats/open_checkpoint.ts";
+import { openCheckpoint } from "../../stages/models/open_checkpoint.ts";
 import { readModelRecord, writeModelRecord } from "../../stages/models/model_record.ts";
 import { familyOf } from "../../stages/channels/exponent_signs.ts";
 import { outputErrors } from "../../stages/channels/search_error.ts";

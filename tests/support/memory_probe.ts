@@ -1,4 +1,4 @@
-import { openCheckpoint } from "../../stages/formats/open_checkpoint.ts";
+import { openCheckpoint } from "../../stages/models/open_checkpoint.ts";
 
 /** Opens the checkpoint that the command line names, and prints what was said and the peak memory. */
 if (import.meta.main) {

@@ -1,6 +1,6 @@
 import type { Artifact } from "../../pipeline/artifact.ts";
 import { openStats } from "../../stages/calibration/stats.ts";
-import { openCheckpoint } from "../../stages/formats/open_checkpoint.ts";
+import { openCheckpoint } from "../../stages/models/open_checkpoint.ts";
 import { architectureOf } from "../../stages/models/architecture.ts";
 import { writeDequantized } from "./float_model.ts";
 import type { StageChain } from "./stage_chain.ts";

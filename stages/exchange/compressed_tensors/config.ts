@@ -1,6 +1,7 @@
 import type { LinearScheme } from "../../quant/schemes.ts";
 import { formatOf, writtenLayout } from "./layout.ts";
 import type { StoredLinear } from "../../models/linear.ts";
+import { moduleOf } from "../../models/site.ts";
 import type { Subject } from "../subject.ts";
 
 /** The release of the library whose words these are. */
@@ -12,7 +13,9 @@ const VERSION = "0.20.0";
  * Linears of one scheme are named by their class, those of several one by one; dense linears and the
  * head are ignored.
  */
-export function quantizationConfig({ linears }: Pick<Subject, "linears">): Record<string, unknown> {
+export function quantizationConfig(
+  { linears, ownHead }: Pick<Subject, "linears" | "ownHead">,
+): Record<string, unknown> {
   const groups = schemeGroups(linears);
   const formats = new Set(groups.map(({ scheme }) => formatOf(writtenLayout(scheme))));
   const dense = linears.filter(({ scheme }) => !scheme).map(({ name }) => name);
@@ -31,7 +34,7 @@ export function quantizationConfig({ linears }: Pick<Subject, "linears">): Recor
     quantization_status: "compressed",
     kv_cache_scheme: null,
     global_compression_ratio: null,
-    ignore: ["lm_head", ...dense],
+    ignore: [moduleOf(ownHead), ...dense],
     version: VERSION,
   };
 }

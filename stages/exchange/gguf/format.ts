@@ -2,7 +2,7 @@ import { bytesOf, denseBytes } from "../../formats/half.ts";
 import type { CodeType } from "../../formats/gguf/ggml_codes.ts";
 import { ggmlRounded } from "../../formats/gguf/ggml_rounding.ts";
 import { ggmlBytes } from "../../formats/gguf/ggml_types.ts";
-import { ggufArchitectureOf, llama3Factors } from "../../formats/gguf/config.ts";
+import { llama3Factors } from "../../formats/gguf/config.ts";
 import { interleave, isInterleaved } from "../../formats/gguf/names.ts";
 import { addsSpaces, tokenizerEntries } from "../../formats/gguf/tokenizer_entries.ts";
 import { WRITE } from "../../formats/gguf/tokenizer_json.ts";
@@ -117,7 +117,7 @@ async function writeTensor(
 ): Promise<void> {
   const { name, from, shape: [rows = 1, columns = 1], type } = plan;
   const { headSize } = subject.config;
-  const interleaved = isInterleaved(from, ggufArchitectureOf(subject.name)!);
+  const interleaved = isInterleaved(name, subject.family.gguf!);
   const weight = plan.linear && await linear(plan.linear.name);
   const heads = Math.floor(PIECE_VALUES / columns / headSize);
   const step = Math.max(1, heads) * headSize;

@@ -1,5 +1,5 @@
 import { GGUF_ALIGNMENT, type GgufEntries, type GgufEntry } from "../../formats/gguf/encoding.ts";
-import { ggufArchitectureOf, type Llama3, LLAMA3_KEYS } from "../../formats/gguf/config.ts";
+import { type Llama3, LLAMA3_KEYS } from "../../formats/gguf/config.ts";
 import type { RopeScaling } from "../../models/config.ts";
 import type { GgufTensorPlan } from "./plan.ts";
 import type { Provenance } from "../provenance.ts";
@@ -23,13 +23,13 @@ const PROVENANCE_KEY = "quattuor.provenance";
 
 /** What a GGUF file says of a model beside its tokenizer: gguf.md of ggml, as llama.cpp reads it. */
 export function modelEntries(
-  { name, config, json }: Subject,
+  { family, config, json }: Subject,
   { plans, provenance }: {
     readonly plans: readonly GgufTensorPlan[];
     readonly provenance: Provenance;
   },
 ): GgufEntries {
-  const architecture = ggufArchitectureOf(name)!;
+  const { architecture } = family.gguf!;
   const own: Record<string, GgufEntry> = {
     vocab_size: { u32: config.vocabulary },
     context_length: { u32: contextOf(config) },
@@ -70,7 +70,7 @@ export function modelEntries(
 }
 
 /**
- * The longest context in which llama.cpp computes what the model does: it lets the llama and qwen2
+ * The longest context in which llama.cpp computes what the model does: it lets these
  * architectures attend to all keys, so a window ends it.
  */
 export function contextOf({ positions, windows }: Subject["config"]): number {

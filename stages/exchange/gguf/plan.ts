@@ -1,11 +1,11 @@
 import { DTYPES } from "../../formats/half.ts";
-import { ggufArchitectureOf } from "../../formats/gguf/config.ts";
 import { ggufName, ROPE_FACTORS } from "../../formats/gguf/names.ts";
 import type { CodeType } from "../../formats/gguf/ggml_codes.ts";
 import type { GgufSpecification } from "../../formats/gguf/writer.ts";
 import { groupColumns, plainScheme, type WeightScheme, weightWords } from "../../quant/schemes.ts";
 import type { FormatOptions, Refusal } from "../format.ts";
 import { refusedPrecision } from "../precision_refusals.ts";
+import { GGUF_CLASSES } from "../../models/open_checkpoint.ts";
 import type { StoredLinear } from "../../models/linear.ts";
 import type { Subject } from "../subject.ts";
 
@@ -25,6 +25,7 @@ export interface GgufTensorPlan extends GgufSpecification {
 
 /** The tensors of a GGUF file: linears by their codes, vectors in single precision. */
 export function planTensors(subject: Subject, options: Options): GgufTensorPlan[] {
+  const { parts = {} } = subject.family.gguf ?? {};
   const linears = new Map(subject.linears.map((linear) => [linear.weight, linear]));
   const plans = [...subject.tensors].map(([from, shape]): GgufTensorPlan => {
     const linear = linears.get(from);
@@ -34,7 +35,7 @@ export function planTensors(subject: Subject, options: Options): GgufTensorPlan[
       ? linearType(linear, options)
       : DTYPES[options.dtype];
     return {
-      name: ggufName(from)!,
+      name: ggufName(from, { parts })!,
       shape,
       type,
       from,
@@ -68,19 +69,20 @@ export function typesOf(scheme: WeightScheme): readonly CodeType[] {
 
 /** Every reason why a GGUF file for llama.cpp cannot hold a model. */
 export function* ggufRefusals(subject: Subject, { type }: Options): Generator<Refusal> {
-  const { name, config, linears } = subject;
-  const known = ggufArchitectureOf(name);
+  const { name, family: { gguf: known }, config, linears } = subject;
   if (known === undefined) {
     yield {
       what: "model",
-      text: `llama.cpp's ${name} is not known here, expected a Llama, Mistral or Qwen2`,
+      text: `how llama.cpp holds a ${name} is not known here, expected one of ${
+        [...new Set(GGUF_CLASSES.map((each) => each.name))].join(", ")
+      }`,
     };
   }
-  if (known === "qwen2" && config.heads * config.headSize !== config.hidden) {
+  if (known?.ownHeadSize === false && config.heads * config.headSize !== config.hidden) {
     yield {
       what: "model",
       text:
-        `its ${config.heads} heads of ${config.headSize} do not make up the ${config.hidden} channels, expected them to in a qwen2 of llama.cpp`,
+        `its ${config.heads} heads of ${config.headSize} do not make up the ${config.hidden} channels, expected them to in a ${known.architecture} of llama.cpp`,
     };
   }
   yield* refusedPrecision(subject, "GGUF weights");

@@ -2,6 +2,7 @@ import type { Checkpoint } from "../../formats/checkpoint.ts";
 import { blockCodes, type CodeType } from "../../formats/gguf/ggml_codes.ts";
 import { READABLE } from "../../formats/gguf/dequantize.ts";
 import { openGguf } from "../../formats/gguf/checkpoint.ts";
+import { GGUF_CLASSES } from "../../models/open_checkpoint.ts";
 import type { CodedWeight } from "../../quant/coded_weight.ts";
 import type { LinearScheme } from "../../quant/schemes.ts";
 import type { Reading } from "../format.ts";
@@ -25,7 +26,10 @@ const SCHEMES: Readonly<Record<CodeType, LinearScheme>> = {
  */
 export async function openGgufReading(path: string): Promise<Reading> {
   const { isDirectory } = await Deno.stat(path);
-  const checkpoint = await openGguf(isDirectory ? `${path}/${GGUF_FILE}` : path);
+  const checkpoint = await openGguf(
+    isDirectory ? `${path}/${GGUF_FILE}` : path,
+    GGUF_CLASSES,
+  );
   try {
     return readingOf(checkpoint);
   } catch (error) {

@@ -1,4 +1,4 @@
-import { openCheckpoint } from "../../formats/open_checkpoint.ts";
+import { openCheckpoint } from "../../models/open_checkpoint.ts";
 import type { TensorSpecification } from "../../formats/safetensors/header.ts";
 import { architectureOf } from "../../models/architecture.ts";
 import { codedTensors } from "../../quant/stored_weight.ts";

@@ -1,4 +1,4 @@
-import { openCheckpoint } from "../../formats/open_checkpoint.ts";
+import { openCheckpoint } from "../../models/open_checkpoint.ts";
 import { DTYPES } from "../../formats/half.ts";
 import { architectureOf } from "../../models/architecture.ts";
 import type { Architecture } from "../../models/family.ts";

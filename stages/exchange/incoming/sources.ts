@@ -1,4 +1,4 @@
-import { checkpointSources } from "../../formats/open_checkpoint.ts";
+import { checkpointSources } from "../../models/open_checkpoint.ts";
 import { MODEL_RECORD } from "../../models/model_record.ts";
 import { deepCompressorSources, isDeepCompressor } from "../deepcompressor/checkpoint.ts";
 import type { ImportOptions } from "./open_import.ts";

@@ -34,7 +34,7 @@ const directory = checkpointFormat({
       readonly quantization_config?: { readonly quant_method?: unknown } | null;
     };
     if (said) return QUANT_METHODS.some((method) => method === said.quant_method);
-    return [...tensors.keys()].some((name) => /_proj\.(s1_scales|dequant_scale)$/.test(name));
+    return [...tensors.keys()].some((name) => /\.(s1_scales|dequant_scale)$/.test(name));
   },
   precision: readQservePrecision,
   unpack: unpackQserve,

@@ -3,6 +3,7 @@ import type { Checkpoint } from "../../formats/checkpoint.ts";
 import type { BesideTensor } from "../checkpoint_format.ts";
 import type { Refusal } from "../format.ts";
 import { readPart } from "../part_values.ts";
+import { moduleOf } from "../../models/site.ts";
 import type { Subject } from "../subject.ts";
 
 /** How the engine keeps keys and values; its own choice where the model says nothing. */
@@ -15,7 +16,7 @@ export interface QserveKv {
 type LayerKv = Subject["record"]["kv"][number];
 
 /** The part of a layer's name before its KV scales. */
-const SCALES = "self_attn.kv_scale_quant_orig";
+const SCALES = "kv_scale_quant_orig";
 /** Codes are -127 to 127 under a fixed scale. */
 const LARGEST_CODE = 127;
 
@@ -75,10 +76,12 @@ function kvProblem(
 }
 
 /** The scales of a static KV cache: what codes of keys and values are multiplied by, a layer each. */
-export function kvScaleTensors({ record: { kv } }: Pick<Subject, "record">): BesideTensor[] {
+export function kvScaleTensors(
+  { record: { kv }, layers }: Pick<Subject, "record" | "layers">,
+): BesideTensor[] {
   return kv.flatMap(({ key, value }, layer): BesideTensor[] =>
     key.range === undefined ? [] : [{
-      name: kvScaleName(layer),
+      name: kvScaleName(layers[layer]!),
       dtype: "F32",
       shape: [2],
       values: Float32Array.of(fixedScale(key), fixedScale(value)),
@@ -89,9 +92,9 @@ export function kvScaleTensors({ record: { kv } }: Pick<Subject, "record">): Bes
 /** The KV cache of a checkpoint with static scales, a layer each; undefined where it has none. */
 export async function readKvScales(
   checkpoint: Checkpoint,
-  { layers, headSize }: Subject["config"],
+  { layers, config: { headSize } }: Pick<Subject, "layers" | "config">,
 ): Promise<readonly LayerKv[] | undefined> {
-  const names = Array.from({ length: layers }, (_, layer) => kvScaleName(layer));
+  const names = layers.map(kvScaleName);
   if (!names.some((name) => checkpoint.tensors.has(name))) return undefined;
   const schemes: LayerKv[] = [];
   for (const name of names) {
@@ -112,6 +115,7 @@ export async function readKvScales(
   return schemes;
 }
 
-function kvScaleName(layer: number): string {
-  return `model.layers.${layer}.${SCALES}`;
+/** They stand beside the linears of attention. */
+function kvScaleName(layer: Subject["layers"][number]): string {
+  return `${moduleOf(layer.linear("o").name)}.${SCALES}`;
 }

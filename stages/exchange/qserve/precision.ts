@@ -32,7 +32,7 @@ export async function readQservePrecision(
   readonly linears: Readonly<Record<string, LinearScheme>>;
   readonly kv: Subject["record"]["kv"];
 }> {
-  const { linears: outlines, config, sites } = subjectOf({
+  const { linears: outlines, config, layers, sites } = subjectOf({
     config: checkpoint.config,
     record: { history: [], hadamard: [], linears: {}, kv: [] },
   });
@@ -49,14 +49,13 @@ export async function readQservePrecision(
     packed ||= form !== "bytes";
   }
   if (packed) await checkGains(checkpoint, sites);
-  const fixed = await readKvScales(checkpoint, config);
-  const { layers, headSize } = config;
+  const fixed = await readKvScales(checkpoint, { layers, config });
   const { kv_bits: bits, kv_zero: zero = "post_scale", kv_granularity: granularity } = said ?? {};
   if (fixed || bits === undefined || granularity === "per_tensor") {
     return { linears, kv: fixed ?? [] };
   }
-  const scheme = { bits, zero, group: headSize };
-  return { linears, kv: Array.from({ length: layers }, () => ({ key: scheme, value: scheme })) };
+  const scheme = { bits, zero, group: config.headSize };
+  return { linears, kv: layers.map(() => ({ key: scheme, value: scheme })) };
 }
 
 function saidBy({ path, config }: Checkpoint): z.infer<typeof qserveSaid> | undefined {

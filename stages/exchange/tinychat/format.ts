@@ -23,6 +23,7 @@ export const tinychat: Format = checkpointFormat({
   about: "AWQ codes of 4 bits with scaled zeros in TinyChat's interleaved layout.",
   source: "llm-awq, awq/quantize/qmodule.py and tinychat/utils/load_quant.py",
   refusals: (subject): Refusal[] => [
+    ...refusedNorms(subject),
     ...refusedPrecision(subject, "TinyChat's codes"),
     ...refusedWeights(subject, {
       bits: [4],
@@ -59,6 +60,16 @@ export const tinychat: Format = checkpointFormat({
   rounding: ({ linears }) =>
     linears.some(({ scheme }) => scheme?.weights.zero === "pre_scale") ? 2 ** -10 : 0,
 });
+
+/** Why the engine's model would not be this one: it normalizes nothing within attention. */
+function refusedNorms({ layers }: Subject): Refusal[] {
+  const normed = layers.flatMap(({ taps }) => Object.values(taps))
+    .find(({ fedBy }) => fedBy.kind === "norm");
+  if (!normed) return [];
+  const text =
+    `${normed.name} go through a norm, "${normed.fedBy.weight}", expected none: the engine has no place for it`;
+  return [{ what: "model", text }];
+}
 
 function enginesOf(subject: Subject, options: FormatOptions): EngineUse[] {
   const { linears, name, config } = subject;

@@ -2,9 +2,10 @@ import { ByteFile } from "../byte_file.ts";
 import type { Checkpoint, RowRange, StoredTensor } from "../checkpoint.ts";
 import { dequantizeBlocks, READABLE } from "./dequantize.ts";
 import { ggmlType } from "./ggml_types.ts";
-import { ggufArchitecture, ggufConfig, ggufHeadSize } from "./config.ts";
+import { ggufClass, ggufConfig, ggufHeadSize } from "./config.ts";
 import { type GgufHeader, type GgufTensor, readGgufHeader } from "./header.ts";
 import { ggufMetadata } from "./metadata.ts";
+import type { GgufClass } from "./model_class.ts";
 import { interleavedRow, isInterleaved, ROPE_FACTORS, transformersName } from "./names.ts";
 import { ggufTokenizer } from "./tokenizer.ts";
 import { findTensor, rowRange } from "../rows.ts";
@@ -24,22 +25,25 @@ interface Stored extends StoredTensor {
  * Configuration and tokenizer are rebuilt from the metadata. The file stays open until the
  * checkpoint is disposed.
  */
-export async function openGguf(path: string): Promise<Checkpoint> {
+export async function openGguf(
+  path: string,
+  classes: readonly GgufClass[],
+): Promise<Checkpoint> {
   using stack = new DisposableStack();
   const file = stack.use(await ByteFile.open(path));
   const header = await readGgufHeader(file);
   const metadata = ggufMetadata(header, path);
-  const architecture = ggufArchitecture(metadata);
+  const known = ggufClass(metadata, classes);
   if ((metadata.number("split.count") ?? 1) > 1) {
     throw new TypeError(
       `Cannot open "${path}": it is one of ${metadata.number("split.count")} parts, expected a ` +
         `whole file (join them with llama-gguf-split --merge)`,
     );
   }
-  const headSize = ggufHeadSize(metadata);
-  const tensors = listTensors(header, file, architecture);
+  const headSize = ggufHeadSize(metadata, known.architecture);
+  const tensors = listTensors(header, file, known);
   const embedding = findTensor(tensors, "model.embed_tokens.weight", path);
-  const config = ggufConfig(metadata, {
+  const config = ggufConfig(metadata, known, {
     vocabulary: embedding.shape[0] ?? 0,
     tied: !tensors.has("lm_head.weight"),
     attentionBias: tensors.has("model.layers.0.self_attn.q_proj.bias"),
@@ -85,12 +89,12 @@ export async function openGguf(path: string): Promise<Checkpoint> {
 function listTensors(
   { tensors }: GgufHeader,
   file: ByteFile,
-  architecture: string,
+  known: GgufClass,
 ): ReadonlyMap<string, Stored> {
   const listed = new Map<string, Stored>();
   for (const tensor of tensors) {
     if (tensor.name === ROPE_FACTORS) continue;
-    const name = transformersName(tensor.name);
+    const name = transformersName(tensor.name, known);
     if (name === undefined) {
       throw new TypeError(
         `Cannot use tensor "${tensor.name}" of "${file.path}": it has no counterpart in the ` +
@@ -100,7 +104,7 @@ function listTensors(
     listed.set(name, {
       ...describe(tensor, file),
       name,
-      interleaved: isInterleaved(name, architecture),
+      interleaved: isInterleaved(tensor.name, known),
     });
   }
   return listed;

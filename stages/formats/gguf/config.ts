@@ -1,42 +1,25 @@
 import type { GgufMetadata } from "./metadata.ts";
+import type { GgufClass, GgufFacts } from "./model_class.ts";
 
-/** What the weights of a GGUF file say that its metadata does not. */
-export interface GgufFacts {
-  /** Rows of the embedding. */
-  readonly vocabulary: number;
-  readonly tied: boolean;
-  readonly attentionBias: boolean;
-  readonly mlpBias: boolean;
-  /** Content of `rope_freqs.weight`: divisors of the rotary frequencies. */
-  readonly ropeFactors: Float32Array | undefined;
-}
-
-/** Transformers' class for each architecture of GGUF that we read. */
-const ARCHITECTURES: Readonly<Record<string, { readonly name: string; readonly type: string }>> = {
-  llama: { name: "LlamaForCausalLM", type: "llama" },
-  qwen2: { name: "Qwen2ForCausalLM", type: "qwen2" },
-};
-
-/** GGUF's architecture for a class of transformers; Mistral is Llama there. */
-export function ggufArchitectureOf(name: string): string | undefined {
-  const own = name === "MistralForCausalLM" ? "LlamaForCausalLM" : name;
-  return Object.entries(ARCHITECTURES).find(([, each]) => each.name === own)?.[0];
-}
-
-/** The architecture a GGUF file names; throws a `TypeError` where we do not know it. */
-export function ggufArchitecture(metadata: GgufMetadata): string {
+/** The class of the architecture a GGUF file names; throws a `TypeError` where none of these is it. */
+export function ggufClass(metadata: GgufMetadata, classes: readonly GgufClass[]): GgufClass {
   const architecture = metadata.text("general.architecture");
-  if (architecture !== undefined && Object.hasOwn(ARCHITECTURES, architecture)) return architecture;
+  const found = classes.find((each) => each.architecture === architecture);
+  if (found) return found;
+  const known = new Set(classes.map((each) => each.architecture));
   throw new TypeError(
     `Cannot open "${metadata.path}": its general.architecture is ${
       JSON.stringify(architecture)
-    }, expected one of ${Object.keys(ARCHITECTURES).join(", ")}`,
+    }, expected one of ${[...known].join(", ")}`,
   );
 }
 
 /** `config.json` as transformers 4 would write it for the model of a GGUF file. */
-export function ggufConfig(metadata: GgufMetadata, facts: GgufFacts): Record<string, unknown> {
-  const architecture = ggufArchitecture(metadata);
+export function ggufConfig(
+  metadata: GgufMetadata,
+  { architecture, name, type, config }: GgufClass,
+  facts: GgufFacts,
+): Record<string, unknown> {
   const required = (key: string): number => {
     const value = metadata.number(`${architecture}.${key}`);
     if (value !== undefined) return value;
@@ -52,9 +35,8 @@ export function ggufConfig(metadata: GgufMetadata, facts: GgufFacts): Record<str
   }
   const hidden = required("embedding_length");
   const heads = required("attention.head_count");
-  const headSize = ggufHeadSize(metadata);
+  const headSize = ggufHeadSize(metadata, architecture);
   const theta = optional("rope.freq_base") ?? 10_000;
-  const { name, type } = ARCHITECTURES[architecture]!;
   return {
     architectures: [name],
     model_type: type,
@@ -69,12 +51,13 @@ export function ggufConfig(metadata: GgufMetadata, facts: GgufFacts): Record<str
     max_position_embeddings: required("context_length"),
     rms_norm_eps: shortest(required("attention.layer_norm_rms_epsilon")),
     rope_theta: shortest(theta),
-    rope_scaling: ropeScaling(metadata, { theta, headSize, factors: facts.ropeFactors }),
+    rope_scaling: ropeScaling(metadata, architecture, {
+      theta,
+      headSize,
+      factors: facts.ropeFactors,
+    }),
     tie_word_embeddings: facts.tied,
-    ...(architecture === "llama"
-      ? { attention_bias: facts.attentionBias, mlp_bias: facts.mlpBias }
-      : {}),
-    ...(architecture === "qwen2" ? { use_sliding_window: false } : {}),
+    ...config(facts),
     ...tokenId("bos_token_id", metadata.number("tokenizer.ggml.bos_token_id")),
     ...tokenId("eos_token_id", metadata.number("tokenizer.ggml.eos_token_id")),
     torch_dtype: "float32",
@@ -82,8 +65,7 @@ export function ggufConfig(metadata: GgufMetadata, facts: GgufFacts): Record<str
 }
 
 /** Size of an attention head; throws where values or rotary dimensions have another one. */
-export function ggufHeadSize(metadata: GgufMetadata): number {
-  const architecture = ggufArchitecture(metadata);
+export function ggufHeadSize(metadata: GgufMetadata, architecture: string): number {
   const number = (key: string) => metadata.number(`${architecture}.${key}`);
   const rotary = number("rope.dimension_count");
   const size = number("attention.key_length") ?? rotary ??
@@ -112,13 +94,13 @@ function shortest(value: number): number {
 
 function ropeScaling(
   metadata: GgufMetadata,
+  architecture: string,
   { theta, headSize, factors }: {
     readonly theta: number;
     readonly headSize: number;
     readonly factors: Float32Array | undefined;
   },
 ): Record<string, unknown> | null {
-  const architecture = ggufArchitecture(metadata);
   const type = metadata.text(`${architecture}.rope.scaling.type`);
   const factor = metadata.number(`${architecture}.rope.scaling.factor`) ??
     metadata.number(`${architecture}.rope.scale_linear`) ?? 1;

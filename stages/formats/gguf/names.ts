@@ -1,3 +1,5 @@
+import type { GgufClass } from "./model_class.ts";
+
 /** Names of a whole model, GGUF to transformers. */
 const WHOLE: Readonly<Record<string, string>> = {
   "token_embd.weight": "model.embed_tokens.weight",
@@ -5,7 +7,7 @@ const WHOLE: Readonly<Record<string, string>> = {
   "output.weight": "lm_head.weight",
 };
 
-/** Parts of a layer, GGUF to transformers. */
+/** Parts of a layer that all decoders have, GGUF to transformers. */
 const PART: Readonly<Record<string, string>> = {
   attn_norm: "input_layernorm",
   attn_q: "self_attn.q_proj",
@@ -22,17 +24,23 @@ const PART: Readonly<Record<string, string>> = {
 export const ROPE_FACTORS = "rope_freqs.weight";
 
 /** The name in transformers of a tensor of a GGUF file, where it has one. */
-export function transformersName(name: string): string | undefined {
+export function transformersName(
+  name: string,
+  { parts }: Pick<GgufClass, "parts">,
+): string | undefined {
   const [, layer, part, kind] = /^blk\.(\d+)\.(\w+)\.(weight|bias)$/.exec(name) ?? [];
   if (part === undefined) return WHOLE[name];
-  const translated = PART[part];
+  const translated = PART[part] ?? parts[part];
   return translated && `model.layers.${layer}.${translated}.${kind}`;
 }
 
 /** The name in a GGUF file of a tensor of transformers, where llama.cpp knows it. */
-export function ggufName(name: string): string | undefined {
+export function ggufName(
+  name: string,
+  { parts }: Pick<GgufClass, "parts">,
+): string | undefined {
   const [, layer, part, kind] = /^model\.layers\.(\d+)\.([\w.]+)\.(weight|bias)$/.exec(name) ?? [];
-  const table = part === undefined ? WHOLE : PART;
+  const table = part === undefined ? WHOLE : { ...PART, ...parts };
   const found = Object.entries(table).find(([, theirs]) => theirs === (part ?? name))?.[0];
   return found && part !== undefined ? `blk.${layer}.${found}.${kind}` : found;
 }
@@ -49,9 +57,12 @@ export function interleavedRow(row: number, headSize: number): number {
   return row - inside + (inside < half ? inside * 2 : (inside - half) * 2 + 1);
 }
 
-/** Whether rows of a tensor, by its transformers name, lie interleaved in files of an architecture. */
-export function isInterleaved(name: string, architecture: string): boolean {
-  return architecture === "llama" && /\.[qk]_proj\./.test(name);
+/** Whether rows of a tensor, by its name in GGUF, lie interleaved in files of a class. */
+export function isInterleaved(
+  name: string,
+  { interleaved }: Pick<GgufClass, "interleaved">,
+): boolean {
+  return interleaved && /\.attn_[qk]\./.test(name);
 }
 
 /** Bytes of whole heads' rows in the order of a llama-architecture GGUF file. */

@@ -1,8 +1,10 @@
 import type { Device, Tensor, TensorRef } from "../../../kernels/device/device.ts";
-import { rope } from "../../../kernels/mod.ts";
+import { f32 } from "../../../kernels/device/tensor.ts";
+import { queryKeyNorm, rope } from "../../../kernels/mod.ts";
 import { attend, type AttentionForm } from "../attend.ts";
 import type { DecoderConfig } from "../config.ts";
-import type { ModelFiles } from "../family.ts";
+import type { Checkpoint } from "../../formats/checkpoint.ts";
+import type { LayerOutline, ModelFiles } from "../family.ts";
 import type { Layer, LayerPass } from "../layer.ts";
 import { type Linear, loadLinears } from "../linear.ts";
 import type { SiteRole } from "../site.ts";
@@ -24,6 +26,8 @@ interface Parts {
   readonly forms: Readonly<Record<SiteRole, SiteForm>>;
   /** Gains of the norms before attention and before the MLP. */
   readonly gains: Readonly<Record<"attention" | "mlp", TensorRef>>;
+  /** Gains of queries and of keys f32 [2, head size], where they are normalized. */
+  readonly headGains: TensorRef | undefined;
   readonly attention: AttentionForm;
 }
 
@@ -50,13 +54,29 @@ export async function loadDecoderLayer(
     attention: await gain(outline.site("attention.in").fedBy.weight),
     mlp: await gain(outline.site("mlp.in").fedBy.weight),
   };
+  const headGains = await loadHeadGains(device, checkpoint, outline);
   return new DecoderLayer({
     config,
     linears: linears as Parts["linears"],
     forms: forms as Parts["forms"],
     gains,
+    headGains: headGains && stack.use(headGains),
     attention: { window: config.windows[layer], kv: record.kv[layer] },
   }, stack.move());
+}
+
+/** The gains of queries and keys one below the other; undefined where they are not normalized. */
+async function loadHeadGains(
+  device: Device,
+  checkpoint: Checkpoint,
+  { taps: { queries, keys } }: LayerOutline,
+): Promise<Tensor | undefined> {
+  if (queries.fedBy.kind !== "norm") return undefined;
+  const { channels } = queries.fedBy;
+  const values = new Float32Array(2 * channels);
+  values.set(await checkpoint.read(queries.fedBy.weight));
+  values.set(await checkpoint.read(keys.fedBy.weight), channels);
+  return device.upload(f32([2, channels], values), queries.fedBy.weight);
 }
 
 /** Such a layer on the device. */
@@ -110,13 +130,14 @@ function gates(device: Device, { linears }: Parts, input: SiteInput): Tensor {
 /** What attention makes of a normalized input, f32 [tokens, heads * head size]; it is used up. */
 function mix(
   device: Device,
-  { config: { heads, kvHeads, headSize }, linears, attention: form }: Parts,
+  { config: { heads, kvHeads, headSize, normEps: eps }, linears, ...parts }: Parts,
   normalized: SiteInput,
   { places: { positions, angles }, observe, attention = attend }: LayerPass,
 ): Tensor {
   using input = normalized;
   using all = linears["attention.in"].apply(device, input);
   const x = all.view([input.tokens, heads + 2 * kvHeads, headSize]);
+  if (parts.headGains) device.run(queryKeyNorm, { x, gains: parts.headGains }, { kvHeads, eps });
   const sequence = device.run(rope, { x, positions, angles }, { kvHeads });
   using q = sequence.q;
   using k = sequence.k;
@@ -125,5 +146,5 @@ function mix(
   observe?.("queries", byToken(q, heads));
   observe?.("keys", byToken(k, kvHeads));
   observe?.("values", byToken(v, kvHeads));
-  return attention(device, sequence, form);
+  return attention(device, sequence, parts.attention);
 }

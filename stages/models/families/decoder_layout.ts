@@ -14,10 +14,19 @@ const EMBEDDINGS = "model.embed_tokens";
 const NORM = "model.norm.weight";
 const HEAD = "lm_head";
 
+/** What a decoder may have beside what all have. */
+export interface LayoutOptions {
+  /** Whether each head's queries and keys are normalized before they turn, by gains all heads share. */
+  readonly queryKeyNorms?: boolean;
+}
+
 /** The layout of a decoder with two norms a layer, a gated MLP and rotary positions. */
-export function decoderLayout(config: DecoderConfig): Layout {
+export function decoderLayout(config: DecoderConfig, options: LayoutOptions = {}): Layout {
   const { hidden, vocabulary, tied } = config;
-  const layers = Array.from({ length: config.layers }, (_, layer) => layerLayout(config, layer));
+  const layers = Array.from(
+    { length: config.layers },
+    (_, layer) => layerLayout(config, layer, options),
+  );
   const head = tied ? EMBEDDINGS : HEAD;
   const weight = `${head}.weight`;
   const embeddings = `${EMBEDDINGS}.weight`;
@@ -42,7 +51,11 @@ export function decoderLayout(config: DecoderConfig): Layout {
   };
 }
 
-function layerLayout(config: DecoderConfig, layer: number): LayerLayout {
+function layerLayout(
+  config: DecoderConfig,
+  layer: number,
+  { queryKeyNorms = false }: LayoutOptions,
+): LayerLayout {
   const { hidden, inner, heads, kvHeads, headSize } = config;
   const [queries, keys] = [heads * headSize, kvHeads * headSize];
   const prefix = `model.layers.${layer}`;
@@ -73,9 +86,14 @@ function layerLayout(config: DecoderConfig, layer: number): LayerLayout {
     const channels = linears[0]!.columns;
     return { name, layer, role, projection, residual, channels, fedBy, linears };
   };
-  const tap = (name: string, fedBy: Feeder): Tap => (
-    { name: `layers.${layer}.attention.${name}`, channels: fedBy.channels, fedBy }
+  const tap = (name: string, channels: number, fedBy: Feeder): Tap => (
+    { name: `layers.${layer}.attention.${name}`, channels, fedBy }
   );
+  const normed = (linear: LayerLinear) =>
+    queryKeyNorms
+      ? norm(`${prefix}.self_attn.${linear.role}_norm.weight`, headSize)
+      : outputs(linear);
+  const [queriesBy, keysBy] = [normed(q), normed(k)];
   return {
     sites: [
       site("qkv_proj", [q, k, v], before),
@@ -84,13 +102,14 @@ function layerLayout(config: DecoderConfig, layer: number): LayerLayout {
       site("down_proj", [down], outputs(up)),
     ],
     taps: {
-      queries: tap("queries", outputs(q)),
-      keys: tap("keys", outputs(k)),
-      values: tap("values", outputs(v)),
+      queries: tap("queries", queries, queriesBy),
+      keys: tap("keys", keys, keysBy),
+      values: tap("values", keys, outputs(v)),
     },
     tensors: new Map([
       ...shapesOf(before),
       ...[q, k, v, o].flatMap(tensorsOf),
+      ...queryKeyNorms ? [queriesBy, keysBy].flatMap(shapesOf) : [],
       ...shapesOf(between),
       ...[gate, up, down].flatMap(tensorsOf),
     ]),

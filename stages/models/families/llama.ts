@@ -3,6 +3,7 @@ import type { Family } from "../family.ts";
 import type { LinearRole } from "../site.ts";
 import { loadDecoderLayer } from "./decoder_layer.ts";
 import { decoderLayout } from "./decoder_layout.ts";
+import { llamaGguf } from "./llama_gguf.ts";
 
 /** Llama 1, 2, 3 and 3.1, and what is published in their form (SmolLM2, Yi, Vicuna). */
 export const llama: Family = {
@@ -16,4 +17,5 @@ export const llama: Family = {
   },
   layout: decoderLayout,
   load: loadDecoderLayer,
+  gguf: llamaGguf,
 };

@@ -1,3 +1,4 @@
 export { llama } from "./llama.ts";
 export { mistral } from "./mistral.ts";
 export { qwen2 } from "./qwen2.ts";
+export { qwen3 } from "./qwen3.ts";

@@ -3,7 +3,7 @@ import { fileURLToPath } from "node:url";
 import { ReferenceDevice } from "../../../kernels/device/reference.ts";
 import { FORMATS } from "../../../stages/exchange/find_format.ts";
 import { exportModel } from "../../../stages/export.ts";
-import { openCheckpoint } from "../../../stages/formats/open_checkpoint.ts";
+import { openCheckpoint } from "../../../stages/models/open_checkpoint.ts";
 import { type GgufEntry } from "../../../stages/formats/gguf/encoding.ts";
 import { load } from "../../../stages/load.ts";
 import { quantize } from "../../../stages/quantize.ts";

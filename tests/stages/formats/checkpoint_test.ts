@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { checkpointSources, openCheckpoint } from "../../../stages/formats/open_checkpoint.ts";
+import { checkpointSources, openCheckpoint } from "../../../stages/models/open_checkpoint.ts";
 import { assertFinite } from "../../../stages/formats/finite.ts";
 import { createCheckpointWriter } from "../../../stages/formats/checkpoint_writer.ts";
 import {

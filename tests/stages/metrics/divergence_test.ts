@@ -5,7 +5,7 @@ import { Gpu } from "../../../kernels/device/gpu.ts";
 import { ReferenceDevice } from "../../../kernels/device/reference.ts";
 import type { Artifact } from "../../../pipeline/artifact.ts";
 import { evaluate } from "../../../stages/evaluate.ts";
-import { openCheckpoint } from "../../../stages/formats/open_checkpoint.ts";
+import { openCheckpoint } from "../../../stages/models/open_checkpoint.ts";
 import { writeCheckpointTexts } from "../../../stages/formats/checkpoint_texts.ts";
 import { createCheckpointWriter } from "../../../stages/formats/checkpoint_writer.ts";
 import { storedBytes } from "../../../stages/formats/half.ts";

@@ -1,6 +1,6 @@
 import { strict as assert } from "node:assert";
 import { Gpu } from "../../../kernels/device/gpu.ts";
-import { openCheckpoint } from "../../../stages/formats/open_checkpoint.ts";
+import { openCheckpoint } from "../../../stages/models/open_checkpoint.ts";
 import { createCheckpointWriter } from "../../../stages/formats/checkpoint_writer.ts";
 import { stories } from "../../../stages/data/stories.ts";
 import { EMBEDDED } from "../../../stages/models/embedded.ts";

@@ -3,7 +3,7 @@ import { fileURLToPath } from "node:url";
 import type { Device } from "../../../kernels/device/device.ts";
 import { Gpu } from "../../../kernels/device/gpu.ts";
 import { ReferenceDevice } from "../../../kernels/device/reference.ts";
-import { openCheckpoint } from "../../../stages/formats/open_checkpoint.ts";
+import { openCheckpoint } from "../../../stages/models/open_checkpoint.ts";
 import { readHeader } from "../../../stages/formats/safetensors/header.ts";
 import { architectureOf } from "../../../stages/models/architecture.ts";
 import { Model } from "../../../stages/models/model.ts";

@@ -2,7 +2,7 @@ import { strict as assert } from "node:assert";
 import { Gpu } from "../../../kernels/device/gpu.ts";
 import { ReferenceDevice } from "../../../kernels/device/reference.ts";
 import type { Checkpoint, RowRange } from "../../../stages/formats/checkpoint.ts";
-import { openCheckpoint } from "../../../stages/formats/open_checkpoint.ts";
+import { openCheckpoint } from "../../../stages/models/open_checkpoint.ts";
 import { loadLinears } from "../../../stages/models/linear.ts";
 import { readModelRecord } from "../../../stages/models/model_record.ts";
 import { architectureOf } from "../../../stages/models/architecture.ts";

@@ -2,14 +2,16 @@ import { gguf as readGguf } from "@huggingface/gguf";
 import { strict as assert } from "node:assert";
 import { ReferenceDevice } from "../../../../kernels/device/reference.ts";
 import { exportModel } from "../../../../stages/export.ts";
-import { openCheckpoint } from "../../../../stages/formats/open_checkpoint.ts";
 import { dequantizeBlocks } from "../../../../stages/formats/gguf/dequantize.ts";
+import { openCheckpoint } from "../../../../stages/models/open_checkpoint.ts";
 import { blockCodes, codeBlocks } from "../../../../stages/formats/gguf/ggml_codes.ts";
 import { ggmlRounded } from "../../../../stages/formats/gguf/ggml_rounding.ts";
 import { ggmlBytes } from "../../../../stages/formats/gguf/ggml_types.ts";
 import type { GgufEntry } from "../../../../stages/formats/gguf/encoding.ts";
 import { ggufName, transformersName } from "../../../../stages/formats/gguf/names.ts";
 import { GgufWriter } from "../../../../stages/formats/gguf/writer.ts";
+import { llamaGguf } from "../../../../stages/models/families/llama_gguf.ts";
+import { qwen3 } from "../../../../stages/models/families/qwen3.ts";
 import { architectureOf } from "../../../../stages/models/architecture.ts";
 import {
   type LinearScheme,
@@ -189,9 +191,12 @@ Deno.test("`ggufName()` is the inverse of `transformersName()`", () => {
       "blk.31.ffn_down.weight",
     ]
   ) {
-    assert.equal(ggufName(transformersName(name)!), name);
+    assert.equal(ggufName(transformersName(name, llamaGguf)!, llamaGguf), name);
   }
-  assert.equal(ggufName("model.layers.0.self_attn.q_norm.weight"), undefined);
+  const norm = "model.layers.0.self_attn.q_norm.weight";
+  assert.equal(ggufName(norm, llamaGguf), undefined);
+  assert.equal(ggufName(norm, qwen3.gguf!), "blk.0.attn_q_norm.weight");
+  assert.equal(transformersName("blk.0.attn_q_norm.weight", qwen3.gguf!), norm);
 });
 
 for (const family of SHAPED) {

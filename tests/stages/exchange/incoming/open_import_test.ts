@@ -7,7 +7,7 @@ import { FORMATS } from "../../../../stages/exchange/find_format.ts";
 import { openSource, without } from "../../../../stages/exchange/subject.ts";
 import { evaluate } from "../../../../stages/evaluate.ts";
 import { exportModel } from "../../../../stages/export.ts";
-import { openCheckpoint } from "../../../../stages/formats/open_checkpoint.ts";
+import { openCheckpoint } from "../../../../stages/models/open_checkpoint.ts";
 import type { ModelOutline } from "../../../../stages/forecast/outlines.ts";
 import { openSafetensors, writeSafetensors } from "../../../../stages/formats/safetensors/file.ts";
 import { load } from "../../../../stages/load.ts";

@@ -11,7 +11,7 @@ import { openSource, type Subject, subjectOf } from "../../../../stages/exchange
 import { verifyReading } from "../../../../stages/exchange/verify.ts";
 import { exportModel } from "../../../../stages/export.ts";
 import { fold } from "../../../../stages/fold.ts";
-import { openCheckpoint } from "../../../../stages/formats/open_checkpoint.ts";
+import { openCheckpoint } from "../../../../stages/models/open_checkpoint.ts";
 import { quantize } from "../../../../stages/quantize.ts";
 import { codedValues, type CodedWeight } from "../../../../stages/quant/coded_weight.ts";
 import type { LinearScheme } from "../../../../stages/quant/schemes.ts";

@@ -1,8 +1,8 @@
 import { gguf } from "@huggingface/gguf";
 import assert from "node:assert/strict";
 import type { Checkpoint } from "../../../../stages/formats/checkpoint.ts";
-import { checkpointSources, openCheckpoint } from "../../../../stages/formats/open_checkpoint.ts";
 import { dequantizeBlocks } from "../../../../stages/formats/gguf/dequantize.ts";
+import { checkpointSources, openCheckpoint } from "../../../../stages/models/open_checkpoint.ts";
 import {
   type Entry,
   ggufBytes,
@@ -221,7 +221,7 @@ Deno.test("`openCheckpoint()` refuses architectures and scalings it does not kno
   await refuses(
     tinyModel({ architecture: "mamba" }),
     (path) =>
-      `Cannot open "${path}": its general.architecture is "mamba", expected one of llama, qwen2`,
+      `Cannot open "${path}": its general.architecture is "mamba", expected one of llama, qwen2, qwen3`,
   );
   await refuses(
     tinyModel({ "llama.expert_count": { u32: 8 } }),

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { readSourceText, textSources } from "../../../../stages/data/text.ts";
-import { openCheckpoint } from "../../../../stages/formats/open_checkpoint.ts";
+import { openCheckpoint } from "../../../../stages/models/open_checkpoint.ts";
 import { resolveModel } from "../../../../stages/formats/hub/hub.ts";
 import { parseHubPlace } from "../../../../stages/formats/hub/place.ts";
 import { SafetensorsWriter } from "../../../../stages/formats/safetensors/writer.ts";

@@ -1,10 +1,19 @@
-import type { Checkpoint } from "./checkpoint.ts";
-import { openGguf } from "./gguf/checkpoint.ts";
-import { directorySources, openDirectory } from "./safetensors/directory.ts";
+import type { Checkpoint } from "../formats/checkpoint.ts";
+import { openGguf } from "../formats/gguf/checkpoint.ts";
+import type { GgufClass } from "../formats/gguf/model_class.ts";
+import * as families from "./families/mod.ts";
+import type { Family } from "./family.ts";
+import { directorySources, openDirectory } from "../formats/safetensors/directory.ts";
+
+/** How llama.cpp holds the models of every family that it knows. */
+export const GGUF_CLASSES: readonly GgufClass[] = Object.values<Family>(families)
+  .flatMap(({ gguf }) => gguf ?? []);
 
 /** Opens a directory of safetensors files as Hugging Face lays them out, or a GGUF file. */
 export async function openCheckpoint(path: string): Promise<Checkpoint> {
-  return await kindOf(path) === "gguf" ? await openGguf(path) : await openDirectory(path);
+  return await kindOf(path) === "gguf"
+    ? await openGguf(path, GGUF_CLASSES)
+    : await openDirectory(path);
 }
 
 /** The files that make the content of a checkpoint, without opening its weights. */
