@@ -211,7 +211,8 @@ Deno.test({
   fn: () =>
     withProject(async (directory) => {
       const run = start(directory, {
-        command: `(sleep 1; stty cols 31 rows 20 < /dev/tty) & exec ${PROGRAM} run long.yaml`,
+        command: `(until [ -e small ]; do sleep 0.05; done; stty cols 31 rows 20 < /dev/tty) & ` +
+          `exec ${PROGRAM} run long.yaml`,
         size: [100, 20],
       });
       const widths = () =>
@@ -220,6 +221,7 @@ Deno.test({
           .map(([row]) => textWidth(row.replaceAll(/\x1b\[\d*\w/g, "").trimEnd()));
       await run.until(/part ([3-9]|\d\d)/);
       ok(widths().some((width) => width > 40), "wide at first");
+      await Deno.writeTextFile(`${directory}/small`, "");
       for (let i = 0; i < 200 && widths().some((width) => width >= 31); i++) await sleep(25);
       ok(widths().length === 3 && widths().every((width) => width < 31), `${widths()} columns`);
       await run.press("\x03");
