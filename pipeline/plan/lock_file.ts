@@ -33,7 +33,7 @@ const lockFile = z.object({
 export type LockFile = Readonly<z.infer<typeof lockFile>>;
 
 /** One step in a lock file; `inputs` are names of steps, `outside` is what it read outside the store. */
-export type LockedStep = Readonly<z.infer<typeof lockedStep>>;
+type LockedStep = Readonly<z.infer<typeof lockedStep>>;
 
 /** Where the lock file of a manifest lies. */
 export function lockPath(manifest: string): string {

@@ -75,7 +75,7 @@ export function opcodes(...parts: readonly (string | readonly number[])[]): Uint
 }
 
 /** A number in two bytes, the lowest first. */
-export function u16(value: number): number[] {
+function u16(value: number): number[] {
   return bytesOf(BigInt(value), 2);
 }
 
