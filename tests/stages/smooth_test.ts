@@ -5,72 +5,26 @@ import { Gpu } from "../../kernels/device/gpu.ts";
 import type { Artifact } from "../../pipeline/artifact.ts";
 import { openCheckpoint } from "../../stages/formats/open_checkpoint.ts";
 import { readModelRecord, writeModelRecord } from "../../stages/models/model_record.ts";
-import {
-  noSpans,
-  poolSpans,
-  shareKvHeads,
-  shareRotaryPairs,
-  spanOf,
-} from "../../stages/channels/spans.ts";
-import { familyOf, manualExponents } from "../../stages/channels/exponent_signs.ts";
+import { familyOf } from "../../stages/channels/exponent_signs.ts";
 import { outputErrors } from "../../stages/channels/search_error.ts";
 import { lastSmallest, smoothingScale } from "../../stages/channels/smoothing.ts";
 import { attentionErrors } from "../../stages/channels/smoothing_attention.ts";
-import {
-  exponentCandidates,
-  type ExponentFamily,
-  exponentFamily,
-  type Exponents,
-} from "../../stages/channels/smoothing_candidates.ts";
+import { exponentCandidates } from "../../stages/channels/smoothing_candidates.ts";
 import { type WeightScheme, weightScheme } from "../../stages/quant/schemes.ts";
 import { codedValues } from "../../stages/quant/coded_weight.ts";
 import { gridOf, roundToNearest } from "../../stages/quant/weight_grid.ts";
 import { rotate } from "../../stages/rotate.ts";
 import { smooth } from "../../stages/smooth.ts";
 import { relativeError } from "../support/forward_pass.ts";
-import { INPUTS, once, PRECISION, WEIGHT } from "../support/golden_smoothing.ts";
+import { goldenSpans, INPUTS, once, PRECISION, WEIGHT } from "../support/golden_smoothing.ts";
 import { assertSameStats } from "../support/lineage_check.ts";
 import { randomTensor } from "../support/random.ts";
 import { FAMILIES, StageChain } from "../support/stage_chain.ts";
+import { assertWithin } from "../support/tolerance.ts";
 
 const SIGNAL = new AbortController().signal;
 const SITES = ["qkv_proj", "out_proj", "up_proj", "down_proj"];
 const LAYER = "model.layers.0";
-
-Deno.test("spans of two tensors are pooled as DeepCompressor pools them", () => {
-  const matrix = (rows: number, columns: number, values: number[]) => ({
-    rows,
-    columns,
-    values: Float32Array.from(values),
-  });
-  // The reference pools whole tensors; as one column they are pooled the same way.
-  const spans = poolSpans(
-    poolSpans(noSpans(1), matrix(4, 1, [1, -2, 3, 4])),
-    matrix(2, 1, [5, 0]),
-  );
-  assert.equal(spanOf(spans, "abs_max")[0], 5);
-  close(spanOf(spans, "rms")[0]!, Math.sqrt(55 / 6), 1e-6);
-  const columns = poolSpans(
-    poolSpans(noSpans(2), matrix(2, 2, [1, -2, 3, 4])),
-    matrix(1, 2, [5, 0]),
-  );
-  assert.deepEqual([...spanOf(columns, "abs_max")], [5, 4]);
-  assert.deepEqual([...spanOf(columns, "abs_mean")], [3, 2]);
-  [3.4157, 2.5820].forEach((span, c) => close(spanOf(columns, "rms")[c]!, span, 1e-4));
-});
-
-Deno.test("manual scales are those of DeepCompressor (.github/ALGORITHMS.md#smoothing)", () => {
-  const half = { alpha: 0.5, beta: 0.5 };
-  // deno-fmt-ignore
-  const largest = [
-    1.2247449, 2.0958900, 2.0285966, 1.4344344, 2.0958900, 1.7320508, 1.7777778, 1.6997142,
-    2.0978909, 1.6495430, 1.5459759, 2.6142418, 1.3438737, 1.8805463, 2.2496567, 1.3020616,
-  ];
-  const scale = smoothingScale(...goldenSpans("abs_max"), half);
-  largest.forEach((factor, c) => close(scale[c]!, factor, 5e-7));
-  const rms = smoothingScale(...goldenSpans("rms"), half);
-  [1.3041102, 2.2818773, 2.1053119, 1.5944840].forEach((factor, c) => close(rms[c]!, factor, 5e-7));
-});
 
 for (const as of ["software", "gpu"] as const) {
   Deno.test(`the grid search finds DeepCompressor's winner and error on ${as} plans`, async () => {
@@ -84,7 +38,7 @@ for (const as of ["software", "gpu"] as const) {
     const errors = await outputErrors(device, { ...golden, maps });
     const best = lastSmallest(errors);
     assert.deepEqual(exponents[best], { alpha: 0.2, beta: 0.8 });
-    close(errors[best]!, 1.454448, 1e-5);
+    assertWithin(errors[best]!, 1.454448, 1e-5);
   });
 }
 
@@ -133,97 +87,8 @@ Deno.test("errors of a search are those of the dequantized weight, for every for
         expected += difference ** 2;
       }
     }
-    close(error!, 2 * expected, 1e-4 * expected);
+    assertWithin(error!, 2 * expected, 1e-4 * expected);
   }
-});
-
-Deno.test("the last of equal errors wins", () => {
-  assert.equal(lastSmallest([2, 1, 1, 3]), 2);
-  assert.equal(lastSmallest([1, 1, NaN]), 1);
-});
-
-Deno.test("a factor of 0 becomes 1, an infinite one or NaN turns all of them into 1", () => {
-  const scale = (inputs: number[], weights: number[], pair: Exponents) => [
-    ...smoothingScale(Float32Array.from(inputs), Float32Array.from(weights), pair),
-  ];
-  assert.deepEqual(scale([0, 4, 9], [1, 1, 1], { alpha: 0.5, beta: 0 }), [1, 2, 3]);
-  assert.deepEqual(scale([1, 4], [4, 0.25], { alpha: 0, beta: 0.5 }), [0.5, 2]);
-  assert.deepEqual(scale([9, 4], [0, 1], { alpha: 0.5, beta: 0.5 }), [1, 1]);
-  assert.deepEqual(scale([0, 4], [0, 1], { alpha: 0.5, beta: 0.5 }), [1, 1]);
-  assert.deepEqual(scale([7, 4], [3, 1], { alpha: 0, beta: 0 }), [1, 1]);
-});
-
-Deno.test("spans are shared by heads of one kv head and by the two halves of rotary pairs", () => {
-  const layout = { heads: 4, kvHeads: 2, headSize: 2 };
-  const span = Float32Array.of(1, 2, 3, 4, 5, 6, 9, 8);
-  assert.deepEqual([...shareKvHeads(span, layout, "abs_max")], [3, 4, 3, 4, 9, 8, 9, 8]);
-  assert.deepEqual([...shareKvHeads(span, layout, "rms")], [2, 3, 2, 3, 7, 7, 7, 7]);
-  assert.deepEqual([...shareRotaryPairs(span, 4, "abs_max")], [3, 4, 3, 4, 9, 8, 9, 8]);
-  assert.deepEqual([...shareRotaryPairs(span, 4, "rms")], [2, 3, 2, 3, 7, 7, 7, 7]);
-});
-
-/** The table of .github/ALGORITHMS.md#candidates: rows alpha > 0, 0, -1, -2, -3; columns beta likewise. */
-const TABLE: readonly (readonly string[])[] = [
-  ["AA", "A0", "AC", "A0 AC", "A0 AB"],
-  ["0B", "A0 0B", "0B AC", "A0 0B AC", "A0 0B AB"],
-  ["AC", "A0 AC", "AC", "A0 AC", "A0 AB"],
-  ["0B AC", "A0 0B AC", "0B AC", "A0 0B AC", "A0 0B AB"],
-  ["0B AB", "0B A0 AB", "0B A0 AB", "0B A0 AB", "0B A0 AB"],
-];
-const MEANT = [0.3, 0, -1, -2, -3];
-/** The blocks of four steps, written out. */
-const BLOCKS: Readonly<Record<string, readonly (readonly [alpha: number, beta: number])[]>> = {
-  A0: [[0.25, 0], [0.5, 0], [0.75, 0]],
-  "0B": [[0, 0.25], [0, 0.5], [0, 0.75]],
-  AA: [[0.25, 0.25], [0.5, 0.5], [0.75, 0.75]],
-  AC: [[0.25, 0.75], [0.5, 0.5], [0.75, 0.25]],
-  AB: [
-    [0.25, 0.25],
-    [0.25, 0.5],
-    [0.25, 0.75],
-    [0.5, 0.25],
-    [0.5, 0.5],
-    [0.5, 0.75],
-    [0.75, 0.25],
-    [0.75, 0.5],
-    [0.75, 0.75],
-  ],
-};
-
-Deno.test("alpha and beta name the candidates of DeepCompressor's table, in its order", () => {
-  const seen = new Map<string, ExponentFamily>();
-  for (const [row, alpha] of MEANT.entries()) {
-    for (const [column, beta] of MEANT.entries()) {
-      const cell = TABLE[row]![column]!;
-      const expected = [[0, 0], ...cell.split(" ").flatMap((block) => BLOCKS[block]!)];
-      const family = familyOf({ alpha, beta });
-      const got = exponentCandidates(family, 4).map((pair) => [pair.alpha, pair.beta]);
-      assert.deepEqual(got, expected, `alpha ${alpha}, beta ${beta}`);
-      assert.equal(seen.get(cell) ?? family, family);
-      seen.set(cell, family);
-    }
-  }
-  // A name for every distinct meaning, and no more.
-  assert.deepEqual([...seen.values()].sort(), [...exponentFamily.options].sort());
-  assert.equal(familyOf({ alpha: 0.5, beta: -0.5 }), familyOf({ alpha: 0.5, beta: -3 }));
-  assert.throws(() => familyOf({ alpha: -0.5, beta: 0 }), /alpha -0.5: expected 0 to 1, -1/);
-});
-
-Deno.test("grids of 20 have 20, 39 and 400 candidates", () => {
-  const counts = [[0.5, 0], [0.5, -2], [-3, -3]].map(([alpha, beta]) =>
-    exponentCandidates(familyOf({ alpha: alpha!, beta: beta! }), 20).length
-  );
-  assert.deepEqual(counts, [20, 39, 400]);
-});
-
-Deno.test("a negative exponent complements the other where nothing is searched", () => {
-  const meant = (alpha: number, beta: number) => manualExponents({ alpha, beta });
-  assert.deepEqual(meant(0.7, -2), { alpha: 0.7, beta: 0.30000000000000004 });
-  assert.deepEqual(meant(-1, 0.25), { alpha: 0.75, beta: 0.25 });
-  assert.deepEqual(meant(0.1, 0.9), { alpha: 0.1, beta: 0.9 });
-  assert.deepEqual(meant(0, -1), { alpha: 0, beta: 1 });
-  assert.throws(() => meant(0, 0), /expected one of them above 0/);
-  assert.throws(() => meant(-1, -1), /at most one negative/);
 });
 
 Deno.test("the attention search prefers the scale that makes keys whole multiples of one step", async () => {
@@ -332,11 +197,11 @@ Deno.test("smooth puts scales into keys, queries and their biases, alike for rot
   ];
   // 4 heads and 2 kv heads of 16.
   q.forEach((factor, c) => {
-    close(qBias[c]!, factor, 1e-5 * factor);
-    close(q[Math.floor(c / 16) * 16 + (c + 8) % 16]!, factor, 1e-5 * factor);
+    assertWithin(qBias[c]!, factor, 1e-5 * factor);
+    assertWithin(q[Math.floor(c / 16) * 16 + (c + 8) % 16]!, factor, 1e-5 * factor);
     const kv = Math.floor(c / 32) * 16 + c % 16;
-    close(k[kv]!, 1 / factor, 1e-5 / factor);
-    close(kBias[kv]!, 1 / factor, 1e-5 / factor);
+    assertWithin(k[kv]!, 1 / factor, 1e-5 / factor);
+    assertWithin(kBias[kv]!, 1 / factor, 1e-5 / factor);
   });
   assert.ok(Math.max(...q) / Math.min(...q) > 1.5);
 });
@@ -429,12 +294,6 @@ Deno.test("the tuned table of the recipes is parameters of smooth", async () => 
   assert.deepEqual([attention.strategy, attention.beta], ["grid", -2]);
 });
 
-/** Spans of the golden inputs and weight. */
-function goldenSpans(kind: "abs_max" | "rms"): [Float32Array, Float32Array] {
-  const spans = (matrix: typeof INPUTS) => spanOf(poolSpans(noSpans(16), matrix), kind);
-  return [spans(INPUTS), spans(WEIGHT)];
-}
-
 /** Asserts that a stage changed every matrix of the layers, so that equal logits mean something. */
 async function assertChanged(from: Artifact, to: Artifact): Promise<void> {
   using before = await openCheckpoint(from.path);
@@ -443,8 +302,4 @@ async function assertChanged(from: Artifact, to: Artifact): Promise<void> {
     if (!name.endsWith("proj.weight")) continue;
     assert.notDeepEqual(await after.read(name), await before.read(name), name);
   }
-}
-
-function close(got: number, expected: number, within: number): void {
-  assert.ok(Math.abs(got - expected) <= within, `got ${got}, expected ${expected}`);
 }

@@ -10,13 +10,3 @@ export function fact({ sections }: Description, section: string, name: string): 
 export function rows({ sections }: Description, section: string): readonly (readonly string[])[] {
   return sections.find(({ title }) => title === section)?.table?.rows ?? [];
 }
-
-/** Does work in a directory of its own. */
-export async function withDirectory(use: (directory: string) => Promise<void>): Promise<void> {
-  const directory = await Deno.makeTempDir();
-  try {
-    await use(directory);
-  } finally {
-    await Deno.remove(directory, { recursive: true });
-  }
-}

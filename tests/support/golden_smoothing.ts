@@ -1,3 +1,4 @@
+import { noSpans, poolSpans, spanOf } from "../../stages/channels/spans.ts";
 import type { Matrix } from "../../stages/quant/weight_grid.ts";
 
 /** The weight of DeepCompressor's golden values (.github/ALGORITHMS.md#range-search), f16-valued, 4 x 16. */
@@ -29,4 +30,10 @@ export const PRECISION = {
 /** One matrix as a search takes the weights of a site. */
 export async function* once(matrix: Matrix): AsyncGenerator<Matrix> {
   yield matrix;
+}
+
+/** Spans of the golden inputs and weight. */
+export function goldenSpans(kind: "abs_max" | "rms"): [Float32Array, Float32Array] {
+  const spans = (matrix: Matrix) => spanOf(poolSpans(noSpans(16), matrix), kind);
+  return [spans(INPUTS), spans(WEIGHT)];
 }

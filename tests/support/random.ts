@@ -34,3 +34,8 @@ export function randomTensor({ dtype, shape }: TensorSpec, seed: string): HostTe
   const values = Float32Array.from({ length: elements(shape) }, () => source.next().value);
   return dtype === "f16" ? f16(shape, values) : f32(shape, values);
 }
+
+/** Rows of normally distributed floats. */
+export function randomRows(count: number, columns: number, seed: string): HostTensor {
+  return randomTensor({ dtype: "f32", shape: [count, columns] }, seed);
+}

@@ -93,12 +93,6 @@ export async function filesBelow(root: string, below = ""): Promise<string[]> {
   return found.sort();
 }
 
-/** A directory that is removed when it is disposed of. */
-export async function temporary(): Promise<AsyncDisposable & { readonly path: string }> {
-  const path = await Deno.makeTempDir();
-  return { path, [Symbol.asyncDispose]: () => Deno.remove(path, { recursive: true }) };
-}
-
 /** Bytes that do not repeat, the same ones for the same seed. */
 export function bytesOf(size: number, seed: number): Uint8Array<ArrayBuffer> {
   const words = new Uint32Array(Math.ceil(size / 4));

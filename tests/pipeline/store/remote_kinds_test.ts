@@ -2,12 +2,12 @@ import { deepStrictEqual, match, ok, rejects, strictEqual } from "node:assert/st
 import { createHash } from "node:crypto";
 import { openRemote } from "../../../pipeline/store/remote/open_remote.ts";
 import { digestOf, sealOf } from "../../../pipeline/store/contents.ts";
+import { temporary } from "../../support/directory.ts";
 import {
   bucketPlace,
   directoryPlace,
   filesBelow,
   makeArtifact,
-  temporary,
 } from "../../support/remote_place.ts";
 import { call } from "../../support/toy/call.ts";
 

@@ -1,12 +1,7 @@
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import type { RunEvent } from "../../../pipeline/event.ts";
-import {
-  bucketPlace,
-  directoryPlace,
-  filesBelow,
-  type Place,
-  temporary,
-} from "../../support/remote_place.ts";
+import { temporary } from "../../support/directory.ts";
+import { bucketPlace, directoryPlace, filesBelow, type Place } from "../../support/remote_place.ts";
 import { toyCommand } from "../../support/toy/command.ts";
 
 const MANIFEST = `

@@ -14,20 +14,12 @@ import { DigestMemo } from "../../../pipeline/store/digests.ts";
 import { canonicalJson, keyOf } from "../../../pipeline/store/key.ts";
 import { Store } from "../../../pipeline/store/store.ts";
 import { isHeld, takeLock, tryLock } from "../../../pipeline/store/lock.ts";
+import { withDirectory } from "../../support/directory.ts";
 
 const recipe: KeyDocument = { stage: "load", version: 1, params: { bits: 4 }, inputs: {} };
 
 function sha256(data: string | Uint8Array): string {
   return createHash("sha256").update(data).digest("hex");
-}
-
-async function withDirectory(use: (directory: string) => Promise<void>): Promise<void> {
-  const directory = await Deno.makeTempDir();
-  try {
-    await use(directory);
-  } finally {
-    await Deno.remove(directory, { recursive: true });
-  }
 }
 
 async function writeTwo(directory: string): Promise<{ scores: Record<string, number>; notes: [] }> {

@@ -3,7 +3,8 @@ import type { Benchmark } from "../../../stages/benchmark/results.ts";
 import { describePath } from "../../../stages/describe.ts";
 import { writeSafetensors } from "../../../stages/formats/safetensors/file.ts";
 import { type Evaluation, writeEvaluation } from "../../../stages/report/evaluation.ts";
-import { fact, rows, withDirectory } from "../../support/description.ts";
+import { fact, rows } from "../../support/description.ts";
+import { withDirectory } from "../../support/directory.ts";
 import { type Entry, ggufBytes } from "../../support/gguf_file.ts";
 
 Deno.test("a GGUF file is described by its tensors, and told of where its type or its length lies", () =>

@@ -4,7 +4,8 @@ import { describePath } from "../../../stages/describe.ts";
 import { layerRanges } from "../../../stages/describe/layer_ranges.ts";
 import { writeSafetensors } from "../../../stages/formats/safetensors/file.ts";
 import { architectureOf } from "../../../stages/models/architecture.ts";
-import { fact, rows, withDirectory } from "../../support/description.ts";
+import { fact, rows } from "../../support/description.ts";
+import { withDirectory } from "../../support/directory.ts";
 import {
   CONFIG,
   type Kind,

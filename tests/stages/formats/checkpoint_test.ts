@@ -7,6 +7,7 @@ import {
   type TensorSpecification,
 } from "../../../stages/formats/safetensors/header.ts";
 import { SafetensorsWriter } from "../../../stages/formats/safetensors/writer.ts";
+import { temporary } from "../../support/directory.ts";
 
 const VALUES = [
   0,
@@ -186,7 +187,7 @@ Deno.test("the checkpoint writer refuses tensors out of order, unknown, too long
 });
 
 Deno.test("`openCheckpoint()` says what is missing from a directory", async () => {
-  await using dir = await temporaryDirectory();
+  await using dir = await temporary();
   const { path } = dir;
   await rejects(
     openCheckpoint(`${path}/none`),
@@ -257,7 +258,7 @@ Deno.test("`openCheckpoint()` names shard and tensor where an index is wrong", a
 });
 
 Deno.test("`readHeader()` refuses headers that contradict themselves, naming file and tensor", async () => {
-  await using dir = await temporaryDirectory();
+  await using dir = await temporary();
   const refuse = async (entry: unknown, kind: ErrorKind, message: string) => {
     const path = await writeSafetensors(dir.path, { header: { w: entry }, bytes: 16 });
     await rejects(readHeader(path), kind, `Cannot read tensor "w" of "${path}": ${message}`);
@@ -286,7 +287,7 @@ Deno.test("`readHeader()` refuses headers that contradict themselves, naming fil
 });
 
 Deno.test("`readHeader()` says of a truncated file how long it is and should be", async () => {
-  await using dir = await temporaryDirectory();
+  await using dir = await temporary();
   const header = { w: { dtype: "F32", shape: [4], data_offsets: [0, 16] } };
   const path = await writeSafetensors(dir.path, { header, bytes: 16 });
   const { size } = await Deno.stat(path);
@@ -413,13 +414,8 @@ async function writeSafetensors(
 }
 
 async function temporaryCheckpoint(): Promise<AsyncDisposable & { readonly path: string }> {
-  const directory = await temporaryDirectory();
+  const directory = await temporary();
   const config = JSON.stringify({ architectures: ["LlamaForCausalLM"] });
   await Deno.writeTextFile(`${directory.path}/config.json`, config);
   return directory;
-}
-
-async function temporaryDirectory(): Promise<AsyncDisposable & { readonly path: string }> {
-  const path = await Deno.makeTempDir();
-  return { path, [Symbol.asyncDispose]: () => Deno.remove(path, { recursive: true }) };
 }

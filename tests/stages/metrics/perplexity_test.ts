@@ -1,25 +1,10 @@
 import { strict as assert } from "node:assert";
 import { Gpu } from "../../../kernels/device/gpu.ts";
-import { openCheckpoint } from "../../../stages/formats/open_checkpoint.ts";
 import { perplexity } from "../../../stages/metrics/perplexity.ts";
 import { logLikelihoods } from "../../support/log_likelihoods.ts";
 import { EMBEDDED } from "../../../stages/models/embedded.ts";
 import { Model } from "../../../stages/models/model.ts";
-import { openTokenizer } from "../../../stages/models/tokenizer.ts";
-
-interface Golden {
-  readonly text: string;
-  readonly ids: readonly number[];
-  /** PyTorch's, in float32, of every token but the first. */
-  readonly logLikelihoods: readonly number[];
-}
-
-const golden: Golden = JSON.parse(await Deno.readTextFile(`${EMBEDDED}/golden.json`));
-
-Deno.test("the embedded tokenizer gives the ids of the Rust library", async () => {
-  using checkpoint = await openCheckpoint(EMBEDDED);
-  assert.deepEqual(openTokenizer(checkpoint.tokenizer!).encode(golden.text), golden.ids);
-});
+import { GOLDEN } from "../../support/golden_text.ts";
 
 for (const weightBytes of [Infinity, 0]) {
   const how = weightBytes === 0 ? "a layer at a time" : "with all weights on the device";
@@ -28,16 +13,16 @@ for (const weightBytes of [Infinity, 0]) {
     using model = await Model.open(EMBEDDED, device, { weightBytes });
     const scores: number[] = [];
     const walk = {
-      context: golden.ids.length,
+      context: GOLDEN.ids.length,
       group: 2,
       signal: new AbortController().signal,
       progress: () => {},
     };
-    for await (const window of logLikelihoods(device, model, Uint32Array.from(golden.ids), walk)) {
+    for await (const window of logLikelihoods(device, model, Uint32Array.from(GOLDEN.ids), walk)) {
       scores.push(...window);
     }
-    assert.equal(scores.length, golden.logLikelihoods.length);
-    scores.forEach((score, i) => assert.ok(Math.abs(score - golden.logLikelihoods[i]!) < 1e-3));
+    assert.equal(scores.length, GOLDEN.logLikelihoods.length);
+    scores.forEach((score, i) => assert.ok(Math.abs(score - GOLDEN.logLikelihoods[i]!) < 1e-3));
   });
 }
 
@@ -47,7 +32,7 @@ Deno.test("logLikelihoods() stops when its signal aborts, and leaves no tensor b
   using model = await Model.open(EMBEDDED, device, { weightBytes: Infinity });
   const progress = (done: number) => done === 2 && stop.abort(new Error("enough"));
   const walk = { context: 64, group: 1, signal: stop.signal, progress };
-  const ids = Uint32Array.from(golden.ids);
+  const ids = Uint32Array.from(GOLDEN.ids);
   await assert.rejects(async () => {
     for await (const _ of logLikelihoods(device, model, ids, walk));
   }, /enough/);

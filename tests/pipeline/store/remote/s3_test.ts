@@ -1,14 +1,9 @@
 import { deepStrictEqual, match, ok, rejects, strictEqual } from "node:assert/strict";
 import { setTimeout as sleep } from "node:timers/promises";
 import { openBucket } from "../../../../pipeline/store/remote/s3.ts";
+import { temporary } from "../../../support/directory.ts";
 import { failure, FakeS3 } from "../../../support/s3_stub.ts";
-import {
-  bucketPlace,
-  bytesOf,
-  makeArtifact,
-  PACE,
-  temporary,
-} from "../../../support/remote_place.ts";
+import { bucketPlace, bytesOf, makeArtifact, PACE } from "../../../support/remote_place.ts";
 
 const PART_BYTES = 64 << 10;
 /** Three parts and a rest. */

@@ -1,17 +1,11 @@
 import { strict as assert } from "node:assert";
-import type { Device, HostTensor } from "../../kernels/device/device.ts";
+import type { HostTensor } from "../../kernels/device/device.ts";
 import { Gpu } from "../../kernels/device/gpu.ts";
-import type { AnyKernel } from "../../kernels/device/kernel.ts";
-import { ReferenceDevice } from "../../kernels/device/reference.ts";
 import { f32, u32 } from "../../kernels/device/tensor.ts";
-import { matmulCodes, matmulInt8, quantizeRows } from "../../kernels/mod.ts";
+import { matmulInt8, quantizeRows } from "../../kernels/mod.ts";
+import { DEVICES } from "../support/devices.ts";
+import { launch } from "../support/launch.ts";
 import { randomTensor } from "../support/random.ts";
-
-const DEVICES: Readonly<Record<string, () => Device | Promise<Device>>> = {
-  "by the references": () => new ReferenceDevice(),
-  "planned for software": () => Gpu.open({ as: "software" }),
-  "planned for gpu": () => Gpu.open({ as: "gpu" }),
-};
 
 /** Bytes 1 to 8, and codes 0 to 7. */
 const BYTES = [0x04030201, 0x08070605];
@@ -19,17 +13,8 @@ const NIBBLES = [0x76543210];
 /** Sum of (k + 1) * (k + 1), of k * (k + 1) and of k + 1 over the 8 values. */
 const [SQUARES, STAIRS, COUNT] = [204, 168, 36];
 
-for (const [how, open] of Object.entries(DEVICES)) {
-  Deno.test(`rows become codes, scales and sums as written out by hand, ${how}`, async () => {
-    await using device = await open();
-    const x = f32([3, 4], [127, 0.5, 1.5, -2.5, -254, 3, 2, 1, 2 ** -19, 0, 0, -(2 ** -20)]);
-    const { codes, rows } = await run(device, quantizeRows, { x }, {}, ["codes", "rows"]);
-    assert.deepEqual([...codes!.data], [0xfe02007f, 0x00010281, 0]);
-    // 2^-19 / 127 is nothing in half precision, and 1 takes its place.
-    assert.deepEqual([...rows!.data], [1, 127 + 0 + 2 - 2, 2, 2 * (-127 + 2 + 1 + 0), 1, 0]);
-  });
-
-  Deno.test(`the three forms of integer product are as written out by hand, ${how}`, async () => {
+for (const [on, open] of Object.entries(DEVICES)) {
+  Deno.test(`the three forms of integer product are as written out by hand on ${on}`, async () => {
     await using device = await open();
     const shared = {
       x: u32([1, 2], BYTES),
@@ -43,7 +28,7 @@ for (const [how, open] of Object.entries(DEVICES)) {
       groups?: HostTensor,
     ) => {
       const inputs = { ...shared, weight, ...(groups ? { groups } : {}) };
-      return [...(await run(device, matmulInt8, inputs, options, ["y"])).y!.data];
+      return [...(await launch(device, matmulInt8, { inputs, options, names: ["y"] })).y!.data];
     };
     assert.deepEqual(await y(u32([1, 2], BYTES), { bits: 8 }), [SQUARES / 8]);
     assert.deepEqual(await y(u32([1, 1], NIBBLES), { bits: 4 }), [STAIRS / 8 - 3 * 10]);
@@ -53,27 +38,6 @@ for (const [how, open] of Object.entries(DEVICES)) {
       [(3 * STAIRS + 5 * COUNT) / 8],
     );
   });
-
-  Deno.test(`the three zero points of codes are as written out by hand, ${how}`, async () => {
-    await using device = await open();
-    const y = async (word: number, zero: "none" | "pre_scale" | "post_scale") => {
-      const inputs = {
-        x: f32([1, 8], [1, 2, 3, 4, 5, 6, 7, 8]),
-        weight: u32([1, 1], [word]),
-        // Scale 0.5 below, zero 3 above.
-        groups: u32([1, 1], [0x42003800]),
-        y: f32([1, 1]),
-      };
-      const options = { bits: 4, group: 8, zero } as const;
-      return (await run(device, matmulCodes, inputs, options, ["y"])).y!.data[0];
-    };
-    assert.equal(await y(NIBBLES[0]!, "none"), STAIRS / 2);
-    assert.equal(await y(0xffffffff, "none"), -COUNT / 2);
-    assert.equal(await y(0x00000008, "none"), -4);
-    assert.equal(await y(0xffffffff, "pre_scale"), 12 * COUNT / 2);
-    assert.equal(await y(NIBBLES[0]!, "pre_scale"), (STAIRS - 3 * COUNT) / 2);
-    assert.equal(await y(NIBBLES[0]!, "post_scale"), STAIRS / 2 - 3 * COUNT);
-  });
 }
 
 Deno.test("a product of quantized rows is near the product of the rows", async () => {
@@ -82,20 +46,21 @@ Deno.test("a product of quantized rows is near the product of the rows", async (
   const x = randomTensor({ dtype: "f32", shape: [tokens, inner] }, "x");
   const weight = randomTensor({ dtype: "u32", shape: [outputs, inner / 8] }, "weight");
   const [scale, zero] = [0.02, 7];
-  const { codes, rows } = await run(device, quantizeRows, { x }, {}, ["codes", "rows"]);
-  const { y } = await run(
-    device,
-    matmulInt8,
-    {
+  const { codes, rows } = await launch(device, quantizeRows, {
+    inputs: { x },
+    names: ["codes", "rows"],
+  });
+  const { y } = await launch(device, matmulInt8, {
+    inputs: {
       x: codes!,
       x_rows: rows!,
       weight,
       w_rows: f32([outputs, 2], Array(outputs).fill([scale, scale * zero]).flat()),
       y: f32([tokens, outputs]),
     },
-    { bits: 4 },
-    ["y"],
-  );
+    options: { bits: 4 },
+    names: ["y"],
+  });
   let [error, size] = [0, 0];
   for (let m = 0; m < tokens; m++) {
     for (let n = 0; n < outputs; n++) {
@@ -155,22 +120,3 @@ Deno.test("products that cannot be are refused", () => {
     /groups u32\[5, 1\] with 4 bits: expected none without a group size/,
   );
 });
-
-async function run(
-  device: Device,
-  kernel: AnyKernel,
-  hosts: Readonly<Record<string, HostTensor>>,
-  options: unknown,
-  names: readonly string[],
-): Promise<Record<string, HostTensor>> {
-  using stack = new DisposableStack();
-  const inputs = Object.fromEntries(
-    Object.entries(hosts).map(([name, host]) => [name, stack.use(device.upload(host))]),
-  );
-  const outputs = device.run(kernel, inputs, options);
-  for (const output of Object.values(outputs)) stack.use(output as Disposable);
-  const all: Record<string, Parameters<Device["read"]>[0]> = { ...inputs, ...outputs };
-  const read: Record<string, HostTensor> = {};
-  for (const name of names) read[name] = await device.read(all[name]!);
-  return read;
-}

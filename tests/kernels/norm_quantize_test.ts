@@ -1,0 +1,43 @@
+import { strict as assert } from "node:assert";
+import { Gpu } from "../../kernels/device/gpu.ts";
+import { f32 } from "../../kernels/device/tensor.ts";
+import { normQuantize, quantizeRows, rmsNorm } from "../../kernels/mod.ts";
+import { launch } from "../support/launch.ts";
+import { randomRows } from "../support/random.ts";
+
+for (const as of ["software", "gpu"] as const) {
+  for (const range of [undefined, 2.5]) {
+    const options = range === undefined ? {} : { range };
+    const words = range === undefined ? "measured" : "given";
+    Deno.test(`norm and codes in one launch have the bits of two, scales ${words}, planned for ${as}`, async () => {
+      await using gpu = await Gpu.open({ as });
+      for (const [count, columns] of [[1, 72], [37, 576], [5, 2304]] as const) {
+        const inputs = {
+          x: randomRows(count, columns, "x"),
+          gain: f32([columns], randomRows(1, columns, "g").data),
+        };
+        const residual = randomRows(count, columns, "residual");
+        for (const given of [inputs, { ...inputs, residual }]) {
+          const more = "residual" in given ? ["residual"] : [];
+          const normed = await launch(gpu, rmsNorm, {
+            inputs: given,
+            options: { eps: 1e-5 },
+            names: ["y", ...more],
+          });
+          const two = await launch(gpu, quantizeRows, {
+            inputs: { x: normed.y! },
+            options,
+            names: ["codes", "rows"],
+          });
+          const { residual: sum, ...one } = await launch(gpu, normQuantize, {
+            inputs: given,
+            options: { eps: 1e-5, ...options },
+            names: ["codes", "rows", ...more],
+          });
+          assert.deepEqual(one, two);
+          assert.deepEqual(sum, normed.residual);
+        }
+      }
+    });
+  }
+}
