@@ -1,3 +1,4 @@
+// Slow: runs every stage and compares what it held and wrote with its forecast.
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import { Gpu } from "../../kernels/device/gpu.ts";

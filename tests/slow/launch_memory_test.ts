@@ -1,3 +1,4 @@
+// Slow: launches every kernel until kept memory would show.
 import { strict as assert } from "node:assert";
 import type { HostTensor, Tensor } from "../../kernels/device/device.ts";
 import { Gpu } from "../../kernels/device/gpu.ts";

@@ -1,3 +1,4 @@
+// Slow: kills a program that quantizes, and runs it again.
 import { strict as assert } from "node:assert";
 import { fileURLToPath } from "node:url";
 import type { RunEvent } from "../../pipeline/event.ts";

@@ -1,3 +1,4 @@
+// Slow: runs the configs on the embedded model.
 import { strict as assert } from "node:assert";
 import { fileURLToPath } from "node:url";
 import type { RunEvent, Summary } from "../../pipeline/event.ts";

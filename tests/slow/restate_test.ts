@@ -1,3 +1,4 @@
+// Slow: starts a Restate server and workers, and kills some.
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import { setTimeout as sleep } from "node:timers/promises";
 import { serverProgram } from "../../pipeline/run/restate/server_program.ts";

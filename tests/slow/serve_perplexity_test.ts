@@ -1,3 +1,4 @@
+// Slow: makes a quantized model and serves it.
 import { strict as assert } from "node:assert";
 import { Gpu } from "../../kernels/device/gpu.ts";
 import type { Artifact } from "../../pipeline/artifact.ts";

@@ -1,20 +1,21 @@
+// Slow: reads thousands of manifests that nobody would write.
 import { deepStrictEqual, match, ok } from "node:assert/strict";
 import fc from "fast-check";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { parse, stringify, type ToStringOptions } from "yaml";
-import type { Manifest, ManifestOptions } from "../../../pipeline/manifest/manifest.ts";
-import { parseManifest } from "../../../pipeline/manifest/read_manifest.ts";
-import { rowsOf } from "../../../pipeline/manifest/origin.ts";
-import type { Setting } from "../../../pipeline/manifest/override.ts";
-import { ManifestError, type Problem } from "../../../pipeline/manifest/problem.ts";
-import { type Resolved, resolveManifest } from "../../../pipeline/manifest/resolve.ts";
-import { manifestText } from "../../../pipeline/manifest/show.ts";
-import type { Registry } from "../../../pipeline/stage.ts";
-import * as models from "../../../stages/mod.ts";
-import { stages } from "../../support/manifest_stages.ts";
+import type { Manifest, ManifestOptions } from "../../pipeline/manifest/manifest.ts";
+import { parseManifest } from "../../pipeline/manifest/read_manifest.ts";
+import { rowsOf } from "../../pipeline/manifest/origin.ts";
+import type { Setting } from "../../pipeline/manifest/override.ts";
+import { ManifestError, type Problem } from "../../pipeline/manifest/problem.ts";
+import { type Resolved, resolveManifest } from "../../pipeline/manifest/resolve.ts";
+import { manifestText } from "../../pipeline/manifest/show.ts";
+import type { Registry } from "../../pipeline/stage.ts";
+import * as models from "../../stages/mod.ts";
+import { stages } from "../support/manifest_stages.ts";
 
-const CONFIGS = fileURLToPath(new URL("../../../configs/", import.meta.url));
+const CONFIGS = fileURLToPath(new URL("../../configs/", import.meta.url));
 /** The configs of the repository by name. */
 const REAL = new Map(
   [...Deno.readDirSync(CONFIGS)].map(({ name }) => name).filter((name) => name.endsWith(".yaml"))

@@ -1,8 +1,9 @@
+// Slow: starts the program on machines of their own, several at once.
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
-import type { RunEvent } from "../../../pipeline/event.ts";
-import { bucketPlace, directoryPlace, filesBelow, type Place } from "../../support/remote_place.ts";
-import { toyCommand } from "../../support/toy/command.ts";
-import { temporary } from "../../support/directory.ts";
+import type { RunEvent } from "../../pipeline/event.ts";
+import { temporary } from "../support/directory.ts";
+import { bucketPlace, directoryPlace, filesBelow, type Place } from "../support/remote_place.ts";
+import { toyCommand } from "../support/toy/command.ts";
 
 const MANIFEST = `
 steps:

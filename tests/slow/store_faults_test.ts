@@ -1,9 +1,10 @@
+// Slow: runs a manifest anew after damage to every kind of stored file.
 import { deepStrictEqual, match, notStrictEqual, ok, strictEqual } from "node:assert/strict";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { RunRecord } from "../../../pipeline/store/runs.ts";
-import { callProgram } from "../../support/cli_call.ts";
-import { toyCommand } from "../../support/toy/command.ts";
-import * as stages from "../../support/toy/stages.ts";
+import type { RunRecord } from "../../pipeline/store/runs.ts";
+import { callProgram } from "../support/cli_call.ts";
+import { toyCommand } from "../support/toy/command.ts";
+import * as stages from "../support/toy/stages.ts";
 
 /** Reads a file outside the store, sums up, scores. */
 const MANIFEST = `
