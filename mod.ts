@@ -7,9 +7,9 @@
  */
 import { main } from "./pipeline/cli/main.ts";
 import * as commands from "./stages/commands/mod.ts";
+import { boundsOf } from "./stages/bounds.ts";
 import { describePath } from "./stages/describe/describe.ts";
-import { factsOf } from "./stages/forecast/artifact_facts.ts";
-import { boundsOf } from "./stages/forecast/bounds.ts";
+import { factsOf } from "./stages/facts.ts";
 import * as stages from "./stages/mod.ts";
 import { openTools } from "./stages/tools.ts";
 

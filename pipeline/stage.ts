@@ -13,11 +13,15 @@ export type Input<S extends string> = S extends `${infer K}[]?` ? readonly Artif
  */
 export type Facts = object;
 
-/** The facts of an input, in the shapes that artifacts come in; see {@linkcode Input}. */
-export type FactsOf<S extends string> = S extends `${string}[]?` ? readonly Facts[]
-  : S extends `${string}?` ? Facts | undefined
-  : S extends `${string}[]` ? readonly Facts[]
-  : Facts;
+/**
+ * The facts of an input, in the shapes that artifacts come in; see {@linkcode Input}. `Forms` has the
+ * form of each kind's facts.
+ */
+export type FactsOf<S extends string, Forms extends Readonly<Record<string, Facts>>> = S extends
+  `${infer K}[]?` ? readonly Forms[K][]
+  : S extends `${infer K}?` ? Forms[K] | undefined
+  : S extends `${infer K}[]` ? readonly Forms[K][]
+  : Forms[S];
 
 /** What making an artifact will take at its peak, known before any work. */
 export interface Forecast {
@@ -90,6 +94,7 @@ export interface Stage<
   Inputs extends Readonly<Record<string, string>>,
   Output extends string,
   Tools = unknown,
+  Forms extends Readonly<Record<string, Facts>> = Readonly<Record<string, Facts>>,
 > {
   readonly about: string;
   /** Raise it when the same key document would now give other bytes. */
@@ -112,12 +117,13 @@ export interface Stage<
   /**
    * What `run` would take, from headers alone; throws in a sentence what `run` would refuse.
    *
-   * `memoryBytes` is how much of its data the work may keep in memory at once.
+   * `memoryBytes` is how much of its data the work may keep in memory at once, `limits` what the
+   * device allows, in the form that the program's bounds give it; unknown of another machine.
    */
   forecast?(
-    inputs: { readonly [N in keyof Inputs]: FactsOf<Inputs[N]> },
+    inputs: { readonly [N in keyof Inputs]: FactsOf<Inputs[N], Forms> },
     params: NoInfer<Params>,
-    bounds: { readonly memoryBytes: number },
+    bounds: { readonly memoryBytes: number; readonly limits?: unknown },
   ): Promise<Forecast> | Forecast;
   run(
     job: Job<Tools>,
@@ -128,7 +134,7 @@ export interface Stage<
 
 /** A stage of any type, as a registry holds it. */
 // deno-lint-ignore no-explicit-any -- a registry holds stages of every type; manifests check them at run time
-export type AnyStage = Stage<any, any, string, any>;
+export type AnyStage = Stage<any, any, string, any, any>;
 
 /** Stages by the names manifests call them; the namespace of `stages/mod.ts` is one. */
 export type Registry = Readonly<Record<string, AnyStage>>;

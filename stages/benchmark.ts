@@ -8,6 +8,7 @@ import { type Benchmark, bestOf, machineOf, type MeasuredBatch } from "./benchma
 import { SHAPES } from "./benchmark/shapes.ts";
 import {
   type BenchmarkSubject,
+  randomModels,
   randomSubjects,
   refuseNeitherNorBoth,
   refuseTooLong,
@@ -16,9 +17,15 @@ import {
 import { loadWhole, type Round, runRound } from "./benchmark/throughput.ts";
 import { benchmarkPassages, bestWords, throughputPlot } from "./describe/benchmark.ts";
 import { EngineError } from "./engine/engine.ts";
-import { forecastBenchmark } from "./forecast/benchmark.ts";
+import { headerFiles } from "./facts.ts";
+import { headerCheckpoint } from "./formats/header_checkpoint.ts";
 import { defineStage } from "./kinds.ts";
+import type { ModelFiles } from "./models/family.ts";
 import { Model } from "./models/model.ts";
+import { sizesOf } from "./models/model_facts.ts";
+import { countPeaks, type DevicePeaks, hostPeak } from "./models/peaks.ts";
+import { parsedBytes } from "./sizes.ts";
+import type { RandomModel } from "./benchmark/random_model.ts";
 
 const params = z.strictObject({
   title: z.string().default("Throughput").describe("Heading of the report."),
@@ -48,8 +55,8 @@ const params = z.strictObject({
 type Params = z.infer<typeof params>;
 
 /** A model and the batches it is measured with. */
-interface Planned {
-  readonly subject: BenchmarkSubject;
+interface Planned<S> {
+  readonly subject: S;
   readonly largest: number;
   readonly batches: readonly number[];
   readonly refused?: string;
@@ -57,6 +64,14 @@ interface Planned {
 
 /** What the journal has of a batch. */
 type Measurement = Pick<MeasuredBatch, "device" | "at" | "rounds">;
+
+/** Most bytes of the report and its plot, and what each model, batch and round adds. */
+const TOLD_BYTES = 10_000;
+const MODEL_BYTES = 1_000;
+const BATCH_BYTES = 600;
+const ROUND_BYTES = 300;
+/** Tokens behind which generating takes no more memory. */
+const FEW_TOKENS = 32;
 
 /** Measures how fast models generate. */
 export const benchmark = defineStage({
@@ -68,7 +83,31 @@ export const benchmark = defineStage({
   output: "report",
   labels: { labels: "models" },
   example: { prompt: 8, output: 4, batch: [1, 2], warm_up: 0 },
-  forecast: forecastBenchmark,
+  async forecast({ models }, params, { memoryBytes, limits }) {
+    const { shape, prompt, output, rounds, batch, most } = params;
+    refuseNeitherNorBoth(models.length, shape);
+    const all = shape
+      ? randomModels({ shape, precisions: params.precisions }).map(({ model }) => model)
+      : models.map(headerFiles);
+    const load: Load = { prompt, output, memoryBytes: params.memory ?? memoryBytes };
+    const found = await Promise.all(
+      all.map((files, at) => countRound(filesOf(files), { at, params, load, limits })),
+    );
+    const refused = found.flatMap(({ refused }) => refused ?? []);
+    if (refused.length === all.length) throw new RangeError(refused[0]);
+    const largest = (values: readonly number[]) => values.reduce((a, b) => Math.max(a, b), 0);
+    const count = all.length * (batch === "auto" ? 2 + Math.log2(most) / 2 : batch.length);
+    const weights = all.map((one) => sizesOf(filesOf(one).checkpoint, one.architecture).bytes);
+    return {
+      deviceBytes: largest(found.map(({ peaks }) => peaks.deviceBytes)),
+      hostBytes: largest(found.map(({ peaks }) => hostPeak(0, peaks))) +
+        models.reduce((sum, model) => sum + parsedBytes(model), 0),
+      diskBytes: TOLD_BYTES + MODEL_BYTES * all.length +
+        count * (BATCH_BYTES + ROUND_BYTES * rounds),
+      ...shape && { workBytes: largest(weights) },
+      facts: { layers: 0, kvLayers: 0 },
+    };
+  },
   async run(job, { models }, params) {
     const { shape, prompt, output, seed, warm_up: warmUp, rounds, title } = params;
     refuseNeitherNorBoth(models.length, shape);
@@ -166,11 +205,48 @@ export const benchmark = defineStage({
   },
 });
 
-function planSubject(
+/** What a round of the largest batch of a model takes, or why there is none. */
+async function countRound(
+  files: ModelFiles,
+  { at, params, load, limits }: {
+    /** Place of the model among all. */
+    readonly at: number;
+    readonly params: Params;
+    readonly load: Load;
+    readonly limits: unknown;
+  },
+): Promise<{ readonly peaks: DevicePeaks; readonly refused: string | undefined }> {
+  let refused: string | undefined;
+  const peaks = await countPeaks(limits, async (open) => {
+    const device = await open();
+    using model = Model.of(device, files, { weightBytes: Infinity });
+    const subject = { label: `model ${at + 1}`, sizes: model };
+    const planned = planSubject(device, subject, { params, load });
+    ({ refused } = planned);
+    if (planned.largest === 0) return;
+    await loadWhole(model);
+    const { sizes } = planBatch(device, model, load, planned.largest);
+    const { prompt, output, seed } = params;
+    const few = Math.min(output, FEW_TOKENS);
+    await runRound(device, model, { batch: planned.largest, prompt, output: few, seed, sizes });
+  });
+  return { peaks, refused };
+}
+
+/** Headers in the place of a model's files. */
+function filesOf(
+  { architecture, record, ...files }: ModelFiles | RandomModel,
+): ModelFiles {
+  const tensors = "tensors" in files ? files.tensors : files.checkpoint.tensors;
+  const checkpoint = headerCheckpoint({ config: architecture.json, tensors });
+  return { architecture, record, checkpoint };
+}
+
+function planSubject<S extends Pick<BenchmarkSubject, "label" | "sizes">>(
   device: Device,
-  subject: BenchmarkSubject,
+  subject: S,
   { params, load }: { readonly params: Params; readonly load: Load },
-): Planned {
+): Planned<S> {
   const { label, sizes } = subject;
   const { prompt, output, batch, most } = params;
   refuseTooLong(sizes.config.positions, { label, prompt, output });

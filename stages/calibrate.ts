@@ -1,14 +1,19 @@
 import { z } from "zod";
-import { forecastCalibrate } from "./forecast/calibrate.ts";
+import type { Device } from "../kernels/device/device.ts";
+import { headerFiles, type StatsOutline } from "./facts.ts";
+import { parsedBytes } from "./sizes.ts";
 import { writeSafetensors } from "./formats/safetensors/file.ts";
 import { LayerWatch, type WatchOptions } from "./calibration/layer_watch.ts";
 import { layerFile, type StatsRecord } from "./calibration/stats.ts";
 import { Streams } from "./calibration/streams.ts";
 import { sampleWindows } from "./calibration/sample_windows.ts";
 import { defineStage } from "./kinds.ts";
-import { openPlaces, settle } from "./models/places.ts";
+import { streamShare } from "./models/memory_shares.ts";
+import { openPlaces, type Places, settle } from "./models/places.ts";
 import { Model } from "./models/model.ts";
+import { countPeaks, emptyWindows, hostPeak, layersThatDiffer } from "./models/peaks.ts";
 import { siteRole } from "./models/site.ts";
+import { CountingKeeper, FileKeeper } from "./models/stream_entries.ts";
 
 const params = z.strictObject({
   windows: z.int().positive().default(128).describe("Samples from the start of the text."),
@@ -24,6 +29,12 @@ const params = z.strictObject({
   ),
 });
 
+/** Most bytes of `stats.json`, and of the header of a layer's file. */
+const STATS_BYTES = 2_000;
+const LAYER_BYTES = 8_000;
+
+type Params = z.infer<typeof params>;
+
 /** Watches the activations of a model on a text. */
 export const calibrate = defineStage({
   about: "Streams samples through a model, a layer at a time, and keeps statistics of every site.",
@@ -32,37 +43,50 @@ export const calibrate = defineStage({
   inputs: { model: "model", tokens: "tokens" },
   output: "stats",
   example: { windows: 2, context: 64, rows: 32, attention_windows: 1 },
-  forecast: forecastCalibrate,
-  async run(job, { model: artifact, tokens: text }, { windows, context, rows, gram, ...rest }) {
+  async forecast({ model }, params, { memoryBytes, limits }) {
+    const files = headerFiles(model);
+    const { layers } = files.architecture;
+    const journal = new CountingKeeper();
+    let layerBytes = 0;
+    const peaks = await countPeaks(limits, async (open) => {
+      const device = await open();
+      using opened = Model.of(device, files, { weightBytes: 0 });
+      using places = openPlaces(device, opened.config, params.context);
+      const kept = { memoryBytes: streamShare(memoryBytes), spill: journal, journal, layer: 0 };
+      using streams = await Streams.open(device, opened, emptyWindows(params), kept);
+      for (const layer of layersThatDiffer(files)) {
+        using watch = new LayerWatch(device, layer, watchOptions(params));
+        await passLayer(device, opened, { streams, places, watch });
+        layerBytes = watch.bytes;
+      }
+    });
+    return {
+      deviceBytes: peaks.deviceBytes,
+      hostBytes: hostPeak(layerBytes, peaks) + parsedBytes(model),
+      diskBytes: STATS_BYTES + layers.length * (LAYER_BYTES + layerBytes),
+      // What the journal keeps of a layer is a link to its file.
+      workBytes: journal.bytes,
+      facts: statsFacts(params),
+    };
+  },
+  async run(job, { model: artifact, tokens: text }, params) {
+    const { windows, context } = params;
     const ids = await sampleWindows(text.path, { context, windows });
     const device = await job.tools.device();
-    const memory = job.tools.memoryBytes;
     using model = await Model.open(artifact.path, device, { weightBytes: 0 });
     const { layers } = model.architecture;
-    await using owned = new AsyncDisposableStack();
+    using owned = new DisposableStack();
+    await using spill = new FileKeeper(`${job.out}/streams`);
     let streams: Streams | undefined;
     using places = openPlaces(device, model.config, context);
-    const options: WatchOptions = {
-      windows,
-      context,
-      gram: gram ? siteRole.options : [],
-      rows,
-      attentionWindows: Math.min(windows, rest.attention_windows),
-      magnitudes: true,
-    };
-    const walk = async (streams: Streams, watch?: LayerWatch) => {
+    const pass = (streams: Streams, watch?: LayerWatch) => {
       const { layer } = streams;
-      // The model keeps no layer, so that this one leaves the device even where a window fails.
-      using weights = await model.layer(layer);
-      for (let window = 0; window < windows; window++) {
-        const stream = await streams.take(window);
-        const observe = watch?.observe(window);
-        await streams.put(window, weights.run(device, { stream, places, observe }));
-        await settle(device, places);
+      const passed = (window: number) => {
         job.signal.throwIfAborted();
         const note = `layer ${layer + 1} of ${layers.length}, window ${window + 1}`;
         job.progress(layer * windows + window + 1, layers.length * windows, note);
-      }
+      };
+      return passLayer(device, model, { streams, places, watch, passed });
     };
     for (const outline of layers) {
       const layer = outline.index;
@@ -71,16 +95,16 @@ export const calibrate = defineStage({
       if (await job.journal.restore(entry, file)) continue;
       streams ??= owned.use(
         await Streams.open(device, model, ids, {
-          memoryBytes: 0.25 * memory,
-          directory: `${job.out}/streams`,
+          memoryBytes: streamShare(job.tools.memoryBytes),
+          spill,
           journal: job.journal,
           layer,
         }),
       );
       // They stand further back only where the journal has them no more.
-      while (streams.layer < layer) await walk(streams);
-      using watch = new LayerWatch(device, outline, options);
-      await walk(streams, watch);
+      while (streams.layer < layer) await pass(streams);
+      using watch = new LayerWatch(device, outline, watchOptions(params));
+      await pass(streams, watch);
       await writeSafetensors(file, await watch.finish());
       await job.journal.keep(entry, file);
     }
@@ -88,12 +112,54 @@ export const calibrate = defineStage({
       version: 1,
       model: artifact.digest,
       tokens: text.digest,
-      windows,
-      context,
-      rows: Math.min(rows, windows * context),
-      attentionWindows: options.attentionWindows,
-      gram,
+      ...statsFacts(params),
     };
     await Deno.writeTextFile(`${job.out}/stats.json`, JSON.stringify(record, undefined, 2));
   },
 });
+
+/** Takes the streams of all windows through the layer they stand before, and watches it. */
+async function passLayer(
+  device: Device,
+  model: Model,
+  { streams, places, watch, passed }: {
+    readonly streams: Streams;
+    readonly places: Places;
+    readonly watch?: LayerWatch | undefined;
+    /** Called behind every window. */
+    readonly passed?: (window: number) => void;
+  },
+): Promise<void> {
+  // The model keeps no layer, so that this one leaves the device even where a window fails.
+  using weights = await model.layer(streams.layer);
+  for (let window = 0; window < streams.count; window++) {
+    const stream = await streams.take(window);
+    const observe = watch?.observe(window);
+    await streams.put(window, weights.run(device, { stream, places, observe }));
+    await settle(device, places);
+    passed?.(window);
+  }
+}
+
+function watchOptions(params: Params): WatchOptions {
+  const { windows, context, rows, gram } = params;
+  const { attentionWindows } = statsFacts(params);
+  return {
+    windows,
+    context,
+    gram: gram ? siteRole.options : [],
+    rows,
+    attentionWindows,
+    magnitudes: true,
+  };
+}
+
+function statsFacts({ windows, context, rows, gram, attention_windows }: Params): StatsOutline {
+  return {
+    windows,
+    context,
+    rows: Math.min(rows, windows * context),
+    attentionWindows: Math.min(windows, attention_windows),
+    gram,
+  };
+}

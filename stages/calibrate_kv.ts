@@ -2,15 +2,18 @@ import { z } from "zod";
 import { PAGE_TOKENS, pageWords } from "../kernels/codes/kv_page.ts";
 import type { KvScheme } from "../kernels/codes/kv_scheme.ts";
 import { KvProbe } from "./calibration/kv_error.ts";
-import { openStats, type Stats } from "./calibration/stats.ts";
-import { forecastCalibrateKv } from "./forecast/calibrate_kv.ts";
+import { headerStats, openStats, type Stats, type StatsSizes } from "./calibration/stats.ts";
+import { headerFiles } from "./facts.ts";
+import type { Device } from "../kernels/device/device.ts";
+import { countPeaks, hostPeak, layersThatDiffer } from "./models/peaks.ts";
+import { linkedBytes, modelBytes, parsedBytes } from "./sizes.ts";
 import { defineStage } from "./kinds.ts";
 import type { KvSchemes } from "./models/attend.ts";
 import type { DecoderConfig } from "./models/config.ts";
 import { openModel } from "./models/architecture.ts";
 import type { Architecture } from "./models/family.ts";
 import { lengthenLineage } from "./models/lineage.ts";
-import { writeModelRecord } from "./models/model_record.ts";
+import { type ModelRecord, writeModelRecord } from "./models/model_record.ts";
 import { copyModelFiles } from "./models/copy_model.ts";
 import { zeroDomain } from "./quant/schemes.ts";
 
@@ -53,39 +56,55 @@ export const calibrate_kv = defineStage({
   inputs: { model: "model", stats: "stats" },
   output: "model",
   example: {},
-  forecast: forecastCalibrateKv,
+  async forecast({ model, stats: sizes }, params, { limits }) {
+    const files = headerFiles(model);
+    const { architecture, record } = files;
+    check(params, architecture.config);
+    refuseNoWindows(sizes);
+    const stats = headerStats(sizes, architecture);
+    const kv: KvSchemes[] = [];
+    const peaks = await countPeaks(limits, async (open) => {
+      const device = await open();
+      for (const { index: layer } of layersThatDiffer(files)) {
+        const { first } = await chooseSchemes(device, stats, params, { architecture, layer });
+        kv.push(first.schemes);
+      }
+    });
+    const schemes = architecture.layers.map((_, layer) => kv[layer] ?? kv[0]!);
+    const facts = { ...model, record: { ...recordOf(record, params), kv: schemes } };
+    // The exact outputs of all windows, and twice that of the one that is compared.
+    const arrays = (sizes.attentionWindows + 2) * peaks.largest;
+    return {
+      deviceBytes: peaks.deviceBytes,
+      hostBytes: hostPeak(arrays, peaks) + parsedBytes(model),
+      diskBytes: modelBytes(facts),
+      // All but the record become links.
+      linkedBytes: linkedBytes(model),
+      facts,
+    };
+  },
   async run(job, { model, stats: statistics }, params) {
     using files = await openModel(model.path);
     const { record, architecture } = files;
     const { config } = architecture;
     check(params, config);
     using stats = await openStats(statistics, model);
-    if (stats.record.attentionWindows === 0) {
-      throw new TypeError(
-        "Cannot measure the KV cache: the stats keep no window of queries, keys and values, expected some; set attention_windows on the calibrate step",
-      );
-    }
+    refuseNoWindows(stats.record);
     const device = await job.tools.device();
     const choices: { readonly first: Choice; readonly wide: Choice | undefined }[] = [];
     for (let layer = 0; layer < config.layers; layer++) {
       job.signal.throwIfAborted();
       const choice = await job.journal.recall(`layer-${layer}`, async () => {
-        using probe = await KvProbe.open(device, stats, { architecture, layer });
-        const first = await choose(probe, await candidates(params, { stats, architecture, layer }));
-        const wider = { ...params, bits: 8 as const };
-        const wide = params.fallback && params.bits === 4
-          ? await choose(probe, await candidates(wider, { stats, architecture, layer }))
-          : undefined;
+        const choice = await chooseSchemes(device, stats, params, { architecture, layer });
         job.progress(layer + 1, config.layers, `layer ${layer + 1} of ${config.layers}`);
-        return { first, wide };
+        return choice;
       });
       choices.push(choice);
     }
     const chosen = fallBack(choices, params, config);
     await copyModelFiles(model.path, job.out);
     await writeModelRecord(job.out, {
-      ...record,
-      history: [...record.history, { stage: "calibrate_kv", params }],
+      ...recordOf(record, params),
       lineage: await lengthenLineage({ ...model, record }, job.out, new Map()),
       kv: chosen.map(({ schemes }) => schemes),
       measured: { ...record.measured, kv: chosen.map(({ error }) => error) },
@@ -93,6 +112,33 @@ export const calibrate_kv = defineStage({
     for (const text of words(chosen, config)) job.note(text, undefined, "result");
   },
 });
+
+/** What serves a layer best, and with 8 bits where that is a fallback. */
+async function chooseSchemes(
+  device: Device,
+  stats: Stats,
+  params: Params,
+  where: { readonly architecture: Architecture; readonly layer: number },
+): Promise<{ readonly first: Choice; readonly wide: Choice | undefined }> {
+  using probe = await KvProbe.open(device, stats, where);
+  const first = await choose(probe, await candidates(params, { stats, ...where }));
+  const wider = { ...params, bits: 8 as const };
+  const wide = params.fallback && params.bits === 4
+    ? await choose(probe, await candidates(wider, { stats, ...where }))
+    : undefined;
+  return { first, wide };
+}
+
+function recordOf(record: ModelRecord, params: Params): ModelRecord {
+  return { ...record, history: [...record.history, { stage: "calibrate_kv", params }] };
+}
+
+function refuseNoWindows({ attentionWindows }: StatsSizes): void {
+  if (attentionWindows > 0) return;
+  throw new TypeError(
+    "Cannot measure the KV cache: the stats keep no window of queries, keys and values, expected some; set attention_windows on the calibrate step",
+  );
+}
 
 function check({ zero, group, range, bits, fallback }: Params, { headSize }: DecoderConfig): void {
   if (fallback && bits === 8) {

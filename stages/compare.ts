@@ -1,8 +1,8 @@
 import { z } from "zod";
 import { documentPage, drawPlots, markdownText } from "../pipeline/tell/document.ts";
 import { comparisonPassage, comparisonPlots, rowWords } from "./describe/comparison.ts";
-import { forecastCompare } from "./forecast/compare.ts";
 import { defineStage } from "./kinds.ts";
+import { hostPeak } from "./models/peaks.ts";
 import { readEvaluation } from "./report/evaluation.ts";
 import { compareEvaluations } from "./report/rows.ts";
 
@@ -14,6 +14,13 @@ const params = z.strictObject({
   plot: z.boolean().default(true).describe("Draw plots and a page that holds them."),
 });
 
+/** What drawing takes: the library and a picture as text. */
+const DRAWING_BYTES = 2 ** 25;
+/** Bytes of two pictures without any model, and for each model and each layer's error. */
+const EMPTY_PLOTS_BYTES = 14_000;
+const ROW_BYTES = 1_000;
+const POINT_BYTES = 400;
+
 /** Puts evaluations of several models side by side. */
 export const compare = defineStage({
   about: "Compares evaluations in one table, with plots of quality against size.",
@@ -23,7 +30,18 @@ export const compare = defineStage({
   output: "report",
   labels: { labels: "reports" },
   example: { title: "Quantized models" },
-  forecast: forecastCompare,
+  forecast({ reports }, { plot }) {
+    const points = reports.reduce((sum, { layers, kvLayers }) => sum + layers + kvLayers, 0);
+    const plots = plot ? EMPTY_PLOTS_BYTES + ROW_BYTES * reports.length + POINT_BYTES * points : 0;
+    // Once as they are and once in the page that holds them, beside a table.
+    const diskBytes = 2 * plots + ROW_BYTES * 1.5 * (1 + reports.length) + 60 * points;
+    return {
+      deviceBytes: 0,
+      hostBytes: hostPeak(diskBytes) + (plot ? DRAWING_BYTES : 0),
+      diskBytes,
+      facts: { layers: 0, kvLayers: 0 },
+    };
+  },
   async run(job, { reports }, { title, labels, plot }) {
     const evaluations = await Promise.all(reports.map(({ path }) => readEvaluation(path)));
     const comparison = compareEvaluations(evaluations, { title, labels });

@@ -1,13 +1,14 @@
 import { createHash } from "node:crypto";
 import { deserialize, serialize } from "node:v8";
 import { z } from "zod";
-import { forecastEvaluate } from "./forecast/evaluate.ts";
+import { headerFiles } from "./facts.ts";
+import { parsedBytes } from "./sizes.ts";
 import { bytesOf, joined } from "./formats/half.ts";
 import { defineStage } from "./kinds.ts";
 import { Baseline, type BaselineArtifacts } from "./metrics/baseline.ts";
 import { meanDivergence, type WindowDivergence } from "./metrics/divergence.ts";
 import { estimateWords, estimateWork } from "./metrics/estimate.ts";
-import { weightBudget, windowsAtOnce } from "./metrics/evaluation_memory.ts";
+import { evaluationPeaks, weightBudget, windowsAtOnce } from "./metrics/evaluation_memory.ts";
 import { HiddenWriter } from "./metrics/hidden_file.ts";
 import { perplexity, PROTOCOL, scoreWindow } from "./metrics/perplexity.ts";
 import { windowStates } from "./metrics/windows.ts";
@@ -24,6 +25,10 @@ const params = z.strictObject({
     "Keep the inputs of the head, so that other models can be compared with this one.",
   ),
 });
+
+/** Most bytes of a report without its figures, and of one of those. */
+const REPORT_BYTES = 2_000;
+const FIGURE_BYTES = 50;
 
 /** How a window went. */
 interface Score {
@@ -46,7 +51,28 @@ export const evaluate = defineStage({
   inputs: { model: "model", tokens: "tokens", baseline: "report?", baseline_model: "model?" },
   output: "report",
   example: { context: 64, windows: 2 },
-  forecast: forecastEvaluate,
+  async forecast(inputs, { context, windows: asked, keep_hidden }, bounds) {
+    const { model, tokens } = inputs;
+    const windows = asked === "all" ? Math.floor(tokens.count / context) : asked;
+    const files = headerFiles(model);
+    const other = inputs.baseline && inputs.baseline_model;
+    const evaluated = { model: files, baseline: other && headerFiles(other) };
+    const { memoryBytes, limits } = bounds;
+    const peaks = await evaluationPeaks(evaluated, { memoryBytes, limits, context, windows });
+    const { hidden, layers } = files.architecture.config;
+    const kept = keep_hidden ? 4 * windows * context * hidden : 0;
+    const scored = kept + (other ? 2 : 1) * 4 * windows * (context - 1);
+    const { linears, kv } = model.record;
+    const errors = Object.keys(linears).length > 0 ? layers : 0;
+    return {
+      deviceBytes: peaks.deviceBytes,
+      hostBytes: peaks.hostBytes + parsedBytes(model),
+      diskBytes: scored + REPORT_BYTES + FIGURE_BYTES * (windows + 2 * errors + kv.length),
+      // The journal keeps every window until the last one is scored, and the group at work.
+      workBytes: scored + peaks.streamBytes,
+      facts: { layers: errors, kvLayers: kv.length },
+    };
+  },
   async run(job, inputs, { context, windows, keep_hidden }) {
     const tokens = await readWindows(inputs.tokens.path, context, windows);
     const count = tokens.length / context;
@@ -62,7 +88,7 @@ export const evaluate = defineStage({
     const estimate = await estimateWork(device, model, {
       context,
       windows: count,
-      group,
+      memoryBytes,
       baseline,
     });
     job.note(estimateWords(estimate, device), estimate);

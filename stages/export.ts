@@ -6,10 +6,12 @@ import type { FormatOptions } from "./exchange/format.ts";
 import { PROVENANCE, type Provenance, recipeOf } from "./exchange/provenance.ts";
 import { readme } from "./exchange/readme.ts";
 import { refuseExport } from "./exchange/refusal.ts";
-import { openSource, type Subject, without } from "./exchange/subject.ts";
+import { openSource, type Subject, subjectOf, without } from "./exchange/subject.ts";
 import { verifyReading } from "./exchange/verify.ts";
-import { forecastExport } from "./forecast/export.ts";
+import { PIECE_VALUES } from "./formats/row_pieces.ts";
 import { defineStage } from "./kinds.ts";
+import { hostPeak } from "./models/peaks.ts";
+import { parsedBytes } from "./sizes.ts";
 import { describeModel } from "./models/model_facts.ts";
 import { readEvaluation } from "./report/evaluation.ts";
 
@@ -29,6 +31,13 @@ const params = z.strictObject({
 
 type Params = z.infer<typeof params>;
 
+/** Most bytes of `provenance.json` and the README. */
+const TOLD_BYTES = 10_000;
+/** Bytes a code takes on the host as it is packed, and by itself. */
+const CODE_BYTES = 3;
+/** Bytes a weight takes as it is compared: its code, as packed, and its values twice. */
+const WEIGHT_BYTES = 11;
+
 /** Writes a model as other programs read it, and reads it back. */
 export const exportModel = defineStage({
   about: "Writes a model in another program's format, reads it back and compares every value.",
@@ -37,7 +46,21 @@ export const exportModel = defineStage({
   inputs: { model: "model", stats: "stats?", reports: "report[]?" },
   output: "export",
   example: { format: "huggingface" },
-  forecast: forecastExport,
+  forecast({ model }, params) {
+    const format = FORMATS[params.format]!;
+    const options = optionsOf(params);
+    const subject = exported(subjectOf(model), params);
+    refuseExport(params.format, subject, { options, formats: FORMATS });
+    const values = subject.linears.map(({ rows, columns }) => rows * columns);
+    const largest = values.reduce((a, b) => Math.max(a, b), 0);
+    const arrays = CODE_BYTES * largest + WEIGHT_BYTES * Math.min(PIECE_VALUES, largest);
+    return {
+      deviceBytes: 0,
+      hostBytes: hostPeak(arrays) + parsedBytes(model),
+      diskBytes: format.weightBytes(subject, options) + model.textBytes + TOLD_BYTES,
+      facts: {},
+    };
+  },
   async run(job, { model, stats, reports }, params) {
     const format = FORMATS[params.format]!;
     const options = optionsOf(params);

@@ -1,11 +1,14 @@
 import { z } from "zod";
-import { forecastFold } from "./forecast/fold.ts";
+import { headerFiles } from "./facts.ts";
 import { defineStage } from "./kinds.ts";
 import { architectureOf, openModel } from "./models/architecture.ts";
+import type { ModelFiles } from "./models/family.ts";
 import { type ChannelChange, lengthenLineage } from "./models/lineage.ts";
+import type { ModelRecord } from "./models/model_record.ts";
 import { foldGains } from "./models/norm_gains.ts";
 import { rewriteModel } from "./models/rewrite.ts";
 import { refuseChannels } from "./channels/rewrite_channels.ts";
+import { rewriteForecast } from "./sizes.ts";
 
 const params = z.strictObject({});
 
@@ -17,17 +20,14 @@ export const fold = defineStage({
   inputs: { model: "model" },
   output: "model",
   example: {},
-  forecast: forecastFold,
+  async forecast({ model }) {
+    const { gains: _, ...rewrite } = await folding(headerFiles(model));
+    return rewriteForecast(model, { ...rewrite, record: foldedRecord(model.record) });
+  },
   async run(job, { model }) {
     using files = await openModel(model.path);
-    const { checkpoint, record, architecture: { config: { tied }, json } } = files;
-    const { embeddings, ownHead, layers, sites, json: untied } = architectureOf(
-      { ...json, tie_word_embeddings: false },
-    );
-    const places = layers.flatMap((layer) => layer.sites)
-      .filter(({ residual }) => residual === "read").map(({ projection }) => projection);
-    refuseChannels(record, "fold", places);
-    const { edits, gains } = await foldGains(checkpoint, sites, "fold");
+    const { record, architecture: { config: { tied } } } = files;
+    const { gains, ...rewrite } = await folding(files);
     const changes = new Map<string, ChannelChange>(
       [...gains].map(([site, scale]) => [site, { scale }]),
     );
@@ -37,10 +37,8 @@ export const fold = defineStage({
       ? await lengthenLineage({ ...model, record }, job.out, changes)
       : [];
     await rewriteModel(model.path, job.out, {
-      edit: (name) => edits.get(name),
-      ...tied && { added: new Map([[ownHead, embeddings]]) },
-      config: tied ? untied : json,
-      record: { ...record, history: [...record.history, { stage: "fold", params: {} }], lineage },
+      ...rewrite,
+      record: { ...foldedRecord(record), lineage },
       signal: job.signal,
       progress: (done, total, note) => job.progress(done, total, note),
     });
@@ -57,3 +55,25 @@ export const fold = defineStage({
     );
   },
 });
+
+/** How a model changes, and the gains as they were. */
+async function folding({ checkpoint, record, architecture }: ModelFiles) {
+  const { config: { tied }, json } = architecture;
+  const { embeddings, ownHead, layers, sites, json: untied } = architectureOf(
+    { ...json, tie_word_embeddings: false },
+  );
+  const places = layers.flatMap((layer) => layer.sites)
+    .filter(({ residual }) => residual === "read").map(({ projection }) => projection);
+  refuseChannels(record, "fold", places);
+  const { edits, gains } = await foldGains(checkpoint, sites, "fold");
+  return {
+    gains,
+    edit: (name: string) => edits.get(name),
+    ...tied && { added: new Map([[ownHead, embeddings]]) },
+    config: tied ? untied : json,
+  };
+}
+
+function foldedRecord(record: ModelRecord): ModelRecord {
+  return { ...record, history: [...record.history, { stage: "fold", params: {} }] };
+}

@@ -1,5 +1,6 @@
 import type { Device } from "../kernels/device/device.ts";
 import type { Stage } from "../pipeline/stage.ts";
+import type { KindFacts } from "./facts.ts";
 
 /**
  * What each artifact kind holds.
@@ -14,7 +15,7 @@ import type { Stage } from "../pipeline/stage.ts";
  * - `report`: `report.json` (scores with their protocol, or a benchmark) and what the report draws on.
  * - `export`: a model as another program reads it, with `provenance.json` and a README.
  */
-export type Kind = "model" | "tokens" | "stats" | "report" | "export";
+export type Kind = keyof KindFacts;
 
 /** An input of a stage: one artifact, an optional one, a list, or one that may be empty. */
 export type KindInput = Kind | `${Kind}?` | `${Kind}[]` | `${Kind}[]?`;
@@ -32,6 +33,8 @@ export function defineStage<
   Params,
   const Inputs extends Readonly<Record<string, KindInput>>,
   Output extends Kind,
->(stage: Stage<Params, Inputs, Output, Tools>): Stage<Params, Inputs, Output, Tools> {
+>(
+  stage: Stage<Params, Inputs, Output, Tools, KindFacts>,
+): Stage<Params, Inputs, Output, Tools, KindFacts> {
   return stage;
 }

@@ -9,9 +9,9 @@ import {
   openImport,
 } from "./exchange/incoming/open_import.ts";
 import type { Import } from "./exchange/incoming/import.ts";
-import { forecastLoad } from "./forecast/load.ts";
+import { plannedTensors } from "./facts.ts";
 import type { RowRange } from "./formats/checkpoint.ts";
-import { writeCheckpointTexts } from "./formats/checkpoint_texts.ts";
+import { textBytes, writeCheckpointTexts } from "./formats/checkpoint_texts.ts";
 import { createCheckpointWriter } from "./formats/checkpoint_writer.ts";
 import { assertFinite } from "./formats/finite.ts";
 import { bytesOf, storedBytes } from "./formats/half.ts";
@@ -19,8 +19,10 @@ import { resolveModel } from "./formats/hub/hub.ts";
 import { defineStage } from "./kinds.ts";
 import { EMBEDDED } from "./models/embedded.ts";
 import { architectureOf } from "./models/architecture.ts";
-import { writeModelRecord } from "./models/model_record.ts";
-import { rowPieces } from "./models/rewrite.ts";
+import { PLAIN, writeModelRecord } from "./models/model_record.ts";
+import { hostPeak } from "./models/peaks.ts";
+import { modelBytes, parsedBytes } from "./sizes.ts";
+import { PIECE_VALUES, rowPieces } from "./formats/row_pieces.ts";
 
 const params = z.strictObject({
   model: z.string().default("embedded").describe(
@@ -52,7 +54,29 @@ export const load = defineStage({
       sources.map(async (path) => [basename(path), await files.digest(path)]),
     );
   },
-  forecast: (_inputs, { model, ...options }) => forecastLoad(placeOf(model), options),
+  async forecast(_inputs, { model, dtype, ...options }) {
+    const path = await resolveModel(placeOf(model));
+    using incoming = await openImport(path, options);
+    const { config, record = PLAIN, lineage, checkpoint } = incoming;
+    const { tokenizer } = checkpoint;
+    const specifications = importedTensors(incoming, dtype);
+    const files = lineage.map(async (file) => (await Deno.stat(`${path}/${file}`)).size);
+    const facts = {
+      config,
+      tensors: plannedTensors(specifications),
+      record,
+      textBytes: textBytes({ ...checkpoint, config }),
+      lineageBytes: (await Promise.all(files)).reduce((a, b) => a + b, 0),
+      tokenizer,
+    };
+    const arrays = specifications.map((tensor) => bytesAtOnce(checkpoint, tensor));
+    return {
+      deviceBytes: 0,
+      hostBytes: hostPeak(arrays.reduce((a, b) => Math.max(a, b))) + parsedBytes(facts),
+      diskBytes: modelBytes(facts),
+      facts,
+    };
+  },
   async run(job, _inputs, { model, dtype, codes, config: texts }) {
     const { signal } = job;
     const progress = (done: number, total: number, note?: string) =>
@@ -86,6 +110,25 @@ export const load = defineStage({
     });
   },
 });
+
+/** Bytes a code takes on the host: as it was packed, by itself, and as it is packed again. */
+const CODE_BYTES = 3;
+
+/** Bytes of arrays while a tensor is written. */
+function bytesAtOnce(
+  { tensors }: Import["checkpoint"],
+  { name, dtype, shape, linear }: ImportedTensor,
+): number {
+  const count = elements(shape);
+  // A tensor of codes has some a word; those of bytes are counted as if they were nibbles.
+  if (linear?.part !== undefined) return dtype === "U32" ? CODE_BYTES * 8 * count : 0;
+  const source = tensors.get(name)?.dtype ?? "";
+  // Blocks of codes are counted as if they were bytes.
+  const sourceBytes = source === "F32" ? 4 : /16$/.test(source) ? 2 : 1;
+  const coded = linear ? CODE_BYTES * count : 0;
+  const values = Math.min(PIECE_VALUES, count);
+  return coded + values * (sourceBytes + 4 + (dtype === "F16" ? 2 : 0));
+}
 
 /** The bytes of a tensor, in pieces that follow each other. */
 async function* piecesOf(

@@ -15,8 +15,9 @@ import {
 import { quantizeSite } from "./quantize/site.ts";
 import { meanError, outcome, warnings } from "./quantize/words.ts";
 import { sampleWindows } from "./calibration/sample_windows.ts";
-import { openStats, type Stats } from "./calibration/stats.ts";
-import { forecastQuantize } from "./forecast/quantize.ts";
+import { headerStats, openStats, type Stats } from "./calibration/stats.ts";
+import { headerFiles, plannedTensors } from "./facts.ts";
+import { modelBytes, parsedBytes, tensorsBytes } from "./sizes.ts";
 import type { Checkpoint } from "./formats/checkpoint.ts";
 import { writeCheckpointTexts } from "./formats/checkpoint_texts.ts";
 import { createCheckpointWriter } from "./formats/checkpoint_writer.ts";
@@ -24,10 +25,12 @@ import { bytesOf } from "./formats/half.ts";
 import type { NamedValues } from "./formats/safetensors/file.ts";
 import { defineStage } from "./kinds.ts";
 import { openModel } from "./models/architecture.ts";
-import type { Architecture } from "./models/family.ts";
 import { lengthenLineage } from "./models/lineage.ts";
+import { streamShare } from "./models/memory_shares.ts";
 import { type ModelRecord, refuseQuantized, writeModelRecord } from "./models/model_record.ts";
-import { rowPieces } from "./models/rewrite.ts";
+import { countPeaks, emptyWindows, FOREVER, hostPeak, layersThatDiffer } from "./models/peaks.ts";
+import { CountingKeeper, FileKeeper } from "./models/stream_entries.ts";
+import { rowPieces } from "./formats/row_pieces.ts";
 
 /** Turns the weights of a model's layers into codes. */
 export const quantize = defineStage({
@@ -37,7 +40,36 @@ export const quantize = defineStage({
   inputs: { model: "model", stats: "stats?", tokens: "tokens?" },
   output: "model",
   example: { method: "rtn" },
-  forecast: forecastQuantize,
+  async forecast({ model, stats: sizes, tokens }, params, { memoryBytes, limits }) {
+    refuseQuantized(model.record, "quantize");
+    const files = headerFiles(model);
+    const stats = sizes && headerStats(sizes, files.architecture);
+    const plans = await planSites(files.architecture, params, stats);
+    const record = recordOf(model.record, params, plans);
+    const journal = new CountingKeeper();
+    const peaks = await countPeaks(limits, async (open) => {
+      const options = {
+        files,
+        record,
+        memoryBytes,
+        journal,
+        windows: tokens && emptyWindows(params),
+      };
+      await quantizeFirst(await open(), { params, stats, plans }, options);
+    });
+    const facts = { ...model, tensors: plannedTensors(quantizedTensors(files, plans)), record };
+    const made = facts.tensors.values().filter(({ name }) => !model.tensors.has(name));
+    const packed = tensorsBytes(made);
+    const arrays = workBytes(plans) + 2 * packed / layersOf(plans).size;
+    return {
+      deviceBytes: peaks.deviceBytes,
+      hostBytes: hostPeak(arrays, peaks) + parsedBytes(model),
+      diskBytes: modelBytes(facts),
+      // The journal keeps the codes of every layer until the last one is there.
+      workBytes: packed + journal.bytes,
+      facts,
+    };
+  },
   async run(job, { model: artifact, stats: statistics, tokens }, params) {
     using files = await openModel(artifact.path);
     const { checkpoint, record: before, architecture } = files;
@@ -50,18 +82,14 @@ export const quantize = defineStage({
     const record = recordOf(before, params, plans);
     const device = await job.tools.device();
     const entry = (at: number) => `layer-${at}`;
-    await using grams = await openGrams({
-      params,
-      stats,
-      tokens,
-      artifact,
-      plans,
+    await using spill = new FileKeeper(`${job.out}/streams`);
+    const quantized = params.inputs === "quantized";
+    using grams = openGrams(device, { params, stats, plans }, {
+      files,
       record,
-      architecture,
-    }, {
-      device,
-      memoryBytes: 0.25 * job.tools.memoryBytes,
-      directory: `${job.out}/streams`,
+      windows: tokens && quantized ? await sampleWindows(tokens.path, params) : undefined,
+      memoryBytes: streamShare(job.tools.memoryBytes),
+      spill,
       journal: job.journal,
       made: async (at) =>
         (await job.journal.recall<QuantizedLayer>(entry(at), () => lost(at))).made,
@@ -77,11 +105,7 @@ export const quantize = defineStage({
         job.signal.throwIfAborted();
         const found = await job.journal.recall(entry(at), async () => {
           job.progress(at, layers, `layer ${at + 1} of ${layers}`);
-          const here = plans.filter((plan) => plan.layer === at);
-          await grams?.begin(at, job.signal);
-          const found = await quantizeLayer(device, checkpoint, here, grams);
-          await grams?.end(found.made);
-          return found;
+          return await quantizeLayer(device, { checkpoint, plans, grams, signal: job.signal }, at);
         });
         made = found.made;
         facts = { ...facts, ...found.facts };
@@ -109,6 +133,33 @@ export const quantize = defineStage({
   },
 });
 
+/** Bytes on the host for a value of the largest weight: as read, in its domain, as codes, its errors. */
+const VALUE_BYTES = 16;
+
+/** Bytes of arrays while the largest weight is quantized, with its Gram matrix as read and ordered. */
+function workBytes(plans: readonly SitePlan[]): number {
+  const linears = plans.flatMap(({ method }) => method.linears);
+  const bytes = linears.map(({ linear: { rows, columns } }) => {
+    return VALUE_BYTES * rows * columns + 2 * 4 * columns ** 2;
+  });
+  return bytes.reduce((a, b) => Math.max(a, b));
+}
+
+/** Quantizes as many layers as differ in what they take. */
+async function quantizeFirst(
+  device: Device,
+  asked: Parameters<typeof openGrams>[1],
+  { memoryBytes, journal, ...options }:
+    & Pick<QuantizedGramsOptions, "files" | "record" | "memoryBytes" | "journal">
+    & Pick<Parameters<typeof openGrams>[2], "windows">,
+): Promise<void> {
+  const means = { memoryBytes: streamShare(memoryBytes), journal, spill: journal, made: lost };
+  using grams = openGrams(device, asked, { ...options, ...means });
+  const { plans } = asked;
+  const work = { checkpoint: options.files.checkpoint, plans, grams, signal: FOREVER };
+  for (const { index } of layersThatDiffer(options.files)) await quantizeLayer(device, work, index);
+}
+
 /** What the linears of a layer became. */
 interface QuantizedLayer {
   readonly made: ReadonlyMap<string, NamedValues>;
@@ -116,35 +167,28 @@ interface QuantizedLayer {
 }
 
 /** Opens what gives the Gram matrices, where they are needed or at hand. */
-async function openGrams(
-  { params, stats, tokens, artifact, plans, record, architecture }: {
+function openGrams(
+  device: Device,
+  { params, stats, plans }: {
     readonly params: QuantizeParams;
     readonly stats: Stats | undefined;
-    readonly tokens: { readonly path: string } | undefined;
-    readonly artifact: { readonly path: string };
     readonly plans: readonly SitePlan[];
-    readonly record: ModelRecord;
-    readonly architecture: Architecture;
   },
-  { device, ...means }:
-    & Pick<QuantizedGramsOptions, "memoryBytes" | "directory" | "journal" | "made">
-    & {
-      readonly device: Device;
-    },
-): Promise<GramSource | undefined> {
-  const { inputs, method, range, windows, context } = params;
+  { windows, ...options }: Omit<QuantizedGramsOptions, "windows" | "sites"> & {
+    readonly windows: QuantizedGramsOptions["windows"] | undefined;
+  },
+): GramSource | undefined {
+  const { inputs, method, range } = params;
   if (inputs === "quantized") {
-    if (!tokens) {
+    if (!windows) {
       throw new TypeError(
         "Cannot quantize from inputs of quantized layers: there are no tokens to run, expected them; feed tokens or set inputs to original",
       );
     }
-    const samples = await sampleWindows(tokens.path, { windows, context });
     const sites = [...new Set(plans.map(({ site }) => site))];
-    const { path } = artifact;
-    return await QuantizedGrams.open(device, { ...means, path, record, windows: samples, sites });
+    return new QuantizedGrams(device, { ...options, windows, sites });
   }
-  if (stats?.record.gram) return statsGrams(stats, architecture);
+  if (stats?.record.gram) return statsGrams(stats, options.files.architecture);
   const need = method === "gptq"
     ? "by GPTQ"
     : range && range.objective !== "tensor"
@@ -158,20 +202,31 @@ async function openGrams(
   );
 }
 
+/** Quantizes a layer; layers come in order. */
 async function quantizeLayer(
   device: Device,
-  checkpoint: Checkpoint,
-  here: readonly SitePlan[],
-  grams: GramSource | undefined,
+  { checkpoint, plans, grams, signal }: {
+    readonly checkpoint: Checkpoint;
+    readonly plans: readonly SitePlan[];
+    readonly grams: GramSource | undefined;
+    readonly signal: AbortSignal;
+  },
+  layer: number,
 ): Promise<QuantizedLayer> {
   const made = new Map<string, NamedValues>();
   let facts: QuantizedLayer["facts"] = {};
-  for (const { site, method } of here) {
+  await grams?.begin(layer, signal);
+  for (const { site, method } of plans.filter((plan) => plan.layer === layer)) {
     const found = await quantizeSite(device, checkpoint, method, await grams?.gram(site));
     for (const [name, values] of found.tensors) made.set(name, values);
     facts = { ...facts, ...found.facts };
   }
+  await grams?.end(made);
   return { made, facts };
+}
+
+function layersOf(plans: readonly SitePlan[]): Set<number> {
+  return new Set(plans.map(({ layer }) => layer));
 }
 
 function lost(layer: number): Promise<never> {

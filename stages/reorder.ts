@@ -1,9 +1,16 @@
 import { orderLayer, orderResidual } from "./channels/order_layer.ts";
 import type { OrderChoice } from "./channels/order_search.ts";
-import { reordering } from "./channels/reordering_params.ts";
-import { searchedWords, searchLayers } from "./channels/search_layers.ts";
-import { forecastReorder } from "./forecast/reorder.ts";
+import { type Reordering, reordering } from "./channels/reordering_params.ts";
+import {
+  type ChannelMethod,
+  countSearch,
+  searchedWords,
+  searchLayers,
+} from "./channels/search_layers.ts";
+import { headerFiles } from "./facts.ts";
+import { ORDERINGS } from "./channels/order.ts";
 import { defineStage } from "./kinds.ts";
+import { rewriteForecast } from "./sizes.ts";
 
 /** Permutes channels so that those of one group are alike, without changing what the model computes. */
 export const reorder = defineStage({
@@ -13,19 +20,18 @@ export const reorder = defineStage({
   inputs: { model: "model", stats: "stats" },
   output: "model",
   example: {},
-  forecast: forecastReorder,
+  async forecast({ model, stats }, params, { limits }) {
+    const files = headerFiles(model);
+    const found = await countSearch(files, stats, methodOf(params), limits);
+    const history = [...model.record.history, { stage: "reorder", params }];
+    return rewriteForecast(model, { edit: found.edit, record: { ...model.record, history } }, {
+      ...found,
+      choices: params.sites.length * files.architecture.layers.length,
+    });
+  },
   async run(job, inputs, params) {
     const { sites } = params;
-    const record = await searchLayers<OrderChoice>(job, inputs, {
-      stage: "reorder",
-      params,
-      places: sites,
-      inputs: sites.filter((place) => place === "down_proj"),
-      find: (work, layer) => orderLayer(work, layer, params),
-      findShared: async (work) =>
-        sites.includes("residual") ? [await orderResidual(work, params)] : [],
-      words,
-    });
+    const record = await searchLayers(job, inputs, methodOf(params));
     const rotated = record.history.some(({ stage }) => stage === "rotate");
     const spread = sites.filter((each) => each !== "down_proj");
     if (rotated && spread.length > 0) {
@@ -35,6 +41,21 @@ export const reorder = defineStage({
     }
   },
 });
+
+function methodOf(params: Reordering): ChannelMethod<OrderChoice> {
+  const { sites } = params;
+  return {
+    stage: "reorder",
+    params,
+    places: sites,
+    inputs: sites.filter((place) => place === "down_proj"),
+    tried: params.strategy === "grid" ? 1 + ORDERINGS.length : 0,
+    find: (work, layer) => orderLayer(work, layer, params),
+    findShared: async (work) =>
+      sites.includes("residual") ? [await orderResidual(work, params)] : [],
+    words,
+  };
+}
 
 function words(place: string, choices: readonly OrderChoice[]): string {
   const [first] = choices;

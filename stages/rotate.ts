@@ -1,15 +1,16 @@
 import { z } from "zod";
-import { forecastRotate } from "./forecast/rotate.ts";
+import { headerFiles } from "./facts.ts";
 import type { Checkpoint } from "./formats/checkpoint.ts";
 import { defineStage } from "./kinds.ts";
 import type { DecoderConfig } from "./models/config.ts";
 import { architectureOf, openModel } from "./models/architecture.ts";
-import type { Architecture } from "./models/family.ts";
+import type { Architecture, ModelFiles } from "./models/family.ts";
 import { type ModelRecord, refuseQuantized } from "./models/model_record.ts";
 import { foldGains } from "./models/norm_gains.ts";
 import type { LinearOutline } from "./models/site.ts";
 import { rewriteModel, type TensorEdit } from "./models/rewrite.ts";
 import { hadamardFactor } from "./quant/hadamard.ts";
+import { rewriteForecast } from "./sizes.ts";
 import { rotateVectors, type Rotation, rotationOf } from "./quant/rotation.ts";
 
 const params = z.strictObject({
@@ -38,35 +39,48 @@ export const rotate = defineStage({
   inputs: { model: "model" },
   output: "model",
   example: {},
-  forecast: forecastRotate,
+  async forecast({ model }, params) {
+    const { rotations: _, ...rewrite } = await rotation(headerFiles(model), params);
+    return rewriteForecast(model, rewrite, { changes: false });
+  },
   async run(job, { model }, { seed, transforms }) {
     using files = await openModel(model.path);
-    const { checkpoint, record, architecture: { config: { tied }, json } } = files;
-    refuse(record, transforms);
-    const architecture = architectureOf({ ...json, tie_word_embeddings: false });
-    const { config, embeddings, ownHead } = architecture;
-    const rotations = rotationsOf(config, seed, transforms);
-    const edits = await editsOf(checkpoint, { architecture, rotations });
+    const { rotations, ...rewrite } = await rotation(files, { seed, transforms });
     await rewriteModel(model.path, job.out, {
-      edit: (name) => edits.get(name),
-      ...tied && { added: new Map([[ownHead, embeddings]]) },
-      config: tied ? architecture.json : json,
-      record: {
-        ...record,
-        history: [...record.history, { stage: "rotate", params: { seed, transforms } }],
-        // Rotated channels are mixtures of the earlier ones: what was measured there is void here.
-        lineage: [],
-        hadamard: [...record.hadamard, ...rotations.inner ? ["mlp.out" as const] : []],
-      },
+      ...rewrite,
       signal: job.signal,
       progress: (done, total, note) => job.progress(done, total, note),
     });
     const sizes = Object.entries(rotations).flatMap(([place, rotation]: [string, Rotation?]) =>
       rotation ? [`${place} ${rotation.factor.size} as ${words(rotation)}`] : []
     );
+    const { tied } = files.architecture.config;
     job.note(`rotated ${sizes.join(", ")}`, { tied });
   },
 });
+
+/** How a model changes, and by which rotations. */
+async function rotation(files: ModelFiles, { seed, transforms }: z.infer<typeof params>) {
+  const { checkpoint, record, architecture: { config: { tied }, json } } = files;
+  refuse(record, transforms);
+  const architecture = architectureOf({ ...json, tie_word_embeddings: false });
+  const { config, embeddings, ownHead } = architecture;
+  const rotations = rotationsOf(config, seed, transforms);
+  const edits = await editsOf(checkpoint, { architecture, rotations });
+  return {
+    rotations,
+    edit: (name: string) => edits.get(name),
+    ...tied && { added: new Map([[ownHead, embeddings]]) },
+    config: tied ? architecture.json : json,
+    record: {
+      ...record,
+      history: [...record.history, { stage: "rotate", params: { seed, transforms } }],
+      // Rotated channels are mixtures of the earlier ones: what was measured there is void here.
+      lineage: [],
+      hadamard: [...record.hadamard, ...rotations.inner ? ["mlp.out" as const] : []],
+    },
+  };
+}
 
 function refuse(record: ModelRecord, transforms: readonly Transform[]): void {
   refuseQuantized(record, "rotate");

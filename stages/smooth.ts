@@ -1,10 +1,16 @@
 import { z } from "zod";
-import { searchedWords, searchLayers } from "./channels/search_layers.ts";
-import { type SmoothChoice, smoothLayer } from "./channels/smooth_layer.ts";
+import {
+  type ChannelMethod,
+  countSearch,
+  searchedWords,
+  searchLayers,
+} from "./channels/search_layers.ts";
+import { candidateCount, type SmoothChoice, smoothLayer } from "./channels/smooth_layer.ts";
 import { attentionSmoothing, projectionSmoothing } from "./channels/smoothing_params.ts";
-import { forecastSmooth } from "./forecast/smooth.ts";
+import { headerFiles } from "./facts.ts";
 import { defineStage } from "./kinds.ts";
 import { projection } from "./models/site.ts";
+import { rewriteForecast } from "./sizes.ts";
 
 const params = z.strictObject({
   projections: projectionSmoothing.optional().describe(
@@ -25,24 +31,19 @@ export const smooth = defineStage({
   inputs: { model: "model", stats: "stats" },
   output: "model",
   example: { projections: { alpha: 0.5 } },
-  forecast: forecastSmooth,
-  async run(job, inputs, { projections, attention }) {
-    const places = projections?.sites ?? [];
-    const record = await searchLayers<SmoothChoice>(job, inputs, {
-      stage: "smooth",
-      params: { ...projections && { projections }, ...attention && { attention } },
-      places: ["attention", ...projection.options],
-      inputs: places,
-      check(stats) {
-        if (attention?.strategy === "grid" && stats.record.attentionWindows === 0) {
-          throw new RangeError(
-            "Cannot search attention scales: the stats hold no attention windows, expected one or more; set attention_windows on the calibrate step, or strategy: manual here",
-          );
-        }
-      },
-      find: (work, layer) => smoothLayer(work, layer, { projections, attention }),
-      words,
+  async forecast({ model, stats }, params, { limits }) {
+    const files = headerFiles(model);
+    const found = await countSearch(files, stats, methodOf(params), limits);
+    const history = [...model.record.history, { stage: "smooth", params }];
+    const places = 1 + (params.projections?.sites.length ?? 0);
+    return rewriteForecast(model, { edit: found.edit, record: { ...model.record, history } }, {
+      ...found,
+      choices: places * files.architecture.layers.length,
     });
+  },
+  async run(job, inputs, params) {
+    const record = await searchLayers(job, inputs, methodOf(params));
+    const places = params.projections?.sites ?? [];
     const folded = places.filter((place) => place === "qkv_proj" || place === "up_proj");
     if (folded.length > 0 && record.history.some(({ stage }) => stage === "rotate")) {
       job.note(
@@ -55,6 +56,25 @@ export const smooth = defineStage({
     }
   },
 });
+
+function methodOf({ projections, attention }: z.infer<typeof params>): ChannelMethod<SmoothChoice> {
+  return {
+    stage: "smooth",
+    params: { ...projections && { projections }, ...attention && { attention } },
+    places: ["attention", ...projection.options],
+    inputs: projections?.sites ?? [],
+    tried: projections?.strategy === "grid" ? candidateCount(projections) : 0,
+    check({ record }) {
+      if (attention?.strategy === "grid" && record.attentionWindows === 0) {
+        throw new RangeError(
+          "Cannot search attention scales: the stats hold no attention windows, expected one or more; set attention_windows on the calibrate step, or strategy: manual here",
+        );
+      }
+    },
+    find: (work, layer) => smoothLayer(work, layer, { projections, attention }),
+    words,
+  };
+}
 
 function words(place: string, choices: readonly SmoothChoice[]): string {
   const [first] = choices;

@@ -1,10 +1,13 @@
 import { createHash } from "node:crypto";
 import { z } from "zod";
 import { readSourceText, textSources } from "./data/text.ts";
-import { forecastTokenize } from "./forecast/tokenize.ts";
+import { sampleText } from "./data/text_sample.ts";
+import type { ModelOutline } from "./facts.ts";
 import { openCheckpoint } from "./models/open_checkpoint.ts";
 import { defineStage } from "./kinds.ts";
-import { openTokenizer } from "./models/tokenizer.ts";
+import { hostPeak } from "./models/peaks.ts";
+import { openTokenizer, type Tokenizer } from "./models/tokenizer.ts";
+import { parsedBytes } from "./sizes.ts";
 
 const params = z.strictObject({
   text: z.string().default("stories:test").describe(
@@ -14,6 +17,13 @@ const params = z.strictObject({
   bytes: z.int().positive().default(100_000).describe("Length of generated stories."),
   special: z.boolean().default(true).describe("Add the tokens the model puts around texts."),
 });
+
+/** Bytes of text a token has where no tokenizer can be asked. */
+const USUAL_BYTES = 4;
+/** Bytes of strings and ids for each byte of a text. */
+const HELD_BYTES = 24;
+/** Most bytes of `tokens.json`. */
+const RECORD_BYTES = 150;
 
 /** Turns a text into token ids, once, with the model's own tokenizer. */
 export const tokenize = defineStage({
@@ -29,7 +39,23 @@ export const tokenize = defineStage({
     if (sources.length === 0) return text;
     return await Promise.all(sources.map((path) => files.digest(path)));
   },
-  forecast: forecastTokenize,
+  async forecast({ model }, { text, field, bytes, special }) {
+    const sample = await sampleText(text, { field, bytes });
+    const length = (part: string) => new TextEncoder().encode(part).length;
+    const sampled = sample.parts.reduce((sum, part) => sum + length(part), 0);
+    const tokenizer = await tokenizerOf(model);
+    const tokens = tokenizer
+      ? sample.parts.reduce((sum, part) => sum + tokenizer.encode(part).length, 0)
+      : sampled / USUAL_BYTES;
+    const around = special && tokenizer ? tokenizer.encode("", { special }).length : 0;
+    const count = Math.round(around + tokens * sample.bytes / Math.max(1, sampled));
+    return {
+      deviceBytes: 0,
+      hostBytes: hostPeak(4 * count) + parsedBytes(model) + HELD_BYTES * sample.bytes,
+      diskBytes: RECORD_BYTES + 4 * count,
+      facts: { count },
+    };
+  },
   async run(job, { model }, { text, field, bytes, special }) {
     using checkpoint = await openCheckpoint(model.path);
     if (!checkpoint.tokenizer) {
@@ -52,3 +78,18 @@ export const tokenize = defineStage({
     });
   },
 });
+
+/** Tokenizers by the model they are of: opening one takes longer than a sample. */
+const opened = new WeakMap<ModelOutline, Promise<Tokenizer | undefined>>();
+
+async function tokenizerOf(model: ModelOutline): Promise<Tokenizer | undefined> {
+  const found = opened.get(model) ?? openFrom(model);
+  opened.set(model, found);
+  return await found;
+}
+
+async function openFrom({ tokenizer }: ModelOutline): Promise<Tokenizer | undefined> {
+  if (typeof tokenizer !== "string") return tokenizer && openTokenizer(tokenizer);
+  using checkpoint = await openCheckpoint(tokenizer);
+  return checkpoint.tokenizer && openTokenizer(checkpoint.tokenizer);
+}

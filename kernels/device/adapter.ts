@@ -31,18 +31,31 @@ export async function openAdapter(options: { readonly as?: AdapterClass } = {}):
   };
   const { device, features } = await requestDevice(adapter, requiredLimits);
   const { info } = adapter;
-  const same = info.subgroupMinSize === info.subgroupMaxSize;
+  const limits = limitsOf(adapter);
   return {
     device,
     name: info.description || `${info.vendor} ${info.device}`,
     limits: {
-      adapter: options.as ?? (info.isFallbackAdapter ? "software" : "gpu"),
-      groupBytes: most.maxComputeWorkgroupStorageSize,
-      groupThreads: most.maxComputeInvocationsPerWorkgroup,
-      gridAxis: most.maxComputeWorkgroupsPerDimension,
-      bindingBytes: Math.min(most.maxStorageBufferBindingSize, most.maxBufferSize),
-      subgroup: features.includes("subgroups") && same ? info.subgroupMinSize : 0,
+      ...limits,
+      adapter: options.as ?? limits.adapter,
+      subgroup: features.includes("subgroups") ? limits.subgroup : 0,
     },
+  };
+}
+
+/**
+ * The limits that a device of an adapter will have, if it lets values be exchanged in lockstep as it
+ * says.
+ */
+export function limitsOf({ info, limits: most }: GPUAdapter): Limits {
+  const same = info.subgroupMinSize === info.subgroupMaxSize;
+  return {
+    adapter: info.isFallbackAdapter ? "software" : "gpu",
+    groupBytes: most.maxComputeWorkgroupStorageSize,
+    groupThreads: most.maxComputeInvocationsPerWorkgroup,
+    gridAxis: most.maxComputeWorkgroupsPerDimension,
+    bindingBytes: Math.min(most.maxStorageBufferBindingSize, most.maxBufferSize),
+    subgroup: same ? info.subgroupMinSize : 0,
   };
 }
 

@@ -14,3 +14,23 @@ export interface Limits {
   /** Threads that run in lockstep and may exchange values, 0 where the device cannot say. */
   readonly subgroup: number;
 }
+
+/** What most graphics processors have, for planning where none is known. */
+export const USUAL_LIMITS: Limits = {
+  adapter: "gpu",
+  groupBytes: 32768,
+  groupThreads: 1024,
+  gridAxis: 65535,
+  bindingBytes: 2 ** 31 - 4,
+  subgroup: 32,
+};
+
+/** What Debian's software driver has. */
+export const SOFTWARE_LIMITS: Limits = {
+  adapter: "software",
+  groupBytes: 32768,
+  groupThreads: 1024,
+  gridAxis: 65535,
+  bindingBytes: 2 ** 27,
+  subgroup: 8,
+};

@@ -1,6 +1,6 @@
 import type { Device, Inputs, Recording } from "./device.ts";
 import type { Kernel } from "./kernel.ts";
-import type { Limits } from "./limits.ts";
+import { type Limits, SOFTWARE_LIMITS } from "./limits.ts";
 import {
   assertValues,
   describe,
@@ -15,14 +15,7 @@ import {
 /** Runs the references of kernels on the host: slow, exact, and needs no GPU. */
 export class ReferenceDevice implements Device {
   readonly name = "host reference";
-  readonly limits: Limits = {
-    adapter: "software",
-    groupBytes: 32768,
-    groupThreads: 1024,
-    gridAxis: 65535,
-    bindingBytes: 2 ** 27,
-    subgroup: 8,
-  };
+  readonly limits: Limits = SOFTWARE_LIMITS;
   readonly #live = new Set<HostHeld>();
   #recorded: (() => void)[] | undefined;
 

@@ -30,6 +30,13 @@ const ARRAYS = {
   u32: Uint32Array,
 } as const;
 
+const NO_VALUES = {
+  f32: new Float32Array(0),
+  f16: new Float16Array(0),
+  i32: new Int32Array(0),
+  u32: new Uint32Array(0),
+} as const;
+
 /** Number of elements of a shape. */
 export function elements(shape: readonly number[]): number {
   return shape.reduce((product, axis) => product * axis, 1);
@@ -52,19 +59,29 @@ export function hostTensor({ dtype, shape }: TensorSpec, bytes?: ArrayBuffer): H
   return { dtype, shape, data };
 }
 
-/** A host tensor of zeros, which are made when somebody looks at them. */
-export function zeros(spec: TensorSpec): HostTensor {
+/** A host tensor whose values are made when somebody looks at them. */
+export function lazyTensor(
+  { dtype, shape }: TensorSpec,
+  make: () => HostTensor["data"],
+): HostTensor {
+  let made: HostTensor["data"] | undefined;
   return {
-    ...spec,
+    dtype,
+    shape,
     get data() {
-      return hostTensor(spec).data;
+      return made ??= make();
     },
   };
 }
 
+/** A host tensor of zeros, which are made when somebody looks at them. */
+export function zeros(spec: TensorSpec): HostTensor {
+  return lazyTensor(spec, () => hostTensor(spec).data);
+}
+
 /** A tensor of which type and shape are known but no value, for a device that computes nothing. */
 export function withoutValues({ dtype, shape }: TensorSpec): HostTensor {
-  return { dtype, shape, data: new ARRAYS[dtype](0) };
+  return { dtype, shape, data: NO_VALUES[dtype] };
 }
 
 /** Throws where a tensor has fewer values than its shape says. */

@@ -40,7 +40,7 @@ export async function preflight(
   const making = steps.filter(({ name }) => MAKING.has(rows.get(name)?.state ?? "skipped"));
   if (!making.some(({ stage }) => options.stages[stage]?.forecast)) return plan;
   const here = await lookUp(await options.bounds?.(), options.store.path);
-  const unknown = { hostBytes: undefined, deviceBytes: undefined };
+  const unknown = { hostBytes: undefined, deviceBytes: undefined, limits: undefined };
   const bounds = options.elsewhere ? { ...here, ...unknown } : here;
   const forecasts = await forecastAll(making, { ...options, artifacts: plan.artifacts, bounds });
   const faults = new Map(plan.faults);

@@ -61,7 +61,7 @@ export function largestBatch(
 }
 
 /** Pages that a sequence has in the end. */
-export function pagesOf({ prompt, output }: Pick<Load, "prompt" | "output">): number {
+function pagesOf({ prompt, output }: Pick<Load, "prompt" | "output">): number {
   return Math.ceil((prompt + output) / PAGE_TOKENS);
 }
 

@@ -2,7 +2,7 @@ import type { Device } from "../../kernels/device/device.ts";
 import type { Checkpoint, StoredTensor } from "../formats/checkpoint.ts";
 import { bytesOf } from "../formats/half.ts";
 import { dtypeOf, type NamedValues } from "../formats/safetensors/file.ts";
-import type { Architecture } from "../models/family.ts";
+import type { Architecture, ModelFiles } from "../models/family.ts";
 import type { Layer, Observe } from "../models/layer.ts";
 import type { SiteRole } from "../models/site.ts";
 import { openPlaces, type Places, settle } from "../models/places.ts";
@@ -15,7 +15,7 @@ import type { EntryKeeper } from "../models/stream_entries.ts";
 import { Streams } from "./streams.ts";
 
 /** Where the Gram matrices of a layer's sites come from, layer after layer. */
-export interface GramSource extends AsyncDisposable {
+export interface GramSource extends Disposable {
   /** Prepares a layer; layers come in order. */
   begin(layer: number, signal: AbortSignal): Promise<void>;
   /** Sum of x x^T at a site of the layer begun. */
@@ -34,20 +34,20 @@ export function statsGrams(stats: Stats, { layers }: Architecture): GramSource {
     },
     gram: (site) => stats.gram(at, layers[at]!.site(site).name),
     end: () => Promise.resolve(),
-    [Symbol.asyncDispose]: () => Promise.resolve(),
+    [Symbol.dispose]() {},
   };
 }
 
 /** What the Gram matrices of quantized layers rest on. */
 export interface QuantizedGramsOptions {
-  /** Directory of a model artifact in full precision. */
-  readonly path: string;
+  /** A model in full precision. */
+  readonly files: ModelFiles;
   /** What `model.json` will say of the quantized one. */
   readonly record: ModelRecord;
   readonly windows: readonly Uint32Array[];
   readonly memoryBytes: number;
-  /** A directory to make for streams that do not fit, and to remove in the end. */
-  readonly directory: string;
+  /** Keeps streams that do not fit. */
+  readonly spill: EntryKeeper;
   readonly sites: readonly SiteRole[];
   /** Keeps the inputs of every layer. */
   readonly journal: EntryKeeper;
@@ -64,17 +64,12 @@ export class QuantizedGrams implements GramSource {
   #streams: Streams | undefined;
   #watch: LayerWatch | undefined;
 
-  private constructor(device: Device, model: Model, options: QuantizedGramsOptions) {
+  /** Layers of the model are run as `begin` asks for them. */
+  constructor(device: Device, options: QuantizedGramsOptions) {
     this.#device = device;
-    this.#model = model;
+    this.#model = Model.of(device, options.files, { weightBytes: 0 });
     this.#options = options;
-    this.#places = openPlaces(device, model.config, options.windows[0]!.length);
-  }
-
-  /** Opens the model; its layers are run as `begin` asks for them. */
-  static async open(device: Device, options: QuantizedGramsOptions): Promise<QuantizedGrams> {
-    const model = await Model.open(options.path, device, { weightBytes: 0 });
-    return new QuantizedGrams(device, model, options);
+    this.#places = openPlaces(device, this.#model.config, options.windows[0]!.length);
   }
 
   async begin(layer: number, signal: AbortSignal): Promise<void> {
@@ -118,10 +113,10 @@ export class QuantizedGrams implements GramSource {
     if (streams.layer < this.#model.config.layers - 1) await this.#advance(streams, tensors);
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
+  [Symbol.dispose](): void {
     this.#watch?.[Symbol.dispose]();
     this.#places[Symbol.dispose]();
-    await this.#streams?.[Symbol.asyncDispose]();
+    this.#streams?.[Symbol.dispose]();
     this.#model[Symbol.dispose]();
   }
 

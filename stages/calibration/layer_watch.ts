@@ -1,5 +1,5 @@
 import type { Device, Tensor, TensorRef } from "../../kernels/device/device.ts";
-import { f32, u32 } from "../../kernels/device/tensor.ts";
+import { byteLength, u32, zeros } from "../../kernels/device/tensor.ts";
 import { channelStats, embed } from "../../kernels/mod.ts";
 import { joined } from "../formats/half.ts";
 import type { NamedValues } from "../formats/safetensors/file.ts";
@@ -30,6 +30,8 @@ export class LayerWatch implements Disposable {
   readonly #device: Device;
   readonly #layer: LayerOutline;
   readonly #options: WatchOptions;
+  /** Which tokens of each window are kept. */
+  readonly #chosen: readonly (readonly number[])[];
   readonly #stack = new DisposableStack();
   readonly #magnitudes = new Map<Watched, Tensor>();
   readonly #grams = new Map<SiteRole, GramMatrix>();
@@ -39,6 +41,7 @@ export class LayerWatch implements Disposable {
     this.#device = device;
     this.#layer = layer;
     this.#options = options;
+    this.#chosen = chosenRows(options);
   }
 
   /** The observer for a run of the layer over a window. */
@@ -51,8 +54,15 @@ export class LayerWatch implements Disposable {
         return;
       }
       if (this.#options.gram.includes(tap)) this.#addGram(tap, x);
-      this.#keep(tap, x, this.#chosen(window));
+      this.#keep(tap, x, this.#chosen[window] ?? []);
     };
+  }
+
+  /** Bytes of all that it keeps. */
+  get bytes(): number {
+    const grams = this.#grams.values().map(({ columns }) => 4 * columns ** 2);
+    const kept = [...this.#magnitudes.values(), ...[...this.#kept.values()].flat()].map(byteLength);
+    return [...grams, ...kept].reduce((sum, bytes) => sum + bytes, 0);
   }
 
   /** What was seen, under the names of a stats file. */
@@ -104,7 +114,10 @@ export class LayerWatch implements Disposable {
   #measure(tap: Watched, x: TensorRef): void {
     let stats = this.#magnitudes.get(tap);
     if (!stats) {
-      stats = this.#stack.use(this.#device.upload(f32([3, x.shape[1]!]), `magnitudes of ${tap}`));
+      stats = this.#stack.use(this.#device.upload(
+        zeros({ dtype: "f32", shape: [3, x.shape[1]!] }),
+        `magnitudes of ${tap}`,
+      ));
       this.#magnitudes.set(tap, stats);
     }
     this.#device.run(channelStats, { x, stats }, {});
@@ -131,16 +144,19 @@ export class LayerWatch implements Disposable {
     else this.#kept.set(tap, [y]);
   }
 
-  /** Which tokens of a window are among the evenly spread rows. */
-  #chosen(window: number): number[] {
-    const { windows, context, rows } = this.#options;
-    const all = windows * context;
-    const count = Math.min(rows, all);
-    const chosen = Array.from({ length: count }, (_, i) => Math.floor((i + 0.5) * all / count));
-    return chosen.filter((at) => Math.floor(at / context) === window).map((at) => at % context);
-  }
-
   async #read(tensor: Tensor): Promise<Float32Array<ArrayBuffer>> {
     return (await this.#device.read(tensor)).data as Float32Array<ArrayBuffer>;
   }
+}
+
+/** Rows that are evenly spread over all tokens, by their windows. */
+function chosenRows({ windows, context, rows }: WatchOptions): number[][] {
+  const all = windows * context;
+  const count = Math.min(rows, all);
+  const chosen = Array.from({ length: windows }, (): number[] => []);
+  for (let i = 0; i < count; i++) {
+    const at = Math.floor((i + 0.5) * all / count);
+    chosen[Math.floor(at / context)]!.push(at % context);
+  }
+  return chosen;
 }

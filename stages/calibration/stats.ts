@@ -1,4 +1,5 @@
 import { openSafetensors, type SafetensorsFile } from "../formats/safetensors/file.ts";
+import type { Architecture } from "../models/family.ts";
 import { changesSince, type ChannelChange, type ChannelChanges } from "../models/lineage.ts";
 import { readModelRecord } from "../models/model_record.ts";
 
@@ -18,6 +19,9 @@ export interface StatsRecord {
   readonly gram: boolean;
 }
 
+/** What a stats artifact holds, whatever it was taken of. */
+export type StatsSizes = Omit<StatsRecord, "version" | "model" | "tokens">;
+
 /** Magnitudes of each channel over all calibration tokens. */
 export type Magnitude = "absmax" | "absmean" | "rms";
 
@@ -30,7 +34,7 @@ export interface ActivationRows {
 
 /** What calibration saw, as the model it is opened for would show it. */
 export interface Stats extends Disposable {
-  readonly record: StatsRecord;
+  readonly record: StatsSizes;
   /** A magnitude of every channel at a tap (a site, or one of attention's). */
   magnitude(layer: number, tap: string, what: Magnitude): Promise<Float32Array<ArrayBuffer>>;
   /** Sum of x x^T over all tokens at a site, f32 [channels, channels]. */
@@ -119,6 +123,28 @@ export async function openStats(
       files.clear();
     },
   };
+}
+
+/** Statistics of sizes alone: magnitudes are zeros, and all else has no values. */
+export function headerStats(record: StatsSizes, { layers }: Architecture): Stats {
+  const taps = layers.flatMap(({ sites, taps }) => [...sites, ...Object.values(taps)]);
+  const widths = new Map(taps.map(({ name, channels }) => [name, channels]));
+  const some = (rows: number, tap: string) =>
+    Promise.resolve({ rows, columns: widths.get(tap) ?? 0, values: new Float32Array(0) });
+  return {
+    record,
+    magnitude: (_layer, tap) => Promise.resolve(new Float32Array(widths.get(tap) ?? 0)),
+    gram: () => Promise.resolve(new Float32Array(0)),
+    rows: (_layer, site) => some(record.rows, site),
+    window: (_layer, tap) => some(record.context, tap),
+    [Symbol.dispose]() {},
+  };
+}
+
+/** Bytes of the kept inputs of the widest site. */
+export function inputBytes({ rows }: StatsSizes, { layers }: Architecture): number {
+  const sites = layers.slice(0, 1).flatMap(({ sites }) => sites);
+  return sites.reduce((most, { channels }) => Math.max(most, 4 * rows * channels), 0);
 }
 
 /** Applies the changes of a tap's channels to one row, in place. */

@@ -9,8 +9,8 @@ import { type EntryKeeper, readSum, StreamEntries } from "../models/stream_entri
 export interface StreamsOptions {
   /** Bytes of activations kept on the device. */
   readonly memoryBytes: number;
-  /** A directory to make for what is beyond, and to remove in the end. */
-  readonly directory: string;
+  /** Keeps what is beyond. */
+  readonly spill: EntryKeeper;
   /** Keeps the streams before every layer but the first. */
   readonly journal: EntryKeeper;
   /** Where to begin, if the journal has the streams before that layer; else at the embeddings. */
@@ -23,16 +23,15 @@ export interface StreamsOptions {
  * What exceeds the memory lies in files. There and in the journal a stream is one tensor, the sum
  * that the next layer begins with.
  */
-export class Streams implements AsyncDisposable {
+export class Streams implements Disposable {
   readonly #device: Device;
   readonly #shape: readonly [tokens: number, hidden: number];
   readonly #layers: number;
   readonly #entries: StreamEntries;
   readonly #held: (Stream | undefined)[];
   readonly #most: number;
-  readonly #directory: string;
+  readonly #spill: EntryKeeper;
   #layer = 0;
-  #spilled = false;
 
   private constructor(
     device: Device,
@@ -41,12 +40,12 @@ export class Streams implements AsyncDisposable {
       readonly count: number;
       readonly shape: readonly [tokens: number, hidden: number];
     },
-    { memoryBytes, directory, journal }: StreamsOptions,
+    { memoryBytes, spill, journal }: StreamsOptions,
   ) {
     this.#device = device;
     this.#shape = shape;
     this.#layers = layers;
-    this.#directory = directory;
+    this.#spill = spill;
     this.#entries = new StreamEntries(journal, { count, size: elements(shape) });
     this.#held = Array.from({ length: count });
     // On the device a stream is the residual and what is not added to it yet; one more is at work.
@@ -67,7 +66,7 @@ export class Streams implements AsyncDisposable {
       if (!await streams.#restore(options.layer)) await streams.#embed(model, windows);
       return streams;
     } catch (error) {
-      await streams[Symbol.asyncDispose]();
+      streams[Symbol.dispose]();
       throw error;
     }
   }
@@ -109,16 +108,15 @@ export class Streams implements AsyncDisposable {
     } else {
       const sum = this.#entries.room(window);
       await readSum(this.#device, stream, sum);
-      if (window >= this.#most) await this.#spill(window, sum);
+      if (window >= this.#most) await this.#putAway(window, sum);
       await this.#entries.keep(window, next);
     }
     if (window === this.count - 1) this.#layer = next;
   }
 
-  /** Lets go of all streams and of the files. */
-  async [Symbol.asyncDispose](): Promise<void> {
+  /** Lets go of all streams. */
+  [Symbol.dispose](): void {
     this.#clear();
-    if (this.#spilled) await Deno.remove(this.#directory, { recursive: true });
   }
 
   async #embed(model: Model, windows: readonly Uint32Array[]): Promise<void> {
@@ -131,7 +129,7 @@ export class Streams implements AsyncDisposable {
         if (window < this.#most) continue;
         const sum = this.#entries.room(window);
         await readSum(this.#device, stream, sum);
-        await this.#spill(window, sum);
+        await this.#putAway(window, sum);
       }
     } finally {
       model.release(embeddings);
@@ -143,7 +141,7 @@ export class Streams implements AsyncDisposable {
     let window = 0;
     for await (const sum of this.#entries.read(layer)) {
       if (window < this.#most) this.#held[window] = startStream(this.#upload(sum));
-      else await this.#spill(window, sum);
+      else await this.#putAway(window, sum);
       window++;
     }
     this.#layer = window === this.count ? layer : 0;
@@ -160,16 +158,14 @@ export class Streams implements AsyncDisposable {
     this.#held[window] = undefined;
   }
 
-  async #spill(window: number, sum: Float32Array): Promise<void> {
+  async #putAway(window: number, sum: Float32Array): Promise<void> {
     this.#drop(window);
-    if (!this.#spilled) await Deno.mkdir(this.#directory);
-    this.#spilled = true;
-    await Deno.writeFile(`${this.#directory}/${window}`, bytesOf(sum));
+    await this.#spill.write(String(window), bytesOf(sum));
   }
 
   async #load(window: number): Promise<Stream> {
-    const { buffer } = await Deno.readFile(`${this.#directory}/${window}`);
-    return startStream(this.#upload(new Float32Array(buffer)));
+    const bytes = await this.#spill.read(String(window));
+    return startStream(this.#upload(new Float32Array(bytes?.buffer ?? [])));
   }
 
   #upload(sum: Float32Array): Tensor {

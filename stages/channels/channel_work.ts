@@ -13,7 +13,7 @@ export interface ChannelSource {
   readonly architecture: Architecture;
   readonly stats: Stats;
   readonly signal: AbortSignal;
-  readonly journal: Journal;
+  readonly journal: Pick<Journal, "recall">;
   device(): Promise<Device>;
 }
 

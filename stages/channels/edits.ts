@@ -47,11 +47,11 @@ export function needsAllRows({ rows }: ChannelEdit): boolean {
 
 /** Applies an edit to rows of its weight in place; products are rounded once. */
 export function applyEdit(edit: ChannelEdit, piece: RowPiece): void {
-  const { first, rows, columns, values } = piece;
+  const { first, columns, values } = piece;
   const { index, factor } = edit.columns ?? {};
   const old = edit.rows?.index ? values.slice() : values;
   const line = new Float64Array(columns);
-  for (let row = 0; row < rows; row++) {
+  for (let row = 0; row * columns < values.length; row++) {
     const from = (edit.rows?.index?.[first + row] ?? row) * columns;
     const rowFactor = edit.rows?.factor?.[first + row] ?? 1;
     for (let c = 0; c < columns; c++) {

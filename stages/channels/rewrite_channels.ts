@@ -2,7 +2,7 @@ import { type ChannelEdit, tensorEdit } from "./edits.ts";
 import { type Projection, roleOf } from "../models/site.ts";
 import { type ChannelChanges, lengthenLineage } from "../models/lineage.ts";
 import { type ModelRecord, refuseQuantized } from "../models/model_record.ts";
-import { rewriteModel } from "../models/rewrite.ts";
+import { type Rewrite, rewriteModel } from "../models/rewrite.ts";
 
 /** How a stage changes the channels of a model. */
 export interface ChannelRewrite {
@@ -27,12 +27,17 @@ export async function rewriteChannels(
   await rewriteModel(model.path, out, {
     signal,
     progress,
-    edit(name) {
-      const edit = edits.get(name);
-      return edit && tensorEdit(edit);
-    },
+    edit: editsOf(edits),
     record: { ...record, history: [...record.history, { stage, params }], lineage },
   });
+}
+
+/** The change of each tensor, as models are rewritten. */
+export function editsOf(edits: ReadonlyMap<string, ChannelEdit>): Rewrite["edit"] {
+  return (name) => {
+    const edit = edits.get(name);
+    return edit && tensorEdit(edit);
+  };
 }
 
 /**

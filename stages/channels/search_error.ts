@@ -1,4 +1,4 @@
-import { heldBits } from "../../kernels/codes/integer_codes.ts";
+import { heldBits, wordCodes } from "../../kernels/codes/integer_codes.ts";
 import { floatLayout } from "../../kernels/codes/layout.ts";
 import { codeOf, INPUT_CODES, scaleOf, valueOf } from "../../kernels/codes/quantizer.ts";
 import type { Device, TensorRef } from "../../kernels/device/device.ts";
@@ -11,6 +11,20 @@ import { gridOf, type Matrix, roundToNearest } from "../quant/weight_grid.ts";
 
 /** Most bytes of changed inputs kept from one weight to the next. */
 const KEPT_BYTES = 2 ** 28;
+/** Bytes of arrays for each of the largest tensor of a search: rounded, packed, and as products. */
+const ARRAYS = 8;
+
+/** Most bytes of arrays of a search over so many maps, whose inputs and largest tensor take so much. */
+export function searchBytes(
+  { maps, inputs, largest }: {
+    readonly maps: number;
+    readonly inputs: number;
+    readonly largest: number;
+  },
+): number {
+  const kept = maps * inputs <= KEPT_BYTES ? maps * inputs : 0;
+  return ARRAYS * largest + kept;
+}
 
 /**
  * A change of the channels between an activation and its linears that keeps their product: inputs
@@ -76,7 +90,7 @@ export function squaredDistance(a: Float32Array, b: Float32Array): number {
 /** The matrix by signed 8-bit codes with one f16 scale a row, as values. */
 function quantizeTokens({ rows, columns, values }: Matrix): Matrix {
   const quantized = new Float32Array(values.length);
-  for (let row = 0; row < rows; row++) {
+  for (let row = 0; row * columns < values.length; row++) {
     const from = values.subarray(row * columns, (row + 1) * columns);
     let largest = 0;
     for (let c = 0; c < columns; c++) largest = Math.max(largest, Math.abs(from[c]!));
@@ -103,8 +117,7 @@ function mapped(
   factor: Float64Array | undefined,
 ): Matrix {
   const changed = new Float32Array(values.length);
-  for (let row = 0; row < rows; row++) {
-    const at = row * columns;
+  for (let at = 0; at < values.length; at += columns) {
     for (let c = 0; c < columns; c++) {
       changed[at + c] = values[at + (index ? index[c]! : c)]! * (factor ? factor[c]! : 1);
     }
@@ -138,7 +151,8 @@ async function codedProduct(
   const { bits, zero } = plain.scheme;
   const group = groupColumns(plain.scheme, columns);
   using x = device.upload(f32([inputs.rows, inputs.columns], inputs.values));
-  using weight = device.upload(u32([rows, codes.length / rows], codes));
+  const words = columns / wordCodes(bits);
+  using weight = device.upload(u32([rows, words], codes));
   using grouped = device.upload(u32([rows, columns / group], groups));
   using y = device.empty({ dtype: "f32", shape: [inputs.rows, rows] });
   const options = { bits: heldBits(bits), zero, group };

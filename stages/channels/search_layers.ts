@@ -1,14 +1,23 @@
 import type { Artifact } from "../../pipeline/artifact.ts";
 import type { Job } from "../../pipeline/stage.ts";
 import { percent } from "../../pipeline/words.ts";
-import { openStats, type Stats } from "../calibration/stats.ts";
+import {
+  headerStats,
+  inputBytes,
+  openStats,
+  type Stats,
+  type StatsSizes,
+} from "../calibration/stats.ts";
 import type { Tools } from "../kinds.ts";
 import { openModel } from "../models/architecture.ts";
-import type { LayerOutline } from "../models/family.ts";
+import type { LayerOutline, ModelFiles } from "../models/family.ts";
 import type { ModelRecord } from "../models/model_record.ts";
+import { countPeaks, type DevicePeaks, FOREVER, layersThatDiffer } from "../models/peaks.ts";
+import type { Rewrite } from "../models/rewrite.ts";
 import type { Projection } from "../models/site.ts";
 import { ChannelWork } from "./channel_work.ts";
-import { refuseChannels, rewriteChannels } from "./rewrite_channels.ts";
+import { editsOf, refuseChannels, rewriteChannels } from "./rewrite_channels.ts";
+import { searchBytes } from "./search_error.ts";
 
 /** What was chosen at one place. */
 export interface ChannelChoice {
@@ -26,6 +35,8 @@ export interface ChannelMethod<Choice extends ChannelChoice> {
   readonly places: readonly string[];
   /** Places whose inputs change, which no transform may stand before. */
   readonly inputs: readonly Projection[];
+  /** Most candidates that are tried at one place by their errors. */
+  readonly tried: number;
   /** Throws where the statistics do not hold what the method needs. */
   check?(stats: Stats): void;
   /** Changes the channels that lie within one layer. */
@@ -90,6 +101,43 @@ export async function searchLayers<Choice extends ChannelChoice>(
     if (here.length > 0) job.note(method.words(place, here), { place, choices: here });
   }
   return record;
+}
+
+/** What a search would take and which tensors it would change, from headers alone. */
+export async function countSearch(
+  files: ModelFiles,
+  stats: StatsSizes,
+  method: ChannelMethod<ChannelChoice>,
+  limits: unknown,
+): Promise<{
+  readonly peaks: DevicePeaks;
+  /** Bytes of arrays on the host. */
+  readonly arrays: number;
+  readonly edit: Rewrite["edit"];
+}> {
+  const { checkpoint, record, architecture } = files;
+  refuseChannels(record, method.stage, method.inputs);
+  method.check?.(headerStats(stats, architecture));
+  const layers = layersThatDiffer(files);
+  let work: ChannelWork | undefined;
+  const peaks = await countPeaks(limits, async (device) => {
+    work = new ChannelWork({
+      checkpoint,
+      architecture: { ...architecture, layers },
+      stats: headerStats(stats, architecture),
+      signal: FOREVER,
+      journal: { recall: (_name, make) => make() },
+      device,
+    });
+    for (const layer of layers) await method.find(work, layer);
+    await method.findShared?.(work);
+  });
+  const arrays = searchBytes({
+    maps: method.tried,
+    inputs: inputBytes(stats, architecture),
+    ...peaks,
+  });
+  return { peaks, arrays, edit: editsOf(work?.edits ?? new Map()) };
 }
 
 /** What a search came to: the error against that of the channels as before, and how many stay so. */

@@ -155,9 +155,7 @@ async function candidatesOf(
     kinds: readonly [SpanKind, SpanKind],
   ) => Promise<readonly [Float32Array, Float32Array]>,
 ): Promise<readonly Candidate[]> {
-  const exponents = params.strategy === "manual"
-    ? [manualExponents(params)]
-    : exponentCandidates(params.candidates ?? familyOf(params), params.grids);
+  const exponents = exponentsOf(params);
   const candidates: Candidate[] = [];
   for (const spans of spanPairs(params)) {
     const [inputs, weights] = await spansOf(spans);
@@ -166,6 +164,17 @@ async function candidatesOf(
     }
   }
   return candidates;
+}
+
+/** How many scales there are to choose from at one place. */
+export function candidateCount(params: Smoothing): number {
+  return spanPairs(params).length * exponentsOf(params).length;
+}
+
+function exponentsOf(params: Smoothing): readonly Exponents[] {
+  return params.strategy === "manual"
+    ? [manualExponents(params)]
+    : exponentCandidates(params.candidates ?? familyOf(params), params.grids);
 }
 
 function choiceOf(

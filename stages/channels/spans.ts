@@ -34,7 +34,7 @@ export function noSpans(columns: number): ColumnSpans {
 /** Pools the rows of a matrix into spans; those given are used up. */
 export function poolSpans(spans: ColumnSpans, { rows, columns, values }: Matrix): ColumnSpans {
   const { largest, magnitudes, squares } = spans;
-  for (let row = 0, i = 0; row < rows; row++) {
+  for (let i = 0; i < values.length;) {
     for (let c = 0; c < columns; c++, i++) {
       const magnitude = Math.abs(values[i]!);
       if (magnitude > largest[c]!) largest[c] = magnitude;

@@ -1,7 +1,6 @@
 import { applyEdit, type ChannelEdit, needsAllRows, type RowPiece } from "./edits.ts";
+import { rowPieces } from "../formats/row_pieces.ts";
 import { type ColumnSpans, noSpans, poolSpans } from "./spans.ts";
-
-const PIECE_VALUES = 2 ** 24;
 
 /** Where weights are read from: a checkpoint. */
 export interface WeightSource {
@@ -18,13 +17,11 @@ export async function* weightPieces(
   name: string,
   edit?: ChannelEdit,
 ): AsyncGenerator<RowPiece> {
-  const [all = 0, columns = 0] = source.tensors.get(name)!.shape;
-  const whole = edit !== undefined && needsAllRows(edit);
-  const step = whole ? all : Math.max(1, Math.floor(PIECE_VALUES / columns));
-  for (let first = 0; first < all; first += step) {
-    const rows = Math.min(step, all - first);
-    const values = await source.read(name, { start: first, end: first + rows });
-    const piece = { first, rows, columns, values };
+  const { shape } = source.tensors.get(name)!;
+  const [, columns = 0] = shape;
+  for (const rows of rowPieces(shape, { whole: edit !== undefined && needsAllRows(edit) })) {
+    const values = await source.read(name, rows);
+    const piece = { first: rows.start, rows: rows.end - rows.start, columns, values };
     if (edit) applyEdit(edit, piece);
     yield piece;
   }

@@ -1,4 +1,5 @@
 import type { Device } from "../../kernels/device/device.ts";
+import { withoutValues } from "../../kernels/device/tensor.ts";
 import type { DecoderConfig } from "../models/config.ts";
 import { openModel } from "../models/architecture.ts";
 import type { Model } from "../models/model.ts";
@@ -26,18 +27,19 @@ export class Baseline implements Disposable {
   readonly perplexity: number;
   /** Bytes of its head on the device. */
   readonly headBytes: number;
-  readonly #files: ModelFiles & Disposable;
+  /** The files of its model; closed with the baseline. */
+  readonly files: ModelFiles;
   readonly #headWeight: string;
-  readonly #hidden: HiddenReader;
+  readonly #hidden: Pick<HiddenReader, "window"> & Disposable;
   #head: Weight | undefined;
 
   private constructor(
-    files: ModelFiles & Disposable,
-    hidden: HiddenReader,
+    files: ModelFiles,
+    hidden: Pick<HiddenReader, "window"> & Disposable,
     perplexity: number,
   ) {
     const { config, head: { linears: [head] } } = files.architecture;
-    this.#files = files;
+    this.files = files;
     this.#headWeight = head.weight;
     this.#hidden = hidden;
     this.config = config;
@@ -60,9 +62,17 @@ export class Baseline implements Disposable {
     return new Baseline(files, hidden, evaluation.scores.perplexity);
   }
 
+  /** A baseline of a model's headers, whose hidden states have no values. */
+  static ofHeaders(files: ModelFiles, context: number): Baseline {
+    const { hidden } = files.architecture.config;
+    const values = withoutValues({ dtype: "f32", shape: [context, hidden] });
+    const window = (device: Device) => Promise.resolve(device.upload(values));
+    return new Baseline(files, { window, [Symbol.dispose]() {} }, NaN);
+  }
+
   /** Compares a model with the baseline in a window; the head stays on the device if the model does. */
   async compare(device: Device, model: Model, state: WindowState): Promise<WindowDivergence> {
-    const { checkpoint } = this.#files;
+    const { checkpoint } = this.files;
     const head = this.#head ?? await Weight.load(device, checkpoint, [this.#headWeight]);
     if (model.resident) this.#head = head;
     try {
@@ -84,7 +94,7 @@ export class Baseline implements Disposable {
   [Symbol.dispose](): void {
     this.#head?.[Symbol.dispose]();
     this.#hidden[Symbol.dispose]();
-    this.#files[Symbol.dispose]();
+    this.files.checkpoint[Symbol.dispose]();
   }
 }
 

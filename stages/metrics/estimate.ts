@@ -1,9 +1,8 @@
 import type { Device } from "../../kernels/device/device.ts";
-import { f16, f32 } from "../../kernels/device/tensor.ts";
-import { matmul } from "../../kernels/mod.ts";
 import { millions } from "../../pipeline/words.ts";
-import type { DecoderConfig } from "../models/config.ts";
 import type { Model } from "../models/model.ts";
+import type { Baseline } from "./baseline.ts";
+import { measureSpeed } from "./device_speed.ts";
 import { evaluationPeaks } from "./evaluation_memory.ts";
 
 /** What an evaluation will take. */
@@ -21,23 +20,24 @@ export interface Estimate extends Readonly<Record<string, number | boolean>> {
 export async function estimateWork(
   device: Device,
   model: Model,
-  { context, windows, group, baseline }: {
+  { context, windows, memoryBytes, baseline }: {
     readonly context: number;
     readonly windows: number;
-    /** Windows whose activations are kept at once. */
-    readonly group: number;
-    readonly baseline:
-      | { readonly config: DecoderConfig; readonly headBytes: number }
-      | undefined;
+    readonly memoryBytes: number;
+    readonly baseline: Baseline | undefined;
   },
 ): Promise<Estimate> {
   const { hidden = 0, vocabulary = 0 } = baseline?.config ?? {};
   const tokens = windows * context;
   const operations = tokens * (operationsPerToken(model, context) + 2 * hidden * vocabulary);
-  const { architecture, record, resident, checkpoint: { tensors } } = model;
+  const { resident } = model;
+  const headers = { model, baseline: baseline?.files };
+  const { limits } = device;
+  const peaks = await evaluationPeaks(headers, { memoryBytes, context, windows, limits });
   return {
     parameters: model.sizes.parameters,
-    ...evaluationPeaks({ architecture, record, tensors }, { context, group, resident, baseline }),
+    deviceBytes: peaks.deviceBytes,
+    hostBytes: peaks.hostBytes,
     tokens,
     seconds: operations / await measureSpeed(device),
     resident,
@@ -58,21 +58,4 @@ function operationsPerToken({ sizes, config }: Model, context: number): number {
   const linear = sizes.parameters - (config.tied ? 0 : config.vocabulary * config.hidden);
   // Half of all pairs of positions are seen, each for a score and for a value.
   return 2 * linear + 2 * config.layers * config.heads * config.headSize * context;
-}
-
-async function measureSpeed(device: Device): Promise<number> {
-  const [rows, size] = [256, 512];
-  using x = device.upload(f32([rows, size]));
-  using weight = device.upload(f16([size, size]));
-  using y = device.empty({ dtype: "f32", shape: [rows, size] });
-  const once = async () => {
-    const start = performance.now();
-    device.run(matmul, { x, weight, y }, {});
-    await device.read(x);
-    return (performance.now() - start) / 1000;
-  };
-  await once();
-  // The least of a few: whatever else the machine does only adds to it.
-  const seconds = [await once(), await once(), await once()];
-  return 2 * rows * size * size / Math.min(...seconds);
 }

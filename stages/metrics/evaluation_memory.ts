@@ -1,30 +1,18 @@
-import {
-  layerTensors,
-  type ModelHeaders,
-  weightTensors,
-  workTensors,
-} from "../models/device_tensors.ts";
+import { headerCheckpoint } from "../formats/header_checkpoint.ts";
 import type { DecoderConfig } from "../models/config.ts";
-import { LARGE_BYTES } from "../../kernels/device/memory.ts";
-import { heldBytes, hostPeak, sumOf } from "../models/peaks.ts";
-import { columnsAtOnce, LOGIT_BYTES } from "./windows.ts";
+import type { ModelFiles } from "../models/family.ts";
+import { streamShare, weightShare } from "../models/memory_shares.ts";
+import { Model } from "../models/model.ts";
+import { countPeaks, FOREVER, hostPeak, layersThatDiffer } from "../models/peaks.ts";
+import { CountingKeeper } from "../models/stream_entries.ts";
+import { Baseline } from "./baseline.ts";
+import { measureSpeed } from "./device_speed.ts";
+import { scoreWindow } from "./perplexity.ts";
+import { windowStates } from "./windows.ts";
 
-/** How a model is evaluated. */
-export interface EvaluationWork {
-  readonly context: number;
-  /** Windows whose activations are kept at once. */
-  readonly group: number;
-  /** Whether all weights stay on the device. */
-  readonly resident: boolean;
-  /** What it is compared with: the head of another model. */
-  readonly baseline:
-    | { readonly config: DecoderConfig; readonly headBytes: number }
-    | undefined;
-}
-
-/** Bytes of weights that may stay on the device, of the memory there is for data. */
+/** Bytes of weights that may stay on the device, beside those of a baseline's head. */
 export function weightBudget(memoryBytes: number, headBytes: number): number {
-  return 0.6 * memoryBytes - headBytes;
+  return weightShare(memoryBytes) - headBytes;
 }
 
 /** Windows to take through each layer together: one where no layer has to be read twice. */
@@ -38,49 +26,63 @@ export function windowsAtOnce(
 ): number {
   if (resident) return 1;
   const streamBytes = 2 * 4 * context * config.hidden;
-  return Math.max(1, Math.min(windows, Math.floor(0.25 * memoryBytes / streamBytes)));
+  return Math.max(1, Math.min(windows, Math.floor(streamShare(memoryBytes) / streamBytes)));
 }
 
-/** Peak bytes of an evaluation. */
-export function evaluationPeaks(
-  model: ModelHeaders,
-  { context, group, resident, baseline }: EvaluationWork,
-): { readonly deviceBytes: number; readonly hostBytes: number } {
-  const { config, embeddings, head: { linears: [output] } } = model.architecture;
-  const layers = Array.from({ length: config.layers }, (_, layer) => layerTensors(model, layer));
-  const largest = layers.reduce((a, b) => sumOf(b) > sumOf(a) ? b : a);
-  const table = weightTensors(model, embeddings);
-  const head = config.tied ? table : weightTensors(model, output.weight);
-  const all = [...table, ...config.tied ? [] : head, ...layers.flat()];
-  const hidden = 4 * context * config.hidden;
-  const streams = Array<number>(2 * group).fill(hidden);
-  const other = baseline ? [baseline.headBytes, 4 * context * baseline.config.hidden] : [];
-  const deviceBytes = heldBytes([
-    [...resident ? all : table, ...streams],
-    [...resident ? all : largest, ...streams, hidden, ...workTensors(model, 0, context)],
-    [...resident ? all : head, ...streams, hidden, ...other, ...logits(config, context, baseline)],
-  ]);
-  // The first use of a weight on the device is all that ends the driver's copy of it.
-  const staged = Math.max(sumOf(largest), sumOf(table), sumOf(head) + (baseline?.headBytes ?? 0));
-  const arrays = [...largest, ...table, ...head].reduce((a, b) => Math.max(a, b));
-  return { deviceBytes, hostBytes: hostPeak({ arrays, staged }) };
+/** What is evaluated; of the files nothing but headers is looked at. */
+export interface Evaluated {
+  readonly model: ModelFiles;
+  /** What it is compared with. */
+  readonly baseline: ModelFiles | undefined;
 }
 
-/**
- * Logits come a piece after another, and the last piece may be smaller. Blocks of large ones are
- * taken again at once, those of small ones when all launches are submitted.
- */
-function logits(
-  { vocabulary }: DecoderConfig,
-  context: number,
-  baseline: EvaluationWork["baseline"],
-): number[] {
-  const columns = columnsAtOnce(baseline ? LOGIT_BYTES / 2 : LOGIT_BYTES, context);
-  const pieces = Array.from(
-    { length: Math.ceil(vocabulary / columns) },
-    (_, i) => 4 * context * Math.min(columns, vocabulary - i * columns),
-  );
-  const [first = 0] = pieces;
-  const held = first < LARGE_BYTES ? pieces : [...new Set(pieces)];
-  return baseline ? [...held, ...held] : held;
+/** Peak bytes of an evaluation, and those of the journal's streams: it is run on headers. */
+export async function evaluationPeaks(
+  { model: files, baseline: other }: Evaluated,
+  { memoryBytes, context, windows, limits }: {
+    readonly memoryBytes: number;
+    readonly context: number;
+    readonly windows: number;
+    /** Those of the device, if they are known. */
+    readonly limits: unknown;
+  },
+): Promise<{
+  readonly deviceBytes: number;
+  readonly hostBytes: number;
+  readonly streamBytes: number;
+}> {
+  const journal = new CountingKeeper();
+  const peaks = await countPeaks(limits, async (open) => {
+    const device = await open();
+    using baseline = other && Baseline.ofHeaders(headersOf(other), context);
+    const weightBytes = weightBudget(memoryBytes, baseline?.headBytes ?? 0);
+    const headers = headersOf(files);
+    using whole = Model.of(device, headers, { weightBytes });
+    // Where layers come and go, those that are alike come and go alike.
+    using model = whole.resident ? whole : Model.of(device, shortened(headers), { weightBytes });
+    baseline?.assertComparable(model.config);
+    const group = windowsAtOnce(model, { memoryBytes, context, windows });
+    await measureSpeed(device);
+    // Behind the first group nothing is new.
+    const tokens = new Uint32Array(Math.min(windows, group + 1) * context);
+    const options = { context, group, journal, signal: FOREVER, progress() {} };
+    for await (const state of windowStates(device, model, tokens, options)) {
+      await (baseline?.compare(device, model, state) ?? scoreWindow(device, model, state));
+    }
+  });
+  const { deviceBytes } = peaks;
+  return { deviceBytes, hostBytes: hostPeak(0, peaks), streamBytes: journal.bytes };
+}
+
+/** A model with one layer more than differ, so that streams are kept behind two. */
+function shortened(files: ModelFiles): ModelFiles {
+  const { architecture } = files;
+  const layers = architecture.layers.slice(0, layersThatDiffer(files).length + 1);
+  const config = { ...architecture.config, layers: layers.length };
+  return { ...files, architecture: { ...architecture, config, layers } };
+}
+
+function headersOf(files: ModelFiles): ModelFiles {
+  const { architecture, record } = files;
+  return { architecture, record, checkpoint: headerCheckpoint(files.checkpoint) };
 }

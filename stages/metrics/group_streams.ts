@@ -23,6 +23,7 @@ export class GroupStreams {
   readonly #keeper: EntryKeeper;
   readonly #shape: readonly [tokens: number, hidden: number];
   #number = 0;
+  #kept: { readonly count: number; readonly entries: StreamEntries } | undefined;
 
   constructor(
     device: Device,
@@ -66,8 +67,12 @@ export class GroupStreams {
     return undefined;
   }
 
+  /** The entries of as many windows; they hold memory, so that those of the last keeping stay. */
   #entries(count: number): StreamEntries {
+    if (this.#kept?.count === count) return this.#kept.entries;
     const [tokens, hidden] = this.#shape;
-    return new StreamEntries(this.#keeper, { count, size: tokens * hidden });
+    const entries = new StreamEntries(this.#keeper, { count, size: tokens * hidden });
+    this.#kept = { count, entries };
+    return entries;
   }
 }

@@ -41,6 +41,15 @@ export class Model implements ModelFiles, Disposable {
     return new Model(device, await openModel(path), weightBytes);
   }
 
+  /** The same of opened files, which the model closes. */
+  static of(
+    device: Device,
+    files: ModelFiles,
+    { weightBytes }: { readonly weightBytes: number },
+  ): Model {
+    return new Model(device, files, weightBytes);
+  }
+
   layer(layer: number): Promise<Layer> {
     const name = `layer ${layer}`;
     return this.#take(name, () => this.architecture.family.load(this.#device, this, layer));

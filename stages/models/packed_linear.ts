@@ -1,6 +1,6 @@
 import { heldBits, wordCodes } from "../../kernels/codes/integer_codes.ts";
 import { floatLayout, integerLayout, type WeightLayout } from "../../kernels/codes/layout.ts";
-import type { Device, Tensor } from "../../kernels/device/device.ts";
+import type { Device, HostTensor, Tensor } from "../../kernels/device/device.ts";
 import { matmulCodes, matmulInt8 } from "../../kernels/mod.ts";
 import type { Checkpoint } from "../formats/checkpoint.ts";
 import { groupColumns, type LinearScheme } from "../quant/schemes.ts";
@@ -52,18 +52,23 @@ export class PackedLinear implements Disposable {
     const parts: Part[] = [];
     let held: WeightLayout[] = [];
     let [first, end] = [0, 0];
-    const place = (data: Uint32Array | Float32Array, dtype: "u32" | "f32") => {
-      const shape = [end - first, data.length / (end - first)];
-      return stack.use(device.upload({ dtype, shape, data }, names[0]));
-    };
+    const columns = words * wordCodes(weights.bits);
+    const groupCount = columns / groupColumns(weights, columns);
+    const place = (host: Pick<HostTensor, "dtype" | "data">, width: number) =>
+      stack.use(device.upload({ ...host, shape: [end - first, width] }, names[0]));
     const close = () => {
       if (end === first) return;
       const { codes, rows, groups } = stacked(held);
       parts.push({
         first,
-        codes: place(codes, "u32"),
-        ...rows && { rows: place(rows, "f32") },
-        ...groups && { groups: place(groups, "u32") },
+        codes: place({ dtype: "u32", data: codes }, words),
+        ...rows && { rows: place({ dtype: "f32", data: rows }, 2) },
+        ...groups && {
+          groups: place(
+            { dtype: "u32", data: groups },
+            weights.levels === 2 ? Math.ceil(groupCount / 2) : groupCount,
+          ),
+        },
       });
       held = [];
       first = end;
@@ -79,7 +84,6 @@ export class PackedLinear implements Disposable {
       }
     }
     close();
-    const columns = words * wordCodes(weights.bits);
     return new PackedLinear([end, columns], scheme, parts, stack.move());
   }
 

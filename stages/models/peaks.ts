@@ -1,4 +1,7 @@
-import { sizeClass } from "../../kernels/device/memory.ts";
+import { CountingDevice } from "../../kernels/device/counting.ts";
+import type { Device } from "../../kernels/device/device.ts";
+import type { LayerOutline, ModelFiles } from "./family.ts";
+import { type Limits, USUAL_LIMITS } from "../../kernels/device/limits.ts";
 
 /** What the runtime holds once a device works: compiled shaders, and young objects. */
 const DEVICE_RUNTIME = 2 ** 27;
@@ -9,39 +12,61 @@ const RUNTIME = 2 ** 25;
  */
 const UNCOLLECTED = 2;
 
+/** The most that some work on a device takes; zeros where it needs none. */
+export interface DevicePeaks {
+  readonly deviceBytes: number;
+  /** The largest array on its way to the device or back. */
+  readonly largest: number;
+  /** Bytes on the way to the device at once: the driver has a copy of them. */
+  readonly staged: number;
+}
+
+/** Runs work on a device that counts only; on a usual one where no limits are known. */
+export async function countPeaks(
+  limits: unknown,
+  work: (open: () => Promise<Device>) => Promise<void>,
+): Promise<DevicePeaks> {
+  let device: CountingDevice | undefined;
+  await work(() =>
+    Promise.resolve(device ??= new CountingDevice(limits as Limits ?? USUAL_LIMITS))
+  );
+  // Only now: what was left over by work that failed would hide why.
+  await device?.[Symbol.asyncDispose]();
+  return { deviceBytes: 0, largest: 0, staged: 0, ...device?.peaks };
+}
+
+/** As many windows of token ids, which all are one. */
+export function emptyWindows(
+  { windows, context }: { readonly windows: number; readonly context: number },
+): Uint32Array<ArrayBuffer>[] {
+  return Array<Uint32Array<ArrayBuffer>>(windows).fill(new Uint32Array(context));
+}
+
 /**
- * Bytes that a device's pool holds after phases of work, each a list of the bytes of tensors that
- * are there at once: freed blocks wait for tensors of their own size class.
+ * The first layers, behind which every one is like one of them; at least two, for what goes into the
+ * second is no longer as it was embedded.
  */
-export function heldBytes(phases: readonly (readonly number[])[]): number {
-  const most = new Map<number, number>();
-  for (const phase of phases) {
-    const here = new Map<number, number>();
-    for (const bytes of phase) {
-      const size = sizeClass(bytes);
-      here.set(size, (here.get(size) ?? 0) + 1);
-    }
-    for (const [size, count] of here) most.set(size, Math.max(most.get(size) ?? 0, count));
-  }
-  return [...most].reduce((sum, [size, count]) => sum + size * count, 0);
+export function layersThatDiffer(
+  { architecture: { layers }, checkpoint: { tensors }, record }: ModelFiles,
+): readonly LayerOutline[] {
+  const forms = layers.map(({ index, linears, ...layer }) => {
+    const stored = [...layer.tensors].map(([name, shape]) => [tensors.get(name)?.dtype, shape]);
+    const schemes = linears.map(({ name }) => record.linears[name]);
+    // A range is a number, whatever its value.
+    return JSON.stringify(
+      [stored, schemes, record.kv[index]],
+      (key, value) => key === "range" && typeof value === "number" ? 0 : value,
+    );
+  });
+  const last = forms.findLastIndex((form, at) => forms.indexOf(form) === at);
+  return layers.slice(0, Math.max(2, last + 1));
 }
 
-/** Peak bytes on the host beside what the process holds anyway. */
-export function hostPeak(
-  { arrays, staged }: {
-    /** Bytes of arrays in use at once. */
-    readonly arrays: number;
-    /** Where a device works, bytes on the way to or from it: the driver has a copy of them. */
-    readonly staged?: number;
-  },
-): number {
-  const runtime = staged === undefined ? RUNTIME : DEVICE_RUNTIME;
-  return runtime + UNCOLLECTED * arrays + (staged ?? 0);
-}
+/** Stops nothing. */
+export const FOREVER: AbortSignal = new AbortController().signal;
 
-/** The sum of some numbers of bytes. */
-export function sumOf(bytes: Iterable<number>): number {
-  let sum = 0;
-  for (const each of bytes) sum += each;
-  return sum;
+/** Peak bytes on the host beside what the process holds anyway, with so many in arrays at once. */
+export function hostPeak(arrays: number, peaks?: DevicePeaks): number {
+  if (!peaks?.deviceBytes) return RUNTIME + UNCOLLECTED * arrays;
+  return DEVICE_RUNTIME + UNCOLLECTED * (arrays + peaks.largest) + peaks.staged;
 }

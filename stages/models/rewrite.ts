@@ -5,11 +5,13 @@ import { writeCheckpointTexts } from "../formats/checkpoint_texts.ts";
 import { createCheckpointWriter } from "../formats/checkpoint_writer.ts";
 import { assertFinite } from "../formats/finite.ts";
 import { storedBytes } from "../formats/half.ts";
-import type { TensorSpecification } from "../formats/safetensors/header.ts";
+import { rowPieces } from "../formats/row_pieces.ts";
+import {
+  type SafetensorsDType,
+  tensorBytes,
+  type TensorSpecification,
+} from "../formats/safetensors/header.ts";
 import { type ModelRecord, writeModelRecord } from "./model_record.ts";
-
-/** Values read at once while rows are changed independently. */
-const PIECE_VALUES = 2 ** 24;
 
 /** Rows of a tensor being rewritten. */
 export interface Piece {
@@ -91,15 +93,16 @@ async function changed(
   return storedBytes(values, { name, dtype, file });
 }
 
-/** Ranges of rows in which a tensor is read and written; all at once for an edit that needs them. */
-export function rowPieces(
-  shape: readonly number[],
-  { whole = false }: { readonly whole?: boolean } = {},
-): RowRange[] {
-  const rows = shape[0] ?? 1;
-  const step = whole ? rows : Math.max(1, Math.floor(PIECE_VALUES / (elements(shape) / rows)));
-  return Array.from({ length: Math.ceil(rows / step) }, (_, i) => ({
-    start: i * step,
-    end: Math.min(rows, (i + 1) * step),
-  }));
+/** Most bytes of arrays while a model is rewritten: a piece as it is stored, widened, and stored again. */
+export function rewriteBytes(tensors: Checkpoint["tensors"], edit: Rewrite["edit"]): number {
+  const pieces = tensors.values().map(({ name, dtype, shape }) => {
+    const change = edit(name);
+    const [{ start, end } = { start: 0, end: 0 }] = rowPieces(shape, change);
+    const share = (end - start) / (shape[0] ?? 1);
+    const stored = share * tensorBytes({ dtype: dtype as SafetensorsDType, shape });
+    const values = 4 * share * elements(shape);
+    // What needs all rows keeps them as they were.
+    return change ? 2 * stored + values * (change.whole ? 2 : 1) : stored;
+  });
+  return pieces.reduce((a, b) => Math.max(a, b), 0);
 }

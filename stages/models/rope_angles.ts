@@ -1,5 +1,5 @@
 import type { HostTensor } from "../../kernels/device/device.ts";
-import { f32 } from "../../kernels/device/tensor.ts";
+import { lazyTensor } from "../../kernels/device/tensor.ts";
 import type { DecoderConfig } from "./config.ts";
 
 /**
@@ -8,6 +8,11 @@ import type { DecoderConfig } from "./config.ts";
  * Frequencies and angles are rounded to f32 as transformers rounds them.
  */
 export function ropeAngles(config: DecoderConfig, positions: number): HostTensor {
+  const shape = [positions, config.headSize];
+  return lazyTensor({ dtype: "f32", shape }, () => anglesOf(config, positions));
+}
+
+function anglesOf(config: DecoderConfig, positions: number): Float32Array {
   const frequencies = ropeFrequencies(config);
   const half = frequencies.length;
   const data = new Float32Array(positions * 2 * half);
@@ -18,7 +23,7 @@ export function ropeAngles(config: DecoderConfig, positions: number): HostTensor
       data[position * 2 * half + half + pair] = Math.sin(angle);
     });
   }
-  return f32([positions, 2 * half], data);
+  return data;
 }
 
 /** Radians a position of each channel pair, after the config's scaling. */

@@ -12,6 +12,49 @@ export interface EntryKeeper {
   write(name: string, bytes: Uint8Array): Promise<void>;
 }
 
+/** Keeps nothing, and counts the bytes that it should have kept. */
+export class CountingKeeper implements EntryKeeper {
+  readonly #sizes = new Map<string, number>();
+
+  /** Bytes under all names. */
+  get bytes(): number {
+    return this.#sizes.values().reduce((sum, size) => sum + size, 0);
+  }
+
+  read(): Promise<undefined> {
+    return Promise.resolve(undefined);
+  }
+
+  write(name: string, { length }: Uint8Array): Promise<void> {
+    this.#sizes.set(name, length);
+    return Promise.resolve();
+  }
+}
+
+/** Keeps bytes in the files of a directory, which is made for them and removed in the end. */
+export class FileKeeper implements EntryKeeper, AsyncDisposable {
+  readonly #directory: string;
+  #made = false;
+
+  constructor(directory: string) {
+    this.#directory = directory;
+  }
+
+  async read(name: string): Promise<Uint8Array<ArrayBuffer>> {
+    return await Deno.readFile(`${this.#directory}/${name}`);
+  }
+
+  async write(name: string, bytes: Uint8Array): Promise<void> {
+    if (!this.#made) await Deno.mkdir(this.#directory);
+    this.#made = true;
+    await Deno.writeFile(`${this.#directory}/${name}`, bytes);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#made) await Deno.remove(this.#directory, { recursive: true });
+  }
+}
+
 /**
  * Values of several windows before a layer, kept in entries of some windows.
  *
@@ -91,5 +134,5 @@ export async function readSum(
   sum.set((await device.read(residual)).data);
   if (!delta) return;
   const { data } = await device.read(delta);
-  for (let i = 0; i < sum.length; i++) sum[i]! += data[i]!;
+  for (let i = 0; i < data.length; i++) sum[i]! += data[i]!;
 }

@@ -195,5 +195,5 @@ export async function loadVector(
   name: string,
 ): Promise<Tensor> {
   const values = await checkpoint.read(name);
-  return device.upload(f32([values.length], values), name);
+  return device.upload(f32(checkpoint.tensors.get(name)?.shape ?? [], values), name);
 }

@@ -33,7 +33,7 @@ export async function factorPanels(
       device.run(gram, { x: panel, sum: panels[i]! }, { first: i * block, factor: -1 });
     }
   });
-  if ((await device.read(failed)).data[0] !== 0) return undefined;
+  if ((await device.read(failed)).data[0]) return undefined;
   stack.move();
   return panels;
 }

@@ -1,6 +1,6 @@
 import { type CodeValues, emptyCodes } from "../../kernels/codes/integer_codes.ts";
 import type { Device, HostTensor, Tensor } from "../../kernels/device/device.ts";
-import { f32, hostTensor, u32 } from "../../kernels/device/tensor.ts";
+import { f32, u32, zeros } from "../../kernels/device/tensor.ts";
 import type { GptqPanelOptions } from "../../kernels/gptq_panel.ts";
 import { gptqPanel, matmul } from "../../kernels/mod.ts";
 import { checkFinite, type GptqFactor } from "./gptq_factor.ts";
@@ -9,6 +9,8 @@ import { checkFinite, type GptqFactor } from "./gptq_factor.ts";
 export interface GptqWeight {
   /** f32 [rows, columns], in units in which `scales` apply. */
   readonly weight: Float32Array;
+  /** Rows of a weight without values, of which only the work is wanted. */
+  readonly rows?: number;
   /** [rows, columns / group]; fixed before, and not made again as the weight changes. */
   readonly scales: Float32Array;
   /** Like `scales`; not read where `zero` is none. */
@@ -33,7 +35,7 @@ export async function round(
 ): Promise<CodeValues> {
   const { columns, places } = factor;
   const { weight, scales, zeros, zero, group } = options;
-  const rows = weight.length / columns;
+  const { rows = weight.length / columns } = options;
   const groups = columns / group;
   if (!Number.isInteger(rows) || !Number.isInteger(groups)) {
     throw new RangeError(
@@ -41,7 +43,7 @@ export async function round(
     );
   }
   const grids = zero === "none" ? [scales] : [scales, zeros];
-  if (grids.some((grid) => grid?.length !== rows * groups)) {
+  if (weight.length > 0 && grids.some((grid) => grid?.length !== rows * groups)) {
     throw new RangeError(
       `Cannot round [${rows}, ${columns}] weights: there are ${scales.length} scales and ${
         zeros?.length ?? 0
@@ -49,7 +51,7 @@ export async function round(
     );
   }
   checkFinite(weight, "weight");
-  const codes = emptyCodes(rows * columns, { signed: zero === "none" });
+  const codes = emptyCodes(weight.length, { signed: zero === "none" });
   const height = Math.floor(device.limits.bindingBytes / (4 * columns));
   using groupOf = device.upload(
     u32([columns], Uint32Array.from(places, (c) => Math.floor(c / group))),
@@ -67,7 +69,7 @@ export async function round(
       ...(zero === "none" ? {} : { zeros: upload(cut(zeros!, groups), groups, "zeros") }),
       group: groupOf,
     }, options);
-    for (let row = 0; row < held; row++) {
+    for (let row = 0; row * columns < made.length; row++) {
       const line = codes.subarray((first + row) * columns, (first + row + 1) * columns);
       places.forEach((c, i) => line[c] = made[row * columns + i]!);
     }
@@ -83,7 +85,7 @@ async function roundRows(
   { zero, range: [low, high], bound }: GptqWeight,
 ): Promise<HostTensor["data"]> {
   const { dtype, shape } = inputs.weight;
-  using delta = device.upload(hostTensor({ dtype, shape }), "rounding errors");
+  using delta = device.upload(zeros({ dtype, shape }), "rounding errors");
   using codes = device.empty({ dtype, shape }, "codes");
   for (let k = panels.length - 1; k >= 0; k--) {
     const [first, factor] = [k * block, panels[k]!];

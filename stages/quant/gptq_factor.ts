@@ -11,6 +11,8 @@ export interface GptqFactorOptions {
   readonly tries?: number;
   /** Rounds the columns with the largest activations first; on unless said. */
   readonly activationOrder?: boolean;
+  /** Columns of a matrix without values, of which only the work is wanted. */
+  readonly columns?: number;
 }
 
 /** A damped and factored Gram matrix, for all weights that share an input. */
@@ -46,7 +48,7 @@ export async function prepare(
   options: GptqFactorOptions = {},
 ): Promise<GptqFactor> {
   const { damping = 0.01, block = 128, tries = 250, activationOrder = true } = options;
-  const columns = Math.sqrt(gram.length);
+  const { columns = Math.sqrt(gram.length) } = options;
   if (!Number.isInteger(columns) || columns === 0 || columns % 8 !== 0) {
     throw new RangeError(
       `Cannot factor a Gram matrix: it has ${gram.length} entries, expected the square of a multiple of 8`,
@@ -72,12 +74,15 @@ export async function prepare(
     }
   });
   const order = Uint32Array.from({ length: columns }, (_, c) => c);
-  if (activationOrder) order.sort((a, b) => diagonal[b]! - diagonal[a]! || a - b);
+  if (activationOrder && gram.length > 0) {
+    order.sort((a, b) => diagonal[b]! - diagonal[a]! || a - b);
+  }
   const places = order.toReversed();
   const mean = diagonal.reduce((sum, value) => sum + value, 0) / columns;
   for (let tried = 1; tried <= tries; tried++) {
     const part = damping * (1 + 0.1 * (tried - 1));
     const panels = await factorPanels(device, { columns, block }, (first, held) => {
+      if (gram.length === 0) return gram;
       const rows = new Float32Array(held * columns);
       for (let row = 0; row < held; row++) {
         const c = places[first + row]!;

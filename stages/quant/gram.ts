@@ -1,5 +1,5 @@
 import type { Device, Tensor, TensorRef } from "../../kernels/device/device.ts";
-import { f32 } from "../../kernels/device/tensor.ts";
+import { zeros } from "../../kernels/device/tensor.ts";
 import { gram } from "../../kernels/mod.ts";
 
 /** A sum of x x^T over rows x, held on the device in as many tensors of rows as bindings ask for. */
@@ -24,7 +24,9 @@ export class GramMatrix implements Disposable {
     using stack = new DisposableStack();
     this.#panels = Array.from({ length: Math.ceil(columns / this.#height) }, (_, index) => {
       const held = Math.min(this.#height, columns - index * this.#height);
-      return stack.use(device.upload(f32([held, columns]), "Gram matrix"));
+      return stack.use(
+        device.upload(zeros({ dtype: "f32", shape: [held, columns] }), "Gram matrix"),
+      );
     });
     this.#owned.use(stack.move());
   }
@@ -42,6 +44,8 @@ export class GramMatrix implements Disposable {
     const whole = new Float32Array(columns * columns);
     for (const [index, panel] of this.#panels.entries()) {
       const { data } = await this.#device.read(panel);
+      // Counted and not computed: all of it is without values.
+      if (data.length === 0) return new Float32Array(0);
       whole.set(data as Float32Array, index * this.#height * columns);
     }
     for (let i = 0; i < columns; i++) {

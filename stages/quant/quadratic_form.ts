@@ -13,9 +13,13 @@ export class QuadraticForm implements Disposable {
   readonly #owned: DisposableStack;
 
   /** `block` keeps only the products of columns of one group of that many, each group on its own. */
-  constructor(device: Device, gram: Float32Array, { block }: { readonly block?: number } = {}) {
+  constructor(
+    device: Device,
+    gram: Float32Array,
+    { columns, block }: { readonly columns: number; readonly block?: number },
+  ) {
     this.#device = device;
-    this.columns = Math.sqrt(gram.length);
+    this.columns = columns;
     using stack = new DisposableStack();
     const height = Math.floor(device.limits.bindingBytes / (4 * this.columns));
     const panels: { readonly first: number; readonly tensor: Tensor }[] = [];

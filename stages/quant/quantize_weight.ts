@@ -154,6 +154,7 @@ async function gptqWeight(
   const { scales, zeros, zero, low, high, group } = grid;
   const codes = await round(device, factor, {
     weight: domain.values,
+    rows: domain.rows,
     scales,
     zeros,
     zero,

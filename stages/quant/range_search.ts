@@ -3,7 +3,7 @@ import type { Device, Tensor, TensorRef } from "../../kernels/device/device.ts";
 import { f32 } from "../../kernels/device/tensor.ts";
 import { groupDot, roundingError } from "../../kernels/mod.ts";
 import { QuadraticForm } from "./quadratic_form.ts";
-import type { WeightScheme } from "./schemes.ts";
+import { groupColumns, type WeightScheme } from "./schemes.ts";
 import { gridFor, type GroupRanges, type WeightDomain, type WeightGrid } from "./weight_grid.ts";
 
 /** How ranges of groups are shrunk so that rounding costs less. */
@@ -56,11 +56,15 @@ export async function searchRanges(
   // Rows of a tensor that share one scale share its ratio.
   const search = scheme.group === "tensor" ? { ...asked, granularity: "layer" as const } : asked;
   const { rows, columns } = domain;
-  const groups = ranges.min.length / rows;
-  const group = columns / groups;
+  const group = groupColumns(scheme, columns);
+  const groups = columns / group;
   const ratios = rangeRatios(search);
-  using form = openForm(device, { gram, group }, search);
-  const errors = new Errors(ratios, { rows, groups, granularity: search.granularity });
+  using form = openForm(device, { gram, columns, group }, search);
+  const errors = new Errors(ratios, {
+    groups,
+    count: ranges.min.length,
+    granularity: search.granularity,
+  });
   const height = Math.max(1, Math.floor(device.limits.bindingBytes / (4 * columns)));
   for (let first = 0; first < rows; first += height) {
     const part = slice(domain, ranges, { first, end: Math.min(rows, first + height) });
@@ -81,8 +85,8 @@ export async function searchRanges(
 
 /** What rounding to the grid's nearest codes does to a weight's domain. */
 function errorOf(device: Device, weight: TensorRef, grid: WeightGrid): Tensor {
-  const { zero, low, high, rows } = grid;
-  const shape = [rows, grid.scales.length / rows];
+  const { zero, low, high, rows, columns, group } = grid;
+  const shape = [rows, columns / group];
   using scales = device.upload(f32(shape, grid.scales), "scales");
   using zeros = device.upload(f32(shape, grid.zeros), "zeros");
   return device.run(roundingError, { weight, scales, zeros }, { zero, low, high }).error;
@@ -90,7 +94,11 @@ function errorOf(device: Device, weight: TensorRef, grid: WeightGrid): Tensor {
 
 function openForm(
   device: Device,
-  { gram, group }: { readonly gram: Float32Array | undefined; readonly group: number },
+  { gram, columns, group }: {
+    readonly gram: Float32Array | undefined;
+    readonly columns: number;
+    readonly group: number;
+  },
   { objective, granularity }: RangeSearch,
 ): QuadraticForm | undefined {
   if (objective === "tensor") return undefined;
@@ -100,38 +108,41 @@ function openForm(
     );
   }
   const whole = objective === "outputs" && granularity === "layer";
-  return new QuadraticForm(device, gram, whole ? {} : { block: group });
+  return new QuadraticForm(device, gram, { columns, ...whole ? {} : { block: group } });
 }
 
 /** Sums errors by what gets a ratio, and picks. */
 class Errors {
   readonly #ratios: readonly number[];
-  readonly #shape: { readonly rows: number; readonly groups: number };
+  /** Groups of all rows. */
+  readonly #count: number;
+  readonly #groups: number;
   readonly #sums: readonly Float64Array[];
   readonly #unit: (row: number, group: number) => number;
 
   constructor(
     ratios: readonly number[],
-    { rows, groups, granularity }: {
-      readonly rows: number;
+    { groups, count, granularity }: {
       readonly groups: number;
+      readonly count: number;
       readonly granularity: RangeSearch["granularity"];
     },
   ) {
     this.#ratios = ratios;
-    this.#shape = { rows, groups };
+    this.#count = count;
+    this.#groups = groups;
     this.#unit = {
       group: (row: number, group: number) => row * groups + group,
       channel_group: (_row: number, group: number) => group,
       layer: () => 0,
     }[granularity];
-    const units = { group: rows * groups, channel_group: groups, layer: 1 }[granularity];
+    const units = { group: count, channel_group: Math.min(groups, count), layer: 1 }[granularity];
     this.#sums = ratios.map(() => new Float64Array(units));
   }
 
   /** Adds the errors [rows, groups] of rows from `first` on; row scales turn them into the weight's. */
   add(ratio: number, first: number, errors: Float32Array, rowScales?: Float32Array): void {
-    const { groups } = this.#shape;
+    const groups = this.#groups;
     const sums = this.#sums[ratio]!;
     errors.forEach((error, at) => {
       const row = first + Math.floor(at / groups);
@@ -140,14 +151,14 @@ class Errors {
   }
 
   best(): Float32Array<ArrayBuffer> {
-    const { rows, groups } = this.#shape;
+    const groups = this.#groups;
     const chosen = Float64Array.from(this.#sums[0]!, (_, unit) => {
       let at = 0;
       this.#sums.forEach((sums, i) => at = sums[unit]! < this.#sums[at]![unit]! ? i : at);
       return this.#ratios[at]!;
     });
     return Float32Array.from(
-      { length: rows * groups },
+      { length: this.#count },
       (_, at) => chosen[this.#unit(Math.floor(at / groups), at % groups)]!,
     );
   }
@@ -158,7 +169,7 @@ function slice(
   { min, max }: GroupRanges,
   { first, end }: { readonly first: number; readonly end: number },
 ): { readonly domain: WeightDomain; readonly ranges: GroupRanges } {
-  const groups = min.length / (values.length / columns);
+  const groups = min.length === 0 ? 0 : min.length / (values.length / columns);
   return {
     domain: {
       rows: end - first,

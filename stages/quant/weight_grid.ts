@@ -6,7 +6,10 @@ import { protectiveRange } from "./protective_range.ts";
 import { rowScale } from "./row_scale.ts";
 import { groupColumns, schemeKind, type WeightScheme } from "./schemes.ts";
 
-/** A matrix on the host, row-major: [rows, columns]. */
+/**
+ * A matrix on the host, row-major: [rows, columns]. Without values it is a header, that goes through
+ * the arithmetic below for nothing: loops go over values.
+ */
 export interface Matrix {
   readonly rows: number;
   readonly columns: number;
@@ -81,16 +84,16 @@ export function domainOf(weight: Matrix, scheme: WeightScheme): WeightDomain {
     const scale = rowScale(largestOf(from), bound, scheme);
     rowScales[row] = scale;
     const to = values.subarray(row * columns, (row + 1) * columns);
-    for (let c = 0; c < columns; c++) to[c] = clamp(from[c]! / scale, -bound, bound);
+    for (let c = 0; c < from.length; c++) to[c] = clamp(from[c]! / scale, -bound, bound);
   }
   return { rows, columns, values, rowScales, bound };
 }
 
 /** Measures the groups of a weight's domain; the largest magnitude where there is no zero point. */
 export function measureGroups(domain: Matrix, scheme: WeightScheme): GroupRanges {
-  const { rows, columns, values } = domain;
+  const { columns, values } = domain;
   const group = groupColumns(scheme, columns);
-  const count = rows * columns / group;
+  const count = values.length / group;
   const min = new Float32Array(count);
   const max = new Float32Array(count);
   for (let at = 0; at < count; at++) {
@@ -106,8 +109,8 @@ export function measureGroups(domain: Matrix, scheme: WeightScheme): GroupRanges
   }
   if (scheme.group !== "tensor") return { min, max };
   return {
-    min: min.fill(min.reduce((a, b) => Math.min(a, b))),
-    max: max.fill(max.reduce((a, b) => Math.max(a, b))),
+    min: min.fill(min.reduce((a, b) => Math.min(a, b), Infinity)),
+    max: max.fill(max.reduce((a, b) => Math.max(a, b), -Infinity)),
   };
 }
 

@@ -36,10 +36,11 @@ export async function quantizeSite(
   gram: Float32Array<ArrayBuffer> | undefined,
 ): Promise<QuantizedSite> {
   const { linears, range, gptq } = method;
-  if (gram) assertFinite(gram, "Gram matrix", linears[0]!.linear.name);
-  const factored = gptq && gram ? await tryFactor(device, gram, gptq) : undefined;
+  const { name, columns } = linears[0]!.linear;
+  if (gram) assertFinite(gram, "Gram matrix", name);
+  const factored = gptq && gram ? await tryFactor(device, gram, { ...gptq, columns }) : undefined;
   using factor = factored?.factor;
-  using form = gram && new QuadraticForm(device, gram);
+  using form = gram && new QuadraticForm(device, gram, { columns });
   const tensors = new Map<string, NamedValues>();
   const facts: Record<string, LinearFacts> = {};
   for (const { linear: { name, weight, rows, columns }, scheme } of linears) {
@@ -65,11 +66,12 @@ export async function quantizeSite(
 async function tryFactor(
   device: Device,
   gram: Float32Array<ArrayBuffer>,
-  options: GptqFactorOptions,
+  options: GptqFactorOptions & { readonly columns: number },
 ): Promise<{ readonly factor?: GptqFactor; readonly fallback?: string }> {
-  const columns = Math.sqrt(gram.length);
-  const alive = gram.some((value, at) => at % (columns + 1) === 0 && value > 0);
-  if (!alive) return { fallback: "no activation reached it in calibration" };
+  const dead = (value: number, at: number) => at % (options.columns + 1) !== 0 || !(value > 0);
+  if (gram.length > 0 && gram.every(dead)) {
+    return { fallback: "no activation reached it in calibration" };
+  }
   try {
     return { factor: await prepare(device, gram, options) };
   } catch (error) {

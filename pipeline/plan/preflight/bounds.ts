@@ -9,6 +9,8 @@ export interface Bounds {
   readonly hostBytes?: number | undefined;
   /** The device's own memory, or `"host"` where it takes from the host's. */
   readonly deviceBytes?: number | "host" | undefined;
+  /** What the device allows beside that, in a form for stages to read. */
+  readonly limits?: unknown;
   /** Free bytes where the store lies. */
   readonly diskBytes?: number | undefined;
 }

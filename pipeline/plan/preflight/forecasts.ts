@@ -55,7 +55,8 @@ async function forecastOf(
     given[input] = kind.includes("[]") ? all : all[0];
   }
   try {
-    return await stage.forecast(given, params, { memoryBytes: bounds.memoryBytes });
+    const { memoryBytes, limits } = bounds;
+    return await stage.forecast(given, params, { memoryBytes, limits });
   } catch (error) {
     // Only a sentence is a refusal; that a forecast itself fails must not stop anybody.
     return messageOf(error).startsWith("Cannot ") ? error as Error : undefined;

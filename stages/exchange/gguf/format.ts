@@ -1,4 +1,5 @@
 import { bytesOf, denseBytes } from "../../formats/half.ts";
+import { PIECE_VALUES } from "../../formats/row_pieces.ts";
 import type { CodeType } from "../../formats/gguf/ggml_codes.ts";
 import { ggmlRounded } from "../../formats/gguf/ggml_rounding.ts";
 import { ggmlBytes } from "../../formats/gguf/ggml_types.ts";
@@ -16,9 +17,6 @@ import { contextOf, llama3Of, modelEntries } from "./metadata.ts";
 import { ggufRefusals, type GgufTensorPlan, planTensors, typesOf } from "./plan.ts";
 import { GGUF_FILE, openGgufReading } from "./reading.ts";
 import type { Source, Subject } from "../subject.ts";
-
-/** Values made into blocks at once. */
-const PIECE_VALUES = 2 ** 24;
 
 /** One file with weights, configuration and tokenizer, as llama.cpp runs it. */
 export const gguf: Format = {

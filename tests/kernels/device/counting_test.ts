@@ -1,6 +1,8 @@
 import { strict as assert } from "node:assert";
+import { findAdapter, limitsOf } from "../../../kernels/device/adapter.ts";
 import { CountingDevice } from "../../../kernels/device/counting.ts";
 import { Gpu } from "../../../kernels/device/gpu.ts";
+import { SOFTWARE_LIMITS } from "../../../kernels/device/limits.ts";
 import { LARGE_BYTES } from "../../../kernels/device/memory.ts";
 import { f32, withoutValues } from "../../../kernels/device/tensor.ts";
 import { matmul, siluMul } from "../../../kernels/mod.ts";
@@ -43,6 +45,25 @@ async function watch(device: Gpu | CountingDevice): Promise<readonly object[]> {
   return seen;
 }
 
+Deno.test("the limits that are expected of a device are those it has", async () => {
+  await using gpu = await Gpu.open();
+  assert.deepEqual(limitsOf(await findAdapter()), gpu.limits);
+});
+
+Deno.test("a counting device tells what goes to it at once", async () => {
+  await using device = new CountingDevice(SOFTWARE_LIMITS);
+  using small = device.upload(f32([100]));
+  using large = device.upload(f32([200]));
+  using sum = device.empty({ dtype: "f32", shape: [300] });
+  assert.deepEqual([device.peaks.largest, device.peaks.staged], [800, 1200]);
+  await device.read(small);
+  using _last = device.upload(f32([250]));
+  assert.equal(device.peaks.staged, 1200);
+  await device.read(sum);
+  assert.equal(device.peaks.largest, 1200);
+  assert.equal(large.shape[0], 200);
+});
+
 Deno.test("a counting device holds at every moment what a GPU would hold", async () => {
   await using gpu = await Gpu.open();
   await using counting = new CountingDevice(gpu.limits);
@@ -62,14 +83,7 @@ Deno.test("a counting device needs no values and has none, and others refuse wha
 });
 
 Deno.test("a counting device lists tensors that were left over when it closes", async () => {
-  const device = new CountingDevice({
-    adapter: "gpu",
-    groupBytes: 0,
-    groupThreads: 0,
-    gridAxis: 0,
-    bindingBytes: 2 ** 30,
-    subgroup: 0,
-  });
+  const device = new CountingDevice(SOFTWARE_LIMITS);
   device.empty({ dtype: "f32", shape: [4] }, "a forgotten gain");
   await assert.rejects(
     async () => await device[Symbol.asyncDispose](),

@@ -263,6 +263,26 @@ Deno.test("memory of this machine does not bind what others do, but the disk doe
   match(failed!, /^Cannot fit step "it" on the disk: it writes 9\.0 GB/);
 });
 
+Deno.test("stages forecast for the limits of this machine's device, and for none where others work", async () => {
+  const asked: unknown[] = [];
+  const stages: Registry = {
+    ...STAGES,
+    big: {
+      ...big,
+      forecast(_inputs, _params, { limits }) {
+        asked.push(limits);
+        return { deviceBytes: 0, hostBytes: 0, diskBytes: 0, facts: { depth: 1 } };
+      },
+    } satisfies typeof big,
+  };
+  await using project = await openProject(stages);
+  const bounds = () => ({ ...PLENTY, limits: { lanes: 8 } });
+  const executor = { width: 1, make: () => Promise.reject(new Error("elsewhere")) };
+  await project.run(manifest({ it: {} }), { bounds, executor });
+  await project.run(manifest({ it: {} }), { bounds });
+  deepStrictEqual(asked, [undefined, { lanes: 8 }]);
+});
+
 Deno.test("a plan shows what steps take, and in all", async () => {
   await using project = await openProject(STAGES);
   const text = manifest({

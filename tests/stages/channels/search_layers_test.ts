@@ -22,6 +22,7 @@ const halve = defineStage({
       params,
       places: ["down_proj"],
       inputs: ["down_proj"],
+      tried: 0,
       find(work, layer) {
         const site = layer.site("mlp.out");
         const scale = new Float32Array(site.channels).fill(2);

@@ -1,5 +1,6 @@
-import { findAdapter } from "../../kernels/device/adapter.ts";
-import { memoryFor } from "../tools.ts";
+import { findAdapter, limitsOf } from "../kernels/device/adapter.ts";
+import type { Limits } from "../kernels/device/limits.ts";
+import { memoryFor } from "./tools.ts";
 
 /** What there is for the work: the memory of the tools, and of the device where it can be known. */
 export interface MachineBounds {
@@ -8,22 +9,25 @@ export interface MachineBounds {
   readonly hostBytes?: number;
   /** The device's own memory, or `"host"` where it takes from the host's. */
   readonly deviceBytes?: number | "host";
+  /** For which launches are planned; unknown where there is no adapter. */
+  readonly limits?: Limits;
 }
 
 /** Bounds under the options of the command line; no device is opened. */
 export async function boundsOf(flags: { readonly memory?: number }): Promise<MachineBounds> {
   const { memory } = flags;
-  const deviceBytes = await deviceMemory().catch(() => undefined);
+  const adapter = await findAdapter().catch(() => undefined);
+  const deviceBytes = adapter && await deviceMemory(adapter).catch(() => undefined);
   return {
     memoryBytes: memoryFor(flags),
     ...memory !== undefined && { hostBytes: memory },
     ...deviceBytes !== undefined && { deviceBytes },
+    ...adapter && { limits: limitsOf(adapter) },
   };
 }
 
 /** WebGPU tells no sizes, so that the driver is asked in its own way; undefined where it has none. */
-async function deviceMemory(): Promise<number | "host" | undefined> {
-  const { info } = await findAdapter();
+async function deviceMemory({ info }: GPUAdapter): Promise<number | "host" | undefined> {
   if (info.isFallbackAdapter || Deno.build.os === "darwin") return "host";
   return await nvidiaMemory(info.description) ?? await amdMemory();
 }

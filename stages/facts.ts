@@ -1,0 +1,126 @@
+import type { StatsSizes } from "./calibration/stats.ts";
+import type { StoredTensor, TokenizerFiles } from "./formats/checkpoint.ts";
+import { headerCheckpoint } from "./formats/header_checkpoint.ts";
+import { readHeader, type TensorSpecification } from "./formats/safetensors/header.ts";
+import { architectureOf } from "./models/architecture.ts";
+import type { ModelFiles } from "./models/family.ts";
+import { MODEL_RECORD, type ModelRecord, readModelRecord } from "./models/model_record.ts";
+import type { Evaluation } from "./report/evaluation.ts";
+
+/** Facts of a model: what its headers tell. */
+export interface ModelOutline {
+  /** `config.json`. */
+  readonly config: unknown;
+  readonly tensors: ReadonlyMap<string, StoredTensor>;
+  readonly record: ModelRecord;
+  /** Bytes of the files beside weights, record and lineage. */
+  readonly textBytes: number;
+  /** Bytes of the files of the record's lineage. */
+  readonly lineageBytes: number;
+  /** What makes its tokenizer, or the place of the checkpoint that has it. */
+  readonly tokenizer: TokenizerFiles | string | undefined;
+}
+
+/** Facts of tokens. */
+export interface TokensOutline {
+  readonly count: number;
+}
+
+/** Facts of statistics. */
+export type StatsOutline = StatsSizes;
+
+/** Facts of a report: how many layers it has errors of, for the plots of those that compare it. */
+export interface ReportOutline {
+  readonly layers: number;
+  readonly kvLayers: number;
+}
+
+/** The form of each kind's facts. */
+export type KindFacts = {
+  readonly model: ModelOutline;
+  readonly tokens: TokensOutline;
+  readonly stats: StatsOutline;
+  readonly report: ReportOutline;
+  readonly export: object;
+};
+
+/** Reads the facts of an artifact by its kind, from headers alone. */
+const READERS: { readonly [K in keyof KindFacts]: (path: string) => Promise<KindFacts[K]> } = {
+  model: modelFacts,
+  stats: statsFacts,
+  tokens: tokensFacts,
+  report: reportFacts,
+  // Nothing reads an export.
+  export: () => Promise.resolve({}),
+};
+
+/** The facts of an artifact in the store; throws where it is of a kind that has none. */
+export async function factsOf(
+  { kind, path }: { readonly kind: string; readonly path: string },
+): Promise<object> {
+  const read = READERS[kind as keyof KindFacts];
+  if (read) return await read(path);
+  throw new TypeError(
+    `Cannot tell facts of "${path}": its kind is ${kind}, expected one of ${
+      Object.keys(READERS).join(", ")
+    }`,
+  );
+}
+
+/** Tensors by name, in a file that is not written yet. */
+export function plannedTensors(
+  specifications: readonly TensorSpecification[],
+): ModelOutline["tensors"] {
+  return new Map(specifications.map((each) => [each.name, { ...each, file: "none yet" }]));
+}
+
+async function modelFacts(path: string): Promise<ModelOutline> {
+  const record = await readModelRecord(path);
+  const tensors = new Map<string, StoredTensor>();
+  const lineage = new Set(record.lineage.map(({ file }) => file));
+  let [textBytes, lineageBytes] = [0, 0];
+  let tokenizer: string | undefined;
+  for await (const { name } of Deno.readDir(path)) {
+    const file = `${path}/${name}`;
+    const { size } = await Deno.stat(file);
+    if (name === "tokenizer.json") tokenizer = path;
+    if (lineage.has(name)) lineageBytes += size;
+    else if (name.endsWith(".safetensors")) {
+      for (const entry of (await readHeader(file)).tensors.values()) {
+        tensors.set(entry.name, { ...entry, file });
+      }
+    } else if (!/^artifact\.json$|\.index\.json$/.test(name) && name !== MODEL_RECORD) {
+      textBytes += size;
+    }
+  }
+  const config = await readJson(`${path}/config.json`);
+  return { config, tensors, record, textBytes, lineageBytes, tokenizer };
+}
+
+async function statsFacts(path: string): Promise<StatsOutline> {
+  const { windows, context, rows, attentionWindows, gram } = await readJson<StatsSizes>(
+    `${path}/stats.json`,
+  );
+  return { windows, context, rows, attentionWindows, gram };
+}
+
+async function tokensFacts(path: string): Promise<TokensOutline> {
+  const { count } = await readJson<TokensOutline>(`${path}/tokens.json`);
+  return { count };
+}
+
+/** A comparison has no model of its own. */
+async function reportFacts(path: string): Promise<ReportOutline> {
+  const { model } = await readJson<Partial<Evaluation>>(`${path}/report.json`);
+  return { layers: model?.layers.length ?? 0, kvLayers: model?.kvErrors.length ?? 0 };
+}
+
+async function readJson<T>(path: string): Promise<T> {
+  return JSON.parse(await Deno.readTextFile(path));
+}
+
+/** The headers of a model in the place of its files. */
+export function headerFiles({ config, tensors, record }: ModelOutline): ModelFiles {
+  const checkpoint = headerCheckpoint({ config, tensors });
+  return { checkpoint, record, architecture: architectureOf(config) };
+}

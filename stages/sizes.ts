@@ -1,0 +1,88 @@
+import type { Forecast } from "../pipeline/stage.ts";
+import type { ModelOutline } from "./facts.ts";
+import type { StoredTensor } from "./formats/checkpoint.ts";
+import { type SafetensorsDType, tensorBytes } from "./formats/safetensors/header.ts";
+import { architectureOf } from "./models/architecture.ts";
+import { type DevicePeaks, hostPeak } from "./models/peaks.ts";
+import { type Rewrite, rewriteBytes } from "./models/rewrite.ts";
+
+/** Most bytes that the header of a safetensors file has for a tensor. */
+const ENTRY_BYTES = 160;
+/** The same for a step of a model's history, a linear and a layer's KV cache in its record. */
+const STEP_BYTES = 2_000;
+const LINEAR_BYTES = 800;
+const KV_BYTES = 600;
+
+/** Most bytes of the files of a model. */
+export function modelBytes({ record, ...facts }: ModelOutline): number {
+  const linears = Object.keys(record.linears).length;
+  return tensorsBytes(facts.tensors.values()) + facts.textBytes + facts.lineageBytes +
+    STEP_BYTES * record.history.length + LINEAR_BYTES * linears + KV_BYTES * record.kv.length;
+}
+
+/** Fewest bytes of the files that a model of other precision of its KV cache shares with it. */
+export function linkedBytes({ tensors, textBytes }: ModelOutline): number {
+  return tensorsBytes(tensors.values()) - ENTRY_BYTES * tensors.size + textBytes;
+}
+
+/** Most bytes of safetensors files with these tensors. */
+export function tensorsBytes(
+  tensors: Iterable<Pick<StoredTensor, "dtype" | "shape">>,
+): number {
+  let bytes = 8;
+  for (const { dtype, shape } of tensors) {
+    bytes += ENTRY_BYTES + tensorBytes({ dtype: dtype as SafetensorsDType, shape });
+  }
+  return bytes;
+}
+
+/** Bytes of objects that a checkpoint's texts become when it is opened: most are its tokenizer's. */
+export function parsedBytes({ textBytes }: Pick<ModelOutline, "textBytes">): number {
+  return 16 * textBytes;
+}
+
+/** Most bytes of a file of channel changes of such a model: some of every tap. */
+function changesBytes(config: unknown): number {
+  const taps = architectureOf(config).layers
+    .flatMap(({ sites, taps }) => [...sites, ...Object.values(taps)]);
+  return tensorsBytes(taps.map(({ channels }) => ({ dtype: "F32", shape: [channels] })));
+}
+
+/** What rewriting a model takes, by the very rewrite, and what searching for it took. */
+export function rewriteForecast(
+  model: ModelOutline,
+  { edit, added = new Map<string, string>(), config = model.config, record }: Pick<
+    Rewrite,
+    "edit" | "added" | "config" | "record"
+  >,
+  { peaks, arrays = 0, choices = 0, changes = true }: {
+    readonly peaks?: DevicePeaks;
+    /** Bytes of arrays of the search. */
+    readonly arrays?: number;
+    /** How many choices are told beside the model. */
+    readonly choices?: number;
+    /** Whether channels change in a way that lineages tell. */
+    readonly changes?: boolean;
+  } = {},
+): Forecast & { readonly facts: ModelOutline } {
+  const copies = [...added].flatMap(([name, source]) => {
+    const found = model.tensors.get(source);
+    return found ? [[name, { ...found, name }] as const] : [];
+  });
+  const tensors = new Map([...model.tensors, ...copies]);
+  const changed = changes ? changesBytes(config) : 0;
+  const lineageBytes = changes ? model.lineageBytes + changed : 0;
+  const facts = { ...model, config, tensors, record, lineageBytes };
+  return {
+    deviceBytes: peaks?.deviceBytes ?? 0,
+    hostBytes: Math.max(hostPeak(rewriteBytes(tensors, edit)), hostPeak(arrays, peaks)) +
+      parsedBytes(model),
+    diskBytes: modelBytes(facts) + CHOICE_BYTES * choices,
+    // The journal has the changes, and the factors of weights in double precision.
+    workBytes: 6 * changed,
+    facts,
+  };
+}
+
+/** Most bytes of a choice beside a model. */
+const CHOICE_BYTES = 600;
