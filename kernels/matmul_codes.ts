@@ -3,7 +3,7 @@ import type { Kernel, KernelCase } from "./device/kernel.ts";
 import { describe, u32 } from "./device/tensor.ts";
 import lanes from "./matmul_codes_lanes.wgsl" with { type: "text" };
 import tiles from "./matmul_codes.wgsl" with { type: "text" };
-import { bytes, nibbles, signedBytes, signedNibbles } from "./codes/integer_codes.ts";
+import { unpackCodes } from "./codes/integer_codes.ts";
 import part from "./parts/matmul_codes.wgsl" with { type: "text" };
 import type { MatmulOptions } from "./parts/output_sizes.ts";
 import {
@@ -12,7 +12,7 @@ import {
   productShaders,
   productSizes,
 } from "./parts/packed_product.ts";
-import { ZERO_DOMAINS, type ZeroDomain } from "./codes/quantizer.ts";
+import { valueOf, ZERO_DOMAINS, type ZeroDomain } from "./codes/quantizer.ts";
 import quantizer from "./codes/quantizer.wgsl" with { type: "text" };
 
 /** What the weight's codes mean, and which rows are used. */
@@ -166,18 +166,10 @@ function dequantized(
   { bits, group, zero }: MatmulCodesOptions,
 ): Float64Array {
   const halves = new Float16Array(new Uint32Array(groups.data).buffer);
-  const signed = zero === "none";
-  const codes = bits === 4
-    ? signed ? signedNibbles(weight) : nibbles(weight)
-    : signed
-    ? signedBytes(weight)
-    : bytes(weight);
+  const codes = unpackCodes(new Uint32Array(weight.data), { bits, signed: zero === "none" });
   return new Float64Array(codes).map((code, i) => {
-    const index = Math.floor(i / group);
-    const scale = halves[2 * index]!;
-    const point = halves[2 * index + 1]!;
-    if (zero === "pre_scale") return (code - point) * scale;
-    return zero === "post_scale" ? code * scale - point : code * scale;
+    const at = 2 * Math.floor(i / group);
+    return valueOf(code, halves[at]!, halves[at + 1]!, zero);
   });
 }
 

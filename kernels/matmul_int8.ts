@@ -3,7 +3,8 @@ import type { Kernel, KernelCase } from "./device/kernel.ts";
 import { describe, f32, u32 } from "./device/tensor.ts";
 import lanes from "./matmul_int8_lanes.wgsl" with { type: "text" };
 import tiles from "./matmul_int8.wgsl" with { type: "text" };
-import { nibbles, signedBytes } from "./codes/integer_codes.ts";
+import { type CodeValues, unpackCodes } from "./codes/integer_codes.ts";
+import { valueOf } from "./codes/quantizer.ts";
 import part from "./parts/matmul_int8.wgsl" with { type: "text" };
 import type { MatmulOptions } from "./parts/output_sizes.ts";
 import {
@@ -90,7 +91,7 @@ export const matmulInt8: Kernel<Input, never, MatmulInt8Options, "y", "groups" |
     const inner = 4 * words;
     const columns = options.rows ?? inputs.weight.shape[0]! - row;
     const stride = y.shape[1]!;
-    const [left, right] = [signedBytes(x), expanded(inputs, options)];
+    const [left, right] = [codesOf(x, 8), expanded(inputs, options)];
     const data = Float32Array.from(y.data);
     const { fround } = Math;
     for (let m = 0; m < tokens; m++) {
@@ -211,21 +212,25 @@ function anyGroups(rows: number, count: number): HostTensor {
 function expanded(
   { weight, groups }: { readonly weight: HostTensor; readonly groups?: HostTensor },
   { bits, group }: MatmulInt8Options,
-): Int8Array {
-  if (bits === 8) return signedBytes(weight);
-  const codes = nibbles(weight);
-  if (!groups || !group) return new Int8Array(codes);
+): CodeValues {
+  const codes = codesOf(weight, bits);
+  if (!groups || !group) return codes;
   const inner = 8 * weight.shape[1]!;
   const pairs = groups.shape[1]!;
   return new Int8Array(codes).map((code, i) => {
     const index = Math.floor(i % inner / group);
     const word = groups.data[Math.floor(i / inner) * pairs + (index >> 1)]!;
     const held = word >>> (16 * (index % 2));
-    return code * (held & 0xff) - (held >> 8 & 0xff);
+    return valueOf(code, held & 0xff, held >> 8 & 0xff, "post_scale");
   });
 }
 
-function dot(a: Int8Array, b: Int8Array): number {
+/** Bytes are signed, nibbles are not. */
+function codesOf({ data }: HostTensor, bits: 4 | 8): CodeValues {
+  return unpackCodes(new Uint32Array(data), { bits, signed: bits === 8 });
+}
+
+function dot(a: CodeValues, b: CodeValues): number {
   let sum = 0;
   for (let k = 0; k < a.length; k++) sum = (sum + a[k]! * b[k]!) | 0;
   return sum;

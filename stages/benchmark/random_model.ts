@@ -1,14 +1,14 @@
+import { heldBits } from "../../kernels/codes/integer_codes.ts";
 import { elements } from "../../kernels/device/tensor.ts";
 import type { StoredTensor } from "../formats/checkpoint.ts";
 import { createCheckpointWriter } from "../formats/checkpoint_writer.ts";
 import { bytesOf } from "../formats/half.ts";
 import { tensorBytes, type TensorSpecification } from "../formats/safetensors/header.ts";
 import { architectureOf } from "../models/architecture.ts";
-import { codedTensors } from "../models/coded_tensors.ts";
 import type { Architecture } from "../models/family.ts";
 import { type ModelRecord, writeModelRecord } from "../models/model_record.ts";
-import type { PackedWeight } from "../quant/packed.ts";
-import type { WeightScheme } from "../quant/schemes.ts";
+import { kindOf, type WeightScheme } from "../quant/schemes.ts";
+import { type CodedTensor, codedTensors } from "../quant/stored_weight.ts";
 import { type Precision, recordOf } from "./precisions.ts";
 import { fillRandom, stateOf } from "./random_bits.ts";
 
@@ -29,7 +29,7 @@ export interface RandomModel {
 
 /** A tensor that is made up: which part of a weight with so many columns, in which precision. */
 interface RandomTensor extends TensorSpecification {
-  readonly part: keyof PackedWeight | "weight" | "gain" | "bias";
+  readonly part: CodedTensor["part"] | "weight" | "gain" | "bias";
   readonly columns: number;
   readonly scheme: WeightScheme | undefined;
 }
@@ -126,8 +126,8 @@ function halfBits(columns: number): readonly [keep: number, set: number] {
 
 /** Scales and zero points, the same in all groups. */
 function factors(count: number, { scheme, part, columns }: RandomTensor): ArrayBufferView {
-  const { bits, zero, levels } = scheme!;
-  const spread = SPREAD[bits === 8 ? 8 : 4] * (levels === 2 ? GROUP.scale : 1);
+  const { bits, zero } = scheme!;
+  const spread = SPREAD[heldBits(bits)] * (kindOf(scheme!) === "two_level" ? GROUP.scale : 1);
   const scale = 1 / Math.sqrt(columns) / spread;
   switch (part) {
     case "scales":

@@ -1,13 +1,16 @@
+import { heldBits } from "../../kernels/codes/integer_codes.ts";
+import { floatLayout } from "../../kernels/codes/layout.ts";
+import { codeOf, scaleOf, valueOf } from "../../kernels/codes/quantizer.ts";
 import type { Device, TensorRef } from "../../kernels/device/device.ts";
 import { f32, u32 } from "../../kernels/device/tensor.ts";
 import { matmul, matmulCodes } from "../../kernels/mod.ts";
-import { scaleOf, valueOf } from "../../kernels/codes/quantizer.ts";
-import { clamp, roundEven } from "../../kernels/codes/round_even.ts";
-import { packCodes } from "../quant/packed.ts";
-import type { WeightScheme } from "../quant/schemes.ts";
-import { gridOf, type Matrix, roundToNearest, type WeightGrid } from "../quant/weight_grid.ts";
+import { plainRows } from "../quant/coded_weight.ts";
+import { groupColumns, type WeightScheme } from "../quant/schemes.ts";
+import { packWeight } from "../quant/stored_weight.ts";
+import { gridOf, type Matrix, roundToNearest } from "../quant/weight_grid.ts";
 
-const MOST_INPUT_CODE = 127;
+/** The codes of quantized inputs. */
+const INPUT_CODES = { low: -127, high: 127, zero: "none" } as const;
 /** Most bytes of changed inputs kept from one weight to the next. */
 const KEPT_BYTES = 2 ** 28;
 
@@ -79,11 +82,10 @@ function quantizeTokens({ rows, columns, values }: Matrix): Matrix {
     const from = values.subarray(row * columns, (row + 1) * columns);
     let largest = 0;
     for (let c = 0; c < columns; c++) largest = Math.max(largest, Math.abs(from[c]!));
-    const scale = scaleOf(largest, MOST_INPUT_CODE, "f16");
+    const scale = scaleOf(largest, INPUT_CODES.high, "f16");
     const to = quantized.subarray(row * columns, (row + 1) * columns);
     for (let c = 0; c < columns; c++) {
-      const code = roundEven(Math.fround(from[c]! / scale));
-      to[c] = clamp(code, -MOST_INPUT_CODE, MOST_INPUT_CODE) * scale;
+      to[c] = valueOf(codeOf(from[c]!, scale, 0, INPUT_CODES), scale, 0, "none");
     }
   }
   return { rows, columns, values: quantized };
@@ -133,48 +135,17 @@ async function codedProduct(
 ): Promise<Float32Array<ArrayBuffer>> {
   const { rows, columns } = matrix;
   const { domain, grid } = gridOf(matrix, scheme);
-  const { codes, bits, zero, group, scales, zeros } = plainCodes(
-    roundToNearest(domain, grid),
-    grid,
-    scheme,
-  );
-  const words = packCodes(codes, bits);
+  const plain = plainRows(roundToNearest(domain, grid));
+  const { codes, groups } = floatLayout(packWeight(plain));
+  const { bits, zero } = plain.scheme;
+  const group = groupColumns(plain.scheme, columns);
   using x = device.upload(f32([inputs.rows, inputs.columns], inputs.values));
-  using weight = device.upload(u32([rows, words.length / rows], words));
-  using groups = device.upload(u32([rows, columns / group], halves(scales, zeros)));
+  using weight = device.upload(u32([rows, codes.length / rows], codes));
+  using grouped = device.upload(u32([rows, columns / group], groups));
   using y = device.empty({ dtype: "f32", shape: [inputs.rows, rows] });
-  device.run(matmulCodes, { x, weight, groups, y }, { bits, zero, group });
+  const options = { bits: heldBits(bits), zero, group };
+  device.run(matmulCodes, { x, weight, groups: grouped, y }, options);
   return await floats(device, y);
-}
-
-/** Codes of one level: those of two levels become the 8-bit integers they stand for. */
-function plainCodes(codes: Int16Array<ArrayBuffer>, grid: WeightGrid, scheme: WeightScheme) {
-  const { columns, group, scales, zeros, rowScales } = grid;
-  const bits = scheme.bits === 8 ? 8 as const : 4 as const;
-  if (!rowScales) return { codes, bits, zero: scheme.zero, group, scales, zeros };
-  const integers = codes.map((code, at) => {
-    const place = Math.floor(at / group);
-    return valueOf(code, scales[place]!, zeros[place]!, scheme.zero);
-  });
-  const none = new Float32Array(rowScales.length);
-  return {
-    codes: integers,
-    bits: 8 as const,
-    zero: "none" as const,
-    group: columns,
-    scales: rowScales,
-    zeros: none,
-  };
-}
-
-/** Scales in the low and zeros in the high halves of words, both f16-valued. */
-function halves(scales: Float32Array, zeros: Float32Array): Uint32Array<ArrayBuffer> {
-  const pairs = new Float16Array(2 * scales.length);
-  for (let at = 0; at < scales.length; at++) {
-    pairs[2 * at] = scales[at]!;
-    pairs[2 * at + 1] = zeros[at]!;
-  }
-  return new Uint32Array(pairs.buffer);
 }
 
 async function floats(device: Device, tensor: TensorRef): Promise<Float32Array<ArrayBuffer>> {

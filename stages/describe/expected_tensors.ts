@@ -1,6 +1,6 @@
-import { codedTensors } from "../models/coded_tensors.ts";
 import type { Architecture } from "../models/family.ts";
 import type { ModelRecord } from "../models/model_record.ts";
+import { codedTensors } from "../quant/stored_weight.ts";
 import { type FoundTensor, list } from "../formats/safetensors/found_files.ts";
 
 /** What is compared: what an architecture and a record ask for, and what the files hold. */

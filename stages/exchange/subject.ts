@@ -3,9 +3,9 @@ import type { Architecture } from "../models/family.ts";
 import type { ModelRecord } from "../models/model_record.ts";
 import { architectureOf, openModel } from "../models/architecture.ts";
 import type { StoredLinear } from "../models/linear.ts";
-import { readPacked } from "../models/packed_parts.ts";
-import { type CodedWeight, unpackWeight } from "../quant/coded_weight.ts";
+import type { CodedWeight } from "../quant/coded_weight.ts";
 import type { LinearScheme } from "../quant/schemes.ts";
+import { readCoded } from "../quant/stored_weight.ts";
 
 /** A linear in codes. */
 export type CodedLinear = StoredLinear & { readonly scheme: LinearScheme };
@@ -54,15 +54,10 @@ export async function openSource(path: string): Promise<Source> {
   const files = await openModel(path);
   const { checkpoint, record } = files;
   const subject = subjectOf({ config: checkpoint.config, record });
-  const linears = new Map(subject.linears.map((linear) => [linear.name, linear]));
   return {
     subject,
     checkpoint,
-    async linear(name) {
-      const { scheme, columns } = linears.get(name)!;
-      const packed = await readPacked(checkpoint, name, scheme!.weights);
-      return unpackWeight(packed, scheme!.weights, columns);
-    },
+    linear: (name) => readCoded(checkpoint, name, record.linears[name]!.weights),
     [Symbol.dispose]: () => files[Symbol.dispose](),
   };
 }

@@ -1,5 +1,5 @@
 import type { ZeroDomain } from "../../kernels/codes/quantizer.ts";
-import { type WeightScheme, weightWords } from "../quant/schemes.ts";
+import { kindOf, type WeightScheme, weightWords } from "../quant/schemes.ts";
 import type { Refusal } from "./format.ts";
 import type { StoredLinear } from "../models/linear.ts";
 import type { Subject } from "./subject.ts";
@@ -68,7 +68,9 @@ type Problem = (linear: StoredLinear) => string | false | undefined;
 function problems({ bits, zeros, groups, multiples, dense }: WeightRules): Problem[] {
   return [
     ({ scheme }) => !scheme && !dense && "is in full precision, expected every linear in codes",
-    ({ scheme }) => scheme?.weights.levels === 2 && "has two levels of scales, expected one",
+    ({ scheme }) =>
+      scheme && kindOf(scheme.weights) === "two_level" &&
+      "has two levels of scales, expected one",
     ({ scheme }) =>
       scheme && !bits.includes(scheme.weights.bits) &&
       `has ${scheme.weights.bits} bits, expected ${bits.join(" or ")}`,

@@ -1,9 +1,10 @@
+import { wordCodes } from "../../kernels/codes/integer_codes.ts";
 import { PAGE_TOKENS, pageWords } from "../../kernels/codes/kv_page.ts";
 import { elements } from "../../kernels/device/tensor.ts";
 import type { Checkpoint } from "../formats/checkpoint.ts";
 import { type SafetensorsDType, tensorBytes } from "../formats/safetensors/header.ts";
 import { hadamardFactor } from "../quant/hadamard.ts";
-import { groupColumns, type LinearScheme } from "../quant/schemes.ts";
+import { groupColumns, kindOf, type LinearScheme } from "../quant/schemes.ts";
 import type { Architecture } from "./family.ts";
 import type { ModelRecord } from "./model_record.ts";
 
@@ -73,13 +74,13 @@ function packedTensors(
   { weights, inputs }: LinearScheme,
 ): number[] {
   const [rows = 1, words = 0] = tensors.get(`${name}.codes`)?.shape ?? [];
-  const columns = words * (weights.bits <= 4 ? 8 : 4);
+  const columns = words * wordCodes(weights.bits);
   const groups = columns / groupColumns(weights, columns);
-  const grouped = !inputs || weights.levels === 2;
+  const nested = kindOf(weights) === "two_level";
   return [
     ...parts(rows, 4 * words),
     ...inputs ? parts(rows, 8) : [],
-    ...grouped ? parts(rows, 4 * (weights.levels === 2 ? Math.ceil(groups / 2) : groups)) : [],
+    ...nested || !inputs ? parts(rows, 4 * (nested ? Math.ceil(groups / 2) : groups)) : [],
   ];
 }
 

@@ -1,52 +1,45 @@
-import { packedParts, type PackedWeight } from "./packed.ts";
-import { groupColumns, type WeightScheme } from "./schemes.ts";
+import type { CodeValues } from "../../kernels/codes/integer_codes.ts";
+import { valueOf } from "../../kernels/codes/quantizer.ts";
+import { groupColumns, plainScheme, type WeightScheme } from "./schemes.ts";
 
-/** Codes one by one: signed without a zero point, else unsigned. */
-export type CodeValues = Int8Array<ArrayBuffer> | Uint8Array<ArrayBuffer>;
-
-/** A quantized weight whose codes lie one by one: what formats of other programs are made from. */
-export interface CodedWeight extends Omit<PackedWeight, "codes"> {
+/** A matrix in codes, without what they mean. */
+interface CodedMatrix<Codes> {
   readonly scheme: WeightScheme;
   readonly rows: number;
   readonly columns: number;
   /** [rows, columns]. */
-  readonly codes: CodeValues;
+  readonly codes: Codes;
 }
 
-/** Takes the codes of a stored weight of so many columns out of their words. */
-export function unpackWeight(
-  packed: PackedWeight,
-  scheme: WeightScheme,
-  columns: number,
-): CodedWeight {
-  const signed = scheme.zero === "none";
-  const words = packed.codes;
-  const bytes = new Uint8Array(words.buffer, words.byteOffset, words.byteLength);
-  const rows = words.length * (scheme.bits <= 4 ? 8 : 4) / columns;
-  return { ...packed, scheme, rows, columns, codes: unpackBytes(bytes, scheme.bits, signed) };
+/** A weight whose codes have one scale. */
+export interface OneLevelWeight<Codes = CodeValues> extends CodedMatrix<Codes> {
+  /** [rows, groups]. */
+  readonly scales: Float16Array<ArrayBuffer>;
+  /** Like `scales`: halves where they stand behind the scale, codes where before it. */
+  readonly zeros?: Float16Array<ArrayBuffer> | Uint8Array<ArrayBuffer>;
+  readonly rowScales?: undefined;
 }
 
-/** Packs the codes of a weight as model artifacts hold them; see `packedParts()`. */
-function packCoded({ codes, scheme, rows, columns, ...grid }: CodedWeight): PackedWeight {
-  const bytes = new Uint8Array(codes.buffer, codes.byteOffset, codes.length);
-  if (scheme.bits > 4) return { ...grid, codes: new Uint32Array(bytes.slice().buffer) };
-  const packed = new Uint8Array(rows * columns / 2);
-  for (let i = 0; i < packed.length; i++) {
-    packed[i] = bytes[2 * i]! & 15 | bytes[2 * i + 1]! << 4;
-  }
-  return { ...grid, codes: new Uint32Array(packed.buffer) };
+/** A weight whose codes become 8-bit integers, which have a scale a row. */
+export interface TwoLevelWeight<Codes = CodeValues> extends CodedMatrix<Codes> {
+  /** Integers [rows, groups]. */
+  readonly scales: Uint8Array<ArrayBuffer>;
+  /** Like `scales`: what is taken from code times scale; both wrap as bytes do. */
+  readonly zeros?: Int8Array<ArrayBuffer>;
+  /** [rows]. */
+  readonly rowScales: Float16Array<ArrayBuffer>;
 }
 
-/** The parts of a coded weight as model artifacts hold them, with shapes, types and values. */
-export function storedParts(weight: CodedWeight): readonly {
-  readonly part: keyof PackedWeight;
-  readonly dtype: "U32" | "F16" | "U8" | "I8";
-  readonly shape: readonly [number, number];
-  readonly values: ArrayBufferView;
-}[] {
-  const packed = packCoded(weight);
-  return packedParts(weight.scheme, { ...weight, groups: groupsOf(weight) })
-    .map((each) => ({ ...each, values: packed[each.part]! }));
+/**
+ * A quantized weight, from where its codes are found to where they are stored, run or exported: codes
+ * one by one, scales and zeros as they are stored.
+ */
+export type CodedWeight<Codes = CodeValues> = OneLevelWeight<Codes> | TwoLevelWeight<Codes>;
+
+/** Consecutive rows of a weight. */
+export interface Rows {
+  readonly start: number;
+  readonly end: number;
 }
 
 /** Groups of a row. */
@@ -56,60 +49,70 @@ export function groupsOf(
   return columns / groupColumns(scheme, columns);
 }
 
-/**
- * What codes of some rows stand for, of all unless said: [rows, columns].
- *
- * By single-precision arithmetic, rounded after every step; with two levels the integers are exact
- * and wrap as bytes do in the integer product.
- */
+/** What codes of some rows stand for, of all unless said: [rows, columns]. */
 export function codedValues(
   weight: CodedWeight,
-  range: { readonly start: number; readonly end: number } = { start: 0, end: weight.rows },
+  rows: Rows = { start: 0, end: weight.rows },
 ): Float32Array<ArrayBuffer> {
-  const { scheme, columns, codes, scales, zeros, group_scales, group_zeros } = weight;
+  const { codes, scales, zeros, rowScales, scheme: { zero: domain } } = someRows(weight, rows);
+  const values = new Float32Array(codes.length);
+  const group = codes.length / scales.length;
   const groups = groupsOf(weight);
-  const width = columns / groups;
-  const values = new Float32Array((range.end - range.start) * columns);
-  let to = 0;
-  for (let row = range.start; row < range.end; row++) {
-    for (let g = 0; g < groups; g++) {
-      const at = row * groups + g;
-      const from = row * columns + g * width;
-      if (scheme.levels === 2) {
-        const [scale, factor] = [scales[row]!, group_scales![at]!];
-        const zero = group_zeros?.[at] ?? 0;
-        for (let i = from; i < from + width; i++) {
-          values[to++] = (codes[i]! * factor - zero << 24 >> 24) * scale;
-        }
-        continue;
-      }
-      const scale = scales[at]!;
-      if (scheme.zero === "post_scale") {
-        const zero = zeros![at]!;
-        for (let i = from; i < from + width; i++) {
-          values[to++] = Math.fround(codes[i]! * scale) - zero;
-        }
-      } else {
-        const zero = zeros?.[at] ?? 0;
-        for (let i = from; i < from + width; i++) values[to++] = (codes[i]! - zero) * scale;
-      }
+  for (let at = 0; at < scales.length; at++) {
+    const [scale, zero] = [scales[at]!, zeros?.[at] ?? 0];
+    const row = rowScales?.[Math.floor(at / groups)];
+    for (let i = at * group; i < (at + 1) * group; i++) {
+      values[i] = row === undefined
+        ? valueOf(codes[i]!, scale, zero, domain)
+        : valueOf(integerOf(codes[i]!, scale, zero), row, 0, "none");
     }
   }
   return values;
 }
 
-function unpackBytes(bytes: Uint8Array, bits: number, signed: boolean): CodeValues {
-  if (bits > 4) {
-    const own = bytes.slice();
-    return signed ? new Int8Array(own.buffer) : own;
+/** Some rows of a weight, all unless said; those of two levels as the 8-bit weight they stand for. */
+export function plainRows(
+  weight: CodedWeight,
+  rows: Rows = { start: 0, end: weight.rows },
+): OneLevelWeight {
+  const part = someRows(weight, rows);
+  if (!part.rowScales) return part;
+  const { codes, scales, zeros, rowScales, ...matrix } = part;
+  const integers = new Int8Array(codes.length);
+  const group = codes.length / scales.length;
+  for (let at = 0; at < scales.length; at++) {
+    const [scale, zero] = [scales[at]!, zeros?.[at] ?? 0];
+    for (let i = at * group; i < (at + 1) * group; i++) {
+      integers[i] = integerOf(codes[i]!, scale, zero);
+    }
   }
-  const codes = new Uint8Array(bytes.length * 2);
-  for (let i = 0; i < bytes.length; i++) {
-    codes[2 * i] = bytes[i]! & 15;
-    codes[2 * i + 1] = bytes[i]! >> 4;
-  }
-  if (!signed) return codes;
-  const own = new Int8Array(codes.buffer);
-  for (let i = 0; i < own.length; i++) own[i] = own[i]! << 28 >> 28;
-  return own;
+  return { ...matrix, scheme: plainScheme(part.scheme), codes: integers, scales: rowScales };
+}
+
+/** The integer under a row's scale that a code of two levels stands for; it wraps as a byte. */
+function integerOf(code: number, scale: number, zero: number): number {
+  return valueOf(code, scale, zero, "post_scale") << 24 >> 24;
+}
+
+/** Some rows of a weight, over the same memory. */
+function someRows(weight: CodedWeight, { start, end }: Rows): CodedWeight {
+  const { scheme, columns } = weight;
+  const groups = groupsOf(weight);
+  const cut = <Values extends { subarray(from: number, to: number): Values }>(
+    values: Values,
+    width: number,
+  ) => values.subarray(start * width, end * width);
+  const matrix = { scheme, rows: end - start, columns, codes: cut(weight.codes, columns) };
+  return weight.rowScales
+    ? {
+      ...matrix,
+      scales: cut(weight.scales, groups),
+      ...weight.zeros && { zeros: cut(weight.zeros, groups) },
+      rowScales: cut(weight.rowScales, 1),
+    }
+    : {
+      ...matrix,
+      scales: cut(weight.scales, groups),
+      ...weight.zeros && { zeros: cut(weight.zeros, groups) },
+    };
 }

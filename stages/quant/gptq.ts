@@ -1,3 +1,4 @@
+import { type CodeValues, emptyCodes } from "../../kernels/codes/integer_codes.ts";
 import type { Device, HostTensor, Tensor } from "../../kernels/device/device.ts";
 import { f32, hostTensor, u32 } from "../../kernels/device/tensor.ts";
 import type { GptqPanelOptions } from "../../kernels/gptq_panel.ts";
@@ -29,7 +30,7 @@ export async function round(
   device: Device,
   factor: GptqFactor,
   options: GptqWeight,
-): Promise<Int16Array> {
+): Promise<CodeValues> {
   const { columns, places } = factor;
   const { weight, scales, zeros, zero, group } = options;
   const rows = weight.length / columns;
@@ -48,7 +49,7 @@ export async function round(
     );
   }
   checkFinite(weight, "weight");
-  const codes = new Int16Array(rows * columns);
+  const codes = emptyCodes(rows * columns, { signed: zero === "none" });
   const height = Math.floor(device.limits.bindingBytes / (4 * columns));
   using groupOf = device.upload(
     u32([columns], Uint32Array.from(places, (c) => Math.floor(c / group))),

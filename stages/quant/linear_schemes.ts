@@ -1,5 +1,5 @@
 import { largestGroup } from "./weight_grid.ts";
-import type { WeightScheme } from "./schemes.ts";
+import { kindOf, type WeightScheme } from "./schemes.ts";
 
 /** How the inputs of linears are quantized, as manifests say it. */
 export type Activations = "none" | "dynamic" | "static";
@@ -17,27 +17,25 @@ export function checkScheme(scheme: WeightScheme, activations: Activations): voi
   );
 }
 
-function problem(
-  { bits, zero, group, levels }: WeightScheme,
-  activations: Activations,
-): string | undefined {
-  const grouped = typeof group === "number";
-  if (levels === 2 && bits === 8) {
-    return "two levels are 8-bit integers made of smaller codes, expected 2 to 4 bits";
-  }
-  if (levels === 2 && !grouped) return "two levels need groups, expected a number for group";
-  if (activations === "none") {
-    return levels === 2
+function problem(scheme: WeightScheme, activations: Activations): string | undefined {
+  const { bits, zero, group } = scheme;
+  const kind = kindOf(scheme);
+  if (kind === "two_level") {
+    if (bits === 8) {
+      return "two levels are 8-bit integers made of smaller codes, expected 2 to 4 bits";
+    }
+    if (typeof group !== "number") return "two levels need groups, expected a number for group";
+    return activations === "none"
       ? "two levels are for 8-bit activations, expected activations dynamic or static, or levels 1"
       : undefined;
   }
+  if (activations === "none") return undefined;
   if (bits === 8 && zero !== "none") {
     return "unsigned bytes do not fit the integer product, expected zero none";
   }
-  if (grouped && levels === 1) {
-    return "one integer sum over a row allows no scale a group, expected levels 2 or group row";
-  }
-  return undefined;
+  return kind === "grouped"
+    ? "one integer sum over a row allows no scale a group, expected levels 2 or group row"
+    : undefined;
 }
 
 /** The scheme of a weight with so many columns, whose group may have to be made smaller. */

@@ -1,15 +1,16 @@
 import { z } from "zod";
 import type { Device } from "../../kernels/device/device.ts";
 import { f32 } from "../../kernels/device/tensor.ts";
+import { codedValues, type CodedWeight } from "./coded_weight.ts";
 import { round } from "./gptq.ts";
 import type { GptqFactor } from "./gptq_factor.ts";
 import { QuadraticForm } from "./quadratic_form.ts";
 import { type RangeSearch, searchRanges } from "./range_search.ts";
 import type { WeightScheme } from "./schemes.ts";
 import {
-  dequantize,
   domainOf,
   gridFor,
+  gridWeight,
   type GroupRanges,
   type Matrix,
   measureGroups,
@@ -38,10 +39,9 @@ export interface InputFacts {
   readonly factor?: GptqFactor;
 }
 
-/** Codes of a weight, and what they cost. */
+/** A weight in codes, and what they cost. */
 export interface QuantizedWeight {
-  readonly codes: Int16Array<ArrayBuffer>;
-  readonly grid: WeightGrid;
+  readonly weight: CodedWeight;
   /** Squared error relative to the weight. */
   readonly weightError: number;
   /** Squared error of the outputs relative to the outputs. */
@@ -70,21 +70,19 @@ export async function quantizeWeight(
   const grid = gridFor(domain, scheme, ranges, ratios);
   const nearest = roundToNearest(domain, grid);
   if (!inputs) {
-    const weightError = relativeError(dequantize(nearest, grid), weight.values);
-    return { codes: nearest, grid, weightError };
+    return { weight: nearest, weightError: relativeError(nearest, weight.values) };
   }
   const { form, factor } = inputs;
-  const attempt = async (codes: Int16Array<ArrayBuffer>, grid: WeightGrid): Promise<Attempt> => ({
-    codes,
-    grid,
-    errors: await rowErrors(device, errorMatrix(weight, codes, grid), form),
+  const attempt = async (coded: CodedWeight): Promise<Attempt> => ({
+    weight: coded,
+    errors: await rowErrors(device, errorMatrix(weight, coded), form),
   });
-  let best = await attempt(nearest, grid);
+  let best = await attempt(nearest);
   let rtnRows: number | undefined;
   if (factor) {
     const attempts: Attempt[] = [];
     for (const grid of gptqGrids(domain, scheme, { ranges, ratios, range })) {
-      attempts.push(await attempt(await gptqCodes(device, domain, grid, factor), grid));
+      attempts.push(await attempt(await gptqWeight(device, domain, grid, factor)));
     }
     const [first, ...others] = attempts;
     others.forEach((other) => keepBetterRows(first!, other));
@@ -93,33 +91,33 @@ export async function quantizeWeight(
   }
   const outputs = total(await rowErrors(device, weight, form));
   return {
-    codes: best.codes,
-    grid: best.grid,
-    weightError: relativeError(dequantize(best.codes, best.grid), weight.values),
+    weight: best.weight,
+    weightError: relativeError(best.weight, weight.values),
     outputError: ratio(total(best.errors), outputs),
     ...rtnRows !== undefined && { rtnRows },
   };
 }
 
-/** Codes that might be kept, with the squared output error of each row. */
+/** A weight that might be kept, with the squared output error of each row. */
 interface Attempt {
-  readonly codes: Int16Array<ArrayBuffer>;
-  readonly grid: WeightGrid;
+  readonly weight: CodedWeight;
   readonly errors: number[];
 }
 
 /** Takes over the rows in which `other` errs less; how many they are. */
 function keepBetterRows(best: Attempt, other: Attempt): number {
-  const { columns, scales, rows } = best.grid;
-  const groups = scales.length / rows;
+  const { rows } = best.weight;
+  const parts = (["codes", "scales", "zeros"] as const).map((part) =>
+    [best.weight[part], other.weight[part]] as const
+  );
   let better = 0;
   for (let row = 0; row < rows; row++) {
     if (!(other.errors[row]! < best.errors[row]!)) continue;
-    const take = (to: Int16Array | Float32Array, from: Int16Array | Float32Array, width: number) =>
+    for (const [to, from] of parts) {
+      if (!to || !from) continue;
+      const width = to.length / rows;
       to.set(from.subarray(row * width, (row + 1) * width), row * width);
-    take(best.codes, other.codes, columns);
-    take(best.grid.scales, other.grid.scales, groups);
-    take(best.grid.zeros, other.grid.zeros, groups);
+    }
     best.errors[row] = other.errors[row]!;
     better++;
   }
@@ -147,12 +145,13 @@ function gptqGrids(
   );
 }
 
-async function gptqCodes(
+async function gptqWeight(
   device: Device,
   domain: WeightDomain,
-  { scales, zeros, zero, low, high, group }: WeightGrid,
+  grid: WeightGrid,
   factor: GptqFactor,
-): Promise<Int16Array<ArrayBuffer>> {
+): Promise<CodedWeight> {
+  const { scales, zeros, zero, low, high, group } = grid;
   const codes = await round(device, factor, {
     weight: domain.values,
     scales,
@@ -162,7 +161,7 @@ async function gptqCodes(
     group,
     ...domain.bound !== undefined && { bound: domain.bound },
   });
-  return codes as Int16Array<ArrayBuffer>;
+  return gridWeight(codes, grid);
 }
 
 /** The form of each row of a matrix, some rows at a time. */
@@ -180,13 +179,14 @@ async function rowErrors(device: Device, matrix: Matrix, form: QuadraticForm): P
   return errors;
 }
 
-function errorMatrix({ rows, columns, values }: Matrix, codes: Int16Array, grid: WeightGrid) {
-  const error = dequantize(codes, grid);
+function errorMatrix({ rows, columns, values }: Matrix, coded: CodedWeight): Matrix {
+  const error = codedValues(coded);
   values.forEach((value, i) => error[i]! -= value);
   return { rows, columns, values: error };
 }
 
-function relativeError(got: Float32Array, expected: Float32Array): number {
+function relativeError(coded: CodedWeight, expected: Float32Array): number {
+  const got = codedValues(coded);
   let [error, size] = [0, 0];
   expected.forEach((value, i) => {
     error += (got[i]! - value) ** 2;

@@ -44,9 +44,32 @@ export function groupColumns({ group }: Pick<WeightScheme, "group">, columns: nu
   return typeof group === "number" ? group : columns;
 }
 
+/**
+ * How the scales of a weight lie: one a row or for all of it (`plain`), one a group (`grouped`), or
+ * integers a group under one a row (`two_level`).
+ */
+export type SchemeKind = "plain" | "grouped" | "two_level";
+
+/** The kind of a scheme. */
+export function kindOf({ group, levels }: Pick<WeightScheme, "group" | "levels">): SchemeKind {
+  if (levels === 2) return "two_level";
+  return typeof group === "number" ? "grouped" : "plain";
+}
+
+/**
+ * The scheme under which codes have one scale: itself, or that of the 8-bit integers which codes of two
+ * levels stand for.
+ */
+export function plainScheme(scheme: WeightScheme): WeightScheme {
+  return kindOf(scheme) === "two_level"
+    ? { bits: 8, zero: "none", group: "row", levels: 1 }
+    : scheme;
+}
+
 /** Scheme in the words of the field, such as `W4 g128 two-level`. */
-export function weightWords({ bits, group, levels, zero }: WeightScheme): string {
+export function weightWords(scheme: WeightScheme): string {
+  const { bits, group, zero } = scheme;
   const grouped = typeof group === "number" ? `g${group}` : `per ${group}`;
-  return [`W${bits}`, grouped, ...levels === 2 ? ["two-level"] : [], zero.replace("_", "-")]
-    .join(" ");
+  const levels = kindOf(scheme) === "two_level" ? ["two-level"] : [];
+  return [`W${bits}`, grouped, ...levels, zero.replace("_", "-")].join(" ");
 }

@@ -1,14 +1,10 @@
-import {
-  codeOf,
-  codeRange,
-  type Quantizer,
-  scaleAndZero,
-  valueOf,
-} from "../../kernels/codes/quantizer.ts";
+import { type CodeValues, emptyCodes } from "../../kernels/codes/integer_codes.ts";
+import { codeOf, codeRange, type Quantizer, scaleAndZero } from "../../kernels/codes/quantizer.ts";
 import { clamp } from "../../kernels/codes/round_even.ts";
+import type { CodedWeight } from "./coded_weight.ts";
 import { protectiveRange } from "./protective_range.ts";
 import { rowScale } from "./row_scale.ts";
-import { groupColumns, type WeightScheme } from "./schemes.ts";
+import { groupColumns, kindOf, type WeightScheme } from "./schemes.ts";
 
 /** A matrix on the host, row-major: [rows, columns]. */
 export interface Matrix {
@@ -24,6 +20,7 @@ export interface Matrix {
  * protective range), and scales and zeros are integers over those.
  */
 export interface WeightGrid extends Quantizer {
+  readonly scheme: WeightScheme;
   readonly rows: number;
   readonly columns: number;
   /** Columns of a group. */
@@ -74,7 +71,7 @@ export function largestGroup(columns: number, most: number): number {
 
 /** What the groups of a weight see, see `WeightDomain`. */
 export function domainOf(weight: Matrix, scheme: WeightScheme): WeightDomain {
-  if (scheme.levels === 1) return weight;
+  if (kindOf(scheme) !== "two_level") return weight;
   const { rows, columns } = weight;
   const bound = protectiveRange(scheme);
   const rowScales = new Float32Array(rows);
@@ -127,7 +124,7 @@ export function gridFor(
     low,
     high,
     zero: scheme.zero,
-    scale: scheme.levels === 2 ? "int8" : "f16",
+    scale: rowScales ? "int8" : "f16",
   };
   const count = ranges.min.length;
   const scales = new Float32Array(count);
@@ -144,6 +141,7 @@ export function gridFor(
   }
   return {
     ...codes,
+    scheme,
     rows,
     columns,
     group: groupColumns(scheme, columns),
@@ -163,9 +161,9 @@ export function gridOf(
   return { domain, grid: gridFor(domain, scheme, measureGroups(domain, scheme)) };
 }
 
-/** Codes of a weight's domain by rounding each value to the nearest: [rows, columns]. */
-export function roundToNearest({ values }: Matrix, grid: WeightGrid): Int16Array<ArrayBuffer> {
-  const codes = new Int16Array(values.length);
+/** A weight's domain in codes, each value rounded to the nearest. */
+export function roundToNearest({ values }: Matrix, grid: WeightGrid): CodedWeight {
+  const codes = emptyCodes(values.length, { signed: grid.zero === "none" });
   const { group, scales, zeros } = grid;
   for (let at = 0; at < scales.length; at++) {
     const [scale, zero] = [scales[at]!, zeros[at]!];
@@ -173,21 +171,28 @@ export function roundToNearest({ values }: Matrix, grid: WeightGrid): Int16Array
       codes[i] = codeOf(values[i]!, scale, zero, grid);
     }
   }
-  return codes;
+  return gridWeight(codes, grid);
 }
 
-/** What codes stand for: [rows, columns], with two levels through the row scales. */
-export function dequantize(codes: Int16Array, grid: WeightGrid): Float32Array<ArrayBuffer> {
-  const { columns, group, scales, zeros, zero: domain, rowScales } = grid;
-  const values = new Float32Array(codes.length);
-  for (let at = 0; at < scales.length; at++) {
-    const [scale, zero] = [scales[at]!, zeros[at]!];
-    const row = rowScales?.[Math.floor(at * group / columns)] ?? 1;
-    for (let i = at * group; i < (at + 1) * group; i++) {
-      values[i] = valueOf(codes[i]!, scale, zero, domain) * row;
-    }
+/** The weight of codes [rows, columns] on a grid. */
+export function gridWeight(codes: CodeValues, grid: WeightGrid): CodedWeight {
+  const { scheme, rows, columns, scales, zeros, zero, rowScales } = grid;
+  const matrix = { scheme, rows, columns, codes };
+  if (rowScales) {
+    const products = zero === "pre_scale" ? zeros.map((z, at) => z * scales[at]!) : zeros;
+    return {
+      ...matrix,
+      scales: new Uint8Array(scales),
+      ...zero !== "none" && { zeros: new Int8Array(products) },
+      rowScales: new Float16Array(rowScales),
+    };
   }
-  return values;
+  return {
+    ...matrix,
+    scales: new Float16Array(scales),
+    ...zero === "pre_scale" && { zeros: new Uint8Array(zeros) },
+    ...zero === "post_scale" && { zeros: new Float16Array(zeros) },
+  };
 }
 
 function largestOf(values: Float32Array): number {

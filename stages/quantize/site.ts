@@ -5,10 +5,10 @@ import type { NamedValues } from "../formats/safetensors/file.ts";
 import type { LinearFacts } from "../models/model_record.ts";
 import { type GptqFactor, type GptqFactorOptions, prepare } from "../quant/gptq_factor.ts";
 import type { LinearOutline } from "../models/site.ts";
-import { packedParts, packWeight } from "../quant/packed.ts";
 import { QuadraticForm } from "../quant/quadratic_form.ts";
 import { quantizeWeight, type WeightMethod } from "../quant/quantize_weight.ts";
 import type { LinearScheme } from "../quant/schemes.ts";
+import { storedTensors } from "../quant/stored_weight.ts";
 
 /** How the linears of one site are quantized. */
 export interface SiteMethod {
@@ -48,11 +48,7 @@ export async function quantizeSite(
     const inputs = gram && form && { gram, form, ...factor && { factor } };
     const rounding = { scheme: scheme.weights, range };
     const found = await quantizeWeight(device, { rows, columns, values }, rounding, inputs);
-    const packed = packWeight(found.codes, found.grid, scheme.weights);
-    const groups = columns / found.grid.group;
-    for (const { part, shape } of packedParts(scheme.weights, { rows, columns, groups })) {
-      tensors.set(`${name}.${part}`, { shape, values: packed[part]! });
-    }
+    for (const tensor of storedTensors(found.weight, name)) tensors.set(tensor.name, tensor);
     const { weightError, outputError, rtnRows } = found;
     facts[name] = {
       method: factor ? "gptq" : "rtn",

@@ -14,8 +14,8 @@ import { openCheckpoint } from "../../stages/formats/open_checkpoint.ts";
 import { describeModel, sizesOf } from "../../stages/models/model_facts.ts";
 import { Model } from "../../stages/models/model.ts";
 import { PLAIN } from "../../stages/models/model_record.ts";
-import { readPacked } from "../../stages/models/packed_parts.ts";
-import { codedValues, unpackWeight } from "../../stages/quant/coded_weight.ts";
+import { codedValues } from "../../stages/quant/coded_weight.ts";
+import { readCoded } from "../../stages/quant/stored_weight.ts";
 import { readEvaluation } from "../../stages/report/evaluation.ts";
 import { logitsOf } from "../support/forward_pass.ts";
 import { StageChain } from "../support/stage_chain.ts";
@@ -79,8 +79,7 @@ for (const name of NAMES) {
         const columns = linear === "mlp.down_proj" ? 384 : 256;
         let values: Float32Array;
         if (scheme) {
-          const packed = await readPacked(checkpoint, tensor, scheme);
-          const weight = unpackWeight(packed, scheme, columns);
+          const weight = await readCoded(checkpoint, tensor, scheme);
           if (scheme.zero === "none") {
             const lowest = Array.from<number>(weight.codes).reduce((a, b) => Math.min(a, b));
             assert.equal(lowest, 1 - 2 ** (scheme.bits - 1));

@@ -2,8 +2,7 @@ import { strict as assert } from "node:assert";
 import type { Artifact } from "../../pipeline/artifact.ts";
 import { openCheckpoint } from "../../stages/formats/open_checkpoint.ts";
 import { readModelRecord } from "../../stages/models/model_record.ts";
-import { readPacked } from "../../stages/models/packed_parts.ts";
-import { unpackWeight } from "../../stages/quant/coded_weight.ts";
+import { readCoded } from "../../stages/quant/stored_weight.ts";
 import { weightScheme } from "../../stages/quant/schemes.ts";
 import { quantize } from "../../stages/quantize.ts";
 import { reorder } from "../../stages/reorder.ts";
@@ -203,9 +202,8 @@ Deno.test("a weight of zeros gets codes of zero value in every form", async () =
       assert.deepEqual([weightError, outputError], [0, 0]);
       using checkpoint = await openCheckpoint(quantized.path);
       const scheme = weightScheme.parse(form.weights);
-      const packed = await readPacked(checkpoint, UP, scheme);
-      const { codes } = unpackWeight(packed, scheme, packed.codes.length);
-      assert.ok(codes.every((code) => code === 0), JSON.stringify(form));
+      const { codes } = await readCoded(checkpoint, UP, scheme);
+      assert.ok(Array.from<number>(codes).every((code) => code === 0), JSON.stringify(form));
       assert.ok((await chain.logits(quantized)).every(Number.isFinite));
     }
   }

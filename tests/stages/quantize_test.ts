@@ -6,7 +6,8 @@ import { evaluate } from "../../stages/evaluate.ts";
 import { openCheckpoint } from "../../stages/formats/open_checkpoint.ts";
 import { readModelRecord } from "../../stages/models/model_record.ts";
 import { type WeightScheme, weightScheme } from "../../stages/quant/schemes.ts";
-import { dequantize, gridOf, roundToNearest } from "../../stages/quant/weight_grid.ts";
+import { codedValues } from "../../stages/quant/coded_weight.ts";
+import { gridOf, roundToNearest } from "../../stages/quant/weight_grid.ts";
 import { quantize } from "../../stages/quantize.ts";
 import { FAMILIES, StageChain } from "../support/stage_chain.ts";
 import {
@@ -301,7 +302,7 @@ for (const { activations = "none", ...form } of FORMS) {
         .map(({ name, dtype, shape }) => [name.slice(pair.name.length + 1), dtype, ...shape]);
       assert.deepEqual(stored.sort(), storedShapes(scheme, shape).sort());
       const { domain, grid } = gridOf({ ...shape, values: Float32Array.from(pair.before) }, scheme);
-      assert.deepEqual(pair.after, dequantize(roundToNearest(domain, grid), grid), pair.name);
+      assert.deepEqual(pair.after, codedValues(roundToNearest(domain, grid)), pair.name);
     }
   });
 }

@@ -23,7 +23,8 @@ import {
   type Exponents,
 } from "../../stages/channels/smoothing_candidates.ts";
 import { type WeightScheme, weightScheme } from "../../stages/quant/schemes.ts";
-import { dequantize, gridOf, roundToNearest } from "../../stages/quant/weight_grid.ts";
+import { codedValues } from "../../stages/quant/coded_weight.ts";
+import { gridOf, roundToNearest } from "../../stages/quant/weight_grid.ts";
 import { rotate } from "../../stages/rotate.ts";
 import { smooth } from "../../stages/smooth.ts";
 import { relativeError } from "../support/forward_pass.ts";
@@ -120,7 +121,7 @@ Deno.test("errors of a search are those of the dequantized weight, for every for
       WEIGHT.values[i - i % 16 + index[i % 16]!]! * scale[i % 16]!
     );
     const { domain, grid } = gridOf({ ...WEIGHT, values: changed }, weights);
-    const coded = dequantize(roundToNearest(domain, grid), grid);
+    const coded = codedValues(roundToNearest(domain, grid));
     let expected = 0;
     for (let token = 0; token < INPUTS.rows; token++) {
       for (let row = 0; row < WEIGHT.rows; row++) {

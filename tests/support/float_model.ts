@@ -3,8 +3,8 @@ import { createCheckpointWriter } from "../../stages/formats/checkpoint_writer.t
 import { bytesOf } from "../../stages/formats/half.ts";
 import { openModel } from "../../stages/models/architecture.ts";
 import { writeModelRecord } from "../../stages/models/model_record.ts";
-import { readPacked } from "../../stages/models/packed_parts.ts";
-import { codedValues, unpackWeight } from "../../stages/quant/coded_weight.ts";
+import { codedValues } from "../../stages/quant/coded_weight.ts";
+import { readCoded } from "../../stages/quant/stored_weight.ts";
 
 /** Writes a quantized model with its weights as plain floats: the oracle for the integer kernels. */
 export async function writeDequantized(from: string, out: string): Promise<void> {
@@ -16,9 +16,7 @@ export async function writeDequantized(from: string, out: string): Promise<void>
     const linear = linearOf(name);
     const scheme = linear && record.linears[linear.name]?.weights;
     const values = scheme
-      ? codedValues(
-        unpackWeight(await readPacked(checkpoint, linear.name, scheme), scheme, linear.columns),
-      )
+      ? codedValues(await readCoded(checkpoint, linear.name, scheme))
       : await checkpoint.read(name);
     await writer.write(name, bytesOf(values));
   }

@@ -1,4 +1,4 @@
-import { type CodedWeight, groupsOf } from "../../quant/coded_weight.ts";
+import { type CodedWeight, groupsOf, plainRows } from "../../quant/coded_weight.ts";
 import { groupColumns } from "../../quant/schemes.ts";
 import type { PartOutline } from "../checkpoint_format.ts";
 import { groupMajor, readGroups } from "../group_scales.ts";
@@ -20,12 +20,12 @@ export function awqParts({ rows, columns, scheme: { weights } }: CodedLinear): P
 
 /** The values of one part. */
 export function packAwq(weight: CodedWeight, part: string): ArrayBufferView {
-  const { rows, columns, scheme: { zero } } = weight;
+  const { rows, columns, codes, scales, ...own } = plainRows(weight);
   const groups = groupsOf(weight);
-  if (part === "scales") return groupMajor(weight.scales, { rows, groups });
-  const signed = zero === "none";
-  if (part === "qweight") return packNibbles(weight.codes, { rows, columns }, signed ? 8 : 0);
-  const zeros = signed ? new Uint8Array(rows * groups).fill(8) : weight.zeros as Uint8Array;
+  if (part === "scales") return groupMajor(scales, { rows, groups });
+  const signed = own.scheme.zero === "none";
+  if (part === "qweight") return packNibbles(codes, { rows, columns }, signed ? 8 : 0);
+  const zeros = signed ? new Uint8Array(rows * groups).fill(8) : own.zeros as Uint8Array;
   return packNibbles(zeros, { rows, columns: groups });
 }
 

@@ -1,4 +1,4 @@
-import { groupColumns, type LinearScheme, type WeightScheme } from "../../quant/schemes.ts";
+import { groupColumns, kindOf, type LinearScheme, type WeightScheme } from "../../quant/schemes.ts";
 import type { PartOutline } from "../checkpoint_format.ts";
 import { wordsOf } from "./bits.ts";
 import type { CodedLinear } from "../subject.ts";
@@ -75,6 +75,6 @@ export function readableParts(
  * Whether group scales are written in single precision: products of an f16 factor and an integer,
  * which without a zero point are made to be halves, see `rowScale()`.
  */
-export function wideScales({ levels, zero }: WeightScheme): boolean {
-  return levels === 2 && zero !== "none";
+export function wideScales(scheme: WeightScheme): boolean {
+  return kindOf(scheme) === "two_level" && scheme.zero !== "none";
 }

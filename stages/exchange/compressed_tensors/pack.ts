@@ -26,12 +26,12 @@ export function packTensor(weight: CodedWeight, part: string): ArrayBufferView {
 
 /** Scales [rows, groups], with two levels the products of both. */
 function groupScales(weight: CodedWeight): Float16Array | Float32Array {
-  const { scheme, scales, group_scales } = weight;
-  if (scheme.levels === 1) return scales;
+  const { scheme, rowScales } = weight;
+  if (!rowScales) return weight.scales;
   const groups = groupsOf(weight);
   const products = Float32Array.from(
-    group_scales!,
-    (scale, at) => scales[Math.floor(at / groups)]! * scale,
+    weight.scales,
+    (scale, at) => rowScales[Math.floor(at / groups)]! * scale,
   );
   if (wideScales(scheme)) return products;
   const halves = new Float16Array(products);
@@ -55,11 +55,11 @@ function packedZeros(weight: CodedWeight): Int32Array {
 
 /** The zero point of each group as an unsigned code, [rows, groups]. */
 function zeroPoints(weight: CodedWeight): Uint8Array {
-  const { scheme: { bits, levels }, zeros, group_scales, group_zeros } = weight;
-  if (levels === 1) return zeros as Uint8Array;
-  return group_scales!.map((scale, at) => {
+  const { scheme: { bits }, zeros, rowScales } = weight;
+  if (!rowScales) return zeros as Uint8Array;
+  return weight.scales.map((scale, at) => {
     // Kept as a signed byte, though up to 255: the integer product wraps.
-    const product = group_zeros![at]! & 0xff;
+    const product = zeros![at]! & 0xff;
     const zero = product / scale;
     if (Number.isInteger(zero) && zero < 2 ** bits) return zero;
     const groups = groupsOf(weight);

@@ -1,5 +1,6 @@
-import { type CodedWeight, type CodeValues, groupsOf } from "../../quant/coded_weight.ts";
-import { groupColumns, type WeightScheme } from "../../quant/schemes.ts";
+import type { CodeValues } from "../../../kernels/codes/integer_codes.ts";
+import { type CodedWeight, groupsOf, type TwoLevelWeight } from "../../quant/coded_weight.ts";
+import { groupColumns, kindOf, type WeightScheme } from "../../quant/schemes.ts";
 import { transposed, unpackRows, wordsOf } from "./bits.ts";
 import type { CompressedLayout } from "./layout.ts";
 import { factorsOf, halfScales } from "./scales.ts";
@@ -41,7 +42,9 @@ export function unpackTensors(
         : byteCodes(parts.weight_zero_point! as Int8Array, weights) as Zeros,
   );
   const tensor = `${name}.weight_scale`;
-  if (weights.levels === 2) return twoLevels(plain, { name, scales: parts.weight_scale!, zeros });
+  if (kindOf(weights) === "two_level") {
+    return twoLevels(plain, { name, scales: parts.weight_scale!, zeros });
+  }
   const scales = halfScales(parts.weight_scale!, tensor);
   if (layout.scales === "rows") return { ...plain, scales, ...zeros && { zeros } };
   return {
@@ -53,13 +56,13 @@ export function unpackTensors(
 
 /** A weight of two levels: scales taken apart, and 8-bit weights that stay in int8. */
 function twoLevels(
-  weight: Omit<CodedWeight, "scales">,
+  weight: Omit<TwoLevelWeight, "scales" | "rowScales">,
   { name, scales, zeros }: {
     readonly name: string;
     readonly scales: PartValues;
     readonly zeros: Zeros | undefined;
   },
-): CodedWeight {
+): TwoLevelWeight {
   const { rows, columns, codes, scheme: { bits } } = weight;
   const groups = groupsOf(weight);
   const width = columns / groups;
@@ -100,10 +103,10 @@ function twoLevels(
   }
   return {
     ...weight,
-    scales: found,
-    group_scales: factors,
+    scales: factors,
     // Bytes that wrap, as in the integer product.
-    ...zeros && { group_zeros: Int8Array.from(factors, (factor, at) => factor * zeros[at]!) },
+    ...zeros && { zeros: Int8Array.from(factors, (factor, at) => factor * zeros[at]!) },
+    rowScales: found,
   };
 }
 

@@ -1,5 +1,5 @@
 import type { CodedWeight } from "../../quant/coded_weight.ts";
-import type { WeightScheme } from "../../quant/schemes.ts";
+import { kindOf, type WeightScheme } from "../../quant/schemes.ts";
 
 /** Scales and zeros of a linear as `scale.pt` holds them; see `readGrid()`. */
 export interface StoredGrid {
@@ -106,7 +106,8 @@ export function storedScheme(
   { group, zero, levels }: Pick<WeightScheme, "group" | "zero" | "levels">,
 ): WeightScheme {
   // Two levels take unsigned codes, whose zeros are the shift.
-  return { bits, zero: levels === 2 && zero === "none" ? "post_scale" : zero, group, levels };
+  const unsigned = zero === "none" && kindOf({ group, levels }) === "two_level";
+  return { bits, zero: unsigned ? "post_scale" : zero, group, levels };
 }
 
 /** Throws unless values lie on the grid, and their codes in the range of the model's. */
@@ -159,11 +160,9 @@ export function codedWeight(
     return {
       ...given,
       codes,
-      scales: halves(rowScales, name),
-      group_scales: Uint8Array.from(integers(scales, { name, of: "scale.1", from: 1, to: 127 })),
-      group_zeros: Int8Array.from(
-        integers(products, { name, of: "its zeros", from: -128, to: 127 }),
-      ),
+      rowScales: halves(rowScales, name),
+      scales: Uint8Array.from(integers(scales, { name, of: "scale.1", from: 1, to: 127 })),
+      zeros: Int8Array.from(integers(products, { name, of: "its zeros", from: -128, to: 127 })),
     };
   }
   const kept = halves(scales, name);

@@ -75,16 +75,16 @@ export async function readOutline(
   { scales, zero }: ScaleNames,
   { rows, columns }: { readonly rows: number; readonly columns: number },
 ): Promise<Pick<StoredGrid, "group" | "zero"> & { readonly levels: 1 | 2 }> {
-  const levels = scales.length === 2 ? 2 : 1;
+  const nested = scales.length === 2;
   const { rows: scaleRows, groups } = gridShape(tensorOf(file, scales.at(-1)!).shape)!;
   // A scale a row under scales a row are groups as wide as a row.
-  const group = levels === 2 || groups > 1
+  const group = nested || groups > 1
     ? columns / groups
     : scaleRows === 1 && rows > 1
     ? "tensor"
     : "row";
   const used = zero && await hasValues(file, zero.name);
-  return { group, zero: used ? zero.domain : "none", levels };
+  return { group, zero: used ? zero.domain : "none", levels: nested ? 2 : 1 };
 }
 
 /** Reads the scales and zeros of a linear; a zero tensor that is 0 all over counts as none. */
@@ -93,7 +93,7 @@ export async function readGrid(
   names: ScaleNames,
   { rows, columns }: { readonly rows: number; readonly columns: number },
 ): Promise<StoredGrid> {
-  const { group, zero, levels } = await readOutline(file, names, { rows, columns });
+  const { group, zero } = await readOutline(file, names, { rows, columns });
   const last = names.scales.at(-1)!;
   const size = rows * gridShape(tensorOf(file, last).shape)!.groups;
   return {
@@ -103,7 +103,8 @@ export async function readGrid(
     zero,
     scales: spread(await valuesOf(file, last), size),
     ...zero !== "none" && { zeros: spread(await valuesOf(file, names.zero!.name), size) },
-    ...levels === 2 && { rowScales: spread(await valuesOf(file, names.scales[0]!), rows) },
+    ...names.scales.length === 2 &&
+      { rowScales: spread(await valuesOf(file, names.scales[0]!), rows) },
   };
 }
 

@@ -1,6 +1,7 @@
+import type { CodeValues } from "../../../kernels/codes/integer_codes.ts";
 import { codeBlocks, type CodeType, type GgmlCodes } from "../../formats/gguf/ggml_codes.ts";
 import type { RowRange } from "../../formats/checkpoint.ts";
-import { type CodedWeight, groupsOf } from "../../quant/coded_weight.ts";
+import { type CodedWeight, plainRows } from "../../quant/coded_weight.ts";
 
 /** Rows of a coded weight in the blocks of a type that holds its scheme; see `typesOf()`. */
 export function weightBlocks(
@@ -11,44 +12,19 @@ export function weightBlocks(
   return codeBlocks(type, codesFor(weight, type, rows));
 }
 
-function codesFor(weight: CodedWeight, type: CodeType, { start, end }: RowRange): GgmlCodes {
-  const { scheme: { zero, levels }, columns, scales, zeros } = weight;
-  const groups = groupsOf(weight);
-  const group = columns / groups;
-  const codes = weight.codes.subarray(start * columns, end * columns);
-  const ranged = { start: start * groups, end: end * groups };
-  if (levels === 2) {
-    const signed = innerCodes(weight, { start, end });
-    return { codes: signed, group: columns, scales: scales.subarray(start, end) };
-  }
-  const own = { codes, group, scales: scales.subarray(ranged.start, ranged.end) };
-  if (zero === "none") return own;
-  const here = zeros!.subarray(ranged.start, ranged.end);
-  if (here instanceof Float16Array) return { ...own, zeros: here };
-  if (type === "Q8_0") return { ...own, codes: differences(codes, here, group) };
+function codesFor(weight: CodedWeight, type: CodeType, rows: RowRange): GgmlCodes {
+  const { codes, scales, zeros } = plainRows(weight, rows);
+  const own = { codes, group: codes.length / scales.length, scales };
+  if (!zeros) return own;
+  if (zeros instanceof Float16Array) return { ...own, zeros };
+  if (type === "Q8_0") return { ...own, codes: differences(codes, zeros) };
   // The nearest half-precision number to each product, which few products are.
-  return { ...own, zeros: Float16Array.from(here, (zero, at) => zero * own.scales[at]!) };
-}
-
-/** The 8-bit integers that codes under two levels stand for; they wrap as bytes do. */
-function innerCodes(weight: CodedWeight, { start, end }: RowRange): Int8Array<ArrayBuffer> {
-  const { columns, codes, group_scales: factors, group_zeros: zeros } = weight;
-  const groups = groupsOf(weight);
-  const group = columns / groups;
-  const inner = new Int8Array((end - start) * columns);
-  for (let g = start * groups, to = 0; g < end * groups; g++) {
-    const [factor, zero] = [factors![g]!, zeros?.[g] ?? 0];
-    for (let i = g * group; i < (g + 1) * group; i++) inner[to++] = codes[i]! * factor - zero;
-  }
-  return inner;
+  return { ...own, zeros: Float16Array.from(zeros, (zero, at) => zero * scales[at]!) };
 }
 
 /** Codes with the zero of their group taken away. */
-function differences(
-  codes: Int8Array | Uint8Array,
-  zeros: Uint8Array,
-  group: number,
-): Int8Array<ArrayBuffer> {
+function differences(codes: CodeValues, zeros: Uint8Array): Int8Array<ArrayBuffer> {
+  const group = codes.length / zeros.length;
   const signed = new Int8Array(codes.length);
   for (let g = 0; g < zeros.length; g++) {
     const zero = zeros[g]!;

@@ -3,7 +3,7 @@ import { ggufArchitectureOf } from "../../formats/gguf/config.ts";
 import { ggufName, ROPE_FACTORS } from "../../formats/gguf/names.ts";
 import type { CodeType } from "../../formats/gguf/ggml_codes.ts";
 import type { GgufSpecification } from "../../formats/gguf/writer.ts";
-import { groupColumns, type WeightScheme, weightWords } from "../../quant/schemes.ts";
+import { groupColumns, plainScheme, type WeightScheme, weightWords } from "../../quant/schemes.ts";
 import type { FormatOptions, Refusal } from "../format.ts";
 import { refusedPrecision } from "../precision_refusals.ts";
 import type { StoredLinear } from "../../models/linear.ts";
@@ -59,8 +59,8 @@ function linearType({ scheme, columns }: StoredLinear, { dtype, type }: Options)
  * Zeros before the scale become differences in `Q8_0`; `Q4_1`, where asked for, rounds zero times
  * scale to half precision.
  */
-export function typesOf({ bits, zero, levels }: WeightScheme): readonly CodeType[] {
-  if (levels === 2) return ["Q8_0"];
+export function typesOf(scheme: WeightScheme): readonly CodeType[] {
+  const { bits, zero } = plainScheme(scheme);
   if (bits === 8) return zero === "none" ? ["Q8_0"] : [];
   if (zero === "none") return ["Q4_0", "Q8_0"];
   return zero === "post_scale" ? ["Q4_1"] : ["Q8_0", "Q4_1"];
@@ -89,8 +89,7 @@ export function* ggufRefusals(subject: Subject, { type }: Options): Generator<Re
     const { weights } = scheme;
     const words = weightWords(weights);
     const types = typesOf(weights);
-    // With two levels a row has one scale; that of its groups is in the codes.
-    const group = weights.levels === 2 ? columns : groupColumns(weights, columns);
+    const group = groupColumns(plainScheme(weights), columns);
     if (types.length === 0) {
       yield {
         what: "model",

@@ -1,5 +1,11 @@
+import { valueOf } from "../../../kernels/codes/quantizer.ts";
 import type { RowRange } from "../../formats/checkpoint.ts";
-import { type CodedWeight, groupsOf } from "../../quant/coded_weight.ts";
+import {
+  type CodedWeight,
+  groupsOf,
+  type OneLevelWeight,
+  plainRows,
+} from "../../quant/coded_weight.ts";
 import { groupColumns } from "../../quant/schemes.ts";
 import type { PartOutline } from "../checkpoint_format.ts";
 import { checkPlainGroups, groupIndex } from "./groups.ts";
@@ -37,10 +43,11 @@ export function gptqParts(
 
 /** The values of one part. */
 export function packGptq(
-  weight: CodedWeight,
+  coded: CodedWeight,
   part: string,
   { version, name }: { readonly version: GptqVersion; readonly name: string },
 ): ArrayBufferView {
+  const weight = plainRows(coded);
   const { rows, columns, scheme: { bits, zero } } = weight;
   const groups = groupsOf(weight);
   if (part === "scales") return groupMajor(weight.scales, { rows, groups });
@@ -101,7 +108,7 @@ export function gptqValues(
     const from = row * groups;
     for (let input = 0; input < columns; input++, at++) {
       const g = from + index[input]!;
-      values[at] = (codes[at]! - zeros[g]!) * scales[g]!;
+      values[at] = valueOf(codes[at]!, scales[g]!, zeros[g]!, "pre_scale");
     }
   }
   return values;
@@ -127,9 +134,9 @@ function zeroLines(
  * one: codes and zero point of such groups move up by one, which changes no value.
  */
 function withoutZeroes(
-  weight: CodedWeight,
+  weight: OneLevelWeight,
   name: string,
-): Pick<CodedWeight, "codes" | "zeros"> {
+): Pick<OneLevelWeight, "codes" | "zeros"> {
   const { zeros, columns, scheme: { bits } } = weight;
   if (!zeros!.includes(0)) return weight;
   const width = columns / groupsOf(weight);

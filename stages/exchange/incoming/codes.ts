@@ -1,11 +1,12 @@
 import { architectureOf } from "../../models/architecture.ts";
-import { type CodedWeight, storedParts } from "../../quant/coded_weight.ts";
+import type { CodedWeight } from "../../quant/coded_weight.ts";
 import { checkScheme } from "../../quant/linear_schemes.ts";
 import type { LinearScheme } from "../../quant/schemes.ts";
+import { storedTensors } from "../../quant/stored_weight.ts";
 import { checkGroup } from "../../quant/weight_grid.ts";
 
 /** A tensor of a quantized linear as model artifacts hold it. */
-export type StoredPart = ReturnType<typeof storedParts>[number];
+export type StoredPart = ReturnType<typeof storedTensors>[number];
 
 /** The way out for codes that cannot be kept. */
 const WAY_OUT = "set codes to dequantize";
@@ -50,13 +51,13 @@ function refusing(name: string, check: () => void): void {
 /** The tensors of a coded weight after checking that codes are in range and scales are finite. */
 export function checkedParts(weight: CodedWeight, name: string): readonly StoredPart[] {
   checkCodes(weight, name);
-  checkNumbers(weight.scales, { name, part: "scales" });
+  checkNumbers(weight.rowScales ?? weight.scales, { name, part: "scales" });
   if (weight.zeros instanceof Float16Array) {
     checkNumbers(weight.zeros, { name, part: "zeros" });
   } else if (weight.zeros && weight.scheme.bits < 8) {
     checkRange(weight.zeros, [0, 2 ** weight.scheme.bits - 1], { name, part: "zeros" });
   }
-  return storedParts(weight);
+  return storedTensors(weight, name);
 }
 
 /** Throws where a code is not one of its width. */

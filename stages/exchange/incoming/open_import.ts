@@ -1,7 +1,7 @@
 import { openCheckpoint } from "../../formats/open_checkpoint.ts";
 import type { TensorSpecification } from "../../formats/safetensors/header.ts";
 import { architectureOf } from "../../models/architecture.ts";
-import { codedTensors } from "../../models/coded_tensors.ts";
+import { codedTensors } from "../../quant/stored_weight.ts";
 import { isDeepCompressor, openDeepCompressor } from "../deepcompressor/checkpoint.ts";
 import { FORMATS, recognizeFormat } from "../find_format.ts";
 import type { Import, ImportedCodes } from "./import.ts";

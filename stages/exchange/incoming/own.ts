@@ -1,12 +1,11 @@
 import { openCheckpoint } from "../../formats/open_checkpoint.ts";
 import { DTYPES } from "../../formats/half.ts";
 import { architectureOf } from "../../models/architecture.ts";
-import { codedTensors } from "../../models/coded_tensors.ts";
 import type { Architecture } from "../../models/family.ts";
 import { type ModelRecord, PLAIN } from "../../models/model_record.ts";
-import { readPacked } from "../../models/packed_parts.ts";
-import { codedValues, unpackWeight } from "../../quant/coded_weight.ts";
+import { codedValues } from "../../quant/coded_weight.ts";
 import { groupColumns } from "../../quant/schemes.ts";
+import { codedTensors, readCoded } from "../../quant/stored_weight.ts";
 import type { Import, ImportedCodes } from "./import.ts";
 import { checkedParts, checkRunnable } from "./codes.ts";
 import { refuseProblems } from "./problems.ts";
@@ -38,12 +37,7 @@ export async function openOwn(
       `tensor "${name}" is there, expected none by the record`
     );
     refuseProblems(path, [...problems, ...stray]);
-    const outlines = new Map(architecture.linears.map((linear) => [linear.name, linear]));
-    const linear = async (name: string) => {
-      const { weights } = record.linears[name]!;
-      const { columns } = outlines.get(name)!;
-      return unpackWeight(await readPacked(checkpoint, name, weights), weights, columns);
-    };
+    const linear = (name: string) => readCoded(checkpoint, name, record.linears[name]!.weights);
     return {
       checkpoint,
       config,

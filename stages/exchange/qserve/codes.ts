@@ -1,4 +1,4 @@
-import type { CodedWeight } from "../../quant/coded_weight.ts";
+import { type CodedWeight, plainRows } from "../../quant/coded_weight.ts";
 import { groupColumns } from "../../quant/schemes.ts";
 import { bytesOf } from "../../formats/half.ts";
 import type { PartValues } from "../part_values.ts";
@@ -15,7 +15,7 @@ const HALF_ERROR = 2 ** -11;
 
 /** The values of one tensor of a linear, see `qserveParts()`. */
 export function packQserve(weight: CodedWeight, part: string): ArrayBufferView {
-  const { rows, columns, codes, scales, group_scales, group_zeros } = weight;
+  const { rows, columns, codes, scales, zeros, rowScales } = weight;
   switch (part) {
     case "weight":
       return codes;
@@ -24,14 +24,14 @@ export function packQserve(weight: CodedWeight, part: string): ArrayBufferView {
     case "s1_szeros":
       return scaledZeros(weight);
     case "s2_scales":
-      return packGroups(group_scales!, { rows, sign: 1 });
+      return packGroups(scales as Uint8Array, { rows, sign: 1 });
     case "s2_zeros": {
       const shift = shiftOf(weight);
-      const zeros = group_zeros ?? group_scales!.map((scale) => scale * shift);
-      return packGroups(zeros, { rows, sign: -1 });
+      const taken = zeros ?? scales.map((scale) => scale * shift);
+      return packGroups(taken as Int8Array | Uint8Array, { rows, sign: -1 });
     }
     default:
-      return scales;
+      return rowScales ?? scales;
   }
 }
 
@@ -39,14 +39,14 @@ export function packQserve(weight: CodedWeight, part: string): ArrayBufferView {
  * What makes signed codes unsigned, and is then their zero point; under two levels as little as will
  * do, for the product of code and scale must be a byte.
  */
-function shiftOf({ scheme, codes }: CodedWeight): number {
+function shiftOf({ scheme, codes, rowScales }: CodedWeight): number {
   if (scheme.zero !== "none") return 0;
-  return scheme.levels === 1 || codes.includes(LEAST_CODE) ? -LEAST_CODE : -LEAST_CODE - 1;
+  return !rowScales || codes.includes(LEAST_CODE) ? -LEAST_CODE : -LEAST_CODE - 1;
 }
 
 /** Zero points times their scales: exact but for pre-scale ones, whose product is rounded. */
 function scaledZeros(weight: CodedWeight): Float16Array<ArrayBuffer> {
-  const { scheme, scales, zeros } = weight;
+  const { scheme, scales, zeros } = plainRows(weight);
   if (scheme.zero === "post_scale") return zeros as Float16Array<ArrayBuffer>;
   const shift = shiftOf(weight);
   return scales.map((scale, row) => scale * (zeros?.[row] ?? shift));
@@ -81,10 +81,10 @@ export function unpackQserve(
     ...shape,
     scheme: weights,
     codes,
-    scales,
-    group_scales: new Uint8Array(factors.buffer),
+    scales: new Uint8Array(factors.buffer),
     // -128 stays as it is, which is the same in bytes that wrap.
-    group_zeros: offsets.map((offset) => -offset),
+    zeros: offsets.map((offset) => -offset),
+    rowScales: scales,
   };
 }
 

@@ -1,4 +1,4 @@
-import type { LinearScheme, WeightScheme } from "../../quant/schemes.ts";
+import { kindOf, type LinearScheme, type WeightScheme } from "../../quant/schemes.ts";
 import type { PartOutline } from "../checkpoint_format.ts";
 import type { CodedLinear } from "../subject.ts";
 
@@ -22,11 +22,17 @@ export const FORM_WORDS: Readonly<Record<QserveForm, string>> = {
 };
 
 /** The form that holds codes of a scheme; undefined where none does. */
-export function formOf({ bits, zero, group, levels }: WeightScheme): QserveForm | undefined {
-  if (bits === 4 && levels === 2) return "groups";
-  if (typeof group === "number") return undefined;
-  if (bits === 4) return "channel";
-  return bits === 8 && zero === "none" ? "bytes" : undefined;
+export function formOf(scheme: WeightScheme): QserveForm | undefined {
+  const { bits, zero } = scheme;
+  switch (kindOf(scheme)) {
+    case "two_level":
+      return bits === 4 ? "groups" : undefined;
+    case "grouped":
+      return undefined;
+    case "plain":
+      if (bits === 4) return "channel";
+      return bits === 8 && zero === "none" ? "bytes" : undefined;
+  }
 }
 
 /** The schemes that files in each form hold; zero points are kept times their scale. */

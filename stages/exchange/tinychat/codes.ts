@@ -1,4 +1,4 @@
-import { type CodedWeight, groupsOf } from "../../quant/coded_weight.ts";
+import { type CodedWeight, groupsOf, plainRows } from "../../quant/coded_weight.ts";
 import { groupColumns } from "../../quant/schemes.ts";
 import type { PartOutline } from "../checkpoint_format.ts";
 import { groupMajor, readGroups } from "../group_scales.ts";
@@ -33,7 +33,7 @@ export function tinychatParts(
 
 /** The values of one part. */
 export function packTinychat(weight: CodedWeight, part: string, name: string): ArrayBufferView {
-  const { rows, columns, scheme, scales, zeros } = weight;
+  const { rows, columns, scheme, scales, zeros } = plainRows(weight);
   if (part === "qweight") return packInterleaved(weight);
   const groups = groupsOf(weight);
   const padded = new Float16Array(scaleRows(columns, columns / groups) * rows);

@@ -123,7 +123,7 @@ Deno.test("one factor serves several weights", async () => {
   for (const [name, rows] of [["q", 24], ["k", 8]] as const) {
     const grid = gridOf(gaussian(rows * 64, name), 64, { zero: "none", group: 64 });
     const alone = await gptq(device, { ...grid, gram, block: 32 });
-    assert.deepEqual(await round(device, factor, grid), alone.codes);
+    assert.deepEqual(Int16Array.from(await round(device, factor, grid)), alone.codes);
   }
 });
 
@@ -241,7 +241,7 @@ async function gptq(
 ) {
   using factor = await prepare(device, gram, options);
   const { damping, tries } = factor;
-  return { codes: await round(device, factor, options), damping, tries };
+  return { codes: Int16Array.from(await round(device, factor, options)), damping, tries };
 }
 
 /** The example of .github/ALGORITHMS.md#gptq: the weight, and the Gram matrix of its four samples. */

@@ -16,7 +16,12 @@ import {
   type WeightScheme,
   weightWords,
 } from "../../../../stages/quant/schemes.ts";
-import { codedValues, type CodedWeight, groupsOf } from "../../../../stages/quant/coded_weight.ts";
+import {
+  codedValues,
+  type CodedWeight,
+  groupsOf,
+  plainRows,
+} from "../../../../stages/quant/coded_weight.ts";
 import type { FormatOptions } from "../../../../stages/exchange/format.ts";
 import { gguf } from "../../../../stages/exchange/gguf/format.ts";
 import { weightBlocks } from "../../../../stages/exchange/gguf/blocks.ts";
@@ -104,7 +109,7 @@ for (const type of ["Q8_0", "Q4_0", "Q4_1"] as const) {
   Deno.test(`\`blockCodes()\` gives back what \`codeBlocks()\` laid out in ${type}`, () => {
     const zero = type === "Q4_1" ? "post_scale" : "none";
     const scheme = { bits: type === "Q8_0" ? 8 : 4, zero, group: 32, levels: 1 } as const;
-    const { codes, scales, zeros } = randomWeight(scheme, { rows: 3, columns: 96 });
+    const { codes, scales, zeros } = plainRows(randomWeight(scheme, { rows: 3, columns: 96 }));
     const given = zeros instanceof Float16Array ? { zeros } : {};
     const blocks = codeBlocks(type, { codes, group: 32, scales, ...given });
     assert.equal(blocks.length, ggmlBytes(type, [3, 96]));
@@ -468,19 +473,24 @@ function randomWeight(
     rows,
     columns,
     codes: signed ? Int8Array.from(codes, (code) => code - range / 2) : Uint8Array.from(codes),
-    scales: halves(levels === 2 ? rows : groups),
   };
+  const scales = halves(levels === 2 ? rows : groups);
   if (levels === 2) {
     const bytes = (most: number) => Array.from({ length: groups }, () => word.next().value % most);
     return {
       ...own,
-      group_scales: Uint8Array.from(bytes(16)),
-      ...!signed && { group_zeros: Int8Array.from(bytes(120)) },
+      rowScales: scales,
+      scales: Uint8Array.from(bytes(16)),
+      ...!signed && { zeros: Int8Array.from(bytes(120)) },
     };
   }
-  if (signed) return own;
-  if (zero === "post_scale") return { ...own, zeros: halves(groups) };
-  return { ...own, zeros: Uint8Array.from({ length: groups }, () => word.next().value % range) };
+  if (signed) return { ...own, scales };
+  if (zero === "post_scale") return { ...own, scales, zeros: halves(groups) };
+  return {
+    ...own,
+    scales,
+    zeros: Uint8Array.from({ length: groups }, () => word.next().value % range),
+  };
 }
 
 function find(bytes: Uint8Array, part: Uint8Array): number {

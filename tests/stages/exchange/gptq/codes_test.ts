@@ -12,7 +12,11 @@ import {
   unpackTinychat,
 } from "../../../../stages/exchange/tinychat/codes.ts";
 import { bytesOf } from "../../../../stages/formats/half.ts";
-import { codedValues, type CodedWeight } from "../../../../stages/quant/coded_weight.ts";
+import {
+  codedValues,
+  type CodedWeight,
+  type OneLevelWeight,
+} from "../../../../stages/quant/coded_weight.ts";
 import type { WeightScheme } from "../../../../stages/quant/schemes.ts";
 
 /** What `oracle/awq_gptq.py` writes of each case; tensors are hex. */
@@ -218,7 +222,7 @@ Deno.test("tinychat: scales have as many rows as the engine pads them to", () =>
 function codedOf(
   { rows, columns, group, ...vector }: Vector,
   { bits, zero }: Pick<WeightScheme, "bits" | "zero">,
-): CodedWeight {
+): OneLevelWeight {
   const codes = fromHex(vector.codes);
   const grid = {
     scheme: { bits, zero, group: group < 0 ? "row" : group, levels: 1 } as const,

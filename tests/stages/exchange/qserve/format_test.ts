@@ -78,9 +78,9 @@ function exampleGroups(): CodedWeight {
     rows: 32,
     columns: 64,
     codes,
-    scales: new Float16Array(32).fill(0.5),
-    group_scales: Uint8Array.from({ length: 64 }, (_, i) => at(i >> 1)),
-    group_zeros: Int8Array.from({ length: 64 }, (_, i) => 4 * at(i >> 1) + (i >> 1) % 3),
+    rowScales: new Float16Array(32).fill(0.5),
+    scales: Uint8Array.from({ length: 64 }, (_, i) => at(i >> 1)),
+    zeros: Int8Array.from({ length: 64 }, (_, i) => 4 * at(i >> 1) + (i >> 1) % 3),
   };
 }
 
@@ -109,8 +109,8 @@ Deno.test("signed codes of two levels keep their values, those that reach -8 too
       rows: 32,
       columns: 64,
       codes,
-      scales: new Float16Array(32).fill(0.5),
-      group_scales: Uint8Array.from({ length: 64 }, (_, i) => i % 14 + 2),
+      rowScales: new Float16Array(32).fill(0.5),
+      scales: Uint8Array.from({ length: 64 }, (_, i) => i % 14 + 2),
     };
     const parts = Object.fromEntries(
       ["qweight", "s1_scales", "s2_scales", "s2_zeros"]

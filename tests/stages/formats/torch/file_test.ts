@@ -7,7 +7,8 @@ import {
 } from "../../../../stages/exchange/deepcompressor/checkpoint.ts";
 import { openTorchCheckpoint } from "../../../../stages/formats/torch/checkpoint.ts";
 import { openTorchFile } from "../../../../stages/formats/torch/file.ts";
-import { codedValues, storedParts } from "../../../../stages/quant/coded_weight.ts";
+import { codedValues } from "../../../../stages/quant/coded_weight.ts";
+import { storedTensors } from "../../../../stages/quant/stored_weight.ts";
 import type { WeightScheme } from "../../../../stages/quant/schemes.ts";
 import { archive, type ArchivedFile, opcodes, u32, u64 } from "../../../support/torch_archive.ts";
 
@@ -95,7 +96,7 @@ for (const [name, codes] of Object.entries(EXPECTED.pairs)) {
       stored.forEach((value, i) =>
         assert.ok(Math.abs(value - values[i]!) <= most * largest, `${linear} ${i}`)
       );
-      assert.equal(storedParts(weight)[0]!.part, "codes");
+      assert.equal(storedTensors(weight, linear)[0]!.part, "codes");
     }
   });
 }
