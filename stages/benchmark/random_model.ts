@@ -7,7 +7,7 @@ import { tensorBytes, type TensorSpecification } from "../formats/safetensors/he
 import { architectureOf } from "../models/architecture.ts";
 import type { Architecture } from "../models/family.ts";
 import { type ModelRecord, writeModelRecord } from "../models/model_record.ts";
-import { kindOf, type WeightScheme } from "../quant/schemes.ts";
+import { schemeKind, type WeightScheme } from "../quant/schemes.ts";
 import { type CodedTensor, codedTensors } from "../quant/stored_weight.ts";
 import { type Precision, recordOf } from "./precisions.ts";
 import { fillRandom, stateOf } from "./random_bits.ts";
@@ -127,7 +127,7 @@ function halfBits(columns: number): readonly [keep: number, set: number] {
 /** Scales and zero points, the same in all groups. */
 function factors(count: number, { scheme, part, columns }: RandomTensor): ArrayBufferView {
   const { bits, zero } = scheme!;
-  const spread = SPREAD[heldBits(bits)] * (kindOf(scheme!) === "two_level" ? GROUP.scale : 1);
+  const spread = SPREAD[heldBits(bits)] * (schemeKind(scheme!) === "two_level" ? GROUP.scale : 1);
   const scale = 1 / Math.sqrt(columns) / spread;
   switch (part) {
     case "scales":

@@ -1,5 +1,5 @@
 import type { ZeroDomain } from "../../kernels/codes/quantizer.ts";
-import { kindOf, type WeightScheme, weightWords } from "../quant/schemes.ts";
+import { schemeKind, type WeightScheme, weightWords } from "../quant/schemes.ts";
 import type { Refusal } from "./format.ts";
 import type { StoredLinear } from "../models/linear.ts";
 import type { Subject } from "./subject.ts";
@@ -69,7 +69,7 @@ function problems({ bits, zeros, groups, multiples, dense }: WeightRules): Probl
   return [
     ({ scheme }) => !scheme && !dense && "is in full precision, expected every linear in codes",
     ({ scheme }) =>
-      scheme && kindOf(scheme.weights) === "two_level" &&
+      scheme && schemeKind(scheme.weights) === "two_level" &&
       "has two levels of scales, expected one",
     ({ scheme }) =>
       scheme && !bits.includes(scheme.weights.bits) &&

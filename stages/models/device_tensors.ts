@@ -4,7 +4,7 @@ import { elements } from "../../kernels/device/tensor.ts";
 import type { Checkpoint } from "../formats/checkpoint.ts";
 import { type SafetensorsDType, tensorBytes } from "../formats/safetensors/header.ts";
 import { hadamardFactor } from "../quant/hadamard.ts";
-import { groupColumns, kindOf, type LinearScheme } from "../quant/schemes.ts";
+import { groupColumns, type LinearScheme, schemeKind } from "../quant/schemes.ts";
 import type { Architecture } from "./family.ts";
 import type { ModelRecord } from "./model_record.ts";
 
@@ -76,7 +76,7 @@ function packedTensors(
   const [rows = 1, words = 0] = tensors.get(`${name}.codes`)?.shape ?? [];
   const columns = words * wordCodes(weights.bits);
   const groups = columns / groupColumns(weights, columns);
-  const nested = kindOf(weights) === "two_level";
+  const nested = schemeKind(weights) === "two_level";
   return [
     ...parts(rows, 4 * words),
     ...inputs ? parts(rows, 8) : [],

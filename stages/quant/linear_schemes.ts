@@ -1,5 +1,5 @@
 import { largestGroup } from "./weight_grid.ts";
-import { kindOf, type WeightScheme } from "./schemes.ts";
+import { schemeKind, type WeightScheme } from "./schemes.ts";
 
 /** How the inputs of linears are quantized, as manifests say it. */
 export type Activations = "none" | "dynamic" | "static";
@@ -19,7 +19,7 @@ export function checkScheme(scheme: WeightScheme, activations: Activations): voi
 
 function problem(scheme: WeightScheme, activations: Activations): string | undefined {
   const { bits, zero, group } = scheme;
-  const kind = kindOf(scheme);
+  const kind = schemeKind(scheme);
   if (kind === "two_level") {
     if (bits === 8) {
       return "two levels are 8-bit integers made of smaller codes, expected 2 to 4 bits";

@@ -51,7 +51,7 @@ export function groupColumns({ group }: Pick<WeightScheme, "group">, columns: nu
 export type SchemeKind = "plain" | "grouped" | "two_level";
 
 /** The kind of a scheme. */
-export function kindOf({ group, levels }: Pick<WeightScheme, "group" | "levels">): SchemeKind {
+export function schemeKind({ group, levels }: Pick<WeightScheme, "group" | "levels">): SchemeKind {
   if (levels === 2) return "two_level";
   return typeof group === "number" ? "grouped" : "plain";
 }
@@ -61,7 +61,7 @@ export function kindOf({ group, levels }: Pick<WeightScheme, "group" | "levels">
  * levels stand for.
  */
 export function plainScheme(scheme: WeightScheme): WeightScheme {
-  return kindOf(scheme) === "two_level"
+  return schemeKind(scheme) === "two_level"
     ? { bits: 8, zero: "none", group: "row", levels: 1 }
     : scheme;
 }
@@ -70,6 +70,6 @@ export function plainScheme(scheme: WeightScheme): WeightScheme {
 export function weightWords(scheme: WeightScheme): string {
   const { bits, group, zero } = scheme;
   const grouped = typeof group === "number" ? `g${group}` : `per ${group}`;
-  const levels = kindOf(scheme) === "two_level" ? ["two-level"] : [];
+  const levels = schemeKind(scheme) === "two_level" ? ["two-level"] : [];
   return [`W${bits}`, grouped, ...levels, zero.replace("_", "-")].join(" ");
 }

@@ -5,7 +5,7 @@ import {
   wordCodes,
 } from "../../kernels/codes/integer_codes.ts";
 import { type CodedWeight, groupsOf, type Rows } from "./coded_weight.ts";
-import { kindOf, type WeightScheme } from "./schemes.ts";
+import { schemeKind, type WeightScheme } from "./schemes.ts";
 
 /** A coded weight whose codes lie in words, as model artifacts and kernels hold them. */
 export type PackedWeight = CodedWeight<CodeWords>;
@@ -38,7 +38,7 @@ export function codedTensors(
   const shape = [rows, groupsOf({ scheme, columns })] as const;
   const words = [rows, columns / wordCodes(bits)] as const;
   const codes = { part: "codes", field: "codes", dtype: "U32", shape: words } as const;
-  const grid = kindOf(scheme) === "two_level"
+  const grid = schemeKind(scheme) === "two_level"
     ? [
       { part: "scales", field: "rowScales", dtype: "F16", shape: [rows, 1] },
       { part: "group_scales", field: "scales", dtype: "U8", shape },

@@ -4,7 +4,7 @@ import { clamp } from "../../kernels/codes/round_even.ts";
 import type { CodedWeight } from "./coded_weight.ts";
 import { protectiveRange } from "./protective_range.ts";
 import { rowScale } from "./row_scale.ts";
-import { groupColumns, kindOf, type WeightScheme } from "./schemes.ts";
+import { groupColumns, schemeKind, type WeightScheme } from "./schemes.ts";
 
 /** A matrix on the host, row-major: [rows, columns]. */
 export interface Matrix {
@@ -71,7 +71,7 @@ export function largestGroup(columns: number, most: number): number {
 
 /** What the groups of a weight see, see `WeightDomain`. */
 export function domainOf(weight: Matrix, scheme: WeightScheme): WeightDomain {
-  if (kindOf(scheme) !== "two_level") return weight;
+  if (schemeKind(scheme) !== "two_level") return weight;
   const { rows, columns } = weight;
   const bound = protectiveRange(scheme);
   const rowScales = new Float32Array(rows);

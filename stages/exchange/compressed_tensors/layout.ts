@@ -1,4 +1,9 @@
-import { groupColumns, kindOf, type LinearScheme, type WeightScheme } from "../../quant/schemes.ts";
+import {
+  groupColumns,
+  type LinearScheme,
+  schemeKind,
+  type WeightScheme,
+} from "../../quant/schemes.ts";
 import type { PartOutline } from "../checkpoint_format.ts";
 import { wordsOf } from "./bits.ts";
 import type { CodedLinear } from "../subject.ts";
@@ -76,5 +81,5 @@ export function readableParts(
  * which without a zero point are made to be halves, see `rowScale()`.
  */
 export function wideScales(scheme: WeightScheme): boolean {
-  return kindOf(scheme) === "two_level" && scheme.zero !== "none";
+  return schemeKind(scheme) === "two_level" && scheme.zero !== "none";
 }

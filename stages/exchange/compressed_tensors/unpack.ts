@@ -1,6 +1,6 @@
 import type { CodeValues } from "../../../kernels/codes/integer_codes.ts";
 import { type CodedWeight, groupsOf, type TwoLevelWeight } from "../../quant/coded_weight.ts";
-import { groupColumns, kindOf, type WeightScheme } from "../../quant/schemes.ts";
+import { groupColumns, schemeKind, type WeightScheme } from "../../quant/schemes.ts";
 import { transposed, unpackRows, wordsOf } from "./bits.ts";
 import type { CompressedLayout } from "./layout.ts";
 import { factorsOf, halfScales } from "./scales.ts";
@@ -42,7 +42,7 @@ export function unpackTensors(
         : byteCodes(parts.weight_zero_point! as Int8Array, weights) as Zeros,
   );
   const tensor = `${name}.weight_scale`;
-  if (kindOf(weights) === "two_level") {
+  if (schemeKind(weights) === "two_level") {
     return twoLevels(plain, { name, scales: parts.weight_scale!, zeros });
   }
   const scales = halfScales(parts.weight_scale!, tensor);

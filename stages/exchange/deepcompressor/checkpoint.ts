@@ -7,7 +7,7 @@ import type { DecoderConfig } from "../../models/config.ts";
 import type { ModelRecord } from "../../models/model_record.ts";
 import { rowPieces } from "../../models/rewrite.ts";
 import type { CodedWeight } from "../../quant/coded_weight.ts";
-import { type InputScheme, kindOf, type LinearScheme } from "../../quant/schemes.ts";
+import { type InputScheme, type LinearScheme, schemeKind } from "../../quant/schemes.ts";
 import {
   checkCodes,
   codedWeight,
@@ -164,7 +164,7 @@ async function schemesOf(
     const of = names.get(linear.name);
     if (!of) continue;
     const weights = storedScheme(form, await readOutline(scales, of, linear));
-    const eight = run ? run.activations !== "none" : kindOf(weights) === "two_level";
+    const eight = run ? run.activations !== "none" : schemeKind(weights) === "two_level";
     if (run?.activations === "static") throw staticInputs(run);
     const inputs: InputScheme | undefined = eight ? { bits: 8, range: "dynamic" } : undefined;
     found[linear.name] = { weights, ...inputs && { inputs } };

@@ -1,5 +1,5 @@
 import type { CodedWeight } from "../../quant/coded_weight.ts";
-import { kindOf, type WeightScheme } from "../../quant/schemes.ts";
+import { schemeKind, type WeightScheme } from "../../quant/schemes.ts";
 
 /** Scales and zeros of a linear as `scale.pt` holds them; see `readGrid()`. */
 export interface StoredGrid {
@@ -106,7 +106,7 @@ export function storedScheme(
   { group, zero, levels }: Pick<WeightScheme, "group" | "zero" | "levels">,
 ): WeightScheme {
   // Two levels take unsigned codes, whose zeros are the shift.
-  const unsigned = zero === "none" && kindOf({ group, levels }) === "two_level";
+  const unsigned = zero === "none" && schemeKind({ group, levels }) === "two_level";
   return { bits, zero: unsigned ? "post_scale" : zero, group, levels };
 }
 

@@ -1,4 +1,4 @@
-import { kindOf, type LinearScheme, type WeightScheme } from "../../quant/schemes.ts";
+import { type LinearScheme, schemeKind, type WeightScheme } from "../../quant/schemes.ts";
 import type { PartOutline } from "../checkpoint_format.ts";
 import type { CodedLinear } from "../subject.ts";
 
@@ -24,7 +24,7 @@ export const FORM_WORDS: Readonly<Record<QserveForm, string>> = {
 /** The form that holds codes of a scheme; undefined where none does. */
 export function formOf(scheme: WeightScheme): QserveForm | undefined {
   const { bits, zero } = scheme;
-  switch (kindOf(scheme)) {
+  switch (schemeKind(scheme)) {
     case "two_level":
       return bits === 4 ? "groups" : undefined;
     case "grouped":

@@ -1,4 +1,4 @@
-import { kindOf, weightWords } from "../../quant/schemes.ts";
+import { schemeKind, weightWords } from "../../quant/schemes.ts";
 import type { FormatOptions, Refusal } from "../format.ts";
 import { refusedTransforms } from "../precision_refusals.ts";
 import { FORM_WORDS, formOf, KERNEL_GROUP, type QserveForm } from "./form.ts";
@@ -73,7 +73,7 @@ function linearProblems(
           Object.values(FORM_WORDS).join(", or ")
         }`,
     ({ scheme }) =>
-      scheme && kindOf(scheme.weights) === "two_level" && scheme.weights.group !== KERNEL_GROUP
+      scheme && schemeKind(scheme.weights) === "two_level" && scheme.weights.group !== KERNEL_GROUP
         ? `has groups of ${scheme.weights.group} columns, expected ${KERNEL_GROUP}`
         : undefined,
     ({ scheme }) => {

@@ -1,5 +1,5 @@
 import tuned from "../../../../configs/tuned.json" with { type: "json" };
-import { kindOf, type WeightScheme } from "../../../quant/schemes.ts";
+import { schemeKind, type WeightScheme } from "../../../quant/schemes.ts";
 
 /** Exponents of smoothing that DeepCompressor's scripts put on the command line for one model. */
 export interface TunedSmoothing {
@@ -35,7 +35,7 @@ export function shippedRecipe(
 ): "qoq_gchn" | "qoq_g128" | "smoothquant" | undefined {
   if (!inputs || !smoothed) return undefined;
   if (weights.bits === 4 && rotated) {
-    return kindOf(weights) === "two_level" ? "qoq_g128" : "qoq_gchn";
+    return schemeKind(weights) === "two_level" ? "qoq_g128" : "qoq_gchn";
   }
   return weights.bits === 8 && !rotated ? "smoothquant" : undefined;
 }
