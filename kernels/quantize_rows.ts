@@ -2,7 +2,7 @@ import type { Limits } from "./device/device.ts";
 import type { Kernel } from "./device/kernel.ts";
 import { describe, f32, u32 } from "./device/tensor.ts";
 import half from "./parts/half.wgsl" with { type: "text" };
-import { codeOf, codeRange, scaleOf } from "./codes/quantizer.ts";
+import { codeOf, INPUT_CODES, scaleOf } from "./codes/quantizer.ts";
 import row from "./parts/quantize_row.wgsl" with { type: "text" };
 import wgsl from "./quantize_rows.wgsl" with { type: "text" };
 
@@ -12,12 +12,9 @@ export interface QuantizeRowsOptions {
   readonly range?: number;
 }
 
-const [LOW, MOST] = codeRange({ bits: 8, zero: "none" });
-const CODES = { low: LOW, high: MOST, zero: "none" } as const;
-
 /** The scale of all rows where a range is given, else anything. */
 export function givenScale({ range = 0 }: QuantizeRowsOptions): number {
-  return scaleOf(range, MOST, "f16");
+  return scaleOf(range, INPUT_CODES.high, "f16");
 }
 
 /** Throws where rows cannot be quantized so. */
@@ -84,9 +81,9 @@ export const quantizeRows: Kernel<"x", "codes" | "rows", QuantizeRowsOptions> = 
     for (let row = 0; row < tokens; row++) {
       const values = Array.from(x.data.subarray(row * columns, (row + 1) * columns));
       const most = values.reduce((size, value) => Math.max(size, Math.abs(value)), 0);
-      const scale = scaleOf(range ?? most, MOST, "f16");
+      const scale = scaleOf(range ?? most, INPUT_CODES.high, "f16");
       const sum = values.reduce((sum, value, k) => {
-        codes[row * columns + k] = codeOf(value, scale, 0, CODES);
+        codes[row * columns + k] = codeOf(value, scale, 0, INPUT_CODES);
         return sum + codes[row * columns + k]!;
       }, 0);
       rows.set([scale, sum * scale], 2 * row);

@@ -41,6 +41,11 @@ export function codeRange(
   return zero === "none" ? [-most, most] : [0, 2 ** bits - 1];
 }
 
+const [LEAST_INPUT, LARGEST_INPUT] = codeRange({ bits: 8, zero: "none" });
+
+/** The codes of the quantized inputs of linears. */
+export const INPUT_CODES: Codes = { low: LEAST_INPUT, high: LARGEST_INPUT, zero: "none" };
+
 /** Rounds to f16, to nearest with ties to even; beyond its range to its largest number. */
 export function half(x: number): number {
   return Math.f16round(clamp(x, -LARGEST_HALF, LARGEST_HALF));

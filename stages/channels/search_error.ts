@@ -1,6 +1,6 @@
 import { heldBits } from "../../kernels/codes/integer_codes.ts";
 import { floatLayout } from "../../kernels/codes/layout.ts";
-import { codeOf, scaleOf, valueOf } from "../../kernels/codes/quantizer.ts";
+import { codeOf, INPUT_CODES, scaleOf, valueOf } from "../../kernels/codes/quantizer.ts";
 import type { Device, TensorRef } from "../../kernels/device/device.ts";
 import { f32, u32 } from "../../kernels/device/tensor.ts";
 import { matmul, matmulCodes } from "../../kernels/mod.ts";
@@ -9,8 +9,6 @@ import { groupColumns, type WeightScheme } from "../quant/schemes.ts";
 import { packWeight } from "../quant/stored_weight.ts";
 import { gridOf, type Matrix, roundToNearest } from "../quant/weight_grid.ts";
 
-/** The codes of quantized inputs. */
-const INPUT_CODES = { low: -127, high: 127, zero: "none" } as const;
 /** Most bytes of changed inputs kept from one weight to the next. */
 const KEPT_BYTES = 2 ** 28;
 

@@ -96,7 +96,7 @@ export function packWeight(weight: CodedWeight): PackedWeight {
 }
 
 /** Takes the codes of a weight out of their words. */
-export function unpackWeight(packed: PackedWeight): CodedWeight {
+function unpackWeight(packed: PackedWeight): CodedWeight {
   const { bits, zero } = packed.scheme;
   return { ...packed, codes: unpackCodes(packed.codes, { bits, signed: zero === "none" }) };
 }

@@ -19,13 +19,14 @@ export function awqParts({ rows, columns, scheme: { weights } }: CodedLinear): P
 }
 
 /** The values of one part. */
-export function packAwq(weight: CodedWeight, part: string): ArrayBufferView {
-  const { rows, columns, codes, scales, ...own } = plainRows(weight);
+export function packAwq(coded: CodedWeight, part: string): ArrayBufferView {
+  const weight = plainRows(coded);
+  const { rows, columns, scheme: { zero } } = weight;
   const groups = groupsOf(weight);
-  if (part === "scales") return groupMajor(scales, { rows, groups });
-  const signed = own.scheme.zero === "none";
-  if (part === "qweight") return packNibbles(codes, { rows, columns }, signed ? 8 : 0);
-  const zeros = signed ? new Uint8Array(rows * groups).fill(8) : own.zeros as Uint8Array;
+  if (part === "scales") return groupMajor(weight.scales, { rows, groups });
+  const signed = zero === "none";
+  if (part === "qweight") return packNibbles(weight.codes, { rows, columns }, signed ? 8 : 0);
+  const zeros = signed ? new Uint8Array(rows * groups).fill(8) : weight.zeros as Uint8Array;
   return packNibbles(zeros, { rows, columns: groups });
 }
 

@@ -1,4 +1,4 @@
-import { scaleOf } from "../../../kernels/codes/quantizer.ts";
+import { INPUT_CODES, scaleOf } from "../../../kernels/codes/quantizer.ts";
 import { type BesideTensor, checkpointFormat } from "../checkpoint_format.ts";
 import { claimIn } from "./claims.ts";
 import { quantizationConfig } from "./config.ts";
@@ -9,9 +9,6 @@ import { readStoredLinears } from "./precision.ts";
 import { refusedCompressedTensors } from "./refusals.ts";
 import { unpackTensors } from "./unpack.ts";
 import type { Subject } from "../subject.ts";
-
-/** The codes of 8-bit inputs go up to this. */
-const LARGEST_INPUT = 127;
 
 /**
  * Checkpoints of the compressed-tensors library, `pack-quantized` and `int-quantized`.
@@ -49,7 +46,7 @@ function inputScales({ linears }: Pick<Subject, "linears">): BesideTensor[] {
   return linears.flatMap(({ name, scheme }) => {
     const range = scheme?.inputs?.range;
     if (typeof range !== "number") return [];
-    const values = Float32Array.of(scaleOf(range, LARGEST_INPUT, "f16"));
+    const values = Float32Array.of(scaleOf(range, INPUT_CODES.high, "f16"));
     return [{ name: `${name}.input_scale`, dtype: "F32", shape: [1], values }];
   });
 }

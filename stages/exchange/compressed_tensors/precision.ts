@@ -1,3 +1,4 @@
+import { INPUT_CODES } from "../../../kernels/codes/quantizer.ts";
 import type { Checkpoint } from "../../formats/checkpoint.ts";
 import type { InputScheme, LinearScheme, WeightScheme } from "../../quant/schemes.ts";
 import { claimRefusal, type LinearClaim, type QuantizationArgs, readClaims } from "./claims.ts";
@@ -123,7 +124,7 @@ async function inputsOf(
   // That it is missing is found where the names of tensors are compared.
   if (scale === undefined) return { bits, range: 1 };
   const size = Number(scale);
-  if (size > 0 && size < Infinity) return { bits, range: size * 127 };
+  if (size > 0 && size < Infinity) return { bits, range: size * INPUT_CODES.high };
   throw claimRefusal(checkpoint.path, `tensor "${tensor}" is ${size}`, "a scale above 0");
 }
 
