@@ -1,5 +1,5 @@
 import { strict as assert } from "node:assert";
-import { openCheckpoint } from "../../../stages/formats/open_checkpoint.ts";
+import { openCheckpoint } from "../../../stages/models/open_checkpoint.ts";
 import { EMBEDDED } from "../../../stages/models/embedded.ts";
 import { openTokenizer } from "../../../stages/models/tokenizer.ts";
 import { GOLDEN } from "../../support/golden_text.ts";
