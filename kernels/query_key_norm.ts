@@ -5,7 +5,7 @@ import wgsl from "./query_key_norm.wgsl" with { type: "text" };
 /**
  * Root-mean-square normalization of query and key heads, in place: `x` f32 [tokens, query, key and
  * value heads, head size] as `rope` takes it; values stay. `gains` f32 [2, head size] has the gain of
- * all query heads, then that of all key heads. Dehghani et al. 2023, section 2; Qwen 3 has no biases.
+ * all query heads, then that of all key heads. Dehghani et al. 2023, section 2, with the norm of Qwen 3.
  */
 export const queryKeyNorm: Kernel<
   "x" | "gains",

@@ -15,7 +15,7 @@ const NORM = "model.norm.weight";
 const HEAD = "lm_head";
 
 /** What a decoder may have beside what all have. */
-export interface LayoutOptions {
+interface LayoutOptions {
   /** Whether each head's queries and keys are normalized before they turn, by gains all heads share. */
   readonly queryKeyNorms?: boolean;
 }
