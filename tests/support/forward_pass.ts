@@ -4,7 +4,10 @@ import { normalize, startStream } from "../../stages/models/stream.ts";
 import type { Model } from "../../stages/models/model.ts";
 import { ropeAngles } from "../../stages/models/rope_angles.ts";
 
-/** Logits of every position, f32 [tokens, vocabulary], by the layers of the product. */
+/**
+ * Logits of every position, f32 [tokens, vocabulary], by the layers of the product: what a stage that
+ * must not change a model is judged by, with {@linkcode relativeError}.
+ */
 export async function logitsOf(
   device: Device,
   model: Model,

@@ -1,6 +1,11 @@
 import type { HostTensor, TensorSpec } from "../../kernels/device/device.ts";
 import { elements, f16, f32, u32 } from "../../kernels/device/tensor.ts";
 
+/*
+ * Random inputs that are the same in every run: `randomTensor()` and `randomRows()` for what kernels
+ * take, `normals()` and `words()` for values one by one. Seeds are texts; take one a tensor.
+ */
+
 /** Words of 32 random bits that are the same for the same seed (Marsaglia's xorshift). */
 export function* words(seed: string): Generator<number, never> {
   let state = [...seed].reduce((hash, char) => (hash * 31 + char.charCodeAt(0)) | 0, 0x9e3779b9) ||

@@ -39,7 +39,18 @@ export interface ChainJob {
   progress?(done: number, total: number): void;
 }
 
-/** Runs stages one after another on a device, without store and runner. */
+/**
+ * Runs stages one after another on a device, without store and runner: what most tests of stages
+ * begin with.
+ *
+ *     await using chain = await StageChain.open();
+ *     const model = chain.family("qwen2_tied");
+ *     const turned = await chain.run(rotate, { model }, { seed: 1 });
+ *     const logits = await chain.logits(turned);
+ *
+ * `family()`, `embedded()`, `edited()` and `tokens()` give inputs; `run()` gives an artifact and
+ * `refuses()` asserts a refusal; all directories go with the chain.
+ */
 export class StageChain implements AsyncDisposable {
   /** What stages said. */
   readonly notes: string[] = [];

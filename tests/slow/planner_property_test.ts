@@ -1,7 +1,8 @@
+// Slow: plans and runs hundreds of random pipelines.
 import { ok, strictEqual } from "node:assert/strict";
 import fc from "fast-check";
-import type { PlannedStep } from "../../../pipeline/event.ts";
-import { openProject, type Project, type Run } from "../../support/toy/project.ts";
+import type { PlannedStep } from "../../pipeline/event.ts";
+import { openProject, type Project, type Run } from "../support/toy/project.ts";
 
 /** A step of the toy pipeline; `feeds` are places of earlier steps. */
 interface Node {
