@@ -173,6 +173,31 @@ for (const family of FAMILIES) {
   });
 }
 
+Deno.test("smooth puts one scale for all heads into the gains of keys and queries that are normalized", async () => {
+  await using chain = await StageChain.open();
+  const model = chain.family("qwen3_tied");
+  const stats = await chain.calibrate(model);
+  const smoothed = await chain.run(smooth, { model, stats }, { attention: { alpha: 1 } });
+  using before = await openCheckpoint(model.path);
+  using after = await openCheckpoint(smoothed.path);
+  const factors = async (name: string) => {
+    const [old, now] = [await before.read(name), await after.read(name)];
+    return Array.from(old, (value, c) => now[c]! / value);
+  };
+  const q = await factors(`${LAYER}.self_attn.q_norm.weight`);
+  const k = await factors(`${LAYER}.self_attn.k_norm.weight`);
+  // Heads have 32 channels, of which 16 turn against the other 16.
+  assert.ok(new Set(q.map((factor) => factor.toFixed(3))).size > 8);
+  q.forEach((factor, c) => {
+    assert.ok(Math.abs(factor * k[c]! - 1) < 1e-3, `channel ${c}`);
+    assert.ok(Math.abs(factor / q[(c + 16) % 32]! - 1) < 1e-3, `pair of channel ${c}`);
+  });
+  for (const role of ["q", "k"]) {
+    const name = `${LAYER}.self_attn.${role}_proj.weight`;
+    assert.deepEqual(await after.read(name), await before.read(name), name);
+  }
+});
+
 Deno.test("smooth puts scales into keys, queries and their biases, alike for rotary pairs", async () => {
   await using chain = await StageChain.open();
   const model = chain.family("qwen2_tied");
