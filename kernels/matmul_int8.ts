@@ -2,6 +2,7 @@ import type { HostTensor } from "./device/device.ts";
 import type { Kernel, KernelCase } from "./device/kernel.ts";
 import { describe, f32, u32 } from "./device/tensor.ts";
 import { type CodeValues, unpackCodes } from "./codes/integer_codes.ts";
+import { twoLevelWords } from "./codes/layout.ts";
 import { valueOf } from "./codes/quantizer.ts";
 import type { MatmulOptions } from "./parts/output_sizes.ts";
 import {
@@ -68,7 +69,7 @@ export const matmulInt8: Kernel<Input, never, MatmulInt8Options, "y", "groups" |
       throw new RangeError(`Cannot scale by w_rows ${describe(w_rows)}: expected f32[${held}, 2]`);
     }
     const group = options.group === undefined ? inner : checkedGroup(options.group, inner);
-    const words = Math.ceil(inner / group / 2);
+    const words = twoLevelWords(inner / group);
     const fits = groups?.shape[0] === held && groups?.shape[1] === words;
     if (options.group === undefined ? groups : bits !== 4 || !fits) {
       throw new RangeError(
@@ -198,7 +199,7 @@ function timed(tokens: number, inner: number, options: MatmulInt8Options) {
 
 /** Scales from 0 to 17, so that 15 s is a byte, with any byte to subtract. */
 function anyGroups(rows: number, count: number): HostTensor {
-  const words = Math.ceil(count / 2);
+  const words = twoLevelWords(count);
   return u32(
     [rows, words],
     Array.from({ length: rows * words }, (_, i) => {

@@ -28,6 +28,11 @@ export interface WeightLayout {
   readonly groups?: Uint32Array<ArrayBuffer>;
 }
 
+/** Words that a row's groups take with two levels, half a word each. */
+export function twoLevelWords(groups: number): number {
+  return Math.ceil(groups / 2);
+}
+
 /** A weight of one level as `matmulCodes` takes it. */
 export function floatLayout({ codes, scales, zeros }: WeightRows): WeightLayout {
   const pairs = new Float16Array(2 * scales.length);
@@ -89,7 +94,7 @@ function groupBytes(
   shift: number,
 ): Uint32Array<ArrayBuffer> {
   const groups = scales.length / rows;
-  const words = Math.ceil(groups / 2);
+  const words = twoLevelWords(groups);
   const bytes = new Uint8Array(4 * words * rows);
   for (let at = 0; at < scales.length; at++) {
     const to = 4 * words * Math.floor(at / groups) + 2 * (at % groups);

@@ -1,9 +1,14 @@
 import { heldBits, wordCodes } from "../../kernels/codes/integer_codes.ts";
-import { floatLayout, integerLayout, type WeightLayout } from "../../kernels/codes/layout.ts";
+import {
+  floatLayout,
+  integerLayout,
+  twoLevelWords,
+  type WeightLayout,
+} from "../../kernels/codes/layout.ts";
 import type { Device, HostTensor, Tensor } from "../../kernels/device/device.ts";
 import { matmulCodes, matmulInt8 } from "../../kernels/mod.ts";
 import type { Checkpoint } from "../formats/checkpoint.ts";
-import { groupColumns, type LinearScheme } from "../quant/schemes.ts";
+import { groupColumns, type LinearScheme, schemeKind } from "../quant/schemes.ts";
 import { readPacked } from "../quant/stored_weight.ts";
 import type { SiteInput } from "./site_input.ts";
 import type { OutputColumns } from "./weight.ts";
@@ -53,7 +58,8 @@ export class PackedLinear implements Disposable {
     let held: WeightLayout[] = [];
     let [first, end] = [0, 0];
     const columns = words * wordCodes(weights.bits);
-    const groupCount = columns / groupColumns(weights, columns);
+    const inRow = columns / groupColumns(weights, columns);
+    const grouped = schemeKind(weights) === "two_level" ? twoLevelWords(inRow) : inRow;
     const place = (host: Pick<HostTensor, "dtype" | "data">, width: number) =>
       stack.use(device.upload({ ...host, shape: [end - first, width] }, names[0]));
     const close = () => {
@@ -63,12 +69,7 @@ export class PackedLinear implements Disposable {
         first,
         codes: place({ dtype: "u32", data: codes }, words),
         ...rows && { rows: place({ dtype: "f32", data: rows }, 2) },
-        ...groups && {
-          groups: place(
-            { dtype: "u32", data: groups },
-            weights.levels === 2 ? Math.ceil(groupCount / 2) : groupCount,
-          ),
-        },
+        ...groups && { groups: place({ dtype: "u32", data: groups }, grouped) },
       });
       held = [];
       first = end;
