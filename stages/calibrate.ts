@@ -1,19 +1,18 @@
 import { z } from "zod";
-import type { Device } from "../kernels/device/device.ts";
 import { headerFiles, type StatsOutline } from "./facts.ts";
 import { parsedBytes } from "./sizes.ts";
 import { writeSafetensors } from "./formats/safetensors/file.ts";
 import { LayerWatch, type WatchOptions } from "./calibration/layer_watch.ts";
 import { layerFile, type StatsRecord } from "./calibration/stats.ts";
-import { Streams } from "./calibration/streams.ts";
 import { sampleWindows } from "./calibration/sample_windows.ts";
 import { defineStage } from "./kinds.ts";
 import { streamShare } from "./models/memory_shares.ts";
-import { openPlaces, type Places, settle } from "./models/places.ts";
+import { openPlaces } from "./models/places.ts";
 import { Model } from "./models/model.ts";
 import { countPeaks, emptyWindows, hostPeak, layersThatDiffer } from "./models/peaks.ts";
 import { siteRole } from "./models/site.ts";
 import { CountingKeeper, FileKeeper } from "./models/stream_entries.ts";
+import { type PassOptions, Walk } from "./models/walk.ts";
 
 const params = z.strictObject({
   windows: z.int().positive().default(128).describe("Samples from the start of the text."),
@@ -52,11 +51,16 @@ export const calibrate = defineStage({
       const device = await open();
       using opened = Model.of(device, files, { weightBytes: 0 });
       using places = openPlaces(device, opened.config, params.context);
-      const kept = { memoryBytes: streamShare(memoryBytes), spill: journal, journal, layer: 0 };
-      using streams = await Streams.open(device, opened, emptyWindows(params), kept);
+      const spill = { keeper: journal, memoryBytes: streamShare(memoryBytes) };
+      using walk = await Walk.open(device, opened, emptyWindows(params), {
+        places,
+        until: layers.length - 1,
+        journal,
+        spill,
+      });
       for (const layer of layersThatDiffer(files)) {
         using watch = new LayerWatch(device, layer, watchOptions(params));
-        await passLayer(device, opened, { streams, places, watch });
+        await walk.pass({ observe: (window) => watch.observe(window) });
         layerBytes = watch.bytes;
       }
     });
@@ -75,36 +79,33 @@ export const calibrate = defineStage({
     const device = await job.tools.device();
     using model = await Model.open(artifact.path, device, { weightBytes: 0 });
     const { layers } = model.architecture;
+    await using keeper = new FileKeeper(`${job.out}/streams`);
     using owned = new DisposableStack();
-    await using spill = new FileKeeper(`${job.out}/streams`);
-    let streams: Streams | undefined;
     using places = openPlaces(device, model.config, context);
-    const pass = (streams: Streams, watch?: LayerWatch) => {
-      const { layer } = streams;
-      const passed = (window: number) => {
-        job.signal.throwIfAborted();
-        const note = `layer ${layer + 1} of ${layers.length}, window ${window + 1}`;
-        job.progress(layer * windows + window + 1, layers.length * windows, note);
-      };
-      return passLayer(device, model, { streams, places, watch, passed });
+    let walk: Walk | undefined;
+    const passed: PassOptions["passed"] = ({ layer, window }) => {
+      job.signal.throwIfAborted();
+      const note = `layer ${layer + 1} of ${layers.length}, window ${window + 1}`;
+      job.progress(layer * windows + window + 1, layers.length * windows, note);
     };
     for (const outline of layers) {
       const layer = outline.index;
       job.signal.throwIfAborted();
       const [file, entry] = [`${job.out}/${layerFile(layer)}`, `layer-${layer}`];
       if (await job.journal.restore(entry, file)) continue;
-      streams ??= owned.use(
-        await Streams.open(device, model, ids, {
-          memoryBytes: streamShare(job.tools.memoryBytes),
-          spill,
+      walk ??= owned.use(
+        await Walk.open(device, model, ids, {
+          places,
+          from: layer,
+          until: layers.length - 1,
           journal: job.journal,
-          layer,
+          spill: { keeper, memoryBytes: streamShare(job.tools.memoryBytes) },
         }),
       );
-      // They stand further back only where the journal has them no more.
-      while (streams.layer < layer) await pass(streams);
+      // It begins further back only where the journal has no streams of this layer any more.
+      await walk.reach(layer, { passed });
       using watch = new LayerWatch(device, outline, watchOptions(params));
-      await pass(streams, watch);
+      await walk.pass({ passed, observe: (window) => watch.observe(window) });
       await writeSafetensors(file, await watch.finish());
       await job.journal.keep(entry, file);
     }
@@ -117,29 +118,6 @@ export const calibrate = defineStage({
     await Deno.writeTextFile(`${job.out}/stats.json`, JSON.stringify(record, undefined, 2));
   },
 });
-
-/** Takes the streams of all windows through the layer they stand before, and watches it. */
-async function passLayer(
-  device: Device,
-  model: Model,
-  { streams, places, watch, passed }: {
-    readonly streams: Streams;
-    readonly places: Places;
-    readonly watch?: LayerWatch | undefined;
-    /** Called behind every window. */
-    readonly passed?: (window: number) => void;
-  },
-): Promise<void> {
-  // The model keeps no layer, so that this one leaves the device even where a window fails.
-  using weights = await model.layer(streams.layer);
-  for (let window = 0; window < streams.count; window++) {
-    const stream = await streams.take(window);
-    const observe = watch?.observe(window);
-    await streams.put(window, weights.run(device, { stream, places, observe }));
-    await settle(device, places);
-    passed?.(window);
-  }
-}
 
 function watchOptions(params: Params): WatchOptions {
   const { windows, context, rows, gram } = params;

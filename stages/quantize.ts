@@ -1,10 +1,5 @@
 import type { Device } from "../kernels/device/device.ts";
-import {
-  type GramSource,
-  QuantizedGrams,
-  type QuantizedGramsOptions,
-  statsGrams,
-} from "./calibration/gram_source.ts";
+import { type GramSource, openGrams, type QuantizedGramsOptions } from "./quantize/grams.ts";
 import {
   planSites,
   quantizedTensors,
@@ -15,7 +10,7 @@ import {
 import { quantizeSite } from "./quantize/site.ts";
 import { meanError, outcome, warnings } from "./quantize/words.ts";
 import { sampleWindows } from "./calibration/sample_windows.ts";
-import { headerStats, openStats, type Stats } from "./calibration/stats.ts";
+import { headerStats, openStats } from "./calibration/stats.ts";
 import { headerFiles, plannedTensors } from "./facts.ts";
 import { modelBytes, parsedBytes, tensorsBytes } from "./sizes.ts";
 import type { Checkpoint } from "./formats/checkpoint.ts";
@@ -48,12 +43,13 @@ export const quantize = defineStage({
     const record = recordOf(model.record, params, plans);
     const journal = new CountingKeeper();
     const peaks = await countPeaks(limits, async (open) => {
+      const spill = { keeper: journal, memoryBytes: streamShare(memoryBytes) };
       const options = {
         files,
         record,
-        memoryBytes,
-        journal,
         windows: tokens && emptyWindows(params),
+        streams: { journal, spill },
+        made: lost,
       };
       await quantizeFirst(await open(), { params, stats, plans }, options);
     });
@@ -82,15 +78,16 @@ export const quantize = defineStage({
     const record = recordOf(before, params, plans);
     const device = await job.tools.device();
     const entry = (at: number) => `layer-${at}`;
-    await using spill = new FileKeeper(`${job.out}/streams`);
+    await using keeper = new FileKeeper(`${job.out}/streams`);
     const quantized = params.inputs === "quantized";
     using grams = openGrams(device, { params, stats, plans }, {
       files,
       record,
       windows: tokens && quantized ? await sampleWindows(tokens.path, params) : undefined,
-      memoryBytes: streamShare(job.tools.memoryBytes),
-      spill,
-      journal: job.journal,
+      streams: {
+        journal: job.journal,
+        spill: { keeper, memoryBytes: streamShare(job.tools.memoryBytes) },
+      },
       made: async (at) =>
         (await job.journal.recall<QuantizedLayer>(entry(at), () => lost(at))).made,
     });
@@ -149,12 +146,9 @@ function workBytes(plans: readonly SitePlan[]): number {
 async function quantizeFirst(
   device: Device,
   asked: Parameters<typeof openGrams>[1],
-  { memoryBytes, journal, ...options }:
-    & Pick<QuantizedGramsOptions, "files" | "record" | "memoryBytes" | "journal">
-    & Pick<Parameters<typeof openGrams>[2], "windows">,
+  options: QuantizedGramsOptions,
 ): Promise<void> {
-  const means = { memoryBytes: streamShare(memoryBytes), journal, spill: journal, made: lost };
-  using grams = openGrams(device, asked, { ...options, ...means });
+  using grams = openGrams(device, asked, options);
   const { plans } = asked;
   const work = { checkpoint: options.files.checkpoint, plans, grams, signal: FOREVER };
   for (const { index } of layersThatDiffer(options.files)) await quantizeLayer(device, work, index);
@@ -164,42 +158,6 @@ async function quantizeFirst(
 interface QuantizedLayer {
   readonly made: ReadonlyMap<string, NamedValues>;
   readonly facts: ModelRecord["measured"]["linears"];
-}
-
-/** Opens what gives the Gram matrices, where they are needed or at hand. */
-function openGrams(
-  device: Device,
-  { params, stats, plans }: {
-    readonly params: QuantizeParams;
-    readonly stats: Stats | undefined;
-    readonly plans: readonly SitePlan[];
-  },
-  { windows, ...options }: Omit<QuantizedGramsOptions, "windows" | "sites"> & {
-    readonly windows: QuantizedGramsOptions["windows"] | undefined;
-  },
-): GramSource | undefined {
-  const { inputs, method, range } = params;
-  if (inputs === "quantized") {
-    if (!windows) {
-      throw new TypeError(
-        "Cannot quantize from inputs of quantized layers: there are no tokens to run, expected them; feed tokens or set inputs to original",
-      );
-    }
-    const sites = [...new Set(plans.map(({ site }) => site))];
-    return new QuantizedGrams(device, { ...options, windows, sites });
-  }
-  if (stats?.record.gram) return statsGrams(stats, options.files.architecture);
-  const need = method === "gptq"
-    ? "by GPTQ"
-    : range && range.objective !== "tensor"
-    ? `with ranges searched by ${range.objective}`
-    : undefined;
-  if (need === undefined) return undefined;
-  throw new TypeError(
-    `Cannot quantize ${need}: there ${
-      stats ? "is no Gram matrix in the stats" : "are no stats"
-    }, expected those of a calibrate step with gram: true`,
-  );
 }
 
 /** Quantizes a layer; layers come in order. */

@@ -1,10 +1,9 @@
 import type { Device, TensorRef } from "../../kernels/device/device.ts";
-import { u32 } from "../../kernels/device/tensor.ts";
-import { normalize, startStream, type Stream } from "../models/stream.ts";
-import { openPlaces, settle } from "../models/places.ts";
 import type { Model } from "../models/model.ts";
+import { openPlaces, settle } from "../models/places.ts";
+import { normalize, type Stream } from "../models/stream.ts";
 import type { EntryKeeper } from "../models/stream_entries.ts";
-import { GroupStreams } from "./group_streams.ts";
+import { Walk } from "../models/walk.ts";
 
 /** Bytes of logits on the device at once. */
 export const LOGIT_BYTES = 2 ** 25;
@@ -37,53 +36,37 @@ export async function* windowStates(
   tokens: Uint32Array,
   options: WindowOptions,
 ): AsyncGenerator<WindowState> {
-  const { context, group, signal } = options;
+  const { context, group, signal, journal } = options;
   const count = Math.floor(tokens.length / context);
-  const windows = options.windows ?? Array.from({ length: count }, (_, window) => window);
-  const steps = model.config.layers + 1;
-  const total = count * steps;
+  const texts = Array.from(
+    { length: count },
+    (_, window) => tokens.subarray(window * context, (window + 1) * context),
+  );
+  const windows = options.windows ?? [...texts.keys()];
+  const { layers } = model.config;
+  const total = count * (layers + 1);
   using places = openPlaces(device, model.config, context);
-  let done = total - windows.length * steps;
-  const step = async (note: string) => {
-    await settle(device, places);
+  let done = total - windows.length * (layers + 1);
+  const step = (window: number, more: string) => {
     signal.throwIfAborted();
-    options.progress(++done, total, note);
+    options.progress(++done, total, `window ${window + 1} of ${count}${more}`);
   };
-  const shape = [context, model.config.hidden] as const;
   // A window alone is soon repeated.
-  const kept = options.journal && group > 1
-    ? new GroupStreams(device, options.journal, shape)
-    : undefined;
-  let begun = await kept?.restore(windows);
-  done += (begun?.layer ?? 0) * (begun?.windows.length ?? 0);
+  const kept = group > 1 ? journal : undefined;
   for (let left = windows; left.length > 0;) {
-    const chosen = begun?.windows ?? left.slice(0, group);
-    const from = begun?.layer ?? 0;
-    left = left.filter((window) => !chosen.includes(window));
-    const ids = chosen.map((window) => tokens.subarray(window * context, (window + 1) * context));
-    const streams = begun?.streams ?? await embedAll(device, model, ids);
-    begun = undefined;
-    try {
-      for (let layer = from; layer < model.config.layers; layer++) {
-        const weights = await model.layer(layer);
-        try {
-          for (const [i, stream] of streams.entries()) {
-            streams[i] = weights.run(device, { stream, places });
-            await step(`window ${chosen[i]! + 1} of ${count}, layer ${layer + 1}`);
-          }
-        } finally {
-          model.release(weights);
-        }
-        const next = layer + 1;
-        if (next < model.config.layers) await kept?.keep({ windows: chosen, layer: next }, streams);
-      }
-      for (const [i, stream] of streams.entries()) {
-        using hidden = await finish(device, model, stream);
-        yield { window: chosen[i]!, ids: ids[i]!, hidden };
-        await step(`window ${chosen[i]! + 1} of ${count}`);
-      }
-    } finally {
-      for (const stream of streams) stream[Symbol.dispose]();
+    const from = { windows: left, most: group, journal: kept, places };
+    using walk = await Walk.open(device, model, texts, from);
+    left = left.filter((window) => !walk.windows.includes(window));
+    done += walk.layer * walk.windows.length;
+    await walk.reach(layers, {
+      passed: ({ layer, window }) => step(window, `, layer ${layer + 1}`),
+    });
+    for (const window of walk.windows) {
+      using stream = await walk.take(window);
+      using hidden = await finish(device, model, stream);
+      yield { window, ids: texts[window]!, hidden };
+      await settle(device, places);
+      step(window, "");
     }
   }
 }
@@ -96,20 +79,6 @@ export function nextTokens(ids: Uint32Array): Uint32Array {
 /** Columns of logits, a multiple of 64, that take at most `bytes` for as many tokens. */
 export function columnsAtOnce(bytes: number, tokens: number): number {
   return Math.max(64, Math.floor(bytes / 4 / tokens / 64) * 64);
-}
-
-async function embedAll(
-  device: Device,
-  model: Model,
-  windows: readonly Uint32Array[],
-): Promise<Stream[]> {
-  const embeddings = await model.embeddings();
-  const streams = windows.map((ids) => {
-    using tokens = device.upload(u32([ids.length], ids));
-    return startStream(embeddings.embed(device, tokens));
-  });
-  model.release(embeddings);
-  return streams;
 }
 
 async function finish(device: Device, model: Model, stream: Stream) {

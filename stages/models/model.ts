@@ -17,9 +17,9 @@ export class Model implements ModelFiles, Disposable {
   readonly sizes: Sizes;
   /** Whether layers stay on the device once they are there. */
   readonly resident: boolean;
-  /** The files behind it; closed with the model. */
   readonly checkpoint: Checkpoint;
   readonly #device: Device;
+  readonly #owned = new DisposableStack();
   readonly #kept = new Map<string, Layer | Weight | Tensor>();
 
   private constructor(device: Device, files: ModelFiles, weightBytes: number) {
@@ -38,10 +38,13 @@ export class Model implements ModelFiles, Disposable {
     device: Device,
     { weightBytes }: { readonly weightBytes: number },
   ): Promise<Model> {
-    return new Model(device, await openModel(path), weightBytes);
+    const files = await openModel(path);
+    const model = new Model(device, files, weightBytes);
+    model.#owned.use(files);
+    return model;
   }
 
-  /** The same of opened files, which the model closes. */
+  /** The same of files that are open and stay so. */
   static of(
     device: Device,
     files: ModelFiles,
@@ -76,7 +79,7 @@ export class Model implements ModelFiles, Disposable {
   [Symbol.dispose](): void {
     for (const part of this.#kept.values()) part[Symbol.dispose]();
     this.#kept.clear();
-    this.checkpoint[Symbol.dispose]();
+    this.#owned.dispose();
   }
 
   #table(name: string): Promise<Weight> {

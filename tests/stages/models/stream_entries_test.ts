@@ -8,26 +8,32 @@ Deno.test("StreamEntries give back a layer's values window by window, or end whe
     write: (name: string, bytes: Uint8Array) =>
       Promise.resolve(void kept.set(name, Uint8Array.from(bytes))),
   };
-  const [count, size] = [5, 3];
-  const entries = new StreamEntries(keeper, { count, size, entryBytes: 4 * 2 * size });
+  const [windows, size] = [[7, 2, 3, 11, 5], 3];
+  const outline = { windows, size, entryBytes: 4 * 2 * size };
+  const entries = new StreamEntries(keeper, outline);
   const valuesOf = (layer: number, window: number) => [layer, window, Math.PI * layer * window];
   for (const layer of [1, 2, 3]) {
-    for (let window = 0; window < count; window++) {
-      entries.room(window).set(valuesOf(layer, window));
-      await entries.keep(window, layer);
+    for (const [index, window] of windows.entries()) {
+      entries.room(index).set(valuesOf(layer, window));
+      await entries.keep(index, layer);
     }
   }
-  const read = async (layer: number) =>
-    (await Array.fromAsync(entries.read(layer))).map((x) => [...x]);
+  const read = async (layer: number, from = entries) =>
+    (await Array.fromAsync(from.read(layer))).map((x) => [...x]);
   const all = (layer: number) =>
-    Array.from({ length: count }, (_, i) => [...new Float32Array(valuesOf(layer, i))]);
+    windows.map((window) => [...new Float32Array(valuesOf(layer, window))]);
   assert.equal(kept.size, 2 * 3, "two layers in entries of two windows, two and one");
+  assert.deepEqual(await StreamEntries.places(keeper), [3, 2].map((layer) => ({ layer, windows })));
   assert.deepEqual(await read(3), all(3));
   assert.deepEqual(await read(2), all(2));
   assert.deepEqual(await read(1), [], "its place is taken");
   assert.deepEqual(await read(4), []);
+  const others = new StreamEntries(keeper, { ...outline, windows: [7, 2, 3, 11, 6] });
+  assert.deepEqual(await read(3, others), [], "they are of other windows");
   kept.delete("streams-0-1");
   assert.deepEqual(await read(2), all(2).slice(0, 2));
   kept.set("streams-1-2", kept.get("streams-1-2")!.subarray(0, -4));
   assert.deepEqual(await read(3), all(3).slice(0, 4));
+  kept.set("streams-0-0", new Uint8Array(6));
+  assert.deepEqual(await StreamEntries.places(keeper), [{ layer: 3, windows }]);
 });

@@ -1,0 +1,190 @@
+import type { Device } from "../../kernels/device/device.ts";
+import { LayerWatch } from "../calibration/layer_watch.ts";
+import type { Stats } from "../calibration/stats.ts";
+import type { Checkpoint, StoredTensor } from "../formats/checkpoint.ts";
+import { bytesOf } from "../formats/half.ts";
+import { dtypeOf, type NamedValues } from "../formats/safetensors/file.ts";
+import type { Architecture, ModelFiles } from "../models/family.ts";
+import type { Layer } from "../models/layer.ts";
+import { Model } from "../models/model.ts";
+import type { ModelRecord } from "../models/model_record.ts";
+import { openPlaces, type Places } from "../models/places.ts";
+import type { SiteRole } from "../models/site.ts";
+import type { StreamsOptions } from "../models/streams.ts";
+import { Walk } from "../models/walk.ts";
+import type { QuantizeParams, SitePlan } from "./plan.ts";
+
+/** Where the Gram matrices of a layer's sites come from, layer after layer. */
+export interface GramSource extends Disposable {
+  /** Prepares a layer; layers come in order. */
+  begin(layer: number, signal: AbortSignal): Promise<void>;
+  /** Sum of x x^T at a site of the layer begun. */
+  gram(site: SiteRole): Promise<Float32Array<ArrayBuffer>>;
+  /** Says what the layer has become: tensors in place of those of the model. */
+  end(tensors: ReadonlyMap<string, NamedValues>): Promise<void>;
+}
+
+/** What the Gram matrices of quantized layers rest on. */
+export interface QuantizedGramsOptions {
+  /** A model in full precision. */
+  readonly files: ModelFiles;
+  /** What `model.json` will say of the quantized one. */
+  readonly record: ModelRecord;
+  /** Samples to run; where there are none, no layer can be run. */
+  readonly windows: readonly Uint32Array[] | undefined;
+  /** Where their streams are kept. */
+  readonly streams: Pick<StreamsOptions, "journal" | "spill">;
+  /** What a layer became that an earlier run has quantized. */
+  made(layer: number): Promise<ReadonlyMap<string, NamedValues>>;
+}
+
+/** Opens what gives the Gram matrices, where they are needed or at hand. */
+export function openGrams(
+  device: Device,
+  { params, stats, plans }: {
+    readonly params: QuantizeParams;
+    readonly stats: Stats | undefined;
+    readonly plans: readonly SitePlan[];
+  },
+  { windows, ...options }: QuantizedGramsOptions,
+): GramSource | undefined {
+  const { inputs, method, range } = params;
+  if (inputs === "quantized") {
+    if (!windows) {
+      throw new TypeError(
+        "Cannot quantize from inputs of quantized layers: there are no tokens to run, expected them; feed tokens or set inputs to original",
+      );
+    }
+    const sites = [...new Set(plans.map(({ site }) => site))];
+    return new QuantizedGrams(device, { ...options, windows, sites });
+  }
+  if (stats?.record.gram) return statsGrams(stats, options.files.architecture);
+  const need = method === "gptq"
+    ? "by GPTQ"
+    : range && range.objective !== "tensor"
+    ? `with ranges searched by ${range.objective}`
+    : undefined;
+  if (need === undefined) return undefined;
+  throw new TypeError(
+    `Cannot quantize ${need}: there ${
+      stats ? "is no Gram matrix in the stats" : "are no stats"
+    }, expected those of a calibrate step with gram: true`,
+  );
+}
+
+/** Gram matrices that a calibrate step took from the full-precision model. */
+function statsGrams(stats: Stats, { layers }: Architecture): GramSource {
+  let at = 0;
+  return {
+    begin(layer) {
+      at = layer;
+      return Promise.resolve();
+    },
+    gram: (site) => stats.gram(at, layers[at]!.site(site).name),
+    end: () => Promise.resolve(),
+    [Symbol.dispose]() {},
+  };
+}
+
+/** Gram matrices of the inputs that a layer gets once all layers before it are quantized. */
+class QuantizedGrams implements GramSource {
+  readonly #device: Device;
+  readonly #model: Model;
+  readonly #options: QuantizedGramsOptions & {
+    readonly windows: readonly Uint32Array[];
+    readonly sites: readonly SiteRole[];
+  };
+  readonly #places: Places & Disposable;
+  #walk: Walk | undefined;
+  #watch: LayerWatch | undefined;
+
+  /** Layers of the model are run as `begin` asks for them. */
+  constructor(
+    device: Device,
+    options: QuantizedGramsOptions & {
+      readonly windows: readonly Uint32Array[];
+      readonly sites: readonly SiteRole[];
+    },
+  ) {
+    this.#device = device;
+    this.#model = Model.of(device, options.files, { weightBytes: 0 });
+    this.#options = options;
+    this.#places = openPlaces(device, this.#model.config, options.windows[0]!.length);
+  }
+
+  async begin(layer: number, signal: AbortSignal): Promise<void> {
+    const { windows, sites, streams, made } = this.#options;
+    const { architecture } = this.#model;
+    this.#walk ??= await Walk.open(this.#device, this.#model, windows, {
+      ...streams,
+      places: this.#places,
+      from: layer,
+    });
+    const passed = () => signal.throwIfAborted();
+    // It begins further back only where the journal has no streams of this layer any more.
+    await this.#walk.reach(layer, {
+      passed,
+      replace: async (layer) => await this.#load(layer, await made(layer)),
+    });
+    const watch = this.#watch = new LayerWatch(this.#device, architecture.layers[layer]!, {
+      windows: windows.length,
+      context: windows[0]!.length,
+      gram: sites,
+      rows: 0,
+      attentionWindows: 0,
+      magnitudes: false,
+    });
+    await this.#walk.look({ passed, observe: (window) => watch.observe(window) });
+  }
+
+  gram(site: SiteRole): Promise<Float32Array<ArrayBuffer>> {
+    return this.#watch!.gram(site);
+  }
+
+  async end(tensors: ReadonlyMap<string, NamedValues>): Promise<void> {
+    this.#watch?.[Symbol.dispose]();
+    this.#watch = undefined;
+    const walk = this.#walk!;
+    // Nobody asks for what the last layer makes of them.
+    if (walk.layer === this.#model.config.layers - 1) return;
+    await walk.pass({ replace: (layer) => this.#load(layer, tensors) });
+  }
+
+  [Symbol.dispose](): void {
+    this.#watch?.[Symbol.dispose]();
+    this.#walk?.[Symbol.dispose]();
+    this.#places[Symbol.dispose]();
+    this.#model[Symbol.dispose]();
+  }
+
+  /** A layer with some of its tensors replaced. */
+  #load(layer: number, tensors: ReadonlyMap<string, NamedValues>): Promise<Layer> {
+    const { architecture } = this.#model;
+    const checkpoint = replaced(this.#model.checkpoint, tensors);
+    const files = { checkpoint, record: this.#options.record, architecture };
+    return architecture.family.load(this.#device, files, layer);
+  }
+}
+
+/** A checkpoint with some more tensors, held in memory. */
+function replaced(
+  checkpoint: Checkpoint,
+  held: ReadonlyMap<string, NamedValues>,
+): Checkpoint {
+  const tensors = new Map<string, StoredTensor>(checkpoint.tensors);
+  for (const [name, { shape, values }] of held) {
+    tensors.set(name, { name, dtype: dtypeOf(values), shape, file: "memory" });
+  }
+  return {
+    ...checkpoint,
+    tensors,
+    readRaw(name, rows) {
+      const found = held.get(name);
+      if (!found) return checkpoint.readRaw(name, rows);
+      const bytes = bytesOf(found.values);
+      const [all = 1] = found.shape;
+      const { start, end } = rows ?? { start: 0, end: all };
+      return Promise.resolve(bytes.slice(start * bytes.length / all, end * bytes.length / all));
+    },
+  };
+}
