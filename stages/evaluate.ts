@@ -85,13 +85,10 @@ export const evaluate = defineStage({
     using model = await Model.open(inputs.model.path, device, { weightBytes });
     baseline?.assertComparable(model.config);
     const group = windowsAtOnce(model, { memoryBytes, context, windows: count });
-    const estimate = await estimateWork(device, model, {
-      context,
-      windows: count,
-      memoryBytes,
-      baseline,
-    });
-    job.note(estimateWords(estimate, device), estimate);
+    const asked = { context, windows: count, memoryBytes, baseline };
+    // Where the work is refused, it is for the device itself to say.
+    const estimate = await estimateWork(device, model, asked).catch(() => undefined);
+    if (estimate) job.note(estimateWords(estimate, device), estimate);
     using kept = keep_hidden ? await HiddenWriter.create(job.out) : undefined;
     const progress = (done: number, total: number, note: string) => job.progress(done, total, note);
     const scored: Score[] = [];
