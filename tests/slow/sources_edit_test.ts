@@ -1,5 +1,6 @@
+// Slow: waits for a process to come to the place where its manifest is edited.
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
-import { toyCommand } from "../../support/toy/command.ts";
+import { toyCommand } from "../support/toy/command.ts";
 
 const BASE = `params: { value: 3 }
 steps:
