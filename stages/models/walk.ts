@@ -22,11 +22,15 @@ export class Walk implements Disposable {
   readonly #places: Places;
   readonly #streams: Streams;
 
-  private constructor(device: Device, model: Model, at: { places: Places; streams: Streams }) {
+  private constructor(
+    device: Device,
+    model: Model,
+    { places, streams }: { readonly places: Places; readonly streams: Streams },
+  ) {
     this.#device = device;
     this.#model = model;
-    this.#places = at.places;
-    this.#streams = at.streams;
+    this.#places = places;
+    this.#streams = streams;
   }
 
   /** Begins with windows where the journal has them, else at their embeddings. */

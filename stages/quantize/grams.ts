@@ -5,10 +5,9 @@ import type { Checkpoint, StoredTensor } from "../formats/checkpoint.ts";
 import { bytesOf } from "../formats/half.ts";
 import { dtypeOf, type NamedValues } from "../formats/safetensors/file.ts";
 import type { Architecture, ModelFiles } from "../models/family.ts";
-import type { Layer } from "../models/layer.ts";
 import { Model } from "../models/model.ts";
 import type { ModelRecord } from "../models/model_record.ts";
-import { openPlaces, type Places } from "../models/places.ts";
+import { openPlaces } from "../models/places.ts";
 import type { SiteRole } from "../models/site.ts";
 import type { StreamsOptions } from "../models/streams.ts";
 import { Walk } from "../models/walk.ts";
@@ -56,7 +55,7 @@ export function openGrams(
       );
     }
     const sites = [...new Set(plans.map(({ site }) => site))];
-    return new QuantizedGrams(device, { ...options, windows, sites });
+    return quantizedGrams(device, { ...options, windows, sites });
   }
   if (stats?.record.gram) return statsGrams(stats, options.files.architecture);
   const need = method === "gptq"
@@ -87,83 +86,59 @@ function statsGrams(stats: Stats, { layers }: Architecture): GramSource {
 }
 
 /** Gram matrices of the inputs that a layer gets once all layers before it are quantized. */
-class QuantizedGrams implements GramSource {
-  readonly #device: Device;
-  readonly #model: Model;
-  readonly #options: QuantizedGramsOptions & {
+function quantizedGrams(
+  device: Device,
+  { files, record, windows, sites, streams, made }: QuantizedGramsOptions & {
     readonly windows: readonly Uint32Array[];
     readonly sites: readonly SiteRole[];
+  },
+): GramSource {
+  const { architecture, checkpoint } = files;
+  const context = windows[0]!.length;
+  using stack = new DisposableStack();
+  const model = stack.use(Model.of(device, files, { weightBytes: 0 }));
+  const places = stack.use(openPlaces(device, model.config, context));
+  const owned = stack.move();
+  let walk: Walk | undefined;
+  let watch: LayerWatch | undefined;
+  const load = (layer: number, tensors: ReadonlyMap<string, NamedValues>) => {
+    const changed = { architecture, record, checkpoint: replaced(checkpoint, tensors) };
+    return architecture.family.load(device, changed, layer);
   };
-  readonly #places: Places & Disposable;
-  #walk: Walk | undefined;
-  #watch: LayerWatch | undefined;
-
-  /** Layers of the model are run as `begin` asks for them. */
-  constructor(
-    device: Device,
-    options: QuantizedGramsOptions & {
-      readonly windows: readonly Uint32Array[];
-      readonly sites: readonly SiteRole[];
+  return {
+    async begin(layer, signal) {
+      walk ??= owned.use(
+        await Walk.open(device, model, windows, { ...streams, places, from: layer }),
+      );
+      const passed = () => signal.throwIfAborted();
+      // It begins further back only where the journal has no streams of this layer any more.
+      await walk.reach(layer, {
+        passed,
+        replace: async (layer) => await load(layer, await made(layer)),
+      });
+      const seen = watch = new LayerWatch(device, architecture.layers[layer]!, {
+        windows: windows.length,
+        context,
+        gram: sites,
+        rows: 0,
+        attentionWindows: 0,
+        magnitudes: false,
+      });
+      await walk.look({ passed, observe: (window) => seen.observe(window) });
     },
-  ) {
-    this.#device = device;
-    this.#model = Model.of(device, options.files, { weightBytes: 0 });
-    this.#options = options;
-    this.#places = openPlaces(device, this.#model.config, options.windows[0]!.length);
-  }
-
-  async begin(layer: number, signal: AbortSignal): Promise<void> {
-    const { windows, sites, streams, made } = this.#options;
-    const { architecture } = this.#model;
-    this.#walk ??= await Walk.open(this.#device, this.#model, windows, {
-      ...streams,
-      places: this.#places,
-      from: layer,
-    });
-    const passed = () => signal.throwIfAborted();
-    // It begins further back only where the journal has no streams of this layer any more.
-    await this.#walk.reach(layer, {
-      passed,
-      replace: async (layer) => await this.#load(layer, await made(layer)),
-    });
-    const watch = this.#watch = new LayerWatch(this.#device, architecture.layers[layer]!, {
-      windows: windows.length,
-      context: windows[0]!.length,
-      gram: sites,
-      rows: 0,
-      attentionWindows: 0,
-      magnitudes: false,
-    });
-    await this.#walk.look({ passed, observe: (window) => watch.observe(window) });
-  }
-
-  gram(site: SiteRole): Promise<Float32Array<ArrayBuffer>> {
-    return this.#watch!.gram(site);
-  }
-
-  async end(tensors: ReadonlyMap<string, NamedValues>): Promise<void> {
-    this.#watch?.[Symbol.dispose]();
-    this.#watch = undefined;
-    const walk = this.#walk!;
-    // Nobody asks for what the last layer makes of them.
-    if (walk.layer === this.#model.config.layers - 1) return;
-    await walk.pass({ replace: (layer) => this.#load(layer, tensors) });
-  }
-
-  [Symbol.dispose](): void {
-    this.#watch?.[Symbol.dispose]();
-    this.#walk?.[Symbol.dispose]();
-    this.#places[Symbol.dispose]();
-    this.#model[Symbol.dispose]();
-  }
-
-  /** A layer with some of its tensors replaced. */
-  #load(layer: number, tensors: ReadonlyMap<string, NamedValues>): Promise<Layer> {
-    const { architecture } = this.#model;
-    const checkpoint = replaced(this.#model.checkpoint, tensors);
-    const files = { checkpoint, record: this.#options.record, architecture };
-    return architecture.family.load(this.#device, files, layer);
-  }
+    gram: (site) => watch!.gram(site),
+    async end(tensors) {
+      watch?.[Symbol.dispose]();
+      watch = undefined;
+      // Nobody asks for what the last layer makes of them.
+      if (walk!.layer === architecture.layers.length - 1) return;
+      await walk!.pass({ replace: (layer) => load(layer, tensors) });
+    },
+    [Symbol.dispose]() {
+      watch?.[Symbol.dispose]();
+      owned.dispose();
+    },
+  };
 }
 
 /** A checkpoint with some more tensors, held in memory. */
