@@ -2,8 +2,7 @@ import { z } from "zod";
 import { projection } from "../models/site.ts";
 import type { SpanKind } from "./spans.ts";
 import { unevenGroup, weightScheme, zeroDomain } from "../quant/schemes.ts";
-import { familyOf, manualExponents } from "./exponent_signs.ts";
-import { exponentFamily } from "./smoothing_candidates.ts";
+import { exponentFamily, familyOf, manualExponents } from "./smoothing.ts";
 
 const span = z.enum(["abs_max", "rms"]);
 const spanPair = z.tuple([span, span]);
