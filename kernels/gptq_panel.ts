@@ -1,8 +1,7 @@
 import type { Kernel } from "./device/kernel.ts";
 import { describe, f32, u32 } from "./device/tensor.ts";
-import { codeOf, type Codes, valueOf, ZERO_DOMAINS } from "./codes/quantizer.ts";
+import { clamp, codeOf, type Codes, valueOf, ZERO_DOMAINS } from "./codes/quantizer.ts";
 import quantizer from "./codes/quantizer.wgsl" with { type: "text" };
-import { clamp } from "./codes/round_even.ts";
 import wgsl from "./gptq_panel.wgsl" with { type: "text" };
 
 /** Which columns are rounded and onto what. */

@@ -14,7 +14,7 @@ import { openModel } from "./models/architecture.ts";
 import type { Architecture } from "./models/family.ts";
 import { lengthenLineage } from "./models/lineage.ts";
 import { type ModelRecord, writeModelRecord } from "./models/model_record.ts";
-import { copyModelFiles } from "./models/copy_model.ts";
+import { copyModelFiles } from "./models/rewrite.ts";
 import { zeroDomain } from "./quant/schemes.ts";
 
 const params = z.strictObject({

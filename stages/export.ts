@@ -6,7 +6,7 @@ import type { FormatOptions } from "./exchange/format.ts";
 import { PROVENANCE, type Provenance, recipeOf } from "./exchange/provenance.ts";
 import { readme } from "./exchange/readme.ts";
 import { refuseExport } from "./exchange/refusal.ts";
-import { openSource, type Subject, subjectOf, without } from "./exchange/subject.ts";
+import { openSource, subjectOf, without } from "./exchange/subject.ts";
 import { verifyReading } from "./exchange/verify.ts";
 import { PIECE_VALUES } from "./formats/row_pieces.ts";
 import { defineStage } from "./kinds.ts";
@@ -49,7 +49,7 @@ export const exportModel = defineStage({
   forecast({ model }, params) {
     const format = FORMATS[params.format]!;
     const options = optionsOf(params);
-    const subject = exported(subjectOf(model), params);
+    const subject = without(subjectOf(model), params.ignore);
     refuseExport(params.format, subject, { options, formats: FORMATS });
     const values = subject.linears.map(({ rows, columns }) => rows * columns);
     const largest = values.reduce((a, b) => Math.max(a, b), 0);
@@ -65,7 +65,7 @@ export const exportModel = defineStage({
     const format = FORMATS[params.format]!;
     const options = optionsOf(params);
     using source = await openSource(model.path);
-    const subject = exported(source.subject, params);
+    const subject = without(source.subject, params.ignore);
     refuseExport(params.format, subject, { options, formats: FORMATS });
     const refusals = await format.refuseValues?.(source) ?? [];
     refuseExport(params.format, subject, { options, formats: FORMATS, refusals });
@@ -120,11 +120,6 @@ export const exportModel = defineStage({
     }
   },
 });
-
-/** The subject without what the user gives up. */
-function exported(subject: Subject, { ignore }: Params): Subject {
-  return without(subject, ignore);
-}
 
 function optionsOf({ dtype, type, shard_bytes: shardBytes }: Params): FormatOptions {
   return { dtype, shardBytes, ...type && { type } };

@@ -4,10 +4,9 @@ import { defineStage } from "./kinds.ts";
 import { architectureOf, openModel } from "./models/architecture.ts";
 import type { ModelFiles } from "./models/family.ts";
 import { type ChannelChange, lengthenLineage } from "./models/lineage.ts";
-import type { ModelRecord } from "./models/model_record.ts";
+import { type ModelRecord, refuseChannels } from "./models/model_record.ts";
 import { foldGains } from "./models/norm_gains.ts";
 import { rewriteModel } from "./models/rewrite.ts";
-import { refuseChannels } from "./channels/rewrite_channels.ts";
 import { rewriteForecast } from "./sizes.ts";
 
 const params = z.strictObject({});

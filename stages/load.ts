@@ -17,7 +17,7 @@ import { assertFinite } from "./formats/finite.ts";
 import { bytesOf, storedBytes } from "./formats/half.ts";
 import { resolveModel } from "./formats/hub/hub.ts";
 import { defineStage } from "./kinds.ts";
-import { EMBEDDED } from "./models/embedded.ts";
+import { EMBEDDED } from "./models/open_checkpoint.ts";
 import { architectureOf } from "./models/architecture.ts";
 import { PLAIN, writeModelRecord } from "./models/model_record.ts";
 import { hostPeak } from "./models/peaks.ts";

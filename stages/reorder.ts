@@ -1,6 +1,5 @@
 import { orderLayer, orderResidual } from "./channels/order_layer.ts";
 import type { OrderChoice } from "./channels/order_search.ts";
-import { type Reordering, reordering } from "./channels/reordering_params.ts";
 import {
   type ChannelMethod,
   countSearch,
@@ -8,7 +7,7 @@ import {
   searchLayers,
 } from "./channels/search_layers.ts";
 import { headerFiles } from "./facts.ts";
-import { ORDERINGS } from "./channels/order.ts";
+import { ORDERINGS, type Reordering, reordering } from "./channels/order.ts";
 import { defineStage } from "./kinds.ts";
 import { rewriteForecast } from "./sizes.ts";
 

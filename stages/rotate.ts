@@ -5,7 +5,7 @@ import { defineStage } from "./kinds.ts";
 import type { DecoderConfig } from "./models/config.ts";
 import { architectureOf, openModel } from "./models/architecture.ts";
 import type { Architecture, ModelFiles } from "./models/family.ts";
-import { type ModelRecord, refuseQuantized } from "./models/model_record.ts";
+import { type ModelRecord, refuseChannels } from "./models/model_record.ts";
 import { foldGains } from "./models/norm_gains.ts";
 import type { LinearOutline } from "./models/site.ts";
 import { rewriteModel, type TensorEdit } from "./models/rewrite.ts";
@@ -83,12 +83,7 @@ async function rotation(files: ModelFiles, { seed, transforms }: z.infer<typeof 
 }
 
 function refuse(record: ModelRecord, transforms: readonly Transform[]): void {
-  refuseQuantized(record, "rotate");
-  if (record.kv.length > 0) {
-    throw new TypeError(
-      "Cannot rotate the model: its KV cache is quantized already, expected full precision; put rotate before it",
-    );
-  }
+  refuseChannels(record, "rotate", []);
   if (transforms.includes("down_proj") && record.hadamard.includes("mlp.out")) {
     throw new TypeError(
       "Cannot rotate the inputs of down_proj: an earlier stage rotated them, expected that once; leave down_proj out of transforms",

@@ -130,16 +130,14 @@ function get(words: ArrayLike<number>, bits: number, at: number): number {
   return words[Math.floor(at * bits / 32)]! >>> at * bits % 32 & 2 ** bits - 1;
 }
 
+const HALF = new DataView(new ArrayBuffer(2));
+
 function halfBits(value: number): number {
-  const view = new DataView(new ArrayBuffer(2));
-  view.setFloat16(0, value);
-  return view.getUint16(0);
+  HALF.setFloat16(0, value);
+  return HALF.getUint16(0);
 }
 
 function fromHalfBits(bits: number): number {
-  const sign = bits >>> 15 === 0 ? 1 : -1;
-  const exponent = bits >>> 10 & 31;
-  const fraction = bits & 1023;
-  if (exponent === 31) return fraction === 0 ? sign * Infinity : NaN;
-  return sign * (exponent === 0 ? fraction * 2 ** -24 : (1024 + fraction) * 2 ** (exponent - 25));
+  HALF.setUint16(0, bits);
+  return HALF.getFloat16(0);
 }

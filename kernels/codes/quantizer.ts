@@ -1,5 +1,3 @@
-import { clamp, roundEven } from "./round_even.ts";
-
 /** The zero domains (see `ZeroDomain`), as the constants of shaders say them. */
 export const ZERO_DOMAINS = { none: 0, pre_scale: 1, post_scale: 2 } as const;
 
@@ -100,4 +98,20 @@ export function codeOf(x: number, scale: number, zero: number, codes: Codes): nu
 export function valueOf(code: number, scale: number, zero: number, domain: ZeroDomain): number {
   if (domain === "post_scale") return Math.fround(Math.fround(code * scale) - zero);
   return Math.fround((domain === "pre_scale" ? code - zero : code) * scale);
+}
+
+/** 1.5 * 2^52: the last bit of a double of this size is 1, so that adding it rounds to an integer. */
+const INTEGERS = 6755399441055744;
+
+/**
+ * The nearest integer, ties to the even one, as IEEE 754 and PyTorch round; for |x| below 2^51, and
+ * beyond that a number as large. Never a negative zero.
+ */
+export function roundEven(x: number): number {
+  return x + INTEGERS - INTEGERS;
+}
+
+/** `x` moved into `low` to `high`. */
+export function clamp(x: number, low: number, high: number): number {
+  return x < low ? low : x > high ? high : x;
 }

@@ -1,4 +1,4 @@
-import type { Kernel } from "./kernel.ts";
+import type { Kernel, Specs } from "./kernel.ts";
 import type { Limits } from "./limits.ts";
 import type { HostTensor, Tensor, TensorRef, TensorSpec } from "./tensor.ts";
 
@@ -6,9 +6,7 @@ export type { AdapterClass, Limits } from "./limits.ts";
 export type { DType, HostTensor, Tensor, TensorRef, TensorSpec } from "./tensor.ts";
 
 /** Tensors by name; the optional ones may be left out. */
-export type Inputs<In extends string, Opt extends In> =
-  & Readonly<Record<Exclude<In, Opt>, TensorRef>>
-  & Readonly<Partial<Record<Opt, TensorRef>>>;
+export type Inputs<In extends string, Opt extends In> = Specs<In, Opt, TensorRef>;
 
 /** Launches that were put on record, to be repeated on what their inputs hold by then. */
 export interface Recording extends Disposable {

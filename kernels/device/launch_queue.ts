@@ -1,11 +1,13 @@
 import type { Block } from "./memory.ts";
-import { SLOT, writeParams } from "./params.ts";
 import { type Pipeline, Pipelines } from "./pipelines.ts";
 import { type Copy, MOST_LAUNCHES, type PreparedLaunches, type Queue } from "./pooled_device.ts";
 import type { Readback } from "./readback.ts";
 import type { RecordedLaunch } from "./recording.ts";
 import { assertValues, type HostTensor } from "./tensor.ts";
+import type { Param } from "./kernel.ts";
 
+/** Bytes of the params of a launch: what the offset of a uniform binding has to be a multiple of. */
+const SLOT = 256;
 const MOST_BIND_GROUPS = 8192;
 
 /** A launch with all that the device needs of it. */
@@ -191,4 +193,18 @@ export class LaunchQueue implements Queue<GPUBuffer> {
     const usage = GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST;
     return this.#device.createBuffer({ label, size, usage });
   }
+}
+
+/** Writes the params of a launch as its shader reads them; throws where one is no 32-bit number. */
+function writeParams(view: DataView, offset: number, params: readonly Param[]): void {
+  params.forEach((param, index) => {
+    const at = offset + 4 * index;
+    if ("f32" in param) return view.setFloat32(at, param.f32, true);
+    if (!Number.isInteger(param.u32) || param.u32 < 0 || param.u32 > 0xffffffff) {
+      throw new RangeError(
+        `Cannot launch: param ${index} is ${param.u32}, expected a 32-bit count`,
+      );
+    }
+    view.setUint32(at, param.u32, true);
+  });
 }

@@ -3,7 +3,7 @@ import type { Kernel } from "./kernel.ts";
 import type { Limits } from "./limits.ts";
 import { type Block, type Destroyable, LARGE_BYTES, type Pool } from "./memory.ts";
 import { PooledTensor } from "./pooled_tensor.ts";
-import { PooledRecording, type RecordedLaunch, Recorder, Scratch } from "./recording.ts";
+import { type RecordedLaunch, Recorder, recordingOf, Scratch } from "./recording.ts";
 import {
   byteLength,
   describe,
@@ -125,7 +125,9 @@ export class PooledDevice<B extends Destroyable> implements Device {
     const outputs: Record<string, PooledTensor<B>> = {};
     for (const name of kernel.outputs) outputs[name] = this.#take(launch.outputs[name], name);
     const blocks = [...read, ...kernel.outputs.map((name) => outputs[name]!.block)];
-    if (launch.grid.every((count) => count > 0)) this.#launch({ kernel, launch, blocks });
+    if (launch.grid.every((count) => count > 0)) {
+      this.#launch({ kernel, launch, blocks, inputs: given, options });
+    }
     return outputs as Record<Out, Tensor>;
   }
 
@@ -145,7 +147,8 @@ export class PooledDevice<B extends Destroyable> implements Device {
     } finally {
       this.#recorder = undefined;
     }
-    return new PooledRecording(outputs, {
+    return recordingOf({
+      outputs,
       launches: recorder.launches.length,
       replay: (after) => {
         this.#queue.check();

@@ -1,13 +1,15 @@
 import type { Recording } from "./device.ts";
 import type { AnyKernel, Launch } from "./kernel.ts";
 import { type Block, type Destroyable, type Pool, sizeClass } from "./memory.ts";
-import type { Tensor } from "./tensor.ts";
+import type { TensorSpec } from "./tensor.ts";
 
 /** A launch as it is put on record. */
 export interface RecordedLaunch<B> {
   readonly kernel: AnyKernel;
   readonly launch: Launch<string>;
   readonly blocks: readonly Block<B>[];
+  readonly inputs: Readonly<Record<string, TensorSpec | undefined>>;
+  readonly options: unknown;
 }
 
 /** What is written down while a recording is made. */
@@ -47,36 +49,23 @@ export class Recorder<B extends Destroyable> {
 }
 
 /** A recording of a device, which says how to replay and how to end it. */
-export class PooledRecording implements Recording {
-  readonly outputs: readonly Tensor[];
-  readonly launches: number;
-  readonly replay: Recording["replay"];
-  readonly #end: () => void;
-  #disposed = false;
-
-  constructor(
-    outputs: readonly Tensor[],
-    { launches, replay, end }: {
-      readonly launches: number;
-      readonly replay: Recording["replay"];
-      readonly end: () => void;
+export function recordingOf(
+  { end, ...recording }: Omit<Recording, typeof Symbol.dispose> & { readonly end: () => void },
+): Recording {
+  let disposed = false;
+  return {
+    ...recording,
+    replay(after) {
+      if (disposed) throw new TypeError("Cannot replay the recording: it was disposed");
+      recording.replay(after);
     },
-  ) {
-    this.outputs = outputs;
-    this.launches = launches;
-    this.#end = end;
-    this.replay = (after) => {
-      if (this.#disposed) throw new TypeError("Cannot replay the recording: it was disposed");
-      replay(after);
-    };
-  }
-
-  [Symbol.dispose](): void {
-    if (this.#disposed) return;
-    this.#disposed = true;
-    for (const tensor of this.outputs) tensor[Symbol.dispose]();
-    this.#end();
-  }
+    [Symbol.dispose]() {
+      if (disposed) return;
+      disposed = true;
+      for (const tensor of recording.outputs) tensor[Symbol.dispose]();
+      end();
+    },
+  };
 }
 
 /**

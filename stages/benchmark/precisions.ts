@@ -1,8 +1,7 @@
 import type { KvScheme } from "../../kernels/codes/kv_scheme.ts";
 import type { Architecture } from "../models/family.ts";
 import { inputWords, type ModelRecord, PLAIN } from "../models/model_record.ts";
-import { schemeFor } from "../quant/linear_schemes.ts";
-import { type LinearScheme, weightWords } from "../quant/schemes.ts";
+import { type LinearScheme, schemeFor, weightWords } from "../quant/schemes.ts";
 
 /** Precision of a whole model. */
 export interface Precision {

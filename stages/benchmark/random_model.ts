@@ -10,7 +10,6 @@ import { type ModelRecord, writeModelRecord } from "../models/model_record.ts";
 import { schemeKind, type WeightScheme } from "../quant/schemes.ts";
 import { type CodedTensor, codedTensors } from "../quant/stored_weight.ts";
 import { type Precision, recordOf } from "./precisions.ts";
-import { fillRandom, stateOf } from "./random_bits.ts";
 
 /** Words of random bits at once. */
 const PIECE_WORDS = 2 ** 22;
@@ -144,4 +143,25 @@ function factors(count: number, { scheme, part, columns }: RandomTensor): ArrayB
         : new Float16Array(count).fill(middle * scale);
     }
   }
+}
+
+/**
+ * Fills words with random bits (Marsaglia's xorshift) and gives the state behind them, to go on from.
+ *
+ * The same state gives the same bits; 0 is no state, it would stay 0.
+ */
+export function fillRandom(words: Uint32Array, state: number): number {
+  let next = state;
+  for (let i = 0; i < words.length; i++) {
+    next ^= next << 13;
+    next ^= next >>> 17;
+    next ^= next << 5;
+    words[i] = next;
+  }
+  return next;
+}
+
+/** A state of its own for each seed and number. */
+export function stateOf(seed: number, number: number): number {
+  return (Math.imul(seed + 1, 0x9e3779b1) ^ Math.imul(number + 1, 0x85ebca6b)) || 1;
 }

@@ -3,7 +3,7 @@ import { GREEDY } from "../engine/engine.ts";
 import { EngineLoop } from "../engine/engine_loop.ts";
 import type { EngineSizes } from "../engine/engine_sizes.ts";
 import type { Model } from "../models/model.ts";
-import { fillRandom, stateOf } from "./random_bits.ts";
+import { fillRandom, stateOf } from "./random_model.ts";
 
 /** One batch from its prompts to its last tokens. */
 export interface Round {

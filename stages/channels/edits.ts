@@ -1,4 +1,4 @@
-import type { Matrix } from "../quant/weight_grid.ts";
+import type { Piece, TensorEdit } from "../models/rewrite.ts";
 
 /** How the channels along one axis of a weight change: new[j] = old[index[j]] * factor[j]. */
 export interface AxisEdit {
@@ -10,11 +10,6 @@ export interface AxisEdit {
 export interface ChannelEdit {
   readonly rows?: AxisEdit;
   readonly columns?: AxisEdit;
-}
-
-/** Some rows of a weight, the first of them row `first` of all. */
-export interface RowPiece extends Matrix {
-  readonly first: number;
 }
 
 /** The edit with `factor` multiplied onto an axis after what it does already. */
@@ -40,20 +35,14 @@ export function permuteAxis(
   return { ...edit, [axis]: { index } };
 }
 
-/** Whether an edit needs all rows of its weight at once. */
-export function needsAllRows({ rows }: ChannelEdit): boolean {
-  return rows?.index !== undefined;
-}
-
 /** Applies an edit to rows of its weight in place; products are rounded once. */
-export function applyEdit(edit: ChannelEdit, piece: RowPiece): void {
-  const { first, columns, values } = piece;
+function applyEdit(edit: ChannelEdit, { values, rows: { start }, columns }: Piece): void {
   const { index, factor } = edit.columns ?? {};
   const old = edit.rows?.index ? values.slice() : values;
   const line = new Float64Array(columns);
   for (let row = 0; row * columns < values.length; row++) {
-    const from = (edit.rows?.index?.[first + row] ?? row) * columns;
-    const rowFactor = edit.rows?.factor?.[first + row] ?? 1;
+    const from = (edit.rows?.index?.[start + row] ?? row) * columns;
+    const rowFactor = edit.rows?.factor?.[start + row] ?? 1;
     for (let c = 0; c < columns; c++) {
       line[c] = old[from + (index?.[c] ?? c)]! * rowFactor * (factor?.[c] ?? 1);
     }
@@ -61,16 +50,10 @@ export function applyEdit(edit: ChannelEdit, piece: RowPiece): void {
   }
 }
 
-/** An edit as `rewriteModel` takes it. */
-export function tensorEdit(edit: ChannelEdit) {
-  return {
-    whole: needsAllRows(edit),
-    change({ values, rows: { start, end }, columns }: {
-      readonly values: Float32Array<ArrayBuffer>;
-      readonly rows: { readonly start: number; readonly end: number };
-      readonly columns: number;
-    }): void {
-      applyEdit(edit, { first: start, rows: end - start, columns, values });
-    },
+/** An edit as `rewriteModel` takes it; a new order of rows needs all of them at once. */
+export function tensorEdit(edit: ChannelEdit | undefined): TensorEdit | undefined {
+  return edit && {
+    whole: edit.rows?.index !== undefined,
+    change: (piece) => applyEdit(edit, piece),
   };
 }

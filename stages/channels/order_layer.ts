@@ -1,9 +1,8 @@
 import type { LayerOutline } from "../models/family.ts";
 import { roleOf } from "../models/site.ts";
 import type { ChannelWork } from "./channel_work.ts";
-import { kvOrder } from "./order.ts";
+import { kvOrder, type Reordering } from "./order.ts";
 import { chooseOrder, type OrderChoice } from "./order_search.ts";
-import type { Reordering } from "./reordering_params.ts";
 
 /** Orders the channels at every place of a layer that is asked for. */
 export async function orderLayer(

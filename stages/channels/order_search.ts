@@ -11,8 +11,8 @@ import {
   metricOf,
   type Ordering,
   ORDERINGS,
+  type Reordering,
 } from "./order.ts";
-import type { Reordering } from "./reordering_params.ts";
 import { outputErrors } from "./search_error.ts";
 import { MAGNITUDES, spanOf } from "./spans.ts";
 import { linearPieces, weightSpans } from "./weight_pieces.ts";

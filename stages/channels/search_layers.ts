@@ -11,12 +11,13 @@ import {
 import type { Tools } from "../kinds.ts";
 import { openModel } from "../models/architecture.ts";
 import type { LayerOutline, ModelFiles } from "../models/family.ts";
-import type { ModelRecord } from "../models/model_record.ts";
+import { lengthenLineage } from "../models/lineage.ts";
+import { type ModelRecord, refuseChannels } from "../models/model_record.ts";
 import { countPeaks, type DevicePeaks, FOREVER, layersThatDiffer } from "../models/peaks.ts";
-import type { Rewrite } from "../models/rewrite.ts";
+import { type Rewrite, rewriteModel } from "../models/rewrite.ts";
 import type { Projection } from "../models/site.ts";
 import { ChannelWork } from "./channel_work.ts";
-import { editsOf, refuseChannels, rewriteChannels } from "./rewrite_channels.ts";
+import { tensorEdit } from "./edits.ts";
 import { searchBytes } from "./search_error.ts";
 
 /** What was chosen at one place. */
@@ -86,14 +87,12 @@ export async function searchLayers<Choice extends ChannelChoice>(
     work.add(found);
   }
   choices.push(...await method.findShared?.(work) ?? []);
-  await rewriteChannels(model, job.out, {
-    stage,
-    params,
-    record,
-    edits: work.edits,
-    changes: work.changes,
+  const lineage = await lengthenLineage({ ...model, record }, job.out, work.changes);
+  await rewriteModel(model.path, job.out, {
     signal,
     progress: (done, _, note) => job.progress(layers.length + done, total, note),
+    edit: (name) => tensorEdit(work.edits.get(name)),
+    record: { ...record, history: [...record.history, { stage, params }], lineage },
   });
   await Deno.writeTextFile(`${job.out}/${stage}.json`, JSON.stringify({ choices }, undefined, 2));
   for (const place of method.places) {
@@ -137,7 +136,7 @@ export async function countSearch(
     inputs: inputBytes(stats, architecture),
     ...peaks,
   });
-  return { peaks, arrays, edit: editsOf(work?.edits ?? new Map()) };
+  return { peaks, arrays, edit: (name) => tensorEdit(work?.edits.get(name)) };
 }
 
 /** What a search came to: the error against that of the channels as before, and how many stay so. */

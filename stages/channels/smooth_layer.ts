@@ -1,13 +1,18 @@
-import { schemeFor } from "../quant/linear_schemes.ts";
+import { schemeFor } from "../quant/schemes.ts";
 import { checkGroup, type Matrix } from "../quant/weight_grid.ts";
 import type { LayerOutline } from "../models/family.ts";
 import type { LayerSite, Projection, Tap } from "../models/site.ts";
 import type { ChannelWork } from "./channel_work.ts";
-import { familyOf, manualExponents } from "./exponent_signs.ts";
 import { outputErrors } from "./search_error.ts";
-import { lastSmallest, smoothingScale } from "./smoothing.ts";
+import {
+  exponentCandidates,
+  type Exponents,
+  familyOf,
+  lastSmallest,
+  manualExponents,
+  smoothingScale,
+} from "./smoothing.ts";
 import { attentionErrors } from "./smoothing_attention.ts";
-import { exponentCandidates, type Exponents } from "./smoothing_candidates.ts";
 import {
   type AttentionSmoothing,
   type ProjectionSmoothing,

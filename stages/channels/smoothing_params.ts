@@ -2,8 +2,7 @@ import { z } from "zod";
 import { projection } from "../models/site.ts";
 import type { SpanKind } from "./spans.ts";
 import { unevenGroup, weightScheme, zeroDomain } from "../quant/schemes.ts";
-import { familyOf, manualExponents } from "./exponent_signs.ts";
-import { exponentFamily } from "./smoothing_candidates.ts";
+import { exponentFamily, type Exponents, familyOf, manualExponents } from "./smoothing.ts";
 
 const span = z.enum(["abs_max", "rms"]);
 const spanPair = z.tuple([span, span]);
@@ -23,14 +22,7 @@ const shared = {
 };
 
 /** What both kinds of smoothing have. */
-export interface Smoothing {
-  readonly strategy: "manual" | "grid";
-  readonly spans: z.infer<typeof spanPair> | readonly z.infer<typeof spanPair>[];
-  readonly alpha: number;
-  readonly beta: number;
-  readonly grids: number;
-  readonly candidates?: z.infer<typeof exponentFamily> | undefined;
-}
+export type Smoothing = z.infer<z.ZodObject<typeof shared>> & Exponents;
 
 /** Parameters of smoothing the inputs of linears. */
 export const projectionSmoothing = z.strictObject({

@@ -1,14 +1,10 @@
-import { z } from "zod";
 import type { Matrix } from "../quant/weight_grid.ts";
-
-/** How the magnitude of a channel is measured over many vectors or rows. */
-const spanKind = z.enum(["abs_max", "abs_mean", "rms"]);
-
-/** See `spanKind`. */
-export type SpanKind = z.infer<typeof spanKind>;
 
 /** What statistics call the magnitudes of an activation's channels. */
 export const MAGNITUDES = { abs_max: "absmax", abs_mean: "absmean", rms: "rms" } as const;
+
+/** How the magnitude of a channel is measured over many vectors or rows. */
+export type SpanKind = keyof typeof MAGNITUDES;
 
 /** Magnitudes of columns being pooled over the rows of one matrix or more. */
 export interface ColumnSpans {

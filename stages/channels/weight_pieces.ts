@@ -1,14 +1,13 @@
-import { applyEdit, type ChannelEdit, needsAllRows, type RowPiece } from "./edits.ts";
+import type { RowRange } from "../formats/checkpoint.ts";
 import { rowPieces } from "../formats/row_pieces.ts";
+import type { Matrix } from "../quant/weight_grid.ts";
+import { type ChannelEdit, tensorEdit } from "./edits.ts";
 import { type ColumnSpans, noSpans, poolSpans } from "./spans.ts";
 
 /** Where weights are read from: a checkpoint. */
 export interface WeightSource {
   readonly tensors: ReadonlyMap<string, { readonly shape: readonly number[] }>;
-  read(
-    name: string,
-    rows?: { readonly start: number; readonly end: number },
-  ): Promise<Float32Array<ArrayBuffer>>;
+  read(name: string, rows?: RowRange): Promise<Float32Array<ArrayBuffer>>;
 }
 
 /** The matrix of a source with its edit applied, some rows at a time. */
@@ -16,14 +15,14 @@ export async function* weightPieces(
   source: WeightSource,
   name: string,
   edit?: ChannelEdit,
-): AsyncGenerator<RowPiece> {
+): AsyncGenerator<Matrix> {
   const { shape } = source.tensors.get(name)!;
   const [, columns = 0] = shape;
-  for (const rows of rowPieces(shape, { whole: edit !== undefined && needsAllRows(edit) })) {
+  const change = tensorEdit(edit);
+  for (const rows of rowPieces(shape, change)) {
     const values = await source.read(name, rows);
-    const piece = { first: rows.start, rows: rows.end - rows.start, columns, values };
-    if (edit) applyEdit(edit, piece);
-    yield piece;
+    change?.change({ values, rows, columns });
+    yield { rows: rows.end - rows.start, columns, values };
   }
 }
 
@@ -32,7 +31,7 @@ export async function* linearPieces(
   source: WeightSource,
   names: readonly string[],
   edits: ReadonlyMap<string, ChannelEdit>,
-): AsyncGenerator<RowPiece> {
+): AsyncGenerator<Matrix> {
   for (const name of names) yield* weightPieces(source, name, edits.get(name));
 }
 

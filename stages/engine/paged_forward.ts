@@ -1,8 +1,7 @@
 import type { Device, Tensor, TensorRef } from "../../kernels/device/device.ts";
 import { normalize, startStream } from "../models/stream.ts";
-import type { Places } from "../models/places.ts";
+import { type Places, ropeAngles } from "../models/places.ts";
 import type { Model } from "../models/model.ts";
-import { ropeAngles } from "../models/rope_angles.ts";
 import type { KvBatch } from "./kv_batch.ts";
 import { KvPools, kvSchemes } from "./kv_pools.ts";
 

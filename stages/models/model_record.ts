@@ -1,6 +1,6 @@
 import type { KvScheme } from "../../kernels/codes/kv_scheme.ts";
 import type { InputScheme, LinearScheme } from "../quant/schemes.ts";
-import type { SiteRole } from "./site.ts";
+import { type Projection, roleOf, type SiteRole } from "./site.ts";
 
 /** What a model artifact says beside `config.json`, in `model.json`; a plain model has no such file. */
 export interface ModelRecord {
@@ -87,6 +87,29 @@ export function refuseQuantized({ linears }: ModelRecord, stage: string): void {
   throw new TypeError(
     `Cannot ${stage} the model: its "${name}" is quantized already, expected full precision; put ${stage} before quantize`,
   );
+}
+
+/**
+ * Throws unless a stage may change the channels of these places: weights and KV cache in full
+ * precision, and no transform between a place and what feeds it.
+ */
+export function refuseChannels(
+  record: ModelRecord,
+  stage: string,
+  places: readonly Projection[],
+): void {
+  refuseQuantized(record, stage);
+  if (record.kv.length > 0) {
+    throw new TypeError(
+      `Cannot ${stage} the model: its KV cache is quantized already, expected full precision; put ${stage} before it`,
+    );
+  }
+  for (const place of places) {
+    if (!record.hadamard.includes(roleOf(place))) continue;
+    throw new TypeError(
+      `Cannot ${stage} ${place}: its inputs go through a Hadamard transform, expected inputs that the layer before can change; leave ${place} out of sites`,
+    );
+  }
 }
 
 /** How inputs at a linear are quantized, in words. */

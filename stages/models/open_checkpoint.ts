@@ -1,9 +1,10 @@
 import type { Checkpoint } from "../formats/checkpoint.ts";
 import { openGguf } from "../formats/gguf/checkpoint.ts";
 import type { GgufClass } from "../formats/gguf/model_class.ts";
-import * as families from "./families/mod.ts";
 import type { Family } from "./family.ts";
 import { directorySources, openDirectory } from "../formats/safetensors/directory.ts";
+import { fileURLToPath } from "node:url";
+import * as families from "./families/mod.ts";
 
 /** How llama.cpp holds the models of every family that it knows. */
 export const GGUF_CLASSES: readonly GgufClass[] = Object.values<Family>(families)
@@ -36,3 +37,6 @@ async function kindOf(path: string): Promise<"gguf" | "directory"> {
   if (path.toLowerCase().endsWith(".gguf")) return "gguf";
   throw new TypeError(`Cannot open checkpoint "${path}": it is a file of another kind, ${wanted}`);
 }
+
+/** Where the tiny model lies that ships with the program. */
+export const EMBEDDED = fileURLToPath(new URL("../../configs/embedded", import.meta.url));

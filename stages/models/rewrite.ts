@@ -11,7 +11,7 @@ import {
   tensorBytes,
   type TensorSpecification,
 } from "../formats/safetensors/header.ts";
-import { type ModelRecord, writeModelRecord } from "./model_record.ts";
+import { MODEL_RECORD, type ModelRecord, writeModelRecord } from "./model_record.ts";
 
 /** Rows of a tensor being rewritten. */
 export interface Piece {
@@ -105,4 +105,19 @@ export function rewriteBytes(tensors: Checkpoint["tensors"], edit: Rewrite["edit
     return change ? 2 * stored + values * (change.whole ? 2 : 1) : stored;
   });
   return pieces.reduce((a, b) => Math.max(a, b), 0);
+}
+
+/** Names that a model artifact's stages write themselves. */
+const REWRITTEN = new RegExp(`^(${MODEL_RECORD}|channels-\\d+\\.safetensors|artifact\\.json)$`);
+
+/**
+ * Takes over a model's weights and texts unchanged: as hard links where the file system has them, for
+ * artifacts are read-only.
+ */
+export async function copyModelFiles(from: string, out: string): Promise<void> {
+  for await (const { name, isFile } of Deno.readDir(from)) {
+    if (!isFile || REWRITTEN.test(name)) continue;
+    await Deno.link(`${from}/${name}`, `${out}/${name}`)
+      .catch(() => Deno.copyFile(`${from}/${name}`, `${out}/${name}`));
+  }
 }

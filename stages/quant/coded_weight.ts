@@ -52,19 +52,15 @@ export function groupsOf(
 /** What codes of some rows stand for, of all unless said: [rows, columns]. */
 export function codedValues(
   weight: CodedWeight,
-  rows: Rows = { start: 0, end: weight.rows },
+  rows?: Rows,
 ): Float32Array<ArrayBuffer> {
-  const { codes, scales, zeros, rowScales, scheme: { zero: domain } } = someRows(weight, rows);
+  const { codes, scales, zeros, scheme: { zero: domain } } = plainRows(weight, rows);
   const values = new Float32Array(codes.length);
   const group = codes.length / scales.length;
-  const groups = groupsOf(weight);
   for (let at = 0; at < scales.length; at++) {
     const [scale, zero] = [scales[at]!, zeros?.[at] ?? 0];
-    const row = rowScales?.[Math.floor(at / groups)];
     for (let i = at * group; i < (at + 1) * group; i++) {
-      values[i] = row === undefined
-        ? valueOf(codes[i]!, scale, zero, domain)
-        : valueOf(integerOf(codes[i]!, scale, zero), row, 0, "none");
+      values[i] = valueOf(codes[i]!, scale, zero, domain);
     }
   }
   return values;

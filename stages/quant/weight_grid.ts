@@ -1,10 +1,14 @@
 import { type CodeValues, emptyCodes } from "../../kernels/codes/integer_codes.ts";
-import { codeOf, codeRange, type Quantizer, scaleAndZero } from "../../kernels/codes/quantizer.ts";
-import { clamp } from "../../kernels/codes/round_even.ts";
+import {
+  clamp,
+  codeOf,
+  codeRange,
+  type Quantizer,
+  scaleAndZero,
+} from "../../kernels/codes/quantizer.ts";
 import type { CodedWeight } from "./coded_weight.ts";
-import { protectiveRange } from "./protective_range.ts";
-import { rowScale } from "./row_scale.ts";
-import { groupColumns, schemeKind, type WeightScheme } from "./schemes.ts";
+import { protectiveRange, rowScale } from "./row_scale.ts";
+import { groupColumns, largestGroup, schemeKind, type WeightScheme } from "./schemes.ts";
 
 /**
  * A matrix on the host, row-major: [rows, columns]. Without values it is a header, that goes through
@@ -62,14 +66,6 @@ export function checkGroup(name: string, scheme: WeightScheme, columns: number):
       `Cannot quantize "${name}" in groups of ${group}: expected a multiple of 8, which codes are packed by`,
     );
   }
-}
-
-/** The largest group up to `most` that divides `columns` and is a multiple of 8. */
-export function largestGroup(columns: number, most: number): number {
-  for (let group = Math.floor(most / 8) * 8; group > 8; group -= 8) {
-    if (columns % group === 0) return group;
-  }
-  return 8;
 }
 
 /** What the groups of a weight see, see `WeightDomain`. */

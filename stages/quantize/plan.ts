@@ -3,10 +3,15 @@ import type { Checkpoint } from "../formats/checkpoint.ts";
 import type { TensorSpecification } from "../formats/safetensors/header.ts";
 import { type LayerSite, projection, type SiteRole } from "../models/site.ts";
 import type { Architecture } from "../models/family.ts";
-import { checkScheme, schemeFor } from "../quant/linear_schemes.ts";
 import { roundingMethod } from "../quant/quantize_weight.ts";
 import { rangeSearch } from "../quant/range_search.ts";
-import { type LinearScheme, unevenGroup, weightScheme } from "../quant/schemes.ts";
+import {
+  checkScheme,
+  type LinearScheme,
+  schemeFor,
+  unevenGroup,
+  weightScheme,
+} from "../quant/schemes.ts";
 import { codedTensors } from "../quant/stored_weight.ts";
 import { checkGroup } from "../quant/weight_grid.ts";
 import type { SiteMethod } from "./site.ts";

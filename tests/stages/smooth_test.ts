@@ -5,11 +5,14 @@ import { Gpu } from "../../kernels/device/gpu.ts";
 import type { Artifact } from "../../pipeline/artifact.ts";
 import { openCheckpoint } from "../../stages/models/open_checkpoint.ts";
 import { readModelRecord, writeModelRecord } from "../../stages/models/model_record.ts";
-import { familyOf } from "../../stages/channels/exponent_signs.ts";
 import { outputErrors } from "../../stages/channels/search_error.ts";
-import { lastSmallest, smoothingScale } from "../../stages/channels/smoothing.ts";
+import {
+  exponentCandidates,
+  familyOf,
+  lastSmallest,
+  smoothingScale,
+} from "../../stages/channels/smoothing.ts";
 import { attentionErrors } from "../../stages/channels/smoothing_attention.ts";
-import { exponentCandidates } from "../../stages/channels/smoothing_candidates.ts";
 import { type WeightScheme, weightScheme } from "../../stages/quant/schemes.ts";
 import { codedValues } from "../../stages/quant/coded_weight.ts";
 import { gridOf, roundToNearest } from "../../stages/quant/weight_grid.ts";

@@ -2,7 +2,7 @@ import type { Device } from "../../kernels/device/device.ts";
 import { u32 } from "../../kernels/device/tensor.ts";
 import { normalize, startStream } from "../../stages/models/stream.ts";
 import type { Model } from "../../stages/models/model.ts";
-import { ropeAngles } from "../../stages/models/rope_angles.ts";
+import { ropeAngles } from "../../stages/models/places.ts";
 
 /**
  * Logits of every position, f32 [tokens, vocabulary], by the layers of the product: what a stage that

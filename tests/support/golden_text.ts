@@ -1,4 +1,4 @@
-import { EMBEDDED } from "../../stages/models/embedded.ts";
+import { EMBEDDED } from "../../stages/models/open_checkpoint.ts";
 
 /** A text with what other programs make of it and the embedded model. */
 export interface GoldenText {

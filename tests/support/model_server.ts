@@ -1,6 +1,6 @@
 import type { SizeWishes } from "../../stages/engine/engine_sizes.ts";
 import { type EngineNotes, WorkerEngine } from "../../stages/engine/worker_engine.ts";
-import { EMBEDDED } from "../../stages/models/embedded.ts";
+import { EMBEDDED } from "../../stages/models/open_checkpoint.ts";
 import { type Server, startServer } from "../../stages/serve/server.ts";
 import type { ServedTokenizer } from "../../stages/serve/served_tokenizer.ts";
 import { CARD, embeddedTokenizer } from "./server_stub.ts";

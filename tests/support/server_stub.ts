@@ -1,7 +1,7 @@
 import type { TokenizerFiles } from "../../stages/formats/checkpoint.ts";
 import { ggufMetadata } from "../../stages/formats/gguf/metadata.ts";
 import { ggufTokenizer } from "../../stages/formats/gguf/tokenizer.ts";
-import { EMBEDDED } from "../../stages/models/embedded.ts";
+import { EMBEDDED } from "../../stages/models/open_checkpoint.ts";
 import type { ModelCard } from "../../stages/serve/model_card.ts";
 import { openServedTokenizer, type ServedTokenizer } from "../../stages/serve/served_tokenizer.ts";
 import { type Server, startServer } from "../../stages/serve/server.ts";

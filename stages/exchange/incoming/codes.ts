@@ -1,7 +1,6 @@
 import { architectureOf } from "../../models/architecture.ts";
 import type { CodedWeight } from "../../quant/coded_weight.ts";
-import { checkScheme } from "../../quant/linear_schemes.ts";
-import type { LinearScheme } from "../../quant/schemes.ts";
+import { checkScheme, type LinearScheme } from "../../quant/schemes.ts";
 import { storedTensors } from "../../quant/stored_weight.ts";
 import { checkGroup } from "../../quant/weight_grid.ts";
 

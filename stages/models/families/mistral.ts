@@ -2,7 +2,7 @@ import { decoderConfig, parseDecoderJson } from "../config.ts";
 import type { Family } from "../family.ts";
 import { loadDecoderLayer } from "./decoder_layer.ts";
 import { decoderLayout } from "./decoder_layout.ts";
-import { llamaGguf } from "./llama_gguf.ts";
+import { llamaGguf } from "./llama.ts";
 
 /** Mistral: Llama with, in its first version, attention over a window of keys. */
 export const mistral: Family = {

@@ -1,5 +1,4 @@
 import { matrixOf } from "./matrix.ts";
-import { differenceCharacters, type PrimePower, primePower } from "./residues.ts";
 
 /**
  * Paley's first construction (1933): a Hadamard matrix of `order`, row by row, where order - 1 is a
@@ -47,4 +46,81 @@ export function paleyTwo(order: number, powers: "prime" | "any"): (() => Int8Arr
 function admitted(size: number, powers: "prime" | "any"): PrimePower | undefined {
   const parts = Number.isInteger(size) ? primePower(size) : undefined;
   return parts && (powers === "any" || parts.exponent === 1) ? parts : undefined;
+}
+
+/** A prime power taken apart: `prime` to the power `exponent`. */
+interface PrimePower {
+  readonly prime: number;
+  readonly exponent: number;
+}
+
+/** The prime and the exponent of a prime power; undefined for other numbers. */
+function primePower(value: number): PrimePower | undefined {
+  if (value < 2) return undefined;
+  let prime = 2;
+  while (prime * prime <= value && value % prime !== 0) prime++;
+  if (value % prime !== 0) return { prime: value, exponent: 1 };
+  let [rest, exponent] = [value, 0];
+  for (; rest % prime === 0; rest /= prime) exponent++;
+  return rest === 1 ? { prime, exponent } : undefined;
+}
+
+/**
+ * The quadratic character of differences in the field of `order` elements, an odd prime power: a
+ * matrix [order, order] of chi(j - i), row by row; chi is 0 at 0, 1 at squares, -1 elsewhere.
+ *
+ * An element is the number whose digits to the base of the prime are its coefficients, so that the
+ * elements of a prime field are the residues themselves.
+ */
+function differenceCharacters(order: number, { prime, exponent }: PrimePower): Int8Array {
+  const chi = characters(order, prime, exponent);
+  const signs = new Int8Array(order * order);
+  for (let i = 0; i < order; i++) {
+    for (let j = 0; j < order; j++) signs[i * order + j] = chi[difference(j, i, prime)]!;
+  }
+  return signs;
+}
+
+/** Chi of every element, from the powers of a generator: the even ones are the squares. */
+function characters(order: number, prime: number, exponent: number): Int8Array {
+  for (let reduction = 1; reduction < order; reduction++) {
+    const powers = powersOfX(order, { prime, exponent, reduction });
+    if (powers.length !== order - 1) continue;
+    const chi = new Int8Array(order);
+    powers.forEach((element, power) => chi[element] = power % 2 === 0 ? 1 : -1);
+    return chi;
+  }
+  throw new RangeError(`Cannot make a field of ${order} elements: expected a prime power`);
+}
+
+/** 1, x, x^2 and so on up to the first repetition, where x^exponent is `reduction`. */
+function powersOfX(
+  order: number,
+  { prime, exponent, reduction }: PrimePower & { readonly reduction: number },
+): number[] {
+  const high = prime ** (exponent - 1);
+  const powers: number[] = [];
+  const seen = new Set<number>([0]);
+  for (let element = 1; !seen.has(element) && powers.length < order;) {
+    seen.add(element);
+    powers.push(element);
+    const carried = Math.floor(element / high);
+    const shifted = (element % high) * prime;
+    element = sumOf(shifted, reduction, carried, prime);
+  }
+  return powers;
+}
+
+/** a + factor * b, digit by digit. */
+function sumOf(a: number, b: number, factor: number, prime: number): number {
+  let [sum, place] = [0, 1];
+  for (let [x, y] = [a, b]; x > 0 || y > 0; place *= prime) {
+    sum += (x % prime + factor * (y % prime)) % prime * place;
+    [x, y] = [Math.floor(x / prime), Math.floor(y / prime)];
+  }
+  return sum;
+}
+
+function difference(a: number, b: number, prime: number): number {
+  return sumOf(a, b, prime - 1, prime);
 }

@@ -1,14 +1,19 @@
 import { strict as assert } from "node:assert";
-import { codeOf, half, scaleAndZero, scaleOf, valueOf } from "../../../kernels/codes/quantizer.ts";
-import { roundEven } from "../../../kernels/codes/round_even.ts";
-import { protectiveRange } from "../../../stages/quant/protective_range.ts";
+import {
+  codeOf,
+  half,
+  roundEven,
+  scaleAndZero,
+  scaleOf,
+  valueOf,
+} from "../../../kernels/codes/quantizer.ts";
+import { protectiveRange } from "../../../stages/quant/row_scale.ts";
 import { codedValues } from "../../../stages/quant/coded_weight.ts";
-import { weightScheme } from "../../../stages/quant/schemes.ts";
+import { largestGroup, weightScheme } from "../../../stages/quant/schemes.ts";
 import {
   checkGroup,
   gridFor,
   gridOf,
-  largestGroup,
   measureGroups,
   roundToNearest,
 } from "../../../stages/quant/weight_grid.ts";

@@ -1,10 +1,11 @@
 import { strict as assert } from "node:assert";
-import { familyOf, manualExponents } from "../../../stages/channels/exponent_signs.ts";
 import {
   exponentCandidates,
   type ExponentFamily,
   exponentFamily,
-} from "../../../stages/channels/smoothing_candidates.ts";
+  familyOf,
+  manualExponents,
+} from "../../../stages/channels/smoothing.ts";
 
 /** The table of .github/ALGORITHMS.md#candidates: rows alpha > 0, 0, -1, -2, -3; columns beta likewise. */
 const TABLE: readonly (readonly string[])[] = [

@@ -1,6 +1,9 @@
 import { strict as assert } from "node:assert";
-import { lastSmallest, smoothingScale } from "../../../stages/channels/smoothing.ts";
-import { type Exponents } from "../../../stages/channels/smoothing_candidates.ts";
+import {
+  type Exponents,
+  lastSmallest,
+  smoothingScale,
+} from "../../../stages/channels/smoothing.ts";
 import { goldenSpans } from "../../support/golden_smoothing.ts";
 import { assertWithin } from "../../support/tolerance.ts";
 

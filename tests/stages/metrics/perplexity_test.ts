@@ -2,7 +2,7 @@ import { strict as assert } from "node:assert";
 import { Gpu } from "../../../kernels/device/gpu.ts";
 import { perplexity } from "../../../stages/metrics/perplexity.ts";
 import { logLikelihoods } from "../../support/log_likelihoods.ts";
-import { EMBEDDED } from "../../../stages/models/embedded.ts";
+import { EMBEDDED } from "../../../stages/models/open_checkpoint.ts";
 import { Model } from "../../../stages/models/model.ts";
 import { GOLDEN } from "../../support/golden_text.ts";
 

@@ -1,6 +1,5 @@
 import { strict as assert } from "node:assert";
-import { openCheckpoint } from "../../../stages/models/open_checkpoint.ts";
-import { EMBEDDED } from "../../../stages/models/embedded.ts";
+import { EMBEDDED, openCheckpoint } from "../../../stages/models/open_checkpoint.ts";
 import { openTokenizer } from "../../../stages/models/tokenizer.ts";
 import { GOLDEN } from "../../support/golden_text.ts";
 

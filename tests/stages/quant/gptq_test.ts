@@ -3,9 +3,12 @@ import type { Device } from "../../../kernels/device/device.ts";
 import { Gpu } from "../../../kernels/device/gpu.ts";
 import { ReferenceDevice } from "../../../kernels/device/reference.ts";
 import { f32 } from "../../../kernels/device/tensor.ts";
-import { factorPanels } from "../../../stages/quant/cholesky.ts";
 import { type GptqWeight, round } from "../../../stages/quant/gptq.ts";
-import { type GptqFactorOptions, prepare } from "../../../stages/quant/gptq_factor.ts";
+import {
+  factorPanels,
+  type GptqFactorOptions,
+  prepare,
+} from "../../../stages/quant/gptq_factor.ts";
 import { GramMatrix } from "../../../stages/quant/gram.ts";
 import { choleskyUpper } from "../../support/cholesky.ts";
 import { normals } from "../../support/random.ts";

@@ -2,7 +2,7 @@ import { strict as assert } from "node:assert";
 import { setTimeout as sleep } from "node:timers/promises";
 import OpenAI from "openai";
 import { Gpu } from "../../../kernels/device/gpu.ts";
-import { EMBEDDED } from "../../../stages/models/embedded.ts";
+import { EMBEDDED } from "../../../stages/models/open_checkpoint.ts";
 import { Model } from "../../../stages/models/model.ts";
 import { logitsOf } from "../../support/forward_pass.ts";
 import { CARD } from "../../support/server_stub.ts";

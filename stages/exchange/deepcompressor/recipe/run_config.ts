@@ -1,6 +1,6 @@
 import { parse } from "yaml";
 import { cacheOf } from "./cache_precision.ts";
-import type { Activations } from "../../../quant/linear_schemes.ts";
+import type { Activations } from "../../../quant/schemes.ts";
 import { readRecipe } from "./read_recipe.ts";
 import { openSection, type RecipeNode, type RecipePlace } from "./recipe_tree.ts";
 import { activationsOf } from "./schemes.ts";

@@ -1,5 +1,4 @@
-import type { Activations } from "../../../quant/linear_schemes.ts";
-import type { WeightScheme } from "../../../quant/schemes.ts";
+import type { Activations, WeightScheme } from "../../../quant/schemes.ts";
 import { bitsOf, checkScales, groupsWords, sameGroup, zeroOf } from "./block_codes.ts";
 import { type Notes, refuse } from "./notes.ts";
 import { lastPart, type QuantizerBlock } from "./recipe.ts";

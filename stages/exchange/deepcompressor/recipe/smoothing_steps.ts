@@ -1,6 +1,5 @@
-import type { Activations } from "../../../quant/linear_schemes.ts";
-import type { WeightScheme } from "../../../quant/schemes.ts";
-import { familyOf } from "../../../channels/exponent_signs.ts";
+import type { Activations, WeightScheme } from "../../../quant/schemes.ts";
+import { familyOf } from "../../../channels/smoothing.ts";
 import type { Value } from "./manifest_text.ts";
 import { type Notes, refuse } from "./notes.ts";
 import { lastPart, type RecipeSmoothing, type Search } from "./recipe.ts";

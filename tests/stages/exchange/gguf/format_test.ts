@@ -10,7 +10,7 @@ import { ggmlBytes } from "../../../../stages/formats/gguf/ggml_types.ts";
 import type { GgufEntry } from "../../../../stages/formats/gguf/encoding.ts";
 import { ggufName, transformersName } from "../../../../stages/formats/gguf/names.ts";
 import { GgufWriter } from "../../../../stages/formats/gguf/writer.ts";
-import { llamaGguf } from "../../../../stages/models/families/llama_gguf.ts";
+import { llamaGguf } from "../../../../stages/models/families/llama.ts";
 import { qwen3 } from "../../../../stages/models/families/qwen3.ts";
 import { architectureOf } from "../../../../stages/models/architecture.ts";
 import {

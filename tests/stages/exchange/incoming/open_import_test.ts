@@ -12,7 +12,7 @@ import type { ModelOutline } from "../../../../stages/facts.ts";
 import { openSafetensors, writeSafetensors } from "../../../../stages/formats/safetensors/file.ts";
 import { load } from "../../../../stages/load.ts";
 import { calibrate_kv } from "../../../../stages/mod.ts";
-import { copyModelFiles } from "../../../../stages/models/copy_model.ts";
+import { copyModelFiles } from "../../../../stages/models/rewrite.ts";
 import {
   type ModelRecord,
   readModelRecord,
