@@ -1,5 +1,5 @@
 import { applyEdit, type ChannelEdit, needsAllRows, type RowPiece } from "./edits.ts";
-import { rowPieces } from "../formats/row_pieces.ts";
+import { rowPieces } from "../formats/rows.ts";
 import { type ColumnSpans, noSpans, poolSpans } from "./spans.ts";
 
 /** Where weights are read from: a checkpoint. */
