@@ -8,7 +8,7 @@ import { readme } from "./exchange/readme.ts";
 import { refuseExport } from "./exchange/refusal.ts";
 import { openSource, subjectOf, without } from "./exchange/subject.ts";
 import { verifyReading } from "./exchange/verify.ts";
-import { PIECE_VALUES } from "./formats/row_pieces.ts";
+import { PIECE_VALUES } from "./formats/rows.ts";
 import { defineStage } from "./kinds.ts";
 import { hostPeak } from "./models/peaks.ts";
 import { parsedBytes } from "./sizes.ts";

@@ -2,10 +2,10 @@ import { basename } from "node:path";
 import { z } from "zod";
 import { elements } from "../kernels/device/tensor.ts";
 import { millions } from "../pipeline/words.ts";
-import { importSources } from "./exchange/incoming/sources.ts";
 import {
   type ImportedTensor,
   importedTensors,
+  importSources,
   openImport,
 } from "./exchange/incoming/open_import.ts";
 import type { Import } from "./exchange/incoming/import.ts";
@@ -22,7 +22,7 @@ import { architectureOf } from "./models/architecture.ts";
 import { PLAIN, writeModelRecord } from "./models/model_record.ts";
 import { hostPeak } from "./models/peaks.ts";
 import { modelBytes, parsedBytes } from "./sizes.ts";
-import { PIECE_VALUES, rowPieces } from "./formats/row_pieces.ts";
+import { PIECE_VALUES, rowPieces } from "./formats/rows.ts";
 
 const params = z.strictObject({
   model: z.string().default("embedded").describe(

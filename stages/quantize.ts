@@ -25,7 +25,7 @@ import { streamShare } from "./models/memory_shares.ts";
 import { type ModelRecord, refuseQuantized, writeModelRecord } from "./models/model_record.ts";
 import { countPeaks, emptyWindows, FOREVER, hostPeak, layersThatDiffer } from "./models/peaks.ts";
 import { CountingKeeper, FileKeeper } from "./models/stream_entries.ts";
-import { rowPieces } from "./formats/row_pieces.ts";
+import { rowPieces } from "./formats/rows.ts";
 
 /** Turns the weights of a model's layers into codes. */
 export const quantize = defineStage({

@@ -2,7 +2,7 @@ import { Command, CommanderError } from "commander";
 import type { Setting } from "../manifest/override.ts";
 import type { CommandDefinition } from "./command.ts";
 import { addFlags, type Flags } from "./flags.ts";
-import { UsageError } from "./usage_error.ts";
+import { UsageError } from "./told_error.ts";
 
 /** What the user asked for: a command with its words and its own options, or help. */
 export type Request =

@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import { type LockFile, lockPath, readLock } from "../plan/lock_file.ts";
-import { UsageError } from "./usage_error.ts";
+import { UsageError } from "./told_error.ts";
 
 /** Adds the option that holds a command to a lock file. */
 export function addLockedOption(command: Command): Command {

@@ -1,10 +1,10 @@
+import * as commands from "./commands/mod.ts";
 import { ManifestError } from "../manifest/problem.ts";
 import { messageOf } from "../errors.ts";
 import { processScreen } from "../tell/terminal/screen.ts";
 import type { CommandDefinition, Program } from "./command.ts";
 import { parseCommandLine } from "./command_line.ts";
-import * as commands from "./commands/mod.ts";
-import { UsageError } from "./usage_error.ts";
+import { UsageError } from "./told_error.ts";
 
 export type { Program } from "./command.ts";
 

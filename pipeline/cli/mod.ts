@@ -10,7 +10,7 @@ export { onInterrupt } from "./interrupt.ts";
 export { makeStep } from "./made_step.ts";
 export { HERE, openSharedStore, openStore } from "./open_store.ts";
 export { tellingErrors } from "./told_error.ts";
-export { UsageError } from "./usage_error.ts";
+export { UsageError } from "./told_error.ts";
 
 // What it finds in stores.
 export { replaceFile } from "../store/durable.ts";

@@ -1,7 +1,7 @@
-import type { Command } from "commander";
+import { type Command, InvalidArgumentError } from "commander";
 import type { Executor } from "../run/executor.ts";
 import type { Store } from "../store/store.ts";
-import { UsageError } from "./usage_error.ts";
+import { UsageError } from "./told_error.ts";
 
 /** Adds the option that {@linkcode openExecutor} reads. */
 export function addExecutorOption(command: Command): Command {
@@ -26,4 +26,20 @@ export async function openExecutor(
   }
   const { restateExecutor } = await import("../run/restate/executor.ts");
   return await restateExecutor(url, { store });
+}
+
+/** Adds `--host` and `--port` to a command that listens. */
+export function addNetworkOptions(
+  command: Command,
+  { host, port, usual }: { readonly host: string; readonly port: string; readonly usual: number },
+): void {
+  command
+    .option("--host <address>", host, "127.0.0.1")
+    .option("--port <number>", port, parsePort, usual);
+}
+
+function parsePort(text: string): number {
+  const port = Number(text);
+  if (Number.isInteger(port) && port >= 0 && port < 2 ** 16) return port;
+  throw new InvalidArgumentError(`Cannot read "${text}" as a port: expected 0 to 65535`);
 }

@@ -1,10 +1,9 @@
 import { openRemote } from "../store/remote/open_remote.ts";
 import type { Remote } from "../store/remote.ts";
 import { Store } from "../store/store.ts";
-import { parseCap } from "./bytes.ts";
-import type { Flags } from "./flags.ts";
-import { UsageError } from "./usage_error.ts";
-import { storeDirectory } from "./project.ts";
+import { type Flags, parseCap } from "./flags.ts";
+import { UsageError } from "./told_error.ts";
+import { dirname, join, resolve } from "node:path";
 
 /** What stands for a manifest where a command is about the store of the current directory. */
 export const HERE = "./manifest.yaml";
@@ -39,4 +38,36 @@ export async function remoteOf({ remote }: Flags): Promise<Remote | undefined> {
   return await openRemote(place).catch((error) => {
     throw error instanceof TypeError ? new UsageError(error.message) : error;
   });
+}
+
+/** What marks the top directory of a project. */
+const MARKS = ["deno.json", ".git", ".quattuor"];
+
+/** The directory of the store: as asked, else as the environment says, else in the project. */
+export function storeDirectory(
+  manifest: string,
+  { asked, environment }: {
+    readonly asked?: string | undefined;
+    readonly environment?: string | undefined;
+  },
+): string {
+  return resolve(asked || environment || join(projectRoot(manifest), ".quattuor"));
+}
+
+/** The nearest directory above a manifest that looks like a project, else the manifest's own. */
+export function projectRoot(manifest: string): string {
+  const start = dirname(resolve(manifest));
+  for (let at = start;; at = dirname(at)) {
+    if (MARKS.some((mark) => exists(join(at, mark)))) return at;
+    if (at === dirname(at)) return start;
+  }
+}
+
+function exists(path: string): boolean {
+  try {
+    Deno.statSync(path);
+    return true;
+  } catch {
+    return false;
+  }
 }

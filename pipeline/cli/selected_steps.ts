@@ -1,7 +1,8 @@
 import type { Command } from "commander";
 import type { Manifest } from "../manifest/manifest.ts";
 import { matchSteps, type Selection, selectSteps, splitPatterns } from "../manifest/selection.ts";
-import { UsageError } from "./usage_error.ts";
+import { UsageError } from "./told_error.ts";
+import type { Flags } from "./flags.ts";
 
 /** Adds the options that select steps. */
 export function addSelectionOptions(command: Command): Command {
@@ -36,11 +37,29 @@ export function namedStep({ steps }: Manifest, word: string): string {
 }
 
 /** Throws a wrong choice of steps as a wrong command line. */
-export function asUsage<T>(work: () => T): T {
+function asUsage<T>(work: () => T): T {
   try {
     return work();
   } catch (error) {
     if (error instanceof RangeError) throw new UsageError(error.message);
     throw error;
   }
+}
+
+/** The steps that `--force` names, by patterns, of all steps or of those that are selected. */
+export function forcedSteps(
+  { steps }: Manifest,
+  force: Flags["force"],
+  selected?: ReadonlySet<string>,
+): ReadonlySet<string> {
+  if (force === undefined) return new Set();
+  const all = steps.map(({ name }) => name);
+  const names = all.filter((name) => selected?.has(name) ?? true);
+  for (const pattern of splitPatterns(force)) {
+    if (!all.includes(pattern) || names.includes(pattern)) continue;
+    throw new UsageError(
+      `Cannot force step "${pattern}": it is not selected, expected one of ${names.join(", ")}`,
+    );
+  }
+  return asUsage(() => matchSteps(splitPatterns(force), { names, verb: "force" }));
 }

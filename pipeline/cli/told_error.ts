@@ -2,7 +2,11 @@ import { ManifestError } from "../manifest/problem.ts";
 import { messageOf } from "../errors.ts";
 import type { Screen } from "../tell/terminal/screen.ts";
 import type { Flags } from "./flags.ts";
-import { UsageError } from "./usage_error.ts";
+
+/** A command line that cannot be understood; the message is one line. */
+export class UsageError extends Error {
+  override readonly name = "UsageError";
+}
 
 /** Does the work of a command; under `--json` what it throws is also told as a line, then thrown on. */
 export async function tellingErrors<T>(

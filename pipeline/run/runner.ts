@@ -12,7 +12,7 @@ import { Runs, type StepRecord } from "../store/runs.ts";
 import { StageError } from "../errors.ts";
 import { keepingLogs } from "./step_log.ts";
 import { emitFailure, type End, type RunContext, runStep } from "./step_run.ts";
-import { evict } from "../store/cap.ts";
+import { evict } from "../store/collect.ts";
 
 /** States of steps that ended as asked. */
 const WELL: ReadonlySet<EndState> = new Set(["hit", "run", "skipped"]);

@@ -1,11 +1,10 @@
 import type { Note } from "../artifact.ts";
 import { type Emit, eventLine, type RunEvent } from "../event.ts";
-import { evictedText } from "./terminal/evicted.ts";
 import { LiveView } from "./terminal/live_view.ts";
 import { PacedProgress } from "./terminal/paced_progress.ts";
 import { COLORS, type Finished, painter, type Screen, shortPath } from "./terminal/screen.ts";
 import { selectedText, summaryText } from "./terminal/tables.ts";
-import { formatBytes, formatSeconds, plainText } from "../words.ts";
+import { count, formatBytes, formatSeconds, plainText } from "../words.ts";
 
 /** Between two JSON lines of progress of a step. */
 const JSON_SECONDS = 1;
@@ -157,4 +156,15 @@ function isWorthIt(
 
 function seconds(): number {
   return performance.now() / 1000;
+}
+
+/** What a run says when its store was larger than its cap. */
+export function evictedText(
+  { removals, freed, bytes, maxBytes }: RunEvent & { readonly type: "evicted" },
+): string {
+  const artifacts = removals.filter(({ room }) => room === "artifacts").length;
+  const size = `the store has ${formatBytes(bytes)}, its cap is ${formatBytes(maxBytes)}`;
+  if (removals.length === 0) return `${size}, and all of it is in use; see gc --help`;
+  return `removed ${count(artifacts, "artifact")} that no run uses, ${formatBytes(freed)} freed; ` +
+    size;
 }

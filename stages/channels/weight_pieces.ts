@@ -1,7 +1,7 @@
 import type { RowRange } from "../formats/checkpoint.ts";
-import { rowPieces } from "../formats/row_pieces.ts";
 import type { Matrix } from "../quant/weight_grid.ts";
 import { type ChannelEdit, tensorEdit } from "./edits.ts";
+import { rowPieces } from "../formats/rows.ts";
 import { type ColumnSpans, noSpans, poolSpans } from "./spans.ts";
 
 /** Where weights are read from: a checkpoint. */

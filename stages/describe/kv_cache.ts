@@ -2,7 +2,7 @@ import type { KvScheme } from "../../kernels/codes/kv_scheme.ts";
 import type { Section } from "../../pipeline/description.ts";
 import { shortNumber } from "../../pipeline/words.ts";
 import type { ModelRecord } from "../models/model_record.ts";
-import { groupLayers } from "./layer_ranges.ts";
+import { groupLayers } from "./architecture.ts";
 
 /** How keys and values of each layer are held in the cache. */
 export function kvSection({ kv }: ModelRecord): Section {

@@ -4,7 +4,7 @@ import type { Architecture } from "../models/family.ts";
 import type { LayerLinear } from "../models/site.ts";
 import type { LinearScheme } from "../quant/schemes.ts";
 import type { FoundTensor } from "../formats/safetensors/found_files.ts";
-import { layerRanges } from "./layer_ranges.ts";
+import { layerRanges } from "./architecture.ts";
 
 /** A linear with what is known of it. */
 interface Linear {

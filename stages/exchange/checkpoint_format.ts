@@ -8,7 +8,7 @@ import {
   tensorBytes,
   type TensorSpecification,
 } from "../formats/safetensors/header.ts";
-import { rowPieces } from "../formats/row_pieces.ts";
+import { rowPieces } from "../formats/rows.ts";
 import type { ModelRecord } from "../models/model_record.ts";
 import type { CodedWeight } from "../quant/coded_weight.ts";
 import type { LinearScheme } from "../quant/schemes.ts";

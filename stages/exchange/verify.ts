@@ -1,5 +1,5 @@
 import { elements } from "../../kernels/device/tensor.ts";
-import { rowPieces } from "../formats/row_pieces.ts";
+import { rowPieces } from "../formats/rows.ts";
 import type { RowRange } from "../formats/checkpoint.ts";
 import { toBrain } from "../formats/half.ts";
 import { codedValues } from "../quant/coded_weight.ts";

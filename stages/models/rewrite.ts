@@ -5,7 +5,7 @@ import { writeCheckpointTexts } from "../formats/checkpoint_texts.ts";
 import { createCheckpointWriter } from "../formats/checkpoint_writer.ts";
 import { assertFinite } from "../formats/finite.ts";
 import { storedBytes } from "../formats/half.ts";
-import { rowPieces } from "../formats/row_pieces.ts";
+import { rowPieces } from "../formats/rows.ts";
 import {
   type SafetensorsDType,
   tensorBytes,

@@ -2,7 +2,6 @@ import type { Context } from "hono";
 import type { ScoredToken } from "../engine/engine.ts";
 import type { AnswerEvent, PlacedToken } from "./answer.ts";
 import { answers, countUsage } from "./answers.ts";
-import { completionFields } from "./completion_fields.ts";
 import { answerRequest, seedOf } from "./generation.ts";
 import { completionLogprobs, type Spelling } from "./logprobs.ts";
 import { type Prompt, readPrompts } from "./prompts.ts";
@@ -13,6 +12,8 @@ import { respond } from "./respond.ts";
 import { fingerprintOf, type ServeContext } from "./serve_context.ts";
 import type { ServedTokenizer } from "./served_tokenizer.ts";
 import { codePoints, openTextStream } from "./text_stream.ts";
+import { z } from "zod";
+import { samplingFields } from "./sampling_fields.ts";
 
 /** What completions without `max_tokens` get, as OpenAI's do. */
 const USUAL_TOKENS = 16;
@@ -145,3 +146,15 @@ function openChoice({ index, echo, spelling }: ChoiceOptions) {
 function scored(tokens: readonly PlacedToken[], scores: readonly ScoredToken[]): PlacedToken[] {
   return tokens.map((token, at) => ({ ...token, ...at > 0 ? scores[at - 1] : undefined }));
 }
+
+/** The body of `POST /v1/completions`. */
+export const completionFields = z.looseObject({
+  ...samplingFields,
+  // Read elsewhere: a union would complain of every token of every shape.
+  prompt: z.unknown().describe("a text, a list of texts, a list of token ids, or lists of them"),
+  echo: z.boolean().nullish().describe("give the prompt back before the answer"),
+  logprobs: z.int().min(0).nullish().describe("likeliest tokens to score besides the chosen one"),
+  add_special_tokens: z.boolean().nullish().describe(
+    "whether texts get what the model puts around texts; true unless said",
+  ),
+});

@@ -1,8 +1,7 @@
 import { resolve } from "node:path";
 import { HERE, openStore } from "../open_store.ts";
-import { UsageError } from "../usage_error.ts";
+import { tellingErrors, UsageError } from "../told_error.ts";
 import { namedStep } from "../selected_steps.ts";
-import { tellingErrors } from "../told_error.ts";
 import { findNamed } from "../../tell/inspect/named.ts";
 import { readManifest } from "../../manifest/read_manifest.ts";
 import { plan } from "../../plan/plan.ts";

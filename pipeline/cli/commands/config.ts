@@ -1,6 +1,5 @@
 import type { Flags } from "../flags.ts";
-import { UsageError } from "../usage_error.ts";
-import { tellingErrors } from "../told_error.ts";
+import { tellingErrors, UsageError } from "../told_error.ts";
 import type { Manifest, Step } from "../../manifest/manifest.ts";
 import { readResolved } from "../../manifest/read_manifest.ts";
 import { suggestion } from "../../manifest/nearest.ts";

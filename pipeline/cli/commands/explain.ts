@@ -1,8 +1,6 @@
-import { UsageError } from "../usage_error.ts";
-import { forcedSteps } from "../forced_steps.ts";
+import { tellingErrors, UsageError } from "../told_error.ts";
+import { forcedSteps, namedStep } from "../selected_steps.ts";
 import { openSharedStore } from "../open_store.ts";
-import { namedStep } from "../selected_steps.ts";
-import { tellingErrors } from "../told_error.ts";
 import { explain as explainStep } from "../../plan/explanation.ts";
 import { readManifest } from "../../manifest/read_manifest.ts";
 import type { RunRecord } from "../../store/runs.ts";

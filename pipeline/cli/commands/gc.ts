@@ -1,8 +1,7 @@
 import { resolve } from "node:path";
 import { InvalidArgumentError } from "commander";
 import { HERE, openStore, sizeCap } from "../open_store.ts";
-import { UsageError } from "../usage_error.ts";
-import { tellingErrors } from "../told_error.ts";
+import { tellingErrors, UsageError } from "../told_error.ts";
 import { forgetRuns, goesOn, runsByManifest } from "../../store/runs.ts";
 import type { Store } from "../../store/store.ts";
 import { collect, type Collected, type Removal } from "../../store/collect.ts";

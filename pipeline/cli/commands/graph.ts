@@ -1,15 +1,12 @@
 import { extname } from "node:path";
-import { UsageError } from "../usage_error.ts";
+import { tellingErrors, UsageError } from "../told_error.ts";
 import { fitting } from "../fitting.ts";
-import { forcedSteps } from "../forced_steps.ts";
+import { addSelectionOptions, forcedSteps, selectedSteps } from "../selected_steps.ts";
 import { openSharedStore } from "../open_store.ts";
-import { addSelectionOptions, selectedSteps } from "../selected_steps.ts";
-import { tellingErrors } from "../told_error.ts";
 import type { PlannedStep } from "../../event.ts";
 import { type Graph, graphOf } from "../../tell/graph.ts";
-import { dotText } from "../../tell/graph/dot.ts";
+import { dotText, graphSvg } from "../../tell/graph/svg.ts";
 import { mermaidText } from "../../tell/graph/mermaid.ts";
-import { graphSvg } from "../../tell/graph/svg.ts";
 import { readManifest } from "../../manifest/read_manifest.ts";
 import { plan as planSteps } from "../../plan/plan.ts";
 import type { Store } from "../../store/store.ts";

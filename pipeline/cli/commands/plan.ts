@@ -1,8 +1,7 @@
 import { fitting } from "../fitting.ts";
-import { forcedSteps } from "../forced_steps.ts";
+import { addSelectionOptions, forcedSteps, selectedSteps } from "../selected_steps.ts";
 import { addLockedOption, readLocks } from "../locks.ts";
 import { openSharedStore } from "../open_store.ts";
-import { addSelectionOptions, selectedSteps } from "../selected_steps.ts";
 import { tellingErrors } from "../told_error.ts";
 import { readManifest } from "../../manifest/read_manifest.ts";
 import { plan as planSteps } from "../../plan/plan.ts";

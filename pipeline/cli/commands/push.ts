@@ -1,6 +1,5 @@
 import { openStore, remoteOf } from "../open_store.ts";
-import { UsageError } from "../usage_error.ts";
-import { tellingErrors } from "../told_error.ts";
+import { tellingErrors, UsageError } from "../told_error.ts";
 import { readManifest } from "../../manifest/read_manifest.ts";
 import { plan } from "../../plan/plan.ts";
 import type { Registry } from "../../stage.ts";

@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { onInterrupt } from "../interrupt.ts";
-import { addNetworkOptions } from "../network_options.ts";
+import { addNetworkOptions } from "../open_executor.ts";
 import { HERE, openStore } from "../open_store.ts";
 import { defineCommand } from "../command.ts";
 

@@ -1,13 +1,11 @@
 import { commandAgain } from "../again.ts";
 import { fitting } from "../fitting.ts";
-import { forcedSteps } from "../forced_steps.ts";
+import { addSelectionOptions, forcedSteps, selectedSteps } from "../selected_steps.ts";
 import { addLockedOption, readLocks } from "../locks.ts";
 import { onInterrupt, onStrayError, STOPPED_STATUS } from "../interrupt.ts";
 import { addExecutorOption, openExecutor } from "../open_executor.ts";
 import { openSharedStore, sizeCap } from "../open_store.ts";
-import { addSelectionOptions, selectedSteps } from "../selected_steps.ts";
-import { tellingErrors } from "../told_error.ts";
-import { UsageError } from "../usage_error.ts";
+import { tellingErrors, UsageError } from "../told_error.ts";
 import type { Emit } from "../../event.ts";
 import { readManifest } from "../../manifest/read_manifest.ts";
 import { secondsSince } from "../../store/clock.ts";

@@ -1,5 +1,5 @@
 import { onInterrupt, onStrayError } from "../interrupt.ts";
-import { addNetworkOptions } from "../network_options.ts";
+import { addNetworkOptions } from "../open_executor.ts";
 import { HERE, openSharedStore } from "../open_store.ts";
 import { messageOf } from "../../errors.ts";
 import { tellJson, tellPeople } from "../../tell/terminal.ts";

@@ -1,9 +1,11 @@
 import { join } from "node:path";
 import { tryLock } from "../../store/lock.ts";
-import { serveDispatcher } from "./dispatcher.ts";
 import { refuseTaken } from "./free_port.ts";
 import { registrarAt } from "./registrar.ts";
 import { startRestateServer } from "./server.ts";
+import { artifactOrders } from "./artifact_orders.ts";
+import { loadRestate } from "./sdk.ts";
+import { workerPool } from "./worker_pool.ts";
 
 /** Where to serve and what to keep. */
 export interface RestateOptions {
@@ -46,4 +48,23 @@ export async function serveRestate(options: RestateOptions): Promise<void> {
   });
   const why = await Promise.race([server.over, stopped]);
   if (why !== undefined && !signal.aborted) throw new Error(why);
+}
+
+/** Serves what distributes the work, on loopback beside the server; dispose it to stop. */
+export async function serveDispatcher(
+  { port, admin }: { readonly port: number; readonly admin: string },
+): Promise<{ readonly uri: string } & AsyncDisposable> {
+  const restate = await loadRestate();
+  const registrar = registrarAt(admin);
+  const handler = restate.createEndpointHandler({
+    services: [artifactOrders(restate), workerPool(restate, registrar)],
+    bidirectional: true,
+    // What goes wrong comes back to whoever ordered.
+    logger: () => {},
+  });
+  const server = Deno.serve({ hostname: "127.0.0.1", port, onListen: () => {} }, handler);
+  return {
+    uri: `http://127.0.0.1:${port}`,
+    [Symbol.asyncDispose]: () => server.shutdown(),
+  };
 }

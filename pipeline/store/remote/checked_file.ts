@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { type Contents, WrongObject } from "./stated_file.ts";
+import { type Contents, WrongObject } from "../remote.ts";
 
 /**
  * A new file that takes no more bytes than its record states and knows whether they are right.

@@ -1,10 +1,9 @@
 import { dirname, join, resolve } from "node:path";
-import type { Remote } from "../remote.ts";
+import { type LocalFile, type Remote, wrongFile, WrongObject } from "../remote.ts";
 import { isNoFile, syncDirectory } from "../durable.ts";
 import { entriesOf, isDirectory } from "../directories.ts";
 import { CheckedFile } from "./checked_file.ts";
 import { remoteOver } from "./object_remote.ts";
-import { type LocalFile, wrongFile, WrongObject } from "./stated_file.ts";
 import type { Objects } from "./objects.ts";
 
 /** Bytes read at once; larger buffers are no faster. */

@@ -1,12 +1,11 @@
 import { dirname, join } from "node:path";
 import type { ArtifactRecord, FileRecord } from "../../artifact.ts";
-import type { Remote } from "../remote.ts";
+import { type Remote, WrongObject } from "../remote.ts";
 import { RECORD } from "../contents.ts";
 import { checkRecord, readRecord } from "../record.ts";
 import { KEY } from "../directories.ts";
 import { CheckedFile } from "./checked_file.ts";
 import type { Objects } from "./objects.ts";
-import { WrongObject } from "./stated_file.ts";
 import { together } from "./turns.ts";
 
 /** Largest record that is read; a million bytes hold some 5000 files. */

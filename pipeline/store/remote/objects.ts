@@ -1,5 +1,5 @@
 import type { CheckedFile } from "./checked_file.ts";
-import type { LocalFile } from "./stated_file.ts";
+import type { LocalFile } from "../remote.ts";
 
 /** Bytes by name in some place. A name shows all of its bytes or is not there. */
 export interface Objects {

@@ -1,8 +1,7 @@
 import { createHash } from "node:crypto";
-import type { Remote } from "../remote.ts";
+import { type LocalFile, type Remote, wrongFile, WrongObject } from "../remote.ts";
 import type { CheckedFile } from "./checked_file.ts";
 import { remoteOver } from "./object_remote.ts";
-import { type LocalFile, wrongFile, WrongObject } from "./stated_file.ts";
 import type { Objects } from "./objects.ts";
 import { Broken } from "./s3_answers.ts";
 import { uploadParts } from "./s3_parts.ts";

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { escapeMarkup } from "../../words.ts";
-import { type LocalFile, wrongFile } from "./stated_file.ts";
+import { type LocalFile, wrongFile } from "../remote.ts";
 import { Broken, codeIn } from "./s3_answers.ts";
 import type { BucketRequests } from "./s3_requests.ts";
 import type { Turns } from "./turns.ts";

@@ -1,7 +1,31 @@
-import type { Graph, GraphNode } from "../graph.ts";
-import { dotText } from "./dot.ts";
+import { arrowsOf, type Graph, type GraphNode } from "../graph.ts";
 import { escapeMarkup } from "../../words.ts";
-import { type Look, looksOf, nodeWords } from "./look.ts";
+import { type Look, looksOf, nodeWords, STATE_LOOKS } from "./look.ts";
+
+/** A graph as the text of a Graphviz program; nodes are numbered, since any letter may be in a name. */
+export function dotText(graph: Graph): string {
+  const nodes = graph.nodes.map((node, place) => {
+    const { name, fill, line } = STATE_LOOKS[node.state];
+    const label = `${quoted(node.name)}\\n${quoted(nodeWords(node))}`;
+    return `  n${place} [label="${label}" class="${name}" fillcolor="${fill}" color="${line}"]`;
+  });
+  const arrows = arrowsOf(graph).map(({ from, to, inputs }) =>
+    `  n${from} -> n${to} [label=" ${quoted(inputs.join(", "))} "]`
+  );
+  return `digraph {
+  bgcolor="transparent"
+  node [shape=box style="rounded,filled" fontname="Helvetica" fontsize=14 margin="0.2,0.07"]
+  edge [fontname="Helvetica" fontsize=11 arrowsize=0.7]
+${[...nodes, ...arrows].join("\n")}
+}
+`;
+}
+
+/** Text inside quotes: Graphviz knows escapes after a backslash, and entities of HTML. */
+function quoted(text: string): string {
+  return text.replaceAll("&", "&amp;").replaceAll("\\", "\\\\").replaceAll('"', '\\"')
+    .replaceAll(/\s+/g, " ");
+}
 
 /** A graph as SVG, laid out by Graphviz; light on dark where the viewer prefers that. */
 export async function graphSvg(graph: Graph): Promise<string> {

@@ -1,6 +1,6 @@
 import type { MemoryUse, PlanState, RunEvent, StepCost } from "../../event.ts";
 import { type BlockRow, LABEL } from "./block.ts";
-import { Eta } from "./eta.ts";
+import { Eta } from "./paced_progress.ts";
 import { COLORS } from "./screen.ts";
 import { cutText, padText, textWidth } from "./text_width.ts";
 import { bar } from "./columns.ts";

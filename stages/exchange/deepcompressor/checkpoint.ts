@@ -5,7 +5,7 @@ import { openTorchFile, type TorchFile } from "../../formats/torch/file.ts";
 import { architectureOf } from "../../models/architecture.ts";
 import type { DecoderConfig } from "../../models/config.ts";
 import type { ModelRecord } from "../../models/model_record.ts";
-import { rowPieces } from "../../formats/row_pieces.ts";
+import { rowPieces } from "../../formats/rows.ts";
 import type { CodedWeight } from "../../quant/coded_weight.ts";
 import { type InputScheme, type LinearScheme, schemeKind } from "../../quant/schemes.ts";
 import {

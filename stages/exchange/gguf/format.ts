@@ -1,6 +1,6 @@
 import { bytesOf, denseBytes } from "../../formats/half.ts";
-import { PIECE_VALUES } from "../../formats/row_pieces.ts";
-import type { CodeType } from "../../formats/gguf/ggml_codes.ts";
+import { PIECE_VALUES } from "../../formats/rows.ts";
+import { codeBlocks, type CodeType, type GgmlCodes } from "../../formats/gguf/ggml_codes.ts";
 import { ggmlRounded } from "../../formats/gguf/ggml_rounding.ts";
 import { ggmlBytes } from "../../formats/gguf/ggml_types.ts";
 import { llama3Factors } from "../../formats/gguf/config.ts";
@@ -10,13 +10,13 @@ import { WRITE } from "../../formats/gguf/tokenizer_json.ts";
 import type { GgufEntries } from "../../formats/gguf/encoding.ts";
 import { GgufWriter } from "../../formats/gguf/writer.ts";
 import type { RowRange } from "../../formats/checkpoint.ts";
-import { codedValues, type CodedWeight } from "../../quant/coded_weight.ts";
+import { codedValues, type CodedWeight, plainRows } from "../../quant/coded_weight.ts";
 import type { EngineUse, Format, FormatOptions, Refusal, Writing } from "../format.ts";
-import { weightBlocks } from "./blocks.ts";
 import { contextOf, llama3Of, modelEntries } from "./metadata.ts";
 import { ggufRefusals, type GgufTensorPlan, planTensors, typesOf } from "./plan.ts";
 import { GGUF_FILE, openGgufReading } from "./reading.ts";
 import type { Source, Subject } from "../subject.ts";
+import type { CodeValues } from "../../../kernels/codes/integer_codes.ts";
 
 /** One file with weights, configuration and tokenizer, as llama.cpp runs it. */
 export const gguf: Format = {
@@ -149,4 +149,34 @@ function denseBytesOf(
 ): Uint8Array {
   if (type === "Q8_0" || type === "Q4_0" || type === "Q4_1") return ggmlRounded(type, values);
   return denseBytes(values, { name, dtype: type, file });
+}
+
+/** Rows of a coded weight in the blocks of a type that holds its scheme; see `typesOf()`. */
+export function weightBlocks(
+  weight: CodedWeight,
+  type: CodeType,
+  rows: RowRange,
+): Uint8Array<ArrayBuffer> {
+  return codeBlocks(type, codesFor(weight, type, rows));
+}
+
+function codesFor(weight: CodedWeight, type: CodeType, rows: RowRange): GgmlCodes {
+  const { codes, scales, zeros } = plainRows(weight, rows);
+  const own = { codes, group: codes.length / scales.length, scales };
+  if (!zeros) return own;
+  if (zeros instanceof Float16Array) return { ...own, zeros };
+  if (type === "Q8_0") return { ...own, codes: differences(codes, zeros) };
+  // The nearest half-precision number to each product, which few products are.
+  return { ...own, zeros: Float16Array.from(zeros, (zero, at) => zero * scales[at]!) };
+}
+
+/** Codes with the zero of their group taken away. */
+function differences(codes: CodeValues, zeros: Uint8Array): Int8Array<ArrayBuffer> {
+  const group = codes.length / zeros.length;
+  const signed = new Int8Array(codes.length);
+  for (let g = 0; g < zeros.length; g++) {
+    const zero = zeros[g]!;
+    for (let i = g * group; i < (g + 1) * group; i++) signed[i] = codes[i]! - zero;
+  }
+  return signed;
 }

@@ -1,6 +1,6 @@
 import { DTYPES, toBrain, toHalf } from "../../formats/half.ts";
 import { codedValues } from "../../quant/coded_weight.ts";
-import { rowPieces } from "../../formats/row_pieces.ts";
+import { rowPieces } from "../../formats/rows.ts";
 import { checkpointFormat } from "../checkpoint_format.ts";
 import type { Refusal } from "../format.ts";
 import { refusedPrecision } from "../precision_refusals.ts";

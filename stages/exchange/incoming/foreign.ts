@@ -1,9 +1,8 @@
 import { PLAIN } from "../../models/model_record.ts";
 import { codedValues } from "../../quant/coded_weight.ts";
 import type { Format, Reading } from "../format.ts";
-import type { Import, ImportedCodes } from "./import.ts";
+import { type Import, type ImportedCodes, refuseProblems } from "./import.ts";
 import { checkedParts, checkRunnable } from "./codes.ts";
-import { refuseProblems } from "./problems.ts";
 
 /** Opens a checkpoint in a format of the registry. */
 export async function openForeign(

@@ -5,10 +5,9 @@ import type { Architecture } from "../../models/family.ts";
 import { type ModelRecord, PLAIN } from "../../models/model_record.ts";
 import { codedValues } from "../../quant/coded_weight.ts";
 import { groupColumns } from "../../quant/schemes.ts";
-import type { Import, ImportedCodes } from "./import.ts";
+import { type Import, type ImportedCodes, refuseProblems } from "./import.ts";
 import { codedTensors, readCoded } from "../../quant/stored_weight.ts";
 import { checkedParts, checkRunnable } from "./codes.ts";
-import { refuseProblems } from "./problems.ts";
 import { checkOwnRecord } from "./record.ts";
 import { compareTensors, type TensorRule } from "../tensor_rules.ts";
 

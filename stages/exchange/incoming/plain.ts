@@ -1,8 +1,7 @@
 import type { Checkpoint } from "../../formats/checkpoint.ts";
 import { architectureOf } from "../../models/architecture.ts";
 import { FORMATS } from "../find_format.ts";
-import type { Import } from "./import.ts";
-import { refuseProblems } from "./problems.ts";
+import { type Import, refuseProblems } from "./import.ts";
 import { compareTensors } from "../tensor_rules.ts";
 
 /** Where `config.json` says that weights are quantized. */

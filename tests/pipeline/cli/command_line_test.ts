@@ -1,13 +1,13 @@
-import { deepStrictEqual, doesNotMatch, match, ok, strictEqual, throws } from "node:assert/strict";
-import { setTimeout as sleep } from "node:timers/promises";
-import { parseBytes } from "../../../pipeline/cli/bytes.ts";
-import { parseCommandLine } from "../../../pipeline/cli/command_line.ts";
-import { defineCommand, UsageError } from "../../../pipeline/cli/mod.ts";
-import { projectRoot, storeDirectory } from "../../../pipeline/cli/project.ts";
-import { call as callToy } from "../../support/toy/call.ts";
-import { toyCommand } from "../../support/toy/command.ts";
 import * as commands from "../../../pipeline/cli/commands/mod.ts";
 import * as stages from "../../support/toy/stages.ts";
+import { deepStrictEqual, doesNotMatch, match, ok, strictEqual, throws } from "node:assert/strict";
+import { setTimeout as sleep } from "node:timers/promises";
+import { parseBytes } from "../../../pipeline/cli/flags.ts";
+import { parseCommandLine } from "../../../pipeline/cli/command_line.ts";
+import { defineCommand, UsageError } from "../../../pipeline/cli/mod.ts";
+import { projectRoot, storeDirectory } from "../../../pipeline/cli/open_store.ts";
+import { call as callToy } from "../../support/toy/call.ts";
+import { toyCommand } from "../../support/toy/command.ts";
 
 const MANIFEST = `
 params: { value: 3, pause: 0, parts: 2 }

@@ -1,16 +1,15 @@
+import * as toyStages from "../../support/toy/stages.ts";
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
 import { tryLock } from "../../../pipeline/store/lock.ts";
-import { usualCap } from "../../../pipeline/store/cap.ts";
-import { collect } from "../../../pipeline/store/collect.ts";
+import { collect, usualCap } from "../../../pipeline/store/collect.ts";
 import { freeBytes } from "../../../pipeline/store/trouble.ts";
-import { evictedText } from "../../../pipeline/tell/terminal/evicted.ts";
+import { evictedText } from "../../../pipeline/tell/terminal.ts";
 import type { Job, Registry } from "../../../pipeline/stage.ts";
 import { callProgram } from "../../support/cli_call.ts";
 import { writeNumber } from "../../support/toy/number.ts";
 import { toyCommand } from "../../support/toy/command.ts";
-import * as toyStages from "../../support/toy/stages.ts";
 
 /** Keeps a part in its journal, then fails if it is told to. */
 const kept = {

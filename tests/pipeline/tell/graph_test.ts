@@ -1,13 +1,12 @@
+import * as stages from "../../support/toy/stages.ts";
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import { arrowsOf, type Graph, graphOf } from "../../../pipeline/tell/graph.ts";
-import { dotText } from "../../../pipeline/tell/graph/dot.ts";
+import { dotText, graphSvg } from "../../../pipeline/tell/graph/svg.ts";
 import { mermaidText } from "../../../pipeline/tell/graph/mermaid.ts";
-import { graphSvg } from "../../../pipeline/tell/graph/svg.ts";
 import { parseManifest } from "../../../pipeline/manifest/read_manifest.ts";
 import { run } from "../../../pipeline/run/runner.ts";
 import { Store } from "../../../pipeline/store/store.ts";
 import { type Called, callProgram } from "../../support/cli_call.ts";
-import * as stages from "../../support/toy/stages.ts";
 import { assertWellFormed } from "../../support/svg_check.ts";
 
 const GRAPH = graphOf([

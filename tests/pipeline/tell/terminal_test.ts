@@ -1,7 +1,7 @@
 import { deepStrictEqual, doesNotMatch, match, ok, strictEqual } from "node:assert/strict";
 import type { PlannedStep, RunEvent } from "../../../pipeline/event.ts";
 import { StageError } from "../../../pipeline/errors.ts";
-import { Eta } from "../../../pipeline/tell/terminal/eta.ts";
+import { Eta } from "../../../pipeline/tell/terminal/paced_progress.ts";
 import { type Screen, screenManners, shortPath } from "../../../pipeline/tell/terminal/screen.ts";
 import { planText } from "../../../pipeline/tell/terminal/tables.ts";
 import { cutText, textWidth } from "../../../pipeline/tell/terminal/text_width.ts";

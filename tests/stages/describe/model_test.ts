@@ -1,7 +1,7 @@
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import { describePath } from "../../../stages/describe/describe.ts";
-import { layerRanges } from "../../../stages/describe/layer_ranges.ts";
+import { layerRanges } from "../../../stages/describe/architecture.ts";
 import { writeSafetensors } from "../../../stages/formats/safetensors/file.ts";
 import { architectureOf } from "../../../stages/models/architecture.ts";
 import { fact, rows } from "../../support/description.ts";

@@ -25,8 +25,7 @@ import {
   plainRows,
 } from "../../../../stages/quant/coded_weight.ts";
 import type { FormatOptions } from "../../../../stages/exchange/format.ts";
-import { gguf } from "../../../../stages/exchange/gguf/format.ts";
-import { weightBlocks } from "../../../../stages/exchange/gguf/blocks.ts";
+import { gguf, weightBlocks } from "../../../../stages/exchange/gguf/format.ts";
 import { contextOf } from "../../../../stages/exchange/gguf/metadata.ts";
 import { typesOf } from "../../../../stages/exchange/gguf/plan.ts";
 import type { Provenance } from "../../../../stages/exchange/provenance.ts";
@@ -40,6 +39,7 @@ import { verifyReading } from "../../../../stages/exchange/verify.ts";
 import { normals, words } from "../../../support/random.ts";
 import { SHAPED, writeShaped } from "../../../support/packable_models.ts";
 import { StageChain } from "../../../support/stage_chain.ts";
+
 import rounded from "../../../testdata/gguf_rounded.json" with { type: "json" };
 
 const OPTIONS: FormatOptions = { dtype: "float16", shardBytes: 5e9 };
