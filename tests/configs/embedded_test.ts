@@ -1,11 +1,11 @@
 import { strict as assert } from "node:assert";
-import { Gpu } from "../../../kernels/device/gpu.ts";
-import { EMBEDDED, openCheckpoint } from "../../../stages/models/open_checkpoint.ts";
-import { createCheckpointWriter } from "../../../stages/formats/checkpoint_writer.ts";
-import { stories } from "../../../stages/data/stories.ts";
-import { Model } from "../../../stages/models/model.ts";
-import { openTokenizer } from "../../../stages/models/tokenizer.ts";
-import { logitsOf, relativeError } from "../../support/forward_pass.ts";
+import { Gpu } from "../../kernels/device/gpu.ts";
+import { EMBEDDED, openCheckpoint } from "../../stages/models/open_checkpoint.ts";
+import { createCheckpointWriter } from "../../stages/formats/checkpoint_writer.ts";
+import { stories } from "../../stages/data/stories.ts";
+import { Model } from "../../stages/models/model.ts";
+import { openTokenizer } from "../../stages/models/tokenizer.ts";
+import { logitsOf, relativeError } from "../support/forward_pass.ts";
 
 interface Planted {
   readonly norms: readonly {
