@@ -1,5 +1,5 @@
-import type { TensorSpec } from "./device/device.ts";
-import type { Kernel } from "./device/kernel.ts";
+import type { Limits, TensorSpec } from "./device/device.ts";
+import { counts, type Kernel } from "./device/kernel.ts";
 import { describe, f32 } from "./device/tensor.ts";
 import lanes from "./attention_lanes.wgsl" with { type: "text" };
 import part from "./parts/lanes.wgsl" with { type: "text" };
@@ -13,7 +13,20 @@ export interface AttentionOptions {
   readonly scale?: number;
 }
 
-const NO_WINDOW = 2 ** 31;
+/** The window where none is said. */
+export const NO_WINDOW = 2 ** 31;
+
+/** Keys of a tile that fits workgroup memory, its scores taking at least `least` columns. */
+export function tileKeys(size: number, { groupBytes }: Limits, least = 0): number {
+  const bytes = (rows: number) => 4 * ((16 + rows) * (size + 4) + 16 * (Math.max(rows, least) + 1));
+  const keys = [32, 16, 8].find((rows) => bytes(rows) <= groupBytes);
+  if (keys !== undefined) return keys;
+  throw new RangeError(
+    `Cannot attend with head size ${size}: a tile takes ${
+      bytes(8)
+    } bytes of workgroup memory, expected at most ${groupBytes}`,
+  );
+}
 
 /**
  * Causal attention: `q` f32 [queries, heads, head size], `k` and `v` f32 [keys, kv heads, head
@@ -28,11 +41,7 @@ export const attention: Kernel<"q" | "k" | "v", "y", AttentionOptions> = {
   plan(inputs, { window = NO_WINDOW, scale }, limits) {
     const { queries, keys, heads, kvHeads, size } = dimensions(inputs);
     const params = {
-      queries: { u32: queries },
-      keys: { u32: keys },
-      heads: { u32: heads },
-      kv_heads: { u32: kvHeads },
-      window: { u32: window },
+      ...counts({ queries, keys, heads, kv_heads: kvHeads, window }),
       scale: { f32: scale ?? 1 / Math.sqrt(size) },
     };
     const outputs = { y: { dtype: "f32", shape: inputs.q.shape } } as const;
@@ -45,19 +54,10 @@ export const attention: Kernel<"q" | "k" | "v", "y", AttentionOptions> = {
         grid: [Math.ceil(queries / 8), heads, Math.ceil(size / 64)],
       };
     }
-    const bytes = (rows: number) => 4 * ((16 + rows) * (size + 4) + 16 * (rows + 1));
-    const KEYS = [32, 16, 8].find((rows) => bytes(rows) <= limits.groupBytes);
-    if (KEYS === undefined) {
-      throw new RangeError(
-        `Cannot attend with head size ${size}: a tile takes ${
-          bytes(8)
-        } bytes of workgroup memory, expected at most ${limits.groupBytes}`,
-      );
-    }
     return {
       shader: "tiles",
       outputs,
-      constants: { SIZE: size, KEYS },
+      constants: { SIZE: size, KEYS: tileKeys(size, limits) },
       params,
       grid: [Math.ceil(queries / 16), heads, 1],
     };

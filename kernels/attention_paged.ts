@@ -1,7 +1,7 @@
 import type { HostTensor, TensorSpec } from "./device/device.ts";
-import type { Kernel } from "./device/kernel.ts";
-import { describe, f32, u32 } from "./device/tensor.ts";
-import { attention, type AttentionOptions } from "./attention.ts";
+import { counts, type Kernel } from "./device/kernel.ts";
+import { describe, f32, lazyTensor, u32 } from "./device/tensor.ts";
+import { attention, type AttentionOptions, NO_WINDOW, tileKeys } from "./attention.ts";
 import blocks from "./parts/attention_blocks.wgsl" with { type: "text" };
 import { checkPage, PAGE_TOKENS, pageWords, readSlot, writeSlot } from "./codes/kv_page.ts";
 import { fixedScale, type KvScheme, schemeConstants } from "./codes/kv_scheme.ts";
@@ -37,7 +37,6 @@ export interface AttentionSpan {
 
 type In = "q" | "k" | "v" | "block_table" | "spans" | "work";
 
-const NO_WINDOW = 2 ** 31;
 /** Queries of an item of work. */
 const TILE = 16;
 const LANE_ROWS = 8;
@@ -77,19 +76,14 @@ export const attentionPaged: Kernel<In, "y", AttentionPagedOptions> = {
     const { items, heads, size } = dimensions(inputs, options);
     const { kvHeads, key, value, queries, window = NO_WINDOW, scale } = options;
     const params = {
-      heads: { u32: heads },
-      kv_heads: { u32: kvHeads },
-      window: { u32: window },
+      ...counts({ heads, kv_heads: kvHeads, window }),
       scale: { f32: scale ?? 1 / Math.sqrt(size) },
       key_words: { u32: pageWords(key, kvHeads, size) },
       key_scale: { f32: fixedScale(key) },
       value_words: { u32: pageWords(value, kvHeads, size) },
       value_scale: { f32: fixedScale(value) },
     };
-    const constants = {
-      SIZE: size,
-      ...schemeConstants({ key, value }),
-    };
+    const constants = { SIZE: size, ...schemeConstants({ key, value }) };
     const outputs = { y: { dtype: "f32", shape: inputs.q.shape } } as const;
     if (limits.adapter === "software" && limits.subgroup === 8) {
       const PARTS = queries <= LANE_ROWS ? 1 : TILE / LANE_ROWS;
@@ -107,15 +101,7 @@ export const attentionPaged: Kernel<In, "y", AttentionPagedOptions> = {
       const KEYS = [256, 128, 64, 32].find((keys) => keys * size <= 2 ** 15) ?? 16;
       return { shader: "split", outputs, constants: { ...constants, PARTS, KEYS }, params, grid };
     }
-    const bytes = (rows: number) => 4 * ((16 + rows) * (size + 4) + 16 * (Math.max(rows, 16) + 1));
-    const KEYS = [32, 16, 8].find((rows) => bytes(rows) <= limits.groupBytes);
-    if (KEYS === undefined) {
-      throw new RangeError(
-        `Cannot attend with head size ${size}: a tile takes ${
-          bytes(8)
-        } bytes of workgroup memory, expected at most ${limits.groupBytes}`,
-      );
-    }
+    const KEYS = tileKeys(size, limits, 16);
     const grid = [items, heads, 1] as const;
     return { shader: "tiles", outputs, constants: { ...constants, KEYS }, params, grid };
   },
@@ -281,8 +267,7 @@ function batch(sequences: readonly { readonly queries: number; readonly keys: nu
 function pool(scheme: KvScheme, kvHeads: number, headSize: number, keys: number, seed: number) {
   const used = Math.ceil(keys / PAGE_TOKENS);
   const shape = [used + 2, pageWords(scheme, kvHeads, headSize)];
-  let filled: Uint32Array | undefined;
-  const fill = () => {
+  return lazyTensor({ dtype: "u32", shape }, () => {
     const data = new Uint32Array(shape[0]! * shape[1]!).fill(0xffffffff);
     let state = seed;
     const next = () => (state = Math.imul(state, 1664525) + 1013904223 | 0) / 2 ** 30 + 0.3;
@@ -292,14 +277,7 @@ function pool(scheme: KvScheme, kvHeads: number, headSize: number, keys: number,
       writeSlot(data, slot, values, { scheme, kvHeads, headSize });
     }
     return data;
-  };
-  return {
-    dtype: "u32",
-    shape,
-    get data() {
-      return filled ??= fill();
-    },
-  } as const;
+  });
 }
 
 function timed(sizes: Sizes, scheme: KvScheme) {

@@ -1,4 +1,4 @@
-import type { Kernel } from "./device/kernel.ts";
+import { counts, type Kernel } from "./device/kernel.ts";
 import { describe, f32, u32 } from "./device/tensor.ts";
 import { clamp, codeOf, type Codes, valueOf, ZERO_DOMAINS } from "./codes/quantizer.ts";
 import quantizer from "./codes/quantizer.wgsl" with { type: "text" };
@@ -82,11 +82,7 @@ export const gptqPanel: Kernel<In, never, GptqPanelOptions, "delta" | "codes", "
       outputs: {},
       constants: { THREADS, STRIDE, ZERO: ZERO_DOMAINS[zero] },
       params: {
-        rows: { u32: rows },
-        columns: { u32: columns },
-        groups: { u32: groups },
-        first: { u32: first },
-        held: { u32: held },
+        ...counts({ rows, columns, groups, first, held }),
         low: { f32: low },
         high: { f32: high },
         bound: { f32: bound },

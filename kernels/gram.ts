@@ -1,4 +1,4 @@
-import type { Kernel } from "./device/kernel.ts";
+import { counts, type Kernel } from "./device/kernel.ts";
 import { describe } from "./device/tensor.ts";
 import lanes from "./gram_lanes.wgsl" with { type: "text" };
 import tiles from "./gram.wgsl" with { type: "text" };
@@ -58,10 +58,7 @@ export const gram: Kernel<"x" | "sum", never, GramOptions, "sum"> = {
       outputs: {},
       constants: {},
       params: {
-        rows: { u32: rows },
-        columns: { u32: columns },
-        first: { u32: first },
-        held: { u32: held },
+        ...counts({ rows, columns, first, held }),
         factor: { f32: factor },
       },
       grid: [Math.ceil(columns / TILE), Math.ceil(held / (software ? LANE_TILE_ROWS : TILE)), 1],

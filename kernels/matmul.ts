@@ -1,4 +1,4 @@
-import type { Kernel } from "./device/kernel.ts";
+import { counts, type Kernel } from "./device/kernel.ts";
 import { describe, f32 } from "./device/tensor.ts";
 import lanes from "./matmul_lanes.wgsl" with { type: "text" };
 import part from "./parts/lanes.wgsl" with { type: "text" };
@@ -38,14 +38,7 @@ export const matmul: Kernel<"x" | "weight" | "y" | "bias", never, MatmulOptions,
       );
     }
     const { columns, column, row, stride } = outputSizes({ rows, held, y, bias }, options);
-    const params = {
-      rows: { u32: rows },
-      inner: { u32: inner },
-      columns: { u32: columns },
-      column: { u32: column },
-      row: { u32: row },
-      stride: { u32: stride },
-    };
+    const params = counts({ rows, inner, columns, column, row, stride });
     const constants = { HALF: weight.dtype === "f16", BIAS: bias !== undefined };
     if (limits.adapter === "software" && limits.subgroup === 8) {
       return {

@@ -1,16 +1,8 @@
 import type { Kernel } from "./device/kernel.ts";
-import { describe } from "./device/tensor.ts";
 import half from "./parts/half.wgsl" with { type: "text" };
 import normalize from "./parts/normalize_row.wgsl" with { type: "text" };
 import row from "./parts/quantize_row.wgsl" with { type: "text" };
-import {
-  checkRows,
-  codedRows,
-  givenScale,
-  quantizeRows,
-  type QuantizeRowsOptions,
-  rowThreads,
-} from "./quantize_rows.ts";
+import { quantizeRows, type QuantizeRowsOptions, rowsLaunch } from "./quantize_rows.ts";
 import { rmsNorm } from "./rms_norm.ts";
 import wgsl from "./norm_quantize.wgsl" with { type: "text" };
 
@@ -41,24 +33,12 @@ export const normQuantize: Kernel<
   plan(inputs, options, limits) {
     const { x, residual } = inputs;
     rmsNorm.plan(inputs, options, limits);
-    const [rows, columns] = x.shape;
-    if (rows === undefined || columns === undefined) {
-      throw new RangeError(`Cannot normalize x: it is ${describe(x)}, expected [tokens, columns]`);
-    }
-    checkRows({ rows, columns }, options, limits);
+    const [rows = 0, columns = 0] = x.shape;
+    const { constants, params, ...launch } = rowsLaunch({ rows, columns }, options, limits);
     return {
-      outputs: codedRows(rows, columns),
-      constants: {
-        RESIDUAL: residual !== undefined,
-        STATIC: options.range !== undefined,
-        THREADS: rowThreads(limits),
-      },
-      params: {
-        columns: { u32: columns },
-        eps: { f32: options.eps },
-        scale: { f32: givenScale(options) },
-      },
-      grid: [rows, 1, 1],
+      ...launch,
+      constants: { RESIDUAL: residual !== undefined, ...constants },
+      params: { columns: params.columns, eps: { f32: options.eps }, scale: params.scale },
     };
   },
   reference(inputs, options) {

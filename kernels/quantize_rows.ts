@@ -12,17 +12,12 @@ export interface QuantizeRowsOptions {
   readonly range?: number;
 }
 
-/** The scale of all rows where a range is given, else anything. */
-export function givenScale({ range = 0 }: QuantizeRowsOptions): number {
-  return scaleOf(range, INPUT_CODES.high, "f16");
-}
-
-/** Throws where rows cannot be quantized so. */
-export function checkRows(
+/** The launch that quantizes rows, a workgroup each; throws where they cannot be. */
+export function rowsLaunch(
   { rows, columns }: { readonly rows: number; readonly columns: number },
   { range }: QuantizeRowsOptions,
   limits: Limits,
-): void {
+) {
   if (columns % 4 !== 0) {
     throw new RangeError(`Cannot quantize rows of ${columns} values: expected a multiple of 4`);
   }
@@ -34,18 +29,20 @@ export function checkRows(
       `Cannot quantize ${rows} rows at once: expected at most ${limits.gridAxis}`,
     );
   }
-}
-
-/** Threads of a row: a software adapter pays for every barrier by threads. */
-export function rowThreads({ adapter, groupThreads }: Limits): number {
-  return adapter === "software" ? 8 : Math.min(256, groupThreads);
-}
-
-/** What quantized rows are. */
-export function codedRows(rows: number, columns: number) {
+  // A software adapter pays for every barrier by threads.
+  const THREADS = limits.adapter === "software" ? 8 : Math.min(256, limits.groupThreads);
   return {
-    codes: { dtype: "u32", shape: [rows, columns / 4] },
-    rows: { dtype: "f32", shape: [rows, 2] },
+    outputs: {
+      codes: { dtype: "u32", shape: [rows, columns / 4] },
+      rows: { dtype: "f32", shape: [rows, 2] },
+    },
+    constants: { STATIC: range !== undefined, THREADS },
+    // Where none is given, the scale is not read.
+    params: {
+      columns: { u32: columns },
+      scale: { f32: scaleOf(range ?? 0, INPUT_CODES.high, "f16") },
+    },
+    grid: [rows, 1, 1],
   } as const;
 }
 
@@ -66,13 +63,7 @@ export const quantizeRows: Kernel<"x", "codes" | "rows", QuantizeRowsOptions> = 
     if (rows === undefined || columns === undefined) {
       throw new RangeError(`Cannot quantize x: it is ${describe(x)}, expected [tokens, columns]`);
     }
-    checkRows({ rows, columns }, options, limits);
-    return {
-      outputs: codedRows(rows, columns),
-      constants: { STATIC: options.range !== undefined, THREADS: rowThreads(limits) },
-      params: { columns: { u32: columns }, scale: { f32: givenScale(options) } },
-      grid: [rows, 1, 1],
-    };
+    return rowsLaunch({ rows, columns }, options, limits);
   },
   reference({ x }, { range }) {
     const [tokens = 0, columns = 0] = x.shape;

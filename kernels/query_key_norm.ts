@@ -1,4 +1,4 @@
-import type { Kernel } from "./device/kernel.ts";
+import { counts, type Kernel } from "./device/kernel.ts";
 import { describe, f32 } from "./device/tensor.ts";
 import wgsl from "./query_key_norm.wgsl" with { type: "text" };
 
@@ -40,9 +40,7 @@ export const queryKeyNorm: Kernel<
       outputs: {},
       constants: { THREADS },
       params: {
-        heads: { u32: heads },
-        kv_heads: { u32: kvHeads },
-        quads: { u32: size / 4 },
+        ...counts({ heads, kv_heads: kvHeads, quads: size / 4 }),
         eps: { f32: eps },
       },
       grid: [heads + kvHeads, tokens, 1],

@@ -2,14 +2,7 @@ import type { Kernel } from "./device/kernel.ts";
 import { describe } from "./device/tensor.ts";
 import half from "./parts/half.wgsl" with { type: "text" };
 import row from "./parts/quantize_row.wgsl" with { type: "text" };
-import {
-  checkRows,
-  codedRows,
-  givenScale,
-  quantizeRows,
-  type QuantizeRowsOptions,
-  rowThreads,
-} from "./quantize_rows.ts";
+import { quantizeRows, type QuantizeRowsOptions, rowsLaunch } from "./quantize_rows.ts";
 import { siluMul } from "./silu_mul.ts";
 import wgsl from "./silu_quantize.wgsl" with { type: "text" };
 
@@ -28,14 +21,7 @@ export const siluQuantize: Kernel<"x", "codes" | "rows", QuantizeRowsOptions> = 
         `Cannot gate x: it is ${describe(x)}, expected [tokens, a multiple of 8]`,
       );
     }
-    const columns = width / 2;
-    checkRows({ rows, columns }, options, limits);
-    return {
-      outputs: codedRows(rows, columns),
-      constants: { STATIC: options.range !== undefined, THREADS: rowThreads(limits) },
-      params: { columns: { u32: columns }, scale: { f32: givenScale(options) } },
-      grid: [rows, 1, 1],
-    };
+    return rowsLaunch({ rows, columns: width / 2 }, options, limits);
   },
   reference({ x }, options) {
     return quantizeRows.reference({ x: siluMul.reference({ gate: x }, {}).y }, options);

@@ -64,19 +64,17 @@ export const calibrate_kv = defineStage({
     const stats = headerStats(sizes, architecture);
     const kv: KvSchemes[] = [];
     const peaks = await countPeaks(limits, async (open) => {
-      const device = await open();
       for (const { index: layer } of layersThatDiffer(files)) {
-        const { first } = await chooseSchemes(device, stats, params, { architecture, layer });
+        const { first } = await chooseSchemes(await open(), stats, params, { architecture, layer });
         kv.push(first.schemes);
       }
     });
     const schemes = architecture.layers.map((_, layer) => kv[layer] ?? kv[0]!);
     const facts = { ...model, record: { ...recordOf(record, params), kv: schemes } };
-    // The exact outputs of all windows, and twice that of the one that is compared.
-    const arrays = (sizes.attentionWindows + 2) * peaks.largest;
     return {
       deviceBytes: peaks.deviceBytes,
-      hostBytes: hostPeak(arrays, peaks) + parsedBytes(model),
+      // The exact outputs of all windows, and twice that of the one that is compared.
+      hostBytes: hostPeak((sizes.attentionWindows + 2) * peaks.largest, peaks) + parsedBytes(model),
       diskBytes: modelBytes(facts),
       // All but the record become links.
       linkedBytes: linkedBytes(model),

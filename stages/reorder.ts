@@ -21,12 +21,9 @@ export const reorder = defineStage({
   example: {},
   async forecast({ model, stats }, params, { limits }) {
     const files = headerFiles(model);
-    const found = await countSearch(files, stats, methodOf(params), limits);
-    const history = [...model.record.history, { stage: "reorder", params }];
-    return rewriteForecast(model, { edit: found.edit, record: { ...model.record, history } }, {
-      ...found,
-      choices: params.sites.length * files.architecture.layers.length,
-    });
+    const { rewrite, search } = await countSearch(files, stats, methodOf(params), limits);
+    const choices = params.sites.length * files.architecture.layers.length;
+    return rewriteForecast(model, rewrite, { ...search, choices });
   },
   async run(job, inputs, params) {
     const { sites } = params;

@@ -33,13 +33,10 @@ export const smooth = defineStage({
   example: { projections: { alpha: 0.5 } },
   async forecast({ model, stats }, params, { limits }) {
     const files = headerFiles(model);
-    const found = await countSearch(files, stats, methodOf(params), limits);
-    const history = [...model.record.history, { stage: "smooth", params }];
+    const { rewrite, search } = await countSearch(files, stats, methodOf(params), limits);
     const places = 1 + (params.projections?.sites.length ?? 0);
-    return rewriteForecast(model, { edit: found.edit, record: { ...model.record, history } }, {
-      ...found,
-      choices: places * files.architecture.layers.length,
-    });
+    const choices = places * files.architecture.layers.length;
+    return rewriteForecast(model, rewrite, { ...search, choices });
   },
   async run(job, inputs, params) {
     const record = await searchLayers(job, inputs, methodOf(params));

@@ -4,6 +4,12 @@ import type { DType, HostTensor, TensorSpec } from "./tensor.ts";
 /** A number in `struct Params`. */
 export type Param = { readonly u32: number } | { readonly f32: number };
 
+/** Whole numbers in `struct Params`. */
+export function counts<K extends string>(values: Readonly<Record<K, number>>): Record<K, Param> {
+  const params = Object.entries<number>(values).map(([name, u32]) => [name, { u32 }]);
+  return Object.fromEntries(params) as Record<K, Param>;
+}
+
 /** One launch of a kernel, decided from shapes and limits alone. */
 export interface Launch<Out extends string> {
   readonly outputs: Readonly<Record<Out, TensorSpec>>;

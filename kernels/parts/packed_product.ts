@@ -1,5 +1,5 @@
 import type { Limits, TensorSpec } from "../device/device.ts";
-import type { Launch } from "../device/kernel.ts";
+import { counts, type Launch } from "../device/kernel.ts";
 import { describe } from "../device/tensor.ts";
 import {
   laneGrid,
@@ -98,15 +98,7 @@ export function productLaunch(
   constants: Readonly<Record<string, number | boolean>>,
   limits: Limits,
 ): Launch<never> {
-  const sizes = {
-    rows: { u32: rows },
-    inner: { u32: inner },
-    columns: { u32: columns },
-    column: { u32: column },
-    row: { u32: row },
-    stride: { u32: stride },
-    group: { u32: group },
-  };
+  const sizes = counts({ rows, inner, columns, column, row, stride, group });
   if (limits.adapter === "software" && limits.subgroup === 8) {
     return {
       shader: "lanes",

@@ -60,7 +60,7 @@ export async function searchLayers<Choice extends ChannelChoice>(
   },
   method: ChannelMethod<Choice>,
 ): Promise<ModelRecord> {
-  const { stage, params } = method;
+  const { stage } = method;
   const { signal, journal } = job;
   using files = await openModel(model.path);
   const { checkpoint, record, architecture } = files;
@@ -92,7 +92,7 @@ export async function searchLayers<Choice extends ChannelChoice>(
     signal,
     progress: (done, _, note) => job.progress(layers.length + done, total, note),
     edit: (name) => tensorEdit(work.edits.get(name)),
-    record: { ...record, history: [...record.history, { stage, params }], lineage },
+    record: { ...recordOf(record, method), lineage },
   });
   await Deno.writeTextFile(`${job.out}/${stage}.json`, JSON.stringify({ choices }, undefined, 2));
   for (const place of method.places) {
@@ -102,17 +102,23 @@ export async function searchLayers<Choice extends ChannelChoice>(
   return record;
 }
 
-/** What a search would take and which tensors it would change, from headers alone. */
+function recordOf(
+  record: ModelRecord,
+  { stage, params }: Pick<ChannelMethod<ChannelChoice>, "stage" | "params">,
+): ModelRecord {
+  return { ...record, history: [...record.history, { stage, params }] };
+}
+
+/** How a search would rewrite the model and what it would take, from headers alone. */
 export async function countSearch(
   files: ModelFiles,
   stats: StatsSizes,
   method: ChannelMethod<ChannelChoice>,
   limits: unknown,
 ): Promise<{
-  readonly peaks: DevicePeaks;
-  /** Bytes of arrays on the host. */
-  readonly arrays: number;
-  readonly edit: Rewrite["edit"];
+  readonly rewrite: Pick<Rewrite, "edit" | "record">;
+  /** On the device, and in arrays on the host. */
+  readonly search: { readonly peaks: DevicePeaks; readonly arrays: number };
 }> {
   const { checkpoint, record, architecture } = files;
   refuseChannels(record, method.stage, method.inputs);
@@ -136,7 +142,13 @@ export async function countSearch(
     inputs: inputBytes(stats, architecture),
     ...peaks,
   });
-  return { peaks, arrays, edit: (name) => tensorEdit(work?.edits.get(name)) };
+  return {
+    rewrite: {
+      edit: (name) => tensorEdit(work?.edits.get(name)),
+      record: recordOf(record, method),
+    },
+    search: { peaks, arrays },
+  };
 }
 
 /** What a search came to: the error against that of the channels as before, and how many stay so. */
