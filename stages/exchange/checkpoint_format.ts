@@ -1,6 +1,5 @@
 import { bytesOf, denseBytes, DTYPES } from "../formats/half.ts";
-import type { Checkpoint, RowRange } from "../formats/checkpoint.ts";
-import { writeCheckpointTexts } from "../formats/checkpoint_texts.ts";
+import { type Checkpoint, type RowRange, writeCheckpointTexts } from "../formats/checkpoint.ts";
 import { createCheckpointWriter } from "../formats/checkpoint_writer.ts";
 import { openDirectory } from "../formats/safetensors/directory.ts";
 import {
