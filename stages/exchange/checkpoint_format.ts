@@ -8,11 +8,11 @@ import {
   type TensorSpecification,
 } from "../formats/safetensors/header.ts";
 import { rowPieces } from "../formats/rows.ts";
-import type { ModelRecord } from "../models/model_record.ts";
+import { type ModelRecord, PLAIN } from "../models/model_record.ts";
 import type { CodedWeight } from "../quant/coded_weight.ts";
 import type { LinearScheme } from "../quant/schemes.ts";
 import type { Format, FormatOptions, Reading } from "./format.ts";
-import { type PartValues, readPart } from "./part_values.ts";
+import { type LinearParts, type PartValues, readPart } from "./part_values.ts";
 import { type CodedLinear, type Source, type Subject, subjectOf } from "./subject.ts";
 import type { StoredLinear } from "../models/linear.ts";
 import { compareTensors, type TensorRule } from "./tensor_rules.ts";
@@ -80,12 +80,12 @@ export interface Codec
    */
   unpack(
     linear: CodedLinear,
-    parts: Readonly<Record<string, PartValues>>,
+    parts: LinearParts,
   ): CodedWeight;
   /** See `Reading.values`. */
   values?(
     linear: CodedLinear,
-    parts: Readonly<Record<string, PartValues>>,
+    parts: LinearParts,
     rows: RowRange | undefined,
   ): Float32Array<ArrayBuffer>;
   /** See `Format.rounding`; 0 unless said. */
@@ -208,8 +208,7 @@ async function open(given: Codec, path: string): Promise<Reading> {
     const codec: Codec = { ...given, ...own };
     const { quantization_config: _, compression_config: __, ...config } = checkpoint
       .config as Record<string, unknown>;
-    const record = { history: [], hadamard: [], linears, kv };
-    const subject = subjectOf({ config, record });
+    const subject = subjectOf({ config, record: { ...PLAIN, linears, kv } });
     const outlines = new Map(subject.linears.map((linear) => [linear.name, linear]));
     const { problems, unexpected } = compareTensors(
       expectedTensors(codec, subject),
@@ -241,7 +240,7 @@ async function readParts(
   codec: Codec,
   checkpoint: Checkpoint,
   linear: CodedLinear,
-): Promise<Readonly<Record<string, PartValues>>> {
+): Promise<LinearParts> {
   const parts: Record<string, PartValues> = {};
   for (const { part } of codec.parts(linear, FLOAT16)) {
     const values = await readPart(checkpoint, `${linear.name}.${part}`);
@@ -258,7 +257,7 @@ function valuesOf(
     readonly outlines: ReadonlyMap<string, StoredLinear>;
   },
 ): NonNullable<Reading["values"]> {
-  let held: { readonly name: string; readonly parts: Readonly<Record<string, PartValues>> };
+  let held: { readonly name: string; readonly parts: LinearParts };
   return async (name, rows) => {
     const linear = outlines.get(name)!;
     const quantized = { ...linear, scheme: linear.scheme! };

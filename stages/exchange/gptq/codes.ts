@@ -12,10 +12,8 @@ import { checkPlainGroups, groupIndex } from "./groups.ts";
 import { packLines, unpackLines } from "./words.ts";
 import { type GptqVersion, moveUp, setSymmetric } from "./zeros.ts";
 import { groupMajor, readGroups } from "../group_scales.ts";
-import type { PartValues } from "../part_values.ts";
+import type { LinearParts, PartValues } from "../part_values.ts";
 import type { CodedLinear } from "../subject.ts";
-
-type Parts = Readonly<Record<string, PartValues>>;
 
 /** The tensors of a quantized linear. */
 export function gptqParts(
@@ -66,7 +64,7 @@ export function packGptq(
 /** The codes of a linear; throws a sentence where a part breaks a rule. */
 export function unpackGptq(
   linear: CodedLinear,
-  parts: Parts,
+  parts: LinearParts,
   version: GptqVersion,
 ): CodedWeight {
   const { name, rows, columns, scheme: { weights } } = linear;
@@ -88,7 +86,7 @@ export function unpackGptq(
 /** The values of some rows of a linear, whatever the order of its groups. */
 export function gptqValues(
   linear: CodedLinear,
-  parts: Parts,
+  parts: LinearParts,
   { version, range = { start: 0, end: linear.rows } }: {
     readonly version: GptqVersion;
     readonly range?: RowRange | undefined;
@@ -161,7 +159,7 @@ function withoutZeroes(
 /** Scales and zero points of groups, [rows, groups]. */
 function readGrid(
   { name, rows, columns, scheme: { weights } }: CodedLinear,
-  parts: Parts,
+  parts: LinearParts,
   version: GptqVersion,
 ): readonly [
   scales: Float16Array<ArrayBuffer>,

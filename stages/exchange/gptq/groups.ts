@@ -1,13 +1,11 @@
 import { groupColumns } from "../../quant/schemes.ts";
-import type { PartValues } from "../part_values.ts";
+import type { LinearParts } from "../part_values.ts";
 import type { CodedLinear } from "../subject.ts";
-
-type Parts = Readonly<Record<string, PartValues>>;
 
 /** The group of every input. */
 export function groupIndex(
   { name, columns, scheme: { weights } }: CodedLinear,
-  { g_idx }: Parts,
+  { g_idx }: LinearParts,
 ): Int32Array {
   const width = groupColumns(weights, columns);
   const groups = Math.ceil(columns / width);
@@ -21,7 +19,7 @@ export function groupIndex(
 }
 
 /** Throws unless groups are full and lie side by side, as those of packed weights do. */
-export function checkPlainGroups(linear: CodedLinear, parts: Parts): void {
+export function checkPlainGroups(linear: CodedLinear, parts: LinearParts): void {
   const { name, columns, scheme: { weights } } = linear;
   const index = groupIndex(linear, parts);
   const width = groupColumns(weights, columns);
