@@ -14,7 +14,6 @@ import type { LinearScheme } from "../quant/schemes.ts";
 import type { Format, FormatOptions, Reading } from "./format.ts";
 import { type LinearParts, type PartValues, readPart } from "./part_values.ts";
 import { type CodedLinear, type Source, type Subject, subjectOf } from "./subject.ts";
-import type { StoredLinear } from "../models/linear.ts";
 import { compareTensors, type TensorRule } from "./tensor_rules.ts";
 
 /** A tensor of a quantized linear, under the linear's name and its own with a dot between. */
@@ -209,7 +208,9 @@ async function open(given: Codec, path: string): Promise<Reading> {
     const { quantization_config: _, compression_config: __, ...config } = checkpoint
       .config as Record<string, unknown>;
     const subject = subjectOf({ config, record: { ...PLAIN, linears, kv } });
-    const outlines = new Map(subject.linears.map((linear) => [linear.name, linear]));
+    const outlines = new Map(
+      subject.linears.map((linear) => [linear.name, { ...linear, scheme: linear.scheme! }]),
+    );
     const { problems, unexpected } = compareTensors(
       expectedTensors(codec, subject),
       checkpoint.tensors,
@@ -224,8 +225,7 @@ async function open(given: Codec, path: string): Promise<Reading> {
       unexpected,
       async linear(name) {
         const linear = outlines.get(name)!;
-        const quantized = { ...linear, scheme: linear.scheme! };
-        return codec.unpack(quantized, await readParts(codec, checkpoint, quantized));
+        return codec.unpack(linear, await readParts(codec, checkpoint, linear));
       },
       ...codec.values && { values: valuesOf({ codec, checkpoint, outlines }) },
       [Symbol.dispose]: () => checkpoint[Symbol.dispose](),
@@ -254,17 +254,16 @@ function valuesOf(
   { codec, checkpoint, outlines }: {
     readonly codec: Codec;
     readonly checkpoint: Checkpoint;
-    readonly outlines: ReadonlyMap<string, StoredLinear>;
+    readonly outlines: ReadonlyMap<string, CodedLinear>;
   },
 ): NonNullable<Reading["values"]> {
   let held: { readonly name: string; readonly parts: LinearParts };
   return async (name, rows) => {
     const linear = outlines.get(name)!;
-    const quantized = { ...linear, scheme: linear.scheme! };
     if (held?.name !== name) {
-      held = { name, parts: await readParts(codec, checkpoint, quantized) };
+      held = { name, parts: await readParts(codec, checkpoint, linear) };
     }
-    return codec.values!(quantized, held.parts, rows);
+    return codec.values!(linear, held.parts, rows);
   };
 }
 

@@ -8,7 +8,6 @@ import {
 } from "../../quant/coded_weight.ts";
 import { groupColumns } from "../../quant/schemes.ts";
 import type { PartOutline } from "../checkpoint_format.ts";
-import { checkPlainGroups, groupIndex } from "./groups.ts";
 import { packLines, unpackLines } from "./words.ts";
 import { type GptqVersion, moveUp, setSymmetric } from "./zeros.ts";
 import { groupMajor, readGroups } from "../group_scales.ts";
@@ -183,5 +182,42 @@ function checkBias(bias: PartValues | undefined, tensor: string): void {
     `tensor "${tensor}": output ${at} is ${
       bias![at]
     }, expected 0: the architecture has no bias there`,
+  );
+}
+
+/** The group of every input. */
+function groupIndex(
+  { name, columns, scheme: { weights } }: CodedLinear,
+  { g_idx }: LinearParts,
+): Int32Array {
+  const width = groupColumns(weights, columns);
+  const groups = Math.ceil(columns / width);
+  if (!g_idx) return Int32Array.from({ length: columns }, (_, input) => Math.floor(input / width));
+  const index = g_idx as Int32Array;
+  const at = index.findIndex((group) => group < 0 || group >= groups);
+  if (at < 0) return index;
+  throw new RangeError(
+    `tensor "${name}.g_idx": input ${at} is in group ${index[at]}, expected 0 to ${groups - 1}`,
+  );
+}
+
+/** Throws unless groups are full and lie side by side, as those of packed weights do. */
+function checkPlainGroups(linear: CodedLinear, parts: LinearParts): void {
+  const { name, columns, scheme: { weights } } = linear;
+  const index = groupIndex(linear, parts);
+  const width = groupColumns(weights, columns);
+  if (columns % width !== 0) {
+    throw new TypeError(
+      `tensor "${name}.scales": the last group has ${
+        columns % width
+      } inputs, expected ${width} as the others; set codes to dequantize where it is loaded`,
+    );
+  }
+  const at = index.findIndex((group, input) => group !== Math.floor(input / width));
+  if (at < 0) return;
+  throw new TypeError(
+    `tensor "${name}.g_idx": input ${at} is in group ${index[at]}, expected ${
+      Math.floor(at / width)
+    }: its groups lie over inputs in another order; set codes to dequantize where it is loaded`,
   );
 }
