@@ -72,3 +72,8 @@ export function plainText(text: string): string {
   // deno-lint-ignore no-control-regex -- control characters are what is taken out
   return text.replaceAll(/\s+/g, " ").replaceAll(/[\u0000-\u001f\u007f-\u009f]/g, "").trim();
 }
+
+/** Seconds since a `performance.now()`, to the millisecond. */
+export function secondsSince(start: number): number {
+  return Math.round(performance.now() - start) / 1000;
+}

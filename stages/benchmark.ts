@@ -18,7 +18,7 @@ import { loadWhole, type Round, runRound } from "./benchmark/throughput.ts";
 import { benchmarkPassages, bestWords, throughputPlot } from "./describe/benchmark.ts";
 import { EngineError } from "./engine/engine.ts";
 import { headerFiles } from "./facts.ts";
-import { headerCheckpoint } from "./formats/header_checkpoint.ts";
+import { headerCheckpoint } from "./formats/checkpoint.ts";
 import { defineStage } from "./kinds.ts";
 import type { ModelFiles } from "./models/family.ts";
 import { Model } from "./models/model.ts";

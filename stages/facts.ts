@@ -1,6 +1,5 @@
 import type { StatsSizes } from "./calibration/stats.ts";
-import type { StoredTensor, TokenizerFiles } from "./formats/checkpoint.ts";
-import { headerCheckpoint } from "./formats/header_checkpoint.ts";
+import { headerCheckpoint, type StoredTensor, type TokenizerFiles } from "./formats/checkpoint.ts";
 import { readHeader, type TensorSpecification } from "./formats/safetensors/header.ts";
 import { architectureOf } from "./models/architecture.ts";
 import type { ModelFiles } from "./models/family.ts";

@@ -10,10 +10,9 @@ import {
 } from "./exchange/incoming/open_import.ts";
 import type { Import } from "./exchange/incoming/import.ts";
 import { plannedTensors } from "./facts.ts";
-import type { RowRange } from "./formats/checkpoint.ts";
-import { textBytes, writeCheckpointTexts } from "./formats/checkpoint_texts.ts";
+import { type RowRange, textBytes, writeCheckpointTexts } from "./formats/checkpoint.ts";
 import { createCheckpointWriter } from "./formats/checkpoint_writer.ts";
-import { assertFinite } from "./formats/finite.ts";
+import { assertFinite, PIECE_VALUES, rowPieces } from "./formats/rows.ts";
 import { bytesOf, storedBytes } from "./formats/half.ts";
 import { resolveModel } from "./formats/hub/hub.ts";
 import { defineStage } from "./kinds.ts";
@@ -22,7 +21,6 @@ import { architectureOf } from "./models/architecture.ts";
 import { PLAIN, writeModelRecord } from "./models/model_record.ts";
 import { hostPeak } from "./models/peaks.ts";
 import { modelBytes, parsedBytes } from "./sizes.ts";
-import { PIECE_VALUES, rowPieces } from "./formats/rows.ts";
 
 const params = z.strictObject({
   model: z.string().default("embedded").describe(

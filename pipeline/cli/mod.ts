@@ -26,7 +26,7 @@ export { PacedProgress } from "../tell/terminal/paced_progress.ts";
 export type { Screen } from "../tell/terminal/screen.ts";
 
 // Trees of YAML with the places of their values.
-export { mergeTrees } from "../manifest/merge.ts";
+export { mergeTrees } from "../manifest/yaml_tree.ts";
 export { formatProblem, ManifestError, type Place, type Problem } from "../manifest/problem.ts";
 export { readFile } from "../manifest/sources.ts";
 export { parseYaml, type YamlNode } from "../manifest/yaml_tree.ts";

@@ -1,9 +1,7 @@
-import { isNull } from "./merge.ts";
+import { type Entry, isNull, typeWord, wordFor, type YamlNode } from "./yaml_tree.ts";
 import { suggestion } from "./nearest.ts";
 import type { Place, Report } from "./problem.ts";
 import type { AnyStage, Registry } from "../stage.ts";
-import { typeWord, wordFor } from "./type_words.ts";
-import type { Entry, YamlNode } from "./yaml_tree.ts";
 
 /** A step's name where an input names it. */
 export interface Feed {

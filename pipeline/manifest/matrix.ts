@@ -9,12 +9,10 @@ import {
   type Swept,
   valueText,
 } from "./combinations.ts";
-import { isNull } from "./merge.ts";
+import { type Data, type Entry, isNull, type Scalar, wordFor, type YamlNode } from "./yaml_tree.ts";
 import { suggestion } from "./nearest.ts";
 import type { ManifestParam } from "./params.ts";
 import type { Report } from "./problem.ts";
-import { wordFor } from "./type_words.ts";
-import type { Data, Entry, Scalar, YamlNode } from "./yaml_tree.ts";
 
 /** What reading a matrix needs beside it. */
 interface Reading {

@@ -2,8 +2,7 @@ import { suggestion } from "./nearest.ts";
 import type { Override } from "./override.ts";
 import type { Place, Report } from "./problem.ts";
 import type { Reference } from "./references.ts";
-import { typeWord, wordFor } from "./type_words.ts";
-import type { Data, YamlNode } from "./yaml_tree.ts";
+import { type Data, typeWord, wordFor, type YamlNode } from "./yaml_tree.ts";
 
 /** A named value of a manifest. */
 export interface ManifestParam {

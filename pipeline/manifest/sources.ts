@@ -1,9 +1,7 @@
 import { dirname, isAbsolute, join, resolve } from "node:path";
 import { sha256 } from "../store/hash.ts";
-import { isNull, mergeTrees } from "./merge.ts";
+import { isNull, mergeTrees, parseYaml, wordFor, type YamlNode } from "./yaml_tree.ts";
 import type { Place, Report } from "./problem.ts";
-import { wordFor } from "./type_words.ts";
-import { parseYaml, type YamlNode } from "./yaml_tree.ts";
 
 /** A file a manifest was read from. */
 export interface SourceFile {

@@ -1,12 +1,10 @@
 import { suggestion } from "./nearest.ts";
-import { isNull } from "./merge.ts";
+import { type Data, type Entry, isNull, typeWord, type YamlNode } from "./yaml_tree.ts";
 import type { ManifestParam } from "./params.ts";
 import type { Place, Report } from "./problem.ts";
 import type { AnyStage } from "../stage.ts";
 import { referencesIn } from "./references.ts";
 import { substitute, type Values } from "./substitution.ts";
-import { typeWord } from "./type_words.ts";
-import type { Data, Entry, YamlNode } from "./yaml_tree.ts";
 import { z } from "zod";
 
 /** What a step's `with` needs to become parameters. */

@@ -148,3 +148,45 @@ function scalarValue(value: unknown): string | number | boolean | undefined {
   if (typeof value === "string" || typeof value === "boolean") return value;
   return typeof value === "number" && Number.isFinite(value) ? value : undefined;
 }
+
+/** What messages call the type of a value. */
+export function typeWord(value: unknown): string {
+  if (value === null || value === undefined) return "nothing";
+  if (Array.isArray(value)) return "a list";
+  if (typeof value === "string") return "text";
+  if (typeof value === "number") return "a number";
+  return typeof value === "boolean" ? "true or false" : "a mapping";
+}
+
+/** What messages call the type of a YAML part. */
+export function wordFor(node: YamlNode): string {
+  if (node.type === "scalar") return typeWord(node.value);
+  return node.type === "list" ? "a list" : "a mapping";
+}
+
+/**
+ * One tree over another: mappings are merged name by name, anything else is replaced.
+ *
+ * A null takes away what the lower tree has under its name; where that has nothing, it stays a null.
+ * Names keep the lower tree's order, new ones follow. Every value keeps its own place.
+ */
+export function mergeTrees(under: YamlNode, over: YamlNode): YamlNode {
+  if (under.type !== "map" || over.type !== "map") return over;
+  const entries = new Map<string, Entry>(under.entries);
+  for (const [name, entry] of over.entries) {
+    const below = under.entries.get(name);
+    if (below === undefined) {
+      entries.set(name, entry);
+    } else if (isNull(entry.value)) {
+      entries.delete(name);
+    } else {
+      entries.set(name, { ...entry, value: mergeTrees(below.value, entry.value) });
+    }
+  }
+  return { ...over, entries };
+}
+
+/** Whether nothing stands there, as after `with:`. */
+export function isNull(node: YamlNode): boolean {
+  return node.type === "scalar" && node.value === null;
+}

@@ -5,10 +5,10 @@ import { needsOf } from "../manifest/needs.ts";
 import { dependsOn, MAKING, type Plan } from "./planner.ts";
 import { type Bounds, lookUp } from "./preflight/bounds.ts";
 import { forecastAll, type Found } from "./preflight/forecasts.ts";
-import { diskProblem, memoryProblems } from "./preflight/problems.ts";
 import { messageOf } from "../errors.ts";
 import type { Facts, Forecast, Registry } from "../stage.ts";
 import type { Store } from "../store/store.ts";
+import { formatBytes } from "../words.ts";
 
 export type { Bounds };
 
@@ -92,4 +92,43 @@ function rowsWith(
 
 function peaksOf({ deviceBytes, hostBytes, diskBytes }: Forecast) {
   return { deviceBytes, hostBytes, diskBytes };
+}
+
+/** Where in memory a step cannot fit, with the numbers. */
+function memoryProblems({ deviceBytes, hostBytes }: Forecast, bounds: Bounds): string[] {
+  const { hostBytes: host = Infinity, deviceBytes: device } = bounds;
+  const problems: string[] = [];
+  const shared = device === "host";
+  const memory = shared ? hostBytes + deviceBytes : hostBytes;
+  if (memory > host) {
+    const part = shared && deviceBytes > 0 ? `, ${formatBytes(deviceBytes)} as the device` : "";
+    problems.push(
+      `in memory: it takes ${formatBytes(memory)} at its peak${part}, expected at most ${
+        formatBytes(host)
+      }; free some memory, or say a larger --memory if the system has it`,
+    );
+  }
+  if (typeof device === "number" && deviceBytes > device) {
+    problems.push(
+      `on the device: it takes ${formatBytes(deviceBytes)} at its peak, expected at most ${
+        formatBytes(device)
+      }; lower --memory, or what the step keeps at once`,
+    );
+  }
+  return problems;
+}
+
+/** Why a step cannot fit on the disk, with the numbers. */
+function diskProblem({ needed, written, disk, store }: {
+  readonly needed: number;
+  readonly written: number;
+  readonly disk: number;
+  readonly store: string;
+}): string {
+  const before = written > 0 ? ` behind ${formatBytes(written)} of steps before it` : "";
+  return `on the disk: it writes ${formatBytes(needed)}${before} and ${
+    formatBytes(disk)
+  } are free in ${store}, expected ${
+    formatBytes(written + needed)
+  }; free some, run gc, or choose another --store`;
 }

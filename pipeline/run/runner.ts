@@ -1,7 +1,7 @@
 import { resolve } from "node:path";
 import type { Emit, EndState, PlannedStep, Summary } from "../event.ts";
 import { type Executor, inProcess } from "./executor.ts";
-import { secondsSince } from "../store/clock.ts";
+import { secondsSince } from "../words.ts";
 import { type LazyTools, lazyTools } from "./lazy_tools.ts";
 import { openPlanner, type PlanOptions } from "../plan/plan.ts";
 import { accepting, lockOf, refuseDrift, writeLock } from "../plan/lock_file.ts";

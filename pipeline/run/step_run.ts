@@ -5,7 +5,7 @@ import { keyOf } from "../store/key.ts";
 import type { Step } from "../manifest/manifest.ts";
 import { lackSentence, needsOf, type Planner } from "../plan/planner.ts";
 import type { Runs } from "../store/runs.ts";
-import { secondsSince } from "../store/clock.ts";
+import { secondsSince } from "../words.ts";
 import { StageError } from "../errors.ts";
 import type { Stored } from "../store/store.ts";
 

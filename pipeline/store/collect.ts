@@ -1,8 +1,7 @@
 import { join } from "node:path";
-import { type CollectLimits, findGarbage, freeing, type Garbage } from "./garbage.ts";
+import { type CollectLimits, findGarbage, findReach, freeing, type Garbage } from "./garbage.ts";
 import { type Inventory, takeInventory } from "./inventory.ts";
 import { type Lock, tryLock } from "./lock.ts";
-import { findReach } from "./reach.ts";
 import { entriesOf, isThere, KEY, openDirectories, removeAll } from "./directories.ts";
 import { freeBytes, storing } from "./trouble.ts";
 

@@ -3,7 +3,7 @@ import type { Artifact, ArtifactRecord, KeyDocument, Metrics, Note } from "../ar
 import { FileJournal } from "./journal.ts";
 import { keyOf } from "./key.ts";
 import type { Remote } from "./remote.ts";
-import { secondsSince } from "./clock.ts";
+import { secondsSince } from "../words.ts";
 import { messageOf } from "../errors.ts";
 import type { Journal } from "../stage.ts";
 import { sealFiles } from "./contents.ts";

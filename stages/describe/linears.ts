@@ -4,7 +4,9 @@ import type { Architecture } from "../models/family.ts";
 import type { LayerLinear } from "../models/site.ts";
 import type { LinearScheme } from "../quant/schemes.ts";
 import type { FoundTensor } from "../formats/safetensors/found_files.ts";
-import { layerRanges } from "./architecture.ts";
+import { groupLayers, layerRanges } from "./architecture.ts";
+import type { KvScheme } from "../../kernels/codes/kv_scheme.ts";
+import { shortNumber } from "../../pipeline/words.ts";
 
 /** A linear with what is known of it. */
 interface Linear {
@@ -107,4 +109,25 @@ function roleChart(
 /** What linears of one role are called, such as `q_proj`. */
 function labelOf([first]: readonly LayerLinear[]): string {
   return first!.module.split(".").at(-1)!;
+}
+
+/** How keys and values of each layer are held in the cache. */
+export function kvSection({ kv }: ModelRecord): Section {
+  const title = "KV cache";
+  if (kv.length === 0) return { title, facts: [["all layers", "16 bits, not quantized"]] };
+  const words = kv.map(({ key, value }) =>
+    `keys ${schemeWords(key)}; values ${schemeWords(value)}`
+  );
+  const facts = groupLayers(words).map(({ words, layers }) => [`layers ${layers}`, words] as const);
+  return { title, facts };
+}
+
+function schemeWords({ bits, zero, group, range, clip }: KvScheme): string {
+  if (bits === 16) return "16 bits";
+  return [
+    `${bits} bits ${zero.replace("_", "-")}`,
+    `groups of ${group}`,
+    ...range === undefined ? [] : [`range ${shortNumber(range, 4)}`],
+    ...clip === undefined || clip === 1 ? [] : [`clip ${clip}`],
+  ].join(", ");
 }

@@ -9,14 +9,11 @@ import { architectureSection } from "./architecture.ts";
 import { elementTypesSection } from "./element_types.ts";
 import { moduleOf } from "../models/site.ts";
 import { tensorProblems, unusedTensors } from "./expected_tensors.ts";
-import { checkValues } from "./finite.ts";
+import { checkValues, normWords } from "./norms.ts";
 import { foreignQuantization } from "../exchange/foreign_quantization.ts";
 import { findFiles, type FoundFiles, list } from "../formats/safetensors/found_files.ts";
-import { historySection } from "./history.ts";
-import { kvSection } from "./kv_cache.ts";
-import { linearsSection } from "./linears.ts";
-import { errorCharts, sizeFigures } from "./model_figures.ts";
-import { normWords } from "./norms.ts";
+import { errorCharts, historySection, sizeFigures } from "./model_figures.ts";
+import { kvSection, linearsSection } from "./linears.ts";
 import { tokenizerFacts } from "./tokenizer_facts.ts";
 import { USUAL } from "../models/usual_names.ts";
 

@@ -1,8 +1,29 @@
 import { shortNumber } from "../../pipeline/words.ts";
-import type { FoundTensor } from "../formats/safetensors/found_files.ts";
+import { type FoundTensor, list } from "../formats/safetensors/found_files.ts";
 import type { Architecture } from "../models/family.ts";
-import { isFloat, readValues } from "./read_values.ts";
 import { USUAL } from "../models/usual_names.ts";
+import { ByteFile } from "../formats/byte_file.ts";
+import { WIDEN } from "../formats/widen.ts";
+
+/** A multiple of every element's size, small beside what a machine has. */
+const PIECE_BYTES = 2 ** 24;
+
+/** Whether a tensor's values can be read. */
+function isFloat({ dtype }: Pick<FoundTensor, "dtype">): boolean {
+  return WIDEN[dtype] !== undefined;
+}
+
+/** The values of a floating-point tensor, piece by piece. */
+async function* readValues(
+  { dtype, file, start, end }: FoundTensor,
+): AsyncGenerator<Float32Array<ArrayBuffer>> {
+  const widen = WIDEN[dtype];
+  if (widen === undefined) throw new TypeError(`Cannot read values of ${dtype}, expected floats`);
+  using bytes = await ByteFile.open(file);
+  for (let at = start; at < end; at += PIECE_BYTES) {
+    yield widen(await bytes.read(at, Math.min(end, at + PIECE_BYTES)));
+  }
+}
 
 /** Whether the gains of a model's norms are folded into its weights, in words. */
 export async function normWords(
@@ -31,4 +52,43 @@ export async function normWords(
   const range = `gains from ${shortNumber(low, 3)} to ${shortNumber(high, 3)}`;
   if (folded === 0) return `not folded: ${range} in ${norms.length} norms`;
   return `folded in ${folded} of ${norms.length} norms: ${range}`;
+}
+
+/** What reading all values of a model told. */
+export interface ValuesCheck {
+  readonly words: string;
+  readonly problems: readonly string[];
+}
+
+/** Reads every floating-point value of a model. */
+export async function checkValues(
+  tensors: Iterable<FoundTensor>,
+  signal: AbortSignal | undefined,
+): Promise<ValuesCheck> {
+  let count = 0;
+  const infinite: string[] = [];
+  const empty: string[] = [];
+  for (const tensor of tensors) {
+    if (!isFloat(tensor)) continue;
+    let [finite, zero] = [true, true];
+    for await (const values of readValues(tensor)) {
+      signal?.throwIfAborted();
+      count += values.length;
+      for (const value of values) {
+        if (!Number.isFinite(value)) finite = false;
+        if (value !== 0) zero = false;
+      }
+    }
+    if (!finite) infinite.push(tensor.name);
+    if (zero && /\.weight$/.test(tensor.name)) empty.push(tensor.name);
+  }
+  return {
+    words: infinite.length === 0
+      ? `all ${count} floating-point values are finite`
+      : `${infinite.length} tensors hold values that are not finite`,
+    problems: [
+      ...infinite.length > 0 ? [`NaN or infinity in ${list(infinite)}`] : [],
+      ...empty.length > 0 ? [`All values are 0 in ${list(empty)}`] : [],
+    ],
+  };
 }

@@ -1,6 +1,5 @@
 import { bytesOf, denseBytes, DTYPES } from "../formats/half.ts";
-import type { Checkpoint, RowRange } from "../formats/checkpoint.ts";
-import { writeCheckpointTexts } from "../formats/checkpoint_texts.ts";
+import { type Checkpoint, type RowRange, writeCheckpointTexts } from "../formats/checkpoint.ts";
 import { createCheckpointWriter } from "../formats/checkpoint_writer.ts";
 import { openDirectory } from "../formats/safetensors/directory.ts";
 import {
@@ -9,13 +8,12 @@ import {
   type TensorSpecification,
 } from "../formats/safetensors/header.ts";
 import { rowPieces } from "../formats/rows.ts";
-import type { ModelRecord } from "../models/model_record.ts";
+import { type ModelRecord, PLAIN } from "../models/model_record.ts";
 import type { CodedWeight } from "../quant/coded_weight.ts";
 import type { LinearScheme } from "../quant/schemes.ts";
 import type { Format, FormatOptions, Reading } from "./format.ts";
-import { type PartValues, readPart } from "./part_values.ts";
+import { type LinearParts, type PartValues, readPart } from "./part_values.ts";
 import { type CodedLinear, type Source, type Subject, subjectOf } from "./subject.ts";
-import type { StoredLinear } from "../models/linear.ts";
 import { compareTensors, type TensorRule } from "./tensor_rules.ts";
 
 /** A tensor of a quantized linear, under the linear's name and its own with a dot between. */
@@ -81,12 +79,12 @@ export interface Codec
    */
   unpack(
     linear: CodedLinear,
-    parts: Readonly<Record<string, PartValues>>,
+    parts: LinearParts,
   ): CodedWeight;
   /** See `Reading.values`. */
   values?(
     linear: CodedLinear,
-    parts: Readonly<Record<string, PartValues>>,
+    parts: LinearParts,
     rows: RowRange | undefined,
   ): Float32Array<ArrayBuffer>;
   /** See `Format.rounding`; 0 unless said. */
@@ -209,9 +207,10 @@ async function open(given: Codec, path: string): Promise<Reading> {
     const codec: Codec = { ...given, ...own };
     const { quantization_config: _, compression_config: __, ...config } = checkpoint
       .config as Record<string, unknown>;
-    const record = { history: [], hadamard: [], linears, kv };
-    const subject = subjectOf({ config, record });
-    const outlines = new Map(subject.linears.map((linear) => [linear.name, linear]));
+    const subject = subjectOf({ config, record: { ...PLAIN, linears, kv } });
+    const outlines = new Map(
+      subject.linears.map((linear) => [linear.name, { ...linear, scheme: linear.scheme! }]),
+    );
     const { problems, unexpected } = compareTensors(
       expectedTensors(codec, subject),
       checkpoint.tensors,
@@ -226,8 +225,7 @@ async function open(given: Codec, path: string): Promise<Reading> {
       unexpected,
       async linear(name) {
         const linear = outlines.get(name)!;
-        const quantized = { ...linear, scheme: linear.scheme! };
-        return codec.unpack(quantized, await readParts(codec, checkpoint, quantized));
+        return codec.unpack(linear, await readParts(codec, checkpoint, linear));
       },
       ...codec.values && { values: valuesOf({ codec, checkpoint, outlines }) },
       [Symbol.dispose]: () => checkpoint[Symbol.dispose](),
@@ -242,7 +240,7 @@ async function readParts(
   codec: Codec,
   checkpoint: Checkpoint,
   linear: CodedLinear,
-): Promise<Readonly<Record<string, PartValues>>> {
+): Promise<LinearParts> {
   const parts: Record<string, PartValues> = {};
   for (const { part } of codec.parts(linear, FLOAT16)) {
     const values = await readPart(checkpoint, `${linear.name}.${part}`);
@@ -256,17 +254,16 @@ function valuesOf(
   { codec, checkpoint, outlines }: {
     readonly codec: Codec;
     readonly checkpoint: Checkpoint;
-    readonly outlines: ReadonlyMap<string, StoredLinear>;
+    readonly outlines: ReadonlyMap<string, CodedLinear>;
   },
 ): NonNullable<Reading["values"]> {
-  let held: { readonly name: string; readonly parts: Readonly<Record<string, PartValues>> };
+  let held: { readonly name: string; readonly parts: LinearParts };
   return async (name, rows) => {
     const linear = outlines.get(name)!;
-    const quantized = { ...linear, scheme: linear.scheme! };
     if (held?.name !== name) {
-      held = { name, parts: await readParts(codec, checkpoint, quantized) };
+      held = { name, parts: await readParts(codec, checkpoint, linear) };
     }
-    return codec.values!(quantized, held.parts, rows);
+    return codec.values!(linear, held.parts, rows);
   };
 }
 

@@ -9,7 +9,7 @@ import { type Source, type Subject, subjectOf, without } from "./subject.ts";
 import { commandOn, findTarget, judgeTarget } from "./targets.ts";
 import { type Breach, verifyReading } from "./verify.ts";
 import type { LinearScheme } from "../quant/schemes.ts";
-import { inputWords } from "../models/model_record.ts";
+import { inputWords, PLAIN } from "../models/model_record.ts";
 
 /** What was found out about an export. */
 export interface ExportCheck {
@@ -141,7 +141,7 @@ function* provenanceBreaches(provenance: Provenance | undefined): Generator<Brea
 }
 
 function subjectOfReading({ config, linears, kv }: Reading): Subject {
-  return subjectOf({ config, record: { history: [], hadamard: [], linears, kv } });
+  return subjectOf({ config, record: { ...PLAIN, linears, kv } });
 }
 
 /** Where a model has not the tensors an export tells of, so that their values cannot be compared. */

@@ -23,6 +23,11 @@ export interface Refusal {
   readonly text: string;
 }
 
+/** A reason that the user cannot give anything up for. */
+export function modelRefusal(text: string): Refusal {
+  return { what: "model", text };
+}
+
 /** How an engine runs what a format holds. */
 export interface EngineUse {
   /** Its name on the command line of `verify-export`, such as `"vllm"`. */

@@ -49,3 +49,23 @@ export function readGroups(
   }
   return read;
 }
+
+/**
+ * Numbers of a file in half precision; throws a sentence that names `each` for one that is not finite
+ * or loses more than rounding to 11 binary digits.
+ */
+export function halfValues(
+  values: PartValues,
+  { tensor, each }: { readonly tensor: string; readonly each: "output" | "value" },
+): Float16Array<ArrayBuffer> {
+  const halves = values instanceof Float16Array
+    ? values
+    : new Float16Array(values as Float32Array<ArrayBuffer>);
+  for (let at = 0; at < halves.length; at++) {
+    const value = Number(values[at]);
+    if (Math.abs(halves[at]! - value) <= ROUNDING * Math.abs(value)) continue;
+    const expected = Number.isFinite(value) ? "what half precision holds" : "finite numbers";
+    throw new RangeError(`tensor "${tensor}": ${each} ${at} is ${value}, expected ${expected}`);
+  }
+  return halves;
+}

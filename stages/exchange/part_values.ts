@@ -12,6 +12,9 @@ export type PartValues =
   | Float16Array<ArrayBuffer>
   | Float32Array<ArrayBuffer>;
 
+/** The parts of a linear that are there, by their names. */
+export type LinearParts = Readonly<Record<string, PartValues>>;
+
 const READ: Readonly<Record<string, (bytes: Uint8Array<ArrayBuffer>) => PartValues>> = {
   I8: ({ buffer }) => new Int8Array(buffer),
   U8: (bytes) => bytes,

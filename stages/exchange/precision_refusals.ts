@@ -1,4 +1,4 @@
-import type { Refusal } from "./format.ts";
+import { modelRefusal, type Refusal } from "./format.ts";
 import type { Subject } from "./subject.ts";
 
 /**
@@ -42,9 +42,7 @@ export function* refusedKv(
 export function* refusedTransforms({ record }: Pick<Subject, "record">): Generator<Refusal> {
   const [site] = record.hadamard;
   if (site === undefined) return;
-  yield {
-    what: "model",
-    text:
-      `a Hadamard transform runs at ${site} while the model runs, expected none; leave down_proj out of rotate's transforms`,
-  };
+  yield modelRefusal(
+    `a Hadamard transform runs at ${site} while the model runs, expected none; leave down_proj out of rotate's transforms`,
+  );
 }

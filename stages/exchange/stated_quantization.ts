@@ -1,3 +1,4 @@
+import { PLAIN } from "../models/model_record.ts";
 import type { Checkpoint } from "../formats/checkpoint.ts";
 import type { StoredLinear } from "../models/linear.ts";
 import { subjectOf } from "./subject.ts";
@@ -19,8 +20,7 @@ export function packedLinears(
   readonly words: readonly number[];
   readonly scales: readonly number[];
 })[] {
-  const record = { history: [], hadamard: [], linears: {}, kv: [] };
-  const found = subjectOf({ config, record }).linears.flatMap((linear) => {
+  const found = subjectOf({ config, record: PLAIN }).linears.flatMap((linear) => {
     const words = tensors.get(`${linear.name}.qweight`)?.shape;
     const scales = tensors.get(`${linear.name}.scales`)?.shape;
     return words && scales ? [{ ...linear, words, scales }] : [];

@@ -1,6 +1,6 @@
 import type { ZeroDomain } from "../../kernels/codes/quantizer.ts";
 import { schemeKind, type WeightScheme, weightWords } from "../quant/schemes.ts";
-import type { Refusal } from "./format.ts";
+import { modelRefusal, type Refusal } from "./format.ts";
 import type { StoredLinear } from "../models/linear.ts";
 import type { Subject } from "./subject.ts";
 
@@ -21,10 +21,9 @@ export function* refusedWeights(
   { linears }: Pick<Subject, "linears">,
   rules: WeightRules,
 ): Generator<Refusal> {
-  const model = (text: string): Refusal => ({ what: "model", text });
   const quantized = linears.filter(({ scheme }) => scheme);
   if (quantized.length === 0) {
-    yield model(`no linear is quantized, expected codes of ${rules.bits.join(", ")} bits`);
+    yield modelRefusal(`no linear is quantized, expected codes of ${rules.bits.join(", ")} bits`);
     return;
   }
   for (const problem of problems(rules)) {
@@ -35,11 +34,11 @@ export function* refusedWeights(
     const [first] = found;
     if (!first) continue;
     const more = found.length === 1 ? "" : ` (and ${found.length - 1} more linears)`;
-    yield model(`${first.name}${more} ${first.text}`);
+    yield modelRefusal(`${first.name}${more} ${first.text}`);
   }
   const words = new Set(quantized.map(({ scheme }) => weightWords(inRows(scheme!.weights))));
   if (words.size === 1) return;
-  yield model(
+  yield modelRefusal(
     `its linears are ${[...words].join(" and ")}, expected one precision for all of them`,
   );
 }

@@ -1,5 +1,27 @@
+/** How the floating-point types that models come in are widened. */
+export const WIDEN: Readonly<Record<string, (bytes: Uint8Array) => Float32Array<ArrayBuffer>>> = {
+  F32: widenF32,
+  F16: widenF16,
+  BF16: widenBf16,
+};
+
+/** Values of a tensor by its type; throws for one that is not among `known`. */
+export function widenTensor(
+  bytes: Uint8Array,
+  { name, dtype, file }: { readonly name: string; readonly dtype: string; readonly file: string },
+  known = WIDEN,
+): Float32Array<ArrayBuffer> {
+  const widen = known[dtype];
+  if (widen) return widen(bytes);
+  throw new TypeError(
+    `Cannot read tensor "${name}" of "${file}": its dtype is ${dtype}, expected one of ${
+      Object.keys(known).join(", ")
+    }`,
+  );
+}
+
 /** Values of little-endian half-precision numbers. */
-export function widenF16(bytes: Uint8Array): Float32Array<ArrayBuffer> {
+function widenF16(bytes: Uint8Array): Float32Array<ArrayBuffer> {
   const halves = new Float16Array(aligned(bytes, 2), 0, bytes.length / 2);
   const values = new Float32Array(halves.length);
   for (let i = 0; i < values.length; i++) values[i] = halves[i]!;
@@ -15,7 +37,7 @@ export function widenBf16(bytes: Uint8Array): Float32Array<ArrayBuffer> {
 }
 
 /** Values of little-endian single-precision numbers; shares their memory where it can. */
-export function widenF32(bytes: Uint8Array): Float32Array<ArrayBuffer> {
+function widenF32(bytes: Uint8Array): Float32Array<ArrayBuffer> {
   return new Float32Array(aligned(bytes, 4), 0, bytes.length / 4);
 }
 

@@ -1,4 +1,4 @@
-import { headerCheckpoint } from "../formats/header_checkpoint.ts";
+import { headerCheckpoint } from "../formats/checkpoint.ts";
 import type { DecoderConfig } from "../models/config.ts";
 import type { ModelFiles } from "../models/family.ts";
 import { streamShare, weightShare } from "../models/memory_shares.ts";

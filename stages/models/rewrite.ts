@@ -1,11 +1,9 @@
 import { elements } from "../../kernels/device/tensor.ts";
-import type { Checkpoint, RowRange } from "../formats/checkpoint.ts";
+import { type Checkpoint, type RowRange, writeCheckpointTexts } from "../formats/checkpoint.ts";
 import { openCheckpoint } from "./open_checkpoint.ts";
-import { writeCheckpointTexts } from "../formats/checkpoint_texts.ts";
 import { createCheckpointWriter } from "../formats/checkpoint_writer.ts";
-import { assertFinite } from "../formats/finite.ts";
+import { assertFinite, rowPieces } from "../formats/rows.ts";
 import { storedBytes } from "../formats/half.ts";
-import { rowPieces } from "../formats/rows.ts";
 import {
   type SafetensorsDType,
   tensorBytes,

@@ -1,6 +1,6 @@
 import type { Device } from "../../kernels/device/device.ts";
 import type { Checkpoint } from "../formats/checkpoint.ts";
-import { assertFinite } from "../formats/finite.ts";
+import { assertFinite } from "../formats/rows.ts";
 import type { NamedValues } from "../formats/safetensors/file.ts";
 import type { LinearFacts } from "../models/model_record.ts";
 import { type GptqFactor, type GptqFactorOptions, prepare } from "../quant/gptq_factor.ts";

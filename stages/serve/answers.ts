@@ -1,8 +1,6 @@
 import type { GenerationEvent } from "../engine/engine.ts";
 import { answer, type AnswerEvent, type AnswerRequest } from "./answer.ts";
-import { merge, type Sourced } from "./merge.ts";
-import type { RequestScope } from "./request_scope.ts";
-import type { ServeContext } from "./serve_context.ts";
+import type { RequestScope, ServeContext } from "./request_scope.ts";
 
 /** Tokens of a request, as answers count them. */
 export interface Usage {
@@ -66,4 +64,52 @@ async function* guarded(
   }
   signal.throwIfAborted();
   throw new Error("The engine ended an answer without saying why");
+}
+
+/** Something of one of several sources. */
+export interface Sourced<T> {
+  readonly source: number;
+  readonly value: T;
+}
+
+/**
+ * Runs several sources at once and gives what comes in the order it comes.
+ *
+ * Where one fails, or the reader leaves, `stop` is called and the others are waited for: nothing goes
+ * on behind a request's back.
+ */
+async function* merge<T>(
+  sources: readonly AsyncIterable<T>[],
+  stop: () => void,
+): AsyncGenerator<Sourced<T>> {
+  const queue: Sourced<T>[] = [];
+  let running = sources.length;
+  let failure: { readonly error: unknown } | undefined;
+  let wake = Promise.withResolvers<void>();
+  const drain = async (values: AsyncIterable<T>, source: number) => {
+    try {
+      for await (const value of values) {
+        queue.push({ source, value });
+        wake.resolve();
+      }
+    } catch (error) {
+      failure ??= { error };
+    } finally {
+      running--;
+      wake.resolve();
+    }
+  };
+  const drained = Promise.all(sources.map(drain));
+  try {
+    for (;;) {
+      while (queue.length > 0 && !failure) yield queue.shift()!;
+      if (failure) throw failure.error;
+      if (running === 0) return;
+      await wake.promise;
+      wake = Promise.withResolvers();
+    }
+  } finally {
+    if (running > 0) stop();
+    await drained;
+  }
 }

@@ -5,9 +5,8 @@ import { openAccess } from "./access.ts";
 import { ApiError, toApiError } from "./api_error.ts";
 import { describeRoute } from "./openapi.ts";
 import { logFailure, logRequest, type RequestEntry, type ServeEnv } from "./request_log.ts";
-import { LEFT } from "./request_scope.ts";
+import { LEFT, type ServeContext } from "./request_scope.ts";
 import { ROUTES } from "./routes.ts";
-import type { ServeContext } from "./serve_context.ts";
 
 /** Makes the program that answers requests: routes, who may ask, limits, errors. */
 export function openApp(serving: ServeContext): OpenAPIHono<ServeEnv> {

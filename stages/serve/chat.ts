@@ -11,7 +11,7 @@ import { readRequest } from "./read_request.ts";
 import { checkChoices, checkLogprobs, checkModel } from "./request_limits.ts";
 import type { ServeEnv } from "./request_log.ts";
 import { respond } from "./respond.ts";
-import { fingerprintOf, type ServeContext } from "./serve_context.ts";
+import { fingerprintOf, type ServeContext } from "./request_scope.ts";
 
 /** Answers `POST /v1/chat/completions`. */
 export async function chat(serving: ServeContext, context: Context<ServeEnv>): Promise<Response> {

@@ -9,7 +9,7 @@ import { readRequest } from "./read_request.ts";
 import type { ServeEnv } from "./request_log.ts";
 import { checkChoices, checkLogprobs, checkModel } from "./request_limits.ts";
 import { respond } from "./respond.ts";
-import { fingerprintOf, type ServeContext } from "./serve_context.ts";
+import { fingerprintOf, type ServeContext } from "./request_scope.ts";
 import type { ServedTokenizer } from "./served_tokenizer.ts";
 import { codePoints, openTextStream } from "./text_stream.ts";
 import { z } from "zod";

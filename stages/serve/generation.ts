@@ -1,7 +1,7 @@
 import { ApiError, fieldError } from "./api_error.ts";
 import type { AnswerRequest } from "./answer.ts";
 import type { SamplingFields } from "./sampling_fields.ts";
-import type { ServeContext } from "./serve_context.ts";
+import type { ServeContext } from "./request_scope.ts";
 
 /** What a request asks of every answer, but for its prompt and seed. */
 export interface Wishes {

@@ -1,5 +1,5 @@
 import { ApiError, fieldError } from "./api_error.ts";
-import type { ServeContext } from "./serve_context.ts";
+import type { ServeContext } from "./request_scope.ts";
 
 /** Refuses a request for another model than the one that is served; none said is fine. */
 export function checkModel(

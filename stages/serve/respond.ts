@@ -1,12 +1,10 @@
 import type { Context } from "hono";
 import type { AnswerEvent } from "./answer.ts";
-import type { Usage } from "./answers.ts";
+import type { Sourced, Usage } from "./answers.ts";
 import { toApiError } from "./api_error.ts";
 import { eventStream } from "./event_stream.ts";
-import type { Sourced } from "./merge.ts";
 import { logFailure, logRequest, type ServeEnv } from "./request_log.ts";
-import { LEFT, openScope, type RequestScope } from "./request_scope.ts";
-import type { ServeContext } from "./serve_context.ts";
+import { LEFT, openScope, type RequestScope, type ServeContext } from "./request_scope.ts";
 
 /** How the answers to a request become its response. */
 export interface Reply {

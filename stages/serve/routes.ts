@@ -3,11 +3,10 @@ import type { z } from "zod";
 import { chat } from "./chat.ts";
 import { chatFields } from "./chat_fields.ts";
 import { completionFields, completions } from "./completions.ts";
-import { checkTaking, health, ready, status, version } from "./health.ts";
-import { findModel, listModels } from "./models.ts";
+import { checkTaking, findModel, health, listModels, ready, status, version } from "./models.ts";
 import { PAGE, pageFile } from "./page.ts";
 import type { ServeEnv } from "./request_log.ts";
-import type { ServeContext } from "./serve_context.ts";
+import type { ServeContext } from "./request_scope.ts";
 import {
   answerDetokenize,
   answerTokenize,

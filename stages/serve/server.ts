@@ -6,7 +6,7 @@ import type { ModelCard } from "./model_card.ts";
 import { API_KEY_VARIABLE, type ServeOptions, serveOptions } from "./options.ts";
 import { logEvent } from "./request_log.ts";
 import type { ServedTokenizer } from "./served_tokenizer.ts";
-import type { ServeContext } from "./serve_context.ts";
+import type { ServeContext } from "./request_scope.ts";
 
 /** What a server is made of. */
 export interface ServerParts {

@@ -5,7 +5,7 @@ import { fieldError } from "./api_error.ts";
 import { ofText, readTokens } from "./prompts.ts";
 import { readRequest } from "./read_request.ts";
 import { checkModel } from "./request_limits.ts";
-import type { ServeContext } from "./serve_context.ts";
+import type { ServeContext } from "./request_scope.ts";
 import { textOf } from "./text_stream.ts";
 
 /** The body of `POST /tokenize`: vLLM's fields, and llama.cpp's where it calls the same otherwise. */

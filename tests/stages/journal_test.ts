@@ -9,7 +9,7 @@ import { calibrate } from "../../stages/calibrate.ts";
 import { calibrate_kv } from "../../stages/calibrate_kv.ts";
 import { evaluate } from "../../stages/evaluate.ts";
 import { openCheckpoint } from "../../stages/models/open_checkpoint.ts";
-import { writeCheckpointTexts } from "../../stages/formats/checkpoint_texts.ts";
+import { writeCheckpointTexts } from "../../stages/formats/checkpoint.ts";
 import { createCheckpointWriter } from "../../stages/formats/checkpoint_writer.ts";
 import { bytesOf } from "../../stages/formats/half.ts";
 import { quantize } from "../../stages/quantize.ts";

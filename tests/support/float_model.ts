@@ -1,4 +1,4 @@
-import { writeCheckpointTexts } from "../../stages/formats/checkpoint_texts.ts";
+import { writeCheckpointTexts } from "../../stages/formats/checkpoint.ts";
 import { createCheckpointWriter } from "../../stages/formats/checkpoint_writer.ts";
 import { bytesOf } from "../../stages/formats/half.ts";
 import { openModel } from "../../stages/models/architecture.ts";

@@ -7,7 +7,7 @@ import type { AnyStage, Journal } from "../../pipeline/stage.ts";
 import { calibrate } from "../../stages/calibrate.ts";
 import { layerFile } from "../../stages/calibration/stats.ts";
 import { openCheckpoint } from "../../stages/models/open_checkpoint.ts";
-import { writeCheckpointTexts } from "../../stages/formats/checkpoint_texts.ts";
+import { writeCheckpointTexts } from "../../stages/formats/checkpoint.ts";
 import { createCheckpointWriter } from "../../stages/formats/checkpoint_writer.ts";
 import { bytesOf } from "../../stages/formats/half.ts";
 import {

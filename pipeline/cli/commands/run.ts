@@ -8,11 +8,11 @@ import { openSharedStore, sizeCap } from "../open_store.ts";
 import { tellingErrors, UsageError } from "../told_error.ts";
 import type { Emit } from "../../event.ts";
 import { readManifest } from "../../manifest/read_manifest.ts";
-import { secondsSince } from "../../store/clock.ts";
+import { secondsSince } from "../../words.ts";
 import { messageOf } from "../../errors.ts";
 import { run as runSteps } from "../../run/runner.ts";
 import { type Detail, type Teller, tellJson, tellPeople } from "../../tell/terminal.ts";
-import { catchConsole } from "../../tell/terminal/stray_output.ts";
+import { catchConsole } from "../../tell/terminal/screen.ts";
 import { type Call, defineCommand } from "../command.ts";
 
 /** Makes every step of a manifest. */

@@ -3,7 +3,7 @@ import { addNetworkOptions } from "../open_executor.ts";
 import { HERE, openSharedStore } from "../open_store.ts";
 import { messageOf } from "../../errors.ts";
 import { tellJson, tellPeople } from "../../tell/terminal.ts";
-import { catchConsole } from "../../tell/terminal/stray_output.ts";
+import { catchConsole } from "../../tell/terminal/screen.ts";
 import { defineCommand } from "../command.ts";
 
 /** Works at the steps of runs elsewhere. */

@@ -1,8 +1,7 @@
 import { join } from "node:path";
 import { tryLock } from "../../store/lock.ts";
-import { refuseTaken } from "./free_port.ts";
+import { refuseTaken, startRestateServer } from "./server.ts";
 import { registrarAt } from "./registrar.ts";
-import { startRestateServer } from "./server.ts";
 import { artifactOrders } from "./artifact_orders.ts";
 import { loadRestate } from "./sdk.ts";
 import { workerPool } from "./worker_pool.ts";

@@ -1,7 +1,6 @@
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { messageOf } from "../../errors.ts";
-import { serverProgram } from "./server_program.ts";
 
 /** Where a server listens and what it keeps. */
 export interface ServerOptions {
@@ -143,4 +142,47 @@ bind-address = "127.0.0.1:${adminPort}"
 [ingress]
 bind-address = ${JSON.stringify(`${host}:${port}`)}
 `;
+}
+
+/** Throws where nothing can listen: whoever answers there is not what is to be started. */
+export function refuseTaken(hostname: string, port: number): void {
+  try {
+    Deno.listen({ hostname, port }).close();
+  } catch (error) {
+    throw new Error(
+      `Cannot listen on ${hostname}:${port}: ${messageOf(error)}, expected an address of this ` +
+        "machine and a free port; give another --host or --port",
+    );
+  }
+}
+
+/**
+ * The path of Restate's server program, which is fetched the first time.
+ *
+ * Throws an Error in a sentence where there is none for this machine or it cannot be fetched.
+ */
+export async function serverProgram(): Promise<string> {
+  const here = new URL("../../restate/server/", import.meta.url).pathname;
+  const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: [
+      "run",
+      "--quiet",
+      "--allow-all",
+      "--frozen",
+      `--config=${here}deno.json`,
+      `--lock=${here}deno.lock`,
+      `${here}locate.ts`,
+    ],
+    env: { NO_COLOR: "1" },
+  }).output();
+  const path = new TextDecoder().decode(stdout).trim();
+  if (code === 0 && path !== "") return path;
+  const [why = "it ended without a word"] = new TextDecoder().decode(stderr).split("\n")
+    .map((line) => line.replace(/^error: (Uncaught )?(\(in promise\) )?(\w*Error: )?/, "").trim())
+    .filter((line) => line !== "" && !/^[╭│╰]/.test(line));
+  const { os, arch } = Deno.build;
+  throw new Error(
+    `Cannot get Restate's server program for ${os} ${arch}: ${messageOf(why)}, expected npm ` +
+      "package @restatedev/restate-server for linux or darwin",
+  );
 }

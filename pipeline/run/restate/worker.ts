@@ -4,7 +4,7 @@ import { lazyTools } from "../lazy_tools.ts";
 import type { Registry } from "../../stage.ts";
 import type { Store } from "../../store/store.ts";
 import { carryOut } from "./carry_out.ts";
-import { refuseTaken } from "./free_port.ts";
+import { refuseTaken } from "./server.ts";
 import { parseOrder } from "./incoming_order.ts";
 import { Ingress } from "./ingress.ts";
 import { loadRestate } from "./sdk.ts";

@@ -3,8 +3,7 @@ import { type LocalFile, type Remote, wrongFile, WrongObject } from "../remote.t
 import { isNoFile, syncDirectory } from "../durable.ts";
 import { entriesOf, isDirectory } from "../directories.ts";
 import { CheckedFile } from "./checked_file.ts";
-import { remoteOver } from "./object_remote.ts";
-import type { Objects } from "./objects.ts";
+import { type Objects, remoteOver } from "./object_remote.ts";
 
 /** Bytes read at once; larger buffers are no faster. */
 const BUFFER_BYTES = 1 << 20;

@@ -1,8 +1,7 @@
 import { createHash } from "node:crypto";
 import { type LocalFile, type Remote, wrongFile, WrongObject } from "../remote.ts";
 import type { CheckedFile } from "./checked_file.ts";
-import { remoteOver } from "./object_remote.ts";
-import type { Objects } from "./objects.ts";
+import { type Objects, remoteOver } from "./object_remote.ts";
 import { Broken } from "./s3_answers.ts";
 import { uploadParts } from "./s3_parts.ts";
 import { type BucketRequest, BucketRequests, type Pace } from "./s3_requests.ts";

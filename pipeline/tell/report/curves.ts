@@ -1,8 +1,7 @@
 import { linesPlot } from "../chart/lines.ts";
 import type { Chart, Series } from "../../description.ts";
-import type { StepReport } from "./gather.ts";
+import type { PagePart, StepReport } from "./gather.ts";
 import { tableHtml } from "../html.ts";
-import type { PagePart } from "./part.ts";
 import { escapeMarkup, shortNumber } from "../../words.ts";
 import { plotHtml } from "./plot.ts";
 

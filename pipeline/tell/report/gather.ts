@@ -78,3 +78,11 @@ export function madeSeconds({ stored, cost }: StepReport): number | undefined {
 export function sizeOf({ stored, cost }: StepReport): number | undefined {
   return stored?.record.files.reduce((sum, { size }) => sum + size, 0) ?? cost?.bytes;
 }
+
+/** A part of the page under a heading of its own. */
+export interface PagePart {
+  /** Anchor of the heading. */
+  readonly id: string;
+  readonly title: string;
+  readonly html: string;
+}

@@ -1,7 +1,6 @@
 import { fieldFacts, short } from "../inspect/key_document.ts";
-import type { RunReport, SourceText } from "./gather.ts";
+import type { PagePart, RunReport, SourceText } from "./gather.ts";
 import { factsHtml, tableHtml, wide } from "../html.ts";
-import type { PagePart } from "./part.ts";
 import { escapeMarkup } from "../../words.ts";
 
 /** What a run was made from and on: params, machine, keys and digests, the manifest's text. */

@@ -1,8 +1,7 @@
 import { scatterPlot } from "../chart/scatter.ts";
 import type { Figure } from "../../description.ts";
-import type { StepReport } from "./gather.ts";
+import type { PagePart, StepReport } from "./gather.ts";
 import { tableHtml } from "../html.ts";
-import type { PagePart } from "./part.ts";
 import { shortNumber } from "../../words.ts";
 import { plotHtml } from "./plot.ts";
 

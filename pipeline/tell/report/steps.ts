@@ -3,9 +3,8 @@ import { documentSection, inputsSection } from "../inspect/key_document.ts";
 import { STATE_LOOKS } from "../graph/look.ts";
 import { escapeMarkup, formatScores, formatSeconds } from "../../words.ts";
 import { chartHtml, ownCharts } from "./curves.ts";
-import { madeSeconds, type StepReport } from "./gather.ts";
+import { madeSeconds, type PagePart, type StepReport } from "./gather.ts";
 import { sectionHtml } from "../html.ts";
-import type { PagePart } from "./part.ts";
 
 /** Everything of every step, to open: its key document, its inputs, what its artifact holds. */
 export async function stepsPart(steps: readonly StepReport[]): Promise<PagePart> {

@@ -1,8 +1,7 @@
 import { barsPlot } from "../chart/bars.ts";
 import { count, formatBytes, formatSeconds } from "../../words.ts";
-import { madeSeconds, sizeOf, type StepReport } from "./gather.ts";
+import { madeSeconds, type PagePart, sizeOf, type StepReport } from "./gather.ts";
 import { tableHtml } from "../html.ts";
-import type { PagePart } from "./part.ts";
 import { plotHtml } from "./plot.ts";
 
 /** What every step and stage took: in this run, and when its artifact was made. */

@@ -1,5 +1,6 @@
 import { relative } from "node:path";
 import type { RunEvent } from "../../event.ts";
+import { format } from "node:util";
 
 /** Where a program tells what it does. */
 export interface Screen {
@@ -142,4 +143,15 @@ function outlet(to: { writeSync(bytes: Uint8Array): number }): (text: string) =>
 
 function pause(): void {
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);
+}
+
+/** Hands what packages print to the console to `say` until disposed of. */
+export function catchConsole(say: (text: string) => void): Disposable {
+  const { console } = globalThis;
+  const { log, info, debug, warn, error } = console;
+  const stray = (...words: unknown[]) => say(format(...words));
+  Object.assign(console, { log: stray, info: stray, debug: stray, warn: stray, error: stray });
+  return {
+    [Symbol.dispose]: () => void Object.assign(console, { log, info, debug, warn, error }),
+  };
 }

@@ -2,7 +2,7 @@ import { type CodedWeight, groupsOf, plainRows } from "../../quant/coded_weight.
 import { groupColumns } from "../../quant/schemes.ts";
 import type { PartOutline } from "../checkpoint_format.ts";
 import { groupMajor, readGroups } from "../group_scales.ts";
-import type { PartValues } from "../part_values.ts";
+import type { LinearParts } from "../part_values.ts";
 import type { CodedLinear } from "../subject.ts";
 
 /** The output of eight that each nibble of a word holds, the lowest one first. */
@@ -33,7 +33,7 @@ export function packAwq(coded: CodedWeight, part: string): ArrayBufferView {
 /** The codes of a linear; throws a sentence where a part breaks a rule. */
 export function unpackAwq(
   { name, rows, columns, scheme: { weights: scheme } }: CodedLinear,
-  parts: Readonly<Record<string, PartValues>>,
+  parts: LinearParts,
 ): CodedWeight {
   const groups = groupsOf({ scheme, columns });
   return {

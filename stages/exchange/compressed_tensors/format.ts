@@ -9,7 +9,7 @@ import { readStoredLinears } from "./precision.ts";
 import { unpackTensors } from "./unpack.ts";
 import type { Subject } from "../subject.ts";
 import { weightWords } from "../../quant/schemes.ts";
-import type { Refusal } from "../format.ts";
+import { modelRefusal, type Refusal } from "../format.ts";
 import { refusedKv, refusedTransforms } from "../precision_refusals.ts";
 import type { StoredLinear } from "../../models/linear.ts";
 
@@ -62,18 +62,17 @@ function* refusedCompressedTensors(subject: Subject): Generator<Refusal> {
     return found && `${found.name}${more.length > 0 ? ` and ${more.length} other linears` : ""}`;
   };
   if (!linears.some(({ scheme }) => scheme)) {
-    yield { what: "model", text: "none of its linears is quantized, expected some" };
+    yield modelRefusal("none of its linears is quantized, expected some");
   }
   const shifted = linears.find(({ scheme }) => scheme?.weights.zero === "post_scale");
   if (shifted) {
-    yield {
-      what: "model",
-      text: `${
+    yield modelRefusal(
+      `${
         first(({ scheme }) => scheme?.weights.zero === "post_scale")
       } have zeros behind the scale (${
         weightWords(shifted.scheme!.weights)
       }), expected integers among the codes; quantize with zero pre_scale or none`,
-    };
+    );
   }
   const fixed = first(({ scheme }) =>
     scheme && typeof scheme.inputs?.range === "number" && scheme.weights.bits < 8

@@ -1,3 +1,4 @@
+import { PLAIN } from "../../models/model_record.ts";
 import { INPUT_CODES } from "../../../kernels/codes/quantizer.ts";
 import type { Checkpoint } from "../../formats/checkpoint.ts";
 import type { InputScheme, LinearScheme, WeightScheme } from "../../quant/schemes.ts";
@@ -23,8 +24,7 @@ export async function readStoredLinears(
   checkpoint: Checkpoint,
 ): Promise<ReadonlyMap<string, CompressedLinear>> {
   const { path, config } = checkpoint;
-  const record = { history: [], hadamard: [], linears: {}, kv: [] };
-  const { linears } = subjectOf({ config, record });
+  const { linears } = subjectOf({ config, record: PLAIN });
   const claims = readClaims(config, { path, names: linears.map(({ name }) => name) });
   const stored = new Map<string, CompressedLinear>();
   for (const linear of linears) {

@@ -1,9 +1,5 @@
-import type { PartValues } from "../part_values.ts";
-
 /** Largest integer scale of a group with two levels. */
 const LARGEST_FACTOR = 127;
-/** Largest relative error of a number that half precision holds as a normal one. */
-const HALF_ERROR = 2 ** -11;
 
 /** Scales of a row's groups as products of an f16 value for the row and an integer for each group. */
 export interface RowFactors {
@@ -27,24 +23,6 @@ export function factorsOf(scales: ArrayLike<number>): RowFactors | undefined {
     return { row, groups: counts.map((count) => count / common * share) };
   }
   return undefined;
-}
-
-/**
- * Scales as half precision; throws a sentence for one that is not finite or loses more than rounding
- * to 11 binary digits.
- */
-export function halfScales(values: PartValues, tensor: string): Float16Array<ArrayBuffer> {
-  const halves = values instanceof Float16Array
-    ? values
-    : new Float16Array(values as Float32Array<ArrayBuffer>);
-  for (let at = 0; at < halves.length; at++) {
-    const value = Number(values[at]);
-    if (Math.abs(halves[at]! - value) <= HALF_ERROR * Math.abs(value)) continue;
-    throw new RangeError(
-      `tensor "${tensor}": value ${at} is ${value}, expected what half precision holds`,
-    );
-  }
-  return halves;
 }
 
 function greatestDivisor(a: number, b: number): number {

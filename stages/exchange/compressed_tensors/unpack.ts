@@ -3,8 +3,9 @@ import { type CodedWeight, groupsOf, type TwoLevelWeight } from "../../quant/cod
 import { groupColumns, schemeKind, type WeightScheme } from "../../quant/schemes.ts";
 import { transposed, unpackRows, wordsOf } from "./bits.ts";
 import type { CompressedLayout } from "./layout.ts";
-import { factorsOf, halfScales } from "./scales.ts";
-import type { PartValues } from "../part_values.ts";
+import { halfValues } from "../group_scales.ts";
+import { factorsOf } from "./scales.ts";
+import type { LinearParts, PartValues } from "../part_values.ts";
 import type { CodedLinear } from "../subject.ts";
 
 type Zeros = Uint8Array<ArrayBuffer>;
@@ -17,7 +18,7 @@ type Zeros = Uint8Array<ArrayBuffer>;
  */
 export function unpackTensors(
   { name, rows, columns, scheme: { weights } }: CodedLinear,
-  parts: Readonly<Record<string, PartValues>>,
+  parts: LinearParts,
   layout: CompressedLayout,
 ): CodedWeight {
   const shape = { rows, columns };
@@ -41,11 +42,10 @@ export function unpackTensors(
         ? packedZeros(parts.weight_zero_point! as Int32Array, { rows, groups, bits: weights.bits })
         : byteCodes(parts.weight_zero_point! as Int8Array, weights) as Zeros,
   );
-  const tensor = `${name}.weight_scale`;
   if (schemeKind(weights) === "two_level") {
     return twoLevels(plain, { name, scales: parts.weight_scale!, zeros });
   }
-  const scales = halfScales(parts.weight_scale!, tensor);
+  const scales = halfValues(parts.weight_scale!, { tensor: `${name}.weight_scale`, each: "value" });
   if (layout.scales === "rows") return { ...plain, scales, ...zeros && { zeros } };
   return {
     ...plain,

@@ -4,7 +4,7 @@ import { openTorchCheckpoint, torchSources } from "../../formats/torch/checkpoin
 import { openTorchFile, type TorchFile } from "../../formats/torch/file.ts";
 import { architectureOf } from "../../models/architecture.ts";
 import type { DecoderConfig } from "../../models/config.ts";
-import type { ModelRecord } from "../../models/model_record.ts";
+import { type ModelRecord, PLAIN } from "../../models/model_record.ts";
 import { rowPieces } from "../../formats/rows.ts";
 import type { CodedWeight } from "../../quant/coded_weight.ts";
 import { type InputScheme, type LinearScheme, schemeKind } from "../../quant/schemes.ts";
@@ -71,7 +71,7 @@ export async function openDeepCompressor(
   const run = await readRunConfig(path);
   refuseOnline(run);
   const config = untied(checkpoint.config as Record<string, unknown>, checkpoint.state);
-  const plain = subjectOf({ config, record: { history: [], hadamard: [], linears: {}, kv: [] } });
+  const plain = subjectOf({ config, record: PLAIN });
   const names = scaleNames(scales);
   const outlines = new Map(plain.linears.map((linear) => [linear.name, linear]));
   const rules = [...plain.tensors].map(([name, shape]) =>

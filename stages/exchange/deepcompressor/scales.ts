@@ -1,6 +1,6 @@
 import type { RowRange } from "../../formats/checkpoint.ts";
 import type { TorchEntry, TorchFile } from "../../formats/torch/file.ts";
-import { widenBf16, widenF16, widenF32 } from "../../formats/widen.ts";
+import { widenTensor } from "../../formats/widen.ts";
 import type { StoredGrid } from "./codes.ts";
 
 /** Which tensors of `scale.pt` belong to one linear. */
@@ -9,12 +9,6 @@ export interface ScaleNames {
   readonly scales: readonly string[];
   readonly zero: { readonly name: string; readonly domain: "pre_scale" | "post_scale" } | undefined;
 }
-
-const WIDEN: Readonly<Record<string, (bytes: Uint8Array) => Float32Array<ArrayBuffer>>> = {
-  F32: widenF32,
-  F16: widenF16,
-  BF16: widenBf16,
-};
 
 /** Sorts the names of `scale.pt` by linear, the name before `.weight`. */
 export function scaleNames(file: TorchFile): ReadonlyMap<string, ScaleNames> {
@@ -138,13 +132,7 @@ async function valuesOf(
   rows?: RowRange,
 ): Promise<Float32Array<ArrayBuffer>> {
   const { dtype } = tensorOf(file, name);
-  const widen = WIDEN[dtype];
-  if (widen) return widen(await file.readRaw(name, rows));
-  throw new TypeError(
-    `Cannot read tensor "${name}" of "${file.path}": its dtype is ${dtype}, expected one of ${
-      Object.keys(WIDEN).join(", ")
-    }`,
-  );
+  return widenTensor(await file.readRaw(name, rows), { name, dtype, file: file.path });
 }
 
 function tensorOf(file: TorchFile, name: string): TorchEntry {

@@ -11,7 +11,14 @@ import type { GgufEntries } from "../../formats/gguf/encoding.ts";
 import { GgufWriter } from "../../formats/gguf/writer.ts";
 import type { RowRange } from "../../formats/checkpoint.ts";
 import { codedValues, type CodedWeight, plainRows } from "../../quant/coded_weight.ts";
-import type { EngineUse, Format, FormatOptions, Refusal, Writing } from "../format.ts";
+import {
+  type EngineUse,
+  type Format,
+  type FormatOptions,
+  modelRefusal,
+  type Refusal,
+  type Writing,
+} from "../format.ts";
 import { contextOf, llama3Of, modelEntries } from "./metadata.ts";
 import { ggufRefusals, type GgufTensorPlan, planTensors, typesOf } from "./plan.ts";
 import { GGUF_FILE, openGgufReading } from "./reading.ts";
@@ -47,7 +54,7 @@ function* refusedTokenizer(source: Source): Generator<Refusal> {
   } catch (error) {
     if (!(error instanceof Error && error.message.startsWith(WRITE))) throw error;
     const text = error.message.replace(`${WRITE}: `, "its tokenizer cannot be written: ");
-    yield { what: "model", text };
+    yield modelRefusal(text);
   }
 }
 

@@ -3,7 +3,7 @@ import { ggufName, ROPE_FACTORS } from "../../formats/gguf/names.ts";
 import type { CodeType } from "../../formats/gguf/ggml_codes.ts";
 import type { GgufSpecification } from "../../formats/gguf/writer.ts";
 import { groupColumns, plainScheme, type WeightScheme, weightWords } from "../../quant/schemes.ts";
-import type { FormatOptions, Refusal } from "../format.ts";
+import { type FormatOptions, modelRefusal, type Refusal } from "../format.ts";
 import { refusedPrecision } from "../precision_refusals.ts";
 import { GGUF_CLASSES } from "../../models/open_checkpoint.ts";
 import type { StoredLinear } from "../../models/linear.ts";
@@ -71,19 +71,16 @@ export function typesOf(scheme: WeightScheme): readonly CodeType[] {
 export function* ggufRefusals(subject: Subject, { type }: Options): Generator<Refusal> {
   const { name, family: { gguf: known }, config, linears } = subject;
   if (known === undefined) {
-    yield {
-      what: "model",
-      text: `how llama.cpp holds a ${name} is not known here, expected one of ${
+    yield modelRefusal(
+      `how llama.cpp holds a ${name} is not known here, expected one of ${
         [...new Set(GGUF_CLASSES.map((each) => each.name))].join(", ")
       }`,
-    };
+    );
   }
   if (known?.ownHeadSize === false && config.heads * config.headSize !== config.hidden) {
-    yield {
-      what: "model",
-      text:
-        `its ${config.heads} heads of ${config.headSize} do not make up the ${config.hidden} channels, expected them to in a ${known.architecture} of llama.cpp`,
-    };
+    yield modelRefusal(
+      `its ${config.heads} heads of ${config.headSize} do not make up the ${config.hidden} channels, expected them to in a ${known.architecture} of llama.cpp`,
+    );
   }
   yield* refusedPrecision(subject, "GGUF weights");
   for (const { name, scheme, columns } of linears) {
@@ -93,23 +90,15 @@ export function* ggufRefusals(subject: Subject, { type }: Options): Generator<Re
     const types = typesOf(weights);
     const group = groupColumns(plainScheme(weights), columns);
     if (types.length === 0) {
-      yield {
-        what: "model",
-        text: `${name} has ${words}, expected at most 4 bits or none for zero`,
-      };
+      yield modelRefusal(`${name} has ${words}, expected at most 4 bits or none for zero`);
     } else if (group % BLOCK !== 0) {
-      yield {
-        what: "model",
-        text:
-          `${name} has ${words}: ${group} inputs share a scale, expected a multiple of ${BLOCK}`,
-      };
+      yield modelRefusal(
+        `${name} has ${words}: ${group} inputs share a scale, expected a multiple of ${BLOCK}`,
+      );
     } else if (type && !types.includes(type)) {
-      yield {
-        what: "model",
-        text: `${name} has ${words}, which ${type} does not hold, expected type ${
-          types.join(" or ")
-        }`,
-      };
+      yield modelRefusal(
+        `${name} has ${words}, which ${type} does not hold, expected type ${types.join(" or ")}`,
+      );
     }
   }
 }

@@ -1,3 +1,4 @@
+import { PLAIN } from "../../models/model_record.ts";
 import type { Checkpoint } from "../../formats/checkpoint.ts";
 import { blockCodes, type CodeType } from "../../formats/gguf/ggml_codes.ts";
 import { READABLE } from "../../formats/gguf/dequantize.ts";
@@ -42,7 +43,7 @@ function readingOf(checkpoint: Checkpoint): Reading {
   const { config } = checkpoint;
   const plain = subjectOf({
     config,
-    record: { history: [], hadamard: [], linears: {}, kv: [] },
+    record: PLAIN,
   });
   const linears: Record<string, LinearScheme> = {};
   for (const { name } of plain.linears) {

@@ -8,14 +8,11 @@ import {
 } from "../../quant/coded_weight.ts";
 import { groupColumns } from "../../quant/schemes.ts";
 import type { PartOutline } from "../checkpoint_format.ts";
-import { checkPlainGroups, groupIndex } from "./groups.ts";
 import { packLines, unpackLines } from "./words.ts";
 import { type GptqVersion, moveUp, setSymmetric } from "./zeros.ts";
 import { groupMajor, readGroups } from "../group_scales.ts";
-import type { PartValues } from "../part_values.ts";
+import type { LinearParts, PartValues } from "../part_values.ts";
 import type { CodedLinear } from "../subject.ts";
-
-type Parts = Readonly<Record<string, PartValues>>;
 
 /** The tensors of a quantized linear. */
 export function gptqParts(
@@ -66,7 +63,7 @@ export function packGptq(
 /** The codes of a linear; throws a sentence where a part breaks a rule. */
 export function unpackGptq(
   linear: CodedLinear,
-  parts: Parts,
+  parts: LinearParts,
   version: GptqVersion,
 ): CodedWeight {
   const { name, rows, columns, scheme: { weights } } = linear;
@@ -88,7 +85,7 @@ export function unpackGptq(
 /** The values of some rows of a linear, whatever the order of its groups. */
 export function gptqValues(
   linear: CodedLinear,
-  parts: Parts,
+  parts: LinearParts,
   { version, range = { start: 0, end: linear.rows } }: {
     readonly version: GptqVersion;
     readonly range?: RowRange | undefined;
@@ -161,7 +158,7 @@ function withoutZeroes(
 /** Scales and zero points of groups, [rows, groups]. */
 function readGrid(
   { name, rows, columns, scheme: { weights } }: CodedLinear,
-  parts: Parts,
+  parts: LinearParts,
   version: GptqVersion,
 ): readonly [
   scales: Float16Array<ArrayBuffer>,
@@ -185,5 +182,42 @@ function checkBias(bias: PartValues | undefined, tensor: string): void {
     `tensor "${tensor}": output ${at} is ${
       bias![at]
     }, expected 0: the architecture has no bias there`,
+  );
+}
+
+/** The group of every input. */
+function groupIndex(
+  { name, columns, scheme: { weights } }: CodedLinear,
+  { g_idx }: LinearParts,
+): Int32Array {
+  const width = groupColumns(weights, columns);
+  const groups = Math.ceil(columns / width);
+  if (!g_idx) return Int32Array.from({ length: columns }, (_, input) => Math.floor(input / width));
+  const index = g_idx as Int32Array;
+  const at = index.findIndex((group) => group < 0 || group >= groups);
+  if (at < 0) return index;
+  throw new RangeError(
+    `tensor "${name}.g_idx": input ${at} is in group ${index[at]}, expected 0 to ${groups - 1}`,
+  );
+}
+
+/** Throws unless groups are full and lie side by side, as those of packed weights do. */
+function checkPlainGroups(linear: CodedLinear, parts: LinearParts): void {
+  const { name, columns, scheme: { weights } } = linear;
+  const index = groupIndex(linear, parts);
+  const width = groupColumns(weights, columns);
+  if (columns % width !== 0) {
+    throw new TypeError(
+      `tensor "${name}.scales": the last group has ${
+        columns % width
+      } inputs, expected ${width} as the others; set codes to dequantize where it is loaded`,
+    );
+  }
+  const at = index.findIndex((group, input) => group !== Math.floor(input / width));
+  if (at < 0) return;
+  throw new TypeError(
+    `tensor "${name}.g_idx": input ${at} is in group ${index[at]}, expected ${
+      Math.floor(at / width)
+    }: its groups lie over inputs in another order; set codes to dequantize where it is loaded`,
   );
 }

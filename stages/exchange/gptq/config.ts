@@ -1,7 +1,7 @@
 import type { Checkpoint } from "../../formats/checkpoint.ts";
 import type { LinearRole } from "../../models/site.ts";
 import type { LinearScheme, WeightScheme } from "../../quant/schemes.ts";
-import type { Refusal } from "../format.ts";
+import { modelRefusal, type Refusal } from "../format.ts";
 import { groupOf, packedLinears, statedQuantization } from "../stated_quantization.ts";
 import type { GptqVersion } from "./zeros.ts";
 import type { Subject } from "../subject.ts";
@@ -38,11 +38,9 @@ export function* refusedRoles({ linears }: Pick<Subject, "linears">): Generator<
     const other = more.find(({ scheme }) => !scheme !== !first?.scheme);
     if (!first || !other) continue;
     const [dense, coded] = first.scheme ? [other, first] : [first, other];
-    yield {
-      what: "model",
-      text:
-        `${dense.name} is in full precision and ${coded.name} is not, expected the same in all layers`,
-    };
+    yield modelRefusal(
+      `${dense.name} is in full precision and ${coded.name} is not, expected the same in all layers`,
+    );
   }
 }
 
@@ -114,11 +112,16 @@ function layoutOf(stated: Readonly<Record<string, unknown>>): unknown {
 }
 
 /** Precision of a checkpoint's linears, from what it says and the shapes of its tensors. */
-export async function gptqPrecision(
+export function gptqPrecision(
   checkpoint: Checkpoint,
   version: GptqVersion,
-): Promise<Readonly<Record<string, LinearScheme>>> {
-  const stated = statedQuantization(checkpoint) ?? await besideConfig(checkpoint.path);
+): Readonly<Record<string, LinearScheme>> {
+  const stated = statedQuantization(checkpoint);
+  if (!stated) {
+    throw new TypeError(
+      `Cannot read "${checkpoint.path}" as gptq: it says nothing of its quantization, expected quantization_config in config.json or a quantize_config.json`,
+    );
+  }
   checkLayout(checkpoint.path, stated, version);
   // Rules of single modules: bits and sym may be others there.
   const ruled = Object.keys(stated.dynamic ?? {}).some((rule) => !rule.startsWith("-:"));
@@ -142,18 +145,6 @@ export async function gptqPrecision(
     linears[name] = { weights };
   }
   return linears;
-}
-
-/** `quantize_config.json`, where checkpoints said it before `config.json` did. */
-async function besideConfig(path: string): Promise<Readonly<Record<string, unknown>>> {
-  try {
-    return JSON.parse(await Deno.readTextFile(`${path}/quantize_config.json`));
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
-    throw new TypeError(
-      `Cannot read "${path}" as gptq: it says nothing of its quantization, expected quantization_config in config.json or a quantize_config.json`,
-    );
-  }
 }
 
 function checkLayout(

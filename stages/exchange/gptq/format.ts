@@ -43,7 +43,7 @@ function gptqFormat(version: GptqVersion, about: string): Format {
     }),
     recognizes: (checkpoint) => recognizesGptq(checkpoint, version),
     async precision(checkpoint) {
-      return { linears: await gptqPrecision(checkpoint, version), kv: [] };
+      return await Promise.resolve({ linears: gptqPrecision(checkpoint, version), kv: [] });
     },
     unpack: (linear, parts) => unpackGptq(linear, parts, version),
     values: (linear, parts, range) => gptqValues(linear, parts, { version, range }),

@@ -1,7 +1,8 @@
 import { type CodedWeight, plainRows } from "../../quant/coded_weight.ts";
 import { groupColumns } from "../../quant/schemes.ts";
 import { bytesOf } from "../../formats/half.ts";
-import type { PartValues } from "../part_values.ts";
+import type { LinearParts, PartValues } from "../part_values.ts";
+import { halfValues } from "../group_scales.ts";
 import { formOf } from "./form.ts";
 import { packGroups, packTiles, unpackGroups, unpackTiles } from "./layout.ts";
 import type { CodedLinear } from "../subject.ts";
@@ -10,8 +11,6 @@ import type { CodedLinear } from "../subject.ts";
 const LEAST_CODE = -8;
 /** Largest product of code and scale: four bytes are multiplied at once, and none may carry. */
 const LARGEST_PRODUCT = 255;
-/** Largest relative error of a number that half precision holds as a normal one. */
-const HALF_ERROR = 2 ** -11;
 
 /** The values of one tensor of a linear, see `qserveParts()`. */
 export function packQserve(weight: CodedWeight, part: string): ArrayBufferView {
@@ -60,10 +59,11 @@ function scaledZeros(weight: CodedWeight): Float16Array<ArrayBuffer> {
  */
 export function unpackQserve(
   { name, rows, columns, scheme: { weights } }: CodedLinear,
-  parts: Readonly<Record<string, PartValues>>,
+  parts: LinearParts,
 ): CodedWeight {
   const shape = { rows, columns };
-  const halves = (part: string) => halfValues(parts[part]!, `${name}.${part}`);
+  const halves = (part: string) =>
+    halfValues(parts[part]!, { tensor: `${name}.${part}`, each: "output" });
   const form = formOf(weights);
   if (form === "bytes") {
     const codes = signedBytes(parts.weight!);
@@ -131,22 +131,4 @@ function checkGroups(
 
 function signedBytes(values: PartValues): Int8Array<ArrayBuffer> {
   return new Int8Array(values.buffer, values.byteOffset, values.length);
-}
-
-/** Values in half precision, which must be finite and hold them but for its rounding. */
-function halfValues(values: PartValues, tensor: string): Float16Array<ArrayBuffer> {
-  const halves = values instanceof Float16Array
-    ? values
-    : new Float16Array(values as Float32Array<ArrayBuffer>);
-  for (let at = 0; at < halves.length; at++) {
-    const value = Number(values[at]);
-    if (!Number.isFinite(value)) {
-      throw new RangeError(`tensor "${tensor}": output ${at} is ${value}, expected finite numbers`);
-    }
-    if (Math.abs(halves[at]! - value) <= HALF_ERROR * Math.abs(value)) continue;
-    throw new RangeError(
-      `tensor "${tensor}": output ${at} is ${value}, expected what half precision holds`,
-    );
-  }
-  return halves;
 }

@@ -1,3 +1,4 @@
+import { PLAIN } from "../../models/model_record.ts";
 import { z } from "zod";
 import type { Checkpoint } from "../../formats/checkpoint.ts";
 import type { LinearScheme } from "../../quant/schemes.ts";
@@ -34,7 +35,7 @@ export async function readQservePrecision(
 }> {
   const { linears: outlines, config, layers, sites } = subjectOf({
     config: checkpoint.config,
-    record: { history: [], hadamard: [], linears: {}, kv: [] },
+    record: PLAIN,
   });
   const said = saidBy(checkpoint);
   const linears: Record<string, LinearScheme> = {};

@@ -1,5 +1,5 @@
 import { schemeKind, weightWords } from "../../quant/schemes.ts";
-import type { FormatOptions, Refusal } from "../format.ts";
+import { type FormatOptions, modelRefusal, type Refusal } from "../format.ts";
 import { refusedTransforms } from "../precision_refusals.ts";
 import { FORM_WORDS, formOf, KERNEL_GROUP, type QserveForm } from "./form.ts";
 import { refusedQserveKv } from "./kv.ts";
@@ -21,9 +21,8 @@ export function* refusedQserve(
   subject: Subject,
   { dtype }: Pick<FormatOptions, "dtype">,
 ): Generator<Refusal> {
-  const model = (text: string): Refusal => ({ what: "model", text });
   if (dtype !== "float16") {
-    yield model(`dtype is ${dtype}, expected float16: the engine runs nothing else`);
+    yield modelRefusal(`dtype is ${dtype}, expected float16: the engine runs nothing else`);
   }
   yield* refusedArchitecture(subject);
   yield* refusedTransforms(subject);
@@ -35,7 +34,7 @@ export function* refusedQserve(
     const [first] = found;
     if (!first) continue;
     const more = found.length === 1 ? "" : ` (and ${found.length - 1} more linears)`;
-    yield model(`${first.name}${more} ${first.text}`);
+    yield modelRefusal(`${first.name}${more} ${first.text}`);
   }
   yield* refusedQserveKv(subject);
 }
@@ -56,7 +55,7 @@ function* refusedArchitecture(
       hidden / heads
     }: the engine computes it so`,
   ];
-  for (const text of refusals) if (text) yield { what: "model", text };
+  for (const text of refusals) if (text) yield modelRefusal(text);
 }
 
 /** What may be wrong with a linear; each gives words that follow its name. */
@@ -117,11 +116,11 @@ export async function refusedGains({ subject, checkpoint }: Source): Promise<Ref
   const [first] = odd;
   if (!first) return [];
   const more = odd.length === 1 ? "" : ` (and ${odd.length - 1} more norms)`;
-  return [{
-    what: "model",
-    text:
+  return [
+    modelRefusal(
       `"${first.name}"${more} has gain ${first.gain} at channel ${first.channel}, expected 1: the engine loads no norms; put rotate or fold before calibrate and quantize`,
-  }];
+    ),
+  ];
 }
 
 /** The gains of all norms of a model. */

@@ -2,7 +2,7 @@ import { type CodedWeight, groupsOf, plainRows } from "../../quant/coded_weight.
 import { groupColumns } from "../../quant/schemes.ts";
 import type { PartOutline } from "../checkpoint_format.ts";
 import { groupMajor, readGroups } from "../group_scales.ts";
-import type { PartValues } from "../part_values.ts";
+import type { LinearParts } from "../part_values.ts";
 import type { CodedLinear } from "../subject.ts";
 
 /** Inputs that a group may have. */
@@ -59,7 +59,7 @@ export function packTinychat(weight: CodedWeight, part: string, name: string): A
 /** The codes of a linear; throws a sentence where a part breaks a rule. */
 export function unpackTinychat(
   { name, rows, columns, scheme: { weights: scheme } }: CodedLinear,
-  parts: Readonly<Record<string, PartValues>>,
+  parts: LinearParts,
 ): CodedWeight {
   const groups = groupsOf({ scheme, columns });
   for (const part of ["scales", "scaled_zeros"]) {

@@ -1,7 +1,13 @@
 import type { Checkpoint } from "../../formats/checkpoint.ts";
 import type { LinearScheme } from "../../quant/schemes.ts";
 import { checkpointFormat } from "../checkpoint_format.ts";
-import type { EngineUse, Format, FormatOptions, Refusal } from "../format.ts";
+import {
+  type EngineUse,
+  type Format,
+  type FormatOptions,
+  modelRefusal,
+  type Refusal,
+} from "../format.ts";
 import { refusedPrecision } from "../precision_refusals.ts";
 import { packedLinears, statedQuantization } from "../stated_quantization.ts";
 import type { Subject } from "../subject.ts";
@@ -68,7 +74,7 @@ function refusedNorms({ layers }: Subject): Refusal[] {
   if (!normed) return [];
   const text =
     `${normed.name} go through a norm, "${normed.fedBy.weight}", expected none: the engine has no place for it`;
-  return [{ what: "model", text }];
+  return [modelRefusal(text)];
 }
 
 function enginesOf(subject: Subject, options: FormatOptions): EngineUse[] {

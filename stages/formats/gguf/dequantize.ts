@@ -1,13 +1,11 @@
-import { widenBf16, widenF16, widenF32 } from "../widen.ts";
+import { WIDEN } from "../widen.ts";
 
 /** Values of whole blocks of one type, in order. */
 type Dequantize = (bytes: Uint8Array) => Float32Array<ArrayBuffer>;
 
 /** Types whose values can be read, with the function that reads them; blocks as ggml defines them. */
 const DEQUANTIZE: Readonly<Record<string, Dequantize>> = {
-  F32: widenF32,
-  F16: widenF16,
-  BF16: widenBf16,
+  ...WIDEN,
   Q8_0: (bytes) => blocks(bytes, { elements: 32, size: 34, block: q8_0 }),
   Q4_0: (bytes) => blocks(bytes, { elements: 32, size: 18, block: q4_0 }),
   Q4_1: (bytes) => blocks(bytes, { elements: 32, size: 20, block: q4_1 }),

@@ -1,5 +1,4 @@
-import { NORMAL } from "./token_kinds.ts";
-import { WRITE } from "./tokenizer_json.ts";
+import { NORMAL, WRITE } from "./tokenizer_json.ts";
 
 /** What SentencePiece writes for a space. */
 export const SPACE = "\u2581";

@@ -2,7 +2,7 @@ import type { TokenizerFiles } from "../checkpoint.ts";
 import type { GgufMetadata } from "./metadata.ts";
 import { findPreTokenizer } from "./pre_tokenizers.ts";
 import { mergesByScore, SPACE } from "./sentence_pieces.ts";
-import { CONTROL, NORMAL, UNKNOWN, USER_DEFINED } from "./token_kinds.ts";
+import { CONTROL, NORMAL, UNKNOWN, USER_DEFINED } from "./tokenizer_json.ts";
 
 /** What both kinds of tokenizer share. */
 interface Vocabulary {

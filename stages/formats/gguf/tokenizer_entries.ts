@@ -1,8 +1,17 @@
 import type { TokenizerFiles } from "../checkpoint.ts";
 import type { GgufEntries, GgufEntry } from "./encoding.ts";
 import { namePreTokenizer } from "./pre_tokenizers.ts";
-import { BYTE, CONTROL, NORMAL, UNKNOWN, UNUSED, USER_DEFINED } from "./token_kinds.ts";
-import { type TokenizerJson, tokenizerJson, WRITE } from "./tokenizer_json.ts";
+import {
+  BYTE,
+  CONTROL,
+  NORMAL,
+  type TokenizerJson,
+  tokenizerJson,
+  UNKNOWN,
+  UNUSED,
+  USER_DEFINED,
+  WRITE,
+} from "./tokenizer_json.ts";
 import { specialTokens } from "./special_tokens.ts";
 import { pieceScores, SPACE } from "./sentence_pieces.ts";
 

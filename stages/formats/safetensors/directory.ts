@@ -4,7 +4,7 @@ import { readOptionalJson, readOptionalText } from "../foreign_json.ts";
 import { besideConfig } from "../quantization_file.ts";
 import { findTensor, rowRange } from "../rows.ts";
 import { parseHeader, type TensorEntry } from "./header.ts";
-import { widenBf16, widenF16, widenF32 } from "../widen.ts";
+import { widenTensor } from "../widen.ts";
 
 const SINGLE = "model.safetensors";
 const INDEX = "model.safetensors.index.json";
@@ -90,26 +90,11 @@ export async function openDirectory(directory: string): Promise<Checkpoint> {
     sources,
     readRaw,
     async read(name, rows) {
-      const { dtype, file } = findTensor(tensors, name, directory);
-      const widen = WIDEN[dtype];
-      if (widen === undefined) {
-        throw new TypeError(
-          `Cannot read tensor "${name}" of "${file}": its dtype is ${dtype}, expected one of ${
-            Object.keys(WIDEN).join(", ")
-          }`,
-        );
-      }
-      return widen(await readRaw(name, rows));
+      return widenTensor(await readRaw(name, rows), findTensor(tensors, name, directory));
     },
     [Symbol.dispose]: () => owned.dispose(),
   };
 }
-
-const WIDEN: Readonly<Record<string, (bytes: Uint8Array) => Float32Array<ArrayBuffer>>> = {
-  F32: widenF32,
-  F16: widenF16,
-  BF16: widenBf16,
-};
 
 /** The weight files by name, with the tensors the index expects of each. */
 async function findShards(

@@ -1,15 +1,13 @@
 import type { Checkpoint } from "../checkpoint.ts";
 import { openTorchFile, type TorchFile } from "./file.ts";
-import { widenBf16, widenF16, widenF32 } from "../widen.ts";
+import { WIDEN, widenTensor } from "../widen.ts";
 
 /** Small files that say how a model is used; they travel with it. */
 const KEPT = ["generation_config.json", "chat_template.jinja", "special_tokens_map.json"];
 
-const WIDEN: Readonly<Record<string, (bytes: Uint8Array) => Float32Array<ArrayBuffer>>> = {
-  F32: widenF32,
-  F16: widenF16,
-  BF16: widenBf16,
-  F64: ({ buffer, byteOffset, byteLength }) =>
+const READ = {
+  ...WIDEN,
+  F64: ({ buffer, byteOffset, byteLength }: Uint8Array) =>
     new Float32Array(new Float64Array(buffer.slice(byteOffset, byteOffset + byteLength))),
 };
 
@@ -57,14 +55,7 @@ export async function openTorchCheckpoint(
     readRaw: state.readRaw,
     async read(name, rows) {
       const bytes = await state.readRaw(name, rows);
-      const { dtype } = state.tensors.get(name)!;
-      const widen = WIDEN[dtype];
-      if (widen) return widen(bytes);
-      throw new TypeError(
-        `Cannot read tensor "${name}" of "${weights}": its dtype is ${dtype}, expected one of ${
-          Object.keys(WIDEN).join(", ")
-        }`,
-      );
+      return widenTensor(bytes, { ...state.tensors.get(name)!, name, file: weights }, READ);
     },
     [Symbol.dispose]: () => state[Symbol.dispose](),
   };

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { checkpointSources, openCheckpoint } from "../../../stages/models/open_checkpoint.ts";
-import { assertFinite } from "../../../stages/formats/finite.ts";
+import { assertFinite } from "../../../stages/formats/rows.ts";
 import { createCheckpointWriter } from "../../../stages/formats/checkpoint_writer.ts";
 import {
   readHeader,

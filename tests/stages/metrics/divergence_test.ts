@@ -6,7 +6,7 @@ import { ReferenceDevice } from "../../../kernels/device/reference.ts";
 import type { Artifact } from "../../../pipeline/artifact.ts";
 import { evaluate } from "../../../stages/evaluate.ts";
 import { openCheckpoint } from "../../../stages/models/open_checkpoint.ts";
-import { writeCheckpointTexts } from "../../../stages/formats/checkpoint_texts.ts";
+import { writeCheckpointTexts } from "../../../stages/formats/checkpoint.ts";
 import { createCheckpointWriter } from "../../../stages/formats/checkpoint_writer.ts";
 import { storedBytes } from "../../../stages/formats/half.ts";
 import { Model } from "../../../stages/models/model.ts";
