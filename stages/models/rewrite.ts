@@ -99,8 +99,8 @@ export function rewriteBytes(tensors: Checkpoint["tensors"], edit: Rewrite["edit
     const share = (end - start) / (shape[0] ?? 1);
     const stored = share * tensorBytes({ dtype: dtype as SafetensorsDType, shape });
     const values = 4 * share * elements(shape);
-    // What needs all rows keeps them as they were.
-    return change ? 2 * stored + values * (change.whole ? 2 : 1) : stored;
+    // What needs all rows keeps them as they were; what is only copied is soon followed by more.
+    return 2 * stored + (change ? values * (change.whole ? 2 : 1) : 0);
   });
   return pieces.reduce((a, b) => Math.max(a, b), 0);
 }
