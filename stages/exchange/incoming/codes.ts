@@ -1,5 +1,5 @@
 import { architectureOf } from "../../models/architecture.ts";
-import type { CodedWeight } from "../../quant/coded_weight.ts";
+import type { CodedWeight, OneLevelWeight } from "../../quant/coded_weight.ts";
 import { checkScheme, type LinearScheme } from "../../quant/schemes.ts";
 import { storedTensors } from "../../quant/stored_weight.ts";
 import { checkGroup } from "../../quant/weight_grid.ts";
@@ -51,12 +51,14 @@ function refusing(name: string, check: () => void): void {
 export function checkedParts(weight: CodedWeight, name: string): readonly StoredPart[] {
   checkCodes(weight, name);
   checkNumbers(weight.rowScales ?? weight.scales, { name, part: "scales" });
-  if (weight.zeros instanceof Float16Array) {
-    checkNumbers(weight.zeros, { name, part: "zeros" });
-  } else if (weight.zeros && weight.scheme.bits < 8) {
-    checkRange(weight.zeros, [0, 2 ** weight.scheme.bits - 1], { name, part: "zeros" });
-  }
+  if (!weight.rowScales) checkZeros(weight, name);
   return storedTensors(weight, name);
+}
+
+/** Throws where a zero is no number, or before the scale no code. */
+function checkZeros({ zeros, scheme: { bits } }: OneLevelWeight, name: string): void {
+  if (zeros instanceof Float16Array) checkNumbers(zeros, { name, part: "zeros" });
+  else if (zeros && bits < 8) checkRange(zeros, [0, 2 ** bits - 1], { name, part: "zeros" });
 }
 
 /** Throws where a code is not one of its width. */
