@@ -33,6 +33,8 @@ type Params = z.infer<typeof params>;
 
 /** Most bytes of `provenance.json` and the README. */
 const TOLD_BYTES = 10_000;
+/** Most bytes that files of weights have beside each tensor of the model: names, shapes, alignment. */
+const TENSOR_BYTES = 500;
 /** Bytes a code takes on the host as it is packed, and by itself. */
 const CODE_BYTES = 3;
 /** Bytes a weight takes as it is compared: its code, as packed, and its values twice. */
@@ -57,7 +59,8 @@ export const exportModel = defineStage({
     return {
       deviceBytes: 0,
       hostBytes: hostPeak(arrays) + parsedBytes(model),
-      diskBytes: format.weightBytes(subject, options) + model.textBytes + TOLD_BYTES,
+      diskBytes: format.weightBytes(subject, options) + model.textBytes +
+        TOLD_BYTES + TENSOR_BYTES * subject.tensors.size,
       facts: {},
     };
   },
