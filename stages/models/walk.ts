@@ -92,7 +92,14 @@ export class Walk implements Disposable {
     try {
       for (const window of this.windows) {
         const watch = observe?.(window);
-        await each(window, (stream) => weights.run(device, { stream, places, observe: watch }));
+        await each(window, (stream) => {
+          using stack = new DisposableStack();
+          // Whatever a failing layer has used up of it, the rest leaves the device.
+          stack.use(stream);
+          const next = weights.run(device, { stream, places, observe: watch });
+          stack.move();
+          return next;
+        });
         await settle(device, places);
         passed?.({ layer, window });
       }
