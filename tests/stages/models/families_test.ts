@@ -46,7 +46,10 @@ for (const name of CASES) {
     const small = { ...device.limits, bindingBytes: 4096 };
     await using split = Object.assign(device, { limits: small });
     using model = await Model.open(path, split, { weightBytes: Infinity });
-    assert.ok(relativeError(await logitsOf(split, model, ids), logits) < TOLERANCE);
+    // So few tokens that what a layer makes of them fits where tables do not.
+    const first = ids.slice(0, 3);
+    const expected = logits.subarray(0, first.length * model.config.vocabulary);
+    assert.ok(relativeError(await logitsOf(split, model, first), expected) < TOLERANCE);
   });
 
   Deno.test(`sites of ${name} name every linear once, and weights that exist`, async () => {
