@@ -1,9 +1,8 @@
+// Slow: starts a Restate server and workers, and kills some.
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import { setTimeout as sleep } from "node:timers/promises";
 import { serverProgram } from "../../pipeline/run/restate/server.ts";
 import { Fleet, linesOf, until } from "../support/restate_fleet.ts";
-
-// Slow: starts a Restate server and workers, and kills some.
 
 /** Why the tests that need Restate's server cannot run here, if they cannot. */
 const missing = await serverProgram().then(() => undefined, (error: Error) => error.message);
