@@ -1,11 +1,9 @@
 import { strict as assert } from "node:assert";
-import type { HostTensor, Tensor } from "../../kernels/device/device.ts";
 import { Gpu } from "../../kernels/device/gpu.ts";
-import { f32, u32 } from "../../kernels/device/tensor.ts";
-import { appendKv } from "../../kernels/mod.ts";
+import { u32 } from "../../kernels/device/tensor.ts";
 import { pageWords } from "../../kernels/codes/kv_page.ts";
-import { type KvScheme } from "../../kernels/codes/kv_scheme.ts";
 import { KV_SCHEMES } from "../support/kv_schemes.ts";
+import { append } from "../support/kv_append.ts";
 import { randomTensor } from "../support/random.ts";
 
 Deno.test("appendKv in pieces makes the pages of one call, in other words it changes no other token", async () => {
@@ -30,21 +28,3 @@ Deno.test("appendKv in pieces makes the pages of one call, in other words it cha
     assert.notDeepEqual(expected.data, before);
   }
 });
-
-function append(
-  gpu: Gpu,
-  [x, y]: readonly [keys: HostTensor, values: HostTensor],
-  [from, to]: readonly [number, number],
-  [keys, values]: readonly [Tensor, Tensor],
-  [key, value]: readonly [KvScheme, KvScheme],
-): void {
-  using k = gpu.upload(cut(x, from, to));
-  using v = gpu.upload(cut(y, from, to));
-  using slots = gpu.upload(u32([to - from], Array.from({ length: to - from }, (_, i) => from + i)));
-  gpu.run(appendKv, { k, v, slots, keys, values }, { key, value });
-}
-
-function cut({ shape: [rows = 0, ...rest], data }: HostTensor, from: number, to: number) {
-  const row = data.length / rows;
-  return f32([to - from, ...rest], Float32Array.from(data).subarray(from * row, to * row));
-}

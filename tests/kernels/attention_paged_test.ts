@@ -1,12 +1,13 @@
 import { strict as assert } from "node:assert";
-import type { HostTensor, Tensor } from "../../kernels/device/device.ts";
+import type { Tensor } from "../../kernels/device/device.ts";
 import { Gpu } from "../../kernels/device/gpu.ts";
 import { f32, u32 } from "../../kernels/device/tensor.ts";
 import { attentionBatch } from "../../kernels/attention_paged.ts";
 import { appendKv, attention, attentionPaged } from "../../kernels/mod.ts";
 import { pageWords, readSlot, writeSlot } from "../../kernels/codes/kv_page.ts";
-import { type KvScheme } from "../../kernels/codes/kv_scheme.ts";
+import type { KvScheme } from "../../kernels/codes/kv_scheme.ts";
 import { KV_SCHEMES } from "../support/kv_schemes.ts";
+import { append, cut } from "../support/kv_append.ts";
 import { randomTensor } from "../support/random.ts";
 
 const CLASSES = ["software", "gpu"] as const;
@@ -130,24 +131,6 @@ Deno.test("the paged kernels say what does not fit", async () => {
     /from q f32\[2, 1, 64\] to 2 kv heads: .* multiple of 2 heads/,
   );
 });
-
-function append(
-  gpu: Gpu,
-  [x, y]: readonly [keys: HostTensor, values: HostTensor],
-  [from, to]: readonly [number, number],
-  [keys, values]: readonly [Tensor, Tensor],
-  [key, value]: readonly [KvScheme, KvScheme],
-): void {
-  using k = gpu.upload(cut(x, from, to));
-  using v = gpu.upload(cut(y, from, to));
-  using slots = gpu.upload(u32([to - from], Array.from({ length: to - from }, (_, i) => from + i)));
-  gpu.run(appendKv, { k, v, slots, keys, values }, { key, value });
-}
-
-function cut({ shape: [rows = 0, ...rest], data }: HostTensor, from: number, to: number) {
-  const row = data.length / rows;
-  return f32([to - from, ...rest], Float32Array.from(data).subarray(from * row, to * row));
-}
 
 function near(got: ArrayLike<number>, expected: ArrayLike<number>): void {
   assert.equal(got.length, expected.length);

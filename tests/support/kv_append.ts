@@ -1,0 +1,25 @@
+import type { HostTensor, Tensor } from "../../kernels/device/device.ts";
+import type { Gpu } from "../../kernels/device/gpu.ts";
+import { f32, u32 } from "../../kernels/device/tensor.ts";
+import { appendKv } from "../../kernels/mod.ts";
+import type { KvScheme } from "../../kernels/codes/kv_scheme.ts";
+
+/** Appends tokens of keys and values [tokens, heads, head size], from one to before another, to pages. */
+export function append(
+  gpu: Gpu,
+  [x, y]: readonly [keys: HostTensor, values: HostTensor],
+  [from, to]: readonly [number, number],
+  [keys, values]: readonly [Tensor, Tensor],
+  [key, value]: readonly [KvScheme, KvScheme],
+): void {
+  using k = gpu.upload(cut(x, from, to));
+  using v = gpu.upload(cut(y, from, to));
+  using slots = gpu.upload(u32([to - from], Array.from({ length: to - from }, (_, i) => from + i)));
+  gpu.run(appendKv, { k, v, slots, keys, values }, { key, value });
+}
+
+/** Rows of a tensor on the host, from one to before another. */
+export function cut({ shape: [rows = 0, ...rest], data }: HostTensor, from: number, to: number) {
+  const row = data.length / rows;
+  return f32([to - from, ...rest], Float32Array.from(data).subarray(from * row, to * row));
+}
