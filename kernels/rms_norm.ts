@@ -44,6 +44,9 @@ export const rmsNorm: Kernel<
       grid: [rows, 1, 1],
     };
   },
+  cpu({ x }, _options, { params: { columns, eps } }) {
+    return { program: "rmsNorm", tasks: x.shape[0]!, args: { columns, eps } };
+  },
   reference({ x, gain, residual }, { eps }) {
     const [rows = 0, columns = 0] = x.shape;
     const sum = Float32Array.from(x.data, (value, i) => value + (residual?.data[i] ?? 0));

@@ -22,6 +22,15 @@ export interface Launch<Out extends string> {
   readonly shader?: string;
 }
 
+/** One launch of a kernel on the CPU engine. */
+export interface CpuLaunch {
+  /** The function of `kernels/assembly/index.ts` that works at a task. */
+  readonly program: string;
+  readonly tasks: number;
+  /** Fields of its `Args` behind the tensors, in order. */
+  readonly args: Readonly<Record<string, Param>>;
+}
+
 /** Specs by input name; the optional ones may be left out. */
 export type Specs<In extends string, Opt extends In, T = TensorSpec> =
   & Readonly<Record<Exclude<In, Opt>, T>>
@@ -60,6 +69,8 @@ export interface Kernel<
   /** Inputs that may be left out; the plan's constants then keep the shader from reading them. */
   readonly optional?: readonly Opt[];
   plan(inputs: Specs<In, Opt>, options: Options, limits: Limits): Launch<Out>;
+  /** The same for the CPU engine; `launch` is what `plan` made for it. */
+  cpu?(inputs: Specs<In, Opt>, options: Options, launch: Launch<Out>): CpuLaunch;
   reference(
     inputs: Specs<In, Opt, HostTensor>,
     options: Options,

@@ -1,5 +1,8 @@
-/** Whether launches run on a graphics processor or on the CPU through a software driver. */
-export type AdapterClass = "gpu" | "software";
+/**
+ * Whether launches run on a graphics processor, on the CPU through a software driver, or on the CPU
+ * engine.
+ */
+export type AdapterClass = "gpu" | "software" | "cpu";
 
 /** The only hardware facts a launch may be decided from. */
 export interface Limits {
@@ -33,4 +36,14 @@ export const SOFTWARE_LIMITS: Limits = {
   gridAxis: 65535,
   bindingBytes: 2 ** 27,
   subgroup: 8,
+};
+
+/** What the CPU engine has: nothing that a launch must be cut for. */
+export const CPU_LIMITS: Limits = {
+  adapter: "cpu",
+  groupBytes: 2 ** 31,
+  groupThreads: 1024,
+  gridAxis: 2 ** 31,
+  bindingBytes: 2 ** 32 - 2 ** 26,
+  subgroup: 0,
 };

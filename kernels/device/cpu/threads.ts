@@ -1,0 +1,82 @@
+import type { KernelModule } from "./module.ts";
+
+/** What a thread is started with. */
+export interface ThreadStart {
+  readonly module: WebAssembly.Module;
+  readonly programs: readonly string[];
+  readonly memory: WebAssembly.Memory;
+  /** Addresses: where host and threads meet, the ring of commands, the thread's own memory. */
+  readonly control: number;
+  readonly ring: number;
+  readonly scratch: number;
+  readonly threads: number;
+}
+
+/** What a thread says. */
+type Said =
+  | { readonly ready: true }
+  | { readonly ended: true }
+  | { readonly failed: string };
+
+/** Milliseconds that threads may take to end before they are ended. */
+const PATIENCE = 2000;
+
+/** Workers that run the kernels of one engine. */
+export class Threads {
+  readonly #workers: Worker[] = [];
+  readonly #ended: Promise<void>[] = [];
+
+  private constructor() {}
+
+  /** Starts a thread for each scratch memory; `onFailure` hears why one of them can not go on. */
+  static async start(
+    { module, programs }: KernelModule,
+    { scratches, ...start }:
+      & Omit<ThreadStart, "module" | "programs" | "threads" | "scratch">
+      & { readonly scratches: readonly number[] },
+    onFailure: (reason: string) => void,
+  ): Promise<Threads> {
+    const all = new Threads();
+    const ready = scratches.map((scratch) =>
+      all.#start(
+        { ...start, module, programs, scratch, threads: scratches.length },
+        onFailure,
+      )
+    );
+    await Promise.all(ready);
+    return all;
+  }
+
+  #start(start: ThreadStart, onFailure: (reason: string) => void): Promise<void> {
+    const worker = new Worker(new URL("./worker.ts", import.meta.url), { type: "module" });
+    this.#workers.push(worker);
+    const ready = Promise.withResolvers<void>();
+    const ended = Promise.withResolvers<void>();
+    this.#ended.push(ended.promise);
+    const fail = (reason: string) => {
+      onFailure(reason);
+      ready.reject(new Error(`Cannot start a thread of the CPU engine: ${reason}`));
+      ended.resolve();
+    };
+    worker.onmessage = ({ data }: MessageEvent<Said>) => {
+      if ("failed" in data) fail(data.failed);
+      else if ("ready" in data) ready.resolve();
+      else ended.resolve();
+    };
+    worker.onerror = (event) => {
+      event.preventDefault();
+      fail(event.message);
+    };
+    worker.postMessage(start);
+    return ready.promise;
+  }
+
+  /** Waits until all have ended, and ends those that hang. */
+  async join(): Promise<void> {
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const patience = new Promise<void>((resolve) => timer = setTimeout(resolve, PATIENCE));
+    await Promise.race([Promise.all(this.#ended), patience]);
+    clearTimeout(timer);
+    for (const worker of this.#workers) worker.terminate();
+  }
+}
