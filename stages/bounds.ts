@@ -1,6 +1,6 @@
-import { findAdapter, limitsOf } from "../kernels/device/adapter.ts";
+import { chooseDevice } from "../kernels/device/open_device.ts";
 import type { Limits } from "../kernels/device/limits.ts";
-import { memoryFor } from "./tools.ts";
+import { memoryFor, type ToolFlags } from "./tools.ts";
 
 /** What there is for the work: the memory of the tools, and of the device where it can be known. */
 export interface MachineBounds {
@@ -14,20 +14,22 @@ export interface MachineBounds {
 }
 
 /** Bounds under the options of the command line; no device is opened. */
-export async function boundsOf(flags: { readonly memory?: number }): Promise<MachineBounds> {
+export async function boundsOf(flags: ToolFlags): Promise<MachineBounds> {
   const { memory } = flags;
-  const adapter = await findAdapter().catch(() => undefined);
-  const deviceBytes = adapter && await deviceMemory(adapter).catch(() => undefined);
+  const chosen = await chooseDevice(flags.device).catch(() => undefined);
+  const deviceBytes = chosen && await deviceMemory(chosen.adapter).catch(() => undefined);
   return {
     memoryBytes: memoryFor(flags),
     ...memory !== undefined && { hostBytes: memory },
     ...deviceBytes !== undefined && { deviceBytes },
-    ...adapter && { limits: limitsOf(adapter) },
+    ...chosen && { limits: chosen.limits },
   };
 }
 
 /** WebGPU tells no sizes, so that the driver is asked in its own way; undefined where it has none. */
-async function deviceMemory({ info }: GPUAdapter): Promise<number | "host" | undefined> {
+async function deviceMemory(adapter?: GPUAdapter): Promise<number | "host" | undefined> {
+  if (!adapter) return "host";
+  const { info } = adapter;
   if (info.isFallbackAdapter || Deno.build.os === "darwin") return "host";
   return await nvidiaMemory(info.description) ?? await amdMemory();
 }

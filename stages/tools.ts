@@ -1,28 +1,35 @@
-import { Gpu } from "../kernels/device/gpu.ts";
+import { openDevice } from "../kernels/device/open_device.ts";
 import type { Tools } from "./kinds.ts";
 
+/** What the user says of where to work. */
+export interface ToolFlags {
+  readonly memory?: number;
+  /** See `DeviceChoice`. */
+  readonly device?: string;
+}
+
 /**
- * Tools over the best adapter of this machine; the device is opened on first use, and each stage that
+ * Tools over a device of this machine; the device is opened on first use, and each stage that
  * asks for it finds it without the memory that stages before have freed.
  */
 export function openTools(
-  flags: { readonly memory?: number },
+  flags: ToolFlags,
 ): Tools & AsyncDisposable & {
   environment(): Promise<Record<string, string>>;
   deviceBytes(): number | undefined;
 } {
-  let opened: Promise<Gpu> | undefined;
-  let device: Gpu | undefined;
+  let opened: ReturnType<typeof openDevice> | undefined;
+  let device: Awaited<typeof opened>;
   return {
     memoryBytes: memoryFor(flags),
     async device() {
-      const gpu = device = await (opened ??= Gpu.open());
-      gpu.trim();
-      return gpu;
+      device = await (opened ??= openDevice(flags.device));
+      device.trim();
+      return device;
     },
     async environment() {
-      const gpu = await opened?.catch(() => undefined);
-      return gpu ? { adapter: gpu.name } : {};
+      const device = await opened?.catch(() => undefined);
+      return device ? { adapter: device.name } : {};
     },
     deviceBytes: () => device?.memory.held,
     async [Symbol.asyncDispose]() {

@@ -1,3 +1,4 @@
+import { multiplyAdd } from "./parts/floats";
 import {
   COMPLETED,
   PUBLISHED,
@@ -59,4 +60,13 @@ function awaitPast(control: usize, counter: usize, turn: u32): void {
     atomic.wait<u32>(counter, turn, NO_LIMIT);
   }
   atomic.sub<u32>(control, 1, SLEEPERS);
+}
+
+/**
+ * Whether multiplyAdd rounds once: `near` is 1 + 2^-12, whose square two roundings make 1 + 2^-11.
+ */
+export function fused(near: f32): bool {
+  const square = f32x4.extract_lane(f32x4.splat(near), 0) * near;
+  const left = multiplyAdd(f32x4.splat(near), f32x4.splat(near), f32x4.splat(-square));
+  return f32x4.extract_lane(left, 0) != 0;
 }

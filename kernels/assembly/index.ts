@@ -1,3 +1,3 @@
-export { work } from "./engine";
+export { fused, work } from "./engine";
 export { matmul } from "./matmul";
 export { rmsNorm } from "./rms_norm";

@@ -2,7 +2,7 @@ import type { AdapterClass, Limits } from "./limits.ts";
 
 /** What to do where no adapter is found. */
 export const NO_ADAPTER =
-  "Cannot open a GPU: no Vulkan adapter was found, expected a graphics driver or Debian's software driver; run `deno task setup`, or install the packages mesa-vulkan-drivers and libvulkan1";
+  "Cannot open a GPU: no adapter was found, expected a graphics driver; leave --device out to run on the CPU, or install the packages mesa-vulkan-drivers and libvulkan1 for Debian's software driver";
 
 /** A device with everything the adapter allows, and the facts plans may look at. */
 export interface Opened {
@@ -14,9 +14,11 @@ export interface Opened {
 /** Features worth having; each is asked for on its own since adapters accept some they do not list. */
 const WISHES = ["subgroups", "timestamp-query"] as const;
 
-/** Opens the best adapter; throws with the way out where there is none. */
-export async function openAdapter(options: { readonly as?: AdapterClass } = {}): Promise<Opened> {
-  const adapter = await findAdapter();
+/** Opens an adapter, the best one unless said; throws with the way out where there is none. */
+export async function openAdapter(
+  options: { readonly adapter?: GPUAdapter; readonly as?: AdapterClass } = {},
+): Promise<Opened> {
+  const adapter = options.adapter ?? await findAdapter();
   const most = adapter.limits;
   const requiredLimits = {
     maxBufferSize: most.maxBufferSize,
@@ -34,7 +36,7 @@ export async function openAdapter(options: { readonly as?: AdapterClass } = {}):
   const limits = limitsOf(adapter);
   return {
     device,
-    name: info.description || `${info.vendor} ${info.device}`,
+    name: nameOf(info),
     limits: {
       ...limits,
       adapter: options.as ?? limits.adapter,
@@ -59,12 +61,34 @@ export function limitsOf({ info, limits: most }: GPUAdapter): Limits {
   };
 }
 
-/** The best adapter, of which no device is opened; throws with the way out where there is none. */
-export async function findAdapter(): Promise<GPUAdapter> {
+/** What kinds of adapters can be asked for, the best first. */
+const KINDS: readonly GPURequestAdapterOptions[] = [
+  { powerPreference: "high-performance" },
+  { powerPreference: "low-power" },
+  { forceFallbackAdapter: true },
+];
+
+/**
+ * The best adapter, or one whose name contains `name`; no device of it is opened. Throws with the way
+ * out where there is none.
+ */
+export async function findAdapter(name = ""): Promise<GPUAdapter> {
   prepareEnvironment();
-  const adapter = await navigator.gpu?.requestAdapter({ powerPreference: "high-performance" });
-  if (adapter) return adapter;
-  throw new Error(NO_ADAPTER);
+  const names = new Set<string>();
+  for (const kind of name === "" ? KINDS.slice(0, 1) : KINDS) {
+    const adapter = await navigator.gpu?.requestAdapter(kind);
+    if (!adapter) continue;
+    names.add(nameOf(adapter.info));
+    if (nameOf(adapter.info).toLowerCase().includes(name.toLowerCase())) return adapter;
+  }
+  if (names.size === 0) throw new Error(NO_ADAPTER);
+  throw new Error(
+    `Cannot find a GPU named ${name}: there is ${[...names].join(", ")}, expected one of these`,
+  );
+}
+
+function nameOf({ description, vendor, device }: GPUAdapterInfo): string {
+  return description || `${vendor} ${device}`;
 }
 
 async function requestDevice(adapter: GPUAdapter, requiredLimits: Record<string, number>) {

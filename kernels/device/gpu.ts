@@ -7,6 +7,8 @@ import { Readback } from "./readback.ts";
 
 /** How to open a `Gpu`. */
 export interface GpuOptions {
+  /** The adapter to open; the best unless said. */
+  readonly adapter?: GPUAdapter;
   /** Plan as for this class of adapter, whatever the adapter is. */
   readonly as?: AdapterClass;
   /** Most bytes of device memory to hold; all there is unless said. */
@@ -34,7 +36,7 @@ export class Gpu extends PooledDevice<GPUBuffer> {
 
   /** Opens the best adapter; throws with the way out where there is none. */
   static async open(options: GpuOptions = {}): Promise<Gpu> {
-    const opened = await openAdapter(options.as ? { as: options.as } : {});
+    const opened = await openAdapter(options);
     const readback = await Readback.probe(opened.device, { fast: options.fastReadback ?? true });
     return new Gpu(opened, readback, options);
   }

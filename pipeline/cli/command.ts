@@ -4,7 +4,7 @@ import type { Describe } from "../description.ts";
 import type { Bounds } from "../plan/preflight.ts";
 import type { Facts, Registry } from "../stage.ts";
 import type { Screen } from "../tell/terminal/screen.ts";
-import type { Flags } from "./flags.ts";
+import type { Flags, MachineFlags } from "./flags.ts";
 
 /** What makes a pipeline runner into a program. */
 export interface Program {
@@ -12,11 +12,11 @@ export interface Program {
   /** Words of the command line beside the runner's own. */
   readonly commands?: Readonly<Record<string, CommandDefinition>>;
   /** Makes what stages get as `job.tools`, for the first step that is made; disposed at the end. */
-  tools(flags: { readonly memory?: number }): unknown;
+  tools(flags: MachineFlags): unknown;
   /** What headers tell of an artifact, for the forecasts of stages that read it. */
   facts?(artifact: Artifact): Promise<Facts>;
   /** What the tools would have to work with; they are not made for it. */
-  bounds?(flags: { readonly memory?: number }): Bounds | Promise<Bounds>;
+  bounds?(flags: MachineFlags): Bounds | Promise<Bounds>;
   /** Says what a file or directory really is, for `inspect` and `report`. */
   readonly describe?: Describe;
   /** Where to tell it; this process's output unless said. */

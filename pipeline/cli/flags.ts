@@ -16,6 +16,8 @@ export interface Flags {
   /** How large the store may be, in bytes. */
   readonly maxSize?: number;
   readonly memory?: number;
+  /** Where kernels run. */
+  readonly device?: string;
   readonly debug?: boolean;
 }
 
@@ -64,6 +66,12 @@ export function addFlags(program: Command, set: Setting[]): void {
       "memory that a step may take, such as 8GB (default: what is free, half of it for data)",
       (text: string) => reading(text, parseBytes),
     )
+    .option(
+      "--device <which>",
+      "where kernels run: cpu, gpu, gpu:NAME, or auto, which is a graphics processor where there is " +
+        "one and else the CPU (default: QUATTUOR_DEVICE, or auto)",
+      (text: string) => reading(text, parseDevice),
+    )
     .option("--debug", "add where in the code something failed");
 }
 
@@ -73,6 +81,26 @@ function reading<T>(text: string, parse: (text: string) => T): T {
   } catch (error) {
     throw new InvalidArgumentError((error as Error).message);
   }
+}
+
+/** What stages are to work with, as far as the user says it. */
+export type MachineFlags = Pick<Flags, "memory" | "device">;
+
+/** The options of a command line that say it. */
+export function machineFlags({ memory, device }: Flags): MachineFlags {
+  const chosen = device ?? (Deno.env.get("QUATTUOR_DEVICE") || undefined);
+  return {
+    ...memory !== undefined && { memory },
+    ...chosen !== undefined && { device: parseDevice(chosen) },
+  };
+}
+
+/** The name of a device; throws a RangeError for anything else. */
+function parseDevice(text: string): string {
+  if (/^(auto|cpu|gpu(:.+)?)$/.test(text)) return text;
+  throw new RangeError(
+    `Cannot run kernels on "${text}": expected auto, cpu, gpu, or gpu:NAME with part of its name`,
+  );
 }
 
 const UNITS: Readonly<Record<string, number>> = {

@@ -6,6 +6,7 @@ import type { Store } from "../store/store.ts";
 import { tellJson, tellPeople } from "../tell/terminal.ts";
 import { commandAgain } from "./again.ts";
 import type { Call } from "./command.ts";
+import { machineFlags } from "./flags.ts";
 import { fitting } from "./fitting.ts";
 import { openSharedStore, sizeCap } from "./open_store.ts";
 import { namedStep } from "./selected_steps.ts";
@@ -43,7 +44,7 @@ export async function makeStep(
   const { ok } = await run(manifest, {
     store,
     stages,
-    tools: () => tools(flags.memory === undefined ? {} : { memory: flags.memory }),
+    tools: () => tools(machineFlags(flags)),
     emit: tell.emit,
     signal,
     selected: selectSteps(manifest, { until: [name] }),

@@ -6,6 +6,7 @@
  * @module
  */
 export { type Call, type CommandDefinition, defineCommand } from "./command.ts";
+export { machineFlags } from "./flags.ts";
 export { onInterrupt } from "./interrupt.ts";
 export { makeStep } from "./made_step.ts";
 export { HERE, openSharedStore, openStore } from "./open_store.ts";

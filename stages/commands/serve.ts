@@ -2,6 +2,7 @@ import type { Command } from "commander";
 import {
   type Call,
   defineCommand,
+  machineFlags,
   onInterrupt,
   tellingErrors,
   UsageError,
@@ -66,12 +67,14 @@ async function serveFound(
   { call: { own, screen, flags }, signal }: { readonly call: Call; readonly signal: AbortSignal },
 ): Promise<void> {
   const { path, digest, name } = model;
+  const machine = machineFlags(flags);
   const tell = (type: string, text: string, facts: object) =>
     screen.write(flags.json ? `${JSON.stringify({ type, ...facts })}\n` : `${text}\n`);
   await serveModel({
     path,
     card: () => readModelCard(model),
-    memoryBytes: memoryFor(flags.memory === undefined ? {} : { memory: flags.memory }),
+    memoryBytes: memoryFor(machine),
+    device: machine.device,
     wishes: wishesOf(own),
     options: serverOptions(own),
     signal,

@@ -7,6 +7,8 @@ export interface StartOptions {
   /** Directory of a model artifact. */
   readonly path: string;
   readonly memoryBytes: number;
+  /** See `DeviceChoice`. */
+  readonly device?: string | undefined;
   readonly wishes: SizeWishes;
 }
 
@@ -15,6 +17,8 @@ export type ToWorker =
   | { readonly type: "start"; readonly options: StartOptions }
   | { readonly type: "add"; readonly id: number; readonly request: GenerationRequest }
   | { readonly type: "abort"; readonly id: number }
+  /** Asks it to close its device; it says so. */
+  | { readonly type: "close" }
   /** Makes the device fail as it does when it is lost, so that recovery can be tried. */
   | { readonly type: "lose device" };
 
@@ -32,5 +36,7 @@ export type FromWorker =
     readonly why: EngineError["why"];
     readonly message: string;
   }
+  /** The device is closed, nothing is left to be done. */
+  | { readonly type: "closed" }
   /** Nothing works any more; the worker ends. */
   | { readonly type: "failed"; readonly message: string };

@@ -1,6 +1,6 @@
 /// <reference lib="deno.worker" />
 import { setImmediate } from "node:timers/promises";
-import { Gpu } from "../../kernels/device/gpu.ts";
+import { openDevice } from "../../kernels/device/open_device.ts";
 import { Model } from "../models/model.ts";
 import { EngineError } from "./engine.ts";
 import { EngineLoop } from "./engine_loop.ts";
@@ -9,9 +9,11 @@ import type { FromWorker, StartOptions, ToWorker } from "./messages.ts";
 
 /** The engine of this worker, once it is started. */
 let loop: EngineLoop | undefined;
-let device: Gpu | undefined;
+let device: Awaited<ReturnType<typeof openDevice>> | undefined;
 let mostBytes = Infinity;
-let driving = false;
+/** Ends when the engine has nothing to do. */
+let driven: Promise<void> | undefined;
+let closing = false;
 
 self.onmessage = ({ data }: MessageEvent<ToWorker>) => {
   switch (data.type) {
@@ -22,6 +24,8 @@ self.onmessage = ({ data }: MessageEvent<ToWorker>) => {
     case "abort":
       loop?.abort(data.id);
       return;
+    case "close":
+      return void close();
     case "lose device":
       return device?.lose();
   }
@@ -31,13 +35,23 @@ function tell(message: FromWorker): void {
   self.postMessage(message);
 }
 
-/** The worker ends with its device and all it holds, so nothing is given back one by one. */
+/**
+ * Closes the device before the worker ends: what a driver still does in a thread of its own must not
+ * outlive it. Tensors go with the device, so what it says of them is not heard.
+ */
+async function close(): Promise<void> {
+  closing = true;
+  await driven;
+  await device?.[Symbol.asyncDispose]().catch(() => {});
+  tell({ type: "closed" });
+}
+
 function fail(error: unknown): void {
   tell({ type: "failed", message: error instanceof Error ? error.message : String(error) });
 }
 
-async function start({ path, memoryBytes, wishes }: StartOptions): Promise<void> {
-  device = await Gpu.open();
+async function start({ path, memoryBytes, wishes, device: choice }: StartOptions): Promise<void> {
+  device = await openDevice(choice);
   const model = await Model.open(path, device, { weightBytes: Infinity });
   const plan = planMemory(device, model, { memoryBytes, wishes });
   mostBytes = plannedBytes(plan);
@@ -61,22 +75,17 @@ function add({ id, request }: Extract<ToWorker, { readonly type: "add" }>): void
     tell({ type: "refused", id, why, message });
     return;
   }
-  if (!driving) void drive(loop).catch(fail);
+  driven ??= drive(loop).catch(fail).finally(() => driven = undefined);
 }
 
 /** Runs steps as long as there is work; between two of them messages have their turn. */
 async function drive(loop: EngineLoop): Promise<void> {
-  driving = true;
-  try {
-    while (!loop.idle) {
-      const events = await loop.step();
-      tell({ type: "events", events, stats: loop.stats });
-      // Free buffers of every size that steps have had add up.
-      if (device && device.memory.held > mostBytes) device.trim();
-      await setImmediate();
-    }
-    tell({ type: "events", events: [], stats: loop.stats });
-  } finally {
-    driving = false;
+  while (!loop.idle && !closing) {
+    const events = await loop.step();
+    tell({ type: "events", events, stats: loop.stats });
+    // Free buffers of every size that steps have had add up.
+    if (device && device.memory.held > mostBytes) device.trim();
+    await setImmediate();
   }
+  tell({ type: "events", events: [], stats: loop.stats });
 }

@@ -26,6 +26,9 @@ const NOTHING: EngineState = {
 /** Milliseconds before a failed worker is started anew: more each time, until one is ready. */
 const PAUSES = [0, 1_000, 5_000, 30_000];
 
+/** Milliseconds that a worker may take to close its device. */
+const CLOSING = 5_000;
+
 /** What the owner of an engine may want to know when it happens. */
 export interface EngineNotes {
   ready?(plan: MemoryPlan, device: string): void;
@@ -51,6 +54,8 @@ export class WorkerEngine implements Engine {
   #closed = false;
   #retry: ReturnType<typeof setTimeout> | undefined;
   #settled = Promise.withResolvers<void>();
+  /** Resolves when the worker has closed its device. */
+  readonly #ended = Promise.withResolvers<void>();
 
   /** Starts the worker; it is ready when `state` says so. */
   constructor(options: StartOptions, notes: EngineNotes = {}) {
@@ -137,13 +142,18 @@ export class WorkerEngine implements Engine {
     if (this.#worker) this.#fail("the worker was ended");
   }
 
-  [Symbol.asyncDispose](): Promise<void> {
+  /** Ends once the worker has closed its device, or does not do so in time. */
+  async [Symbol.asyncDispose](): Promise<void> {
     this.#closed = true;
     clearTimeout(this.#retry);
-    this.#worker?.terminate();
     this.#endAll("Cannot go on: the engine was closed");
     this.#state = "failed";
-    return Promise.resolve();
+    if (!this.#worker) return;
+    this.#tell({ type: "close" });
+    const timer = setTimeout(this.#ended.resolve, CLOSING);
+    await this.#ended.promise;
+    clearTimeout(timer);
+    this.#worker.terminate();
   }
 
   #start(): void {
@@ -182,13 +192,15 @@ export class WorkerEngine implements Engine {
         this.#live.get(message.id)?.fail(new EngineError(message.why, message.message));
         this.#live.delete(message.id);
         return;
+      case "closed":
+        return this.#ended.resolve();
       case "failed":
         return this.#fail(message.message);
     }
   }
 
   #fail(why: string): void {
-    if (this.#closed) return;
+    if (this.#closed) return this.#ended.resolve();
     this.#worker?.terminate();
     this.#worker = undefined;
     // Gauges start at nothing; counters never go back.

@@ -23,7 +23,7 @@ export interface ServeNotes extends Required<EngineNotes> {
 
 /** Serves a model artifact over HTTP until the signal aborts. */
 export async function serveModel(
-  { path, card, memoryBytes, wishes, options, signal }: ServeCall,
+  { path, card, memoryBytes, wishes, device, options, signal }: ServeCall,
   notes: ServeNotes,
 ): Promise<void> {
   // The server's packages are for this command alone.
@@ -31,7 +31,7 @@ export async function serveModel(
   const { openLog } = await import("./request_log.ts");
   await using _log = await openLog((line) => notes.log(line));
   const tokenizer = await readTokenizer(path);
-  await using engine = new WorkerEngine({ path, memoryBytes, wishes }, notes);
+  await using engine = new WorkerEngine({ path, memoryBytes, wishes, device }, notes);
   const server = await startServer({ engine, tokenizer, card: await card(), options, signal });
   notes.listening(server.url);
   try {

@@ -8,12 +8,14 @@ export const SIMD_KINDS: readonly SimdKind[] = ["relaxed", "plain"];
 export interface KernelModule {
   readonly module: WebAssembly.Module;
   readonly kind: SimdKind;
+  /** Whether a product and a sum are rounded together, which processors differ in. */
+  readonly fused: boolean;
   /** Names of its kernels; their places are their programs. */
   readonly programs: readonly string[];
 }
 
-/** The export that is no kernel. */
-const WORK = "work";
+/** The exports that are no kernels. */
+const OTHERS = ["fused", "work"];
 
 /** Where a committed module lies. */
 export function moduleUrl(kind: SimdKind): URL {
@@ -27,9 +29,17 @@ export async function loadModule(wanted?: SimdKind): Promise<KernelModule> {
     if (!WebAssembly.validate(bytes)) continue;
     const module = await WebAssembly.compile(bytes);
     const names = WebAssembly.Module.exports(module).map(({ name }) => name);
-    return { module, kind, programs: names.filter((name) => name !== WORK) };
+    const programs = names.filter((name) => !OTHERS.includes(name));
+    return { module, kind, programs, fused: await isFused(module) };
   }
   throw new Error(
     "Cannot open the CPU engine: this JavaScript engine refuses its WebAssembly, expected one with SIMD and threads",
   );
+}
+
+async function isFused(module: WebAssembly.Module): Promise<boolean> {
+  const memory = new WebAssembly.Memory({ initial: 1, maximum: 65536, shared: true });
+  const table = new WebAssembly.Table({ element: "anyfunc", initial: 1 });
+  const { exports } = await WebAssembly.instantiate(module, { env: { memory, table } });
+  return (exports.fused as (near: number) => number)(1 + 2 ** -12) !== 0;
 }

@@ -1,3 +1,4 @@
+import { machineFlags } from "../flags.ts";
 import { commandAgain } from "../again.ts";
 import { fitting } from "../fitting.ts";
 import { addSelectionOptions, forcedSteps, selectedSteps } from "../selected_steps.ts";
@@ -83,7 +84,7 @@ async function runManifest(
     store,
     ...executor && { executor },
     stages,
-    tools: () => program.tools(flags.memory === undefined ? {} : { memory: flags.memory }),
+    tools: () => program.tools(machineFlags(flags)),
     emit,
     signal: controller.signal,
     force,

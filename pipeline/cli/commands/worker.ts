@@ -1,3 +1,4 @@
+import { machineFlags } from "../flags.ts";
 import { onInterrupt, onStrayError } from "../interrupt.ts";
 import { addNetworkOptions } from "../open_executor.ts";
 import { HERE, openSharedStore } from "../open_store.ts";
@@ -40,7 +41,7 @@ export const worker = defineCommand({
       port,
       store,
       stages: program.stages,
-      tools: () => program.tools(flags.memory === undefined ? {} : { memory: flags.memory }),
+      tools: () => program.tools(machineFlags(flags)),
       emit: tell.emit,
       signal: controller.signal,
       onJoin: ({ name, uri, pid }) => {
