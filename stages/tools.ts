@@ -1,4 +1,4 @@
-import { openDevice } from "../kernels/device/open_device.ts";
+import { chooseDevice, openDevice } from "../kernels/device/open_device.ts";
 import type { Tools } from "./kinds.ts";
 
 /** What the user says of where to work. */
@@ -15,6 +15,7 @@ export interface ToolFlags {
 export function openTools(
   flags: ToolFlags,
 ): Tools & AsyncDisposable & {
+  machine(): Promise<string>;
   environment(): Promise<Record<string, string>>;
   deviceBytes(): number | undefined;
 } {
@@ -27,6 +28,7 @@ export function openTools(
       device.trim();
       return device;
     },
+    machine: async () => (await chooseDevice(flags.device)).name,
     async environment() {
       const device = await opened?.catch(() => undefined);
       return device ? { adapter: device.name } : {};

@@ -87,7 +87,8 @@ export async function findAdapter(name = ""): Promise<GPUAdapter> {
   );
 }
 
-function nameOf({ description, vendor, device }: GPUAdapterInfo): string {
+/** What an adapter calls itself. */
+export function nameOf({ description, vendor, device }: GPUAdapterInfo): string {
   return description || `${vendor} ${device}`;
 }
 

@@ -1,6 +1,7 @@
 import type { Artifact, KeyDocument } from "../artifact.ts";
 import type { Emit } from "../event.ts";
 import { canonicalJson, keyOf } from "../store/key.ts";
+import { tellsMachine } from "./lazy_tools.ts";
 import { callStage } from "./stage_call.ts";
 import type { AnyStage, FileDigests, Registry } from "../stage.ts";
 import type { Store, Stored } from "../store/store.ts";
@@ -67,6 +68,7 @@ export async function makeOrder(
     onNote: (text) => emit({ type: "note", step, text, replayed: false }),
     onQuarantine: (reason, path) =>
       emit({ type: "quarantined", step, key: keyOf(recipe), reason, path }),
+    machine: async () => await tellsMachine(await tools())?.machine(),
     write: async (out, journal) => {
       const call = { stage, step, params, inputs, out, journal, signal, emit };
       const made = await callStage({ ...call, tools: await tools() });

@@ -24,6 +24,13 @@ export function lazyTools(make: () => unknown): LazyTools {
   };
 }
 
+/** Tools that say which machine's arithmetic they have; undefined for others. */
+export function tellsMachine(tools: unknown): { machine(): Promise<string> } | undefined {
+  const named = typeof tools === "object" && tools !== null && "machine" in tools &&
+    typeof tools.machine === "function";
+  return named ? tools as { machine(): Promise<string> } : undefined;
+}
+
 function tellsEnvironment(
   value: unknown,
 ): value is { environment(): Promise<Readonly<Record<string, string>>> } {

@@ -4,6 +4,15 @@ import { crc32 } from "node:zlib";
 import type { Journal } from "../stage.ts";
 import { isNoFile, syncDirectory } from "./durable.ts";
 
+/** Whose journal it is. */
+export interface JournalOwner {
+  /** What runs the kernels, as far as its bits may differ from another's. */
+  readonly machine?: string | undefined;
+  onForeign?(machine: string): void;
+}
+
+const LINE_END = 10;
+
 /** Bytes before an entry's content: its artifact's key, a checksum and a length, each with its end. */
 const HEAD_BYTES = 64 + 1 + 8 + 1 + 15 + 1;
 
@@ -16,16 +25,28 @@ const HEAD_BYTES = 64 + 1 + 8 + 1 + 15 + 1;
  * against 18 GB/s). It is written beside its place and renamed, so that whoever is killed leaves the entry before or the whole
  * new one. It goes to the disk while the stage works on, and is there before the next is begun: a
  * power loss can take the newest entry, and then what is left of it counts as damaged.
+ *
+ * An entry states the machine that made it. Another one rounds otherwise, so that its work does not
+ * go on from there.
  */
 export class FileJournal implements Journal, AsyncDisposable {
   readonly #directory: string;
   readonly #key: string;
+  readonly #machine: string;
+  #onForeign: (machine: string) => void;
   #made = false;
   #syncing: Promise<{ readonly error: unknown } | undefined> | undefined;
 
-  constructor(directory: string, key: string) {
+  /** `onForeign` hears, once, of the machine whose entries are left alone. */
+  constructor(
+    directory: string,
+    key: string,
+    { machine = "", onForeign = () => {} }: JournalOwner = {},
+  ) {
     this.#directory = directory;
     this.#key = key;
+    this.#machine = machine;
+    this.#onForeign = onForeign;
   }
 
   async recall<T>(name: string, make: () => Promise<T>): Promise<T> {
@@ -44,20 +65,28 @@ export class FileJournal implements Journal, AsyncDisposable {
     const content = bytes?.subarray(HEAD_BYTES);
     if (!bytes || !content) return undefined;
     const head = new TextDecoder().decode(bytes.subarray(0, HEAD_BYTES));
-    return head === this.#head(name, content) ? content : undefined;
+    if (head !== this.#head(name, content)) return undefined;
+    const end = content.indexOf(LINE_END);
+    const machine = new TextDecoder().decode(content.subarray(0, end));
+    if (machine === this.#machine) return content.subarray(end + 1);
+    this.#onForeign(machine);
+    this.#onForeign = () => {};
+    return undefined;
   }
 
-  async write(name: string, bytes: Uint8Array): Promise<void> {
+  async write(name: string, content: Uint8Array): Promise<void> {
     await this.#settled();
+    const machine = new TextEncoder().encode(`${this.#machine}\n`);
     if (!this.#made) await Deno.mkdir(this.#directory, { recursive: true });
     this.#made = true;
     const next = `${this.#place(name)}.next`;
     // What is short is done at once: waiting for its turn can take longer than a small entry does.
     const file = Deno.openSync(next, { create: true, truncate: true, write: true });
     try {
-      const head = new TextEncoder().encode(this.#head(name, bytes));
+      const head = new TextEncoder().encode(this.#head(name, machine, content));
       for (let at = 0; at < head.length;) at += file.writeSync(head.subarray(at));
-      for (let at = 0; at < bytes.length;) at += await file.write(bytes.subarray(at));
+      for (let at = 0; at < machine.length;) at += file.writeSync(machine.subarray(at));
+      for (let at = 0; at < content.length;) at += await file.write(content.subarray(at));
       replace(next, this.#place(name));
     } catch (error) {
       file.close();
@@ -112,9 +141,10 @@ export class FileJournal implements Journal, AsyncDisposable {
     }
   }
 
-  #head(name: string, content: Uint8Array): string {
-    const sum = crc32(content, crc32(`${name}\n`)).toString(16).padStart(8, "0");
-    return `${this.#key} ${sum} ${String(content.length).padStart(15)}\n`;
+  #head(name: string, ...parts: readonly Uint8Array[]): string {
+    const sum = parts.reduce((sum, part) => crc32(part, sum), crc32(`${name}\n`));
+    const length = parts.reduce((sum, part) => sum + part.length, 0);
+    return `${this.#key} ${sum.toString(16).padStart(8, "0")} ${String(length).padStart(15)}\n`;
   }
 
   #place(name: string): string {

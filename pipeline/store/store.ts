@@ -71,6 +71,8 @@ export interface MakeOptions {
   readonly again?: boolean;
   /** Goes on from the journal even then: it is of an earlier try at the same. */
   readonly resume?: boolean;
+  /** What works at it, as far as its bits may differ from another's. */
+  machine?(): Promise<string | undefined>;
   /** Ends the wait for another process, and for a remote. */
   readonly signal?: AbortSignal;
   /** Another process is making the same artifact. */
@@ -219,7 +221,7 @@ export class Store {
   /** Makes an artifact whose lock is held. */
   async #write(
     document: KeyDocument,
-    { key, kind, write, again, resume }: MakeOptions & { readonly key: string },
+    { key, kind, write, again, resume, ...owner }: MakeOptions & { readonly key: string },
   ): Promise<Stored> {
     const journal = this.#place("journal", key);
     // Whoever asks for an artifact again does not trust what was kept of it.
@@ -227,7 +229,12 @@ export class Store {
     await using directory = await openTemporary(this.path, key);
     const { path } = directory;
     const start = performance.now();
-    await using entries = new FileJournal(journal, key);
+    const machine = await owner.machine?.();
+    const onForeign = (other: string) =>
+      owner.onNote?.(
+        `What an earlier try kept is left alone: it was made on ${other}, and this is ${machine}`,
+      );
+    await using entries = new FileJournal(journal, key, { machine, onForeign });
     const made = await filling(this.path, () => write(path, entries));
     const seconds = secondsSince(start);
     const record = await storing(this.path, async () => {

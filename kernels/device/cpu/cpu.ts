@@ -3,7 +3,7 @@ import { Pool } from "../memory.ts";
 import { PooledDevice } from "../pooled_device.ts";
 import { CommandRing } from "./command_ring.ts";
 import { Heap, type Region } from "./heap.ts";
-import { type KernelModule, loadModule, type SimdKind } from "./module.ts";
+import { engineName, loadModule, type SimdKind } from "./module.ts";
 import { CONTROL_BYTES, SCRATCH_BYTES, SLOT_BYTES, SLOTS } from "./protocol.ts";
 import { Threads } from "./threads.ts";
 
@@ -17,11 +17,6 @@ export interface CpuOptions {
   readonly simd?: SimdKind;
   /** Opens the pool that tensors lie in, instead of one of `memoryBytes`. */
   readonly pool?: (heap: Heap) => Pool<Region>;
-}
-
-/** The class of arithmetic: where it is the same, so are all bits, whatever the number of threads. */
-function nameOf({ fused }: KernelModule): string {
-  return `CPU engine with ${fused ? "fused" : "separate"} multiply-add`;
 }
 
 /** Runs kernels as WebAssembly on the processor's cores, with no driver. */
@@ -59,7 +54,7 @@ export class Cpu extends PooledDevice<Region> {
     );
     queue.onClose = () => started.join();
     const pool = options.pool?.(heap) ?? new Pool(heap, options.memoryBytes);
-    return new Cpu({ name: nameOf(module), threads }, { queue, pool });
+    return new Cpu({ name: engineName(module), threads }, { queue, pool });
   }
 
   /** Ends the engine as if a thread had died: whatever is run or read from now on throws. */

@@ -17,6 +17,14 @@ export interface KernelModule {
 /** The exports that are no kernels. */
 const OTHERS = ["fused", "work"];
 
+/**
+ * The name of an engine with such a module, which tells its class of arithmetic: where it is the same,
+ * so are all bits, whatever the number of threads.
+ */
+export function engineName({ fused }: KernelModule): string {
+  return `CPU engine with ${fused ? "fused" : "separate"} multiply-add`;
+}
+
 /** Where a committed module lies. */
 export function moduleUrl(kind: SimdKind): URL {
   return new URL(`../../assembly/kernels_${kind}.wasm`, import.meta.url);

@@ -1,0 +1,33 @@
+import { strict as assert } from "node:assert";
+import { findAdapter, nameOf } from "../../../kernels/device/adapter.ts";
+import { Cpu } from "../../../kernels/device/cpu/cpu.ts";
+import { Gpu } from "../../../kernels/device/gpu.ts";
+import { chooseDevice, openDevice } from "../../../kernels/device/open_device.ts";
+
+Deno.test("a software driver is never chosen by itself, and the CPU engine takes its place", async () => {
+  const { info } = await findAdapter();
+  const { adapter, limits } = await chooseDevice("auto");
+  assert.equal(adapter === undefined, info.isFallbackAdapter);
+  assert.equal(limits.adapter, info.isFallbackAdapter ? "cpu" : "gpu");
+});
+
+Deno.test("a device is opened as it is asked for, by class or by part of its name", async () => {
+  await using cpu = await openDevice("cpu");
+  assert.ok(cpu instanceof Cpu);
+  assert.equal(cpu.name, (await chooseDevice("cpu")).name);
+  const { info } = await findAdapter();
+  const part = nameOf(info).slice(0, 6).toUpperCase();
+  for (const choice of ["gpu", `gpu:${part}`]) {
+    await using gpu = await openDevice(choice);
+    assert.ok(gpu instanceof Gpu);
+    assert.equal(gpu.name, nameOf(info));
+  }
+});
+
+Deno.test("a graphics processor of an unknown name is refused with the names there are", async () => {
+  const { info } = await findAdapter();
+  await assert.rejects(
+    () => chooseDevice("gpu:no such thing"),
+    ({ message }: Error) => message.includes("no such thing") && message.includes(nameOf(info)),
+  );
+});
