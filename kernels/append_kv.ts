@@ -1,7 +1,7 @@
 import type { HostTensor, TensorSpec } from "./device/device.ts";
-import type { Kernel } from "./device/kernel.ts";
+import { counts, type Kernel } from "./device/kernel.ts";
 import { describe, f32, u32 } from "./device/tensor.ts";
-import { checkPage, PAGE_TOKENS, pageWords, writeSlot } from "./codes/kv_page.ts";
+import { checkPage, PAGE_TOKENS, pageArgs, pageWords, writeSlot } from "./codes/kv_page.ts";
 import { fixedScale, type KvScheme, schemeConstants } from "./codes/kv_scheme.ts";
 import half from "./parts/half.wgsl" with { type: "text" };
 import page from "./codes/kv_page.wgsl" with { type: "text" };
@@ -9,6 +9,8 @@ import quantizer from "./codes/quantizer.wgsl" with { type: "text" };
 import wgsl from "./append_kv.wgsl" with { type: "text" };
 
 const THREADS = 64;
+/** Values that a task of the CPU engine writes, about. */
+const TASK_VALUES = 16384;
 
 /** How keys and values are held. */
 export interface AppendKvOptions {
@@ -69,6 +71,24 @@ export const appendKv: Kernel<"k" | "v" | "slots" | Pool, never, AppendKvOptions
         value_clip: { f32: value.clip ?? 1 },
       },
       grid: [Math.ceil(tokens * kvHeads * groups / THREADS), 2, 1],
+    };
+  },
+  cpu({ k: { shape: [tokens = 0, kvHeads = 0, size = 0] }, keys }, { key, value }) {
+    const taskTokens = Math.max(1, Math.floor(TASK_VALUES / (kvHeads * size)));
+    return {
+      program: "appendKv",
+      tasks: 2 * Math.ceil(tokens / taskTokens),
+      args: {
+        ...counts({
+          tokens,
+          kv_heads: kvHeads,
+          pages: keys.shape[0]!,
+          size,
+          task_tokens: taskTokens,
+        }),
+        ...pageArgs("key", { scheme: key, kvHeads, headSize: size }),
+        ...pageArgs("value", { scheme: value, kvHeads, headSize: size }),
+      },
     };
   },
   reference({ k, v, slots, keys, values }, { key, value }) {

@@ -28,6 +28,36 @@ export function tileKeys(size: number, { groupBytes }: Limits, least = 0): numbe
   );
 }
 
+/** Rows, each a query for a head, that a task of the CPU engine makes, about. */
+const TASK_ROWS = 64;
+const MOST_TASK_HEADS = 8;
+/** Largest head whose blocks and rows fit the memory of a thread. */
+const MOST_TASK_SIZE = 2048;
+
+/**
+ * Heads of one kv head that a task of the CPU engine makes, how many tasks share the queries of all
+ * heads, and how many queries, in steps of so many, make a task large enough.
+ */
+export function taskSizes(
+  { heads, kvHeads, size }: {
+    readonly heads: number;
+    readonly kvHeads: number;
+    readonly size: number;
+  },
+  step: number,
+): { readonly taskHeads: number; readonly across: number; readonly steps: number } {
+  if (size > MOST_TASK_SIZE) {
+    throw new RangeError(
+      `Cannot attend with head size ${size}: expected at most ${MOST_TASK_SIZE} on the CPU engine`,
+    );
+  }
+  const group = heads / kvHeads;
+  const parts = Math.ceil(group / MOST_TASK_HEADS);
+  const taskHeads = Math.ceil(group / parts);
+  const steps = Math.max(1, Math.floor(TASK_ROWS / (taskHeads * step)));
+  return { taskHeads, across: kvHeads * Math.ceil(group / taskHeads), steps };
+}
+
 /**
  * Causal attention: `q` f32 [queries, heads, head size], `k` and `v` f32 [keys, kv heads, head
  * size], `y` like `q`. The last query stands at the last key; heads share kv heads in order (GQA).
@@ -60,6 +90,18 @@ export const attention: Kernel<"q" | "k" | "v", "y", AttentionOptions> = {
       constants: { SIZE: size, KEYS: tileKeys(size, limits) },
       params,
       grid: [Math.ceil(queries / 16), heads, 1],
+    };
+  },
+  cpu(inputs, _options, { params }) {
+    const sizes = dimensions(inputs);
+    const { taskHeads, across, steps } = taskSizes(sizes, 1);
+    return {
+      program: "attention",
+      tasks: Math.ceil(sizes.queries / steps) * across,
+      args: {
+        ...params,
+        ...counts({ size: sizes.size, task_queries: steps, task_heads: taskHeads }),
+      },
     };
   },
   reference({ q, k, v }, { window = NO_WINDOW, scale }) {

@@ -1,9 +1,16 @@
 import type { HostTensor, TensorSpec } from "./device/device.ts";
 import { counts, type Kernel } from "./device/kernel.ts";
 import { describe, f32, lazyTensor, u32 } from "./device/tensor.ts";
-import { attention, type AttentionOptions, NO_WINDOW, tileKeys } from "./attention.ts";
+import { attention, type AttentionOptions, NO_WINDOW, taskSizes, tileKeys } from "./attention.ts";
 import blocks from "./parts/attention_blocks.wgsl" with { type: "text" };
-import { checkPage, PAGE_TOKENS, pageWords, readSlot, writeSlot } from "./codes/kv_page.ts";
+import {
+  checkPage,
+  PAGE_TOKENS,
+  pageArgs,
+  pageWords,
+  readSlot,
+  writeSlot,
+} from "./codes/kv_page.ts";
 import { fixedScale, type KvScheme, schemeConstants } from "./codes/kv_scheme.ts";
 import lane from "./parts/lanes.wgsl" with { type: "text" };
 import { laneRows } from "./parts/output_sizes.ts";
@@ -104,6 +111,32 @@ export const attentionPaged: Kernel<In, "y", AttentionPagedOptions> = {
     const KEYS = tileKeys(size, limits, 16);
     const grid = [items, heads, 1] as const;
     return { shader: "tiles", outputs, constants: { ...constants, KEYS }, params, grid };
+  },
+  cpu(inputs, options, { params: { heads, kv_heads, window, scale } }) {
+    const { kvHeads, key, value, queries } = options;
+    const { items, ...sizes } = dimensions(inputs, options);
+    const { taskHeads, across, steps } = taskSizes({ ...sizes, kvHeads }, TILE);
+    // Items of few queries are of different sequences.
+    const taskItems = queries <= TILE ? 1 : steps;
+    return {
+      program: "attentionPaged",
+      tasks: Math.ceil(items / taskItems) * across,
+      args: {
+        heads: heads!,
+        kv_heads: kv_heads!,
+        window: window!,
+        scale: scale!,
+        ...counts({
+          items,
+          size: sizes.size,
+          item_queries: TILE,
+          task_items: taskItems,
+          task_heads: taskHeads,
+        }),
+        ...pageArgs("key", { scheme: key, kvHeads, headSize: sizes.size }),
+        ...pageArgs("value", { scheme: value, kvHeads, headSize: sizes.size }),
+      },
+    };
   },
   reference({ q, k, v, block_table, spans }, { kvHeads, key, value, queries: _, ...rest }) {
     const [, heads = 0, headSize = 0] = q.shape;

@@ -1,8 +1,10 @@
+import type { Param } from "../device/kernel.ts";
 import {
   fixedScale,
   groupScale,
   hasScales,
   hasZeros,
+  kernelZero,
   kvCodes,
   type KvScheme,
 } from "./kv_scheme.ts";
@@ -46,6 +48,23 @@ export function checkPage({ scheme, headSize }: KvPage): void {
  */
 export function pageWords(scheme: KvScheme, kvHeads: number, headSize: number): number {
   return places({ scheme, kvHeads, headSize }).words;
+}
+
+/** What assembly must know of pages under a name: the fields of its `Page`, in order. */
+export function pageArgs(name: string, { scheme, kvHeads, headSize }: KvPage) {
+  const { bits, group, clip = 1 } = scheme;
+  const fields: Readonly<Record<string, Param>> = {
+    bits: { u32: bits },
+    zero: { u32: kernelZero(scheme) },
+    group: { u32: group },
+    fixed: { u32: Number(!hasScales(scheme)) },
+    words: { u32: pageWords(scheme, kvHeads, headSize) },
+    scale: { f32: fixedScale(scheme) },
+    clip: { f32: clip },
+  };
+  return Object.fromEntries(
+    Object.entries(fields).map(([field, param]) => [`${name}_${field}`, param]),
+  );
 }
 
 /** Writes a token's `values` f32 [kv heads, head size] to a slot of a pool. */

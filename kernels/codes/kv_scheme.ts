@@ -34,8 +34,8 @@ export function hasZeros({ bits, zero }: KvScheme): boolean {
   return bits < 16 && zero !== "none";
 }
 
-/** The zero domain a shader works in: 16-bit pages hold no zero points. */
-function shaderZero(scheme: KvScheme): number {
+/** The zero domain a kernel works in: 16-bit pages hold no zero points. */
+export function kernelZero(scheme: KvScheme): number {
   return hasZeros(scheme) ? ZERO_DOMAINS[scheme.zero] : ZERO_DOMAINS.none;
 }
 
@@ -69,11 +69,11 @@ export function schemeConstants(
 ) {
   return {
     KEY_BITS: key.bits,
-    KEY_ZERO: shaderZero(key),
+    KEY_ZERO: kernelZero(key),
     KEY_GROUP: key.group,
     KEY_FIXED: !hasScales(key),
     VALUE_BITS: value.bits,
-    VALUE_ZERO: shaderZero(value),
+    VALUE_ZERO: kernelZero(value),
     VALUE_GROUP: value.group,
     VALUE_FIXED: !hasScales(value),
   };

@@ -32,3 +32,19 @@ export function widened(halves: v128): v128 {
   const whole = v128.or(scaled, v128.and(beyond, i32x4.splat(0x7f800000)));
   return v128.or(whole, signs);
 }
+
+/** The sums of four vectors, each as `sumOf` makes it. */
+export function sumsOf(v0: v128, v1: v128, v2: v128, v3: v128): v128 {
+  const first = f32x4.add(
+    v128.shuffle<i32>(v0, v1, 0, 4, 1, 5),
+    v128.shuffle<i32>(v0, v1, 2, 6, 3, 7),
+  );
+  const second = f32x4.add(
+    v128.shuffle<i32>(v2, v3, 0, 4, 1, 5),
+    v128.shuffle<i32>(v2, v3, 2, 6, 3, 7),
+  );
+  return f32x4.add(
+    v128.shuffle<i64>(first, second, 0, 2),
+    v128.shuffle<i64>(first, second, 1, 3),
+  );
+}

@@ -30,3 +30,17 @@ export function fromHalfBits(bits: u32): f32 {
     : ((bits & 0x7fff) << 13) + (112 << 23);
   return sign * reinterpret<f32>(size);
 }
+
+/** The bits of the nearest half-precision values, ties to even, each in a lane. */
+export function halfBits4(x: v128): v128 {
+  const signs = i32x4.shr_u(v128.and(x, i32x4.splat(0x80000000)), 16);
+  const size = f32x4.pmin(f32x4.abs(x), f32x4.splat(LARGEST));
+  // What is below half precision's normal numbers gets its steps into the last bits.
+  const steps = f32x4.add(f32x4.mul(size, f32x4.splat(SUBNORMAL_STEPS)), f32x4.splat(8388608));
+  const small = v128.and(steps, i32x4.splat(0x7fffff));
+  const odd = v128.and(i32x4.shr_u(size, 13), i32x4.splat(1));
+  const rounded = i32x4.add(i32x4.add(size, i32x4.splat(0xfff)), odd);
+  const normal = i32x4.sub(i32x4.shr_u(rounded, 13), i32x4.splat(112 << 10));
+  const below = f32x4.lt(size, f32x4.splat(SMALLEST_NORMAL));
+  return v128.or(signs, v128.bitselect(small, normal, below));
+}

@@ -1,0 +1,183 @@
+import { halfBits, halfBits4, roundedToHalf } from "./parts/halves";
+import {
+  codesAt,
+  NONE,
+  Page,
+  PAGE_TOKENS,
+  POST_SCALE,
+  PRE_SCALE,
+  scalesAt,
+  toZeros,
+} from "./parts/kv_page";
+
+@unmanaged
+class Args {
+  k: usize;
+  v: usize;
+  slots: usize;
+  keys: usize;
+  values: usize;
+  tokens: u32;
+  kv_heads: u32;
+  pages: u32;
+  size: u32;
+  /** Tokens of a task. */
+  task_tokens: u32;
+}
+
+/** Adding it rounds to an integer, ties to even, which then is in the last bits. */
+const INTEGERS: f32 = 12582912;
+
+/** Some tokens are a task; their keys one, their values another. */
+export function appendKv(at: usize, task: u32, _scratch: usize): void {
+  const args = changetype<Args>(at);
+  const second = task & 1;
+  const page = changetype<Page>(at + offsetof<Args>() + second * offsetof<Page>());
+  const x = second ? args.v : args.k;
+  const pool = second ? args.values : args.keys;
+  const row = <usize> args.kv_heads * args.size * 4;
+  const first = (task >> 1) * args.task_tokens;
+  const end = min(first + args.task_tokens, args.tokens);
+  for (let token = first; token < end; token++) {
+    const slot = load<u32>(args.slots + <usize> token * 4);
+    if (slot / PAGE_TOKENS >= args.pages) continue;
+    const start = pool + <usize> (slot / PAGE_TOKENS) * page.words * 4;
+    append(page, start, slot % PAGE_TOKENS, x + token * row, args.kv_heads, args.size);
+  }
+}
+
+/** Writes a token's heads to its place in a page. */
+function append(
+  page: Page,
+  start: usize,
+  token: u32,
+  x: usize,
+  kvHeads: u32,
+  size: u32,
+): void {
+  const zeros = toZeros(page, kvHeads, size);
+  for (let head: u32 = 0; head < kvHeads; head++) {
+    let codes = codesAt(page, start, head, token, size);
+    let scales = scalesAt(page, start, kvHeads, head, size) + <usize> token * 2;
+    for (let channel: u32 = 0; channel < size; channel += page.group) {
+      codes = appendGroup(page, x, codes, scales, zeros);
+      scales += PAGE_TOKENS * 2;
+      x += <usize> page.group * 4;
+    }
+  }
+}
+
+/** Writes a group and gives where the codes of the next one begin. */
+function appendGroup(page: Page, x: usize, codes: usize, scales: usize, zeros: usize): usize {
+  const end = x + <usize> page.group * 4;
+  if (page.bits == 16) {
+    for (; x < end; x += 32) {
+      const low = halfBits4(v128.load(x));
+      v128.store(codes, i16x8.narrow_i32x4_u(low, halfBits4(v128.load(x, 16))));
+      codes += 16;
+    }
+    return codes;
+  }
+  let scale = page.scale;
+  let zero: f32 = 0;
+  if (!page.fixed) {
+    const least = leastOf(x, end) * page.clip;
+    const most = mostOf(x, end) * page.clip;
+    scale = scaleOf(page, least, most);
+    zero = zeroOf(page, least, scale);
+    store<u16>(scales, halfBits(scale));
+    if (page.zero != NONE) store<u16>(scales + zeros, halfBits(zero));
+  }
+  return appendCodes(page, x, end, codes, scale, zero);
+}
+
+/** Writes the codes of a group and gives where the next ones begin. */
+function appendCodes(
+  page: Page,
+  x: usize,
+  end: usize,
+  codes: usize,
+  scale: f32,
+  zero: f32,
+): usize {
+  // A zero point is added before the division or behind it.
+  const before = f32x4.splat(page.zero == POST_SCALE ? zero : 0);
+  const behind = f32x4.splat(page.zero == PRE_SCALE ? zero : 0);
+  const divisor = f32x4.splat(scale);
+  const high = f32x4.splat(highest(page));
+  const low = page.zero == NONE ? f32x4.neg(high) : f32x4.splat(0);
+  if (page.bits == 4) {
+    const mask = i32x4.splat(0xf);
+    for (; x < end; x += 32) {
+      const left = codesOf(v128.load(x), before, divisor, behind, low, high, mask);
+      const right = codesOf(v128.load(x, 16), before, divisor, behind, low, high, mask);
+      // The second of two neighbours is the upper half of a byte.
+      const eight = i16x8.narrow_i32x4_s(left, right);
+      const bytes = i32x4.dot_i16x8_s(eight, i16x8(1, 16, 1, 16, 1, 16, 1, 16));
+      const pairs = i16x8.narrow_i32x4_s(bytes, bytes);
+      v128.store32_lane(codes, i8x16.narrow_i16x8_u(pairs, pairs), 0);
+      codes += 4;
+    }
+  } else {
+    const mask = i32x4.splat(0xff);
+    for (; x < end; x += 32) {
+      const left = codesOf(v128.load(x), before, divisor, behind, low, high, mask);
+      const right = codesOf(v128.load(x, 16), before, divisor, behind, low, high, mask);
+      const eight = i16x8.narrow_i32x4_s(left, right);
+      v128.store64_lane(codes, i8x16.narrow_i16x8_u(eight, eight), 0);
+      codes += 8;
+    }
+  }
+  return codes;
+}
+
+/** The integers of four codes, as many bits of them as the mask has. */
+function codesOf(
+  values: v128,
+  before: v128,
+  divisor: v128,
+  behind: v128,
+  low: v128,
+  high: v128,
+  mask: v128,
+): v128 {
+  const real = f32x4.add(f32x4.div(f32x4.add(values, before), divisor), behind);
+  const inside = f32x4.pmin(f32x4.pmax(real, low), high);
+  return v128.and(f32x4.add(inside, f32x4.splat(INTEGERS)), mask);
+}
+
+function highest(page: Page): f32 {
+  return <f32> ((1 << (page.zero == NONE ? page.bits - 1 : page.bits)) - 1);
+}
+
+function scaleOf(page: Page, least: f32, most: f32): f32 {
+  let span = most - least;
+  if (page.zero == NONE) span = max(-least, most);
+  if (page.zero == PRE_SCALE) span = max<f32>(most, 0) - min<f32>(least, 0);
+  const scale = roundedToHalf(abs(span / highest(page)));
+  return scale == 0 ? 1 : scale;
+}
+
+function zeroOf(page: Page, least: f32, scale: f32): f32 {
+  if (page.zero == NONE) return 0;
+  if (page.zero == PRE_SCALE) {
+    const zero = nearest<f32>(0 - min<f32>(least, 0) / scale);
+    return min(zero, highest(page));
+  }
+  // No negative zero: it has other bits.
+  return roundedToHalf(0 - least) + 0;
+}
+
+function leastOf(x: usize, end: usize): f32 {
+  let least = v128.load(x);
+  for (; x < end; x += 16) least = f32x4.pmin(least, v128.load(x));
+  const low = min(f32x4.extract_lane(least, 0), f32x4.extract_lane(least, 1));
+  return min(low, min(f32x4.extract_lane(least, 2), f32x4.extract_lane(least, 3)));
+}
+
+function mostOf(x: usize, end: usize): f32 {
+  let most = v128.load(x);
+  for (; x < end; x += 16) most = f32x4.pmax(most, v128.load(x));
+  const high = max(f32x4.extract_lane(most, 0), f32x4.extract_lane(most, 1));
+  return max(high, max(f32x4.extract_lane(most, 2), f32x4.extract_lane(most, 3)));
+}

@@ -1,0 +1,207 @@
+/**
+ * The order of attention's sums, the same for any batch and any cut of a prompt into chunks: the keys
+ * of a sequence lie in blocks of 64 from its first one. What was summed before a block is brought
+ * under the maximum of all scores so far, then the block's weights are added, in four chains, one for
+ * each remainder of the key by four, and values times them, key after key. What is hidden from a query
+ * weighs exactly nothing.
+ */
+import {
+  addOne,
+  addThree,
+  BLOCK,
+  FADE,
+  SCORE_BYTES,
+  scoreOne,
+  scoreThree,
+  STATE_BYTES,
+} from "./attention_products";
+import { expFalling4 } from "./exp";
+import { sumOf } from "./floats";
+
+/** Score of a hidden key. */
+const LOWEST: f32 = -3.4028234e38;
+/** Where in a row's state its sums of weights are. */
+const WEIGHTS: usize = 16;
+const ROWS_BYTES: usize = 64;
+
+/** What some queries make at once, each a row for each of some heads, in memory of the thread. */
+@unmanaged
+export class Rows {
+  count: u32;
+  /** Rows of a query. */
+  heads: u32;
+  /** Bytes of a head. */
+  bytes: usize;
+  /** Where the first query stands, and how many keys a query sees. */
+  place: u32;
+  window: u32;
+  q: usize;
+  scores: usize;
+  states: usize;
+  sums: usize;
+  /** A block: its keys one after another, its values in slices of 16 channels. */
+  keys: usize;
+  values: usize;
+  /** Memory behind. */
+  rest: usize;
+}
+
+/** Lays rows out in memory of the thread. */
+export function layRows(
+  scratch: usize,
+  queries: u32,
+  heads: u32,
+  size: u32,
+  place: u32,
+  window: u32,
+): Rows {
+  const rows = changetype<Rows>(scratch);
+  const count = queries * heads;
+  const bytes = <usize> size * 4;
+  rows.count = count;
+  rows.heads = heads;
+  rows.bytes = bytes;
+  rows.place = place;
+  rows.window = window;
+  rows.q = scratch + ROWS_BYTES;
+  rows.sums = rows.q + count * bytes;
+  rows.scores = rows.sums + count * bytes;
+  rows.states = rows.scores + count * SCORE_BYTES;
+  rows.keys = rows.states + count * STATE_BYTES;
+  rows.values = rows.keys + BLOCK * bytes;
+  rows.rest = rows.values + BLOCK * bytes;
+  return rows;
+}
+
+/** Takes queries, `stride` bytes from one to the next, times the factor of scores. */
+export function takeQueries(rows: Rows, q: usize, stride: usize, scale: f32): void {
+  const factor = f32x4.splat(scale);
+  const width = rows.heads * rows.bytes;
+  for (let at: usize = 0; at < rows.count * rows.bytes; at += width) {
+    for (let c: usize = 0; c < width; c += 16) {
+      v128.store(rows.q + at + c, f32x4.mul(v128.load(q + c), factor));
+      v128.store(rows.sums + at + c, f32x4.splat(0));
+    }
+    q += stride;
+  }
+  for (let row: u32 = 0; row < rows.count; row++) {
+    const state = rows.states + row * STATE_BYTES;
+    store<f32>(state, LOWEST);
+    v128.store(state, f32x4.splat(0), WEIGHTS);
+  }
+}
+
+/** The first key of the first block that a row sees. */
+export function firstBlock(rows: Rows): u32 {
+  return lowest(rows.place, rows.window) / BLOCK * BLOCK;
+}
+
+/** The first key that a query at a place sees. */
+function lowest(place: u32, window: u32): u32 {
+  return place + 1 > window ? place + 1 - window : 0;
+}
+
+/** First key of a block, which begins at `first`, that a row sees. */
+function lowOf(rows: Rows, row: u32, first: u32): i32 {
+  return max(<i32> (lowest(rows.place + row / rows.heads, rows.window) - first), 0);
+}
+
+/** Behind the last key of a block that a row sees; not above 0 where it sees none. */
+function highOf(rows: Rows, row: u32, first: u32): i32 {
+  return min(<i32> (rows.place + row / rows.heads + 1 - first), BLOCK);
+}
+
+/** Adds a block, which begins at key `first`, to all rows. */
+export function addBlock(rows: Rows, first: u32): void {
+  const bytes = rows.bytes;
+  let row: u32 = 0;
+  for (; row < rows.count; row += 3) {
+    const low = lowOf(rows, row, first) & ~3;
+    const many = rows.count - row >= 3;
+    const high = highOf(rows, many ? row + 2 : rows.count - 1, first);
+    if (low >= high) continue;
+    const q = rows.q + row * bytes;
+    const scores = rows.scores + row * SCORE_BYTES;
+    const sums = rows.sums + row * bytes;
+    const states = rows.states + row * STATE_BYTES;
+    if (many) {
+      scoreThree(q, rows.keys, bytes, scores, low, high);
+      for (let i: u32 = 0; i < 3; i++) soften(rows, row + i, first, low, high);
+      addThree(scores, rows.values, sums, bytes, states, low, high);
+    } else {
+      for (let i: u32 = 0; i < rows.count - row; i++) {
+        scoreOne(q + i * bytes, rows.keys, bytes, scores + i * SCORE_BYTES, low, high);
+        soften(rows, row + i, first, low, high);
+        addOne(
+          scores + i * SCORE_BYTES,
+          rows.values,
+          sums + i * bytes,
+          bytes,
+          states + i * STATE_BYTES,
+          low,
+          high,
+        );
+      }
+    }
+  }
+}
+
+/** Turns a row's scores of a block, from a multiple of four, into weights. */
+function soften(rows: Rows, row: u32, first: u32, from: i32, to: i32): void {
+  const scores = rows.scores + row * SCORE_BYTES;
+  const state = rows.states + row * STATE_BYTES;
+  const end = scores + <usize> to * 4;
+  const low = lowOf(rows, row, first);
+  const high = highOf(rows, row, first);
+  if (low > from || high < ((to + 3) & ~3)) hide(scores, low, high, from, to);
+  let most = f32x4.splat(LOWEST);
+  for (let at = scores + <usize> from * 4; at < end; at += 16) {
+    most = f32x4.pmax(most, v128.load(at));
+  }
+  most = f32x4.pmax(most, v128.shuffle<i32>(most, most, 2, 3, 0, 1));
+  most = f32x4.pmax(most, v128.shuffle<i32>(most, most, 1, 0, 3, 2));
+  const before = v128.load32_splat(state);
+  most = f32x4.pmax(before, most);
+  const fade = expFalling4(f32x4.sub(before, most));
+  let weights = f32x4.mul(v128.load(state, WEIGHTS), fade);
+  const seen = f32x4.extract_lane(most, 0) > LOWEST;
+  // Without a key in sight, scores are all the lowest, and e^0 would be 1.
+  const base = seen ? most : f32x4.splat(0);
+  for (let at = scores + <usize> from * 4; at < end; at += 16) {
+    const weight = expFalling4(f32x4.sub(v128.load(at), base));
+    v128.store(at, weight);
+    weights = f32x4.add(weights, weight);
+  }
+  store<f32>(state, f32x4.extract_lane(most, 0));
+  store<f32>(state, f32x4.extract_lane(fade, 0), FADE);
+  v128.store(state, weights, WEIGHTS);
+}
+
+/** Gives keys outside of a range the lowest score. */
+function hide(scores: usize, low: i32, high: i32, from: i32, to: i32): void {
+  const lows = i32x4.splat(low);
+  const highs = i32x4.splat(high);
+  for (let key = from; key < to; key += 4) {
+    const keys = i32x4.add(i32x4.splat(key), i32x4(0, 1, 2, 3));
+    const shown = v128.andnot(i32x4.lt_s(keys, highs), i32x4.lt_s(keys, lows));
+    const at = scores + <usize> key * 4;
+    v128.store(at, v128.bitselect(v128.load(at), f32x4.splat(LOWEST), shown));
+  }
+}
+
+/** Writes what queries got, `stride` bytes from one to the next. */
+export function giveSums(rows: Rows, y: usize, stride: usize): void {
+  let sums = rows.sums;
+  for (let row: u32 = 0; row < rows.count; row += rows.heads) {
+    let to = y;
+    for (let head: u32 = 0; head < rows.heads; head++) {
+      const weight = sumOf(v128.load(rows.states + (row + head) * STATE_BYTES, WEIGHTS));
+      for (let c: usize = 0; c < rows.bytes; c += 16) {
+        v128.store(to + c, f32x4.div(v128.load(sums + c), f32x4.splat(weight)));
+      }
+      to += rows.bytes;
+      sums += rows.bytes;
+    }
+    y += stride;
+  }
+}
