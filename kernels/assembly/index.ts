@@ -1,3 +1,14 @@
 export { work } from "./engine";
+export { channelStats } from "./channel_stats";
+export { embed } from "./embed";
+export { groupDot } from "./group_dot";
+export { hadamard } from "./hadamard";
 export { matmul } from "./matmul";
+export { normQuantize } from "./norm_quantize";
+export { quantizeRows } from "./quantize_rows";
+export { queryKeyNorm } from "./query_key_norm";
 export { rmsNorm } from "./rms_norm";
+export { rope } from "./rope";
+export { roundingError } from "./rounding_error";
+export { siluMul } from "./silu_mul";
+export { siluQuantize } from "./silu_quantize";
