@@ -1,8 +1,10 @@
-import type { Kernel } from "./device/kernel.ts";
+import { counts, type Kernel } from "./device/kernel.ts";
 import { describe, f32 } from "./device/tensor.ts";
 import wgsl from "./channel_stats.wgsl" with { type: "text" };
 
 const THREADS = 8;
+/** Channels of a task of the CPU engine: a few cache lines of every row. */
+const TASK_CHANNELS = 64;
 
 /**
  * Magnitudes of the channels of `x` f32 [tokens, channels], joined into `stats` f32 [3, channels]:
@@ -31,6 +33,11 @@ export const channelStats: Kernel<"x" | "stats", never, Record<never, never>, "s
       params: { rows: { u32: rows }, quads: { u32: columns / 4 } },
       grid: [Math.ceil(columns / 4 / THREADS), 1, 1],
     };
+  },
+  cpu({ x: { shape: [, columns = 0] } }, _options, { params }) {
+    const tasks = Math.ceil(columns / TASK_CHANNELS);
+    const each = counts({ task_quads: TASK_CHANNELS / 4 });
+    return { program: "channelStats", tasks, args: { ...params, ...each } };
   },
   reference({ x, stats }) {
     const [rows = 0, columns = 0] = x.shape;

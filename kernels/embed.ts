@@ -1,5 +1,6 @@
-import type { Kernel } from "./device/kernel.ts";
+import { counts, type Kernel } from "./device/kernel.ts";
 import { describe, f16, f32, u32 } from "./device/tensor.ts";
+import { rowTasks } from "./parts/row_tasks.ts";
 import wgsl from "./embed.wgsl" with { type: "text" };
 
 /**
@@ -37,6 +38,11 @@ export const embed: Kernel<"tokens" | "embeddings" | "y", never, { readonly firs
         params: { columns: { u32: columns }, first: { u32: first }, rows: { u32: rows } },
         grid: [Math.ceil(columns / 8 / THREADS), within(count, limits.gridAxis), 1],
       };
+    },
+    cpu({ tokens: { shape: [count = 0] }, embeddings }, _options, { params }) {
+      const half = Number(embeddings.dtype === "f16");
+      const { tasks, args } = rowTasks(count, embeddings.shape[1]!);
+      return { program: "embed", tasks, args: { ...params, ...counts({ half, count }), ...args } };
     },
     reference({ tokens, embeddings, y }, { first = 0 }) {
       const [rows = 0, columns = 0] = embeddings.shape;

@@ -1,5 +1,6 @@
 import type { Kernel } from "./device/kernel.ts";
 import { describe, elements, f32 } from "./device/tensor.ts";
+import { rowTasks } from "./parts/row_tasks.ts";
 import wgsl from "./group_dot.wgsl" with { type: "text" };
 
 /** How many columns are summed together. */
@@ -36,6 +37,10 @@ export const groupDot: Kernel<"a" | "b", "y", GroupDotOptions> = {
       params: { groups: { u32: groups }, group_quads: { u32: group / 4 } },
       grid: [across, Math.ceil(count / across), 1],
     };
+  },
+  cpu({ a }, { group }, { params }) {
+    const { tasks, args } = rowTasks(elements(a.shape) / group, group);
+    return { program: "groupDot", tasks, args: { ...params, ...args } };
   },
   reference({ a, b }, { group }) {
     const [rows = 0, columns = 0] = a.shape;

@@ -1,11 +1,14 @@
 import type { TensorSpec } from "./device/device.ts";
-import type { Kernel } from "./device/kernel.ts";
+import { counts, type Kernel } from "./device/kernel.ts";
 import { describe, f32 } from "./device/tensor.ts";
+import { rowTasks } from "./parts/row_tasks.ts";
 import blocks from "./hadamard.wgsl" with { type: "text" };
 import dense from "./hadamard_dense.wgsl" with { type: "text" };
 
 /** Longest run of values that a workgroup transforms in its memory; longer ones are split. */
 const MOST_RUN = 1024;
+/** Most tasks into which the CPU engine cuts few rows. */
+const MOST_CUTS = 16;
 
 /**
  * The online Hadamard transform: rows of `x` f32 [tokens, n] times kron(`left`, S) / sqrt(n), with
@@ -47,6 +50,19 @@ export const hadamard: Kernel<"x" | "left", "y", Record<never, never>, never, "l
       constants: { LEFT, SPLIT: split, QUADS, THREADS },
       params,
       grid: [order * split / 4, Math.ceil(rows / rowsEach), 1],
+    };
+  },
+  cpu(inputs, _options, { params }) {
+    const { rows, order, right } = dimensions(inputs);
+    // Rows are cut where there are too few of them to keep all threads at work.
+    const cuts = right < 4 ? 1 : Math.min(order / 4, Math.ceil(MOST_CUTS / rows));
+    const blocks = order === 1 ? 1 : 4 * Math.ceil(order / 4 / cuts);
+    const across = Math.ceil(order / blocks);
+    const { tasks, args } = rowTasks(rows, blocks * right * (order + Math.log2(right)) / 8);
+    return {
+      program: "hadamard",
+      tasks: tasks * across,
+      args: { ...params, ...counts({ right }), ...args, ...counts({ task_blocks: blocks }) },
     };
   },
   reference(inputs) {

@@ -2,7 +2,7 @@ import type { Kernel } from "./device/kernel.ts";
 import half from "./parts/half.wgsl" with { type: "text" };
 import normalize from "./parts/normalize_row.wgsl" with { type: "text" };
 import row from "./parts/quantize_row.wgsl" with { type: "text" };
-import { quantizeRows, type QuantizeRowsOptions, rowsLaunch } from "./quantize_rows.ts";
+import { quantizeRows, type QuantizeRowsOptions, rowsLaunch, rowsOnCpu } from "./quantize_rows.ts";
 import { rmsNorm } from "./rms_norm.ts";
 import wgsl from "./norm_quantize.wgsl" with { type: "text" };
 
@@ -40,6 +40,9 @@ export const normQuantize: Kernel<
       constants: { RESIDUAL: residual !== undefined, ...constants },
       params: { columns: params.columns, eps: { f32: options.eps }, scale: params.scale },
     };
+  },
+  cpu({ x: { shape: [rows = 0, columns = 0] } }, options, { params }) {
+    return rowsOnCpu("normQuantize", { rows, columns }, options, params);
   },
   reference(inputs, options) {
     const { y, residual } = rmsNorm.reference(inputs, options);

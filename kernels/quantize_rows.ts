@@ -1,8 +1,9 @@
 import type { Limits } from "./device/device.ts";
-import type { Kernel } from "./device/kernel.ts";
+import { counts, type CpuLaunch, type Kernel, type Param } from "./device/kernel.ts";
 import { describe, f32, u32 } from "./device/tensor.ts";
 import { codeOf, INPUT_CODES, scaleOf } from "./codes/quantizer.ts";
 import half from "./parts/half.wgsl" with { type: "text" };
+import { rowTasks } from "./parts/row_tasks.ts";
 import row from "./parts/quantize_row.wgsl" with { type: "text" };
 import wgsl from "./quantize_rows.wgsl" with { type: "text" };
 
@@ -46,6 +47,19 @@ export function rowsLaunch(
   } as const;
 }
 
+/** The same on the CPU engine, by a program that takes `params`, the rows, and the rows of a task. */
+export function rowsOnCpu(
+  program: string,
+  { rows, columns }: { readonly rows: number; readonly columns: number },
+  { range }: QuantizeRowsOptions,
+  params: Readonly<Record<string, Param>>,
+): CpuLaunch {
+  const { tasks, args } = rowTasks(rows, columns);
+  // A scale of 0 asks for one measured on each row.
+  const scale = range === undefined ? { scale: { f32: 0 } } : {};
+  return { program, tasks, args: { ...params, ...scale, ...counts({ rows }), ...args } };
+}
+
 /**
  * Signed 8-bit codes of the rows of `x` f32 [tokens, columns]: `codes` u32 [tokens, columns / 4],
  * column 4w + j in byte j of word w, and `rows` f32 [tokens, 2] with each row's scale and sum.
@@ -64,6 +78,9 @@ export const quantizeRows: Kernel<"x", "codes" | "rows", QuantizeRowsOptions> = 
       throw new RangeError(`Cannot quantize x: it is ${describe(x)}, expected [tokens, columns]`);
     }
     return rowsLaunch({ rows, columns }, options, limits);
+  },
+  cpu({ x: { shape: [rows = 0, columns = 0] } }, options, { params }) {
+    return rowsOnCpu("quantizeRows", { rows, columns }, options, params);
   },
   reference({ x }, { range }) {
     const [tokens = 0, columns = 0] = x.shape;

@@ -1,5 +1,6 @@
 import { counts, type Kernel } from "./device/kernel.ts";
 import { describe, f32 } from "./device/tensor.ts";
+import { rowTasks } from "./parts/row_tasks.ts";
 import wgsl from "./query_key_norm.wgsl" with { type: "text" };
 
 /**
@@ -45,6 +46,10 @@ export const queryKeyNorm: Kernel<
       },
       grid: [heads + kvHeads, tokens, 1],
     };
+  },
+  cpu({ x: { shape: [count = 0, all = 0, size = 0] } }, _options, { params }) {
+    const { tasks, args } = rowTasks(count, all * size);
+    return { program: "queryKeyNorm", tasks, args: { ...params, ...counts({ count }), ...args } };
   },
   reference({ x, gains }, { kvHeads, eps }) {
     const [tokens = 0, all = 0, size = 0] = x.shape;

@@ -1,6 +1,7 @@
-import type { Kernel } from "./device/kernel.ts";
+import { counts, type Kernel } from "./device/kernel.ts";
 import { describe, f32 } from "./device/tensor.ts";
 import row from "./parts/normalize_row.wgsl" with { type: "text" };
+import { rowTasks } from "./parts/row_tasks.ts";
 import wgsl from "./rms_norm.wgsl" with { type: "text" };
 
 /**
@@ -44,8 +45,9 @@ export const rmsNorm: Kernel<
       grid: [rows, 1, 1],
     };
   },
-  cpu({ x }, _options, { params }) {
-    return { program: "rmsNorm", tasks: x.shape[0]!, args: params };
+  cpu({ x: { shape: [rows = 0, columns = 0] } }, _options, { params }) {
+    const { tasks, args } = rowTasks(rows, columns);
+    return { program: "rmsNorm", tasks, args: { ...params, ...counts({ rows }), ...args } };
   },
   reference({ x, gain, residual }, { eps }) {
     const [rows = 0, columns = 0] = x.shape;

@@ -1,5 +1,6 @@
-import type { Kernel } from "./device/kernel.ts";
+import { counts, type Kernel } from "./device/kernel.ts";
 import { describe, f32, u32 } from "./device/tensor.ts";
+import { rowTasks } from "./parts/row_tasks.ts";
 import wgsl from "./rope.wgsl" with { type: "text" };
 
 const THREADS = 64;
@@ -45,6 +46,10 @@ export const rope: Kernel<
       params: { heads: { u32: heads }, kv_heads: { u32: kvHeads }, half: { u32: size / 2 } },
       grid: [Math.ceil((heads + 2 * kvHeads) * size / 2 / THREADS), tokens, 1],
     };
+  },
+  cpu({ x: { shape: [count = 0, all = 0, size = 0] } }, _options, { params }) {
+    const { tasks, args } = rowTasks(count, all * size);
+    return { program: "rope", tasks, args: { ...params, ...counts({ count }), ...args } };
   },
   reference({ x, positions, angles }, { kvHeads }) {
     const [tokens = 0, all = 0, size = 0] = x.shape;

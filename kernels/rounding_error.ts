@@ -1,8 +1,9 @@
 import type { TensorSpec } from "./device/device.ts";
-import type { Kernel } from "./device/kernel.ts";
+import { counts, type Kernel } from "./device/kernel.ts";
 import { describe, elements, f32 } from "./device/tensor.ts";
 import { codeOf, type Codes, valueOf, ZERO_DOMAINS } from "./codes/quantizer.ts";
 import quantizer from "./codes/quantizer.wgsl" with { type: "text" };
+import { rowTasks } from "./parts/row_tasks.ts";
 import wgsl from "./rounding_error.wgsl" with { type: "text" };
 
 const THREADS = 64;
@@ -36,6 +37,11 @@ export const roundingError: Kernel<
       },
       grid: [across, Math.ceil(count / across), 1],
     };
+  },
+  cpu(inputs, { zero }, { params }) {
+    const { tasks, args } = rowTasks(elements(inputs.scales.shape), groupOf(inputs));
+    const domain = counts({ domain: ZERO_DOMAINS[zero] });
+    return { program: "roundingError", tasks, args: { ...params, ...domain, ...args } };
   },
   reference(inputs, codes) {
     const { weight, scales, zeros } = inputs;

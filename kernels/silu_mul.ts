@@ -1,8 +1,10 @@
-import type { Kernel } from "./device/kernel.ts";
+import { counts, type Kernel } from "./device/kernel.ts";
 import { describe, elements, f32 } from "./device/tensor.ts";
 import wgsl from "./silu_mul.wgsl" with { type: "text" };
 
 const THREADS = 64;
+/** Quads of a task of the CPU engine: some microseconds. */
+const TASK_QUADS = 2048;
 
 /**
  * The gate of a gated MLP: silu(`gate`) times `up`, both f32 of one shape; without `up`, `gate` f32
@@ -31,6 +33,15 @@ export const siluMul: Kernel<"gate" | "up", "y", Record<never, never>, never, "u
       constants: { HALVES: up === undefined, THREADS },
       params: { quads: { u32: count / 4 }, row: { u32: shape.at(-1)! / 4 } },
       grid: [across, Math.ceil(groups / across), 1],
+    };
+  },
+  cpu({ gate, up }, _options, { params }) {
+    const quads = elements(gate.shape) / (up ? 4 : 8);
+    const tasks = Math.ceil(quads / TASK_QUADS);
+    return {
+      program: "siluMul",
+      tasks,
+      args: { ...params, ...counts({ task_quads: TASK_QUADS }) },
     };
   },
   reference({ gate, up }) {

@@ -2,7 +2,7 @@ import type { Kernel } from "./device/kernel.ts";
 import { describe } from "./device/tensor.ts";
 import half from "./parts/half.wgsl" with { type: "text" };
 import row from "./parts/quantize_row.wgsl" with { type: "text" };
-import { quantizeRows, type QuantizeRowsOptions, rowsLaunch } from "./quantize_rows.ts";
+import { quantizeRows, type QuantizeRowsOptions, rowsLaunch, rowsOnCpu } from "./quantize_rows.ts";
 import { siluMul } from "./silu_mul.ts";
 import wgsl from "./silu_quantize.wgsl" with { type: "text" };
 
@@ -22,6 +22,9 @@ export const siluQuantize: Kernel<"x", "codes" | "rows", QuantizeRowsOptions> = 
       );
     }
     return rowsLaunch({ rows, columns: width / 2 }, options, limits);
+  },
+  cpu({ x: { shape: [rows = 0, width = 0] } }, options, { params }) {
+    return rowsOnCpu("siluQuantize", { rows, columns: width / 2 }, options, params);
   },
   reference({ x }, options) {
     return quantizeRows.reference({ x: siluMul.reference({ gate: x }, {}).y }, options);

@@ -1,7 +1,17 @@
 export { appendKv } from "./append_kv";
 export { attention } from "./attention";
 export { attentionPaged } from "./attention_paged";
+export { channelStats } from "./channel_stats";
+export { embed } from "./embed";
 export { fused, work } from "./engine";
+export { groupDot } from "./group_dot";
+export { hadamard } from "./hadamard";
 export { matmul } from "./matmul";
+export { normQuantize } from "./norm_quantize";
+export { quantizeRows } from "./quantize_rows";
+export { queryKeyNorm } from "./query_key_norm";
 export { rmsNorm } from "./rms_norm";
-export { work } from "./engine";
+export { rope } from "./rope";
+export { roundingError } from "./rounding_error";
+export { siluMul } from "./silu_mul";
+export { siluQuantize } from "./silu_quantize";

@@ -1,0 +1,35 @@
+import { addRow, normalizeRow } from "./parts/normalize_row";
+import { quantizeRow } from "./parts/quantize_row";
+
+@unmanaged
+class Args {
+  x: usize;
+  gain: usize;
+  residual: usize;
+  codes: usize;
+  rows: usize;
+  columns: u32;
+  eps: f32;
+  /** 0 where it is measured. */
+  scale: f32;
+  count: u32;
+  /** Rows of a task. */
+  task_rows: u32;
+}
+
+/** Some rows are a task; normalized ones lie in the thread's own memory. */
+export function normQuantize(at: usize, task: u32, scratch: usize): void {
+  const args = changetype<Args>(at);
+  const bytes = <usize> args.columns * 4;
+  const first = task * args.task_rows;
+  const end = min(first + args.task_rows, args.count);
+  for (let row: usize = first; row < end; row++) {
+    let x = args.x + row * bytes;
+    if (args.residual) {
+      addRow(x, args.residual + row * bytes, bytes);
+      x = args.residual + row * bytes;
+    }
+    normalizeRow(x, args.gain, bytes, args.eps, scratch);
+    quantizeRow(scratch, bytes, args.scale, args.codes + row * args.columns, args.rows + row * 8);
+  }
+}

@@ -1,0 +1,58 @@
+@unmanaged
+class Args {
+  x: usize;
+  positions: usize;
+  angles: usize;
+  q: usize;
+  k: usize;
+  v: usize;
+  heads: u32;
+  kv_heads: u32;
+  half: u32;
+  count: u32;
+  /** Tokens of a task. */
+  task_rows: u32;
+}
+
+/** Some tokens are a task. */
+export function rope(at: usize, task: u32, _scratch: usize): void {
+  const args = changetype<Args>(at);
+  const head = <usize> args.half * 8;
+  const queries = args.heads * head;
+  const keys = args.kv_heads * head;
+  const first = task * args.task_rows;
+  const end = min(first + args.task_rows, args.count);
+  for (let token: usize = first; token < end; token++) {
+    const x = args.x + token * (queries + 2 * keys);
+    const angles = args.angles + load<u32>(args.positions + token * 4) * head;
+    turn(x, queries, head, angles, args.q + token * queries);
+    turn(x + queries, keys, head, angles, args.k + token * keys);
+    memory.copy(args.v + token * keys, x + queries + keys, keys);
+  }
+}
+
+/** Turns heads by the angles of one position: cosines, then sines. */
+function turn(x: usize, bytes: usize, head: usize, angles: usize, y: usize): void {
+  const half = head / 2;
+  for (let from: usize = 0; from < bytes; from += head) {
+    const left = x + from;
+    const to = y + from;
+    let at: usize = 0;
+    for (; at + 16 <= half; at += 16) {
+      const low = v128.load(left + at);
+      const high = v128.load(left + half + at);
+      const cosine = v128.load(angles + at);
+      const sine = v128.load(angles + half + at);
+      v128.store(to + at, f32x4.sub(f32x4.mul(low, cosine), f32x4.mul(high, sine)));
+      v128.store(to + half + at, f32x4.add(f32x4.mul(high, cosine), f32x4.mul(low, sine)));
+    }
+    for (; at < half; at += 4) {
+      const low = load<f32>(left + at);
+      const high = load<f32>(left + half + at);
+      const cosine = load<f32>(angles + at);
+      const sine = load<f32>(angles + half + at);
+      store<f32>(to + at, low * cosine - high * sine);
+      store<f32>(to + half + at, high * cosine + low * sine);
+    }
+  }
+}

@@ -1,0 +1,32 @@
+import { gate } from "./parts/silu";
+
+@unmanaged
+class Args {
+  gate: usize;
+  up: usize;
+  y: usize;
+  quads: u32;
+  row: u32;
+  /** Quads of a task. */
+  task_quads: u32;
+}
+
+/** A run of values is a task. */
+export function siluMul(at: usize, task: u32, _scratch: usize): void {
+  const args = changetype<Args>(at);
+  let quad = task * args.task_quads;
+  const end = min(quad + args.task_quads, args.quads);
+  const width = <usize> args.row * 16;
+  if (args.up) {
+    const first = <usize> quad * 16;
+    gate(args.gate + first, args.up + first, <usize> (end - quad) * 16, args.y + first);
+    return;
+  }
+  while (quad < end) {
+    const row = quad / args.row;
+    const last = min(end, (row + 1) * args.row);
+    const from = args.gate + (<usize> quad + <usize> row * args.row) * 16;
+    gate(from, from + width, <usize> (last - quad) * 16, args.y + <usize> quad * 16);
+    quad = last;
+  }
+}

@@ -1,0 +1,28 @@
+import { quantizeRow } from "./parts/quantize_row";
+import { gate } from "./parts/silu";
+
+@unmanaged
+class Args {
+  x: usize;
+  codes: usize;
+  rows: usize;
+  columns: u32;
+  /** 0 where it is measured. */
+  scale: f32;
+  count: u32;
+  /** Rows of a task. */
+  task_rows: u32;
+}
+
+/** Some rows are a task; gated ones lie in the thread's own memory. */
+export function siluQuantize(at: usize, task: u32, scratch: usize): void {
+  const args = changetype<Args>(at);
+  const bytes = <usize> args.columns * 4;
+  const first = task * args.task_rows;
+  const end = min(first + args.task_rows, args.count);
+  for (let row: usize = first; row < end; row++) {
+    const x = args.x + row * bytes * 2;
+    gate(x, x + bytes, bytes, scratch);
+    quantizeRow(scratch, bytes, args.scale, args.codes + row * args.columns, args.rows + row * 8);
+  }
+}
