@@ -42,7 +42,7 @@ function list(
   // What is not larger than the last one listed stays out.
   let least: f32 = -Infinity;
   for (let from: u32 = 0; from < columns; from += BLOCK) {
-    if (held == count && !(load<f32>(maxima + <usize> (from / BLOCK) * 4) > least)) continue;
+    if (held === count && !(load<f32>(maxima + <usize> (from / BLOCK) * 4) > least)) continue;
     const end = min(from + BLOCK, columns);
     for (let at = from; at < end; at += 4) {
       let larger = i32x4.bitmask(f32x4.gt(four(row, at, end), f32x4.splat(least)));
@@ -50,10 +50,10 @@ function list(
       for (; larger; larger &= larger - 1) {
         const place = at + ctz(larger);
         const value = load<f32>(row + <usize> place * 4);
-        if (held == count && !(value > least)) continue;
+        if (held === count && !(value > least)) continue;
         if (held < count) held++;
         insert(values, places, held, value, place);
-        if (held == count) least = load<f32>(values + <usize> (count - 1) * 4);
+        if (held === count) least = load<f32>(values + <usize> (count - 1) * 4);
       }
     }
   }

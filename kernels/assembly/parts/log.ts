@@ -32,3 +32,8 @@ export function log4(x: v128): v128 {
   rest = multiplyAdd(square, f32x4.splat(-0.5), rest);
   return multiplyAdd(n, f32x4.splat(0.693359375), f32x4.add(r, rest));
 }
+
+/** The natural logarithm, with the bits of `log4`. */
+export function log1(x: f32): f32 {
+  return f32x4.extract_lane(log4(f32x4.splat(x)), 0);
+}

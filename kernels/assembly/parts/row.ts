@@ -52,7 +52,8 @@ function blockLargest(row: usize, from: u32, columns: u32): f32 {
   return largestOf(f32x4.pmax(f32x4.pmax(a, b), f32x4.pmax(c, d)));
 }
 
-function largestOf(v: v128): f32 {
+/** The largest of four floats. */
+export function largestOf(v: v128): f32 {
   const pairs = f32x4.pmax(v, i32x4.shuffle(v, v, 2, 3, 0, 1));
   return f32x4.extract_lane(f32x4.pmax(pairs, i32x4.shuffle(pairs, pairs, 1, 0, 3, 2)), 0);
 }
@@ -60,9 +61,11 @@ function largestOf(v: v128): f32 {
 /** The first place of the largest value. */
 export function placeOf(largest: f32, row: usize, columns: u32, maxima: usize): u32 {
   let block: u32 = 0;
-  while (block + 1 < blocksOf(columns) && load<f32>(maxima + <usize> block * 4) != largest) block++;
+  while (block + 1 < blocksOf(columns) && load<f32>(maxima + <usize> block * 4) !== largest) {
+    block++;
+  }
   let place = block * BLOCK;
-  while (place + 1 < columns && load<f32>(row + <usize> place * 4) != largest) place++;
+  while (place + 1 < columns && load<f32>(row + <usize> place * 4) !== largest) place++;
   return place;
 }
 
