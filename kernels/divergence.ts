@@ -61,6 +61,13 @@ export const divergence: Kernel<In, never, DivergenceOptions, "state" | "top"> =
       grid: [rows, 1, 1],
     };
   },
+  cpu({ logits }, { first }, { params }) {
+    return {
+      program: "divergence",
+      tasks: logits.shape[0]!,
+      args: { ...params, first: { u32: Number(first) } },
+    };
+  },
   reference({ baseline, logits, targets, state, top }, { column, first }) {
     const [rows = 0, columns = 0] = logits.shape;
     const numbers = Float32Array.from(state.data);

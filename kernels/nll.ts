@@ -38,6 +38,13 @@ export const nll: Kernel<"logits" | "targets" | "state", never, NllOptions, "sta
       grid: [rows, 1, 1],
     };
   },
+  cpu({ logits }, { first }, { params }) {
+    return {
+      program: "nll",
+      tasks: logits.shape[0]!,
+      args: { ...params, first: { u32: Number(first) } },
+    };
+  },
   reference({ logits, targets, state }, { column, first }) {
     const [rows = 0, columns = 0] = logits.shape;
     const data = Float32Array.from(state.data);

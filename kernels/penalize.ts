@@ -68,6 +68,9 @@ export const penalize: Kernel<"logits" | "rows" | "entries", "y", Record<never, 
       grid: [count, 1, 1],
     };
   },
+  cpu({ logits }, _options, { params }) {
+    return { program: "penalize", tasks: logits.shape[0]!, args: params };
+  },
   reference({ logits, rows, entries }) {
     const [count = 0, columns = 0] = logits.shape;
     const data = Float32Array.from(logits.data);

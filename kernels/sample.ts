@@ -81,6 +81,9 @@ export const sample: Kernel<"logits" | "settings", "tokens", Record<never, never
     }
     return { shader: "group", constants: { THREADS: threadsFor(columns, limits) }, ...plan };
   },
+  cpu({ logits }, _options, { params }) {
+    return { program: "sample", tasks: logits.shape[0]!, args: params };
+  },
   reference({ logits, settings }) {
     const [rows = 0, columns = 0] = logits.shape;
     const words = settings.data as Uint32Array;

@@ -59,6 +59,9 @@ export const topScores: Kernel<"logits" | "tokens", Out, TopScoresOptions> = {
       grid: [rows, 1, 1],
     };
   },
+  cpu({ logits }, _options, { params }) {
+    return { program: "topScores", tasks: logits.shape[0]!, args: params };
+  },
   reference({ logits, tokens }, { count }) {
     const [rows = 0, columns = 0] = logits.shape;
     const scores = new Float32Array(rows * (1 + count));

@@ -1,0 +1,44 @@
+@unmanaged
+class Args {
+  logits: usize;
+  rows: usize;
+  entries: usize;
+  y: usize;
+  columns: u32;
+}
+
+/** What of the entries belongs to a row, and its penalties. */
+@unmanaged
+class Row {
+  first: u32;
+  count: u32;
+  repetition: f32;
+  presence: f32;
+  frequency: f32;
+}
+
+@unmanaged
+class Entry {
+  token: u32;
+  seen: u32;
+  times: u32;
+  bias: f32;
+}
+
+/** A row is a task. */
+export function penalize(at: usize, task: u32, _scratch: usize): void {
+  const args = changetype<Args>(at);
+  const bytes = <usize> args.columns * 4;
+  const y = args.y + task * bytes;
+  memory.copy(y, args.logits + task * bytes, bytes);
+  const row = changetype<Row>(args.rows + <usize> task * offsetof<Row>());
+  for (let i: u32 = 0; i < row.count; i++) {
+    const entry = changetype<Entry>(args.entries + <usize> (row.first + i) * offsetof<Entry>());
+    if (entry.token >= args.columns) continue;
+    const place = y + <usize> entry.token * 4;
+    let value = load<f32>(place);
+    if (entry.seen) value = value > 0 ? value / row.repetition : value * row.repetition;
+    if (entry.times) value -= row.presence + <f32> entry.times * row.frequency;
+    store<f32>(place, value + entry.bias);
+  }
+}
