@@ -44,8 +44,8 @@ export const rmsNorm: Kernel<
       grid: [rows, 1, 1],
     };
   },
-  cpu({ x }, _options, { params: { columns, eps } }) {
-    return { program: "rmsNorm", tasks: x.shape[0]!, args: { columns, eps } };
+  cpu({ x }, _options, { params }) {
+    return { program: "rmsNorm", tasks: x.shape[0]!, args: params };
   },
   reference({ x, gain, residual }, { eps }) {
     const [rows = 0, columns = 0] = x.shape;
