@@ -1,11 +1,14 @@
 import { strict as assert } from "node:assert";
-import type { HostTensor, Limits, TensorSpec } from "../../kernels/device/device.ts";
-import { Gpu } from "../../kernels/device/gpu.ts";
-import type { AnyKernel, KernelCase, Launch } from "../../kernels/device/kernel.ts";
+import { Buffer } from "node:buffer";
+import type { CpuOptions } from "../../kernels/device/cpu/cpu.ts";
+import type { HostTensor, Limits, Tensor, TensorSpec } from "../../kernels/device/device.ts";
+import type { AnyKernel, KernelCase, Launch, Param } from "../../kernels/device/kernel.ts";
+import { CPU_LIMITS } from "../../kernels/device/limits.ts";
+import type { Destroyable } from "../../kernels/device/memory.ts";
 import { bindingNames } from "../../kernels/device/pipelines.ts";
 import { describe, elements } from "../../kernels/device/tensor.ts";
 import * as kernels from "../../kernels/mod.ts";
-import { GuardedPool } from "../support/guarded_pool.ts";
+import { type Guarded, guardedCpu, guardedGpu } from "../support/guarded_pool.ts";
 import { randomTensor } from "../support/random.ts";
 
 type AnyCase = KernelCase<string, unknown>;
@@ -16,7 +19,14 @@ interface Expectation {
   readonly outputs: Readonly<Record<string, HostTensor>>;
 }
 
-const TYPES = { u32: "u32", f32: "f32" } as const;
+const ASSEMBLY = new URL("../../kernels/assembly/", import.meta.url);
+/** Engines that are compared; all behind the second must make the bits of the first. */
+const CPUS: readonly CpuOptions[] = [
+  { simd: "relaxed", threads: 1 },
+  { simd: "plain", threads: 2 },
+  { simd: "relaxed", threads: 2 },
+  { simd: "relaxed", threads: 3 },
+];
 
 for (const [name, kernel] of Object.entries<AnyKernel>(kernels)) {
   const cases = (kernel.cases as readonly AnyCase[]).map((one, index) => ({
@@ -26,16 +36,53 @@ for (const [name, kernel] of Object.entries<AnyKernel>(kernels)) {
   const expectation = expectations(kernel);
   for (const as of ["software", "gpu"] as const) {
     Deno.test(`${name} agrees with its reference, planned for ${as}`, async () => {
-      let guard: GuardedPool | undefined;
-      const pool = (device: GPUDevice) => guard = new GuardedPool(device);
-      await using gpu = await Gpu.open({ as, pool });
+      await using gpu = await guardedGpu({ as });
       for (const one of cases) {
         if (one.timedOnly) {
           assert.ok(one.cost, `${one.label} is neither timed nor compared`);
-          assert.ok(hasSmaller(kernel, one, cases, gpu.limits), `no smaller case of ${one.label}`);
+          assert.ok(
+            hasSmaller(kernel, one, cases, gpu.device.limits),
+            `no smaller case of ${one.label}`,
+          );
         } else {
-          await compare({ gpu, guard: guard! }, kernel, one, expectation(one));
+          await compare(gpu, kernel, one, expectation(one));
         }
+      }
+    });
+  }
+
+  if (kernel.cpu) {
+    Deno.test(`${name} agrees with its reference on the CPU engine, equal bits on any number of threads`, async () => {
+      await using stack = new AsyncDisposableStack();
+      const [alone, plain, ...others] = await Promise.all(CPUS.map(guardedCpu));
+      for (const cpu of [alone!, plain!, ...others]) stack.use(cpu);
+      for (const one of cases) {
+        if (one.timedOnly) continue;
+        const expected = expectation(one);
+        await compare(plain!, kernel, one, expected);
+        const made = await compare(alone!, kernel, one, expected);
+        for (const cpu of others) {
+          const again = await launched(cpu, kernel, one, expected.hosts);
+          for (const [name, { data }] of Object.entries(made)) {
+            assert.ok(
+              Buffer.from(data.buffer).equals(Buffer.from(again[name]!.data.buffer)),
+              `${one.label} ${name} has other bits on more threads`,
+            );
+          }
+        }
+      }
+    });
+
+    Deno.test(`${name} has in its assembly the arguments that it is given`, async () => {
+      for (const one of cases) {
+        const specs = one.inputs as Readonly<Record<string, TensorSpec>>;
+        const launch = kernel.plan(specs, one.options, CPU_LIMITS);
+        const { program, args } = kernel.cpu!(specs, one.options, launch);
+        const expected = [
+          ...[...kernel.inputs, ...kernel.outputs].map((name) => [name, "usize"]),
+          ...typesOf(args),
+        ];
+        assert.deepEqual(await declaredArgs(program), expected, one.label);
       }
     });
   }
@@ -44,13 +91,7 @@ for (const [name, kernel] of Object.entries<AnyKernel>(kernels)) {
     const { plan, sources } = plansOf(kernel);
     for (const source of sources) {
       assert.deepEqual(declaredBindings(source), expectedBindings(kernel));
-      assert.deepEqual(
-        declaredParams(source),
-        Object.entries(plan.params).map(([field, value]) => [
-          field,
-          "u32" in value ? TYPES.u32 : TYPES.f32,
-        ]),
-      );
+      assert.deepEqual(declaredParams(source), typesOf(plan.params));
     }
   });
 }
@@ -91,31 +132,45 @@ function inputSize({ inputs }: AnyCase): number {
   return Object.values(inputs).reduce((sum, { shape }) => sum + elements(shape), 0);
 }
 
-async function compare(
-  { gpu, guard }: { readonly gpu: Gpu; readonly guard: GuardedPool },
+/** Compares what a device makes with what is expected. */
+async function compare<B extends Destroyable>(
+  guarded: Guarded<B>,
   kernel: AnyKernel,
   one: LabelledCase,
-  { hosts, outputs: expected }: Expectation,
-): Promise<void> {
-  const { label } = one;
+  expected: Expectation,
+): Promise<Record<string, HostTensor>> {
+  const made = await launched(guarded, kernel, one, expected.hosts);
+  for (const [name, got] of Object.entries(made)) {
+    near(got, expected.outputs[name]!, one.tolerance ?? 1e-6, `${one.label} ${name}`);
+  }
+  return made;
+}
+
+/** What a device makes and writes, and nothing behind it. */
+async function launched<B extends Destroyable>(
+  guarded: Guarded<B>,
+  kernel: AnyKernel,
+  { label, options }: LabelledCase,
+  hosts: Readonly<Record<string, HostTensor>>,
+): Promise<Record<string, HostTensor>> {
+  const { device } = guarded;
   using stack = new DisposableStack();
   const inputs = Object.fromEntries(
-    Object.entries(hosts).map(([name, host]) => [name, stack.use(guard.upload(gpu, host))]),
+    Object.entries(hosts).map(([name, host]) => [name, stack.use(guarded.upload(host))]),
   );
-  const outputs = gpu.run(kernel, inputs, one.options);
+  const outputs: Record<string, Tensor> = device.run(kernel, inputs, options);
   for (const output of Object.values(outputs)) stack.use(output);
   const written = { ...outputs, ...pick(inputs, kernel.mutates ?? []) };
-  for (const [name, tensor] of Object.entries(written)) {
-    const got = await gpu.read(tensor);
-    assert.equal(describe(got), describe(expected[name]!), `${label} ${name}`);
-    near(got, expected[name]!, one.tolerance ?? 1e-6, `${label} ${name}`);
-  }
+  const made: Record<string, HostTensor> = {};
+  for (const [name, tensor] of Object.entries(written)) made[name] = await device.read(tensor);
   for (const [name, tensor] of Object.entries({ ...inputs, ...outputs })) {
-    await guard.holds(gpu, tensor, `${label} ${name}`);
+    await guarded.holds(tensor, `${label} ${name}`);
   }
+  return made;
 }
 
 function near(got: HostTensor, expected: HostTensor, tolerance: number, label: string): void {
+  assert.equal(describe(got), describe(expected), label);
   let [error, size] = [0, 0];
   got.data.forEach((value, i) => {
     const wanted = expected.data[i]!;
@@ -155,6 +210,21 @@ function expectedBindings(kernel: AnyKernel): string[] {
       ? `${index} uniform params`
       : `${index} storage, ${written.has(name) ? "read_write" : "read"} ${name}`
   );
+}
+
+/** Names and types of numbers, as shaders and assembly declare them. */
+function typesOf(params: Readonly<Record<string, Param>>): string[][] {
+  return Object.entries(params).map(([field, value]) => [field, "u32" in value ? "u32" : "f32"]);
+}
+
+/** The fields of the arguments of a program, in order, with their types. */
+async function declaredArgs(program: string): Promise<string[][]> {
+  const index = await Deno.readTextFile(new URL("index.ts", ASSEMBLY));
+  const [, file] =
+    new RegExp(`export \\{[^}]*\\b${program}\\b[^}]*\\} from "./(\\w+)"`).exec(index) ?? [];
+  const source = await Deno.readTextFile(new URL(`${file}.ts`, ASSEMBLY));
+  const body = /class Args \{([^}]*)\}/.exec(source)?.[1] ?? "";
+  return [...body.matchAll(/^ *(\w+): (\w+);/gm)].map(([, field, type]) => [field!, type!]);
 }
 
 function declaredBindings(source: string): string[] {

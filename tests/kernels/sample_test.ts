@@ -1,6 +1,7 @@
 import { strict as assert } from "node:assert";
+import type { Device } from "../../kernels/device/device.ts";
 import { Gpu } from "../../kernels/device/gpu.ts";
-import { GuardedPool } from "../support/guarded_pool.ts";
+import { guardedGpu } from "../support/guarded_pool.ts";
 import { f32, u32 } from "../../kernels/device/tensor.ts";
 import { sample, topScores } from "../../kernels/mod.ts";
 import { type SampleSettings, sampleSettings } from "../../kernels/sample.ts";
@@ -41,7 +42,8 @@ const ASKED: readonly Partial<SampleSettings>[] = [
 
 for (const as of CLASSES) {
   Deno.test(`sample and topScores agree with their references on awkward rows, planned for ${as}`, async () => {
-    await using gpu = await Gpu.open({ as, pool: (device) => new GuardedPool(device) });
+    await using guarded = await guardedGpu({ as });
+    const gpu = guarded.device;
     for (const columns of [1500, 1501]) {
       for (const [name, value] of ROWS) {
         const normal = normals(`awkward ${name}`);
@@ -99,7 +101,7 @@ Deno.test("no loop of a row of 2^18 columns is cut short, whatever is asked of i
 });
 
 async function sameTokens(
-  gpu: Gpu,
+  gpu: Device,
   hosts: Parameters<typeof sample.reference>[0],
   label: string,
 ): Promise<void> {
@@ -113,7 +115,7 @@ async function sameTokens(
   );
 }
 
-async function sameScores(gpu: Gpu, row: Float32Array, label: string): Promise<void> {
+async function sameScores(gpu: Device, row: Float32Array, label: string): Promise<void> {
   const hosts = { logits: f32([1, row.length], row), tokens: u32([1], [row.length - 1]) };
   using logits = gpu.upload(hosts.logits);
   using tokens = gpu.upload(hosts.tokens);
@@ -133,7 +135,7 @@ async function sameScores(gpu: Gpu, row: Float32Array, label: string): Promise<v
 
 /** How often each token is drawn. */
 async function drawn(
-  gpu: Gpu,
+  gpu: Device,
   logits: Float32Array,
   asked: Partial<SampleSettings>,
 ): Promise<number[]> {

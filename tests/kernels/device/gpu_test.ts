@@ -5,7 +5,7 @@ import { Gpu } from "../../../kernels/device/gpu.ts";
 import { LARGE_BYTES, OutOfMemoryError, sizeClass } from "../../../kernels/device/memory.ts";
 import { f16, f32, u32 } from "../../../kernels/device/tensor.ts";
 import { matmul, siluMul } from "../../../kernels/mod.ts";
-import { GuardedPool } from "../../support/guarded_pool.ts";
+import { guardedGpu } from "../../support/guarded_pool.ts";
 
 Deno.test("Gpu reads back what was uploaded, with and without the fast path", async () => {
   for (const fastReadback of [true, false]) {
@@ -90,13 +90,12 @@ Deno.test("Gpu finds a shader that writes behind its tensor", async () => {
     ...siluMul,
     wgsl: (siluMul.wgsl as string).replace("if (i >= params.quads) { return; }", ""),
   };
-  let guard: GuardedPool | undefined;
-  await using gpu = await Gpu.open({ pool: (device) => guard = new GuardedPool(device) });
-  using gate = gpu.upload(f32([4], [1, 1, 1, 1]));
-  const { y } = gpu.run(bad, { gate, up: gate }, {});
+  await using guarded = await guardedGpu();
+  using gate = guarded.upload(f32([4], [1, 1, 1, 1]));
+  const { y } = guarded.device.run(bad, { gate, up: gate }, {});
   using output = y!;
   await assert.rejects(
-    () => guard!.holds(gpu, output, "y"),
+    () => guarded.holds(output, "y"),
     /byte 16 behind its 16 bytes was written/,
   );
 });
