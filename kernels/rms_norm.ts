@@ -45,14 +45,9 @@ export const rmsNorm: Kernel<
       grid: [rows, 1, 1],
     };
   },
-<<<<<<< HEAD
   cpu({ x: { shape: [rows = 0, columns = 0] } }, _options, { params }) {
     const { tasks, args } = rowTasks(rows, columns);
     return { program: "rmsNorm", tasks, args: { ...params, ...counts({ rows }), ...args } };
-=======
-  cpu({ x }, _options, { params }) {
-    return { program: "rmsNorm", tasks: x.shape[0]!, args: params };
->>>>>>> k5
   },
   reference({ x, gain, residual }, { eps }) {
     const [rows = 0, columns = 0] = x.shape;
