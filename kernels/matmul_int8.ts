@@ -1,5 +1,6 @@
 import type { HostTensor } from "./device/device.ts";
-import type { Kernel, KernelCase } from "./device/kernel.ts";
+import { SCRATCH_BYTES } from "./device/cpu/protocol.ts";
+import { counts, type Kernel, type KernelCase } from "./device/kernel.ts";
 import { describe, f32, u32 } from "./device/tensor.ts";
 import { type CodeValues, unpackCodes } from "./codes/integer_codes.ts";
 import { twoLevelWords } from "./codes/layout.ts";
@@ -27,6 +28,11 @@ type Input = "x" | "x_rows" | "weight" | "w_rows" | "groups" | "y" | "bias";
 
 /** As many products of two bytes as 32 bits can surely sum. */
 const MOST_INNER = 2 ** 17;
+
+/** Rows and columns of a task on the CPU engine where there are many. */
+const MOST_TASK_ROWS = 64;
+const TASK_COLUMNS = 64;
+const FEW_ROWS = 8;
 
 /**
  * A linear layer on integers: signed bytes `x` u32 [tokens, inner / 4] with `x_rows` f32 [tokens, 2]
@@ -85,6 +91,25 @@ export const matmulInt8: Kernel<Input, never, MatmulInt8Options, "y", "groups" |
     };
     return productLaunch(sizes, group, constants, limits);
   },
+  cpu(inputs, options, { params }) {
+    const { rows, inner, columns } = productSizes(inputs, options, {
+      xPerWord: 4,
+      perWord: 32 / options.bits,
+    });
+    const task = integerTask({ rows, inner, columns }, options.bits);
+    return {
+      program: "matmulInt8",
+      tasks: Math.ceil(rows / task.rows) * Math.ceil(columns / task.columns),
+      args: {
+        ...params,
+        ...counts({
+          nibbles: Number(options.bits === 4),
+          task_rows: task.rows,
+          task_columns: task.columns,
+        }),
+      },
+    };
+  },
   reference(inputs, options) {
     const { x, x_rows, w_rows, y, bias } = inputs;
     const { row = 0, column = 0, bits, group } = options;
@@ -141,6 +166,26 @@ export const matmulInt8: Kernel<Input, never, MatmulInt8Options, "y", "groups" |
     { ...timed(512, 1536, { bits: 4, group: 128 }), timedOnly: true },
   ],
 };
+
+/** Rows and columns of a task on the CPU engine. */
+function integerTask(
+  { rows, inner, columns }: {
+    readonly rows: number;
+    readonly inner: number;
+    readonly columns: number;
+  },
+  bits: number,
+) {
+  // A thread holds a task's rows with one and two bytes a value and sums, and four columns.
+  const fitting = Math.floor((SCRATCH_BYTES - 8 * (inner + 128)) / (4 * (inner + 128)));
+  const blocks = Math.ceil(rows / Math.min(MOST_TASK_ROWS, fitting));
+  const taskRows = 4 * Math.ceil(rows / blocks / 4);
+  // With few rows, reading the weights is the work.
+  const bytes = inner * bits / 8;
+  const part = Math.min(2 ** 16, Math.max(2 ** 14, columns * bytes / 32));
+  const few = 4 * Math.ceil(part / bytes / 4);
+  return { rows: taskRows, columns: rows <= FEW_ROWS ? few : Math.min(few, TASK_COLUMNS) };
+}
 
 function shaped(
   { tokens, inner, outputs, stride = outputs, bias = false }: {

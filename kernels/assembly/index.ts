@@ -8,6 +8,7 @@ export { fused, work } from "./engine";
 export { groupDot } from "./group_dot";
 export { hadamard } from "./hadamard";
 export { matmul } from "./matmul";
+export { matmulInt8 } from "./matmul_int8";
 export { nll } from "./nll";
 export { normQuantize } from "./norm_quantize";
 export { penalize } from "./penalize";
