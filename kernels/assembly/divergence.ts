@@ -1,4 +1,4 @@
-import { exp1, exp4 } from "./parts/exp";
+import { exp1, EXP_TABLE_BYTES, expFallingBy4, expTable } from "./parts/exp";
 import { multiplyAdd } from "./parts/floats";
 import { before, placeOf, preciseSum, survey } from "./parts/row";
 
@@ -27,7 +27,7 @@ class State {
 }
 
 /** Columns whose terms are added in single precision. */
-const PART: u32 = 256;
+const PART: u32 = 1024;
 
 /** A row is a task. */
 export function divergence(at: usize, row: u32, scratch: usize): void {
@@ -41,9 +41,11 @@ export function divergence(at: usize, row: u32, scratch: usize): void {
     state.largest_p = -Infinity;
     state.largest_q = -Infinity;
   }
+  const maxima = scratch + EXP_TABLE_BYTES;
+  expTable(scratch);
   const top = args.top + <usize> row * 8;
-  const largest_p = raised(state.largest_p, p, args, top, scratch);
-  const largest_q = raised(state.largest_q, q, args, top + 4, scratch);
+  const largest_p = raised(state.largest_p, p, args, top, maxima);
+  const largest_q = raised(state.largest_q, q, args, top + 4, maxima);
   const kept_p = exp1(state.largest_p - largest_p);
   const kept_q = exp1(state.largest_q - largest_q);
   state.sum_p *= kept_p;
@@ -51,7 +53,7 @@ export function divergence(at: usize, row: u32, scratch: usize): void {
   state.sum_q *= kept_q;
   state.largest_p = largest_p;
   state.largest_q = largest_q;
-  fold(state, p, q, columns);
+  fold(state, p, q, columns, scratch);
   // A target before `column` wraps to a large offset.
   const offset = load<u32>(args.targets + <usize> row * 4) - args.column;
   if (offset < columns) {
@@ -69,7 +71,7 @@ function raised(old: f32, row: usize, args: Args, top: usize, maxima: usize): f3
 }
 
 /** Adds the terms of all columns to the sums of a row. */
-function fold(state: State, p: usize, q: usize, columns: u32): void {
+function fold(state: State, p: usize, q: usize, columns: u32, table: usize): void {
   const most_p = f32x4.splat(state.largest_p);
   const most_q = f32x4.splat(state.largest_q);
   let sum_p: f64 = state.sum_p;
@@ -91,23 +93,23 @@ function fold(state: State, p: usize, q: usize, columns: u32): void {
       const p1 = v128.load(left, 16);
       const q0 = v128.load(right);
       const q1 = v128.load(right, 16);
-      const e0 = exp4(f32x4.sub(p0, most_p));
-      const e1 = exp4(f32x4.sub(p1, most_p));
+      const e0 = expFallingBy4(table, f32x4.sub(p0, most_p));
+      const e1 = expFallingBy4(table, f32x4.sub(p1, most_p));
       a_p = f32x4.add(a_p, e0);
       b_p = f32x4.add(b_p, e1);
       a_w = multiplyAdd(e0, f32x4.sub(p0, q0), a_w);
       b_w = multiplyAdd(e1, f32x4.sub(p1, q1), b_w);
-      a_q = f32x4.add(a_q, exp4(f32x4.sub(q0, most_q)));
-      b_q = f32x4.add(b_q, exp4(f32x4.sub(q1, most_q)));
+      a_q = f32x4.add(a_q, expFallingBy4(table, f32x4.sub(q0, most_q)));
+      b_q = f32x4.add(b_q, expFallingBy4(table, f32x4.sub(q1, most_q)));
     }
     for (; at < end; at += 4) {
       const inside = end - at < 4 ? before(end - at) : i32x4.splat(-1);
       const p0 = v128.load(p + <usize> at * 4);
       const q0 = v128.load(q + <usize> at * 4);
-      const e0 = v128.and(inside, exp4(f32x4.sub(p0, most_p)));
+      const e0 = v128.and(inside, expFallingBy4(table, f32x4.sub(p0, most_p)));
       a_p = f32x4.add(a_p, e0);
       a_w = f32x4.add(a_w, v128.and(inside, f32x4.mul(e0, f32x4.sub(p0, q0))));
-      a_q = f32x4.add(a_q, v128.and(inside, exp4(f32x4.sub(q0, most_q))));
+      a_q = f32x4.add(a_q, v128.and(inside, expFallingBy4(table, f32x4.sub(q0, most_q))));
     }
     sum_p += preciseSum(f32x4.add(a_p, b_p));
     weighted += preciseSum(f32x4.add(a_w, b_w));

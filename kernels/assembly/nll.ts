@@ -1,4 +1,4 @@
-import { exp1 } from "./parts/exp";
+import { exp1, EXP_TABLE_BYTES, expTable } from "./parts/exp";
 import { exponentials, survey } from "./parts/row";
 
 @unmanaged
@@ -17,15 +17,17 @@ export function nll(at: usize, row: u32, scratch: usize): void {
   const columns = args.columns;
   const logits = args.logits + <usize> row * columns * 4;
   const state = args.state + <usize> row * 12;
-  let largest = survey(logits, columns, scratch);
+  let largest = survey(logits, columns, scratch + EXP_TABLE_BYTES);
   let before: f64 = 0;
   if (!args.first) {
     const old = load<f32>(state);
     largest = max(largest, old);
     before = <f64> load<f32>(state, 4) * <f64> exp1(old - largest);
   }
+  expTable(scratch);
+  const sum = exponentials(logits, columns, largest, scratch);
   store<f32>(state, largest);
-  store<f32>(state, <f32> (before + exponentials(logits, columns, largest)), 4);
+  store<f32>(state, <f32> (before + sum), 4);
   // A target before `column` wraps to a large offset.
   const offset = load<u32>(args.targets + <usize> row * 4) - args.column;
   if (offset < columns) store<f32>(state, load<f32>(logits + <usize> offset * 4), 8);

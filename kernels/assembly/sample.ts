@@ -1,5 +1,6 @@
 import { SCRATCH_BYTES } from "../device/cpu/protocol";
-import { countBound, HISTOGRAM_BYTES, listFrom, massBound } from "./parts/bounds";
+import { countBound, HEAD_BYTES, listFrom, massBound } from "./parts/bounds";
+import { exp1 } from "./parts/exp";
 import { log1, log4 } from "./parts/log";
 import { BLOCK, blocksOf, four, largestOf, placeOf, survey } from "./parts/row";
 
@@ -24,6 +25,9 @@ class Settings {
 
 /** No noise is larger. */
 const MOST_NOISE: f32 = 17;
+/** So many values noise has; and by how many of them single precision may be wrong. */
+const STEPS: f32 = 8388608;
+const ROUNDED_STEPS = 64;
 
 /** A row is a task. */
 export function sample(at: usize, task: u32, scratch: usize): void {
@@ -45,7 +49,7 @@ function boundOf(ask: Settings, row: usize, columns: u32, maxima: usize, most: f
   const blocks = blocksOf(columns);
   const head = (<usize> blocks * 4 + 63) & ~63;
   const list = maxima + head;
-  const room = <u32> ((SCRATCH_BYTES - head - HISTOGRAM_BYTES) / 12) & ~15;
+  const room = <u32> ((SCRATCH_BYTES - head - HEAD_BYTES) / 12) & ~15;
   let values = row;
   let count = columns;
   let least: f32 = -Infinity;
@@ -84,23 +88,26 @@ function drawn(
   const scale: f32 = 1 / ask.temperature;
   const least = f32x4.splat(bound);
   let token = top;
-  let best = f32x4.extract_lane(noise(start, i32x4.splat(top)), 0);
+  let best = f32x4.extract_lane(noise(words(start, i32x4.splat(top))), 0);
   for (let from: u32 = 0; from < columns; from += BLOCK) {
     const here = load<f32>(maxima + <usize> (from / BLOCK) * 4);
-    if (!(here >= bound) || (here - largest) * scale + MOST_NOISE < best) continue;
+    const missing = best - (here - largest) * scale;
+    if (!(here >= bound) || missing > MOST_NOISE) continue;
+    const enough = i32x4.splat(leastWord(missing));
     const end = min(from + BLOCK, columns);
     for (let at = from; at < end; at += 4) {
       const values = four(row, at, end);
-      const x = f32x4.mul(f32x4.sub(values, most), f32x4.splat(scale));
-      const near = f32x4.gt(f32x4.add(x, f32x4.splat(MOST_NOISE)), f32x4.splat(best));
-      const kept = v128.and(near, f32x4.ge(values, least));
+      let kept = f32x4.ge(values, least);
       if (!v128.any_true(kept)) continue;
-      const draws = f32x4.add(x, noise(start, i32x4.add(i32x4.splat(at), i32x4(0, 1, 2, 3))));
-      const better = v128.and(kept, f32x4.gt(draws, f32x4.splat(best)));
-      if (!v128.any_true(better)) continue;
-      const all = v128.bitselect(draws, f32x4.splat(-Infinity), better);
-      best = largestOf(all);
-      token = at + ctz(i32x4.bitmask(f32x4.eq(all, f32x4.splat(best))));
+      const drawn = words(start, i32x4.add(i32x4.splat(at), i32x4(0, 1, 2, 3)));
+      kept = v128.and(kept, i32x4.ge_s(drawn, enough));
+      if (!v128.any_true(kept)) continue;
+      const x = f32x4.mul(f32x4.sub(values, most), f32x4.splat(scale));
+      const sums = v128.bitselect(f32x4.add(x, noise(drawn)), f32x4.splat(-Infinity), kept);
+      const larger = largestOf(sums);
+      if (!(larger > best)) continue;
+      best = larger;
+      token = at + ctz(i32x4.bitmask(f32x4.eq(sums, f32x4.splat(best))));
     }
   }
   return token;
@@ -119,11 +126,21 @@ function scramble4(words: v128): v128 {
   return v128.xor(h, i32x4.shr_u(h, 16));
 }
 
-/** Gumbel noise of four tokens, the same whatever else is in the batch. */
-function noise(start: v128, tokens: v128): v128 {
-  const words = scramble4(i32x4.add(start, i32x4.mul(tokens, i32x4.splat(0x9e3779b9))));
-  // 23 bits and a half: never 0, never 1.
-  const whole = f32x4.convert_i32x4_s(i32x4.shr_u(words, 9));
-  const uniform = f32x4.mul(f32x4.add(whole, f32x4.splat(0.5)), f32x4.splat(1.0 / 8388608.0));
+/** The random words of four tokens, of 23 bits, the same whatever else is in the batch. */
+function words(start: v128, tokens: v128): v128 {
+  const spread = i32x4.mul(tokens, i32x4.splat(0x9e3779b9));
+  return i32x4.shr_u(scramble4(i32x4.add(start, spread)), 9);
+}
+
+/** Gumbel noise of four words; it rises with them. */
+function noise(words: v128): v128 {
+  // A half more: never 0, never 1.
+  const steps = f32x4.add(f32x4.convert_i32x4_s(words), f32x4.splat(0.5));
+  const uniform = f32x4.mul(steps, f32x4.splat(1.0 / STEPS));
   return f32x4.neg(log4(f32x4.neg(log4(uniform))));
+}
+
+/** A word below which all noise is less, with room for what rounding does. */
+function leastWord(noise: f32): i32 {
+  return <i32> (exp1(-exp1(-noise)) * STEPS) - ROUNDED_STEPS;
 }

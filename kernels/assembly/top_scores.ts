@@ -1,3 +1,4 @@
+import { EXP_TABLE_BYTES, expTable } from "./parts/exp";
 import { BLOCK, exponentials, four, survey } from "./parts/row";
 
 @unmanaged
@@ -16,16 +17,18 @@ export function topScores(at: usize, task: u32, scratch: usize): void {
   const args = changetype<Args>(at);
   const columns = args.columns;
   const row = args.logits + <usize> task * columns * 4;
-  const largest = survey(row, columns, scratch);
+  const maxima = scratch + EXP_TABLE_BYTES;
+  const largest = survey(row, columns, maxima);
+  expTable(scratch);
   const norms = args.norms + <usize> task * 8;
   store<f32>(norms, largest);
-  store<f32>(norms, <f32> exponentials(row, columns, largest), 4);
+  store<f32>(norms, <f32> exponentials(row, columns, largest, scratch), 4);
   const first = <usize> task * (args.count + 1) * 4;
   const token = load<u32>(args.tokens + <usize> task * 4);
   store<u32>(args.likeliest + first, token);
   store<f32>(args.scores + first, load<f32>(row + <usize> min(token, columns - 1) * 4));
   if (args.count) {
-    list(row, columns, scratch, args.scores + first + 4, args.likeliest + first + 4, args.count);
+    list(row, columns, maxima, args.scores + first + 4, args.likeliest + first + 4, args.count);
   }
 }
 

@@ -1,16 +1,16 @@
-import { exp4 } from "./exp";
+import { EXP_TABLE_BYTES, expFallingBy4, expTable } from "./exp";
 import { BLOCK, four, preciseSum } from "./row";
 
-/** Bytes of the histogram that `massBound` counts in. */
-export const HISTOGRAM_BYTES: usize = 2048;
+/** Bytes of what `massBound` makes before its lists: the table of `expFallingBy4` and a histogram. */
+export const HEAD_BYTES: usize = 2240;
 
-/** Below e^-40 of the largest, so many values as a row has change no share. */
-const FAR: f32 = -40;
+/** Below e^-30 of the largest, as many values as a row has change no share in single precision. */
+const FAR: f32 = -30;
 /** Buckets are a quarter wide; the last one has all the rest. */
 const BUCKETS: u32 = 64;
 const BUCKETS_OF_ONE: f32 = 4;
 /** Weights that are added in single precision. */
-const PART: u32 = 256;
+const PART: u32 = 1024;
 
 /** An integer in the order of the floats; its own inverse on their bits. */
 function ordered(bits: i32): i32 {
@@ -111,7 +111,7 @@ function laneOf(v: v128, lane: u32): f32 {
 
 /**
  * The largest bound from `least` on that leaves such a share of the weights e^((value - most) scale)
- * of a list's values. `space` has room for a histogram, and twice for `room` values.
+ * of a list's values. `space` has `HEAD_BYTES` and twice room for `room` values.
  */
 export function massBound(
   values: usize,
@@ -123,35 +123,32 @@ export function massBound(
   space: usize,
   room: u32,
 ): f32 {
+  const sums = space + EXP_TABLE_BYTES;
+  expTable(space);
   fillHistogram(values, count, least, most, scale, space);
   let total: f64 = 0;
-  for (let bucket: u32 = 0; bucket < BUCKETS; bucket++) total += massOf(space, bucket);
+  for (let bucket: u32 = 0; bucket < BUCKETS; bucket++) total += massOf(sums, bucket);
   const wanted = total * <f64> share;
   let over: f64 = 0;
   let bucket: u32 = 0;
-  while (bucket < BUCKETS - 1 && over + massOf(space, bucket) < wanted) {
-    over += massOf(space, bucket);
+  while (bucket < BUCKETS - 1 && over + massOf(sums, bucket) < wanted) {
+    over += massOf(sums, bucket);
     bucket++;
   }
-  const list = space + HISTOGRAM_BYTES;
+  const list = space + HEAD_BYTES;
   const listed = listBucket(values, count, least, most, scale, bucket, list, room);
   if (listed === room) {
-    return searched(values, 0, count, least, most, scale, wanted);
+    return searched(values, 0, count, least, most, scale, wanted, space);
   }
   const weights = list + <usize> room * 4;
   const shift = f32x4.splat(most);
   const factor = f32x4.splat(scale);
   for (let at: u32 = 0; at < listed; at += 4) {
     const x = f32x4.mul(f32x4.sub(four(list, at, listed), shift), factor);
-    v128.store(weights + <usize> at * 4, exp4(x));
+    v128.store(weights + <usize> at * 4, expFallingBy4(space, x));
   }
-  return searched(list, weights, listed, least, most, scale, wanted - over);
-}
-
-/** Which bucket the weight e^x is in. */
-function bucketsOf(x: v128): v128 {
-  const far = f32x4.mul(x, f32x4.splat(-BUCKETS_OF_ONE));
-  return i32x4.trunc_sat_f32x4_s(f32x4.pmin(far, f32x4.splat(<f32> (BUCKETS - 1))));
+  v128.store(weights + (<usize> (listed + 3) & ~3) * 4, f32x4.splat(0));
+  return searched(list, weights, listed, least, most, scale, wanted - over, space);
 }
 
 /** Adds the weights in each bucket, four sums by lane. */
@@ -161,24 +158,37 @@ function fillHistogram(
   least: f32,
   most: f32,
   scale: f32,
-  sums: usize,
+  table: usize,
 ): void {
-  memory.fill(sums, 0, HISTOGRAM_BYTES);
+  const sums = table + EXP_TABLE_BYTES;
+  memory.fill(sums, 0, HEAD_BYTES - EXP_TABLE_BYTES);
+  const last = f32x4.splat(<f32> (BUCKETS - 1));
+  let rest = f32x4.splat(0);
   for (let at: u32 = 0; at < count; at += 4) {
     const v = four(values, at, count);
     const x = f32x4.mul(f32x4.sub(v, f32x4.splat(most)), f32x4.splat(scale));
     const kept = v128.and(f32x4.ge(x, f32x4.splat(FAR)), f32x4.ge(v, f32x4.splat(least)));
     if (!v128.any_true(kept)) continue;
-    const weights = v128.and(exp4(x), kept);
-    const buckets = i32x4.shl(bucketsOf(x), 5);
-    const high = i32x4.shuffle(weights, weights, 2, 3, 0, 1);
-    const first = f64x2.promote_low_f32x4(weights);
-    const last = f64x2.promote_low_f32x4(high);
-    addTo(sums + i32x4.extract_lane(buckets, 0), f64x2.extract_lane(first, 0));
-    addTo(sums + i32x4.extract_lane(buckets, 1) + 8, f64x2.extract_lane(first, 1));
-    addTo(sums + i32x4.extract_lane(buckets, 2) + 16, f64x2.extract_lane(last, 0));
-    addTo(sums + i32x4.extract_lane(buckets, 3) + 24, f64x2.extract_lane(last, 1));
+    const weights = v128.and(expFallingBy4(table, x), kept);
+    const far = f32x4.mul(x, f32x4.splat(-BUCKETS_OF_ONE));
+    if (i32x4.all_true(f32x4.ge(far, last))) {
+      // They are small: single precision will do.
+      rest = f32x4.add(rest, weights);
+      continue;
+    }
+    addWeights(sums, i32x4.trunc_sat_f32x4_s(f32x4.pmin(far, last)), weights);
   }
+  addWeights(sums, i32x4.splat(BUCKETS - 1), rest);
+}
+
+function addWeights(sums: usize, buckets: v128, weights: v128): void {
+  const offsets = i32x4.shl(buckets, 5);
+  const first = f64x2.promote_low_f32x4(weights);
+  const last = f64x2.promote_low_f32x4(i32x4.shuffle(weights, weights, 2, 3, 0, 1));
+  addTo(sums + i32x4.extract_lane(offsets, 0), f64x2.extract_lane(first, 0));
+  addTo(sums + i32x4.extract_lane(offsets, 1) + 8, f64x2.extract_lane(first, 1));
+  addTo(sums + i32x4.extract_lane(offsets, 2) + 16, f64x2.extract_lane(last, 0));
+  addTo(sums + i32x4.extract_lane(offsets, 3) + 24, f64x2.extract_lane(last, 1));
 }
 
 function addTo(sum: usize, value: f64): void {
@@ -201,12 +211,18 @@ function listBucket(
   list: usize,
   room: u32,
 ): u32 {
+  const near = <f32> bucket;
+  const far: f32 = bucket < BUCKETS - 1 ? near + 1 : -BUCKETS_OF_ONE * FAR;
   let listed: u32 = 0;
   for (let at: u32 = 0; at < count; at += 4) {
     const v = four(values, at, count);
     const x = f32x4.mul(f32x4.sub(v, f32x4.splat(most)), f32x4.splat(scale));
-    const kept = v128.and(f32x4.ge(x, f32x4.splat(FAR)), f32x4.ge(v, f32x4.splat(least)));
-    const here = v128.and(kept, i32x4.eq(bucketsOf(x), i32x4.splat(bucket)));
+    const distance = f32x4.mul(x, f32x4.splat(-BUCKETS_OF_ONE));
+    const inside = v128.and(
+      f32x4.ge(distance, f32x4.splat(near)),
+      f32x4.lt(distance, f32x4.splat(far)),
+    );
+    const here = v128.and(inside, f32x4.ge(v, f32x4.splat(least)));
     if (!v128.any_true(here)) continue;
     if (listed + 8 > room) return room;
     listed = append(list, listed, v, here, 4);
@@ -223,6 +239,7 @@ function searched(
   most: f32,
   scale: f32,
   wanted: f64,
+  table: usize,
 ): f32 {
   let low = keyOf(least);
   let high = keyOf(most);
@@ -238,20 +255,42 @@ function searched(
   while (low < high) {
     const middle = middleOf(low, high);
     const bound = valueOf(middle);
-    if (massFrom(values, weights, count, bound, most, scale) >= wanted) low = middle;
+    const mass = weights
+      ? listedMass(values, weights, count, bound)
+      : rowMass(values, count, bound, most, scale, table);
+    if (mass >= wanted) low = middle;
     else high = middle - 1;
   }
   return valueOf(low);
 }
 
-/** The weights of the values from a bound on. */
-function massFrom(
+/** The weights of a list's values from a bound on; 0 follows behind the last one. */
+function listedMass(values: usize, weights: usize, count: u32, bound: f32): f64 {
+  const least = f32x4.splat(bound);
+  let sum: f64 = 0;
+  for (let from: u32 = 0; from < count; from += PART) {
+    const end = min(from + PART, count);
+    let a = f32x4.splat(0);
+    let b = a;
+    for (let at = from; at < end; at += 8) {
+      const v = values + <usize> at * 4;
+      const w = weights + <usize> at * 4;
+      a = f32x4.add(a, v128.and(f32x4.ge(v128.load(v), least), v128.load(w)));
+      b = f32x4.add(b, v128.and(f32x4.ge(v128.load(v, 16), least), v128.load(w, 16)));
+    }
+    sum += preciseSum(f32x4.add(a, b));
+  }
+  return sum;
+}
+
+/** The weights of a row's values from a bound on. */
+function rowMass(
   values: usize,
-  weights: usize,
   count: u32,
   bound: f32,
   most: f32,
   scale: f32,
+  table: usize,
 ): f64 {
   const least = f32x4.splat(bound);
   let sum: f64 = 0;
@@ -260,10 +299,8 @@ function massFrom(
     let part = f32x4.splat(0);
     for (let at = from; at < end; at += 4) {
       const v = four(values, at, end);
-      const weight = weights
-        ? v128.load(weights + <usize> at * 4)
-        : exp4(f32x4.mul(f32x4.sub(v, f32x4.splat(most)), f32x4.splat(scale)));
-      part = f32x4.add(part, v128.and(f32x4.ge(v, least), weight));
+      const x = f32x4.mul(f32x4.sub(v, f32x4.splat(most)), f32x4.splat(scale));
+      part = f32x4.add(part, v128.and(f32x4.ge(v, least), expFallingBy4(table, x)));
     }
     sum += preciseSum(part);
   }

@@ -1,9 +1,9 @@
-import { exp4 } from "./exp";
+import { expFallingBy4 } from "./exp";
 
 /** Values of a block, the largest of which is kept, so that later passes skip most blocks. */
 export const BLOCK: u32 = 64;
 /** Values whose exponentials are added in single precision. */
-const PART: u32 = 256;
+const PART: u32 = 1024;
 
 /** Four values of a list; minus infinity behind its end. */
 export function four(values: usize, at: u32, count: u32): v128 {
@@ -69,8 +69,11 @@ export function placeOf(largest: f32, row: usize, columns: u32, maxima: usize): 
   return place;
 }
 
-/** The sum of the exponentials of values less the largest one, in single precision only in parts. */
-export function exponentials(row: usize, columns: u32, largest: f32): f64 {
+/**
+ * The sum of the exponentials of values less the largest one, in single precision only in parts;
+ * `table` is of `expFallingBy4`.
+ */
+export function exponentials(row: usize, columns: u32, largest: f32, table: usize): f64 {
   const most = f32x4.splat(largest);
   let sum: f64 = 0;
   for (let from: u32 = 0; from < columns; from += PART) {
@@ -82,12 +85,14 @@ export function exponentials(row: usize, columns: u32, largest: f32): f64 {
     let at = from;
     for (; at + 16 <= end; at += 16) {
       const values = row + <usize> at * 4;
-      a = f32x4.add(a, exp4(f32x4.sub(v128.load(values), most)));
-      b = f32x4.add(b, exp4(f32x4.sub(v128.load(values, 16), most)));
-      c = f32x4.add(c, exp4(f32x4.sub(v128.load(values, 32), most)));
-      d = f32x4.add(d, exp4(f32x4.sub(v128.load(values, 48), most)));
+      a = f32x4.add(a, expFallingBy4(table, f32x4.sub(v128.load(values), most)));
+      b = f32x4.add(b, expFallingBy4(table, f32x4.sub(v128.load(values, 16), most)));
+      c = f32x4.add(c, expFallingBy4(table, f32x4.sub(v128.load(values, 32), most)));
+      d = f32x4.add(d, expFallingBy4(table, f32x4.sub(v128.load(values, 48), most)));
     }
-    for (; at < end; at += 4) a = f32x4.add(a, exp4(f32x4.sub(four(row, at, end), most)));
+    for (; at < end; at += 4) {
+      a = f32x4.add(a, expFallingBy4(table, f32x4.sub(four(row, at, end), most)));
+    }
     sum += preciseSum(f32x4.add(f32x4.add(a, b), f32x4.add(c, d)));
   }
   return sum;
