@@ -50,6 +50,14 @@ export const choleskyPanel: Kernel<
       grid: [DIAGONAL ? 1 : Math.ceil(behind / THREADS), 1, 1],
     };
   },
+  cpu({ panel: { shape: [rows = 0, columns = 0] } }, { first, part }, { params }) {
+    const diagonal = part === "diagonal";
+    return {
+      program: "choleskyPanel",
+      tasks: diagonal ? 1 : Math.ceil((columns - first - rows) / THREADS),
+      args: { ...params, task_columns: { u32: diagonal ? 0 : THREADS } },
+    };
+  },
   reference({ panel, failed }, { first, part }) {
     const [rows = 0, columns = 0] = panel.shape;
     const v = Float32Array.from(panel.data);

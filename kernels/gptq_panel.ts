@@ -17,6 +17,8 @@ type In = "weight" | "factor" | "scales" | "group" | "delta" | "codes" | "zeros"
 /** With more columns an invocation would come near the 65,000 iterations the software adapter allows. */
 const MOST_COLUMNS = 256;
 const NO_BOUND = 3e38;
+/** `ROWS` of `kernels/assembly/gptq_panel.ts`. */
+const CPU_ROWS = 32;
 
 /**
  * Rounds a block of columns with GPTQ's error feedback, from its last column to its first.
@@ -88,6 +90,13 @@ export const gptqPanel: Kernel<In, never, GptqPanelOptions, "delta" | "codes", "
         bound: { f32: bound },
       },
       grid: [Math.ceil(rows / THREADS), 1, 1],
+    };
+  },
+  cpu({ weight: { shape: [rows = 0] } }, { zero }, { params }) {
+    return {
+      program: "gptqPanel",
+      tasks: Math.ceil(rows / CPU_ROWS),
+      args: { ...params, zero: { u32: ZERO_DOMAINS[zero] } },
     };
   },
   reference({ weight, factor, scales, group, delta, codes, zeros }, options) {

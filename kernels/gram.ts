@@ -13,6 +13,8 @@ export interface GramOptions {
 
 const TILE = 64;
 const LANE_TILE_ROWS = 16;
+/** `BLOCK` of `kernels/assembly/gram.ts`. */
+const CPU_BLOCK = 96;
 /** Rows are taken four at a time, and the software adapter cuts loops at about 65,000. */
 const MOST_ROWS = 2 ** 17;
 
@@ -63,6 +65,10 @@ export const gram: Kernel<"x" | "sum", never, GramOptions, "sum"> = {
       },
       grid: [Math.ceil(columns / TILE), Math.ceil(held / (software ? LANE_TILE_ROWS : TILE)), 1],
     };
+  },
+  cpu({ x: { shape: [, columns = 0] }, sum: { shape: [held = 0] } }, _options, { params }) {
+    const tasks = Math.ceil(held / CPU_BLOCK) * Math.ceil(columns / CPU_BLOCK);
+    return { program: "gram", tasks, args: params };
   },
   reference({ x, sum }, { first = 0, factor = 1 }) {
     const [rows = 0, columns = 0] = x.shape;

@@ -1,0 +1,165 @@
+import { multiplyAdd } from "./parts/floats";
+
+@unmanaged
+class Args {
+  x: usize;
+  sum: usize;
+  rows: u32;
+  columns: u32;
+  first: u32;
+  held: u32;
+  factor: f32;
+}
+
+/** Rows and columns of the block of `sum` that is a task. */
+const BLOCK: u32 = 96;
+/** A tile that registers hold. */
+const DOWN: u32 = 6;
+const ACROSS: u32 = 8;
+const TILE_BYTES: usize = 4 * 6 * 8;
+/** Rows of x that are packed at a time. */
+const DEEP: u32 = 256;
+const PACKED_BYTES: usize = 4 * 256 * 96;
+
+/**
+ * A block of rows and columns is a task. Every value is one chain of sums in the order of the rows
+ * of x, whatever the block.
+ */
+export function gram(at: usize, task: u32, scratch: usize): void {
+  const args = changetype<Args>(at);
+  const blocks = (args.columns + BLOCK - 1) / BLOCK;
+  const row = (task / blocks) * BLOCK;
+  const column = (task % blocks) * BLOCK;
+  const down = min(BLOCK, args.held - row);
+  const across = min(BLOCK, args.columns - column);
+  const diagonal = args.first + row;
+  if (column + across <= diagonal) return;
+  const lefts = scratch;
+  const rights = lefts + PACKED_BYTES;
+  const tiles = rights + PACKED_BYTES;
+  const panelsDown = (down + DOWN - 1) / DOWN;
+  const panelsAcross = (across + ACROSS - 1) / ACROSS;
+  memory.fill(tiles, 0, panelsDown * panelsAcross * TILE_BYTES);
+  for (let from: u32 = 0; from < args.rows; from += DEEP) {
+    const deep = min(DEEP, args.rows - from);
+    packSixes(args, from, deep, diagonal, panelsDown, lefts);
+    packEights(args, from, deep, column, panelsAcross, rights);
+    for (let a: u32 = 0; a < panelsAcross; a++) {
+      const right = rights + a * deep * ACROSS * 4;
+      const last = column + a * ACROSS + ACROSS - 1;
+      for (let d: u32 = 0; d < panelsDown; d++) {
+        if (diagonal + d * DOWN > last) break;
+        const tile = tiles + (a * panelsDown + d) * TILE_BYTES;
+        addProducts(lefts + d * deep * DOWN * 4, right, deep, tile);
+      }
+    }
+  }
+  for (let r: u32 = 0; r < down; r++) {
+    const sum = args.sum + (<usize> (row + r) * args.columns + column) * 4;
+    const tile = tiles + (r / DOWN) * TILE_BYTES + (r % DOWN) * ACROSS * 4;
+    // Where the diagonal lies, from the block's first column on.
+    const before = <i32> (diagonal + r) - <i32> column;
+    addRow(sum, tile, panelsDown * TILE_BYTES, across, before, args.factor);
+  }
+}
+
+/** Columns of some rows of x, six by six. */
+function packSixes(args: Args, from: u32, deep: u32, column: u32, panels: u32, to: usize): void {
+  for (let r: u32 = 0; r < deep; r++) {
+    let x = args.x + (<usize> (from + r) * args.columns + column) * 4;
+    let packed = to + r * DOWN * 4;
+    for (let p: u32 = 0; p < panels; p++) {
+      v128.store(packed, v128.load(x));
+      store<u64>(packed, load<u64>(x, 16), 16);
+      x += DOWN * 4;
+      packed += deep * DOWN * 4;
+    }
+  }
+}
+
+/** Columns of some rows of x, eight by eight. */
+function packEights(args: Args, from: u32, deep: u32, column: u32, panels: u32, to: usize): void {
+  for (let r: u32 = 0; r < deep; r++) {
+    let x = args.x + (<usize> (from + r) * args.columns + column) * 4;
+    let packed = to + r * ACROSS * 4;
+    for (let p: u32 = 0; p < panels; p++) {
+      v128.store(packed, v128.load(x));
+      v128.store(packed, v128.load(x, 16), 16);
+      x += ACROSS * 4;
+      packed += deep * ACROSS * 4;
+    }
+  }
+}
+
+/** Adds the products of six by eight columns, row by row. */
+function addProducts(left: usize, right: usize, deep: u32, tile: usize): void {
+  let s00 = v128.load(tile);
+  let s01 = v128.load(tile, 16);
+  let s10 = v128.load(tile, 32);
+  let s11 = v128.load(tile, 48);
+  let s20 = v128.load(tile, 64);
+  let s21 = v128.load(tile, 80);
+  let s30 = v128.load(tile, 96);
+  let s31 = v128.load(tile, 112);
+  let s40 = v128.load(tile, 128);
+  let s41 = v128.load(tile, 144);
+  let s50 = v128.load(tile, 160);
+  let s51 = v128.load(tile, 176);
+  const end = right + deep * ACROSS * 4;
+  for (; right < end; right += ACROSS * 4) {
+    const b0 = v128.load(right);
+    const b1 = v128.load(right, 16);
+    let a = v128.load_splat<f32>(left);
+    s00 = multiplyAdd(a, b0, s00);
+    s01 = multiplyAdd(a, b1, s01);
+    a = v128.load_splat<f32>(left, 4);
+    s10 = multiplyAdd(a, b0, s10);
+    s11 = multiplyAdd(a, b1, s11);
+    a = v128.load_splat<f32>(left, 8);
+    s20 = multiplyAdd(a, b0, s20);
+    s21 = multiplyAdd(a, b1, s21);
+    a = v128.load_splat<f32>(left, 12);
+    s30 = multiplyAdd(a, b0, s30);
+    s31 = multiplyAdd(a, b1, s31);
+    a = v128.load_splat<f32>(left, 16);
+    s40 = multiplyAdd(a, b0, s40);
+    s41 = multiplyAdd(a, b1, s41);
+    a = v128.load_splat<f32>(left, 20);
+    s50 = multiplyAdd(a, b0, s50);
+    s51 = multiplyAdd(a, b1, s51);
+    left += DOWN * 4;
+  }
+  v128.store(tile, s00);
+  v128.store(tile, s01, 16);
+  v128.store(tile, s10, 32);
+  v128.store(tile, s11, 48);
+  v128.store(tile, s20, 64);
+  v128.store(tile, s21, 80);
+  v128.store(tile, s30, 96);
+  v128.store(tile, s31, 112);
+  v128.store(tile, s40, 128);
+  v128.store(tile, s41, 144);
+  v128.store(tile, s50, 160);
+  v128.store(tile, s51, 176);
+}
+
+/** Adds a row of tiles to a row of `sum`, from the column `before` on; columns are fours. */
+function addRow(
+  sum: usize,
+  tile: usize,
+  nextTile: usize,
+  columns: u32,
+  before: i32,
+  factor: f32,
+): void {
+  const lanes = i32x4(0, 1, 2, 3);
+  for (let c: i32 = 0; c < <i32> columns; c += 4) {
+    if (c + 3 < before) continue;
+    const at = sum + c * 4;
+    const held = v128.load(at);
+    const made = v128.load(tile + (c / <i32> ACROSS) * nextTile + (c % <i32> ACROSS) * 4);
+    const added = f32x4.add(held, f32x4.mul(f32x4.splat(factor), made));
+    const behind = i32x4.ge_s(i32x4.add(i32x4.splat(c), lanes), i32x4.splat(before));
+    v128.store(at, v128.bitselect(added, held, behind));
+  }
+}
