@@ -24,4 +24,3 @@ export { sample } from "./sample";
 export { siluMul } from "./silu_mul";
 export { siluQuantize } from "./silu_quantize";
 export { topScores } from "./top_scores";
-export { work } from "./engine";
