@@ -1,5 +1,5 @@
 export { choleskyPanel } from "./cholesky_panel";
-export { work } from "./engine";
+export { copy, work } from "./engine";
 export { gptqPanel } from "./gptq_panel";
 export { gram } from "./gram";
 export { matmul } from "./matmul";
