@@ -1,6 +1,7 @@
 import { multiplyAdd } from "./parts/floats";
 import {
   COMPLETED,
+  COPY_BYTES,
   PUBLISHED,
   REACHED,
   SLEEPERS,
@@ -24,7 +25,8 @@ const NO_LIMIT: i64 = -1;
  * command, and none goes on before all of its tasks are done.
  */
 export function work(control: usize, ring: usize, threads: u32, scratch: usize): void {
-  for (let turn: u32 = 0;; turn++) {
+  // Nothing is completed as long as a thread has not begun.
+  for (let turn = atomic.load<u32>(control, COMPLETED);; turn++) {
     awaitPast(control, control + PUBLISHED, turn);
     if (atomic.load<u32>(control, STOP)) return;
     const slot = ring + <usize> (turn & (SLOTS - 1)) * SLOT_BYTES;
@@ -38,6 +40,20 @@ export function work(control: usize, ring: usize, threads: u32, scratch: usize):
     if (atomic.add<u32>(slot, 1, SLOT_ARRIVED) == threads - 1) finish(control, turn + 1);
     else awaitPast(control, control + COMPLETED, turn);
   }
+}
+
+@unmanaged
+class Args {
+  from: usize;
+  to: usize;
+  bytes: u32;
+}
+
+/** Some bytes are a task. */
+export function copy(at: usize, task: u32, _scratch: usize): void {
+  const args = changetype<Args>(at);
+  const first = task * COPY_BYTES;
+  memory.copy(args.to + first, args.from + first, min<u32>(COPY_BYTES, args.bytes - first));
 }
 
 /** Says that so many commands are done. */

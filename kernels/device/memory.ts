@@ -75,10 +75,20 @@ export class Pool<B extends Destroyable> {
         `Cannot allocate ${bytes} bytes on the device for ${label}: ${this.#held} of ${this.#limit} bytes are in use, expected room for it; raise --memory or shorten the context`,
       );
     }
-    const buffer = this.#allocator.create(size, label);
+    const buffer = this.#create(size, label);
     this.#held += size;
     this.#peak = Math.max(this.#peak, this.#held);
     return { id: this.#ids++, buffer, size };
+  }
+
+  #create(size: number, label: string): B {
+    try {
+      return this.#allocator.create(size, label);
+    } catch (error) {
+      if (!(error instanceof OutOfMemoryError)) throw error;
+      this.trim();
+      return this.#allocator.create(size, label);
+    }
   }
 
   give(block: Block<B>): void {

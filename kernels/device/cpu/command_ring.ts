@@ -3,9 +3,11 @@ import type { Block } from "../memory.ts";
 import type { Copy, PreparedLaunches, Queue } from "../pooled_device.ts";
 import type { RecordedLaunch } from "../recording.ts";
 import { assertValues, type HostTensor } from "../tensor.ts";
-import type { Region } from "./heap.ts";
+import type { Heap, Region } from "./heap.ts";
 import {
   COMPLETED,
+  CONTROL_BYTES,
+  COPY_BYTES,
   PUBLISHED,
   REACHED,
   SLEEPERS,
@@ -16,9 +18,9 @@ import {
   SLOT_TAKEN,
   SLOT_TASKS,
   SLOTS,
-  STOP,
   WANTED,
 } from "./protocol.ts";
+import { isStopped, stopWork } from "./stop.ts";
 
 const SLOT_WORDS = SLOT_BYTES / 4;
 
@@ -33,35 +35,43 @@ interface Command {
  * begin at once and end in order.
  */
 export class CommandRing implements Queue<Region> {
-  readonly #memory: WebAssembly.Memory;
+  readonly #heap: Heap;
   readonly #control: Int32Array;
   readonly #slots: Int32Array;
   readonly #programs: ReadonlyMap<string, number>;
-  #published = 0;
-  #failure: Error | undefined;
+  /** Commands handed over. */
+  #published: number;
+  readonly #failure = Promise.withResolvers<Error>();
+  #failed: Error | undefined;
   #turn: Promise<unknown> = Promise.resolve();
   /** Ends the threads; called once. */
   onClose: () => Promise<void> = () => Promise.resolve();
 
+  /** A ring in a heap, which has counted `commands` already. */
   constructor(
-    memory: WebAssembly.Memory,
+    heap: Heap,
     places: { readonly control: number; readonly ring: number },
-    programs: readonly string[],
+    { programs, commands }: { readonly programs: readonly string[]; readonly commands: number },
   ) {
-    this.#memory = memory;
-    this.#control = new Int32Array(memory.buffer, places.control, 128);
-    this.#slots = new Int32Array(memory.buffer, places.ring, SLOTS * SLOT_WORDS);
+    const { buffer } = heap.memory;
+    this.#heap = heap;
+    this.#control = new Int32Array(buffer, places.control, CONTROL_BYTES / 4);
+    this.#slots = new Int32Array(buffer, places.ring, SLOTS * SLOT_WORDS);
     this.#programs = new Map(programs.map((name, at) => [name, at]));
+    this.#published = commands;
+    for (const at of [PUBLISHED, COMPLETED]) Atomics.store(this.#control, at / 4, commands);
   }
 
   check(): void {
-    if (this.#failure) throw this.#failure;
+    if (this.#failed) throw this.#failed;
+    if (isStopped(this.#control)) throw failureOf("one of its threads died");
   }
 
   /** Ends the work for good: whatever is run or read from now on throws. */
   fail(reason: string): void {
-    this.#failure ??= new Error(`Cannot go on with the CPU engine: ${reason}`);
-    this.#stop();
+    this.#failed ??= failureOf(reason);
+    this.#failure.resolve(this.#failed);
+    stopWork(this.#control);
   }
 
   write({ buffer }: Block<Region>, host: HostTensor): void {
@@ -70,7 +80,7 @@ export class CommandRing implements Queue<Region> {
     this.#awaitNow(buffer.lastUse);
     const { data } = host;
     const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
-    new Uint8Array(this.#memory.buffer, buffer.address, bytes.length).set(bytes);
+    this.#bytesOf(buffer, bytes.length).set(bytes);
   }
 
   launch(launch: RecordedLaunch<Region>): void {
@@ -90,56 +100,83 @@ export class CommandRing implements Queue<Region> {
     submit: (copy?: Copy) => void,
   ): Promise<ArrayBuffer> {
     submit();
-    const wanted = buffer.lastUse;
-    await (this.#turn = this.#turn.then(() => this.#await(wanted)));
     this.check();
-    return new Uint8Array(this.#memory.buffer, buffer.address, bytes).slice().buffer;
+    if (this.#reached(buffer.lastUse)) return this.#bytesOf(buffer, bytes).slice().buffer;
+    // What is handed over next may overwrite it.
+    const copy = this.#heap.create(bytes, "a copy to read");
+    try {
+      const words = this.#words("copy", Math.ceil(bytes / COPY_BYTES), [
+        buffer.address,
+        copy.address,
+        bytes,
+      ]);
+      this.#hand({ words, regions: [buffer, copy] });
+      const wanted = this.#published;
+      await (this.#turn = this.#turn.then(() => this.#await(wanted)));
+      if (isStopped(this.#control)) throw await this.#failure.promise;
+      return this.#bytesOf(copy, bytes).slice().buffer;
+    } finally {
+      copy.destroy();
+    }
   }
 
   async close(): Promise<void> {
-    if (!this.#failure) await this.#await(this.#published);
-    this.#stop();
+    await this.#await(this.#published);
+    stopWork(this.#control);
     await this.onClose();
   }
 
   #command({ kernel, launch, blocks, inputs, options }: RecordedLaunch<Region>): Command {
     if (!kernel.cpu) throw new TypeError("Cannot launch: the kernel has no assembly yet");
     const { program, tasks, args } = kernel.cpu(inputs as never, options, launch);
-    const at = this.#programs.get(program);
-    if (at === undefined) {
-      throw new TypeError(`Cannot launch ${program}: there is no such assembly`);
-    }
     const given = [...kernel.inputs, ...kernel.outputs].map((name, i) =>
       inputs[name] || launch.outputs[name] ? blocks[i]!.buffer.address : 0
     );
     return {
-      words: slotWords(at, tasks, [...given, ...Object.values(args).map(bitsOf)]),
+      words: this.#words(program, tasks, [...given, ...Object.values(args).map(bitsOf)]),
       regions: blocks.map(({ buffer }) => buffer),
     };
+  }
+
+  #words(program: string, tasks: number, args: readonly number[]): Int32Array {
+    const at = this.#programs.get(program);
+    if (at === undefined) {
+      throw new TypeError(`Cannot launch ${program}: there is no such assembly`);
+    }
+    return slotWords(at, tasks, args);
   }
 
   #hand({ words, regions }: Command): void {
     if (words[SLOT_TASKS / 4] === 0) return;
     // The slot is free when its command before is done.
     this.#awaitNow(this.#published - SLOTS + 1);
-    this.#slots.set(words, (this.#published & (SLOTS - 1)) * SLOT_WORDS);
-    this.#published = this.#published + 1 | 0;
+    this.#slots.set(words, (this.#published % SLOTS) * SLOT_WORDS);
+    this.#published++;
     for (const region of regions) region.lastUse = this.#published;
     Atomics.store(this.#control, PUBLISHED / 4, this.#published);
     if (Atomics.load(this.#control, SLEEPERS / 4) > 0) Atomics.notify(this.#control, PUBLISHED / 4);
   }
 
+  #bytesOf({ address }: Region, bytes: number): Uint8Array<ArrayBufferLike> {
+    return new Uint8Array(this.#heap.memory.buffer, address, bytes);
+  }
+
   /** Whether so many commands are done, or none will be any more. */
   #reached(turn: number): boolean {
-    const completed = Atomics.load(this.#control, COMPLETED / 4);
-    return (completed - turn | 0) >= 0 || this.#failure !== undefined;
+    // The counter has 32 bits, of which the difference needs few.
+    const open = this.#published - Atomics.load(this.#control, COMPLETED / 4) | 0;
+    return this.#published - open >= turn || isStopped(this.#control);
   }
 
   #awaitNow(turn: number): void {
+    if (this.#reached(turn)) return;
     while (!this.#reached(turn)) {
       const seen = this.#want(turn);
       if (!this.#reached(turn)) Atomics.wait(this.#control, REACHED / 4, seen);
     }
+    // Who waits for another turn asks for it again.
+    Atomics.add(this.#control, REACHED / 4, 1);
+    Atomics.notify(this.#control, REACHED / 4);
   }
 
   async #await(turn: number): Promise<void> {
@@ -155,12 +192,12 @@ export class CommandRing implements Queue<Region> {
     Atomics.store(this.#control, WANTED / 4, turn);
     return seen;
   }
+}
 
-  #stop(): void {
-    Atomics.store(this.#control, STOP / 4, 1);
-    Atomics.add(this.#control, REACHED / 4, 1);
-    for (const at of [PUBLISHED, COMPLETED, REACHED]) Atomics.notify(this.#control, at / 4);
-  }
+function failureOf(reason: string): Error {
+  return new Error(
+    `Cannot go on with the CPU engine: ${reason}, expected its threads to stay; run the command again, finished steps are kept`,
+  );
 }
 
 function slotWords(program: number, tasks: number, args: readonly number[]): Int32Array {

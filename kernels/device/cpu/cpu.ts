@@ -15,6 +15,8 @@ export interface CpuOptions {
   readonly memoryBytes?: number;
   /** Which module to load; the fastest that runs here unless said. */
   readonly simd?: SimdKind;
+  /** How many commands to have counted already; counters in its memory run around at 2^32. */
+  readonly commands?: number;
   /** Opens the pool that tensors lie in, instead of one of `memoryBytes`. */
   readonly pool?: (heap: Heap) => Pool<Region>;
 }
@@ -46,7 +48,8 @@ export class Cpu extends PooledDevice<Region> {
       { length: threads },
       (_, thread) => heap.create(SCRATCH_BYTES, `thread ${thread}`).address,
     );
-    const queue = new CommandRing(heap.memory, places, module.programs);
+    const { programs } = module;
+    const queue = new CommandRing(heap, places, { programs, commands: options.commands ?? 0 });
     const started = await Threads.start(
       module,
       { ...places, memory: heap.memory, scratches },
@@ -59,6 +62,6 @@ export class Cpu extends PooledDevice<Region> {
 
   /** Ends the engine as if a thread had died: whatever is run or read from now on throws. */
   lose(): void {
-    this.#ring.fail("a thread died, expected it to stay");
+    this.#ring.fail("one of its threads died");
   }
 }

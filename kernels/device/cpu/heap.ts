@@ -5,7 +5,7 @@ import { SLACK_BYTES } from "./protocol.ts";
 export interface Region extends Destroyable {
   readonly address: number;
   readonly size: number;
-  /** Commands that were handed over when one last used it. */
+  /** Commands that were handed over when one last used it, or what lay there before. */
   lastUse: number;
 }
 
@@ -15,12 +15,18 @@ const MOST_BYTES = 2 ** 32;
 /** Regions begin at cache lines. */
 const ALIGNMENT = 64;
 
+interface Piece {
+  address: number;
+  size: number;
+  lastUse: number;
+}
+
 /** Hands out pieces of a memory, lowest first, and makes it grow. */
 export class Heap implements Allocator<Region> {
   readonly largest = MOST_BYTES - 2 ** 26;
   readonly memory: WebAssembly.Memory;
   /** Free pieces by address; none touches the next. */
-  readonly #free: { address: number; size: number }[] = [];
+  readonly #free: Piece[] = [];
 
   constructor() {
     this.memory = new WebAssembly.Memory({
@@ -29,27 +35,33 @@ export class Heap implements Allocator<Region> {
       shared: true,
     });
     // Nothing lies at 0, which stands for an input left out.
-    this.#give(ALIGNMENT, PAGE_BYTES - ALIGNMENT);
+    this.#give({ address: ALIGNMENT, size: PAGE_BYTES - ALIGNMENT, lastUse: 0 });
   }
 
   create(size: number, label: string): Region {
     const wanted = Math.ceil((size + SLACK_BYTES) / ALIGNMENT) * ALIGNMENT;
-    const address = this.#take(wanted) ?? this.#grown(wanted, label);
-    return { address, size, lastUse: 0, destroy: () => this.#give(address, wanted) };
+    const { address, lastUse } = this.#take(wanted) ?? this.#grown(wanted, label);
+    const region: Region = {
+      address,
+      size,
+      lastUse,
+      destroy: () => this.#give({ address, size: wanted, lastUse: region.lastUse }),
+    };
+    return region;
   }
 
-  #take(size: number): number | undefined {
+  #take(size: number): Omit<Piece, "size"> | undefined {
     const at = this.#free.findIndex((piece) => piece.size >= size);
     const piece = this.#free[at];
     if (!piece) return undefined;
-    const { address } = piece;
+    const { address, lastUse } = piece;
     piece.address += size;
     piece.size -= size;
     if (piece.size === 0) this.#free.splice(at, 1);
-    return address;
+    return { address, lastUse };
   }
 
-  #grown(size: number, label: string): number {
+  #grown(size: number, label: string): Omit<Piece, "size"> {
     const end = this.memory.buffer.byteLength;
     const last = this.#free.at(-1);
     const free = last && last.address + last.size === end ? last.size : 0;
@@ -61,18 +73,19 @@ export class Heap implements Allocator<Region> {
         `Cannot allocate ${size} bytes for ${label}: the CPU engine holds ${end} of at most ${MOST_BYTES} bytes, expected room for it`,
       );
     }
-    this.#give(end, pages * PAGE_BYTES);
+    this.#give({ address: end, size: pages * PAGE_BYTES, lastUse: 0 });
     return this.#take(size)!;
   }
 
-  #give(address: number, size: number): void {
-    const after = this.#free.findIndex((piece) => piece.address > address);
+  #give(given: Piece): void {
+    const after = this.#free.findIndex((piece) => piece.address > given.address);
     const at = after < 0 ? this.#free.length : after;
-    this.#free.splice(at, 0, { address, size });
+    this.#free.splice(at, 0, given);
     for (const left of [at, at - 1]) {
       const [piece, next] = [this.#free[left], this.#free[left + 1]];
       if (!piece || !next || piece.address + piece.size !== next.address) continue;
       piece.size += next.size;
+      piece.lastUse = Math.max(piece.lastUse, next.lastUse);
       this.#free.splice(left + 1, 1);
     }
   }

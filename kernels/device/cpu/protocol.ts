@@ -31,5 +31,7 @@ export const SLOTS = 2048;
 
 /** Bytes that a thread has for itself while it works at a task. */
 export const SCRATCH_BYTES = 4194304;
+/** Bytes that a task copies. */
+export const COPY_BYTES = 65536;
 /** Bytes behind every block that may be read, for loads of whole vectors. */
 export const SLACK_BYTES = 64;

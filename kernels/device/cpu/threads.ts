@@ -43,7 +43,12 @@ export class Threads {
         onFailure,
       )
     );
-    await Promise.all(ready);
+    try {
+      await Promise.all(ready);
+    } catch (error) {
+      await all.join();
+      throw error;
+    }
     return all;
   }
 

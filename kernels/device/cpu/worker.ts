@@ -1,4 +1,6 @@
 /// <reference lib="webworker" />
+import { CONTROL_BYTES } from "./protocol.ts";
+import { stopWork } from "./stop.ts";
 import type { ThreadStart } from "./threads.ts";
 
 /** A thread of the CPU engine: works at commands until told to stop. */
@@ -13,6 +15,8 @@ self.onmessage = ({ data }: MessageEvent<ThreadStart>) => {
     work(control, ring, threads, scratch);
     self.postMessage({ ended: true });
   } catch (error) {
+    // The others would wait for this thread, and the host may hear no message while it waits.
+    stopWork(new Int32Array(memory.buffer, control, CONTROL_BYTES / 4));
     self.postMessage({ failed: error instanceof Error ? error.message : String(error) });
   }
 };
