@@ -1,8 +1,8 @@
 import { counts, type Kernel } from "./device/kernel.ts";
 import { describe, f32 } from "./device/tensor.ts";
-import { SCRATCH_BYTES } from "./device/cpu/protocol.ts";
 import lanes from "./matmul_lanes.wgsl" with { type: "text" };
 import part from "./parts/lanes.wgsl" with { type: "text" };
+import { floatTask } from "./parts/float_task.ts";
 import {
   laneGrid,
   laneRows,
@@ -59,20 +59,15 @@ export const matmul: Kernel<"x" | "weight" | "y" | "bias", never, MatmulOptions,
       grid: [Math.ceil(columns / TILE), Math.ceil(rows / TILE), 1],
     };
   },
-  cpu({ x: { shape: [rows = 0, inner = 0] }, weight }, _options, { params }) {
-    const columns = (params.columns as { readonly u32: number }).u32;
-    const half = weight.dtype === "f16";
-    // Widened weights of a task lie in the thread's own memory.
-    const fitting = Math.floor(SCRATCH_BYTES / (4 * inner));
-    const taskColumns = rows <= 2 ? 64 : Math.min(32, fitting);
-    const taskRows = half ? 192 : 48;
+  cpu(inputs, options, { params }) {
+    const { x: { shape: [rows = 0, inner = 0] }, weight: { dtype, shape: [held = 0] } } = inputs;
+    const { row = 0, rows: columns = held - row } = options;
+    const half = dtype === "f16";
+    const { tasks, args } = floatTask({ rows, inner, columns }, { widened: half && rows > 2 });
     return {
       program: "matmul",
-      tasks: Math.ceil(rows / taskRows) * Math.ceil(columns / taskColumns),
-      args: {
-        ...params,
-        ...counts({ half: Number(half), task_rows: taskRows, task_columns: taskColumns }),
-      },
+      tasks,
+      args: { ...params, ...counts({ half: Number(half) }), ...args },
     };
   },
   reference({ x, weight, y, bias }, { row = 0, rows, column = 0 }) {

@@ -1,7 +1,8 @@
 import type { HostTensor } from "./device/device.ts";
-import type { Kernel, KernelCase } from "./device/kernel.ts";
+import { counts, type Kernel, type KernelCase } from "./device/kernel.ts";
 import { describe, u32 } from "./device/tensor.ts";
 import { unpackCodes } from "./codes/integer_codes.ts";
+import { floatTask } from "./parts/float_task.ts";
 import type { MatmulOptions } from "./parts/output_sizes.ts";
 import {
   checkedGroup,
@@ -61,6 +62,13 @@ export const matmulCodes: Kernel<Input, never, MatmulCodesOptions, "y", "bias"> 
       BIAS: bias !== undefined,
     };
     return productLaunch(sizes, group, constants, limits);
+  },
+  cpu(inputs, options, { params }) {
+    const { x: { shape: [rows = 0, inner = 0] }, weight: { shape: [held = 0] } } = inputs;
+    const { row = 0, rows: columns = held - row, bits, zero } = options;
+    const { tasks, args } = floatTask({ rows, inner, columns }, { widened: true });
+    const codes = counts({ nibbles: Number(bits === 4), zero: ZERO_DOMAINS[zero] });
+    return { program: "matmulCodes", tasks, args: { ...params, ...codes, ...args } };
   },
   reference(inputs, options) {
     const { x, y, bias } = inputs;

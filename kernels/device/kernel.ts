@@ -70,7 +70,7 @@ export interface Kernel<
   readonly optional?: readonly Opt[];
   plan(inputs: Specs<In, Opt>, options: Options, limits: Limits): Launch<Out>;
   /** The same for the CPU engine; `launch` is what `plan` made for it. */
-  cpu?(inputs: Specs<In, Opt>, options: Options, launch: Launch<Out>): CpuLaunch;
+  cpu(inputs: Specs<In, Opt>, options: Options, launch: Launch<Out>): CpuLaunch;
   reference(
     inputs: Specs<In, Opt, HostTensor>,
     options: Options,

@@ -51,41 +51,39 @@ for (const [name, kernel] of Object.entries<AnyKernel>(kernels)) {
     });
   }
 
-  if (kernel.cpu) {
-    Deno.test(`${name} agrees with its reference on the CPU engine, equal bits on any number of threads`, async () => {
-      await using stack = new AsyncDisposableStack();
-      const [alone, plain, ...others] = await Promise.all(CPUS.map(guardedCpu));
-      for (const cpu of [alone!, plain!, ...others]) stack.use(cpu);
-      for (const one of cases) {
-        if (one.timedOnly) continue;
-        const expected = expectation(one);
-        await compare(plain!, kernel, one, expected);
-        const made = await compare(alone!, kernel, one, expected);
-        for (const cpu of others) {
-          const again = await launched(cpu, kernel, one, expected.hosts);
-          for (const [name, { data }] of Object.entries(made)) {
-            assert.ok(
-              Buffer.from(data.buffer).equals(Buffer.from(again[name]!.data.buffer)),
-              `${one.label} ${name} has other bits on more threads`,
-            );
-          }
+  Deno.test(`${name} agrees with its reference on the CPU engine, equal bits on any number of threads`, async () => {
+    await using stack = new AsyncDisposableStack();
+    const [alone, plain, ...others] = await Promise.all(CPUS.map(guardedCpu));
+    for (const cpu of [alone!, plain!, ...others]) stack.use(cpu);
+    for (const one of cases) {
+      if (one.timedOnly) continue;
+      const expected = expectation(one);
+      await compare(plain!, kernel, one, expected);
+      const made = await compare(alone!, kernel, one, expected);
+      for (const cpu of others) {
+        const again = await launched(cpu, kernel, one, expected.hosts);
+        for (const [name, { data }] of Object.entries(made)) {
+          assert.ok(
+            Buffer.from(data.buffer).equals(Buffer.from(again[name]!.data.buffer)),
+            `${one.label} ${name} has other bits on more threads`,
+          );
         }
       }
-    });
+    }
+  });
 
-    Deno.test(`${name} has in its assembly the arguments that it is given`, async () => {
-      for (const one of cases) {
-        const specs = one.inputs as Readonly<Record<string, TensorSpec>>;
-        const launch = kernel.plan(specs, one.options, CPU_LIMITS);
-        const { program, args } = kernel.cpu!(specs, one.options, launch);
-        const expected = [
-          ...[...kernel.inputs, ...kernel.outputs].map((name) => [name, "usize"]),
-          ...typesOf(args),
-        ];
-        assert.deepEqual(await declaredArgs(program), expected, one.label);
-      }
-    });
-  }
+  Deno.test(`${name} has in its assembly the arguments that it is given`, async () => {
+    for (const one of cases) {
+      const specs = one.inputs as Readonly<Record<string, TensorSpec>>;
+      const launch = kernel.plan(specs, one.options, CPU_LIMITS);
+      const { program, args } = kernel.cpu(specs, one.options, launch);
+      const expected = [
+        ...[...kernel.inputs, ...kernel.outputs].map((name) => [name, "usize"]),
+        ...typesOf(args),
+      ];
+      assert.deepEqual(await declaredArgs(program), expected, one.label);
+    }
+  });
 
   Deno.test(`${name} declares the bindings and params its plan gives`, () => {
     const { plan, sources } = plansOf(kernel);

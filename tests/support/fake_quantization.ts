@@ -45,6 +45,9 @@ const fake: Kernel<"x", "y", { of(x: HostTensor): Float32Array }> = {
   inputs: ["x"],
   outputs: ["y"],
   plan: ({ x }) => ({ outputs: { y: x }, constants: {}, params: {}, grid: [1, 1, 1] }),
+  cpu: () => {
+    throw new TypeError("Cannot run the fake on the CPU engine: it is for hosts");
+  },
   reference: ({ x }, { of }) => ({ y: f32(x.shape, of(x)) }),
   cases: [],
 };

@@ -41,8 +41,6 @@ export function expFalling4(x: v128): v128 {
  * The same with constants from a table (see `expTable()`), at twice the speed in loops: V8 makes
  * literal ones anew from integer registers in every turn.
  */
-// @ts-ignore: decorator
-
 export function expFallingBy4(table: usize, x: v128): v128 {
   const value = expBetween(
     f32x4.pmax(x, v128.load(table)),
@@ -98,8 +96,6 @@ function expInside4(x: v128): v128 {
  * e^x of floats between both bounds: x = n ln 2 + r, and a polynomial of r (S. Moshier, Cephes,
  * expf.c).
  */
-// @ts-ignore: decorator
-
 function expBetween(
   x: v128,
   log2OfE: v128,

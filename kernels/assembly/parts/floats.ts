@@ -1,14 +1,10 @@
 /** a * b + c on four floats: fused where the processor does so, else rounded twice. */
-// @ts-ignore: decorator
-
 export function multiplyAdd(a: v128, b: v128, c: v128): v128 {
   if (ASC_FEATURE_RELAXED_SIMD) return f32x4.relaxed_madd(a, b, c);
   return f32x4.add(f32x4.mul(a, b), c);
 }
 
 /** The sum of four floats, halves first. */
-// @ts-ignore: decorator
-
 export function sumOf(v: v128): f32 {
   const pairs = f32x4.add(
     v,
@@ -20,8 +16,6 @@ export function sumOf(v: v128): f32 {
 const HALF_TO_FLOAT: f32 = reinterpret<f32>(0x77800000);
 
 /** Four half-precision floats, each in the low half of its lane and sign-extended, as single ones. */
-// @ts-ignore: decorator
-
 export function widened(halves: v128): v128 {
   const signs = v128.and(halves, i32x4.splat(0x80000000));
   const bits = i32x4.shl(v128.and(halves, i32x4.splat(0x7fff)), 13);

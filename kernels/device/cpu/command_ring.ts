@@ -127,7 +127,6 @@ export class CommandRing implements Queue<Region> {
   }
 
   #command({ kernel, launch, blocks, inputs, options }: RecordedLaunch<Region>): Command {
-    if (!kernel.cpu) throw new TypeError("Cannot launch: the kernel has no assembly yet");
     const { program, tasks, args } = kernel.cpu(inputs as never, options, launch);
     const given = [...kernel.inputs, ...kernel.outputs].map((name, i) =>
       inputs[name] || launch.outputs[name] ? blocks[i]!.buffer.address : 0

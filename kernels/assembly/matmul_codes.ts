@@ -1,0 +1,81 @@
+import { block } from "./parts/float_product";
+import { fromHalfBits } from "./parts/halves";
+import { dequantized } from "./parts/quantizer";
+
+@unmanaged
+class Args {
+  x: usize;
+  weight: usize;
+  groups: usize;
+  y: usize;
+  bias: usize;
+  rows: u32;
+  inner: u32;
+  columns: u32;
+  column: u32;
+  row: u32;
+  stride: u32;
+  group: u32;
+  nibbles: u32;
+  zero: u32;
+  /** Rows and columns of a task. */
+  task_rows: u32;
+  task_columns: u32;
+}
+
+/** A block of rows and columns is a task: its weights become floats once, then floats are multiplied. */
+export function matmulCodes(at: usize, task: u32, scratch: usize): void {
+  const args = changetype<Args>(at);
+  const across = (args.columns + args.task_columns - 1) / args.task_columns;
+  const firstRow = (task / across) * args.task_rows;
+  const firstColumn = (task % across) * args.task_columns;
+  const rows = min(args.task_rows, args.rows - firstRow);
+  const columns = min(args.task_columns, args.columns - firstColumn);
+  const bytes = <usize> args.inner * 4;
+  for (let n: u32 = 0; n < columns; n++) {
+    unpack(args, args.row + firstColumn + n, scratch + n * bytes);
+  }
+  const column = args.column + firstColumn;
+  const y = args.y + (<usize> firstRow * args.stride + column) * 4;
+  const bias = args.bias ? args.bias + <usize> column * 4 : 0;
+  const x = args.x + firstRow * bytes;
+  block(x, rows, scratch, columns, bytes, y, <usize> args.stride * 4, bias);
+}
+
+/** What the codes of a row of the weight stand for. */
+function unpack(args: Args, row: u32, to: usize): void {
+  const groups = args.groups + <usize> row * (args.inner / args.group) * 4;
+  const bytes = args.nibbles ? args.inner / 2 : args.inner;
+  const codes = args.weight + <usize> row * bytes;
+  for (let first: u32 = 0; first < args.inner; first += args.group) {
+    const pair = load<u32>(groups + <usize> (first / args.group) * 4);
+    const scale = f32x4.splat(fromHalfBits(pair & 0xffff));
+    const zero = f32x4.splat(fromHalfBits(pair >> 16));
+    for (let k = first; k < first + args.group; k += 8) {
+      const out = to + <usize> k * 4;
+      const shorts = args.nibbles
+        ? nibbles(codes + k / 2, args.zero)
+        : octets(codes + k, args.zero);
+      const low = f32x4.convert_i32x4_s(i32x4.extend_low_i16x8_s(shorts));
+      const high = f32x4.convert_i32x4_s(i32x4.extend_high_i16x8_s(shorts));
+      v128.store(out, dequantized(args.zero, low, scale, zero));
+      v128.store(out, dequantized(args.zero, high, scale, zero), 16);
+    }
+  }
+}
+
+/** Eight codes of eight bits, signed where there is no zero point. */
+function octets(at: usize, zero: u32): v128 {
+  return zero ? v128.load_ext<u8>(at) : v128.load_ext<i8>(at);
+}
+
+/** Eight codes of four bits, the lowest first, signed where there is no zero point. */
+function nibbles(at: usize, zero: u32): v128 {
+  const pairs = v128.load_zero<u32>(at);
+  const low = v128.and(pairs, i8x16.splat(15));
+  const high = i8x16.shr_u(pairs, 4);
+  const codes = i8x16.shuffle(low, high, 0, 16, 1, 17, 2, 18, 3, 19, 0, 0, 0, 0, 0, 0, 0, 0);
+  if (zero) return i16x8.extend_low_i8x16_u(codes);
+  // A nibble moved to the top of a byte and back takes its sign along.
+  return i16x8.extend_low_i8x16_s(i8x16.shr_s(i8x16.shl(codes, 4), 4));
+}
