@@ -7,10 +7,11 @@ import {
   UsageError,
 } from "../../pipeline/cli/mod.ts";
 import { memoryWords } from "../engine/engine_sizes.ts";
-import { readModelCard } from "../serve/model_card.ts";
+import { readModelCard, type ServedModel } from "../serve/model_card.ts";
+import { serveOptions } from "../serve/options.ts";
 import { serveModel } from "../serve/serve_model.ts";
 import { memoryFor } from "../tools.ts";
-import { findServed, type ServedModel } from "./served_model.ts";
+import { findServed } from "./served_model.ts";
 
 /** Answers HTTP requests from a model. */
 export const serve = defineCommand({
@@ -102,14 +103,9 @@ function wishesOf(own: Call["own"]) {
 
 /** Options under the names the server has for them; those of the engine are left out. */
 function serverOptions(own: Call["own"]): Record<string, unknown> {
-  const renamed: Readonly<Record<string, string>> = {
-    name: "names",
-    origin: "origins",
-    serverName: "hosts",
-  };
-  const same = ["host", "port", "apiKey", "maxTokens", "maxBody", "timeout", "drain", "strict"];
-  const named = [...same.map((key) => [key, key] as const), ...Object.entries(renamed)];
-  return Object.fromEntries(
-    named.flatMap(([key, to]) => own[key] === undefined ? [] : [[to, own[key]]]),
+  const named = { names: own.name, origins: own.origin, hosts: own.serverName };
+  const said = Object.entries({ ...own, ...named }).filter(([key, value]) =>
+    value !== undefined && Object.hasOwn(serveOptions.shape, key)
   );
+  return Object.fromEntries(said);
 }
