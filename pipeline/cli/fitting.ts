@@ -3,8 +3,7 @@ import type { PreflightOptions } from "../plan/preflight.ts";
 
 /** What a preflight learns from the program, under the options of the command line. */
 export function fitting(
-  { program: { facts, bounds }, flags: { memory } }: Pick<Call, "program" | "flags">,
+  { program: { facts, bounds }, flags }: Pick<Call, "program" | "flags">,
 ): Pick<PreflightOptions, "facts" | "bounds"> {
-  const said = memory === undefined ? {} : { memory };
-  return { facts, bounds: bounds && (() => bounds(said)) };
+  return { facts, bounds: bounds && (() => bounds(flags)) };
 }

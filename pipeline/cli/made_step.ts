@@ -43,7 +43,7 @@ export async function makeStep(
   const { ok } = await run(manifest, {
     store,
     stages,
-    tools: () => tools(flags.memory === undefined ? {} : { memory: flags.memory }),
+    tools: () => tools(flags),
     emit: tell.emit,
     signal,
     selected: selectSteps(manifest, { until: [name] }),

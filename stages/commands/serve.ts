@@ -21,17 +21,16 @@ export const serve = defineCommand({
     "a manifest, an artifact's key or path, a run's id, last, or a checkpoint (a directory, a .gguf file, hf:org/name); configs/qoq.yaml with the embedded model unless said",
   ]],
   options: addOptions,
-  run: (call) =>
-    tellingErrors(call, async () => {
-      const controller = new AbortController();
-      using _interrupt = onInterrupt(controller, {
-        ask: () => call.screen.error("Stopping: requests under way are finished first\n"),
-        leave: () => call.screen.error("\nStopped at once\n"),
-      });
-      const { signal } = controller;
-      await serveFound(await findServed(call, signal), { call, signal });
-      return 0;
-    }),
+  run: tellingErrors(async (call) => {
+    const controller = new AbortController();
+    using _interrupt = onInterrupt(controller, {
+      ask: () => call.screen.error("Stopping: requests under way are finished first\n"),
+      leave: () => call.screen.error("\nStopped at once\n"),
+    });
+    const { signal } = controller;
+    await serveFound(await findServed(call, signal), { call, signal });
+    return 0;
+  }),
 });
 
 function addOptions(command: Command): void {
@@ -72,7 +71,7 @@ async function serveFound(
   await serveModel({
     path,
     card: () => readModelCard(model),
-    memoryBytes: memoryFor(flags.memory === undefined ? {} : { memory: flags.memory }),
+    memoryBytes: memoryFor(flags),
     wishes: wishesOf(own),
     options: serverOptions(own),
     signal,

@@ -34,16 +34,11 @@ export const run = defineCommand({
     using _console = flags.json || screen.columns > 0 ? catchConsole(tell.say) : undefined;
     const start = performance.now();
     try {
-      return await tellingErrors(call, () => runManifest(call, { tell, again: telling.again }));
+      return await tellingErrors(() => runManifest(call, { tell, again: telling.again }))(call);
     } catch (error) {
       if (flags.json && !(error instanceof UsageError)) {
-        tell.emit({
-          type: "summary",
-          ok: false,
-          seconds: secondsSince(start),
-          steps: [],
-          scores: {},
-        });
+        const seconds = secondsSince(start);
+        tell.emit({ type: "summary", ok: false, seconds, steps: [], scores: {} });
       }
       throw error;
     }
@@ -83,7 +78,7 @@ async function runManifest(
     store,
     ...executor && { executor },
     stages,
-    tools: () => program.tools(flags.memory === undefined ? {} : { memory: flags.memory }),
+    tools: () => program.tools(flags),
     emit,
     signal: controller.signal,
     force,

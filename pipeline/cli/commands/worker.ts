@@ -40,7 +40,7 @@ export const worker = defineCommand({
       port,
       store,
       stages: program.stages,
-      tools: () => program.tools(flags.memory === undefined ? {} : { memory: flags.memory }),
+      tools: () => program.tools(flags),
       emit: tell.emit,
       signal: controller.signal,
       onJoin: ({ name, uri, pid }) => {
