@@ -140,6 +140,5 @@ function textOf({ path, facts, breaches, count, warnings }: Told, screen: Screen
       ...lines.length > 0 ? [{ title: "Broken rules", lines }] : [],
     ],
     warnings,
-    figures: [],
   }, screen);
 }

@@ -105,7 +105,6 @@ export async function describeGguf(path: string, { deep }: DescribeOptions): Pro
       ...sizeProblems(file, header, held),
       ...known.problem === undefined ? [] : [known.problem],
     ],
-    figures: [],
   };
 }
 

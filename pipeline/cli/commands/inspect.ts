@@ -21,7 +21,7 @@ export const inspect = defineCommand({
     const store = await openStore(HERE, flags);
     const target = await findNamed(word, store);
     const description = await describeTarget(target, { describe, deep: own.deep === true });
-    const { title, warnings, sections, figures, ...more } = description;
+    const { title, warnings, sections, figures = [], ...more } = description;
     const line = { type: "inspect", what: target.what, ...nameOf(target), title, warnings };
     screen.write(
       flags.json
