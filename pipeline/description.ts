@@ -11,8 +11,8 @@ export interface Description {
   readonly warnings: readonly string[];
   /** What sets it apart from others of its kind, in a few words. */
   readonly variant?: string;
-  /** Figures by which it is compared with them. */
-  readonly figures: readonly Figure[];
+  /** Figures by which it is compared with them; none unless said. */
+  readonly figures?: readonly Figure[];
 }
 
 /** Sentences and a table under a heading. */

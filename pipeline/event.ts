@@ -1,5 +1,6 @@
 import type { Metrics, Note } from "./artifact.ts";
 import type { StageError } from "./errors.ts";
+import type { Forecast } from "./stage.ts";
 
 /**
  * What a plan says of a step.
@@ -25,15 +26,6 @@ export interface StepCost {
   readonly bytes: number;
 }
 
-/** What making an artifact will take at its peak, from headers alone. */
-export interface PeakBytes {
-  readonly deviceBytes: number;
-  /** On the host, beside what the process holds anyway. */
-  readonly hostBytes: number;
-  /** Size of the artifact's files. */
-  readonly diskBytes: number;
-}
-
 /** One row of a plan. */
 export interface PlannedStep {
   readonly name: string;
@@ -46,7 +38,7 @@ export interface PlannedStep {
   /** Of a step that would or may run, where an earlier run tells. */
   readonly estimate?: StepCost;
   /** Of a step that would or may run, where its stage can forecast. */
-  readonly forecast?: PeakBytes;
+  readonly forecast?: Pick<Forecast, "deviceBytes" | "hostBytes" | "diskBytes">;
 }
 
 /** How a step of a run ended; `stopped` ones were interrupted or not begun, `skipped` not selected. */

@@ -14,7 +14,7 @@ import {
   refuseTooLong,
   storedSubjects,
 } from "./benchmark/subjects.ts";
-import { loadWhole, type Round, runRound } from "./benchmark/throughput.ts";
+import { type Round, runRound } from "./benchmark/throughput.ts";
 import { benchmarkPassages, bestWords, throughputPlot } from "./describe/benchmark.ts";
 import { EngineError } from "./engine/engine.ts";
 import { headerFiles } from "./facts.ts";
@@ -149,7 +149,7 @@ export const benchmark = defineStage({
         job.progress(done, total, `${label}, weights`);
         const { path } = stack.use(await subject.place(job.signal));
         const model = stack.use(await Model.open(path, device, { weightBytes: Infinity }));
-        await loadWhole(model);
+        await model.loadWhole();
         return model;
       };
       const results: MeasuredBatch[] = [];
@@ -224,7 +224,7 @@ async function countRound(
     const planned = planSubject(device, subject, { params, load });
     ({ refused } = planned);
     if (planned.largest === 0) return;
-    await loadWhole(model);
+    await model.loadWhole();
     const { sizes } = planBatch(device, model, load, planned.largest);
     const { prompt, output, seed } = params;
     const few = Math.min(output, FEW_TOKENS);

@@ -13,7 +13,7 @@ import type { DecoderConfig } from "./models/config.ts";
 import { openModel } from "./models/architecture.ts";
 import type { Architecture } from "./models/family.ts";
 import { lengthenLineage } from "./models/lineage.ts";
-import { type ModelRecord, writeModelRecord } from "./models/model_record.ts";
+import { recordAfter, writeModelRecord } from "./models/model_record.ts";
 import { copyModelFiles } from "./models/rewrite.ts";
 import { zeroDomain } from "./quant/schemes.ts";
 
@@ -70,7 +70,10 @@ export const calibrate_kv = defineStage({
       }
     });
     const schemes = architecture.layers.map((_, layer) => kv[layer] ?? kv[0]!);
-    const facts = { ...model, record: { ...recordOf(record, params), kv: schemes } };
+    const facts = {
+      ...model,
+      record: { ...recordAfter(record, "calibrate_kv", params), kv: schemes },
+    };
     return {
       deviceBytes: peaks.deviceBytes,
       // The exact outputs of all windows, and twice that of the one that is compared.
@@ -102,7 +105,7 @@ export const calibrate_kv = defineStage({
     const chosen = fallBack(choices, params, config);
     await copyModelFiles(model.path, job.out);
     await writeModelRecord(job.out, {
-      ...recordOf(record, params),
+      ...recordAfter(record, "calibrate_kv", params),
       lineage: await lengthenLineage({ ...model, record }, job.out, new Map()),
       kv: chosen.map(({ schemes }) => schemes),
       measured: { ...record.measured, kv: chosen.map(({ error }) => error) },
@@ -125,10 +128,6 @@ async function chooseSchemes(
     ? await choose(probe, await candidates(wider, { stats, ...where }))
     : undefined;
   return { first, wide };
-}
-
-function recordOf(record: ModelRecord, params: Params): ModelRecord {
-  return { ...record, history: [...record.history, { stage: "calibrate_kv", params }] };
 }
 
 function refuseNoWindows({ attentionWindows }: StatsSizes): void {

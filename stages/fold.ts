@@ -4,7 +4,7 @@ import { defineStage } from "./kinds.ts";
 import { architectureOf, openModel } from "./models/architecture.ts";
 import type { ModelFiles } from "./models/family.ts";
 import { type ChannelChange, lengthenLineage } from "./models/lineage.ts";
-import { type ModelRecord, refuseChannels } from "./models/model_record.ts";
+import { recordAfter, refuseChannels } from "./models/model_record.ts";
 import { foldGains } from "./models/norm_gains.ts";
 import { rewriteModel } from "./models/rewrite.ts";
 import { rewriteForecast } from "./sizes.ts";
@@ -21,7 +21,7 @@ export const fold = defineStage({
   example: {},
   async forecast({ model }) {
     const { gains: _, ...rewrite } = await folding(headerFiles(model));
-    return rewriteForecast(model, { ...rewrite, record: foldedRecord(model.record) });
+    return rewriteForecast(model, { ...rewrite, record: recordAfter(model.record, "fold", {}) });
   },
   async run(job, { model }) {
     using files = await openModel(model.path);
@@ -37,7 +37,7 @@ export const fold = defineStage({
       : [];
     await rewriteModel(model.path, job.out, {
       ...rewrite,
-      record: { ...foldedRecord(record), lineage },
+      record: { ...recordAfter(record, "fold", {}), lineage },
       signal: job.signal,
       progress: (done, total, note) => job.progress(done, total, note),
     });
@@ -71,8 +71,4 @@ async function folding({ checkpoint, record, architecture }: ModelFiles) {
     ...tied && { added: new Map([[ownHead, embeddings]]) },
     config: tied ? untied : json,
   };
-}
-
-function foldedRecord(record: ModelRecord): ModelRecord {
-  return { ...record, history: [...record.history, { stage: "fold", params: {} }] };
 }

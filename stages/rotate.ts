@@ -5,7 +5,7 @@ import { defineStage } from "./kinds.ts";
 import type { DecoderConfig } from "./models/config.ts";
 import { architectureOf, openModel } from "./models/architecture.ts";
 import type { Architecture, ModelFiles } from "./models/family.ts";
-import { type ModelRecord, refuseChannels } from "./models/model_record.ts";
+import { type ModelRecord, recordAfter, refuseChannels } from "./models/model_record.ts";
 import { foldGains } from "./models/norm_gains.ts";
 import type { LinearOutline } from "./models/site.ts";
 import { rewriteModel, type TensorEdit } from "./models/rewrite.ts";
@@ -73,8 +73,7 @@ async function rotation(files: ModelFiles, { seed, transforms }: z.infer<typeof 
     ...tied && { added: new Map([[ownHead, embeddings]]) },
     config: tied ? architecture.json : json,
     record: {
-      ...record,
-      history: [...record.history, { stage: "rotate", params: { seed, transforms } }],
+      ...recordAfter(record, "rotate", { seed, transforms }),
       // Rotated channels are mixtures of the earlier ones: what was measured there is void here.
       lineage: [],
       hadamard: [...record.hadamard, ...rotations.inner ? ["mlp.out" as const] : []],

@@ -29,6 +29,17 @@ export function withDescendants(
   return found;
 }
 
+/** Inputs in which something else stands at each place. */
+export function mapInputs<T, U>(
+  inputs: Readonly<Record<string, T | readonly T[]>>,
+  change: (value: T) => U,
+): Record<string, U | U[]> {
+  const changed = Object.entries(inputs).map(([input, values]) =>
+    [input, Array.isArray(values) ? values.map(change) : change(values as T)] as const
+  );
+  return Object.fromEntries(changed);
+}
+
 /** What stands at each place of some inputs, one value a place: `model`, or `reports.0` in a list. */
 export function byPlace<T extends string>(
   inputs: Readonly<Record<string, T | readonly T[]>>,

@@ -131,13 +131,19 @@ function looseFields(fields: Readonly<Record<string, JsonSchema>>): Record<strin
   );
 }
 
-function orNothing({ description, default: usual, ...schema }: JsonSchema): JsonSchema {
+function orNothing(schema: JsonSchema): JsonSchema {
+  const [told, rest] = splitTold(schema);
+  const choices = Array.isArray(rest.anyOf) ? rest.anyOf : [rest];
+  return { ...told, anyOf: [...choices, NOTHING] };
+}
+
+/** What a schema tells its readers, and what it asks for. */
+function splitTold({ description, default: usual, ...rest }: JsonSchema) {
   const told = {
     ...description !== undefined && { description },
     ...usual !== undefined && { default: usual },
   };
-  const choices = Array.isArray(schema.anyOf) ? schema.anyOf : [schema];
-  return { ...told, anyOf: [...choices, NOTHING] };
+  return [told, rest] as const;
 }
 
 function stepsSchema(step: JsonSchema): JsonSchema {
@@ -159,11 +165,7 @@ function isSchema(value: unknown): value is JsonSchema {
 
 /** Lets `${name}` stand for a value, where that is not a text anyway. */
 function openValue(schema: JsonSchema): JsonSchema {
-  const { description, default: usual, ...rest } = schema;
-  const told = {
-    ...description !== undefined && { description },
-    ...usual !== undefined && { default: usual },
-  };
+  const [told, rest] = splitTold(schema);
   if (Array.isArray(schema.anyOf)) {
     return { ...schema, anyOf: [...schema.anyOf.map(openInside), PARAM] };
   }

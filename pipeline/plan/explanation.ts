@@ -1,14 +1,13 @@
 import type { KeyDocument } from "../artifact.ts";
 import { compareDocuments, describeDifference, describeField, differs } from "./difference.ts";
-import { DigestMemo } from "../store/digests.ts";
 import type { PlannedStep } from "../event.ts";
 import { describeInputs } from "./input_change.ts";
 import { keyOf } from "../store/key.ts";
 import type { Manifest, Step } from "../manifest/manifest.ts";
 import { byPlace } from "../manifest/needs.ts";
-import { type Plan, Planner } from "./planner.ts";
-import type { PlanOptions } from "./plan.ts";
-import { type RunRecord, Runs } from "../store/runs.ts";
+import type { Plan } from "./planner.ts";
+import { openPlanner, type PlanOptions } from "./plan.ts";
+import type { RunRecord, Runs } from "../store/runs.ts";
 import type { Store } from "../store/store.ts";
 
 /** A value of a step's key document, now and in an earlier run. */
@@ -64,15 +63,13 @@ export async function explain(
     readonly against?: ((runs: readonly RunRecord[]) => RunRecord) | undefined;
   },
 ): Promise<Explanation> {
-  const { store, signal } = options;
-  const files = new DigestMemo(store.path, { signal });
-  const runs = await Runs.open(store.path, manifest.path);
-  const plan = await new Planner({ ...options, files, runs }).plan(manifest);
+  const { store } = options;
+  const { planner, runs } = await openPlanner(manifest, options);
+  const plan = await planner.plan(manifest);
   const step = manifest.steps.find((one) => one.name === name);
   const row = plan.steps.find((one) => one.name === name);
   if (step === undefined || row === undefined) throw new RangeError(`Cannot find step "${name}"`);
-  const run = against?.(runs.all) ??
-    lastRunOf(name, runs.all);
+  const run = against?.(runs.all) ?? lastRunOf(name, runs.all);
   const sides: Sides = { manifest, store, runs, plan, run };
   const before = documentIn(run, name);
   return {

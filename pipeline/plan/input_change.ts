@@ -1,11 +1,10 @@
 import { join } from "node:path";
-import type { Artifact, ArtifactRecord, FileRecord, KeyDocument } from "../artifact.ts";
+import type { Artifact, FileRecord, KeyDocument } from "../artifact.ts";
 import type { Step } from "../manifest/manifest.ts";
 import { byPlace } from "../manifest/needs.ts";
 import type { Runs } from "../store/runs.ts";
 import type { Store } from "../store/store.ts";
-import { RECORD } from "../store/contents.ts";
-import { readOwnJson } from "../store/durable.ts";
+import { statedRecord } from "../store/record.ts";
 
 /** Where artifacts and what is known of earlier ones lie. */
 interface Known {
@@ -63,9 +62,7 @@ async function filesOf(
   { store, key }: { readonly store: Store; readonly key: string | undefined },
 ): Promise<ReadonlyMap<string, string> | undefined> {
   if (key === undefined) return undefined;
-  // Only for words, so that the record need not be checked as for a reuse.
-  const path = join(store.path, "artifacts", key, RECORD);
-  const record = await readOwnJson(path).catch(() => undefined) as ArtifactRecord | undefined;
-  if (record?.digest !== digest || !Array.isArray(record.files)) return undefined;
+  const record = await statedRecord(join(store.path, "artifacts", key));
+  if (record.digest !== digest || !Array.isArray(record.files)) return undefined;
   return new Map(record.files.map((file: FileRecord) => [file.path, file.sha256]));
 }

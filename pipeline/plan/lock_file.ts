@@ -4,6 +4,7 @@ import type { KeyDocument } from "../artifact.ts";
 import { describeDifference } from "./difference.ts";
 import { canonicalJson } from "../store/key.ts";
 import type { Manifest, Step } from "../manifest/manifest.ts";
+import { mapInputs } from "../manifest/needs.ts";
 import type { Plan } from "./planner.ts";
 import type { RunRecord, StepRecord } from "../store/runs.ts";
 import type { Stored } from "../store/store.ts";
@@ -173,11 +174,7 @@ function adaptersOf({ key, adapter }: StepRecord, runs: readonly RunRecord[]): s
 }
 
 function wiring({ inputs }: Step): Record<string, string | string[]> {
-  return Object.fromEntries(
-    Object.entries(inputs).map(([input, feeds]) =>
-      [input, typeof feeds === "string" ? feeds : [...feeds]] as const
-    ),
-  );
+  return mapInputs(inputs, (feed: string) => feed);
 }
 
 /** Data in which no text is an absolute path, so that it is the same in another directory. */

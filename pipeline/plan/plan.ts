@@ -2,17 +2,12 @@ import type { Manifest } from "../manifest/manifest.ts";
 import { DigestMemo } from "../store/digests.ts";
 import { Runs } from "../store/runs.ts";
 import { type LockFile, refuseDrift } from "./lock_file.ts";
-import { type Plan, Planner } from "./planner.ts";
+import { type Plan, Planner, type PlannerOptions } from "./planner.ts";
 import { preflight, type PreflightOptions } from "./preflight.ts";
 
 /** What a plan needs beside its manifest. */
-export interface PlanOptions extends PreflightOptions {
-  /** Stops at the next good moment of the stage that is at work. */
-  readonly signal?: AbortSignal | undefined;
-  /** Steps to make even if their artifacts are there. */
-  readonly force?: ReadonlySet<string> | undefined;
-  /** Steps to look at; all unless said. What they need of others must be there. */
-  readonly selected?: ReadonlySet<string> | undefined;
+export interface PlanOptions
+  extends PreflightOptions, Pick<PlannerOptions, "force" | "selected" | "signal"> {
   /** What every artifact must be; drift from it is refused. */
   readonly locked?: LockFile | undefined;
 }

@@ -5,13 +5,11 @@ import type { PlannedStep, PlanState } from "../event.ts";
 import { describeInputs } from "./input_change.ts";
 import { keyOf } from "../store/key.ts";
 import type { Manifest, Step } from "../manifest/manifest.ts";
-import { needsOf, withAncestors } from "../manifest/needs.ts";
+import { mapInputs, needsOf, withAncestors } from "../manifest/needs.ts";
 import type { Runs } from "../store/runs.ts";
 import type { AnyStage, FileDigests, Registry } from "../stage.ts";
 import { messageOf } from "../errors.ts";
 import type { Store, Stored } from "../store/store.ts";
-
-export { needsOf };
 
 /** What decides whether a step runs. */
 export interface PlannerOptions {
@@ -21,9 +19,9 @@ export interface PlannerOptions {
   readonly runs: Runs;
   /** Steps to make even if their artifacts are there. */
   readonly force?: ReadonlySet<string> | undefined;
-  /** Steps to look at; all unless said. Others are reused at most. */
+  /** Steps to look at; all unless said. What they need of others is reused at most. */
   readonly selected?: ReadonlySet<string> | undefined;
-  /** Ends the planning, which may have to read large files. */
+  /** Ends the planning, which may have to read large files, and a run at the next good moment. */
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -167,20 +165,15 @@ export class Planner {
   /** The key document of a step without inputs that are not there yet. */
   async #outline(step: Step, artifacts: Artifacts): Promise<KeyDocument> {
     const stage = this.stage(step);
-    const digest = (name: string) => artifacts.get(name)?.digest;
-    const inputs = Object.entries(step.inputs).map(([input, feeds]) =>
-      [input, typeof feeds === "string" ? digest(feeds) : feeds.map(digest)] as const
-    );
+    const there = Object.entries(step.inputs)
+      .filter(([, feeds]) => [feeds].flat().every((name) => artifacts.has(name)));
+    const digest = (name: string) => artifacts.get(name)?.digest ?? "";
     const fingerprint = await this.#fingerprint(step);
     return {
       stage: step.stage,
       version: stage.version,
-      params: withoutPlaces(step.params, stage.places ?? []),
-      inputs: Object.fromEntries(
-        inputs.filter((input): input is [string, string | string[]] =>
-          input[1] !== undefined && ![input[1]].flat().includes(undefined)
-        ),
-      ),
+      params: withoutPlaces(step.params, stage),
+      inputs: mapInputs(Object.fromEntries(there), digest),
       ...fingerprint !== undefined && { fingerprint },
     };
   }
@@ -250,7 +243,8 @@ export function dependsOn(names: readonly string[]): string {
   return `depends on ${names.map((name) => `"${name}"`).join(" and ")}`;
 }
 
-function withoutPlaces(params: unknown, places: readonly PropertyKey[]): unknown {
+/** Parameters without those that say where outside data lies, as key documents have them. */
+export function withoutPlaces(params: unknown, { places = [] }: AnyStage): unknown {
   if (places.length === 0 || typeof params !== "object" || params === null) return params;
   return Object.fromEntries(Object.entries(params).filter(([name]) => !places.includes(name)));
 }

@@ -1,9 +1,11 @@
-import type { Artifact, ArtifactRecord, KeyDocument } from "../artifact.ts";
+import type { Artifact, KeyDocument } from "../artifact.ts";
 import type { Emit, EndState } from "../event.ts";
-import type { Executor } from "./executor.ts";
+import type { Executor, Order } from "./executor.ts";
 import { keyOf } from "../store/key.ts";
 import type { Step } from "../manifest/manifest.ts";
-import { lackSentence, needsOf, type Planner } from "../plan/planner.ts";
+import { mapInputs, needsOf } from "../manifest/needs.ts";
+import { lackSentence, type Planner } from "../plan/planner.ts";
+import { recordBytes } from "../store/record.ts";
 import type { Runs } from "../store/runs.ts";
 import { secondsSince } from "../words.ts";
 import { StageError } from "../errors.ts";
@@ -69,7 +71,7 @@ async function finish(step: Step, context: RunContext): Promise<End> {
     if (settled === undefined) return { state: "skipped", seconds: 0 };
     const { state, stored, reason } = settled;
     const { artifact, record } = stored;
-    const cost = { seconds: record.seconds, bytes: bytesOf(record) };
+    const cost = { seconds: record.seconds, bytes: recordBytes(record) };
     const { adapter } = record.metrics ?? {};
     const facts = { key, recipe, digest: artifact.digest, reason, cost };
     await runs.note(step.name, { ...facts, ...adapter !== undefined && { adapter } });
@@ -121,20 +123,12 @@ async function settle(
   return { state: stored.made ? "run" : "hit", stored, reason };
 }
 
-function feed(
-  step: Step,
-  artifacts: ReadonlyMap<string, Artifact>,
-): Record<string, Artifact | Artifact[]> {
-  const one = (name: string): Artifact => {
-    const artifact = artifacts.get(name);
-    if (artifact === undefined) throw new Error(`Cannot feed step "${step.name}" from "${name}"`);
+function feed({ name, inputs }: Step, artifacts: ReadonlyMap<string, Artifact>): Order["inputs"] {
+  return mapInputs(inputs, (feeds: string) => {
+    const artifact = artifacts.get(feeds);
+    if (artifact === undefined) throw new Error(`Cannot feed step "${name}" from "${feeds}"`);
     return artifact;
-  };
-  return Object.fromEntries(
-    Object.entries(step.inputs).map(([input, feeds]) =>
-      [input, typeof feeds === "string" ? one(feeds) : feeds.map(one)] as const
-    ),
-  );
+  });
 }
 
 function emitReuse(
@@ -152,10 +146,6 @@ function emitReuse(
 function resultOf({ artifact: { key, digest, path, scores }, record }: Stored) {
   const { seconds, metrics } = record;
   return { key, digest, path, seconds, scores, ...metrics && { metrics } };
-}
-
-function bytesOf({ files }: ArtifactRecord): number {
-  return files.reduce((sum, { size }) => sum + size, 0);
 }
 
 function artifactsOf(ends: ReadonlyMap<string, End>): Map<string, Artifact> {

@@ -3,6 +3,8 @@ import { basename, dirname, join, relative, resolve } from "node:path";
 import type { FileRecord } from "../artifact.ts";
 import { syncDirectory } from "./durable.ts";
 import { entriesOf, isThere, removeAll } from "./directories.ts";
+import { chunksOf } from "./hash.ts";
+import { recordBytes } from "./record.ts";
 
 /**
  * Copies an artifact's files into a directory of its own, whole or not at all; gives the bytes.
@@ -27,7 +29,7 @@ export async function copyArtifact(
     await removeAll(next);
     throw error;
   }
-  return files.reduce((sum, { size }) => sum + size, 0);
+  return recordBytes({ files });
 }
 
 /** Where a directory really lies: a link to it is followed. */
@@ -67,12 +69,11 @@ async function copyFile(
   using source = await Deno.open(join(from, path));
   using copy = await Deno.open(target, { write: true, createNew: true });
   const hash = createHash("sha256");
-  const buffer = new Uint8Array(1 << 20);
   let copied = 0;
-  for (let count; (count = await source.read(buffer)) !== null; copied += count) {
-    const bytes = buffer.subarray(0, count);
+  for await (const bytes of chunksOf(source)) {
     hash.update(bytes);
-    for (let at = 0; at < count;) at += await copy.write(bytes.subarray(at));
+    for (let at = 0; at < bytes.length;) at += await copy.write(bytes.subarray(at));
+    copied += bytes.length;
   }
   if (copied !== size || hash.digest("hex") !== sha256) {
     throw new Error(

@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import type { FileRecord } from "../artifact.ts";
 import { type FileState, fileStateOf, unsettled } from "./file_state.ts";
-import { hashFile } from "./hash.ts";
+import { fileDigest } from "./hash.ts";
 import { same, type States } from "./verified.ts";
 
 /**
@@ -36,7 +36,7 @@ export async function checkFiles(
       continue;
     }
     const settled = unsettled(state, Date.now()) === 0;
-    const read = await digestOf(full);
+    const read = await readDigest(full);
     if (read === undefined) return { why: `${path} cannot be read from the disk` };
     if (read !== sha256) return { why: `${path} has other bytes than recorded` };
     states.push(settled ? state : null);
@@ -45,12 +45,9 @@ export async function checkFiles(
 }
 
 /** Sha256 of a file's bytes, or undefined where the disk does not give them any more. */
-async function digestOf(path: string): Promise<string | undefined> {
-  try {
-    using file = await Deno.open(path);
-    return (await hashFile(file)).sha256;
-  } catch (error) {
-    if ((error as { readonly code?: string }).code === "EIO") return undefined;
-    throw error;
-  }
+async function readDigest(path: string): Promise<string | undefined> {
+  return await fileDigest(path).catch((error) => {
+    if (error.code !== "EIO") throw error;
+    return undefined;
+  });
 }

@@ -1,10 +1,8 @@
 import { join } from "node:path";
-import type { ArtifactRecord } from "../artifact.ts";
-import { RECORD } from "./contents.ts";
-import { readOwnJson } from "./durable.ts";
-import type { Inode, Inventory, Item } from "./inventory.ts";
+import { type Inode, type Inventory, type Item, sum } from "./inventory.ts";
 import { isHeld } from "./lock.ts";
 import { KEY, keyIn } from "./directories.ts";
+import { statedRecord } from "./record.ts";
 import { goesOn, type RunRecord, runsByManifest } from "./runs.ts";
 
 /** What the runs that a store remembers say of its artifacts. */
@@ -176,12 +174,7 @@ function nameOf(path: string): string {
 async function statedOf(
   { path }: Item,
 ): Promise<{ readonly stage: string | undefined; readonly created: number }> {
-  const read = await readOwnJson(join(path, RECORD)).catch(() => undefined);
-  const { recipe, created } = (read ?? {}) as Partial<ArtifactRecord>;
+  const { recipe, created } = await statedRecord(path);
   const stage = typeof recipe?.stage === "string" ? recipe.stage : undefined;
   return { stage, created: Date.parse(created ?? "") || 0 };
-}
-
-function sum(numbers: readonly number[]): number {
-  return numbers.reduce((total, number) => total + number, 0);
 }

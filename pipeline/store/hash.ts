@@ -5,20 +5,37 @@ export function sha256(text: string): string {
   return createHash("sha256").update(text).digest("hex");
 }
 
+/** Sha256 of a file's bytes, as hex. */
+export async function fileDigest(path: string): Promise<string> {
+  using file = await Deno.open(path);
+  return (await hashFile(file)).sha256;
+}
+
 /** Sha256 of the rest of an open file, as hex, and the bytes it covers. */
 export async function hashFile(
   file: Deno.FsFile,
   signal?: AbortSignal,
 ): Promise<{ readonly sha256: string; readonly size: number }> {
   const hash = createHash("sha256");
+  let size = 0;
+  for await (const bytes of chunksOf(file, signal)) {
+    hash.update(bytes);
+    size += bytes.length;
+  }
+  return { sha256: hash.digest("hex"), size };
+}
+
+/** The rest of an open file in pieces; each is good until the next is asked for. */
+export async function* chunksOf(
+  file: Deno.FsFile,
+  signal?: AbortSignal,
+): AsyncGenerator<Uint8Array> {
   // Larger buffers are no faster: sha256 is the limit at about 1.1 GB/s.
   const buffer = new Uint8Array(1 << 20);
-  let size = 0;
   for (;;) {
     signal?.throwIfAborted();
     const count = await file.read(buffer);
-    if (count === null) return { sha256: hash.digest("hex"), size };
-    hash.update(buffer.subarray(0, count));
-    size += count;
+    if (count === null) return;
+    yield buffer.subarray(0, count);
   }
 }

@@ -70,6 +70,7 @@ async function filesBelow(path: string, known: Map<string, Inode>): Promise<Inod
   return [inode];
 }
 
-function sum(numbers: readonly number[]): number {
+/** What some numbers come to. */
+export function sum(numbers: readonly number[]): number {
   return numbers.reduce((total, number) => total + number, 0);
 }

@@ -3,6 +3,7 @@ import { deserialize, serialize } from "node:v8";
 import { crc32 } from "node:zlib";
 import type { Journal } from "../stage.ts";
 import { isNoFile, syncDirectory } from "./durable.ts";
+import { chunksOf } from "./hash.ts";
 
 /** Whose journal it is. */
 export interface JournalOwner {
@@ -168,11 +169,10 @@ async function removeFile(path: string): Promise<void> {
 /** CRC-32 and length of a file. */
 async function checksumOf(path: string): Promise<string> {
   using file = await Deno.open(path);
-  const buffer = new Uint8Array(1 << 20);
   let [sum, size] = [0, 0];
-  for (let count = await file.read(buffer); count !== null; count = await file.read(buffer)) {
-    sum = crc32(buffer.subarray(0, count), sum);
-    size += count;
+  for await (const bytes of chunksOf(file)) {
+    sum = crc32(bytes, sum);
+    size += bytes.length;
   }
   return `${sum} ${size}`;
 }

@@ -14,6 +14,17 @@ export async function readRecord(directory: string, key: string): Promise<ReadRe
   return checkRecord(read, key);
 }
 
+/** What an artifact's directory states, unchecked: it is good for words alone. */
+export async function statedRecord(directory: string): Promise<Partial<ArtifactRecord>> {
+  const read = await readOwnJson(join(directory, RECORD)).catch(() => undefined);
+  return typeof read === "object" && read !== null ? read : {};
+}
+
+/** Size of an artifact's files. */
+export function recordBytes({ files = [] }: Pick<Partial<ArtifactRecord>, "files">): number {
+  return files.reduce((sum, { size }) => sum + size, 0);
+}
+
 /** Whether parsed JSON is the record of a key as it was written. */
 export function checkRecord(value: unknown, key: string): ReadRecord {
   return isRecord(value, key) ? { record: value } : { why: `${RECORD} is not as it was written` };

@@ -1,7 +1,7 @@
 import { basename, dirname, join } from "node:path";
 import type { FileRecord } from "../artifact.ts";
 import { type FileState, fileStateOf, sameState, unsettled } from "./file_state.ts";
-import { hashFile } from "./hash.ts";
+import { fileDigest } from "./hash.ts";
 
 /** Where the one copy of some content lies, below `files/`. */
 function sharedPlace(shared: string, sha256: string): string {
@@ -31,7 +31,7 @@ export async function shareFile(
     if (there.ino === here.ino && there.ino !== null) return undefined;
     const state = fileStateOf(there);
     const settled = unsettled(state, Date.now()) === 0;
-    const good = there.isFile && there.size === size && await digestOf(place) === sha256;
+    const good = there.isFile && there.size === size && await fileDigest(place) === sha256;
     await Deno.link(good ? place : path, next);
     await Deno.rename(next, good ? path : place);
     return good && settled && sameState(state, fileStateOf(await Deno.stat(path)))
@@ -47,7 +47,7 @@ export async function shareFile(
 
 /** Whether a file in `files/` has other bytes than its name says. */
 export async function isDamagedCopy(path: string): Promise<boolean> {
-  return await digestOf(path).catch(() => undefined) !== basename(path);
+  return await fileDigest(path).catch(() => undefined) !== basename(path);
 }
 
 async function linked(path: string, place: string): Promise<boolean> {
@@ -58,9 +58,4 @@ async function linked(path: string, place: string): Promise<boolean> {
     if (error instanceof Deno.errors.AlreadyExists) return false;
     throw error;
   }
-}
-
-async function digestOf(path: string): Promise<string> {
-  using file = await Deno.open(path);
-  return (await hashFile(file)).sha256;
 }

@@ -12,7 +12,7 @@ import type { Tools } from "../kinds.ts";
 import { openModel } from "../models/architecture.ts";
 import type { LayerOutline, ModelFiles } from "../models/family.ts";
 import { lengthenLineage } from "../models/lineage.ts";
-import { type ModelRecord, refuseChannels } from "../models/model_record.ts";
+import { type ModelRecord, recordAfter, refuseChannels } from "../models/model_record.ts";
 import { countPeaks, type DevicePeaks, FOREVER, layersThatDiffer } from "../models/peaks.ts";
 import { type Rewrite, rewriteModel } from "../models/rewrite.ts";
 import type { Projection } from "../models/site.ts";
@@ -92,7 +92,7 @@ export async function searchLayers<Choice extends ChannelChoice>(
     signal,
     progress: (done, _, note) => job.progress(layers.length + done, total, note),
     edit: (name) => tensorEdit(work.edits.get(name)),
-    record: { ...recordOf(record, method), lineage },
+    record: { ...recordAfter(record, method.stage, method.params), lineage },
   });
   await Deno.writeTextFile(`${job.out}/${stage}.json`, JSON.stringify({ choices }, undefined, 2));
   for (const place of method.places) {
@@ -100,13 +100,6 @@ export async function searchLayers<Choice extends ChannelChoice>(
     if (here.length > 0) job.note(method.words(place, here), { place, choices: here });
   }
   return record;
-}
-
-function recordOf(
-  record: ModelRecord,
-  { stage, params }: Pick<ChannelMethod<ChannelChoice>, "stage" | "params">,
-): ModelRecord {
-  return { ...record, history: [...record.history, { stage, params }] };
 }
 
 /** How a search would rewrite the model and what it would take, from headers alone. */
@@ -145,7 +138,7 @@ export async function countSearch(
   return {
     rewrite: {
       edit: (name) => tensorEdit(work?.edits.get(name)),
-      record: recordOf(record, method),
+      record: recordAfter(record, method.stage, method.params),
     },
     search: { peaks, arrays },
   };

@@ -27,31 +27,29 @@ export const importConfig = defineCommand({
     void command
       .option("--out <file>", "write it to a file")
       .option("--model <name>", "take the exponents tuned for a model, such as llama-2-7b"),
-  run: (call) =>
-    tellingErrors(call, async () => {
-      const { screen, flags, words, own: { out, model } } = call;
-      const problems: Problem[] = [];
-      const report: Report = (place, message) => problems.push({ ...place, message });
-      const files = recipeFiles(words, (path) => textOf(path, report));
-      const trees = files.flatMap((source) => treeOf(source, report) ?? []);
-      if (problems.length > 0) throw new ManifestError(problems);
-      const tree = trees.length > 0 ? trees.reduce(mergeTrees) : undefined;
-      const made = followRecipe(tree, {
-        files,
-        ...typeof model === "string" && { model },
-      });
-      if (made.problems.length > 0) throw new ManifestError([...made.problems, ...made.warnings]);
-      if (!flags.json) {
-        for (const each of made.warnings) screen.error(`${formatProblem(each)}\n`);
-      }
-      if (typeof out === "string") await replaceFile(out, made.text);
-      if (flags.json) {
-        const { text, warnings } = made;
-        const told = typeof out === "string" ? { path: out } : { text };
-        screen.write(`${JSON.stringify({ type: "import-config", ...told, files, warnings })}\n`);
-      } else if (typeof out !== "string") screen.write(made.text);
-      return 0;
-    }),
+  run: tellingErrors(async ({ screen, flags, words, own: { out, model } }) => {
+    const problems: Problem[] = [];
+    const report: Report = (place, message) => problems.push({ ...place, message });
+    const files = recipeFiles(words, (path) => textOf(path, report));
+    const trees = files.flatMap((source) => treeOf(source, report) ?? []);
+    if (problems.length > 0) throw new ManifestError(problems);
+    const tree = trees.length > 0 ? trees.reduce(mergeTrees) : undefined;
+    const made = followRecipe(tree, {
+      files,
+      ...typeof model === "string" && { model },
+    });
+    if (made.problems.length > 0) throw new ManifestError([...made.problems, ...made.warnings]);
+    if (!flags.json) {
+      for (const each of made.warnings) screen.error(`${formatProblem(each)}\n`);
+    }
+    if (typeof out === "string") await replaceFile(out, made.text);
+    if (flags.json) {
+      const { text, warnings } = made;
+      const told = typeof out === "string" ? { path: out } : { text };
+      screen.write(`${JSON.stringify({ type: "import-config", ...told, files, warnings })}\n`);
+    } else if (typeof out !== "string") screen.write(made.text);
+    return 0;
+  }),
 });
 
 function treeOf(source: string, report: Report): YamlNode | undefined {

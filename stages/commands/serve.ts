@@ -8,10 +8,11 @@ import {
   UsageError,
 } from "../../pipeline/cli/mod.ts";
 import { memoryWords } from "../engine/engine_sizes.ts";
-import { readModelCard } from "../serve/model_card.ts";
+import { readModelCard, type ServedModel } from "../serve/model_card.ts";
+import { serveOptions } from "../serve/options.ts";
 import { serveModel } from "../serve/serve_model.ts";
 import { memoryFor } from "../tools.ts";
-import { findServed, type ServedModel } from "./served_model.ts";
+import { findServed } from "./served_model.ts";
 
 /** Answers HTTP requests from a model. */
 export const serve = defineCommand({
@@ -21,17 +22,16 @@ export const serve = defineCommand({
     "a manifest, an artifact's key or path, a run's id, last, or a checkpoint (a directory, a .gguf file, hf:org/name); configs/qoq.yaml with the embedded model unless said",
   ]],
   options: addOptions,
-  run: (call) =>
-    tellingErrors(call, async () => {
-      const controller = new AbortController();
-      using _interrupt = onInterrupt(controller, {
-        ask: () => call.screen.error("Stopping: requests under way are finished first\n"),
-        leave: () => call.screen.error("\nStopped at once\n"),
-      });
-      const { signal } = controller;
-      await serveFound(await findServed(call, signal), { call, signal });
-      return 0;
-    }),
+  run: tellingErrors(async (call) => {
+    const controller = new AbortController();
+    using _interrupt = onInterrupt(controller, {
+      ask: () => call.screen.error("Stopping: requests under way are finished first\n"),
+      leave: () => call.screen.error("\nStopped at once\n"),
+    });
+    const { signal } = controller;
+    await serveFound(await findServed(call, signal), { call, signal });
+    return 0;
+  }),
 });
 
 function addOptions(command: Command): void {
@@ -105,14 +105,9 @@ function wishesOf(own: Call["own"]) {
 
 /** Options under the names the server has for them; those of the engine are left out. */
 function serverOptions(own: Call["own"]): Record<string, unknown> {
-  const renamed: Readonly<Record<string, string>> = {
-    name: "names",
-    origin: "origins",
-    serverName: "hosts",
-  };
-  const same = ["host", "port", "apiKey", "maxTokens", "maxBody", "timeout", "drain", "strict"];
-  const named = [...same.map((key) => [key, key] as const), ...Object.entries(renamed)];
-  return Object.fromEntries(
-    named.flatMap(([key, to]) => own[key] === undefined ? [] : [[to, own[key]]]),
+  const named = { names: own.name, origins: own.origin, hosts: own.serverName };
+  const said = Object.entries({ ...own, ...named }).filter(([key, value]) =>
+    value !== undefined && Object.hasOwn(serveOptions.shape, key)
   );
+  return Object.fromEntries(said);
 }

@@ -10,16 +10,7 @@ import {
   readRecord,
   type Store,
 } from "../../pipeline/cli/mod.ts";
-
-/** A model artifact to be served, and what the store knows of it. */
-export interface ServedModel {
-  readonly path: string;
-  readonly digest: string;
-  /** What to call it: the step or the file it comes from. */
-  readonly name: string;
-  /** Where its evaluations lie. */
-  readonly evaluations: readonly string[];
-}
+import type { ServedModel } from "../serve/model_card.ts";
 
 /** The kind of artifact that is served. */
 const KIND = "model";

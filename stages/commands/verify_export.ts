@@ -37,16 +37,15 @@ export const verifyExport = defineCommand({
         "--artifact <what>",
         "the model to compare with (default: the one of the store that it was made from)",
       ),
-  run: (call) =>
-    tellingErrors(call, async () => {
-      const { screen, flags, words: [word = ""] } = call;
-      const store = openStore(HERE, flags);
-      const path = pathOf(await findNamed(word, store, { verb: VERB }), word);
-      const found = await checkExport(path, await optionsOf(call, store));
-      const told = { path, ...targetOf(call), ...found };
-      screen.write(flags.json ? jsonLines(told) : textOf(told, screen));
-      return found.count === 0 ? 0 : 1;
-    }),
+  run: tellingErrors(async (call) => {
+    const { screen, flags, words: [word = ""] } = call;
+    const store = openStore(HERE, flags);
+    const path = pathOf(await findNamed(word, store, { verb: VERB }), word);
+    const found = await checkExport(path, await optionsOf(call, store));
+    const told = { path, ...targetOf(call), ...found };
+    screen.write(flags.json ? jsonLines(told) : textOf(told, screen));
+    return found.count === 0 ? 0 : 1;
+  }),
 });
 
 async function optionsOf(
@@ -141,6 +140,5 @@ function textOf({ path, facts, breaches, count, warnings }: Told, screen: Screen
       ...lines.length > 0 ? [{ title: "Broken rules", lines }] : [],
     ],
     warnings,
-    figures: [],
   }, screen);
 }

@@ -2,7 +2,7 @@ import type { DescribeOptions, Description, Section } from "../../pipeline/descr
 import { elements } from "../../kernels/device/tensor.ts";
 import { millions } from "../../pipeline/words.ts";
 import { ByteFile } from "../formats/byte_file.ts";
-import { ggmlType } from "../formats/gguf/ggml_types.ts";
+import { FILE_TYPES, ggmlType } from "../formats/gguf/ggml_types.ts";
 import { type GgufHeader, readGgufHeader } from "../formats/gguf/header.ts";
 import { openGguf } from "../formats/gguf/checkpoint.ts";
 import { architectureOf } from "../models/architecture.ts";
@@ -10,27 +10,6 @@ import { GGUF_CLASSES } from "../models/open_checkpoint.ts";
 import { architectureSection } from "./architecture.ts";
 import { elementTypesSection } from "./element_types.ts";
 import { list } from "../formats/safetensors/found_files.ts";
-
-/** What llama.cpp calls a mixture of types, by `general.file_type`, and the type most weights have. */
-const FILE_TYPES: Readonly<Record<number, readonly [name: string, most: string]>> = {
-  0: ["F32", "F32"],
-  1: ["F16", "F16"],
-  2: ["Q4_0", "Q4_0"],
-  3: ["Q4_1", "Q4_1"],
-  7: ["Q8_0", "Q8_0"],
-  8: ["Q5_0", "Q5_0"],
-  9: ["Q5_1", "Q5_1"],
-  10: ["Q2_K", "Q2_K"],
-  11: ["Q3_K_S", "Q3_K"],
-  12: ["Q3_K_M", "Q3_K"],
-  13: ["Q3_K_L", "Q3_K"],
-  14: ["Q4_K_S", "Q4_K"],
-  15: ["Q4_K_M", "Q4_K"],
-  16: ["Q5_K_S", "Q5_K"],
-  17: ["Q5_K_M", "Q5_K"],
-  18: ["Q6_K", "Q6_K"],
-  32: ["BF16", "BF16"],
-};
 
 /** A tensor of the file with its type's name and its bytes. */
 interface Held {
@@ -63,15 +42,13 @@ export async function describeGguf(path: string, { deep }: DescribeOptions): Pro
     { title: "Architecture", facts: [["architecture", architecture]] };
   const vocabulary = header.metadata.get("tokenizer.ggml.tokens");
   return {
-    title: `GGUF, ${architecture}, ${millions(parameters)} M parameters${
-      type ? `, ${type[0]}` : ""
-    }`,
+    title: `GGUF, ${architecture}, ${millions(parameters)} M parameters${type ? `, ${type}` : ""}`,
     sections: [
       {
         title: "Model",
         facts: [
           ["name", text("general.name") ?? "none"],
-          ["type", type?.[0] ?? "not said"],
+          ["type", type ?? "not said"],
           ["parameters", String(parameters)],
           ["file", `${file.size} bytes`],
           ...weights > 0
@@ -105,7 +82,6 @@ export async function describeGguf(path: string, { deep }: DescribeOptions): Pro
       ...sizeProblems(file, header, held),
       ...known.problem === undefined ? [] : [known.problem],
     ],
-    figures: [],
   };
 }
 
@@ -116,7 +92,7 @@ function sizeOf({ name, shape, type, start }: GgufHeader["tensors"][number]): He
 }
 
 function typeProblems(
-  type: readonly [name: string, most: string] | undefined,
+  type: string | undefined,
   linears: readonly Held[],
 ): string[] {
   if (type === undefined) return [];
@@ -124,8 +100,8 @@ function typeProblems(
     .map(([dtype, some]) => ({ dtype, count: some.reduce((n, one) => n + elements(one.shape), 0) }))
     .sort((a, b) => b.count - a.count);
   const [most] = groups;
-  if (most === undefined || most.dtype === type[1]) return [];
-  return [`general.file_type says ${type[0]}, but most weights of the linears are ${most.dtype}`];
+  if (most === undefined || most.dtype === type.replace(/_[SML]$/, "")) return [];
+  return [`general.file_type says ${type}, but most weights of the linears are ${most.dtype}`];
 }
 
 function sizeProblems(file: ByteFile, { tensors }: GgufHeader, held: readonly Held[]): string[] {

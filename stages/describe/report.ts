@@ -87,6 +87,5 @@ async function describeComparison(directory: string, comparison: Comparison): Pr
     title: `comparison of ${rows.length} evaluations`,
     sections: [{ ...comparisonPassage(comparison), pictures }],
     warnings: [],
-    figures: [],
   };
 }

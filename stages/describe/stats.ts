@@ -50,7 +50,6 @@ export async function describeStats(
       }],
     ],
     warnings,
-    figures: [],
   };
 }
 

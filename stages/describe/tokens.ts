@@ -38,6 +38,5 @@ export async function describeTokens(
         ? []
         : [`tokens.json says sha256 ${record.digest}, tokens.u32 has ${digest}`],
     ],
-    figures: [],
   };
 }

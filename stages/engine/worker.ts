@@ -55,10 +55,7 @@ async function start({ path, memoryBytes, wishes, device: choice }: StartOptions
   const model = await Model.open(path, device, { weightBytes: Infinity });
   const plan = planMemory(device, model, { memoryBytes, wishes });
   mostBytes = plannedBytes(plan);
-  await model.embeddings();
-  await model.head();
-  await model.finalGain();
-  for (let layer = 0; layer < model.config.layers; layer++) await model.layer(layer);
+  await model.loadWhole();
   loop = new EngineLoop(device, model, plan.sizes);
   tell({ type: "events", events: [], stats: loop.stats });
   tell({ type: "ready", plan, device: device.name });

@@ -38,6 +38,11 @@ export interface EngineUse {
   readonly limits: readonly string[];
 }
 
+/** The texts of some that are said; others are false or undefined. */
+export function said(texts: readonly (string | false | undefined)[]): string[] {
+  return texts.filter((text) => typeof text === "string");
+}
+
 /** One export being written. */
 export interface Writing {
   /** The model without what the user gave up. */

@@ -26,7 +26,20 @@ export function* refusedWeights(
     yield modelRefusal(`no linear is quantized, expected codes of ${rules.bits.join(", ")} bits`);
     return;
   }
-  for (const problem of problems(rules)) {
+  yield* refusedLinears(linears, problems(rules));
+  const words = new Set(quantized.map(({ scheme }) => weightWords(inRows(scheme!.weights))));
+  if (words.size === 1) return;
+  yield modelRefusal(
+    `its linears are ${[...words].join(" and ")}, expected one precision for all of them`,
+  );
+}
+
+/** A refusal for each problem that linears have: the first of them, and how many more there are. */
+export function* refusedLinears(
+  linears: readonly StoredLinear[],
+  problems: readonly LinearProblem[],
+): Generator<Refusal> {
+  for (const problem of problems) {
     const found = linears.flatMap((linear) => {
       const text = problem(linear);
       return text ? [{ name: linear.name, text }] : [];
@@ -36,11 +49,6 @@ export function* refusedWeights(
     const more = found.length === 1 ? "" : ` (and ${found.length - 1} more linears)`;
     yield modelRefusal(`${first.name}${more} ${first.text}`);
   }
-  const words = new Set(quantized.map(({ scheme }) => weightWords(inRows(scheme!.weights))));
-  if (words.size === 1) return;
-  yield modelRefusal(
-    `its linears are ${[...words].join(" and ")}, expected one precision for all of them`,
-  );
 }
 
 /** The group of a model's linears as configs say it, -1 for a whole row. */
@@ -62,9 +70,10 @@ function inRows(scheme: WeightScheme): WeightScheme {
   return scheme.group === "tensor" ? { ...scheme, group: "row" } : scheme;
 }
 
-type Problem = (linear: StoredLinear) => string | false | undefined;
+/** What may be wrong with a linear, in words that follow its name. */
+export type LinearProblem = (linear: StoredLinear) => string | false | undefined;
 
-function problems({ bits, zeros, groups, multiples, dense }: WeightRules): Problem[] {
+function problems({ bits, zeros, groups, multiples, dense }: WeightRules): LinearProblem[] {
   return [
     ({ scheme }) => !scheme && !dense && "is in full precision, expected every linear in codes",
     ({ scheme }) =>

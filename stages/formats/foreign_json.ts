@@ -1,3 +1,5 @@
+import type { TokenizerFiles } from "./checkpoint.ts";
+
 /** Deepest nesting of a text of others: real ones stay below 20, and recursion ends near 5000. */
 const DEEPEST = 200;
 
@@ -14,6 +16,38 @@ interface Outline {
   readonly depth: number;
 }
 
+/** The tokenizer that a directory holds as Hugging Face lays it out, if there is one. */
+export async function readTokenizer(directory: string): Promise<TokenizerFiles | undefined> {
+  const tokenizer = await readOptionalJson(`${directory}/tokenizer.json`);
+  const config = await readOptionalJson(`${directory}/tokenizer_config.json`);
+  return tokenizer === undefined ? undefined : { tokenizer, config: config ?? {} };
+}
+
+/** Texts of those of the files that a directory holds, by name. */
+export async function readTexts(
+  directory: string,
+  names: readonly string[],
+): Promise<Map<string, string>> {
+  const files = new Map<string, string>();
+  for (const name of names) {
+    const text = await readOptionalText(`${directory}/${name}`);
+    if (text !== undefined) files.set(name, text);
+  }
+  return files;
+}
+
+/** Those of the names that lie in a directory; links are followed. */
+export async function namesThere(directory: string, names: readonly string[]): Promise<string[]> {
+  const there: string[] = [];
+  for (const name of names) {
+    const found = await Deno.stat(`${directory}/${name}`).catch((error) => {
+      if (!(error instanceof Deno.errors.NotFound)) throw error;
+    });
+    if (found) there.push(name);
+  }
+  return there;
+}
+
 /** A JSON file of others, undefined where there is none. */
 export async function readOptionalJson(path: string): Promise<unknown> {
   const text = await readOptionalText(path);
@@ -21,7 +55,7 @@ export async function readOptionalJson(path: string): Promise<unknown> {
 }
 
 /** A small file's text, undefined where there is none; links are followed, as caches are full of them. */
-export async function readOptionalText(path: string): Promise<string | undefined> {
+async function readOptionalText(path: string): Promise<string | undefined> {
   let found: Deno.FileInfo;
   try {
     found = await Deno.stat(path);

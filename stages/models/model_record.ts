@@ -89,6 +89,11 @@ export function refuseQuantized({ linears }: ModelRecord, stage: string): void {
   );
 }
 
+/** The record of a model that a stage has changed. */
+export function recordAfter(record: ModelRecord, stage: string, params: unknown): ModelRecord {
+  return { ...record, history: [...record.history, { stage, params }] };
+}
+
 /**
  * Throws unless a stage may change the channels of these places: weights and KV cache in full
  * precision, and no transform between a place and what feeds it.

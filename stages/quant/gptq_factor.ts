@@ -40,8 +40,8 @@ export interface GptqFactor extends Disposable {
  * GPTQ is written with U, upper triangular with U^T U the inverse of the matrix. With the columns in
  * reverse, U is the inverse of V^T, and the current weight at column c is w[c] plus the sum over
  * columns j rounded before of (w[j] - rounded w[j]) V[c, j] / V[c, c], for that sum is what U's
- * updates leave (QuIP, Chee et al. 2023, theorem 6). So one Cholesky factorization is enough, and
- * no inverse is taken.
+ * updates leave (QuIP, Chee et al. 2023: GPTQ is a case of LDLQ). So one Cholesky factorization is
+ * enough, and no inverse is taken.
  */
 export async function prepare(
   device: Device,

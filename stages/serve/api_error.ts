@@ -1,14 +1,15 @@
+import { z } from "zod";
 import { EngineError } from "../engine/engine.ts";
 
 /** The body of an answer that is an error, as OpenAI lays it out. */
-export interface ErrorBody {
-  readonly error: {
-    readonly message: string;
-    readonly type: string;
-    readonly param: string | null;
-    readonly code: string | null;
-  };
-}
+export const errorBody = z.object({
+  error: z.object({
+    message: z.string(),
+    type: z.string(),
+    param: z.string().nullable(),
+    code: z.string().nullable(),
+  }),
+});
 
 interface Details {
   readonly type?: string;
@@ -26,7 +27,7 @@ const RETRY_SECONDS = "1";
 export class ApiError extends Error {
   override readonly name = "ApiError";
   readonly status: number;
-  readonly body: ErrorBody;
+  readonly body: z.output<typeof errorBody>;
   readonly headers: Readonly<Record<string, string>>;
 
   constructor(status: number, message: string, details: Details = {}) {

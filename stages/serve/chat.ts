@@ -1,27 +1,25 @@
 import type { Context } from "hono";
 import type { AnswerEvent, PlacedToken } from "./answer.ts";
-import { answers, countUsage } from "./answers.ts";
 import { fieldError } from "./api_error.ts";
 import { chatFields } from "./chat_fields.ts";
 import { chatText } from "./chat_template.ts";
-import { answerRequest, seedOf } from "./generation.ts";
+import { answerRequests } from "./generation.ts";
 import { chatLogprobs, type Spelling } from "./logprobs.ts";
 import { checkLength, ofText } from "./prompts.ts";
 import { readRequest } from "./read_request.ts";
 import { checkChoices, checkLogprobs, checkModel } from "./request_limits.ts";
 import type { ServeEnv } from "./request_log.ts";
 import { respond } from "./respond.ts";
-import { fingerprintOf, type ServeContext } from "./request_scope.ts";
+import type { ServeContext } from "./request_scope.ts";
 
 /** Answers `POST /v1/chat/completions`. */
 export async function chat(serving: ServeContext, context: Context<ServeEnv>): Promise<Response> {
-  const { engine, tokenizer, options, card } = serving;
+  const { engine, tokenizer, options } = serving;
   const body = await readRequest(context.req.raw, { schema: chatFields, options });
   checkModel(serving, body.model);
   const logprobs = logprobsOf(body);
   checkLogprobs(serving, logprobs, "top_logprobs");
-  const each = body.n ?? 1;
-  checkChoices(serving, { prompts: 1, each });
+  checkChoices(serving, { prompts: 1, each: body.n ?? 1 });
   const text = chatText(tokenizer, body);
   checkLength(text, { tokenizer, context: engine.context, field: "messages" });
   // The template has put the first token there already.
@@ -32,7 +30,6 @@ export async function chat(serving: ServeContext, context: Context<ServeEnv>): P
       "messages",
     );
   }
-  const seed = seedOf(body);
   const wishes = {
     fields: body,
     maxTokens: {
@@ -41,33 +38,15 @@ export async function chat(serving: ServeContext, context: Context<ServeEnv>): P
     },
     logprobs,
   };
-  const requests = Array.from(
-    { length: each },
-    (_, choice) => answerRequest(serving, wishes, { prompt, seed: seed + choice }),
-  );
-  const head = {
-    id: `chatcmpl-${crypto.randomUUID().replaceAll("-", "")}`,
-    object: "chat.completion",
-    created: Math.floor(Date.now() / 1000),
-    model: card.name,
-    system_fingerprint: fingerprintOf(card),
-  };
-  const chunk = { ...head, object: "chat.completion.chunk" };
+  const requests = answerRequests(serving, wishes, [prompt]);
   const spelling = { tokenizer, asIds: body.return_tokens_as_token_ids ?? false };
-  const choices = requests.map((_, index) =>
-    openChoice(index, logprobs === undefined ? undefined : spelling)
-  );
   return await respond(serving, context, {
-    stream: body.stream ?? false,
-    usage: body.stream_options?.include_usage ?? false,
-    counted: countUsage(requests, each),
-    events: (scope) => answers(serving, requests, scope),
-    chunk: ({ source, value }) => {
-      const choice = choices[source]!.see(value);
-      return choice && { ...chunk, choices: [choice] };
-    },
-    last: () => ({ ...chunk, choices: [] }),
-    whole: () => ({ ...head, choices: choices.map((choice) => choice.whole()) }),
+    fields: body,
+    requests,
+    names: { id: "chatcmpl", whole: "chat.completion", chunk: "chat.completion.chunk" },
+    choices: requests.map((_, index) =>
+      openChoice(index, logprobs === undefined ? undefined : spelling)
+    ),
   });
 }
 

@@ -36,3 +36,6 @@ export const chatFields = z.looseObject({
 
 /** A message as it comes out of a request. */
 export type ChatMessage = z.output<typeof message>;
+
+/** A conversation as it comes out of a request. */
+export type Conversation = z.output<z.ZodObject<typeof templateFields>>;

@@ -1,20 +1,12 @@
 import { Template } from "@huggingface/jinja";
 import { ApiError, fieldError } from "./api_error.ts";
-import type { ChatMessage } from "./chat_fields.ts";
-import type { ServedTokenizer } from "./served_tokenizer.ts";
-
-/** How a conversation is laid out. */
-export interface ChatLayout {
-  readonly messages: readonly ChatMessage[];
-  readonly add_generation_prompt?: boolean | null | undefined;
-  readonly continue_final_message?: boolean | null | undefined;
-  readonly chat_template_kwargs?: Readonly<Record<string, unknown>> | null | undefined;
-}
+import type { ChatMessage, Conversation } from "./chat_fields.ts";
+import { NAMED_TOKENS, type ServedTokenizer } from "./served_tokenizer.ts";
 
 const parsed = new WeakMap<ServedTokenizer, Template>();
 
 /** Lays a conversation out as the model was trained to see it; special tokens are in the text. */
-export function chatText(tokenizer: ServedTokenizer, layout: ChatLayout): string {
+export function chatText(tokenizer: ServedTokenizer, layout: Conversation): string {
   const { chatTemplate, info } = tokenizer;
   if (chatTemplate === undefined) {
     throw new ApiError(
@@ -40,22 +32,18 @@ export function chatText(tokenizer: ServedTokenizer, layout: ChatLayout): string
     ...layout.chat_template_kwargs,
     messages,
     add_generation_prompt: goOn ? false : layout.add_generation_prompt ?? true,
-    bos_token: info["bos_token"] ?? "",
-    eos_token: info["eos_token"] ?? "",
-    pad_token: info["pad_token"] ?? "",
-    unk_token: info["unk_token"] ?? "",
+    ...Object.fromEntries(NAMED_TOKENS.map((name) => [name, info[name] ?? ""])),
   };
-  const text = render(tokenizer, { chatTemplate, variables });
+  const text = render(tokenizer, chatTemplate, variables);
   return goOn ? cutBehind(text, messages.at(-1)!.content ?? "") : text;
 }
 
-interface Rendering {
-  readonly chatTemplate: string;
-  readonly variables: Record<string, unknown>;
-}
-
 /** Templates refuse what they do not expect, such as roles in another order, by failing. */
-function render(tokenizer: ServedTokenizer, { chatTemplate, variables }: Rendering): string {
+function render(
+  tokenizer: ServedTokenizer,
+  chatTemplate: string,
+  variables: Record<string, unknown>,
+): string {
   try {
     let template = parsed.get(tokenizer);
     if (!template) parsed.set(tokenizer, template = new Template(chatTemplate));

@@ -1,15 +1,14 @@
 import type { Context } from "hono";
 import type { ScoredToken } from "../engine/engine.ts";
 import type { AnswerEvent, PlacedToken } from "./answer.ts";
-import { answers, countUsage } from "./answers.ts";
-import { answerRequest, seedOf } from "./generation.ts";
+import { answerRequests } from "./generation.ts";
 import { completionLogprobs, type Spelling } from "./logprobs.ts";
 import { type Prompt, readPrompts } from "./prompts.ts";
 import { readRequest } from "./read_request.ts";
 import type { ServeEnv } from "./request_log.ts";
 import { checkChoices, checkLogprobs, checkModel } from "./request_limits.ts";
 import { respond } from "./respond.ts";
-import { fingerprintOf, type ServeContext } from "./request_scope.ts";
+import type { ServeContext } from "./request_scope.ts";
 import type { ServedTokenizer } from "./served_tokenizer.ts";
 import { codePoints, openTextStream } from "./text_stream.ts";
 import { z } from "zod";
@@ -23,7 +22,7 @@ export async function completions(
   serving: ServeContext,
   context: Context<ServeEnv>,
 ): Promise<Response> {
-  const { engine, tokenizer, options, card } = serving;
+  const { engine, tokenizer, options } = serving;
   const body = await readRequest(context.req.raw, {
     schema: completionFields,
     options,
@@ -37,47 +36,25 @@ export async function completions(
   const prompts = readPrompts(body.prompt, tokenizer, { special, context: engine.context });
   const each = body.n ?? 1;
   checkChoices(serving, { prompts: prompts.length, each });
-  const seed = seedOf(body);
   const wishes = {
     fields: body,
     maxTokens: { count: body.max_tokens, usual: USUAL_TOKENS, field: "max_tokens" },
     logprobs,
     promptLogprobs: echo ? logprobs : undefined,
   };
-  const requests = prompts.flatMap(({ tokens: prompt }) =>
-    Array.from(
-      { length: each },
-      (_, choice) => answerRequest(serving, wishes, { prompt, seed: seed + choice }),
-    )
-  );
+  const requests = answerRequests(serving, wishes, prompts.map(({ tokens }) => tokens));
   const echoes = echo ? prompts.map((prompt) => echoOf(prompt, tokenizer)) : undefined;
   const spelling = { tokenizer, asIds: body.return_tokens_as_token_ids ?? false };
-  const head = {
-    id: `cmpl-${crypto.randomUUID().replaceAll("-", "")}`,
-    object: "text_completion",
-    created: Math.floor(Date.now() / 1000),
-    model: card.name,
-    system_fingerprint: fingerprintOf(card),
-  };
-  const choices = requests.map((_, index) =>
-    openChoice({
-      index,
-      echo: echoes?.[Math.floor(index / each)],
-      spelling: logprobs === undefined ? undefined : spelling,
-    })
-  );
-  const counted = countUsage(requests, each);
   return await respond(serving, context, {
-    stream: body.stream ?? false,
-    usage: body.stream_options?.include_usage ?? false,
-    counted,
-    events: (scope) => answers(serving, requests, scope),
-    chunk: ({ source, value }) => {
-      const choice = choices[source]!.see(value);
-      return choice ? { ...head, choices: [choice] } : undefined;
-    },
-    last: () => ({ ...head, choices: [] }),
-    whole: () => ({ ...head, choices: choices.map((choice) => choice.whole()) }),
+    fields: body,
+    requests,
+    names: { id: "cmpl", whole: "text_completion", chunk: "text_completion" },
+    choices: requests.map((_, index) =>
+      openChoice(index, {
+        echo: echoes?.[Math.floor(index / each)],
+        spelling: logprobs === undefined ? undefined : spelling,
+      })
+    ),
   });
 }
 
@@ -103,14 +80,11 @@ function echoOf({ tokens, text, added }: Prompt, tokenizer: ServedTokenizer): Ec
   return { text: shown, points: codePoints(shown), tokens: placed };
 }
 
-interface ChoiceOptions {
-  readonly index: number;
-  readonly echo: Echo | undefined;
-  readonly spelling: Spelling | undefined;
-}
-
 /** One choice of the answer, in pieces and in whole. */
-function openChoice({ index, echo, spelling }: ChoiceOptions) {
+function openChoice(
+  index: number,
+  { echo, spelling }: { readonly echo: Echo | undefined; readonly spelling: Spelling | undefined },
+) {
   let text = "";
   let finish: string | null = null;
   const all: PlacedToken[] = [];

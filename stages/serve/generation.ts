@@ -21,25 +21,39 @@ export interface Wishes {
 const SEEDS = 2 ** 32;
 
 /**
- * Turns a prompt and the fields of a request into what the engine is asked for, `choice` of n.
+ * Turns prompts and the fields of a request into what the engine is asked for, `n` answers to each.
  *
  * A prompt that does not fit with its answer is refused rather than cut: what was cut would be missing
  * without a word.
  */
-export function answerRequest(
+export function answerRequests(
+  serving: ServeContext,
+  wishes: Wishes,
+  prompts: readonly (readonly number[])[],
+): AnswerRequest[] {
+  // One of its own where the request says none.
+  const first = wishes.fields.seed ?? crypto.getRandomValues(new Uint32Array(1))[0]!;
+  const seeds = Array.from({ length: wishes.fields.n ?? 1 }, (_, choice) => first + choice);
+  return prompts.flatMap((prompt) =>
+    seeds.map((seed) => answerRequest(serving, wishes, { prompt, seed }))
+  );
+}
+
+function answerRequest(
   { engine, tokenizer, options }: ServeContext,
   wishes: Wishes,
   { prompt, seed }: { readonly prompt: readonly number[]; readonly seed: number },
 ): AnswerRequest {
   const { fields, logprobs, promptLogprobs } = wishes;
-  const room = engine.context - prompt.length;
-  const maxTokens = wishes.maxTokens.count ??
-    Math.max(1, Math.min(room, wishes.maxTokens.usual ?? Infinity, options.maxTokens ?? Infinity));
-  checkRoom({ prompt: prompt.length, room, maxTokens, field: wishes.maxTokens.field });
-  if (maxTokens > (options.maxTokens ?? Infinity)) {
+  const { count, field, usual = Infinity } = wishes.maxTokens;
+  const { maxTokens: most = Infinity } = options;
+  const maxTokens = count ??
+    Math.max(1, Math.min(engine.context - prompt.length, usual, most));
+  checkRoom(prompt.length, engine.context, { maxTokens, field });
+  if (maxTokens > most) {
     throw fieldError(
-      `Cannot generate ${maxTokens} tokens: this server generates at most ${options.maxTokens}`,
-      wishes.maxTokens.field,
+      `Cannot generate ${maxTokens} tokens: this server generates at most ${most}`,
+      field,
     );
   }
   const texts = [fields.stop ?? []].flat().filter((text) => text !== "");
@@ -65,8 +79,8 @@ export function answerRequest(
         logitBias: readBias(fields.logit_bias, tokenizer.size),
         seed: ((seed % SEEDS) + SEEDS) % SEEDS,
       },
-      ...logprobs === undefined ? {} : { logprobs },
-      ...promptLogprobs === undefined ? {} : { promptLogprobs },
+      ...logprobs !== undefined && { logprobs },
+      ...promptLogprobs !== undefined && { promptLogprobs },
     },
     stops: texts,
     keepStop: fields.include_stop_str_in_output ?? false,
@@ -74,21 +88,12 @@ export function answerRequest(
   };
 }
 
-/** The seed a request says, or one of its own. */
-export function seedOf({ seed }: SamplingFields): number {
-  return seed ?? crypto.getRandomValues(new Uint32Array(1))[0]!;
-}
-
-interface Room {
-  readonly prompt: number;
-  readonly room: number;
+function checkRoom(prompt: number, context: number, { maxTokens, field }: {
   readonly maxTokens: number;
   readonly field: string;
-}
-
-function checkRoom({ prompt, room, maxTokens, field }: Room): void {
+}): void {
+  const room = context - prompt;
   if (maxTokens >= 0 && maxTokens <= room && (room > 0 || maxTokens === 0)) return;
-  const context = prompt + room;
   const alone = room <= 0;
   throw new ApiError(
     400,

@@ -3,26 +3,6 @@ import type { PlacedToken } from "./answer.ts";
 import type { ServedTokenizer } from "./served_tokenizer.ts";
 import { textOf } from "./text_stream.ts";
 
-/** Log-probabilities as `/v1/completions` lays them out: a list each, an entry a token. */
-export interface CompletionLogprobs {
-  readonly tokens: readonly string[];
-  readonly token_logprobs: readonly (number | null)[];
-  readonly top_logprobs: readonly (Readonly<Record<string, number>> | null)[];
-  readonly text_offset: readonly number[];
-}
-
-/** A token as chats lay it out. */
-export interface ChatToken {
-  readonly token: string;
-  readonly logprob: number;
-  readonly bytes: readonly number[];
-}
-
-/** Log-probabilities as chats lay them out. */
-export interface ChatLogprobs {
-  readonly content: readonly (ChatToken & { readonly top_logprobs: readonly ChatToken[] })[];
-}
-
 /** How tokens are spelt in log-probabilities. */
 export interface Spelling {
   readonly tokenizer: ServedTokenizer;
@@ -31,15 +11,13 @@ export interface Spelling {
 }
 
 /**
- * Lays tokens out for completions; a token without a score, the first of a prompt, has `null`.
+ * Lays tokens out for completions, a list each with an entry a token; one without a score, the first
+ * of a prompt, has `null`.
  *
  * The number of a token is the same in both lists, and the dictionary has the likeliest one: lm-eval
  * compares them for equality. Two tokens with the same text stay two entries.
  */
-export function completionLogprobs(
-  tokens: readonly PlacedToken[],
-  spelling: Spelling,
-): CompletionLogprobs {
+export function completionLogprobs(tokens: readonly PlacedToken[], spelling: Spelling) {
   return {
     tokens: tokens.map(({ token }) => spell(token, spelling)),
     token_logprobs: tokens.map(({ logprob }) => logprob === undefined ? null : finite(logprob)),
@@ -49,8 +27,8 @@ export function completionLogprobs(
 }
 
 /** Lays tokens out for chats. */
-export function chatLogprobs(tokens: readonly ScoredToken[], spelling: Spelling): ChatLogprobs {
-  const entry = (token: number, logprob: number): ChatToken => ({
+export function chatLogprobs(tokens: readonly ScoredToken[], spelling: Spelling) {
+  const entry = (token: number, logprob: number) => ({
     token: spell(token, spelling),
     logprob: finite(logprob),
     bytes: [...spelling.tokenizer.bytes(token)],

@@ -87,66 +87,31 @@ export function openMetrics(engine: Engine, card: ModelCard): ServeMetrics {
       this.set({ ...labels, num_gpu_blocks: String(engine.stats().pages.total) }, 1);
     },
   });
-  const histogram = (own: string, vllm: string, about: { help: string; buckets: number[] }) => {
-    const both = [`quattuor_${own}`, `vllm:${vllm}`].map((name) =>
-      new Histogram({ name, labelNames, registers, ...about })
-    );
-    return (value: number) => both.forEach((one) => one.observe(labels, value));
+  const observing = (names: readonly string[], help: string, buckets: number[]) => {
+    const all = names.map((name) => new Histogram({ name, labelNames, registers, help, buckets }));
+    return (value: number) => all.forEach((one) => one.observe(labels, value));
   };
-  const timed = (help: string) => ({ help: `Seconds ${help}`, buckets: SECONDS });
-  const sized = (help: string) => ({ help: `Tokens ${help}`, buckets: TOKENS });
+  // vLLM's name is the same unless said.
+  const timed = (help: string, own: string, vllm = own) =>
+    observing([`quattuor_${own}_seconds`, `vllm:${vllm}_seconds`], `Seconds ${help}`, SECONDS);
+  const sized = (help: string, own: string, vllm = own) =>
+    observing([`quattuor_${own}_tokens`, `vllm:${vllm}_tokens`], `Tokens ${help}`, TOKENS);
   const seen = {
-    first: histogram(
-      "time_to_first_token_seconds",
-      "time_to_first_token_seconds",
-      timed("until the first token"),
+    first: timed("until the first token", "time_to_first_token"),
+    between: timed("between tokens", "inter_token_latency"),
+    perToken: timed("a token behind the first", "time_per_output_token"),
+    whole: timed("until the end of an answer", "request", "e2e_request_latency"),
+    queued: timed("in the queue", "request_queue", "request_queue_time"),
+    prefill: timed("from the queue to the first token", "request_prefill", "request_prefill_time"),
+    inference: timed(
+      "from the queue to the last token",
+      "request_inference",
+      "request_inference_time",
     ),
-    between: histogram(
-      "inter_token_latency_seconds",
-      "inter_token_latency_seconds",
-      timed("between tokens"),
-    ),
-    perToken: histogram(
-      "time_per_output_token_seconds",
-      "time_per_output_token_seconds",
-      timed("a token behind the first"),
-    ),
-    whole: histogram(
-      "request_seconds",
-      "e2e_request_latency_seconds",
-      timed("until the end of an answer"),
-    ),
-    queued: histogram(
-      "request_queue_seconds",
-      "request_queue_time_seconds",
-      timed("in the queue"),
-    ),
-    prefill: histogram(
-      "request_prefill_seconds",
-      "request_prefill_time_seconds",
-      timed("from the queue to the first token"),
-    ),
-    inference: histogram(
-      "request_inference_seconds",
-      "request_inference_time_seconds",
-      timed("from the queue to the last token"),
-    ),
-    decode: histogram(
-      "request_decode_seconds",
-      "request_decode_time_seconds",
-      timed("from the first token to the last"),
-    ),
-    prompt: histogram("request_prompt_tokens", "request_prompt_tokens", sized("of a prompt")),
-    tokens: histogram(
-      "request_generated_tokens",
-      "request_generation_tokens",
-      sized("of an answer"),
-    ),
-    most: histogram(
-      "request_max_tokens",
-      "request_params_max_tokens",
-      sized("asked for at most"),
-    ),
+    decode: timed("from the first token to the last", "request_decode", "request_decode_time"),
+    prompt: sized("of a prompt", "request_prompt"),
+    tokens: sized("of an answer", "request_generated", "request_generation"),
+    most: sized("asked for at most", "request_max", "request_params_max"),
   };
   const ended = ["quattuor_requests_total", "vllm:request_success_total"].map((name) =>
     new Counter({
@@ -218,25 +183,14 @@ interface Registered {
 /** Numbers the engine keeps are read when somebody asks for them. */
 function readEngine(engine: Engine, { registers, labels }: Registered): void {
   const labelNames = Object.keys(labels);
-  const named = (own: string, vllm: string | undefined) => [
-    `quattuor_${own}`,
-    ...vllm === undefined ? [] : [`vllm:${vllm}`],
-  ];
-  for (const [own, vllm, help, read] of GAUGES) {
-    for (const name of named(own, vllm)) {
-      const collect = function (this: Gauge) {
-        this.set(labels, read(engine.stats()));
-      };
-      new Gauge({ name, help, labelNames, registers, collect });
-    }
-  }
-  for (const [own, vllm, help, read] of COUNTERS) {
-    for (const name of named(own, vllm)) {
-      const collect = function (this: Counter) {
+  for (const [own, vllm, help, read] of [...GAUGES, ...COUNTERS]) {
+    const Kind = own.endsWith("_total") ? Counter : Gauge;
+    for (const name of [`quattuor_${own}`, ...vllm === undefined ? [] : [`vllm:${vllm}`]]) {
+      const collect = function (this: Counter | Gauge) {
         this.reset();
         this.inc(labels, read(engine.stats()));
       };
-      new Counter({ name, help, labelNames, registers, collect });
+      new Kind({ name, help, labelNames, registers, collect });
     }
   }
 }

@@ -30,15 +30,19 @@ export interface ModelCard {
   };
 }
 
+/** A model artifact to be served, and what the store knows of it. */
+export interface ServedModel {
+  readonly path: string;
+  readonly digest: string;
+  /** What to call it: the step or the file it comes from. */
+  readonly name: string;
+  /** Where the reports of evaluations it went into lie. */
+  readonly evaluations: readonly string[];
+}
+
 /** The card of a model artifact; its quality is that of the first evaluation of these weights. */
 export async function readModelCard(
-  { path, digest, name, evaluations }: {
-    readonly path: string;
-    readonly digest: string;
-    readonly name: string;
-    /** Reports of evaluations it went into. */
-    readonly evaluations: readonly string[];
-  },
+  { path, digest, name, evaluations }: ServedModel,
 ): Promise<ModelCard> {
   const facts = await describeModel(path);
   using checkpoint = await openCheckpoint(path);

@@ -1,4 +1,5 @@
-import { ApiError, unavailable } from "./api_error.ts";
+import { unavailable } from "./api_error.ts";
+import { checkModel } from "./request_limits.ts";
 import type { ServeContext } from "./request_scope.ts";
 
 /** Refuses requests for answers while none are taken. */
@@ -51,14 +52,8 @@ export function listModels(serving: ServeContext): object {
 
 /** Tells of one model by a name, which may have slashes in it. */
 export function findModel(serving: ServeContext, name: string): object {
-  if (name === serving.card.name || serving.options.names.includes(name)) {
-    return describe(serving, name);
-  }
-  throw new ApiError(
-    404,
-    `Cannot find the model "${name}": this server has "${serving.card.name}"`,
-    { param: "model", code: "model_not_found" },
-  );
+  checkModel(serving, name);
+  return describe(serving, name);
 }
 
 function describe({ card, engine, tokenizer, created }: ServeContext, id: string): object {

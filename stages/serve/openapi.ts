@@ -1,14 +1,6 @@
 import { type OpenAPIHono, z } from "@hono/zod-openapi";
+import { errorBody } from "./api_error.ts";
 import type { Route } from "./routes.ts";
-
-const errorBody = z.object({
-  error: z.object({
-    message: z.string(),
-    type: z.string(),
-    param: z.string().nullable(),
-    code: z.string().nullable(),
-  }),
-});
 
 /** Adds a route to what `/openapi.json` tells. */
 export function describeRoute(

@@ -1,46 +1,62 @@
 import type { Context } from "hono";
-import type { AnswerEvent } from "./answer.ts";
-import type { Sourced, Usage } from "./answers.ts";
+import type { AnswerEvent, AnswerRequest } from "./answer.ts";
+import { answers, countUsage } from "./answers.ts";
 import { toApiError } from "./api_error.ts";
 import { eventStream } from "./event_stream.ts";
 import { logFailure, logRequest, type ServeEnv } from "./request_log.ts";
-import { LEFT, openScope, type RequestScope, type ServeContext } from "./request_scope.ts";
+import { fingerprintOf, LEFT, openScope, type ServeContext } from "./request_scope.ts";
+import type { SamplingFields } from "./sampling_fields.ts";
 
 /** How the answers to a request become its response. */
 export interface Reply {
-  readonly stream: boolean;
-  /** Whether a stream ends with a chunk that has the usage. */
-  readonly usage: boolean;
-  readonly counted: { see(event: Sourced<AnswerEvent>): void; usage(): Usage };
-  events(scope: RequestScope): AsyncGenerator<Sourced<AnswerEvent>>;
-  /** The chunk of a stream that tells of an event, if it has one. */
-  chunk(event: Sourced<AnswerEvent>): object | undefined;
-  /** The chunk that the usage is put into. */
-  last(): object;
-  /** The whole answer once all events were seen. */
-  whole(): object;
+  readonly fields: SamplingFields;
+  readonly requests: readonly AnswerRequest[];
+  /** What an id begins with, and what a whole answer and a chunk of a stream are called. */
+  readonly names: { readonly id: string; readonly whole: string; readonly chunk: string };
+  /** A choice for each answer. */
+  readonly choices: readonly {
+    /** What a chunk of a stream tells of an event, if it has a word for it. */
+    see(event: AnswerEvent): object | undefined;
+    /** The choice once all events were seen. */
+    whole(): object;
+  }[];
 }
 
 /** Answers a request in one piece or as a stream, and frees what it held however it ends. */
 export async function respond(
   serving: ServeContext,
   context: Context<ServeEnv>,
-  reply: Reply,
+  { fields, requests, names, choices }: Reply,
 ): Promise<Response> {
   const entry = context.get("entry");
   const scope = openScope(serving, context.req.raw);
+  const counted = countUsage(requests, fields.n ?? 1);
+  const head = {
+    id: `${names.id}-${crypto.randomUUID().replaceAll("-", "")}`,
+    object: fields.stream ? names.chunk : names.whole,
+    created: Math.floor(Date.now() / 1000),
+    model: serving.card.name,
+    system_fingerprint: fingerprintOf(serving.card),
+  };
+  const told = async function* () {
+    for await (const event of answers(serving, requests, scope)) {
+      counted.see(event);
+      if (event.value.type === "end") entry.finish = event.value.reason;
+      const choice = choices[event.source]!.see(event.value);
+      if (choice) yield choice;
+    }
+  };
   const note = () => {
-    const { prompt_tokens: prompt, completion_tokens: tokens } = reply.counted.usage();
+    const { prompt_tokens: prompt, completion_tokens: tokens } = counted.usage();
     Object.assign(entry, { promptTokens: prompt, answerTokens: tokens });
   };
-  if (!reply.stream) {
+  if (!fields.stream) {
     try {
-      for await (const event of reply.events(scope)) {
-        reply.counted.see(event);
-        reply.chunk(event);
-        noteEnd(event);
+      for await (const _ of told()) {
+        // Choices keep what they have seen.
       }
-      return context.json({ ...reply.whole(), usage: reply.counted.usage() });
+      const whole = choices.map((choice) => choice.whole());
+      return context.json({ ...head, choices: whole, usage: counted.usage() });
     } catch (error) {
       entry.finish = error === LEFT ? "abort" : "error";
       throw error;
@@ -49,17 +65,12 @@ export async function respond(
       scope[Symbol.dispose]();
     }
   }
-  function noteEnd({ value }: Sourced<AnswerEvent>): void {
-    if (value.type === "end") entry.finish = value.reason;
-  }
   async function* chunks() {
-    for await (const event of reply.events(scope)) {
-      reply.counted.see(event);
-      noteEnd(event);
-      const chunk = reply.chunk(event);
-      if (chunk) yield reply.usage ? { ...chunk, usage: null } : chunk;
+    const usage = fields.stream_options?.include_usage ?? false;
+    for await (const choice of told()) {
+      yield { ...head, choices: [choice], ...usage && { usage: null } };
     }
-    if (reply.usage) yield { ...reply.last(), usage: reply.counted.usage() };
+    if (usage) yield { ...head, choices: [], usage: counted.usage() };
   }
   const started = performance.now();
   let failed: unknown;

@@ -17,6 +17,9 @@ export interface ServedTokenizer extends Tokenizer, TokenBytes {
 /** A token as `tokenizer_config.json` has it. */
 type NamedToken = string | { readonly content?: string } | null | undefined;
 
+/** Tokens that `tokenizer_config.json` names and chat templates may want. */
+export const NAMED_TOKENS = ["bos_token", "eos_token", "pad_token", "unk_token"] as const;
+
 /**
  * Makes a tokenizer from a checkpoint's `tokenizer` and its small files by name.
  *
@@ -31,10 +34,7 @@ export function openServedTokenizer(
   const config = (files.config ?? {}) as Readonly<Record<string, unknown>>;
   const chatTemplate = texts.get("chat_template.jinja") ?? templateOf(config["chat_template"]);
   const names = Object.fromEntries(
-    ["bos_token", "eos_token", "pad_token", "unk_token"].map((key) => [
-      key,
-      spelling(config[key] as NamedToken),
-    ]),
+    NAMED_TOKENS.map((key) => [key, spelling(config[key] as NamedToken)]),
   );
   return {
     ...tokenizer,

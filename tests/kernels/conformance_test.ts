@@ -10,6 +10,7 @@ import { describe, elements } from "../../kernels/device/tensor.ts";
 import * as kernels from "../../kernels/mod.ts";
 import { type Guarded, guardedCpu, guardedGpu } from "../support/guarded_pool.ts";
 import { randomTensor } from "../support/random.ts";
+import { USUAL_LIMITS } from "../support/launch.ts";
 
 type AnyCase = KernelCase<string, unknown>;
 type LabelledCase = AnyCase & { readonly label: string };
@@ -189,16 +190,8 @@ function pick<T>(record: Readonly<Record<string, T>>, names: readonly string[]):
 function plansOf(kernel: AnyKernel): { plan: Launch<string>; sources: string[] } {
   const one = kernel.cases[0] as AnyCase;
   const specs = one.inputs as Readonly<Record<string, TensorSpec>>;
-  const limits = {
-    adapter: "gpu",
-    groupBytes: 32768,
-    groupThreads: 1024,
-    gridAxis: 65535,
-    bindingBytes: 2 ** 27,
-    subgroup: 8,
-  } as const;
   const sources = typeof kernel.wgsl === "string" ? [kernel.wgsl] : Object.values(kernel.wgsl);
-  return { plan: kernel.plan(specs, one.options, limits), sources };
+  return { plan: kernel.plan(specs, one.options, USUAL_LIMITS), sources };
 }
 
 function expectedBindings(kernel: AnyKernel): string[] {

@@ -4,7 +4,7 @@ import { Gpu } from "../../kernels/device/gpu.ts";
 import { f32, u32 } from "../../kernels/device/tensor.ts";
 import { matmulInt8, quantizeRows } from "../../kernels/mod.ts";
 import { DEVICES } from "../support/devices.ts";
-import { launch } from "../support/launch.ts";
+import { launch, USUAL_LIMITS } from "../support/launch.ts";
 import { randomTensor } from "../support/random.ts";
 
 /** Bytes 1 to 8, and codes 0 to 7. */
@@ -80,14 +80,6 @@ Deno.test("a product of quantized rows is near the product of the rows", async (
 });
 
 Deno.test("products that cannot be are refused", () => {
-  const limits = {
-    adapter: "gpu",
-    groupBytes: 32768,
-    groupThreads: 1024,
-    gridAxis: 65535,
-    bindingBytes: 2 ** 27,
-    subgroup: 8,
-  } as const;
   const fits = {
     x: { dtype: "u32", shape: [2, 12] },
     x_rows: { dtype: "f32", shape: [2, 2] },
@@ -98,10 +90,11 @@ Deno.test("products that cannot be are refused", () => {
   } as const;
   const refuses = (change: object, options: object, message: RegExp) =>
     assert.throws(
-      () => matmulInt8.plan({ ...fits, ...change }, { bits: 4, group: 24, ...options }, limits),
+      () =>
+        matmulInt8.plan({ ...fits, ...change }, { bits: 4, group: 24, ...options }, USUAL_LIMITS),
       { name: "RangeError", message },
     );
-  assert.ok(matmulInt8.plan(fits, { bits: 4, group: 24 }, limits));
+  assert.ok(matmulInt8.plan(fits, { bits: 4, group: 24 }, USUAL_LIMITS));
   refuses({}, { group: 20 }, /groups of 20: expected a multiple of 8 that divides 48/);
   refuses({}, { group: 16 }, /groups u32\[5, 1\].*u32\[5, 2\]/);
   refuses({}, { bits: 8 }, /weight u32\[5, 6\]: expected u32\[outputs, 12\]/);
@@ -116,7 +109,7 @@ Deno.test("products that cannot be are refused", () => {
     /sum 262144 products in 32 bits: expected at most 131072/,
   );
   assert.throws(
-    () => matmulInt8.plan(fits, { bits: 4 }, limits),
+    () => matmulInt8.plan(fits, { bits: 4 }, USUAL_LIMITS),
     /groups u32\[5, 1\] with 4 bits: expected none without a group size/,
   );
 });

@@ -2,25 +2,21 @@
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
-import { findAdapter, limitsOf } from "../../kernels/device/adapter.ts";
-import { Gpu } from "../../kernels/device/gpu.ts";
-import type { ArtifactRecord } from "../../pipeline/artifact.ts";
 import type { Manifest } from "../../pipeline/manifest/manifest.ts";
-import { parseManifest, readManifest } from "../../pipeline/manifest/read_manifest.ts";
+import { parseManifest } from "../../pipeline/manifest/read_manifest.ts";
 import type { Bounds } from "../../pipeline/plan/preflight.ts";
 import { plan } from "../../pipeline/plan/plan.ts";
-import { run } from "../../pipeline/run/runner.ts";
 import { Store } from "../../pipeline/store/store.ts";
 import { freeOnNvidia } from "../../stages/bounds.ts";
 import { factsOf } from "../../stages/facts.ts";
 import * as stages from "../../stages/mod.ts";
+import { assertBound, assertForecast, forecasts, measure } from "../support/forecast_check.ts";
 import { type Entry, ggufBytes } from "../support/gguf_file.ts";
 import { writeSparseLlama } from "../support/sparse_llama.ts";
 import { FAMILIES } from "../support/stage_chain.ts";
 
 const FAMILY_FOLDER = fileURLToPath(new URL("../testdata/families", import.meta.url));
 const GB = 1e9;
-const MEMORY = GB / 2;
 
 /** Every stage, and every kind of input where a stage has several. */
 const EMBEDDED = `
@@ -88,12 +84,6 @@ steps:
     with: { weights: { group: row }, inputs: quantized, windows: 2, context: 64 }
 `;
 
-/** Steps whose size no header tells: texts, and pictures. */
-const ROUGH: readonly string[] = ["text", "calibration", "report", "compared"];
-/** Bytes that bounds on small files have for texts. */
-const TEXTS = 100_000;
-const LIMITS = limitsOf(await findAdapter());
-
 function parse(text: string, set: readonly string[] = []): Manifest {
   return parseManifest(text, { path: "manifest.yaml", stages, set });
 }
@@ -112,66 +102,12 @@ async function withStore(test: (store: Store, directory: string) => Promise<void
   }
 }
 
-async function forecasts(manifest: Manifest, store: Store, force: ReadonlySet<string> = new Set()) {
-  const bounds = (): Bounds => ({
-    memoryBytes: MEMORY,
-    hostBytes: 1000 * GB,
-    diskBytes: 1000 * GB,
-    limits: LIMITS,
-  });
-  const { steps } = await plan(manifest, { store, stages, force, facts: factsOf, bounds });
-  return new Map(
-    steps.flatMap(({ name, forecast }) => forecast ? [[name, forecast] as const] : []),
-  );
-}
-
-/** Bytes of each step's files, and the most its device held, as they really are. */
-async function measure(manifest: Manifest, store: Store) {
-  const disk = new Map<string, number>();
-  const device = new Map<string, number>();
-  let open: Promise<Gpu> | undefined;
-  let step = "";
-  const closed: Promise<unknown>[] = [];
-  const summary = await run(manifest, {
-    store,
-    stages,
-    tools: () => ({ memoryBytes: MEMORY, device: () => open ??= Gpu.open() }),
-    emit(event) {
-      if (event.type === "start") step = event.step;
-      if (event.type !== "done") return;
-      const ended = step;
-      closed.push((async (gpu) => {
-        device.set(ended, (await gpu)?.memory.peak ?? 0);
-        await (await gpu)?.[Symbol.asyncDispose]();
-        const record: ArtifactRecord = JSON.parse(
-          await Deno.readTextFile(`${event.path}/artifact.json`),
-        );
-        disk.set(ended, record.files.reduce((sum, { size }) => sum + size, 0));
-      })(open));
-      open = undefined;
-    },
-  });
-  await Promise.all(closed);
-  ok(summary.ok);
-  return { disk, device };
-}
-
 /** Compares the forecasts of a manifest's steps with what they take, and gives both. */
 async function compare(manifest: Manifest, store: Store) {
   const before = await forecasts(manifest, store);
-  const { disk, device } = await measure(manifest, store);
-  for (const [name, held] of device) {
-    const { deviceBytes, diskBytes } = before.get(name)!;
-    strictEqual(deviceBytes, held, `device of ${name}`);
-    bounds(diskBytes, disk.get(name)!, `disk of ${name}`);
-  }
-  return { before, disk };
-}
-
-/** A bound is no less than what is seen, and not much more; of texts it is only near. */
-function bounds(got: number, seen: number, what: string): void {
-  const least = ROUGH.some((name) => what.includes(name)) ? 0.75 * seen : seen;
-  ok(got >= least && got <= 1.5 * seen + TEXTS, `${what}: ${got}, expected ${seen} or more`);
+  const measurement = await measure(manifest, store);
+  assertForecast(before, measurement);
+  return { before, disk: measurement.disk };
 }
 
 Deno.test("searches hold the device memory that was counted", () =>
@@ -186,36 +122,9 @@ Deno.test("steps hold the device memory that was counted, and files stay within 
     for (const { name } of manifest.steps) {
       const found = (await forecasts(manifest, store, new Set([name]))).get(name)!;
       strictEqual(found.deviceBytes, before.get(name)!.deviceBytes, `device of ${name} alone`);
-      bounds(found.diskBytes, disk.get(name)!, `disk of ${name} alone`);
+      assertBound(found.diskBytes, disk.get(name)!, `disk of ${name} alone`);
     }
   }));
-
-/** Settings that make a recipe small, as far as it has them. */
-const SMALL = ["windows=2", "samples=3", "context=128", "sample_tokens=128", "grids=2"];
-const CONFIGS = fileURLToPath(new URL("../../configs", import.meta.url));
-const RECIPES = [...Deno.readDirSync(CONFIGS)].map(({ name }) => name)
-  // A benchmark has a test of its own.
-  .filter((name) => name.endsWith(".yaml") && name !== "benchmark.yaml").sort();
-
-/** One for all recipes, so that what they have in common is made once. */
-const SHARED = new Store(await Deno.makeTempDir({ prefix: "quattuor-forecasts-" }));
-
-for (const name of RECIPES) {
-  Deno.test(`each step of configs/${name} holds the device memory that was counted`, async () => {
-    const path = `${CONFIGS}/${name}`;
-    const set: string[] = [];
-    for (const setting of SMALL) {
-      const known = await readManifest(path, { stages, set: [setting] }).then(
-        () => true,
-        () => false,
-      );
-      if (known) set.push(setting);
-    }
-    await compare(await readManifest(path, { stages, set }), SHARED);
-  });
-}
-
-globalThis.addEventListener("unload", () => Deno.removeSync(SHARED.path, { recursive: true }));
 
 for (const family of FAMILIES) {
   Deno.test(`the sizes of ${family} are forecast as loaded, as rotated and as folded`, () =>

@@ -11,11 +11,14 @@ steps:
   source: { stage: load }
   text: { stage: tokenize, from: { model: source }, with: { text: "stories:calibration", bytes: 4000 } }
   stats: { stage: calibrate, from: { model: source, tokens: text }, with: { windows: 2, context: 64, rows: 8 } }
-  w4: { stage: quantize, from: { model: source, stats: stats }, with: { weights: { group: 64 } } }
+  w4:
+    stage: quantize
+    from: { model: source, stats: stats }
+    with: { weights: { group: 64 }, skips: [up_proj, down_proj] }
   w4q:
     stage: quantize
     from: { model: source, tokens: text }
-    with: { weights: { group: 64 }, inputs: quantized, windows: 2, context: 64 }
+    with: { weights: { group: 64 }, skips: [up_proj, down_proj], inputs: quantized, windows: 2, context: 64 }
 `;
 
 /** What a run told, in order. */

@@ -1,21 +1,33 @@
 // Slow: runs the configs on the embedded model.
 import { strict as assert } from "node:assert";
 import { fileURLToPath } from "node:url";
-import type { RunEvent, Summary } from "../../pipeline/event.ts";
+import type { PeakBytes } from "../../pipeline/event.ts";
 import { readManifest } from "../../pipeline/manifest/read_manifest.ts";
+import { Store } from "../../pipeline/store/store.ts";
 import * as stages from "../../stages/mod.ts";
 import { readModelRecord } from "../../stages/models/model_record.ts";
+import { assertForecast, forecasts, measure, type Measurement } from "../support/forecast_check.ts";
 
 const CONFIGS = fileURLToPath(new URL("../../configs/", import.meta.url));
-const MANIFESTS = [...Deno.readDirSync(CONFIGS)]
+const RECIPES = [...Deno.readDirSync(CONFIGS)]
   .flatMap(({ name }) => name.endsWith(".yaml") ? [name] : []).sort();
-/** One for all runs, so that recipes share what they have in common. */
-const STORE = await Deno.makeTempDir({ prefix: "quattuor-recipes-" });
-const QUICK = ["windows=4", "samples=16"];
+/** One for all recipes, so that what they have in common is made once. */
+const STORE = new Store(await Deno.makeTempDir({ prefix: "quattuor-recipes-" }));
+/** Of the texts: whole windows to score, for their differences are small. */
+const SMALL = ["windows=4", "samples=8", "sample_tokens=256"];
+/** Parameters of any step: candidates of a search, and rows of inputs that it looks at. */
+const FEW: Readonly<Record<string, number>> = { grids: 8, rows: 256 };
 
 type Scores = Readonly<Record<string, number>>;
 
-for (const name of MANIFESTS) {
+/** What a recipe's run took, and was to take. */
+interface RecipeRun extends Measurement {
+  readonly before: ReadonlyMap<string, PeakBytes>;
+}
+
+const runs = new Map<string, Promise<RecipeRun>>();
+
+for (const name of RECIPES) {
   Deno.test(`configs/${name} has no problems and tells editors its schema`, async () => {
     const path = `${CONFIGS}${name}`;
     const { steps } = await readManifest(path, { stages, set: [] });
@@ -23,12 +35,19 @@ for (const name of MANIFESTS) {
     const [first] = (await Deno.readTextFile(path)).split("\n");
     assert.equal(first, "# yaml-language-server: $schema=schema.json");
   });
+
+  // A benchmark has a test of its own.
+  if (name === "benchmark.yaml") continue;
+  Deno.test(`each step of configs/${name} holds the device memory that was counted`, async () => {
+    const { before, ...measurement } = await runOf(name);
+    assertForecast(before, measurement);
+  });
 }
 
 Deno.test("configs/qoq.yaml loses less than a twentieth of what rounding to nearest loses", async () => {
-  const qoq = await run("qoq.yaml", QUICK);
+  const qoq = await scoresOf("qoq.yaml");
   assert.ok(qoq["fp16.perplexity"]! > 1.4 && qoq["fp16.perplexity"]! < 1.6);
-  const rtn = await run("rtn.yaml", QUICK.slice(0, 1));
+  const rtn = await scoresOf("rtn.yaml");
   assert.equal(rtn["fp16.perplexity"], qoq["fp16.perplexity"]);
   assert.ok(rtn["rtn.perplexity"]! > 1.1 * qoq["fp16.perplexity"]!, "the model is too easy");
   const lost = (scores: Scores, name: string) =>
@@ -38,12 +57,12 @@ Deno.test("configs/qoq.yaml loses less than a twentieth of what rounding to near
 });
 
 Deno.test("configs/qoq-gchn.yaml does as well with a scale a row, from inputs of quantized layers", async () => {
-  const scores = await run("qoq-gchn.yaml", QUICK);
+  const scores = await scoresOf("qoq-gchn.yaml");
   assert.ok(scores["qoq.kl"]! < 0.005, `KL ${scores["qoq.kl"]}`);
 });
 
 Deno.test("each part of QoQ improves on those before in configs/ablation.yaml", async () => {
-  const { scores, paths } = await runWithPaths("ablation.yaml", [...QUICK, "grids=20"]);
+  const { summary: { scores }, paths } = await runOf("ablation.yaml");
   const kl = (name: string) => scores[`${name}.kl`]!;
   const chain = ["rtn", "rotate", "reorder", "smooth", "smooth_attention"];
   chain.slice(1).forEach((name, i) => {
@@ -73,7 +92,7 @@ Deno.test("each part of QoQ improves on those before in configs/ablation.yaml", 
 });
 
 Deno.test("configs/compare.yaml runs every recipe", async () => {
-  const scores = await run("compare.yaml", [...QUICK, "grids=20"]);
+  const scores = await scoresOf("compare.yaml");
   const names = Object.keys(scores).filter((name) => name.endsWith(".kl"));
   assert.equal(names.length, 9);
   const kl = (name: string) => scores[`${name}.kl`]!;
@@ -83,26 +102,39 @@ Deno.test("configs/compare.yaml runs every recipe", async () => {
   assert.ok(kl("ooo") < kl("qoq"), "eight bits should lose less than four");
 });
 
-globalThis.addEventListener("unload", () => Deno.removeSync(STORE, { recursive: true }));
+globalThis.addEventListener("unload", () => Deno.removeSync(STORE.path, { recursive: true }));
 
-/** Runs a recipe as the command line does; the scores of its summary. */
-async function run(name: string, settings: readonly string[]): Promise<Scores> {
-  return (await runWithPaths(name, settings)).scores;
+/** The one run of a recipe, made when it is first asked for. */
+function runOf(name: string): Promise<RecipeRun> {
+  const known = runs.get(name) ?? runSmall(`${CONFIGS}${name}`);
+  runs.set(name, known);
+  return known;
 }
 
-/** Runs a recipe as the command line does; its scores, and its artifacts' directories by step. */
-async function runWithPaths(name: string, settings: readonly string[]) {
-  const main = fileURLToPath(new URL("../../mod.ts", import.meta.url));
-  const set = settings.flatMap((setting) => ["--set", setting]);
-  const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", main, "run", `${CONFIGS}${name}`, "--json", "--store", STORE, ...set],
-  }).output();
-  assert.ok(success, new TextDecoder().decode(stderr));
-  const lines = new TextDecoder().decode(stdout).trim().split("\n");
-  const events = lines.map((line): RunEvent => JSON.parse(line));
-  const paths = events.flatMap((event) =>
-    event.type === "done" || event.type === "reuse" ? [[event.step, event.path] as const] : []
+async function runSmall(path: string): Promise<RecipeRun> {
+  const manifest = await readManifest(path, { stages, set: await smallSettings(path) });
+  const before = await forecasts(manifest, STORE);
+  return { before, ...await measure(manifest, STORE) };
+}
+
+/** Settings that make a recipe small, as far as it has them. */
+async function smallSettings(path: string): Promise<string[]> {
+  const set: string[] = [];
+  for (const setting of SMALL) {
+    const knows = readManifest(path, { stages, set: [setting] });
+    if (await knows.then(() => true, () => false)) set.push(setting);
+  }
+  const { steps } = await readManifest(path, { stages, set });
+  return [...set, ...steps.flatMap(({ name, params }) => fewIn(name, params))];
+}
+
+function fewIn(place: string, params: unknown): string[] {
+  if (typeof params !== "object" || params === null) return [];
+  return Object.entries(params).flatMap(([key, value]) =>
+    key in FEW ? [`${place}.${key}=${FEW[key]}`] : fewIn(`${place}.${key}`, value)
   );
-  const { scores } = events.at(-1) as Summary;
-  return { scores, paths: new Map(paths) };
+}
+
+async function scoresOf(name: string): Promise<Scores> {
+  return (await runOf(name)).summary.scores;
 }

@@ -53,20 +53,22 @@ async function modulesNamed(path: string): Promise<string[]> {
 
 /**
  * Runs some tests and gives what it says and whether all passed; `deno check` looks at types. A
- * process of its own, for some tests set its environment.
+ * process of its own, for some tests set its environment, and one module imports them, for each
+ * file else starts a worker and all modules that it imports.
  */
 async function runTests(files: readonly string[]): Promise<{ text: string; fine: boolean }> {
-  const args = ["test", "-A", "--no-check", ...Deno.args, ...files];
+  const imports = "tests/support/test_imports.ts";
+  const args = ["test", "-A", "--no-check", ...Deno.args, imports, "--", ...files];
   const command = new Deno.Command(Deno.execPath(), { args, cwd: ROOT, stderr: "inherit" });
   const { success, stdout } = await command.output();
   return { text: new TextDecoder().decode(stdout), fine: success };
 }
 
-/** Deals the tests out to the processor's cores. */
+/** Deals the tests out, to more hands than there are cores, for tests wait for disks and clocks. */
 if (import.meta.main) {
   const files = await fastTests();
-  const cores = navigator.hardwareConcurrency;
-  const hands = Array.from({ length: cores }, (_, i) => files.filter((_, at) => at % cores === i));
+  const count = 2 * navigator.hardwareConcurrency;
+  const hands = Array.from({ length: count }, (_, i) => files.filter((_, at) => at % count === i));
   const results = await Promise.all(hands.filter(({ length }) => length > 0).map(runTests));
   for (const { text } of results) Deno.stdout.writeSync(new TextEncoder().encode(text));
   Deno.exit(results.every(({ fine }) => fine) ? 0 : 1);

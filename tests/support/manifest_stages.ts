@@ -1,5 +1,18 @@
+import { ok } from "node:assert/strict";
 import { z } from "zod";
+import { ManifestError } from "../../pipeline/manifest/problem.ts";
 import type { AnyStage, Registry } from "../../pipeline/stage.ts";
+
+/** The lines in which reading a manifest is refused; none where it is read. */
+export function problemLines(read: () => unknown): string[] {
+  try {
+    read();
+  } catch (error) {
+    ok(error instanceof ManifestError, `expected a ManifestError, got ${error}`);
+    return error.message.split("\n");
+  }
+  return [];
+}
 
 /** Stages with parameters of every form; they do nothing. */
 export const stages: Registry = {

@@ -20,36 +20,35 @@ export const checkout = defineCommand({
     "<what...>",
     "the first letters of an artifact's key or its path, or a manifest and one of its steps; then the directory, which --force replaces",
   ]],
-  run: (call) =>
-    tellingErrors(call, async () => {
-      const { screen, flags, words } = call;
-      const to = words.at(-1);
-      if (words.length < 2 || words.length > 3 || to === undefined) {
-        throw new UsageError(
-          `Cannot check out ${
-            count(words.length, "word")
-          }: expected an artifact or a manifest and a step, then a directory`,
-        );
-      }
-      const { key, path } = await artifactOf(call);
-      const read = await readRecord(path, key);
-      if ("why" in read) {
-        throw new Error(
-          `Cannot check out ${path}: ${read.why}, expected an artifact; run it again`,
-        );
-      }
-      const { record: { kind, digest, files } } = read;
-      const bytes = await copyArtifact({ path, files }, to, { replace: flags.force !== undefined });
-      const told = { key, kind, digest, path: resolve(to), files: files.length, bytes };
-      screen.write(
-        flags.json
-          ? `${JSON.stringify({ type: "checkout", ...told })}\n`
-          : `${kind} ${key.slice(0, 12)} in ${shortPath(resolve(to))}: ${
-            count(files.length, "file")
-          }, ${formatBytes(bytes)}\n`,
+  run: tellingErrors(async (call) => {
+    const { screen, flags, words } = call;
+    const to = words.at(-1);
+    if (words.length < 2 || words.length > 3 || to === undefined) {
+      throw new UsageError(
+        `Cannot check out ${
+          count(words.length, "word")
+        }: expected an artifact or a manifest and a step, then a directory`,
       );
-      return 0;
-    }),
+    }
+    const { key, path } = await artifactOf(call);
+    const read = await readRecord(path, key);
+    if ("why" in read) {
+      throw new Error(
+        `Cannot check out ${path}: ${read.why}, expected an artifact; run it again`,
+      );
+    }
+    const { record: { kind, digest, files } } = read;
+    const bytes = await copyArtifact({ path, files }, to, { replace: flags.force !== undefined });
+    const told = { key, kind, digest, path: resolve(to), files: files.length, bytes };
+    screen.write(
+      flags.json
+        ? `${JSON.stringify({ type: "checkout", ...told })}\n`
+        : `${kind} ${key.slice(0, 12)} in ${shortPath(resolve(to))}: ${
+          count(files.length, "file")
+        }, ${formatBytes(bytes)}\n`,
+    );
+    return 0;
+  }),
 });
 
 /** The artifact that the words before the last name. */

@@ -21,9 +21,8 @@ export const config = defineCommand({
   words: [["<show>", "the word show"], ["<manifest>", "a YAML file, such as configs/qoq.yaml"]],
   options: (command) =>
     void command.option("--origin", "say behind every value where it comes from"),
-  run: (call) =>
-    tellingErrors(call, async () => {
-      const { program: { stages }, screen, flags, words: [action = "", path = ""], own } = call;
+  run: tellingErrors(
+    async ({ program: { stages }, screen, flags, words: [action = "", path = ""], own }) => {
       if (!ACTIONS.includes(action)) {
         throw new UsageError(`Cannot ${action} a configuration: ${suggestion(action, ACTIONS)}`);
       }
@@ -38,7 +37,8 @@ export const config = defineCommand({
         : `${heading(manifest, flags)}${manifestText(steps, { origins })}`;
       screen.write(text);
       return 0;
-    }),
+    },
+  ),
 });
 
 function facts(

@@ -19,9 +19,8 @@ export const explain = defineCommand({
       "--against <run>",
       "compare with this run: the beginning of its id, last, or last-good",
     ),
-  run: (call) =>
-    tellingErrors(call, async () => {
-      const { program: { stages }, screen, flags, words: [path = "", word = ""], own } = call;
+  run: tellingErrors(
+    async ({ program: { stages }, screen, flags, words: [path = "", word = ""], own }) => {
       const manifest = await readManifest(path, { stages, set: flags.set });
       const { against: named } = own;
       const explanation = await explainStep(manifest, {
@@ -34,7 +33,8 @@ export const explain = defineCommand({
       const line = { type: "explain", ...explanation };
       screen.write(flags.json ? `${JSON.stringify(line)}\n` : explainText(explanation, screen));
       return explanation.state === "blocked" ? 1 : 0;
-    }),
+    },
+  ),
 });
 
 /** The run that a word names; `runs` has the newest first. */

@@ -23,36 +23,34 @@ export const gc = defineCommand({
       .option("--keep-days <days>", "keep what was used in the last days", parseDays)
       .option("--keep <key>", "keep this artifact, named by its key's first letters", gather, [])
       .option("--forget <manifest>", "forget this manifest's runs and what they keep", gather, []),
-  run: (call) =>
-    tellingErrors(call, async () => {
-      const { screen, flags, own } = call;
-      const dryRun = own.dryRun === true;
-      const store = await openStore(HERE, flags);
-      if (!await isDirectory(store.path)) {
-        throw new Error(`Cannot find a store in ${store.path}: name one with --store`);
-      }
-      const forget = new Set((own.forget as string[]).map((path) => resolve(path)));
-      await checkForget(store.path, forget);
-      const keep = await keysOf(store, own.keep as string[]);
-      if (!dryRun) { for (const manifest of forget) await forgetRuns(store.path, manifest); }
-      const usedSince = own.keepDays === undefined
-        ? Infinity
-        : Date.now() - Number(own.keepDays) * DAY_MS;
-      const collected = await collect(store.path, {
-        dryRun,
-        maxBytes: sizeCap(flags),
-        usedSince,
-        quarantinedSince: usedSince,
-        keep,
-        forget,
-      });
-      const manifests = await Promise.all(
-        collected.manifests.map(async (path) => ({ path, there: await isThere(path) })),
-      );
-      const told = { dryRun, ...collected, manifests };
-      screen.write(flags.json ? gcLine(store.path, told) : gcText(told));
-      return 0;
-    }),
+  run: tellingErrors(async ({ screen, flags, own }) => {
+    const dryRun = own.dryRun === true;
+    const store = await openStore(HERE, flags);
+    if (!await isDirectory(store.path)) {
+      throw new Error(`Cannot find a store in ${store.path}: name one with --store`);
+    }
+    const forget = new Set((own.forget as string[]).map((path) => resolve(path)));
+    await checkForget(store.path, forget);
+    const keep = await keysOf(store, own.keep as string[]);
+    if (!dryRun) { for (const manifest of forget) await forgetRuns(store.path, manifest); }
+    const usedSince = own.keepDays === undefined
+      ? Infinity
+      : Date.now() - Number(own.keepDays) * DAY_MS;
+    const collected = await collect(store.path, {
+      dryRun,
+      maxBytes: sizeCap(flags),
+      usedSince,
+      quarantinedSince: usedSince,
+      keep,
+      forget,
+    });
+    const manifests = await Promise.all(
+      collected.manifests.map(async (path) => ({ path, there: await isThere(path) })),
+    );
+    const told = { dryRun, ...collected, manifests };
+    screen.write(flags.json ? gcLine(store.path, told) : gcText(told));
+    return 0;
+  }),
 });
 
 /** A collection as the command tells it. */

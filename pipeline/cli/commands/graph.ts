@@ -41,40 +41,39 @@ export const graph = defineCommand({
       .option("--format <format>", "mermaid, dot, svg or json (default: by --out, else mermaid)")
       .option("--out <file>", "write it to a file");
   },
-  run: (call) =>
-    tellingErrors(call, async () => {
-      const { program: { stages }, screen, flags, words: [path = ""], own } = call;
-      const { out } = own as { readonly out?: string };
-      const write = FORMATS[formatOf(own, flags)]!;
-      const manifest = await readManifest(path, { stages, set: flags.set });
-      const store = await openSharedStore(path, flags);
-      const selected = selectedSteps(manifest, own);
-      const force = forcedSteps(manifest, flags.force, selected);
-      const { steps } = await planSteps(manifest, {
-        store,
-        stages,
-        force,
-        selected,
-        ...fitting(call),
-      });
-      const nodes = await Promise.all(steps.map(async (row) => ({
-        name: row.name,
-        stage: row.stage,
-        kind: stages[row.stage]?.output ?? "",
-        state: row.state,
-        reason: row.reason,
-        ...row.key !== undefined && { key: row.key },
-        ...await costOf(row, store),
-        inputs: manifest.steps.find(({ name }) => name === row.name)?.inputs ?? {},
-      })));
-      const text = await write(graphOf(nodes));
-      if (out === undefined) screen.write(text);
-      else await replaceFile(out, text);
-      if (out !== undefined && flags.json) {
-        screen.write(`${JSON.stringify({ type: "graph", path: out })}\n`);
-      }
-      return 0;
-    }),
+  run: tellingErrors(async (call) => {
+    const { program: { stages }, screen, flags, words: [path = ""], own } = call;
+    const { out } = own as { readonly out?: string };
+    const write = FORMATS[formatOf(own, flags)]!;
+    const manifest = await readManifest(path, { stages, set: flags.set });
+    const store = await openSharedStore(path, flags);
+    const selected = selectedSteps(manifest, own);
+    const force = forcedSteps(manifest, flags.force, selected);
+    const { steps } = await planSteps(manifest, {
+      store,
+      stages,
+      force,
+      selected,
+      ...fitting(call),
+    });
+    const nodes = await Promise.all(steps.map(async (row) => ({
+      name: row.name,
+      stage: row.stage,
+      kind: stages[row.stage]?.output ?? "",
+      state: row.state,
+      reason: row.reason,
+      ...row.key !== undefined && { key: row.key },
+      ...await costOf(row, store),
+      inputs: manifest.steps.find(({ name }) => name === row.name)?.inputs ?? {},
+    })));
+    const text = await write(graphOf(nodes));
+    if (out === undefined) screen.write(text);
+    else await replaceFile(out, text);
+    if (out !== undefined && flags.json) {
+      screen.write(`${JSON.stringify({ type: "graph", path: out })}\n`);
+    }
+    return 0;
+  }),
 });
 
 function formatOf(

@@ -17,21 +17,19 @@ export const inspect = defineCommand({
   ]],
   options: (command) =>
     void command.option("--deep", "read all values too, and tell of those that are no numbers"),
-  run: (call) =>
-    tellingErrors(call, async () => {
-      const { program: { describe }, screen, flags, words: [word = ""], own } = call;
-      const store = await openStore(HERE, flags);
-      const target = await findNamed(word, store);
-      const description = await describeTarget(target, { describe, deep: own.deep === true });
-      const { title, warnings, sections, figures, ...more } = description;
-      const line = { type: "inspect", what: target.what, ...nameOf(target), title, warnings };
-      screen.write(
-        flags.json
-          ? `${JSON.stringify({ ...line, sections, figures, ...more })}\n`
-          : descriptionText(description, screen),
-      );
-      return 0;
-    }),
+  run: tellingErrors(async ({ program: { describe }, screen, flags, words: [word = ""], own }) => {
+    const store = await openStore(HERE, flags);
+    const target = await findNamed(word, store);
+    const description = await describeTarget(target, { describe, deep: own.deep === true });
+    const { title, warnings, sections, figures = [], ...more } = description;
+    const line = { type: "inspect", what: target.what, ...nameOf(target), title, warnings };
+    screen.write(
+      flags.json
+        ? `${JSON.stringify({ ...line, sections, figures, ...more })}\n`
+        : descriptionText(description, screen),
+    );
+    return 0;
+  }),
 });
 
 async function describeTarget(

@@ -13,29 +13,28 @@ export const plan = defineCommand({
   about: "Say what would run of a manifest, why, and what that takes",
   words: [["<manifest>", "a YAML file, such as configs/qoq.yaml"]],
   options: (command) => void addLockedOption(addSelectionOptions(command)),
-  run: (call) =>
-    tellingErrors(call, async () => {
-      const { program: { stages }, screen, flags, words: [path = ""], own } = call;
-      const manifest = await readManifest(path, { stages, set: flags.set });
-      const store = await openSharedStore(path, flags);
-      const selected = selectedSteps(manifest, own);
-      const force = forcedSteps(manifest, flags.force, selected);
-      const { locked } = await readLocks(path, { own, selected });
-      if (selected) {
-        const event = { steps: [...selected], total: manifest.steps.length };
-        const line = JSON.stringify({ type: "selected", ...event });
-        screen.write(`${flags.json ? line : selectedText(event)}\n`);
-      }
-      const { steps } = await planSteps(manifest, {
-        store,
-        stages,
-        force,
-        selected,
-        locked,
-        ...fitting(call),
-      });
-      const line = { type: "plan", manifest: path, store: store.path, steps };
-      screen.write(flags.json ? `${JSON.stringify(line)}\n` : planText(steps, screen));
-      return steps.some(({ state }) => state === "blocked") ? 1 : 0;
-    }),
+  run: tellingErrors(async (call) => {
+    const { program: { stages }, screen, flags, words: [path = ""], own } = call;
+    const manifest = await readManifest(path, { stages, set: flags.set });
+    const store = await openSharedStore(path, flags);
+    const selected = selectedSteps(manifest, own);
+    const force = forcedSteps(manifest, flags.force, selected);
+    const { locked } = await readLocks(path, { own, selected });
+    if (selected) {
+      const event = { steps: [...selected], total: manifest.steps.length };
+      const line = JSON.stringify({ type: "selected", ...event });
+      screen.write(`${flags.json ? line : selectedText(event)}\n`);
+    }
+    const { steps } = await planSteps(manifest, {
+      store,
+      stages,
+      force,
+      selected,
+      locked,
+      ...fitting(call),
+    });
+    const line = { type: "plan", manifest: path, store: store.path, steps };
+    screen.write(flags.json ? `${JSON.stringify(line)}\n` : planText(steps, screen));
+    return steps.some(({ state }) => state === "blocked") ? 1 : 0;
+  }),
 });

@@ -11,34 +11,31 @@ import { type Call, defineCommand } from "../command.ts";
 export const push = defineCommand({
   about: "Copy the artifacts of a manifest, or one by its key, to the remote",
   words: [["<what>", "a YAML file, such as configs/qoq.yaml, or the beginning of a key"]],
-  run: (call) =>
-    tellingErrors(call, async () => {
-      const { screen, flags, words: [what = ""] } = call;
-      const remote = await remoteOf(flags);
-      if (remote === undefined) {
-        throw new UsageError(
-          "Cannot push: no remote is named, expected one in --remote or QUATTUOR_REMOTE",
+  run: tellingErrors(async (call) => {
+    const { screen, flags, words: [what = ""] } = call;
+    const remote = await remoteOf(flags);
+    if (remote === undefined) {
+      throw new UsageError(
+        "Cannot push: no remote is named, expected one in --remote or QUATTUOR_REMOTE",
+      );
+    }
+    const store = openStore(what, flags);
+    const keys = await keysOf(what, { ...call, store, stages: call.program.stages });
+    for (const key of keys) {
+      const found = await store.inspect(key);
+      if (found.state !== "whole") {
+        throw new Error(
+          `Cannot push ${key}: it is ${found.state} in ${store.path}; run it again`,
         );
       }
-      const store = openStore(what, flags);
-      const keys = await keysOf(what, { ...call, store, stages: call.program.stages });
-      for (const key of keys) {
-        const found = await store.inspect(key);
-        if (found.state !== "whole") {
-          throw new Error(
-            `Cannot push ${key}: it is ${found.state} in ${store.path}; run it again`,
-          );
-        }
-        await remote.push(key, found.stored.artifact.path);
-        const line = { type: "pushed", key, remote: remote.name };
-        if (flags.json) screen.write(`${JSON.stringify(line)}\n`);
-      }
-      const said = `${count(keys.length, "artifact")} of ${what} ${
-        keys.length === 1 ? "is" : "are"
-      }`;
-      if (!flags.json) screen.write(`${said} in ${remote.name}\n`);
-      return 0;
-    }),
+      await remote.push(key, found.stored.artifact.path);
+      const line = { type: "pushed", key, remote: remote.name };
+      if (flags.json) screen.write(`${JSON.stringify(line)}\n`);
+    }
+    const said = `${count(keys.length, "artifact")} of ${what} ${keys.length === 1 ? "is" : "are"}`;
+    if (!flags.json) screen.write(`${said} in ${remote.name}\n`);
+    return 0;
+  }),
 });
 
 async function keysOf(

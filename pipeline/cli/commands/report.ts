@@ -13,19 +13,18 @@ export const report = defineCommand({
   words: [["[run]", "a run's id, a manifest, or last for the last run (default: last)"]],
   options: (command) =>
     void command.option("--out <file>", "where to write it (default: report-<id>.html, here)"),
-  run: (call) =>
-    tellingErrors(call, async () => {
-      const { program: { describe }, screen, flags, own } = call;
-      const { run, store } = await findRun(call);
-      const { out = `report-${run.id}.html` } = own as { readonly out?: string };
-      // They draw, which the other commands need not wait for.
-      const { gatherReport } = await import("../../tell/report/gather.ts");
-      const { reportPage } = await import("../../tell/report/page.ts");
-      await replaceFile(out, await reportPage(await gatherReport(run, { store, describe })));
-      const line = { type: "report", run: run.id, path: resolve(out) };
-      screen.write(flags.json ? `${JSON.stringify(line)}\n` : `${out}\n`);
-      return 0;
-    }),
+  run: tellingErrors(async (call) => {
+    const { program: { describe }, screen, flags, own } = call;
+    const { run, store } = await findRun(call);
+    const { out = `report-${run.id}.html` } = own as { readonly out?: string };
+    // They draw, which the other commands need not wait for.
+    const { gatherReport } = await import("../../tell/report/gather.ts");
+    const { reportPage } = await import("../../tell/report/page.ts");
+    await replaceFile(out, await reportPage(await gatherReport(run, { store, describe })));
+    const line = { type: "report", run: run.id, path: resolve(out) };
+    screen.write(flags.json ? `${JSON.stringify(line)}\n` : `${out}\n`);
+    return 0;
+  }),
 });
 
 async function findRun(

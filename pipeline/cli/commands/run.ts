@@ -35,16 +35,11 @@ export const run = defineCommand({
     using _console = flags.json || screen.columns > 0 ? catchConsole(tell.say) : undefined;
     const start = performance.now();
     try {
-      return await tellingErrors(call, () => runManifest(call, { tell, again: telling.again }));
+      return await tellingErrors(() => runManifest(call, { tell, again: telling.again }))(call);
     } catch (error) {
       if (flags.json && !(error instanceof UsageError)) {
-        tell.emit({
-          type: "summary",
-          ok: false,
-          seconds: secondsSince(start),
-          steps: [],
-          scores: {},
-        });
+        const seconds = secondsSince(start);
+        tell.emit({ type: "summary", ok: false, seconds, steps: [], scores: {} });
       }
       throw error;
     }

@@ -29,33 +29,31 @@ export const verify = defineCommand({
         "--repair",
         "move what is damaged to quarantine, so that the next run makes it again",
       ),
-  run: (call) =>
-    tellingErrors(call, async () => {
-      const { screen, flags, own } = call;
-      const how = own.full ? "full" : flags.verify;
-      const store = await openStore(HERE, { ...flags, verify: how });
-      if (!await isDirectory(store.path)) {
-        throw new Error(`Cannot find a store in ${store.path}: name one with --store`);
-      }
-      const repair = own.repair === true;
-      let found = 0;
-      for await (const damage of findDamage(store, { repair, how })) {
-        found++;
-        screen.write(flags.json ? `${JSON.stringify(damage)}\n` : damageText(damage));
-      }
-      const artifacts = (await store.keys()).length;
-      const { bytes, apparentBytes } = await takeInventory(store.path);
-      const facts = { store: store.path, verify: how, artifacts, damaged: found };
-      const words = [
-        `${count(artifacts, "artifact")}, ${formatBytes(bytes)} on disk for ` +
-        `${formatBytes(apparentBytes)} of files: `,
-        found === 0 ? "all is as it was written" : `${found} damaged`,
-        found > 0 && !repair ? "; a run makes them again, --repair moves them away now" : "",
-      ].join("");
-      const line = { type: "verified", ...facts, bytes, apparentBytes };
-      screen.write(flags.json ? `${JSON.stringify(line)}\n` : `${words}\n`);
-      return found === 0 ? 0 : 1;
-    }),
+  run: tellingErrors(async ({ screen, flags, own }) => {
+    const how = own.full ? "full" : flags.verify;
+    const store = await openStore(HERE, { ...flags, verify: how });
+    if (!await isDirectory(store.path)) {
+      throw new Error(`Cannot find a store in ${store.path}: name one with --store`);
+    }
+    const repair = own.repair === true;
+    let found = 0;
+    for await (const damage of findDamage(store, { repair, how })) {
+      found++;
+      screen.write(flags.json ? `${JSON.stringify(damage)}\n` : damageText(damage));
+    }
+    const artifacts = (await store.keys()).length;
+    const { bytes, apparentBytes } = await takeInventory(store.path);
+    const facts = { store: store.path, verify: how, artifacts, damaged: found };
+    const words = [
+      `${count(artifacts, "artifact")}, ${formatBytes(bytes)} on disk for ` +
+      `${formatBytes(apparentBytes)} of files: `,
+      found === 0 ? "all is as it was written" : `${found} damaged`,
+      found > 0 && !repair ? "; a run makes them again, --repair moves them away now" : "",
+    ].join("");
+    const line = { type: "verified", ...facts, bytes, apparentBytes };
+    screen.write(flags.json ? `${JSON.stringify(line)}\n` : `${words}\n`);
+    return found === 0 ? 0 : 1;
+  }),
 });
 
 async function* findDamage(

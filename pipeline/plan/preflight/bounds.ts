@@ -1,5 +1,6 @@
-import { statfs } from "node:fs/promises";
 import { dirname } from "node:path";
+import { isThere } from "../../store/directories.ts";
+import { freeBytes } from "../../store/trouble.ts";
 
 /** What there is for the work; what is left out is looked up, and not compared if nobody knows it. */
 export interface Bounds {
@@ -30,13 +31,8 @@ async function freeMemory(): Promise<number> {
 
 /** Free bytes of the file system that holds a path or will hold it; undefined where it cannot say. */
 async function freeDisk(path: string): Promise<number | undefined> {
-  try {
-    const { bavail, bsize } = await statfs(path);
-    return bavail * bsize;
-  } catch (error) {
-    const missing = error instanceof Error && "code" in error && error.code === "ENOENT";
-    return missing && dirname(path) !== path ? await freeDisk(dirname(path)) : undefined;
-  }
+  const missing = !await isThere(path) && dirname(path) !== path;
+  return missing ? await freeDisk(dirname(path)) : await freeBytes(path);
 }
 
 /** What a container's limit leaves; pages of files do not count, the system drops them when asked. */

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Artifact } from "../../artifact.ts";
 import type { Executor, Order, OrderUse } from "../executor.ts";
+import { mapInputs } from "../../manifest/needs.ts";
 import { keyOf } from "../../store/key.ts";
 import type { Store, Stored } from "../../store/store.ts";
 import { Ingress, OrderError, type Patience } from "./ingress.ts";
@@ -85,12 +86,10 @@ async function makeThere(
 
 /** An order without what only this machine understands. */
 function wireOf({ step, stage, params, recipe, inputs, again }: Order): WireOrder {
-  const keys = Object.entries(inputs).map(([input, fed]) =>
-    [input, Array.isArray(fed) ? fed.map(({ key }) => key) : (fed as Artifact).key] as const
-  );
+  const keys = mapInputs(inputs, ({ key }: Artifact) => key);
   const id = crypto.randomUUID();
   const key = keyOf(recipe);
-  return { id, key, step, stage, params, recipe, inputs: Object.fromEntries(keys), again };
+  return { id, key, step, stage, params, recipe, inputs: keys, again };
 }
 
 /** Looks here and there until something is over. */

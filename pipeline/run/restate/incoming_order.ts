@@ -1,7 +1,9 @@
 import type { Artifact } from "../../artifact.ts";
 import type { Order, Workshop } from "../executor.ts";
 import { canonicalJson, keyOf } from "../../store/key.ts";
+import { mapInputs } from "../../manifest/needs.ts";
 import { parseInput } from "../../manifest/wiring.ts";
+import { withoutPlaces } from "../../plan/planner.ts";
 import type { AnyStage } from "../../stage.ts";
 import { type WireOrder, wireOrder } from "./wire.ts";
 
@@ -39,12 +41,8 @@ export async function acceptOrder(wire: WireOrder, place: Here): Promise<Order> 
   const facts = {
     stage: wire.stage,
     version: stage.version,
-    params: withoutPlaces(params, stage.places ?? []),
-    inputs: Object.fromEntries(
-      Object.entries(inputs).map(([input, fed]) =>
-        [input, Array.isArray(fed) ? fed.map(digestOf) : digestOf(fed as Artifact)] as const
-      ),
-    ),
+    params: withoutPlaces(params, stage),
+    inputs: mapInputs(inputs, ({ digest }: Artifact) => digest),
     fingerprint: await stage.fingerprint?.(params, place.files),
   };
   for (const [what, expected] of Object.entries(facts)) {
@@ -96,15 +94,6 @@ async function artifactsOf(
     return [[input, list ? await Promise.all([keys].flat().map(one)) : await one(`${keys}`)]];
   });
   return Object.fromEntries((await Promise.all(found)).flat());
-}
-
-function withoutPlaces(params: unknown, places: readonly PropertyKey[]): unknown {
-  const entries = Object.entries(params as Readonly<Record<string, unknown>>);
-  return Object.fromEntries(entries.filter(([name]) => !places.includes(name)));
-}
-
-function digestOf({ digest }: Artifact): string {
-  return digest;
 }
 
 function textOf(value: unknown): string {

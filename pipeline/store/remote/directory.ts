@@ -2,11 +2,9 @@ import { dirname, join, resolve } from "node:path";
 import { type LocalFile, type Remote, wrongFile, WrongObject } from "../remote.ts";
 import { isNoFile, syncDirectory } from "../durable.ts";
 import { entriesOf, isDirectory } from "../directories.ts";
+import { chunksOf } from "../hash.ts";
 import { CheckedFile } from "./checked_file.ts";
 import { type Objects, remoteOver } from "./object_remote.ts";
-
-/** Bytes read at once; larger buffers are no faster. */
-const BUFFER_BYTES = 1 << 20;
 
 /**
  * A directory that several machines share, such as one on NFS.
@@ -44,7 +42,7 @@ function objectsIn(root: string): Objects {
     fetch: async (name, file, signal) => {
       using from = await unlessMissing(() => Deno.open(at(name)));
       if (!from) return false;
-      for await (const bytes of chunks(from, signal)) await file.write(bytes);
+      for await (const bytes of chunksOf(from, signal)) await file.write(bytes);
       return true;
     },
     put: (name, bytes) =>
@@ -113,19 +111,9 @@ async function copy(
 ): Promise<void> {
   using file = await Deno.open(path);
   using copied = await CheckedFile.create(to, path, contents);
-  for await (const bytes of chunks(file, signal)) await copied.write(bytes);
+  for await (const bytes of chunksOf(file, signal)) await copied.write(bytes);
   copied.check();
   await copied.sync();
-}
-
-async function* chunks(file: Deno.FsFile, signal?: AbortSignal): AsyncGenerator<Uint8Array> {
-  const buffer = new Uint8Array(BUFFER_BYTES);
-  for (;;) {
-    signal?.throwIfAborted();
-    const count = await file.read(buffer);
-    if (count === null) return;
-    yield buffer.subarray(0, count);
-  }
 }
 
 async function unlessMissing<T>(work: () => Promise<T>): Promise<T | undefined> {

@@ -1,7 +1,7 @@
 import type { ArtifactRecord } from "../../artifact.ts";
 import type { Describe, DescribeOptions, Description, Section } from "../../description.ts";
 import { messageOf } from "../../errors.ts";
-import { readRecord } from "../../store/record.ts";
+import { readRecord, recordBytes } from "../../store/record.ts";
 import { formatBytes, formatScores, formatSeconds } from "../../words.ts";
 import { readMakers } from "./makers.ts";
 import { documentSection, documentWords, inputsSection, short } from "./key_document.ts";
@@ -21,13 +21,11 @@ export async function describeArtifact(
       title,
       sections: [{ title: "Artifact", facts }],
       warnings: [found.state],
-      figures: [],
     };
   }
   const { record, state, warnings } = found;
   const makers = store && await readMakers(store);
   const inner = await describeFiles(path, { ...options, describe, kind: record.kind });
-  const bytes = record.files.reduce((sum, { size }) => sum + size, 0);
   const steps = makers?.steps(key) ?? [];
   const one = file === undefined ? undefined : record.files.find(({ path }) => path === file);
   const sections: Section[] = [
@@ -48,7 +46,7 @@ export async function describeArtifact(
         ...steps.length > 0 ? [["made for", steps.join(", ")] as const] : [],
         ["created", record.created],
         ["took", formatSeconds(record.seconds)],
-        ["size", formatBytes(bytes)],
+        ["size", formatBytes(recordBytes(record))],
         ...Object.keys(record.scores).length > 0
           ? [["scores", formatScores(record.scores)] as const]
           : [],
@@ -65,7 +63,7 @@ export async function describeArtifact(
     title: `${own} (${documentWords(record.recipe)})`,
     sections: [...sections, ...inner?.sections ?? [], filesSection(record)],
     warnings: [...warnings, ...inner?.warnings ?? []],
-    figures: inner?.figures ?? [],
+    ...inner?.figures && { figures: inner.figures },
     record,
   };
 }
@@ -79,7 +77,7 @@ export async function describeFiles(
     return await describe?.(path, options);
   } catch (error) {
     options.signal?.throwIfAborted();
-    return { title: "", sections: [], warnings: [messageOf(error)], figures: [] };
+    return { title: "", sections: [], warnings: [messageOf(error)] };
   }
 }
 

@@ -1,9 +1,7 @@
 import { join } from "node:path";
-import type { ArtifactRecord } from "../../artifact.ts";
+import { statedRecord } from "../../store/record.ts";
 import { allRuns } from "../../store/runs.ts";
 import type { Store } from "../../store/store.ts";
-import { RECORD } from "../../store/contents.ts";
-import { readOwnJson } from "../../store/durable.ts";
 
 /** An artifact of a store, and the steps that made or reused it, as `step in manifest`. */
 export interface Maker {
@@ -33,10 +31,7 @@ export async function readMakers(store: Store): Promise<Makers> {
   }
   const makers = new Map<string, Maker[]>();
   for (const key of await store.keys()) {
-    const read = await readOwnJson(join(store.path, "artifacts", key, RECORD)).catch(() =>
-      undefined
-    );
-    const { digest, kind, recipe } = (read ?? {}) as Partial<ArtifactRecord>;
+    const { digest, kind, recipe } = await statedRecord(join(store.path, "artifacts", key));
     if (digest === undefined || kind === undefined || recipe === undefined) continue;
     const maker = { key, kind, stage: recipe.stage, steps: [...steps.get(key) ?? []] };
     makers.set(digest, [...makers.get(digest) ?? [], maker]);

@@ -1,8 +1,9 @@
 import { basename, dirname, join, relative, resolve } from "node:path";
 import { allRuns, type RunRecord } from "../../store/runs.ts";
 import { Store } from "../../store/store.ts";
-import { RECORD } from "../../store/contents.ts";
+import { KEY } from "../../store/directories.ts";
 import { readOwnJson } from "../../store/durable.ts";
+import { statedRecord } from "../../store/record.ts";
 
 /** What a word on the command line names. */
 export type Named =
@@ -71,18 +72,16 @@ async function lookAt(at: string, path: string): Promise<Named | undefined> {
   const below = relative(at, path);
   const parent = dirname(at);
   const home = dirname(parent);
-  if (isKey(basename(at)) && basename(parent) === "artifacts") {
+  if (KEY.test(basename(at)) && basename(parent) === "artifacts") {
     const target = artifactIn(new Store(home), basename(at));
     return below === "" ? target : { ...target, file: below.replaceAll("\\", "/") };
   }
-  if (isKey(basename(at)) && basename(parent) === "journal") {
+  if (KEY.test(basename(at)) && basename(parent) === "journal") {
     return { what: "journal", key: basename(at), path: at };
   }
-  const record = await readOwnJson(join(at, RECORD)).catch(() => undefined) as
-    | { readonly key?: unknown }
-    | undefined;
-  if (typeof record?.key === "string") {
-    const facts = { what: "artifact", key: record.key, path: at, store: undefined } as const;
+  const { key } = await statedRecord(at);
+  if (typeof key === "string") {
+    const facts = { what: "artifact", key, path: at, store: undefined } as const;
     return below === "" ? facts : { ...facts, file: below.replaceAll("\\", "/") };
   }
   if (at !== path) return undefined;
@@ -98,10 +97,6 @@ async function lookAt(at: string, path: string): Promise<Named | undefined> {
 
 function artifactIn(store: Store, key: string): Named & { readonly what: "artifact" } {
   return { what: "artifact", key, path: join(store.path, "artifacts", key), store };
-}
-
-function isKey(name: string): boolean {
-  return /^[0-9a-f]{64}$/.test(name);
 }
 
 async function isThere(path: string): Promise<boolean> {

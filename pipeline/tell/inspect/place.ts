@@ -1,10 +1,9 @@
 import { basename, join } from "node:path";
-import type { ArtifactRecord } from "../../artifact.ts";
 import type { Description } from "../../description.ts";
+import { recordBytes, statedRecord } from "../../store/record.ts";
 import { allRuns } from "../../store/runs.ts";
 import type { Store } from "../../store/store.ts";
-import { RECORD } from "../../store/contents.ts";
-import { readOwnJson } from "../../store/durable.ts";
+import { entriesOf } from "../../store/directories.ts";
 import { count, formatBytes } from "../../words.ts";
 import type { Named } from "./named.ts";
 
@@ -12,19 +11,16 @@ import type { Named } from "./named.ts";
 export async function describeStore(store: Store): Promise<Description> {
   const kinds = new Map<string, { number: number; bytes: number }>();
   for (const key of await store.keys()) {
-    const record = await readOwnJson(join(store.path, "artifacts", key, RECORD)).catch(() => {}) as
-      | Partial<ArtifactRecord>
-      | undefined;
-    const kind = record?.kind ?? "without a record";
-    const bytes = (record?.files ?? []).reduce((sum, { size }) => sum + size, 0);
+    const record = await statedRecord(join(store.path, "artifacts", key));
+    const kind = record.kind ?? "without a record";
     const before = kinds.get(kind) ?? { number: 0, bytes: 0 };
-    kinds.set(kind, { number: before.number + 1, bytes: before.bytes + bytes });
+    kinds.set(kind, { number: before.number + 1, bytes: before.bytes + recordBytes(record) });
   }
   const number = [...kinds.values()].reduce((sum, one) => sum + one.number, 0);
   const runs = await allRuns(store.path);
   const counts = await Promise.all(
     ["journal", "quarantine"].map(async (name) =>
-      [name, String((await entriesOf(join(store.path, name))).length)] as const
+      [name, String((await namesIn(join(store.path, name))).length)] as const
     ),
   );
   const columns = [
@@ -52,7 +48,6 @@ export async function describeStore(store: Store): Promise<Description> {
       { title: "Artifacts", table: { columns, rows } },
     ],
     warnings: [],
-    figures: [],
   };
 }
 
@@ -60,7 +55,7 @@ export async function describeStore(store: Store): Promise<Description> {
 export async function describeJournal(
   { key, path }: Named & { readonly what: "journal" },
 ): Promise<Description> {
-  const entries = await entriesOf(path);
+  const entries = await namesIn(path);
   const rows = await Promise.all(entries.map(async (name) => {
     const { size, mtime } = await Deno.stat(join(path, name));
     return [name, formatBytes(size), mtime?.toISOString() ?? ""];
@@ -73,7 +68,6 @@ export async function describeJournal(
       { title: "Entries", table: { columns, rows } },
     ],
     warnings: [],
-    figures: [],
   };
 }
 
@@ -81,17 +75,16 @@ export async function describeJournal(
 export async function describePlace(path: string): Promise<Description> {
   const { isDirectory, size } = await Deno.stat(path);
   const facts = isDirectory
-    ? [["path", path], ["entries", String((await entriesOf(path)).length)]] as const
+    ? [["path", path], ["entries", String((await namesIn(path)).length)]] as const
     : [["path", path], ["size", formatBytes(size)]] as const;
   const what = isDirectory ? "directory" : "file";
   return {
     title: `${basename(path)}: a ${what} that is nothing this program knows`,
     sections: [{ title: what === "file" ? "File" : "Directory", facts }],
     warnings: [],
-    figures: [],
   };
 }
 
-async function entriesOf(path: string): Promise<string[]> {
-  return (await Array.fromAsync(Deno.readDir(path), ({ name }) => name).catch(() => [])).sort();
+async function namesIn(path: string): Promise<string[]> {
+  return (await entriesOf(path)).map(({ name }) => name).sort();
 }

@@ -44,7 +44,6 @@ export async function describeRun(run: RunRecord, store: Store): Promise<Descrip
     title: `run of ${manifest}: ${words}`,
     sections: sections.filter(({ facts }) => facts === undefined || facts.length > 0),
     warnings: steps.flatMap(({ name, failure }) => failure ? [`${name}: ${failure}`] : []),
-    figures: [],
   };
 }
 

@@ -1,6 +1,7 @@
 import type { Describe, Description } from "../../description.ts";
 import { describeFiles } from "../inspect/artifact.ts";
 import { goesOn, type RunRecord, type StepRecord } from "../../store/runs.ts";
+import { recordBytes } from "../../store/record.ts";
 import type { Store, Stored } from "../../store/store.ts";
 import { sha256 } from "../../store/hash.ts";
 
@@ -76,7 +77,7 @@ export function madeSeconds({ stored, cost }: StepReport): number | undefined {
 
 /** Size of a step's artifact in bytes. */
 export function sizeOf({ stored, cost }: StepReport): number | undefined {
-  return stored?.record.files.reduce((sum, { size }) => sum + size, 0) ?? cost?.bytes;
+  return stored ? recordBytes(stored.record) : cost?.bytes;
 }
 
 /** A part of the page under a heading of its own. */

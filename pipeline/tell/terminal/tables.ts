@@ -1,10 +1,8 @@
-import type { PlannedStep, PlanState, Summary } from "../../event.ts";
+import type { PlannedStep, Summary } from "../../event.ts";
+import { MAKING } from "../../plan/planner.ts";
 import { COLORS, type Finished, type Paint, painter, type Screen, shortPath } from "./screen.ts";
 import { formatTable } from "./columns.ts";
 import { count, formatBytes, formatScores, formatSeconds } from "../../words.ts";
-
-/** States of steps that would or may be made. */
-const MAKING: ReadonlySet<PlanState> = new Set(["run", "run?", "forced"]);
 
 /** Which steps of a manifest a partial run looks at. */
 export function selectedText(

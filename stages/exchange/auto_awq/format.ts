@@ -2,7 +2,7 @@ import type { Checkpoint } from "../../formats/checkpoint.ts";
 import type { LinearScheme } from "../../quant/schemes.ts";
 import { awqParts, packAwq, unpackAwq } from "./codes.ts";
 import { checkpointFormat } from "../checkpoint_format.ts";
-import type { EngineUse, FormatOptions, Refusal } from "../format.ts";
+import { type EngineUse, type FormatOptions, type Refusal, said } from "../format.ts";
 import { denseRoles, modulesOf } from "../gptq/config.ts";
 import { refusedPrecision } from "../precision_refusals.ts";
 import { groupOf, packedLinears, statedQuantization } from "../stated_quantization.ts";
@@ -68,29 +68,27 @@ function enginesOf({ linears }: Subject, { dtype }: FormatOptions): EngineUse[] 
     {
       engine: "transformers",
       command: 'AutoModelForCausalLM.from_pretrained("DIR")',
-      limits: [
+      limits: said([
         "needs the package gptqmodel",
-        ...groups.includes(size) ? [] : [`takes no groups of ${size}, ${groupWords(groups)} alone`],
-      ],
+        !groups.includes(size) && `takes no groups of ${size}, ${groupWords(groups)} alone`,
+      ]),
     },
     {
       engine: "vllm",
       command: "vllm serve DIR",
-      limits: [
-        ...MARLIN_GROUPS.includes(size)
-          ? []
-          : [`is slow with groups of ${size}: Marlin takes ${groupWords(MARLIN_GROUPS)} alone`],
-        ...dtype === "bfloat16" ? ["rounds scales to bfloat16; dtype float16 keeps them"] : [],
-      ],
+      limits: said([
+        !MARLIN_GROUPS.includes(size) &&
+        `is slow with groups of ${size}: Marlin takes ${groupWords(MARLIN_GROUPS)} alone`,
+        dtype === "bfloat16" && "rounds scales to bfloat16; dtype float16 keeps them",
+      ]),
     },
     {
       engine: "autoawq",
       command: 'AutoAWQForCausalLM.from_quantized("DIR")',
-      limits: narrow
-        ? [
-          `its CUDA kernels want groups that are multiples of 32 and divide the outputs, which those of ${narrow.name} do not`,
-        ]
-        : [],
+      limits: said([
+        narrow &&
+        `its CUDA kernels want groups that are multiples of 32 and divide the outputs, which those of ${narrow.name} do not`,
+      ]),
     },
   ];
 }

@@ -1,7 +1,7 @@
 import type { LinearRole } from "../../models/site.ts";
 import type { LinearScheme } from "../../quant/schemes.ts";
 import { wideScales } from "./layout.ts";
-import type { EngineUse, FormatOptions } from "../format.ts";
+import { type EngineUse, type FormatOptions, said } from "../format.ts";
 import type { Subject } from "../subject.ts";
 
 /** Linears that vLLM joins, which then need one scheme. */
@@ -52,7 +52,7 @@ function vllm(subject: Linears, rounds: string | false): EngineUse {
   return {
     engine: "vllm",
     command: `vllm serve DIR${narrowInputs ? " --linear-backend humming" : ""}`,
-    limits: limits.filter(isSaid),
+    limits: said(limits),
   };
 }
 
@@ -74,7 +74,7 @@ function transformers(subject: Linears, rounds: string | false): EngineUse {
     command: `AutoModelForCausalLM.from_pretrained("DIR"${
       shifted ? ", quantization_config=CompressedTensorsConfig(dequantize=True)" : ""
     })`,
-    limits: limits.filter(isSaid),
+    limits: said(limits),
   };
 }
 
@@ -87,10 +87,6 @@ function has(
 
 function isPacked({ weights, inputs }: LinearScheme): boolean {
   return weights.bits < 8 || !inputs;
-}
-
-function isSaid(limit: string | false | undefined): limit is string {
-  return typeof limit === "string";
 }
 
 /** Two linears of one join that differ in scheme. */

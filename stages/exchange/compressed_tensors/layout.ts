@@ -4,8 +4,9 @@ import {
   schemeKind,
   type WeightScheme,
 } from "../../quant/schemes.ts";
+import type { CodedWeight } from "../../quant/coded_weight.ts";
 import type { PartOutline } from "../checkpoint_format.ts";
-import { wordsOf } from "./bits.ts";
+import { type BitLines, wordsOf } from "../bit_lines.ts";
 import type { CodedLinear } from "../subject.ts";
 
 /** How the tensors of a linear are stored. */
@@ -64,6 +65,22 @@ export function layoutParts(
     parts.push({ part: "weight_zero_point", dtypes: ["I8"], shape });
   }
   return parts;
+}
+
+/** How codes lie in `weight_packed`. */
+export function packedCodeLines(
+  { rows, columns, scheme: { bits, zero } }: Pick<CodedWeight, "rows" | "columns" | "scheme">,
+): BitLines {
+  const words = [wordsOf(columns, bits), 1] as const;
+  const signed = zero === "none";
+  return { bits, lines: rows, length: columns, values: [columns, 1], words, signed };
+}
+
+/** How zero points [rows, groups] lie in `weight_zero_point`: down the outputs. */
+export function packedZeroLines(
+  { rows, groups, bits }: { readonly rows: number; readonly groups: number; readonly bits: number },
+): BitLines {
+  return { bits, lines: groups, length: rows, values: [1, groups], words: [1, groups] };
 }
 
 /** The tensors of a linear in a layout, with what others write beside. */

@@ -1,24 +1,22 @@
 import { type CodedWeight, groupsOf } from "../../quant/coded_weight.ts";
-import { packRows, transposed } from "./bits.ts";
-import { wideScales } from "./layout.ts";
+import { packLines } from "../bit_lines.ts";
+import { packedCodeLines, packedZeroLines, wideScales } from "./layout.ts";
 
 /** The values of one tensor of a linear, see `layoutParts()`. */
 export function packTensor(weight: CodedWeight, part: string): ArrayBufferView {
-  const { scheme: { bits, zero }, rows, columns, codes } = weight;
+  const { scheme: { bits }, rows, columns, codes } = weight;
   switch (part) {
     case "weight_packed":
-      return packRows(codes, {
-        rows,
-        columns,
-        bits,
-        offset: zero === "none" ? 2 ** (bits - 1) : 0,
-      });
+      return packLines(codes, packedCodeLines(weight));
     case "weight_shape":
       return BigInt64Array.of(BigInt(rows), BigInt(columns));
     case "weight_scale":
       return groupScales(weight);
     case "weight_zero_point":
-      return packedZeros(weight);
+      return packLines(
+        zeroPoints(weight),
+        packedZeroLines({ rows, groups: groupsOf(weight), bits }),
+      );
     default:
       return codes;
   }
@@ -42,15 +40,6 @@ function groupScales(weight: CodedWeight): Float16Array | Float32Array {
       products[at]
     }, expected what half precision holds; quantize the model again`,
   );
-}
-
-/** Zero points in words down the outputs: [words, groups]. */
-function packedZeros(weight: CodedWeight): Int32Array {
-  const { scheme: { bits }, rows } = weight;
-  const groups = groupsOf(weight);
-  const turned = transposed(zeroPoints(weight), { rows, columns: groups });
-  const words = packRows(turned, { rows: groups, columns: rows, bits, offset: 0 });
-  return transposed(words, { rows: groups, columns: words.length / groups });
 }
 
 /** The zero point of each group as an unsigned code, [rows, groups]. */

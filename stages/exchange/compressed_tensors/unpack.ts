@@ -1,8 +1,8 @@
 import type { CodeValues } from "../../../kernels/codes/integer_codes.ts";
 import { type CodedWeight, groupsOf, type TwoLevelWeight } from "../../quant/coded_weight.ts";
 import { groupColumns, schemeKind, type WeightScheme } from "../../quant/schemes.ts";
-import { transposed, unpackRows, wordsOf } from "./bits.ts";
-import type { CompressedLayout } from "./layout.ts";
+import { unpackLines } from "../bit_lines.ts";
+import { type CompressedLayout, packedCodeLines, packedZeroLines } from "./layout.ts";
 import { halfValues } from "../group_scales.ts";
 import { factorsOf } from "./scales.ts";
 import type { LinearParts, PartValues } from "../part_values.ts";
@@ -30,7 +30,11 @@ export function unpackTensors(
   const codes = packed
     ? naming(
       `${name}.weight_packed`,
-      () => packedCodes(parts.weight_packed! as Int32Array, weights, shape),
+      () =>
+        unpackLines(
+          parts.weight_packed! as Int32Array,
+          packedCodeLines({ ...shape, scheme: weights }),
+        ),
     )
     : naming(`${name}.weight`, () => byteCodes(parts.weight! as Int8Array, weights));
   const plain = { ...shape, scheme: weights, codes };
@@ -39,7 +43,10 @@ export function unpackTensors(
     `${name}.weight_zero_point`,
     () =>
       layout.zeros === "packed"
-        ? packedZeros(parts.weight_zero_point! as Int32Array, { rows, groups, bits: weights.bits })
+        ? unpackLines(
+          parts.weight_zero_point! as Int32Array,
+          packedZeroLines({ rows, groups, bits: weights.bits }),
+        ) as Zeros
         : byteCodes(parts.weight_zero_point! as Int8Array, weights) as Zeros,
   );
   if (schemeKind(weights) === "two_level") {
@@ -110,18 +117,6 @@ function twoLevels(
   };
 }
 
-function packedCodes(
-  words: Int32Array,
-  { bits, zero }: WeightScheme,
-  shape: { readonly rows: number; readonly columns: number },
-): CodeValues {
-  const count = shape.rows * shape.columns;
-  if (zero !== "none") {
-    return unpackRows(words, new Uint8Array(count), { ...shape, bits, offset: 0 });
-  }
-  return unpackRows(words, new Int8Array(count), { ...shape, bits, offset: 2 ** (bits - 1) });
-}
-
 /** Signed bytes as codes: themselves without a zero point, else from 0 on. */
 function byteCodes(bytes: Int8Array, { bits, zero }: WeightScheme): CodeValues {
   const half = 2 ** (bits - 1);
@@ -135,20 +130,6 @@ function byteCodes(bytes: Int8Array, { bits, zero }: WeightScheme): CodeValues {
     codes[i] = byte + shift;
   }
   return codes;
-}
-
-function packedZeros(
-  words: Int32Array,
-  { rows, groups, bits }: {
-    readonly rows: number;
-    readonly groups: number;
-    readonly bits: number;
-  },
-): Zeros {
-  const turned = transposed(words, { rows: wordsOf(rows, bits), columns: groups });
-  const zeros = new Uint8Array(rows * groups);
-  unpackRows(turned, zeros, { rows: groups, columns: rows, bits, offset: 0 });
-  return transposed(zeros, { rows: groups, columns: rows });
 }
 
 function checkShape(

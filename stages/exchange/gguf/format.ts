@@ -17,6 +17,7 @@ import {
   type FormatOptions,
   modelRefusal,
   type Refusal,
+  said,
   type Writing,
 } from "../format.ts";
 import { contextOf, llama3Of, modelEntries } from "./metadata.ts";
@@ -32,11 +33,10 @@ export const gguf: Format = {
   refusals: (subject, options) => [...ggufRefusals(subject, options)],
   refuseValues: (source) => Promise.resolve([...refusedTokenizer(source)]),
   cautions: ({ checkpoint: { tokenizer } }) =>
-    addsSpaces(tokenizer)
-      ? [
-        "texts that begin with a space get one more before it, which the model's tokenizer adds to others alone",
-      ]
-      : [],
+    said([
+      addsSpaces(tokenizer) &&
+      "texts that begin with a space get one more before it, which the model's tokenizer adds to others alone",
+    ]),
   engines,
   weightBytes: (subject, options) =>
     planTensors(subject, options).reduce((sum, { type, shape }) => sum + ggmlBytes(type, shape), 0),
@@ -69,16 +69,12 @@ function tokenizerOf({ checkpoint, subject }: Source): GgufEntries {
 function engines(subject: Subject, options: FormatOptions): EngineUse[] {
   const { config } = subject;
   const context = contextOf(config);
-  const limits = [
-    ...context < config.positions
-      ? [
-        `attends to all keys where the model has a window of ${context}: the file states a context of ${context}, up to which they agree`,
-      ]
-      : [],
-    ...planTensors(subject, options).some(({ type }) => type.startsWith("Q"))
-      ? ["on CPUs it rounds the inputs of quantized weights to 8 bits in blocks of 32"]
-      : [],
-  ];
+  const limits = said([
+    context < config.positions &&
+    `attends to all keys where the model has a window of ${context}: the file states a context of ${context}, up to which they agree`,
+    planTensors(subject, options).some(({ type }) => type.startsWith("Q")) &&
+    "on CPUs it rounds the inputs of quantized weights to 8 bits in blocks of 32",
+  ]);
   return [{ engine: "llama.cpp", command: `llama-server -m DIR/${GGUF_FILE}`, limits }];
 }
 

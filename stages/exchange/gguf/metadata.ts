@@ -1,19 +1,10 @@
 import { GGUF_ALIGNMENT, type GgufEntries, type GgufEntry } from "../../formats/gguf/encoding.ts";
 import { type Llama3, LLAMA3_KEYS } from "../../formats/gguf/config.ts";
+import { FILE_TYPES } from "../../formats/gguf/ggml_types.ts";
 import type { RopeScaling } from "../../models/config.ts";
 import type { GgufTensorPlan } from "./plan.ts";
 import type { Provenance } from "../provenance.ts";
 import type { Subject } from "../subject.ts";
-
-/** Types of whole files as llama.cpp numbers them (`llama_ftype`), by the type of most weights. */
-const FILE_TYPES: Readonly<Record<string, number>> = {
-  F32: 0,
-  F16: 1,
-  Q4_0: 2,
-  Q4_1: 3,
-  Q8_0: 7,
-  BF16: 32,
-};
 
 /** The version of ggml's block layouts, `GGML_QNT_VERSION`. */
 const QUANTIZATION_VERSION = 2;
@@ -56,7 +47,9 @@ export function modelEntries(
     "general.name": { text: origin || String(json.model_type ?? architecture) },
     "general.description": { text: provenance.scheme },
     "general.alignment": { u32: GGUF_ALIGNMENT },
-    "general.file_type": { u32: FILE_TYPES[type]! },
+    "general.file_type": {
+      u32: Number(Object.entries(FILE_TYPES).find(([, name]) => name === type)![0]),
+    },
     ...type.startsWith("Q") && {
       "general.quantization_version": { u32: QUANTIZATION_VERSION },
       "general.quantized_by": { text: provenance.producer },

@@ -8,7 +8,7 @@ import {
 } from "../../quant/coded_weight.ts";
 import { groupColumns } from "../../quant/schemes.ts";
 import type { PartOutline } from "../checkpoint_format.ts";
-import { packLines, unpackLines } from "./words.ts";
+import { type BitLines, packLines, unpackLines } from "../bit_lines.ts";
 import { type GptqVersion, moveUp, setSymmetric } from "./zeros.ts";
 import { groupMajor, readGroups } from "../group_scales.ts";
 import type { LinearParts, PartValues } from "../part_values.ts";
@@ -54,7 +54,7 @@ export function packGptq(
   }
   const middle = 2 ** (bits - 1);
   const { codes, zeros } = version === 1 && zero !== "none" ? withoutZeroes(weight, name) : weight;
-  if (part === "qweight") return packLines(codes, codeLines(weight), zero === "none" ? middle : 0);
+  if (part === "qweight") return packLines(codes, codeLines(weight));
   const points = zeros ? new Uint8Array(zeros) : new Uint8Array(rows * groups).fill(middle);
   if (version === 1) { for (let i = 0; i < points.length; i++) points[i]! -= 1; }
   return packLines(points, zeroLines({ rows, groups, bits }));
@@ -69,17 +69,13 @@ export function unpackGptq(
   const { name, rows, columns, scheme: { weights } } = linear;
   checkPlainGroups(linear, parts);
   const [scales, zeros] = readGrid(linear, parts, version);
-  const lines = codeLines({ rows, columns, scheme: weights });
-  const bytes = unpackLines(parts.qweight as Int32Array, lines);
+  const codes = unpackLines(
+    parts.qweight as Int32Array,
+    codeLines({ rows, columns, scheme: weights }),
+  );
   checkBias(parts.bias, `${name}.bias`);
-  const grid = { scheme: weights, rows, columns, scales };
-  if (weights.zero === "none") {
-    const codes = new Int8Array(bytes.buffer);
-    const middle = 2 ** (weights.bits - 1);
-    for (let i = 0; i < codes.length; i++) codes[i] = bytes[i]! - middle;
-    return { ...grid, codes };
-  }
-  return { ...grid, codes: bytes, zeros };
+  const grid = { scheme: weights, rows, columns, scales, codes };
+  return weights.zero === "none" ? grid : { ...grid, zeros };
 }
 
 /** The values of some rows of a linear, whatever the order of its groups. */
@@ -99,6 +95,7 @@ export function gptqValues(
   const codes = unpackLines((parts.qweight as Int32Array).subarray(range.start), {
     ...lines,
     lines: range.end - range.start,
+    signed: false,
   });
   const values = new Float32Array(codes.length);
   for (let row = range.start, at = 0; row < range.end; row++) {
@@ -113,17 +110,18 @@ export function gptqValues(
 
 /** Words lie along the inputs: [columns * bits / 32, rows]. */
 function codeLines(
-  { rows, columns, scheme: { bits } }: Pick<CodedWeight, "rows" | "columns" | "scheme">,
-) {
-  return { bits, lines: rows, length: columns, values: [columns, 1], words: [1, rows] } as const;
+  { rows, columns, scheme: { bits, zero } }: Pick<CodedWeight, "rows" | "columns" | "scheme">,
+): BitLines {
+  const signed = zero === "none";
+  return { bits, lines: rows, length: columns, values: [columns, 1], words: [1, rows], signed };
 }
 
 /** Words lie along the outputs: [groups, rows * bits / 32]. */
 function zeroLines(
   { rows, groups, bits }: { readonly rows: number; readonly groups: number; readonly bits: number },
-) {
+): BitLines {
   const words = [rows * bits / 32, 1] as const;
-  return { bits, lines: groups, length: rows, values: [1, groups], words } as const;
+  return { bits, lines: groups, length: rows, values: [1, groups], words };
 }
 
 /**
@@ -168,7 +166,8 @@ function readGrid(
   const { bits, zero } = weights;
   const groups = Math.ceil(columns / groupColumns(weights, columns));
   const scales = readGroups(parts.scales!, { tensor: `${name}.scales`, rows, groups });
-  const zeros = unpackLines(parts.qzeros as Int32Array, zeroLines({ rows, groups, bits }));
+  const lines = zeroLines({ rows, groups, bits });
+  const zeros = unpackLines(parts.qzeros as Int32Array, lines) as Uint8Array<ArrayBuffer>;
   const place = { tensor: `${name}.qzeros`, groups, version };
   if (zero === "none") setSymmetric(zeros, 2 ** (bits - 1), place);
   else if (version === 1) moveUp(zeros, 2 ** bits - 1, place);

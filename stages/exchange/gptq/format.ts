@@ -1,5 +1,5 @@
 import { checkpointFormat } from "../checkpoint_format.ts";
-import type { EngineUse, Format, FormatOptions, Refusal } from "../format.ts";
+import { type EngineUse, type Format, type FormatOptions, type Refusal, said } from "../format.ts";
 import { gptqParts, gptqValues, packGptq, unpackGptq } from "./codes.ts";
 import { gptqConfig, gptqPrecision, recognizesGptq, refusedRoles } from "./config.ts";
 import type { GptqVersion } from "./zeros.ts";
@@ -57,35 +57,33 @@ function enginesOf(
 ): EngineUse[] {
   const { weights } = linears.find(({ scheme }) => scheme)!.scheme!;
   const symmetric = weights.zero === "none";
-  const limits = (...texts: readonly (string | false)[]) =>
-    texts.filter((text): text is string => text !== false);
   const size = groupSize(weights);
   const group = !GROUPS.includes(size) && `takes no groups of ${size}, ${groupWords(GROUPS)} alone`;
   return [
     {
       engine: "transformers",
       command: 'AutoModelForCausalLM.from_pretrained("DIR")',
-      limits: limits("needs the packages optimum and gptqmodel", group),
+      limits: said(["needs the packages optimum and gptqmodel", group]),
     },
     {
       engine: "vllm",
       command: "vllm serve DIR",
-      limits: limits(
+      limits: said([
         !(symmetric && [4, 8].includes(weights.bits)) &&
-          "refuses this since it takes 4 or 8 bits with zero none alone (0.33)",
+        "refuses this since it takes 4 or 8 bits with zero none alone (0.33)",
         !MARLIN_GROUPS.includes(size) &&
-          `takes no groups of ${size}, ${groupWords(MARLIN_GROUPS)} alone`,
+        `takes no groups of ${size}, ${groupWords(MARLIN_GROUPS)} alone`,
         dtype === "bfloat16" && "rounds scales to bfloat16; dtype float16 keeps them",
-      ),
+      ]),
     },
     {
       engine: "gptqmodel",
       command: 'GPTQModel.load("DIR")',
-      limits: limits(
+      limits: said([
         version === 1 && !symmetric &&
-          "refuses zero points of this version that it did not write; export to gptq_v2",
+        "refuses zero points of this version that it did not write; export to gptq_v2",
         group,
-      ),
+      ]),
     },
   ];
 }

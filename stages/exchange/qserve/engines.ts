@@ -1,4 +1,4 @@
-import type { EngineUse } from "../format.ts";
+import { type EngineUse, said } from "../format.ts";
 import { KERNEL_GROUP } from "./form.ts";
 import { qserveKv } from "./kv.ts";
 import { modelForm } from "./refusals.ts";
@@ -39,7 +39,7 @@ function sglangEngine(subject: Subject): EngineUse {
   return {
     engine: "sglang",
     command: "python -m sglang.launch_server --model-path DIR --dtype float16",
-    limits: limits.filter((limit) => typeof limit === "string"),
+    limits: said(limits),
   };
 }
 
@@ -86,7 +86,7 @@ function omniserveEngine(subject: Subject): EngineUse {
       `NUM_RETRIEVAL_GPU_PAGE_BLOCKS=${pages} NUM_STREAMING_GPU_PAGE_BLOCKS=0 python qserve_e2e_generation.py ${
         flags.join(" ")
       }`,
-    limits: limits.filter((limit) => typeof limit === "string"),
+    limits: said(limits),
   };
 }
 

@@ -4,8 +4,8 @@ import { refusedTransforms } from "../precision_refusals.ts";
 import { FORM_WORDS, formOf, KERNEL_GROUP, type QserveForm } from "./form.ts";
 import { refusedQserveKv } from "./kv.ts";
 import { TILE } from "./layout.ts";
-import type { StoredLinear } from "../../models/linear.ts";
 import type { Source, Subject } from "../subject.ts";
+import { type LinearProblem, refusedLinears } from "../weight_rules.ts";
 
 /** Architectures that the engine has a class for. */
 const ARCHITECTURES = ["LlamaForCausalLM", "MistralForCausalLM"];
@@ -26,16 +26,7 @@ export function* refusedQserve(
   }
   yield* refusedArchitecture(subject);
   yield* refusedTransforms(subject);
-  for (const problem of linearProblems(subject)) {
-    const found = subject.linears.flatMap((linear) => {
-      const text = problem(linear);
-      return text === undefined ? [] : [{ name: linear.name, text }];
-    });
-    const [first] = found;
-    if (!first) continue;
-    const more = found.length === 1 ? "" : ` (and ${found.length - 1} more linears)`;
-    yield modelRefusal(`${first.name}${more} ${first.text}`);
-  }
+  yield* refusedLinears(subject.linears, linearProblems(subject));
   yield* refusedQserveKv(subject);
 }
 
@@ -58,23 +49,21 @@ function* refusedArchitecture(
   for (const text of refusals) if (text) yield modelRefusal(text);
 }
 
-/** What may be wrong with a linear; each gives words that follow its name. */
 function linearProblems(
   { linears: [first] }: Pick<Subject, "linears">,
-): readonly ((linear: StoredLinear) => string | undefined)[] {
+): readonly LinearProblem[] {
   const form = first?.scheme && formOf(first.scheme.weights);
   return [
-    ({ scheme }) => scheme ? undefined : "is in full precision, expected codes in all linears",
+    ({ scheme }) => !scheme && "is in full precision, expected codes in all linears",
     ({ scheme }) =>
-      !scheme || formOf(scheme.weights)
-        ? undefined
-        : `has weights in ${weightWords(scheme.weights)}, expected ${
-          Object.values(FORM_WORDS).join(", or ")
-        }`,
+      scheme && !formOf(scheme.weights) &&
+      `has weights in ${weightWords(scheme.weights)}, expected ${
+        Object.values(FORM_WORDS).join(", or ")
+      }`,
     ({ scheme }) =>
-      scheme && schemeKind(scheme.weights) === "two_level" && scheme.weights.group !== KERNEL_GROUP
-        ? `has groups of ${scheme.weights.group} columns, expected ${KERNEL_GROUP}`
-        : undefined,
+      scheme && schemeKind(scheme.weights) === "two_level" &&
+      scheme.weights.group !== KERNEL_GROUP &&
+      `has groups of ${scheme.weights.group} columns, expected ${KERNEL_GROUP}`,
     ({ scheme }) => {
       const inputs = scheme?.inputs;
       if (!scheme || inputs?.range === "dynamic") return undefined;
@@ -87,9 +76,8 @@ function linearProblems(
       return `has ${FORM_WORDS[found]}, expected ${FORM_WORDS[form]} as in ${first!.name}`;
     },
     ({ rows, columns }) =>
-      rows % TILE === 0 && columns % TILE === 0
-        ? undefined
-        : `is ${rows} by ${columns}, expected multiples of ${TILE}`,
+      (rows % TILE !== 0 || columns % TILE !== 0) &&
+      `is ${rows} by ${columns}, expected multiples of ${TILE}`,
     ({ bias, role, scheme }) => {
       const attends = ["q", "k", "v", "o"].includes(role);
       const found = scheme && formOf(scheme.weights);

@@ -7,6 +7,7 @@ import {
   type FormatOptions,
   modelRefusal,
   type Refusal,
+  said,
 } from "../format.ts";
 import { refusedPrecision } from "../precision_refusals.ts";
 import { packedLinears, statedQuantization } from "../stated_quantization.ts";
@@ -97,7 +98,7 @@ function enginesOf(subject: Subject, options: FormatOptions): EngineUse[] {
     engine: "tinychat",
     command: `python demo.py --model_type ${type} --model_path DIR --precision W4A16 ` +
       `--dtype ${dtype} --q_group_size ${group} --load_quant DIR/model.safetensors`,
-    limits: limits.filter((text): text is string => typeof text === "string"),
+    limits: said(limits),
   }];
 }
 

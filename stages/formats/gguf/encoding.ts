@@ -73,37 +73,24 @@ export function ggufPadded(bytes: number): number {
 }
 
 function writeEntry(sink: ByteSink, entry: GgufEntry): void {
-  const typed = (type: number) => sink.u32(type);
-  const list = (type: number, count: number) => {
-    typed(LIST);
-    typed(type);
-    sink.u64(count);
+  const one = (type: number, write: () => void) => {
+    sink.u32(type);
+    write();
   };
-  if ("u32" in entry) {
-    typed(U32);
-    sink.u32(entry.u32);
-  } else if ("u64" in entry) {
-    typed(U64);
-    sink.u64(entry.u64);
-  } else if ("f32" in entry) {
-    typed(F32);
-    sink.f32(entry.f32);
-  } else if ("bool" in entry) {
-    typed(BOOL);
-    sink.bytes(Uint8Array.of(entry.bool ? 1 : 0));
-  } else if ("text" in entry) {
-    typed(TEXT);
-    sink.text(entry.text);
-  } else if ("texts" in entry) {
-    list(TEXT, entry.texts.length);
-    for (const text of entry.texts) sink.text(text);
-  } else if ("i32s" in entry) {
-    list(I32, entry.i32s.length);
-    for (const value of entry.i32s) sink.u32(value);
-  } else {
-    list(F32, entry.f32s.length);
-    for (const value of entry.f32s) sink.f32(value);
-  }
+  const list = <T>(type: number, values: readonly T[], write: (value: T) => void) =>
+    one(LIST, () => {
+      sink.u32(type);
+      sink.u64(values.length);
+      values.forEach(write);
+    });
+  if ("u32" in entry) one(U32, () => sink.u32(entry.u32));
+  else if ("u64" in entry) one(U64, () => sink.u64(entry.u64));
+  else if ("f32" in entry) one(F32, () => sink.f32(entry.f32));
+  else if ("bool" in entry) one(BOOL, () => sink.bytes(Uint8Array.of(entry.bool ? 1 : 0)));
+  else if ("text" in entry) one(TEXT, () => sink.text(entry.text));
+  else if ("texts" in entry) list(TEXT, entry.texts, (text) => sink.text(text));
+  else if ("i32s" in entry) list(I32, entry.i32s, (value) => sink.u32(value));
+  else list(F32, entry.f32s, (value) => sink.f32(value));
 }
 
 /** Gathers little-endian values; a vocabulary makes some megabytes of them. */

@@ -43,6 +43,30 @@ const GGML_TYPES: Readonly<Record<number, readonly [string, elements: number, by
   41: ["Q1_0", 128, 18],
 };
 
+/**
+ * What llama.cpp calls a mixture of types (`llama_ftype`), by the number in `general.file_type`: the
+ * type that most weights have, and how much of others there is.
+ */
+export const FILE_TYPES: Readonly<Record<number, string>> = {
+  0: "F32",
+  1: "F16",
+  2: "Q4_0",
+  3: "Q4_1",
+  7: "Q8_0",
+  8: "Q5_0",
+  9: "Q5_1",
+  10: "Q2_K",
+  11: "Q3_K_S",
+  12: "Q3_K_M",
+  13: "Q3_K_L",
+  14: "Q4_K_S",
+  15: "Q4_K_M",
+  16: "Q5_K_S",
+  17: "Q5_K_M",
+  18: "Q6_K",
+  32: "BF16",
+};
+
 /** The type a GGUF file writes as this number, if there is one. */
 export function ggmlType(id: number): GgmlType | undefined {
   const type = GGML_TYPES[id];

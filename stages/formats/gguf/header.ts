@@ -29,6 +29,23 @@ const MOST_LISTED = 1 << 24;
 /** Bytes that the shortest entries take: an empty name with its value, a tensor without axes. */
 const LEAST = { metadata: 13, tensor: 24 } as const;
 
+/** How a value is read, by the number that GGUF gives its type. */
+const READERS: Readonly<Record<number, (cursor: Cursor) => GgufValue>> = {
+  0: (cursor) => cursor.u8(),
+  1: (cursor) => cursor.u8() << 24 >> 24,
+  2: (cursor) => cursor.u16(),
+  3: (cursor) => cursor.u16() << 16 >> 16,
+  4: (cursor) => cursor.u32(),
+  5: (cursor) => cursor.u32() | 0,
+  6: (cursor) => cursor.f32(),
+  7: (cursor) => cursor.u8() !== 0,
+  8: (cursor) => cursor.string(),
+  10: (cursor) => cursor.u64(),
+  11: (cursor) => cursor.i64(),
+  12: (cursor) => cursor.f64(),
+};
+const LIST = 9;
+
 /** Reads the metadata and the tensor list of a GGUF file, and nothing of its weights. */
 export async function readGgufHeader(file: ByteFile): Promise<GgufHeader> {
   for (let length = 1 << 22;; length *= 4) {
@@ -107,52 +124,27 @@ function readValue(
     readonly depth?: number;
   },
 ): GgufValue {
-  switch (type) {
-    case 0:
-      return cursor.u8();
-    case 1:
-      return cursor.u8() << 24 >> 24;
-    case 2:
-      return cursor.u16();
-    case 3:
-      return cursor.u16() << 16 >> 16;
-    case 4:
-      return cursor.u32();
-    case 5:
-      return cursor.u32() | 0;
-    case 6:
-      return cursor.f32();
-    case 7:
-      return cursor.u8() !== 0;
-    case 8:
-      return cursor.string();
-    case 9: {
-      const inner = cursor.u32();
-      const length = cursor.u64();
-      cursor.listed += length;
-      if (depth === DEEPEST || cursor.listed > MOST_LISTED) {
-        throw new RangeError(
-          `Cannot read the metadata "${key}" of "${path}": a list of ${length} values in ${depth} others, ` +
-            `expected at most ${MOST_LISTED} in all and none in more than ${DEEPEST - 1}`,
-        );
-      }
-      cursor.expect(length);
-      const list: GgufValue[] = [];
-      const element = { type: inner, key, path, depth: depth + 1 };
-      for (let i = 0; i < length; i++) list.push(readValue(cursor, element));
-      return list;
-    }
-    case 10:
-      return cursor.u64();
-    case 11:
-      return cursor.i64();
-    case 12:
-      return cursor.f64();
-    default:
-      throw new TypeError(
-        `Cannot read the metadata "${key}" of "${path}": its type is ${type}, expected 0 to 12`,
-      );
+  const read = READERS[type];
+  if (read) return read(cursor);
+  if (type !== LIST) {
+    throw new TypeError(
+      `Cannot read the metadata "${key}" of "${path}": its type is ${type}, expected 0 to 12`,
+    );
   }
+  const inner = cursor.u32();
+  const length = cursor.u64();
+  cursor.listed += length;
+  if (depth === DEEPEST || cursor.listed > MOST_LISTED) {
+    throw new RangeError(
+      `Cannot read the metadata "${key}" of "${path}": a list of ${length} values in ${depth} others, ` +
+        `expected at most ${MOST_LISTED} in all and none in more than ${DEEPEST - 1}`,
+    );
+  }
+  cursor.expect(length);
+  const list: GgufValue[] = [];
+  const element = { type: inner, key, path, depth: depth + 1 };
+  for (let i = 0; i < length; i++) list.push(readValue(cursor, element));
+  return list;
 }
 
 /** Reads little-endian values one after another; throws `PastEnd` where the bytes end. */

@@ -1,6 +1,6 @@
 import { ByteFile } from "../byte_file.ts";
-import type { Checkpoint, TokenizerFiles } from "../checkpoint.ts";
-import { readOptionalJson, readOptionalText } from "../foreign_json.ts";
+import type { Checkpoint } from "../checkpoint.ts";
+import { namesThere, readOptionalJson, readTexts, readTokenizer } from "../foreign_json.ts";
 import { besideConfig } from "../quantization_file.ts";
 import { findTensor, rowRange } from "../rows.ts";
 import { parseHeader, type TensorEntry } from "./header.ts";
@@ -22,10 +22,9 @@ const KEPT = [
 /** The files that make the content of a checkpoint directory, sorted. */
 export async function directorySources(directory: string): Promise<string[]> {
   const small = ["config.json", "tokenizer.json", "tokenizer_config.json", ...KEPT];
-  const present = await Promise.all(small.map((name) => exists(`${directory}/${name}`)));
   const { index, shards } = await findShards(directory);
   const names = [
-    ...small.filter((_, i) => present[i]),
+    ...await namesThere(directory, small),
     ...await besideConfig(directory, await readOptionalJson(`${directory}/config.json`))
       .then((beside) => beside ? [beside.file] : []),
     ...(index ? [INDEX] : []),
@@ -51,11 +50,7 @@ export async function openDirectory(directory: string): Promise<Checkpoint> {
   const beside = await besideConfig(directory, stated);
   const config = beside ? { ...stated, quantization_config: beside.quantization } : stated;
   const tokenizer = await readTokenizer(directory);
-  const files = new Map<string, string>();
-  for (const name of KEPT) {
-    const text = await readOptionalText(`${directory}/${name}`);
-    if (text !== undefined) files.set(name, text);
-  }
+  const files = await readTexts(directory, KEPT);
   const sources = await directorySources(directory);
   const { shards } = await findShards(directory);
   using stack = new DisposableStack();
@@ -100,7 +95,7 @@ export async function openDirectory(directory: string): Promise<Checkpoint> {
 async function findShards(
   directory: string,
 ): Promise<{ readonly index: boolean; readonly shards: Map<string, string[] | undefined> }> {
-  if (await exists(`${directory}/${SINGLE}`)) {
+  if ((await namesThere(directory, [SINGLE])).length > 0) {
     return { index: false, shards: new Map([[SINGLE, undefined]]) };
   }
   const path = `${directory}/${INDEX}`;
@@ -155,21 +150,5 @@ async function openShard(
         `"${wanted?.[0]}" as ${INDEX} says`,
       { cause },
     );
-  }
-}
-
-async function readTokenizer(directory: string): Promise<TokenizerFiles | undefined> {
-  const tokenizer = await readOptionalJson(`${directory}/tokenizer.json`);
-  const config = await readOptionalJson(`${directory}/tokenizer_config.json`);
-  return tokenizer === undefined ? undefined : { tokenizer, config: config ?? {} };
-}
-
-async function exists(path: string): Promise<boolean> {
-  try {
-    await Deno.stat(path);
-    return true;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
-    throw error;
   }
 }

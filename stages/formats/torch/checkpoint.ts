@@ -1,4 +1,5 @@
 import type { Checkpoint } from "../checkpoint.ts";
+import { namesThere, readOptionalJson, readTexts, readTokenizer } from "../foreign_json.ts";
 import { openTorchFile, type TorchFile } from "./file.ts";
 import { WIDEN, widenTensor } from "../widen.ts";
 
@@ -15,10 +16,9 @@ const READ = {
 export async function torchSources(
   { weights, texts }: { readonly weights: string; readonly texts: string },
 ): Promise<string[]> {
-  const small = ["config.json", "tokenizer.json", "tokenizer_config.json", ...KEPT]
-    .map((name) => `${texts}/${name}`);
-  const present = await Promise.all(small.map((path) => textOf(path)));
-  return [...small.filter((_, i) => present[i] !== undefined), weights].sort();
+  const small = ["config.json", "tokenizer.json", "tokenizer_config.json", ...KEPT];
+  const there = await namesThere(texts, small);
+  return [...there.map((name) => `${texts}/${name}`), weights].sort();
 }
 
 /**
@@ -29,26 +29,21 @@ export async function torchSources(
 export async function openTorchCheckpoint(
   { weights, texts }: { readonly weights: string; readonly texts: string },
 ): Promise<Checkpoint & { readonly state: TorchFile }> {
-  const config = await jsonOf(`${texts}/config.json`);
+  const config = await readOptionalJson(`${texts}/config.json`);
   if (config === undefined) {
     throw new TypeError(
       `Cannot open checkpoint "${weights}": no config.json in "${texts}", expected that of the model beside the weights; copy it and tokenizer.json there from the model they were made of`,
     );
   }
-  const tokenizer = await jsonOf(`${texts}/tokenizer.json`);
-  const tokenizerConfig = await jsonOf(`${texts}/tokenizer_config.json`);
-  const files = new Map<string, string>();
-  for (const name of KEPT) {
-    const text = await textOf(`${texts}/${name}`);
-    if (text !== undefined) files.set(name, text);
-  }
+  const tokenizer = await readTokenizer(texts);
+  const files = await readTexts(texts, KEPT);
   const sources = await torchSources({ weights, texts });
   const state = await openTorchFile(weights);
   return {
     path: weights,
     state,
     config,
-    tokenizer: tokenizer === undefined ? undefined : { tokenizer, config: tokenizerConfig ?? {} },
+    tokenizer,
     files,
     tensors: state.tensors,
     sources,
@@ -59,25 +54,4 @@ export async function openTorchCheckpoint(
     },
     [Symbol.dispose]: () => state[Symbol.dispose](),
   };
-}
-
-async function jsonOf(path: string): Promise<unknown> {
-  const text = await textOf(path);
-  if (text === undefined) return undefined;
-  try {
-    return JSON.parse(text);
-  } catch (cause) {
-    throw new SyntaxError(`Cannot read "${path}": ${(cause as Error).message}, expected JSON`, {
-      cause,
-    });
-  }
-}
-
-async function textOf(path: string): Promise<string | undefined> {
-  try {
-    return await Deno.readTextFile(path);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return undefined;
-    throw error;
-  }
 }

@@ -17,46 +17,26 @@ const STORAGES: Readonly<Record<string, readonly [SafetensorsDType, number]>> = 
 
 /** Memory that tensors share: a file of the archive. */
 class TorchStorage {
-  /** Name of its file under `data/`. */
-  readonly key: string;
-  readonly dtype: SafetensorsDType;
-  readonly elementBytes: number;
-  /** Elements. */
-  readonly length: number;
-
-  constructor({ key, dtype, elementBytes, length }: {
-    readonly key: string;
-    readonly dtype: SafetensorsDType;
-    readonly elementBytes: number;
-    readonly length: number;
-  }) {
-    this.key = key;
-    this.dtype = dtype;
-    this.elementBytes = elementBytes;
-    this.length = length;
-  }
+  constructor(
+    /** Name of its file under `data/`. */
+    readonly key: string,
+    readonly dtype: SafetensorsDType,
+    readonly elementBytes: number,
+    /** Elements. */
+    readonly length: number,
+  ) {}
 }
 
 /** A tensor of a torch file: a view of a storage. */
 export class TorchTensor {
-  readonly storage: TorchStorage;
-  /** The first element, counted in elements. */
-  readonly offset: number;
-  readonly shape: readonly number[];
-  /** Elements from one index of an axis to the next. */
-  readonly strides: readonly number[];
-
-  constructor({ storage, offset, shape, strides }: {
-    readonly storage: TorchStorage;
-    readonly offset: number;
-    readonly shape: readonly number[];
-    readonly strides: readonly number[];
-  }) {
-    this.storage = storage;
-    this.offset = offset;
-    this.shape = shape;
-    this.strides = strides;
-  }
+  constructor(
+    readonly storage: TorchStorage,
+    /** The first element, counted in elements. */
+    readonly offset: number,
+    readonly shape: readonly number[],
+    /** Elements from one index of an axis to the next. */
+    readonly strides: readonly number[],
+  ) {}
 }
 
 const DIMENSIONS = 8;
@@ -82,8 +62,7 @@ export const TORCH_RULES: PickleRules = {
     if (!/^\w+$/.test(key)) {
       throw new TypeError(`it refers to storage ${JSON.stringify(key)}, expected a plain name`);
     }
-    const [dtype, elementBytes] = found;
-    return new TorchStorage({ key, dtype, elementBytes, length });
+    return new TorchStorage(key, ...found, length);
   },
 };
 
@@ -115,7 +94,7 @@ function rebuildTensor(args: readonly PickleValue[]): TorchTensor {
       }] reaches element ${last} of storage ${storage.key}, expected less than ${storage.length}`,
     );
   }
-  return new TorchTensor({ storage, offset, shape, strides });
+  return new TorchTensor(storage, offset, shape, strides);
 }
 
 function isCount(value: unknown): value is number {

@@ -1,10 +1,6 @@
 /** A name that a pickle refers to, such as `collections.OrderedDict`. */
 export class PickleGlobal {
-  readonly name: string;
-
-  constructor(name: string) {
-    this.name = name;
-  }
+  constructor(readonly name: string) {}
 }
 
 /** What a pickle holds: plain data, and what globals and storages of it stand for. */

@@ -5,7 +5,7 @@ import { parseManifest, readManifest } from "../../../pipeline/manifest/read_man
 import { nearest } from "../../../pipeline/manifest/nearest.ts";
 import { ManifestError } from "../../../pipeline/manifest/problem.ts";
 import { manifestSchema } from "../../../pipeline/manifest/schema.ts";
-import { stages } from "../../support/manifest_stages.ts";
+import { problemLines, stages } from "../../support/manifest_stages.ts";
 
 const path = "configs/w4.yaml";
 
@@ -14,13 +14,7 @@ function parse(text: string, ...set: string[]): ReturnType<typeof parseManifest>
 }
 
 function problemsOf(text: string, ...set: string[]): string[] {
-  try {
-    parse(text, ...set);
-  } catch (error) {
-    ok(error instanceof ManifestError, `expected a ManifestError, got ${error}`);
-    return error.message.split("\n");
-  }
-  return [];
+  return problemLines(() => parse(text, ...set));
 }
 
 const GOOD = `

@@ -3,8 +3,7 @@ import fc from "fast-check";
 import type { Manifest } from "../../../pipeline/manifest/manifest.ts";
 import { parseManifest } from "../../../pipeline/manifest/read_manifest.ts";
 import type { Setting } from "../../../pipeline/manifest/override.ts";
-import { ManifestError } from "../../../pipeline/manifest/problem.ts";
-import { stages } from "../../support/manifest_stages.ts";
+import { problemLines, stages } from "../../support/manifest_stages.ts";
 
 const path = "configs/sweep.yaml";
 
@@ -13,13 +12,7 @@ function parse(text: string, ...set: Setting[]): Manifest {
 }
 
 function problemsOf(text: string, ...set: Setting[]): string[] {
-  try {
-    parse(text, ...set);
-  } catch (error) {
-    ok(error instanceof ManifestError, `expected a ManifestError, got ${error}`);
-    return error.message.split("\n");
-  }
-  return [];
+  return problemLines(() => parse(text, ...set));
 }
 
 /** A model in three forms: untouched, quantized, and quantized twice. */

@@ -3,8 +3,7 @@ import { createHash } from "node:crypto";
 import type { Manifest } from "../../../pipeline/manifest/manifest.ts";
 import { parseManifest, readManifest } from "../../../pipeline/manifest/read_manifest.ts";
 import type { Setting } from "../../../pipeline/manifest/override.ts";
-import { ManifestError } from "../../../pipeline/manifest/problem.ts";
-import { stages } from "../../support/manifest_stages.ts";
+import { problemLines, stages } from "../../support/manifest_stages.ts";
 
 /** Files by path; what `parse()` is asked for is in the directory `configs`. */
 type Files = Readonly<Record<string, string>>;
@@ -20,13 +19,7 @@ function parse(files: Files, ...set: Setting[]): Manifest {
 }
 
 function problemsOf(files: Files, ...set: Setting[]): string[] {
-  try {
-    parse(files, ...set);
-  } catch (error) {
-    ok(error instanceof ManifestError, `expected a ManifestError, got ${error}`);
-    return error.message.split("\n");
-  }
-  return [];
+  return problemLines(() => parse(files, ...set));
 }
 
 /** What decides keys: names, stages, parameters and wiring. */

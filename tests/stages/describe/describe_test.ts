@@ -93,7 +93,7 @@ Deno.test("an evaluation gives the figures that variants are compared by", () =>
     await writeEvaluation(directory, EVALUATION);
     const description = (await describePath(directory, { kind: "report" }))!;
     strictEqual(description.variant, "W4 A8 KV4");
-    deepStrictEqual(description.figures.map(({ name, text, axis }) => [name, text, axis]), [
+    deepStrictEqual(description.figures?.map(({ name, text, axis }) => [name, text, axis]), [
       ["Perplexity", "7.1235", "quality"],
       ["Ratio", "1.0213", undefined],
       ["KL, nats", "0.0123", "quality"],

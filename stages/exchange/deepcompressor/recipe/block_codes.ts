@@ -1,7 +1,7 @@
 import type { WeightScheme } from "../../../quant/schemes.ts";
 import { type Notes, refuse } from "./notes.ts";
-import { lastPart, type QuantizerBlock } from "./recipe.ts";
-import type { RecipeScalar } from "./recipe_tree.ts";
+import type { QuantizerBlock } from "./read_methods.ts";
+import { lastPart, type RecipeScalar } from "./recipe_tree.ts";
 
 /** Bits of a block's codes; undefined where its type is refused. */
 export function bitsOf(

@@ -1,6 +1,6 @@
 import { bitsOf, checkScales, groupsWords, zeroOf } from "./block_codes.ts";
 import { type Notes, refuse } from "./notes.ts";
-import type { QuantizerBlock } from "./recipe.ts";
+import type { QuantizerBlock } from "./read_methods.ts";
 
 /** Parameters of `calibrate_kv`; "none" where the cache stays as it is, undefined where refused. */
 export function cacheOf(

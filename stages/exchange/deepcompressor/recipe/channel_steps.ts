@@ -1,6 +1,6 @@
 import type { Projection } from "../../../models/site.ts";
 import { type Notes, refuse } from "./notes.ts";
-import type { DeepCompressorRecipe } from "./recipe.ts";
+import type { DeepCompressorRecipe } from "./read_recipe.ts";
 import { checkAmong, checkSearch, pick, PROJECTIONS, type With } from "./search_checks.ts";
 import type { StepPrecision } from "./smoothing_steps.ts";
 

@@ -5,7 +5,7 @@ import { commonParams } from "./manifest_params.ts";
 import type { DraftParam, DraftStep, Value } from "./manifest_text.ts";
 import type { Notes } from "./notes.ts";
 import { quantizeWith } from "./quantize_step.ts";
-import type { DeepCompressorRecipe } from "./recipe.ts";
+import type { DeepCompressorRecipe } from "./read_recipe.ts";
 import { activationsOf, weightsOf } from "./schemes.ts";
 import { smoothWith } from "./smooth_step.ts";
 

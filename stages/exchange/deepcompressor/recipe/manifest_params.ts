@@ -1,5 +1,5 @@
 import type { DraftParam } from "./manifest_text.ts";
-import type { DeepCompressorRecipe } from "./recipe.ts";
+import type { DeepCompressorRecipe } from "./read_recipe.ts";
 
 /** Params of every manifest that is made of a recipe. */
 export function commonParams(

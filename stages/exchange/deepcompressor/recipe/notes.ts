@@ -1,5 +1,4 @@
-import type { QuantizerBlock } from "./recipe.ts";
-import type { Findings } from "./recipe_tree.ts";
+import type { Findings, RecipeSection } from "./recipe_tree.ts";
 
 /** What is found on the way, and what a manifest should tell of it in a comment. */
 export interface Notes extends Findings {
@@ -8,7 +7,7 @@ export interface Notes extends Findings {
 
 /** Refuses a key of a block: what is, and what should be. */
 export function refuse(
-  { section }: Pick<QuantizerBlock, "section">,
+  { section }: { readonly section: RecipeSection },
   notes: Findings,
   { key, is, expected }: { readonly key: string; readonly is: string; readonly expected: string },
 ): void {

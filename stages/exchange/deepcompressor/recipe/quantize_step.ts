@@ -1,7 +1,7 @@
 import type { Projection } from "../../../models/site.ts";
 import type { Value } from "./manifest_text.ts";
 import { type Notes, refuse } from "./notes.ts";
-import type { QuantizerBlock } from "./recipe.ts";
+import type { QuantizerBlock } from "./read_methods.ts";
 import { checkAmong, checkDegree, pick, PROJECTIONS, type With } from "./search_checks.ts";
 import { schemeValue, type StepPrecision } from "./smoothing_steps.ts";
 

@@ -1,15 +1,16 @@
-import {
-  type DeepCompressorRecipe,
-  lastPart,
-  type QuantizerBlock,
-  type RangeCalibration,
-  type RecipeSmoothing,
-  type Search,
-} from "./recipe.ts";
-import type { RecipeSection } from "./recipe_tree.ts";
+import { lastPart, type RecipeSection } from "./recipe_tree.ts";
+
+/** What is quantized how: the weights of linears, their inputs, or queries, keys and values. */
+export type QuantizerBlock = ReturnType<typeof readBlock>;
+
+/** One kind of smoothing. */
+export type RecipeSmoothing = ReturnType<typeof readSmoothing>;
+
+/** A search over ranges, smoothing scales or orders, as recipes say it. */
+export type Search = ReturnType<typeof readSearch>;
 
 /** Reads what is quantized how. */
-export function readBlock(section: RecipeSection): QuantizerBlock {
+export function readBlock(section: RecipeSection) {
   const range = readRange(section.section("calib_range"));
   const kernel = section.section("kernel_gptq");
   kernel.known("hessian_block_size");
@@ -22,9 +23,12 @@ export function readBlock(section: RecipeSection): QuantizerBlock {
   const scales = section.texts("scale_dtypes");
   return {
     section,
+    /** Undefined where the block is off. */
     dtype: section.optionalText("dtype")?.toLowerCase(),
     zeroPoint: section.optionalText("zero_point"),
+    /** A level each, the largest groups first: rows, then channels; -1 is all. */
     groups: groups.length > 0 ? groups : [[1, -1]],
+    /** A level each; undefined is the model's own type. */
     scales: scales.length > 0 ? scales : [undefined],
     intermediate: section.texts("intermediate_dtypes"),
     intermediateLevels: section.texts("intermediate_levels"),
@@ -40,7 +44,7 @@ export function readBlock(section: RecipeSection): QuantizerBlock {
 export function readSmoothing(
   section: RecipeSection,
   fallback: { readonly alpha: number; readonly beta: number },
-): RecipeSmoothing {
+) {
   section.known("fuse_when_possible", "allow_low_rank");
   return {
     ...readSearch(section),
@@ -55,7 +59,7 @@ export function readSmoothing(
 }
 
 /** Reads the rotation; undefined where it is off. */
-export function readRotation(quant: RecipeSection): DeepCompressorRecipe["rotation"] {
+export function readRotation(quant: RecipeSection) {
   const section = quant.section("rotation");
   section.known("name");
   const rotation = {
@@ -70,8 +74,8 @@ export function readRotation(quant: RecipeSection): DeepCompressorRecipe["rotati
 /** Reads the reordering, after the rules that add to what it skips; undefined where it is off. */
 export function readReorder(
   quant: RecipeSection,
-  rotation: DeepCompressorRecipe["rotation"],
-): DeepCompressorRecipe["reorder"] {
+  rotation: ReturnType<typeof readRotation>,
+) {
   const section = quant.section("reorder");
   const dynamic = section.flag("dynamic", false);
   const written = section.texts("skips").map(String);
@@ -84,12 +88,13 @@ export function readReorder(
     dynamic,
     quantizeInputs: section.flag("allow_x_quant", true),
     quantizeWeights: section.flag("allow_w_quant", true),
+    /** After the rules by which rotation and fixed orders add to it. */
     skips,
   };
   return quant.flag("enable_reorder", false) ? reorder : undefined;
 }
 
-function readRange(section: RecipeSection): RangeCalibration {
+function readRange(section: RecipeSection) {
   return {
     ...readSearch(section),
     ratio: section.number("ratio", 1),
@@ -101,7 +106,7 @@ function readRange(section: RecipeSection): RangeCalibration {
   };
 }
 
-function readSearch(section: RecipeSection, granularity = "Layer"): Search {
+function readSearch(section: RecipeSection, granularity = "Layer") {
   section.known(
     "element_batch_size",
     "element_size",
@@ -110,10 +115,12 @@ function readSearch(section: RecipeSection, granularity = "Layer"): Search {
     "pre_reshape",
     "outputs_device",
   );
+  // Anything but Manual is a search.
+  const manual = lastPart(section.text("strategy", "Manual")) === "Manual";
   return {
+    /** Where it was written. */
     section,
-    // Anything but Manual is a search.
-    strategy: lastPart(section.text("strategy", "Manual")) === "Manual" ? "manual" : "grid",
+    strategy: manual ? "manual" as const : "grid" as const,
     objective: lastPart(section.text("objective", "OutputsError")),
     granularity: lastPart(section.text("granularity", granularity)),
     degree: section.number("degree", 2),

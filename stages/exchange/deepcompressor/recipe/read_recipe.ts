@@ -1,6 +1,8 @@
 import { readBlock, readReorder, readRotation, readSmoothing } from "./read_methods.ts";
-import { type DeepCompressorRecipe, lastPart } from "./recipe.ts";
-import type { RecipeSection } from "./recipe_tree.ts";
+import { lastPart, type RecipeSection } from "./recipe_tree.ts";
+
+/** A DeepCompressor recipe with its files merged, after its own rules for what is on and off. */
+export type DeepCompressorRecipe = ReturnType<typeof readRecipe>;
 
 /**
  * Reads a recipe.
@@ -8,7 +10,7 @@ import type { RecipeSection } from "./recipe_tree.ts";
  * Keys that are missing take the defaults of DeepCompressor's classes, not those of its
  * `__default__.yaml`, which lies among the merged files where it is used.
  */
-export function readRecipe(root: RecipeSection): DeepCompressorRecipe {
+export function readRecipe(root: RecipeSection) {
   const quant = root.section("quant");
   const rotation = readRotation(quant);
   const smooth = quant.section("smooth");
@@ -35,7 +37,7 @@ export function readRecipe(root: RecipeSection): DeepCompressorRecipe {
   };
 }
 
-function readModel(root: RecipeSection): DeepCompressorRecipe["model"] {
+function readModel(root: RecipeSection) {
   const model = root.section("model");
   model.known("family", "root", "use_flash_attn", "fast_tokenizer", "local_root");
   const [path, localPath] = [model.text("path", ""), model.text("local_path", "")];
@@ -43,7 +45,7 @@ function readModel(root: RecipeSection): DeepCompressorRecipe["model"] {
   return { name, path: path || localPath, dtype: lastPart(model.text("dtype", "float16")) };
 }
 
-function readEvaluation(root: RecipeSection): DeepCompressorRecipe["evaluation"] {
+function readEvaluation(root: RecipeSection) {
   const section = root.section("eval");
   section.known(
     "num_gpus",
@@ -62,7 +64,7 @@ function readEvaluation(root: RecipeSection): DeepCompressorRecipe["evaluation"]
   };
 }
 
-function readCalibration(section: RecipeSection): DeepCompressorRecipe["calibration"] {
+function readCalibration(section: RecipeSection) {
   section.known("path");
   return {
     section,

@@ -20,6 +20,11 @@ export type RecipeNode =
   | { readonly type: "list"; readonly place: RecipePlace; readonly items: readonly RecipeNode[] }
   | { readonly type: "scalar"; readonly place: RecipePlace; readonly value: RecipeScalar };
 
+/** The last part of a name with dots: how DeepCompressor reads its enumerations and types. */
+export function lastPart(name: string): string {
+  return name.split(".").at(-1)!;
+}
+
 /** What was found on the way; each text is a sentence. */
 export interface Findings {
   /** Takes what makes the recipe impossible to follow. */

@@ -1,8 +1,8 @@
 import type { Activations, WeightScheme } from "../../../quant/schemes.ts";
 import { bitsOf, checkScales, groupsWords, sameGroup, zeroOf } from "./block_codes.ts";
 import { type Notes, refuse } from "./notes.ts";
-import { lastPart, type QuantizerBlock } from "./recipe.ts";
-import type { RecipeScalar } from "./recipe_tree.ts";
+import type { QuantizerBlock } from "./read_methods.ts";
+import { lastPart, type RecipeScalar } from "./recipe_tree.ts";
 
 /** What the codes of a block's weights mean here; undefined where that was refused. */
 export function weightsOf(block: QuantizerBlock, notes: Notes): WeightScheme | undefined {

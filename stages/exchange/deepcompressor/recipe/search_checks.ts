@@ -1,7 +1,7 @@
 import type { Projection } from "../../../models/site.ts";
 import type { Value } from "./manifest_text.ts";
 import { type Notes, refuse } from "./notes.ts";
-import type { Search } from "./recipe.ts";
+import type { Search } from "./read_methods.ts";
 
 /** The linears that recipes name. */
 export const PROJECTIONS: readonly Projection[] = ["qkv_proj", "out_proj", "up_proj", "down_proj"];

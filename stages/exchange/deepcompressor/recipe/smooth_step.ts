@@ -1,5 +1,6 @@
 import type { DraftParam, Value } from "./manifest_text.ts";
-import type { DeepCompressorRecipe, RecipeSmoothing } from "./recipe.ts";
+import type { RecipeSmoothing } from "./read_methods.ts";
+import type { DeepCompressorRecipe } from "./read_recipe.ts";
 import { attentionWith, projectionsWith, type StepPrecision } from "./smoothing_steps.ts";
 import { schemeKind, type WeightScheme } from "../../../quant/schemes.ts";
 

@@ -2,7 +2,8 @@ import type { Activations, WeightScheme } from "../../../quant/schemes.ts";
 import { familyOf } from "../../../channels/smoothing.ts";
 import type { Value } from "./manifest_text.ts";
 import { type Notes, refuse } from "./notes.ts";
-import { lastPart, type RecipeSmoothing, type Search } from "./recipe.ts";
+import type { RecipeSmoothing, Search } from "./read_methods.ts";
+import { lastPart } from "./recipe_tree.ts";
 import { checkAmong, checkSearch, pick, PROJECTIONS, type With } from "./search_checks.ts";
 
 const SPANS: Readonly<Record<string, string>> = { AbsMax: "abs_max", RootMeanSquare: "rms" };

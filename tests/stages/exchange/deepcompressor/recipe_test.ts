@@ -9,7 +9,8 @@ import * as stages from "../../../../stages/mod.ts";
 import { callProgram } from "../../../support/cli_call.ts";
 
 const CONFIGS = fileURLToPath(new URL("../../../../configs/", import.meta.url));
-const FOLDER = await Deno.makeTempDir({ prefix: "quattuor-recipes-" });
+const FOLDER = await Deno.makeTempDir({ prefix: "quattuor-imports-" });
+globalThis.addEventListener("unload", () => Deno.removeSync(FOLDER, { recursive: true }));
 
 /** What is a model, a text or a size, made equal on both sides. */
 const SAME = [

@@ -14,6 +14,7 @@ import { archive, type ArchivedFile, opcodes, u32, u64 } from "../../../support/
 
 const DATA = fileURLToPath(new URL("../../../testdata/torch", import.meta.url));
 const FOLDER = await Deno.makeTempDir({ prefix: "quattuor-torch-" });
+globalThis.addEventListener("unload", () => Deno.removeSync(FOLDER, { recursive: true }));
 
 /** Written by tests/oracle/torch_files.py, with torch. */
 const EXPECTED: {

@@ -1,0 +1,4 @@
+import { pathToFileURL } from "node:url";
+
+/** Registers the tests of the files that are its arguments, in one graph of modules. */
+for (const path of Deno.args) await import(pathToFileURL(path).href);
