@@ -61,7 +61,7 @@ export const matmul: Kernel<"x" | "weight" | "y" | "bias", never, MatmulOptions,
   },
   cpu(inputs, options, { params }) {
     const { x: { shape: [rows = 0, inner = 0] }, weight: { dtype, shape: [held = 0] } } = inputs;
-    const { row = 0, rows: columns = held - row } = options;
+    const columns = options.rows ?? held - (options.row ?? 0);
     const half = dtype === "f16";
     const { tasks, args } = floatTask({ rows, inner, columns }, { widened: half && rows > 2 });
     return {

@@ -1,6 +1,6 @@
 import { strict as assert } from "node:assert";
 import { dirname, join } from "node:path";
-import { circlesOf, importedNames, ROOT, sources } from "./support/source_files.ts";
+import { ASSEMBLY, circlesOf, importedNames, ROOT, sources } from "./support/source_files.ts";
 
 const FORBIDDEN = /(^|\/)(utils?|helpers?|common|base|core|misc|manager|types)(\.|\/|$)/;
 
@@ -225,6 +225,27 @@ Deno.test("every kernel and every stage stands in its registry", async () => {
       assert.ok(families!.includes(`"./${file}"`), path);
     }
   }
+});
+
+Deno.test("assembly imports its like and the protocol alone, and its kernels stand in its index", async () => {
+  const index = await Deno.readTextFile(join(ROOT, ASSEMBLY, "index.ts"));
+  const stands = new Set([...index.matchAll(/from "\.\/(\w+)"/g)].map(([, name]) => `${name}.ts`));
+  for (const folder of ["", "parts"]) {
+    for await (const { name, isFile } of Deno.readDir(join(ROOT, ASSEMBLY, folder))) {
+      if (!isFile || !name.endsWith(".ts")) continue;
+      const path = join(ASSEMBLY, folder, name);
+      const text = await Deno.readTextFile(join(ROOT, path));
+      for (const [, target = ""] of text.matchAll(/from "([^"]+)"/g)) {
+        const place = join(dirname(path), target);
+        const fine = place.startsWith(`${ASSEMBLY}/`) || place === "kernels/device/cpu/protocol";
+        assert.ok(fine, `${path} imports ${target}`);
+      }
+      if (folder === "" && name !== "index.ts") {
+        assert.ok(stands.delete(name), `${path} is not exported`);
+      }
+    }
+  }
+  assert.deepEqual([...stands], []);
 });
 
 /** Who may name what a layer holds beside families, and why. */

@@ -1,12 +1,17 @@
 // Slow: runs the configs on the embedded model.
 import { strict as assert } from "node:assert";
 import { fileURLToPath } from "node:url";
-import type { PeakBytes } from "../../pipeline/event.ts";
 import { readManifest } from "../../pipeline/manifest/read_manifest.ts";
 import { Store } from "../../pipeline/store/store.ts";
 import * as stages from "../../stages/mod.ts";
 import { readModelRecord } from "../../stages/models/model_record.ts";
-import { assertForecast, forecasts, measure, type Measurement } from "../support/forecast_check.ts";
+import {
+  assertForecast,
+  forecasts,
+  measure,
+  type Measurement,
+  type PeakBytes,
+} from "../support/forecast_check.ts";
 
 const CONFIGS = fileURLToPath(new URL("../../configs/", import.meta.url));
 const RECIPES = [...Deno.readDirSync(CONFIGS)]

@@ -2,7 +2,8 @@ import { ok, strictEqual } from "node:assert/strict";
 import { Cpu } from "../../kernels/device/cpu/cpu.ts";
 import { CPU_LIMITS } from "../../kernels/device/limits.ts";
 import type { ArtifactRecord } from "../../pipeline/artifact.ts";
-import type { PeakBytes, Summary } from "../../pipeline/event.ts";
+import type { Summary } from "../../pipeline/event.ts";
+import type { Forecast } from "../../pipeline/stage.ts";
 import type { Manifest } from "../../pipeline/manifest/manifest.ts";
 import type { Bounds } from "../../pipeline/plan/preflight.ts";
 import { plan } from "../../pipeline/plan/plan.ts";
@@ -18,6 +19,9 @@ const MEMORY = GB / 2;
 const ROUGH: readonly string[] = ["text", "calibration", "report", "compared"];
 /** Bytes that bounds on small files have for texts. */
 const TEXTS = 100_000;
+
+/** What a step takes at its peak. */
+export type PeakBytes = Pick<Forecast, "deviceBytes" | "hostBytes" | "diskBytes">;
 
 /** What a run of a manifest really took, and what it came to. */
 export interface Measurement {

@@ -12,12 +12,19 @@ export interface SourceText {
   readonly imports: readonly string[];
 }
 
-/** All files of TypeScript and WGSL in `kernels/`, `pipeline/` and `stages/`. */
+/** Where another language than TypeScript has its files. */
+export const ASSEMBLY = "kernels/assembly";
+
+/**
+ * All files of TypeScript and WGSL in `kernels/`, `pipeline/` and `stages/`; AssemblyScript is another
+ * language.
+ */
 export async function sources(): Promise<SourceText[]> {
   const found: SourceText[] = [];
   const visit = async (folder: string): Promise<void> => {
     for await (const { name, isDirectory } of Deno.readDir(join(ROOT, folder))) {
       const path = join(folder, name);
+      if (path === ASSEMBLY) continue;
       if (isDirectory) await visit(path);
       else if (/\.(ts|wgsl)$/.test(name)) found.push(await read(path));
     }

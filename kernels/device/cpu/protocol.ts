@@ -17,14 +17,20 @@ export const WANTED = 192;
 export const REACHED = 256;
 /** Not 0 as soon as threads shall end. */
 export const STOP = 320;
+/** Bytes of all of them. */
 export const CONTROL_BYTES = 384;
 
-/** Commands lie in a ring of slots: program, tasks, tasks taken, threads arrived, arguments. */
+/** Bytes of a slot of the ring, which holds a command. */
 export const SLOT_BYTES = 256;
+/** Which function of the module. */
 export const SLOT_PROGRAM = 0;
+/** How many tasks it has. */
 export const SLOT_TASKS = 4;
+/** Tasks that a thread has taken. */
 export const SLOT_TAKEN = 8;
+/** Threads that found none left. */
 export const SLOT_ARRIVED = 12;
+/** Where addresses and params begin. */
 export const SLOT_ARGS = 16;
 /** Slots of the ring, a power of two. */
 export const SLOTS = 2048;

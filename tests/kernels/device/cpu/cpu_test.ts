@@ -1,0 +1,101 @@
+import { strict as assert } from "node:assert";
+import { Cpu } from "../../../../kernels/device/cpu/cpu.ts";
+import { SLOTS } from "../../../../kernels/device/cpu/protocol.ts";
+import type { Tensor } from "../../../../kernels/device/device.ts";
+import { f32 } from "../../../../kernels/device/tensor.ts";
+import { groupDot, rmsNorm } from "../../../../kernels/mod.ts";
+
+const COLUMNS = 64;
+const EPS = 0;
+
+function rows(count: number, value: number) {
+  return f32([count, COLUMNS], new Float32Array(count * COLUMNS).fill(value));
+}
+
+/** Adds `x` to `sum`, which counts launches. */
+function add(cpu: Cpu, { x, gain, sum }: Readonly<Record<"x" | "gain" | "sum", Tensor>>): void {
+  cpu.run(rmsNorm, { x, gain, residual: sum }, { eps: EPS }).y[Symbol.dispose]();
+}
+
+for (const commands of [0, 2 ** 31 - 100, 2 ** 32 - 100]) {
+  Deno.test(`launches run in order, more than the ring has slots, counted from ${commands}`, async () => {
+    await using cpu = await Cpu.open({ threads: 2, commands });
+    using x = cpu.upload(rows(3, 1));
+    using gain = cpu.upload(f32([COLUMNS], new Float32Array(COLUMNS).fill(1)));
+    using sum = cpu.upload(rows(3, 0));
+    const launches = SLOTS + 300;
+    for (let launch = 0; launch < launches; launch++) add(cpu, { x, gain, sum });
+    const { data } = await cpu.read(sum);
+    assert.ok(data.every((value) => value === launches));
+  });
+}
+
+Deno.test("what is uploaded waits for launches that read what lay there before", async () => {
+  await using cpu = await Cpu.open({ threads: 2 });
+  using ones = cpu.upload(f32([1, 4], [1, 1, 1, 1]));
+  for (let round = 0; round < 50; round++) {
+    const a = cpu.upload(f32([512, COLUMNS], new Float32Array(512 * COLUMNS).fill(round)));
+    using b = cpu.upload(f32([512, COLUMNS], new Float32Array(512 * COLUMNS).fill(1)));
+    using sums = cpu.run(groupDot, { a, b }, { group: COLUMNS }).y;
+    a[Symbol.dispose]();
+    cpu.flush();
+    // Takes the block of `a`.
+    using next = cpu.upload(f32([512, COLUMNS], new Float32Array(512 * COLUMNS).fill(-1)));
+    const reading = cpu.read(sums);
+    // Nor does what is launched after a read change what it gives.
+    cpu.write(next, f32([1, 4], [5, 5, 5, 5]));
+    const { data } = await reading;
+    assert.ok(data.every((value) => value === round * COLUMNS), `round ${round}: ${data[0]}`);
+  }
+  assert.deepEqual([...(await cpu.read(ones)).data], [1, 1, 1, 1]);
+});
+
+Deno.test("a read gives what lay there when it was asked for", async () => {
+  await using cpu = await Cpu.open({ threads: 2 });
+  using x = cpu.upload(rows(200, 1));
+  using gain = cpu.upload(f32([COLUMNS], new Float32Array(COLUMNS).fill(1)));
+  using sum = cpu.upload(rows(200, 0));
+  const reads = [];
+  for (let launch = 0; launch < 100; launch++) {
+    add(cpu, { x, gain, sum });
+    reads.push(cpu.read(sum));
+  }
+  for (const [launch, { data }] of (await Promise.all(reads)).entries()) {
+    assert.ok(data.every((value) => value === launch + 1), `read ${launch}: ${data[0]}`);
+  }
+});
+
+Deno.test("an engine that lost a thread says so wherever it is used, and closes", async () => {
+  const cpu = await Cpu.open({ threads: 2 });
+  using x = cpu.upload(rows(1, 1));
+  using gain = cpu.upload(f32([COLUMNS], new Float32Array(COLUMNS).fill(1)));
+  cpu.lose();
+  assert.throws(() => cpu.run(rmsNorm, { x, gain }, { eps: EPS }), /one of its threads died/);
+  await assert.rejects(() => cpu.read(x), /one of its threads died/);
+  await assert.rejects(() => cpu[Symbol.asyncDispose](), /2 tensors were not disposed/);
+});
+
+Deno.test("a thread that traps ends the work in a sentence", async () => {
+  const cpu = await Cpu.open({ threads: 2 });
+  const x = cpu.upload(rows(1, 1));
+  const gain = cpu.upload(f32([COLUMNS], new Float32Array(COLUMNS).fill(1)));
+  const trapping = {
+    ...rmsNorm,
+    cpu: (...call: Parameters<typeof rmsNorm.cpu>) => {
+      const launch = rmsNorm.cpu(...call);
+      // Rows behind the end of the memory.
+      return { ...launch, tasks: 2 ** 31, args: { ...launch.args, columns: { u32: 2 ** 28 } } };
+    },
+  };
+  const y = cpu.run(trapping, { x, gain }, { eps: EPS }).y;
+  await assert.rejects(() => cpu.read(y), /Cannot go on with the CPU engine: .*out of bounds/);
+  for (const tensor of [x, gain, y]) tensor[Symbol.dispose]();
+  await cpu[Symbol.asyncDispose]();
+});
+
+Deno.test("tensors left over are listed when the engine closes, and memory has a limit", async () => {
+  const cpu = await Cpu.open({ threads: 1, memoryBytes: 2 ** 20 });
+  assert.throws(() => cpu.upload(rows(10_000, 1)), /1048576 bytes are in use, expected room/);
+  cpu.upload(rows(2, 1), "left over");
+  await assert.rejects(() => cpu[Symbol.asyncDispose](), /left over f32\[2, 64\]/);
+});
