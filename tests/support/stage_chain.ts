@@ -1,7 +1,7 @@
 import { strict as assert } from "node:assert";
 import { fileURLToPath } from "node:url";
 import type { Device } from "../../kernels/device/device.ts";
-import { Gpu } from "../../kernels/device/gpu.ts";
+import { Cpu } from "../../kernels/device/cpu/cpu.ts";
 import type { Artifact } from "../../pipeline/artifact.ts";
 import type { AnyStage, Journal } from "../../pipeline/stage.ts";
 import { calibrate } from "../../stages/calibrate.ts";
@@ -65,7 +65,7 @@ export class StageChain implements AsyncDisposable {
 
   /** Opens a chain on the machine's adapter, or on a device, which then ends with the chain. */
   static async open(device?: Device): Promise<StageChain> {
-    return new StageChain(device ?? await Gpu.open(), await Deno.makeTempDir());
+    return new StageChain(device ?? await Cpu.open(), await Deno.makeTempDir());
   }
 
   /** A model of `testdata/families`. */
