@@ -57,7 +57,7 @@ export function rowsOnCpu(
   const { tasks, args } = rowTasks(rows, columns);
   // A scale of 0 asks for one measured on each row.
   const scale = range === undefined ? { scale: { f32: 0 } } : {};
-  return { program, tasks, args: { ...params, ...scale, ...counts({ rows }), ...args } };
+  return { program, tasks, args: { ...params, ...scale, ...counts({ count: rows }), ...args } };
 }
 
 /**

@@ -23,6 +23,21 @@ class Args {
   size: u32;
   /** Tokens of a task. */
   task_tokens: u32;
+  /** A `Page` each of keys and values. */
+  key_bits: u32;
+  key_zero: u32;
+  key_group: u32;
+  key_fixed: u32;
+  key_words: u32;
+  key_scale: f32;
+  key_clip: f32;
+  value_bits: u32;
+  value_zero: u32;
+  value_group: u32;
+  value_fixed: u32;
+  value_words: u32;
+  value_scale: f32;
+  value_clip: f32;
 }
 
 /** Adding it rounds to an integer, ties to even, which then is in the last bits. */
@@ -32,7 +47,7 @@ const INTEGERS: f32 = 12582912;
 export function appendKv(at: usize, task: u32, _scratch: usize): void {
   const args = changetype<Args>(at);
   const second = task & 1;
-  const page = changetype<Page>(at + offsetof<Args>() + second * offsetof<Page>());
+  const page = changetype<Page>(at + offsetof<Args>("key_bits") + second * offsetof<Page>());
   const x = second ? args.v : args.k;
   const pool = second ? args.values : args.keys;
   const row = <usize> args.kv_heads * args.size * 4;

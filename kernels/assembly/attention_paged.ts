@@ -21,6 +21,21 @@ class Args {
   item_queries: u32;
   task_items: u32;
   task_heads: u32;
+  /** A `Page` each of keys and values. */
+  key_bits: u32;
+  key_zero: u32;
+  key_group: u32;
+  key_fixed: u32;
+  key_words: u32;
+  key_scale: f32;
+  key_clip: f32;
+  value_bits: u32;
+  value_zero: u32;
+  value_group: u32;
+  value_fixed: u32;
+  value_words: u32;
+  value_scale: f32;
+  value_clip: f32;
 }
 
 /** The queries of a sequence. */
@@ -89,8 +104,8 @@ function attend(
   const stride = args.heads * rows.bytes;
   const from = (span.row + first) * stride + head * rows.bytes;
   takeQueries(rows, args.q + from, stride, args.scale);
-  const keyPage = changetype<Page>(at + offsetof<Args>());
-  const valuePage = changetype<Page>(at + offsetof<Args>() + offsetof<Page>());
+  const keyPage = changetype<Page>(at + offsetof<Args>("key_bits"));
+  const valuePage = changetype<Page>(at + offsetof<Args>("value_bits"));
   const end = place + queries;
   for (let key = firstBlock(rows); key < end; key += BLOCK) {
     const page = <usize> load<u32>(args.block_table + <usize> (span.table + key / BLOCK) * 4);
