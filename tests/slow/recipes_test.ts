@@ -19,7 +19,7 @@ const RECIPES = [...Deno.readDirSync(CONFIGS)]
 /** One for all recipes, so that what they have in common is made once. */
 const STORE = new Store(await Deno.makeTempDir({ prefix: "quattuor-recipes-" }));
 /** Of the texts: whole windows to score, for their differences are small. */
-const SMALL = ["windows=4", "samples=8", "sample_tokens=256"];
+const SMALL = ["windows=4", "samples=16"];
 /** Parameters of any step: candidates of a search, and rows of inputs that it looks at. */
 const FEW: Readonly<Record<string, number>> = { grids: 8, rows: 256 };
 
