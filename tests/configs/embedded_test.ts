@@ -1,5 +1,5 @@
 import { strict as assert } from "node:assert";
-import { Gpu } from "../../kernels/device/gpu.ts";
+import { Cpu } from "../../kernels/device/cpu/cpu.ts";
 import { EMBEDDED, openCheckpoint } from "../../stages/models/open_checkpoint.ts";
 import { createCheckpointWriter } from "../../stages/formats/checkpoint_writer.ts";
 import { stories } from "../../stages/data/stories.ts";
@@ -29,7 +29,7 @@ Deno.test("the embedded model computes the same with its outliers taken out", as
   try {
     await writeUnplanted(planted, plain);
     const ids = await someTokens(96);
-    await using device = await Gpu.open();
+    await using device = await Cpu.open();
     using withOutliers = await Model.open(EMBEDDED, device, { weightBytes: Infinity });
     using without = await Model.open(plain, device, { weightBytes: Infinity });
     const expected = await logitsOf(device, without, ids);

@@ -1,6 +1,6 @@
 // Slow: makes a quantized model and serves it.
 import { strict as assert } from "node:assert";
-import { Gpu } from "../../kernels/device/gpu.ts";
+import { Cpu } from "../../kernels/device/cpu/cpu.ts";
 import type { Artifact } from "../../pipeline/artifact.ts";
 import { calibrate } from "../../stages/calibrate.ts";
 import { calibrate_kv } from "../../stages/calibrate_kv.ts";
@@ -52,7 +52,7 @@ async function testText(chain: StageChain): Promise<number[]> {
 
 /** What the evaluator says of some ids. */
 async function evaluated({ path }: Artifact, ids: readonly number[]): Promise<Float32Array> {
-  await using device = await Gpu.open();
+  await using device = await Cpu.open();
   using model = await Model.open(path, device, { weightBytes: Infinity });
   const { signal } = new AbortController();
   const walk = { context: ids.length, group: 1, signal, progress() {} };

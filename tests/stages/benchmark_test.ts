@@ -1,6 +1,6 @@
 import { strict as assert } from "node:assert";
 import { deserialize, serialize } from "node:v8";
-import { Gpu } from "../../kernels/device/gpu.ts";
+import { Cpu } from "../../kernels/device/cpu/cpu.ts";
 import type { Device } from "../../kernels/device/device.ts";
 import type { Journal } from "../../pipeline/stage.ts";
 import { benchmark } from "../../stages/benchmark.ts";
@@ -95,7 +95,7 @@ for (const name of NAMES) {
         assert.ok(times > 0.7 && times < 1.42, `${times} of 1 / sqrt(columns)`);
       }
       // A network of such weights keeps the size of what goes through it.
-      await using device = await Gpu.open();
+      await using device = await Cpu.open();
       using model = await Model.open(directory, device, { weightBytes: Infinity });
       const logits = await logitsOf(device, model, [1, 499, 17, 80]);
       const size = Math.sqrt(logits.reduce((a, b) => a + b * b, 0) / logits.length);
@@ -271,7 +271,7 @@ Deno.test("benchmark leaves out what does not fit, and refuses what cannot be, i
 });
 
 Deno.test("the forecast of a benchmark is what its device held, and refuses the same", async () => {
-  const gpu = await Gpu.open();
+  const gpu = await Cpu.open();
   await using chain = await StageChain.open(gpu);
   const params = benchmark.params.parse({ prompt: 200, output: 4, batch: [8], warm_up: 0 });
   const { path } = chain.embedded();

@@ -1,6 +1,7 @@
 import { strict as assert } from "node:assert";
 import { globSync } from "node:fs";
 import { basename, dirname } from "node:path";
+import { Cpu } from "../../kernels/device/cpu/cpu.ts";
 import { Gpu } from "../../kernels/device/gpu.ts";
 import { ReferenceDevice } from "../../kernels/device/reference.ts";
 import { f32 } from "../../kernels/device/tensor.ts";
@@ -143,7 +144,7 @@ Deno.test("calibrate stops when asked to, and leaves no tensor on the device", a
 Deno.test("the host's references and both classes of plans see the same", async () => {
   const found = [];
   for (
-    const open of [() => new ReferenceDevice(), () => Gpu.open({ as: "gpu" }), () => Gpu.open()]
+    const open of [() => new ReferenceDevice(), () => Gpu.open({ as: "gpu" }), () => Cpu.open()]
   ) {
     await using chain = await StageChain.open(await open());
     const stats = await chain.calibrate(chain.family("qwen2_untied"), ALL);

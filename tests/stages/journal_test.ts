@@ -1,6 +1,6 @@
 import { strict as assert } from "node:assert";
 import type { Device } from "../../kernels/device/device.ts";
-import { Gpu } from "../../kernels/device/gpu.ts";
+import { Cpu } from "../../kernels/device/cpu/cpu.ts";
 import { ReferenceDevice } from "../../kernels/device/reference.ts";
 import type { Artifact } from "../../pipeline/artifact.ts";
 import { FileJournal } from "../../pipeline/store/journal.ts";
@@ -401,7 +401,7 @@ async function withBench(
   { on, work }: Partial<Pick<Case, "on" | "work">>,
   use: (bench: Bench, work: Work) => Promise<void>,
 ): Promise<void> {
-  const counted = counting(await (on?.() ?? Gpu.open()));
+  const counted = counting(await (on?.() ?? Cpu.open()));
   await using chain = await StageChain.open(counted.device);
   const bench = { chain, model: await deepModel(chain), counted };
   await use(bench, await work?.(bench)!);

@@ -1,6 +1,6 @@
 import { strict as assert } from "node:assert";
 import { fileURLToPath } from "node:url";
-import { Gpu } from "../../kernels/device/gpu.ts";
+import { Cpu } from "../../kernels/device/cpu/cpu.ts";
 import type { Artifact } from "../../pipeline/artifact.ts";
 import type { Job } from "../../pipeline/stage.ts";
 import { openCheckpoint } from "../../stages/models/open_checkpoint.ts";
@@ -32,7 +32,7 @@ const VARIANTS: readonly unknown[] = [
 for (const name of FAMILIES) {
   Deno.test(`rotate leaves the logits of ${name} as they are`, async () => {
     const path = `${FOLDER}/${name}`;
-    await using device = await Gpu.open();
+    await using device = await Cpu.open();
     const logits = async (directory: string) => {
       using model = await Model.open(directory, device, { weightBytes: Infinity });
       return await logitsOf(device, model, IDS);

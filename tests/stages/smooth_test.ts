@@ -1,6 +1,7 @@
 import { strict as assert } from "node:assert";
 import { fileURLToPath } from "node:url";
 import { f32 } from "../../kernels/device/tensor.ts";
+import { Cpu } from "../../kernels/device/cpu/cpu.ts";
 import { Gpu } from "../../kernels/device/gpu.ts";
 import type { Artifact } from "../../pipeline/artifact.ts";
 import { openCheckpoint } from "../../stages/models/open_checkpoint.ts";
@@ -57,7 +58,7 @@ const SCHEMES: readonly Partial<WeightScheme>[] = [
 ];
 
 Deno.test("errors of a search are those of the dequantized weight, for every form of codes", async () => {
-  await using device = await Gpu.open();
+  await using device = await Cpu.open();
   const index = Uint32Array.from({ length: 16 }, (_, c) => 5 * c % 16);
   const scale = Float32Array.from({ length: 16 }, (_, c) => 1 + c / 8);
   for (const scheme of SCHEMES) {
@@ -115,7 +116,7 @@ Deno.test("the attention search prefers the scale that makes keys whole multiple
     { length: 64 },
     (_, i) => factors[Math.floor(i / 32) * 16 + i % 16]!,
   );
-  await using device = await Gpu.open();
+  await using device = await Cpu.open();
   const search = {
     windows: [{
       queries: random(tokens, 64, "queries"),

@@ -1,7 +1,7 @@
 import { strict as assert } from "node:assert";
 import { fileURLToPath } from "node:url";
 import type { Device } from "../../../kernels/device/device.ts";
-import { Gpu } from "../../../kernels/device/gpu.ts";
+import { Cpu } from "../../../kernels/device/cpu/cpu.ts";
 import { sample } from "../../../kernels/mod.ts";
 import { sampleSettings } from "../../../kernels/sample.ts";
 import {
@@ -66,7 +66,7 @@ Deno.test("scores of a prompt are those of the evaluator, whole, in chunks, and 
     activations: "dynamic",
   });
   const { path } = await chain.run(calibrate_kv, { model: w4, stats }, { bits: 4 });
-  await using device = await Gpu.open();
+  await using device = await Cpu.open();
   using model = await Model.open(path, device, { weightBytes: Infinity });
   const ids = await story(device, model, 150);
   const walk = { context: 150, group: 1, signal: new AbortController().signal, progress() {} };
@@ -101,7 +101,7 @@ Deno.test("scores of a prompt are those of the evaluator, whole, in chunks, and 
 });
 
 Deno.test("likeliest tokens come in order, and hold the chosen one where it is the likeliest", async () => {
-  await using device = await Gpu.open();
+  await using device = await Cpu.open();
   using model = await Model.open(EMBEDDED, device, { weightBytes: Infinity });
   using loop = new EngineLoop(device, model, SIZES);
   const events = await run(loop, { ...asking([1, 5, 17]), logprobs: 5 });
@@ -122,7 +122,7 @@ Deno.test("likeliest tokens come in order, and hold the chosen one where it is t
 });
 
 Deno.test("penalties and biases change what is said, as their definitions say", async () => {
-  await using device = await Gpu.open();
+  await using device = await Cpu.open();
   using model = await Model.open(EMBEDDED, device, { weightBytes: Infinity });
   const prompt = [1, 5, 17, 80];
   const greedy = async (
@@ -160,7 +160,7 @@ Deno.test("penalties and biases change what is said, as their definitions say", 
 });
 
 Deno.test("a seed gives the same answer alone, in a batch, and after beginning anew", async () => {
-  await using device = await Gpu.open();
+  await using device = await Cpu.open();
   using model = await Model.open(EMBEDDED, device, { weightBytes: Infinity });
   const sampling = { temperature: 1.2, topP: 0.98, seed: 1234 };
   const request = { ...asking([1, 5, 17, 80], sampling), maxTokens: 120 };
@@ -183,7 +183,7 @@ Deno.test("a seed gives the same answer alone, in a batch, and after beginning a
 });
 
 Deno.test("what is sampled follows the probabilities that temperature, top-k, top-p and min-p leave", async () => {
-  await using device = await Gpu.open();
+  await using device = await Cpu.open();
   const logits = [2, 1.5, 1, 0, -1, -2, 0.5, 1.9];
   const draws = 1_500;
   const share = async (asked: object) => {

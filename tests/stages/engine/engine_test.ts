@@ -1,5 +1,6 @@
 import { strict as assert } from "node:assert";
 import type { Device } from "../../../kernels/device/device.ts";
+import { Cpu } from "../../../kernels/device/cpu/cpu.ts";
 import { Gpu } from "../../../kernels/device/gpu.ts";
 import { ReferenceDevice } from "../../../kernels/device/reference.ts";
 import { calibrate_kv } from "../../../stages/calibrate_kv.ts";
@@ -78,7 +79,7 @@ for (const family of FAMILIES) {
       activations: "dynamic",
     });
     const model = await chain.run(calibrate_kv, { model: w4a8, stats });
-    await using device = await Gpu.open();
+    await using device = await Cpu.open();
     using opened = await Model.open(model.path, device, { weightBytes: Infinity });
     const requests = [[5, 1], [70, 2], [1, 3], [130, 4], [64, 5]].map(([length, seed]) =>
       ask(length!, seed!)

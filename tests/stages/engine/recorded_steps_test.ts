@@ -1,5 +1,5 @@
 import { strict as assert } from "node:assert";
-import { Gpu } from "../../../kernels/device/gpu.ts";
+import { Cpu } from "../../../kernels/device/cpu/cpu.ts";
 import { ReferenceDevice } from "../../../kernels/device/reference.ts";
 import { calibrate_kv } from "../../../stages/calibrate_kv.ts";
 import {
@@ -54,7 +54,7 @@ Deno.test("an engine that reads tokens of several steps at once tells the same a
     activations: "dynamic",
   });
   const { path } = await chain.run(calibrate_kv, { model: w4a8, stats });
-  await using device = await Gpu.open();
+  await using device = await Cpu.open();
   using model = await Model.open(path, device, { weightBytes: Infinity });
   const run = async (requests: readonly GenerationRequest[], more: Partial<EngineSizes> = {}) => {
     const all: Awaited<ReturnType<typeof serve>>[] = [];

@@ -1,7 +1,7 @@
 import { strict as assert } from "node:assert";
 import { fileURLToPath } from "node:url";
 import type { Device } from "../../../kernels/device/device.ts";
-import { Gpu } from "../../../kernels/device/gpu.ts";
+import { Cpu } from "../../../kernels/device/cpu/cpu.ts";
 import { ReferenceDevice } from "../../../kernels/device/reference.ts";
 import type { Artifact } from "../../../pipeline/artifact.ts";
 import { evaluate } from "../../../stages/evaluate.ts";
@@ -26,7 +26,7 @@ const TOLERANCE = 3e-6;
 
 for (const name of [FAMILY, "qwen2_untied"]) {
   Deno.test(`evaluate measures the divergence of a noisy ${name} as the host does`, async () => {
-    await using bench = await openBench(await Gpu.open());
+    await using bench = await openBench(await Cpu.open());
     const { baseline, model, tokens, report } = await noisyPair(bench, name);
     const got = await bench.evaluate({ model, tokens, baseline: report, baseline_model: baseline });
     const expected = await onHost(bench.device, { baseline, model, ids: tokens.ids });
@@ -58,7 +58,7 @@ Deno.test("heads split at different rows give the same divergence", async () => 
 
 for (const [how, memoryBytes] of [["", 2 ** 30], [" a layer at a time", 1000]] as const) {
   Deno.test(`a model does not diverge from itself${how}`, async () => {
-    await using bench = await openBench(await Gpu.open(), memoryBytes);
+    await using bench = await openBench(await Cpu.open(), memoryBytes);
     const model = await bench.model(FAMILY);
     const tokens = await bench.tokens();
     const report = await bench.evaluate({ model, tokens }, { keep_hidden: true });

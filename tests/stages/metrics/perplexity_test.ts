@@ -1,5 +1,5 @@
 import { strict as assert } from "node:assert";
-import { Gpu } from "../../../kernels/device/gpu.ts";
+import { Cpu } from "../../../kernels/device/cpu/cpu.ts";
 import { perplexity } from "../../../stages/metrics/perplexity.ts";
 import { logLikelihoods } from "../../support/log_likelihoods.ts";
 import { EMBEDDED } from "../../../stages/models/open_checkpoint.ts";
@@ -9,7 +9,7 @@ import { GOLDEN } from "../../support/golden_text.ts";
 for (const weightBytes of [Infinity, 0]) {
   const how = weightBytes === 0 ? "a layer at a time" : "with all weights on the device";
   Deno.test(`logLikelihoods() agrees with PyTorch ${how}`, async () => {
-    await using device = await Gpu.open();
+    await using device = await Cpu.open();
     using model = await Model.open(EMBEDDED, device, { weightBytes });
     const scores: number[] = [];
     const walk = {
@@ -28,7 +28,7 @@ for (const weightBytes of [Infinity, 0]) {
 
 Deno.test("logLikelihoods() stops when its signal aborts, and leaves no tensor behind", async () => {
   const stop = new AbortController();
-  await using device = await Gpu.open();
+  await using device = await Cpu.open();
   using model = await Model.open(EMBEDDED, device, { weightBytes: Infinity });
   const progress = (done: number) => done === 2 && stop.abort(new Error("enough"));
   const walk = { context: 64, group: 1, signal: stop.signal, progress };

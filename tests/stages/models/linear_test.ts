@@ -1,5 +1,5 @@
 import { strict as assert } from "node:assert";
-import { Gpu } from "../../../kernels/device/gpu.ts";
+import { Cpu } from "../../../kernels/device/cpu/cpu.ts";
 import { ReferenceDevice } from "../../../kernels/device/reference.ts";
 import type { Checkpoint, RowRange } from "../../../stages/formats/checkpoint.ts";
 import { openCheckpoint } from "../../../stages/models/open_checkpoint.ts";
@@ -53,7 +53,7 @@ for (
     using float = await openCheckpoint(plain.path);
     const checkpoint = either(packed, float);
     const record = await readModelRecord(path);
-    await using device = await Gpu.open();
+    await using device = await Cpu.open();
     const site = architectureOf(checkpoint.config).layers[LAYER]!.site("attention.in");
     const stored = site.linears.map((linear) => {
       const dense = words.includes("one of them") && linear.role === "k";

@@ -1,6 +1,6 @@
 import { strict as assert } from "node:assert";
 import { z } from "zod";
-import { Gpu } from "../../../kernels/device/gpu.ts";
+import { Cpu } from "../../../kernels/device/cpu/cpu.ts";
 import type { Artifact } from "../../../pipeline/artifact.ts";
 import { readModelRecord } from "../../../stages/models/model_record.ts";
 import { Model } from "../../../stages/models/model.ts";
@@ -86,7 +86,7 @@ async function errorAgainstOracle(chain: StageChain, packed: Artifact): Promise<
     record,
     IDS,
   );
-  await using device = await Gpu.open();
+  await using device = await Cpu.open();
   using model = await Model.open(packed.path, device, { weightBytes: Infinity });
   return relativeError(await logitsOf(device, model, IDS), expected);
 }

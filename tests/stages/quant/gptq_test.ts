@@ -1,5 +1,6 @@
 import { strict as assert } from "node:assert";
 import type { Device } from "../../../kernels/device/device.ts";
+import { Cpu } from "../../../kernels/device/cpu/cpu.ts";
 import { Gpu } from "../../../kernels/device/gpu.ts";
 import { ReferenceDevice } from "../../../kernels/device/reference.ts";
 import { f32 } from "../../../kernels/device/tensor.ts";
@@ -120,7 +121,7 @@ for (const as of ["software", "gpu"] as const) {
 }
 
 Deno.test("one factor serves several weights", async () => {
-  await using device = await Gpu.open();
+  await using device = await Cpu.open();
   const gram = correlated(64, "site");
   using factor = await prepare(device, gram, { block: 32 });
   for (const [name, rows] of [["q", 24], ["k", 8]] as const) {
@@ -135,7 +136,7 @@ Deno.test("rows split over tensors and a second run give the same codes", async 
   const grid = gridOf(gaussian(45 * 64, "split"), 64, { zero: "post_scale", group: 16 });
   const codes: Int16Array[] = [];
   for (const bindingBytes of [2 ** 27, 2 ** 27, 4 * 64 * 16]) {
-    await using device = await Gpu.open();
+    await using device = await Cpu.open();
     Object.assign(device, { limits: { ...device.limits, bindingBytes } });
     codes.push((await gptq(device, { ...grid, gram, block: 16 })).codes);
   }
@@ -144,7 +145,7 @@ Deno.test("rows split over tensors and a second run give the same codes", async 
 });
 
 Deno.test("inputs without correlation are rounded to nearest", async () => {
-  await using device = await Gpu.open();
+  await using device = await Cpu.open();
   const gram = new Float32Array(32 * 32);
   for (let c = 0; c < 32; c++) gram[c * 33] = 1 + c % 5;
   const grid = gridOf(gaussian(8 * 32, "plain"), 32, { zero: "pre_scale", group: 8 });
@@ -153,7 +154,7 @@ Deno.test("inputs without correlation are rounded to nearest", async () => {
 });
 
 Deno.test("halves are rounded to even codes", async () => {
-  await using device = await Gpu.open();
+  await using device = await Cpu.open();
   const gram = new Float32Array(64);
   for (let c = 0; c < 8; c++) gram[c * 9] = 1;
   const weight = Float32Array.of(-2.5, -1.5, -0.5, 0.5, 1.5, 2.5, 3.5, 4.5);
@@ -170,7 +171,7 @@ Deno.test("halves are rounded to even codes", async () => {
 });
 
 Deno.test("a column whose input is always zero is rounded as zeros", async () => {
-  await using device = await Gpu.open();
+  await using device = await Cpu.open();
   const gram = correlated(32, "dead");
   for (let j = 0; j < 32; j++) gram[5 * 32 + j] = gram[j * 32 + 5] = 0;
   const grid = gridOf(gaussian(6 * 32, "dead"), 32, { zero: "post_scale", group: 8 });
@@ -186,7 +187,7 @@ Deno.test("a column whose input is always zero is rounded as zeros", async () =>
 });
 
 Deno.test("a singular Gram matrix is damped until f32 can factor it", async () => {
-  await using device = await Gpu.open();
+  await using device = await Cpu.open();
   const gram = new Float32Array(64).fill(1);
   const grid = gridOf(gaussian(4 * 8, "ladder"), 8, { zero: "none", group: 8 });
   // 1 + d leaves 1 in f32 when d is above 2^-24 = 5.96e-8: at 3e-8 * (1 + 0.1 * 10).
@@ -200,7 +201,7 @@ Deno.test("a singular Gram matrix is damped until f32 can factor it", async () =
 });
 
 Deno.test("what cannot be a Gram matrix or a weight is refused", async () => {
-  await using device = await Gpu.open();
+  await using device = await Cpu.open();
   const gram = correlated(8, "refused");
   const changed = (at: number, value: number) => gram.with(at, value);
   for (const value of [NaN, Infinity]) {

@@ -1,5 +1,5 @@
 import { strict as assert } from "node:assert";
-import { Gpu } from "../../../kernels/device/gpu.ts";
+import { Cpu } from "../../../kernels/device/cpu/cpu.ts";
 import { rangeRatios, rangeSearch, searchRanges } from "../../../stages/quant/range_search.ts";
 import { weightScheme } from "../../../stages/quant/schemes.ts";
 import { domainOf, measureGroups } from "../../../stages/quant/weight_grid.ts";
@@ -33,7 +33,7 @@ const GOLDEN = [
 
 for (const [options, expected] of GOLDEN) {
   Deno.test(`searchRanges() finds the reference's ratios: ${JSON.stringify(options)}`, async () => {
-    await using device = await Gpu.open();
+    await using device = await Cpu.open();
     const scheme = weightScheme.parse({ bits: 3, group: 8 });
     const domain = domainOf(WEIGHT, scheme);
     const ranges = measureGroups(domain, scheme);
@@ -44,7 +44,7 @@ for (const [options, expected] of GOLDEN) {
 }
 
 Deno.test("searchRanges() never makes the error it looks at larger, at any granularity", async () => {
-  await using device = await Gpu.open();
+  await using device = await Cpu.open();
   for (const granularity of ["group", "channel_group", "layer"] as const) {
     for (const levels of [1, 2] as const) {
       const scheme = weightScheme.parse({ group: 8, levels });
@@ -61,7 +61,7 @@ Deno.test("searchRanges() never makes the error it looks at larger, at any granu
 });
 
 Deno.test("searchRanges() says what is missing for an output error", async () => {
-  await using device = await Gpu.open();
+  await using device = await Cpu.open();
   const scheme = weightScheme.parse({ bits: 3, group: 8 });
   const domain = domainOf(WEIGHT, scheme);
   const input = { domain, scheme, ranges: measureGroups(domain, scheme), gram: undefined };

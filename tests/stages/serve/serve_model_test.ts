@@ -1,7 +1,7 @@
 import { strict as assert } from "node:assert";
 import { setTimeout as sleep } from "node:timers/promises";
 import OpenAI from "openai";
-import { Gpu } from "../../../kernels/device/gpu.ts";
+import { Cpu } from "../../../kernels/device/cpu/cpu.ts";
 import { EMBEDDED } from "../../../stages/models/open_checkpoint.ts";
 import { Model } from "../../../stages/models/model.ts";
 import { logitsOf } from "../../support/forward_pass.ts";
@@ -24,7 +24,7 @@ interface Plain extends AsyncDisposable {
 }
 
 async function openPlain(): Promise<Plain> {
-  const device = await Gpu.open();
+  const device = await Cpu.open();
   const opened = await Model.open(EMBEDDED, device, { weightBytes: Infinity });
   const size = opened.config.vocabulary;
   const logprobs = async (ids: readonly number[]) => {
