@@ -1,7 +1,9 @@
 import type { HostTensor, TensorSpec } from "../../kernels/device/device.ts";
+import { Cpu } from "../../kernels/device/cpu/cpu.ts";
 import { Gpu } from "../../kernels/device/gpu.ts";
 import type { AnyKernel } from "../../kernels/device/kernel.ts";
 import { f16, f32, u32 } from "../../kernels/device/tensor.ts";
+import { openDevice } from "../../kernels/device/open_device.ts";
 import * as kernels from "../../kernels/mod.ts";
 import { randomTensor } from "../support/random.ts";
 
@@ -28,16 +30,19 @@ if (import.meta.main) {
     await benchEngine(Deno.args.slice(1));
     Deno.exit(0);
   }
-  await using gpu = await Gpu.open();
-  const timed = await timeKernels(gpu);
+  // QUATTUOR_DEVICE says which, as for the program.
+  await using device = await openDevice(Deno.env.get("QUATTUOR_DEVICE"));
+  const timed = await timeKernels(device);
   const most = {
     flops: Math.max(...timed.map(({ gflops }) => gflops)),
     bytes: Math.max(...timed.map(({ gbytes }) => gbytes)),
   };
   const lines = [
-    `${gpu.name}, ${gpu.limits.adapter} plans, ${
-      gpu.fastReadback ? "fast" : "slow"
-    } readback; ceilings are the best of this run`,
+    `${device.name}, ${device.limits.adapter} plans, ${
+      device instanceof Cpu
+        ? `${device.threads} threads`
+        : `${device.fastReadback ? "fast" : "slow"} readback`
+    }; ceilings are the best of this run`,
     row(["kernel", "case", "ms", "GFLOP/s", "GB/s", "of ceiling", "of matmul", "options"]),
     ...timed.map((one) =>
       row([
@@ -51,17 +56,19 @@ if (import.meta.main) {
         optionsWords(one, timed),
       ])
     ),
-    row(["empty launch", "", ((await timeLaunch(gpu)) * 1000).toFixed(4)]),
-    row(["readback", "4 bytes", ((await timeReadback(gpu)) * 1000).toFixed(3)]),
+    row(["empty launch", "", ((await timeLaunch(device)) * 1000).toFixed(4)]),
+    row(["readback", "4 bytes", ((await timeReadback(device)) * 1000).toFixed(3)]),
   ];
-  await using slow = await Gpu.open({ fastReadback: false });
-  lines.push(
-    row(["readback", "awaited", ((await timeReadback(slow)) * 1000).toFixed(3)]),
-  );
+  if (device instanceof Gpu) {
+    await using slow = await Gpu.open({ fastReadback: false });
+    lines.push(
+      row(["readback", "awaited", ((await timeReadback(slow)) * 1000).toFixed(3)]),
+    );
+  }
   Deno.stdout.writeSync(new TextEncoder().encode(`${lines.join("\n")}\n`));
 }
 
-async function timeKernels(gpu: Gpu): Promise<Timed[]> {
+async function timeKernels(device: Cpu | Gpu): Promise<Timed[]> {
   const results: Timed[] = [];
   for (const [name, kernel] of Object.entries<AnyKernel>(kernels)) {
     for (const one of kernel.cases) {
@@ -70,15 +77,15 @@ async function timeKernels(gpu: Gpu): Promise<Timed[]> {
       const inputs = Object.fromEntries(
         Object.entries(one.inputs as Record<string, HostTensor>).map(([key, input]) => [
           key,
-          stack.use(gpu.upload("data" in input ? input : randomTensor(input, key))),
+          stack.use(device.upload("data" in input ? input : randomTensor(input, key))),
         ]),
       );
-      const fence = stack.use(gpu.upload(u32([1])));
+      const fence = stack.use(device.upload(u32([1])));
       const launch = () => {
-        const outputs = Object.values(gpu.run(kernel, inputs, one.options)) as Disposable[];
+        const outputs = Object.values(device.run(kernel, inputs, one.options)) as Disposable[];
         for (const output of outputs) output[Symbol.dispose]();
       };
-      const seconds = await timeLoop(launch, async () => void await gpu.read(fence));
+      const seconds = await timeLoop(launch, async () => void await device.read(fence));
       results.push({
         name,
         shape: shapes(one.inputs as Record<string, TensorSpec>),
@@ -108,19 +115,19 @@ async function timeLoop(launch: () => void, wait: () => Promise<void>): Promise<
   }
 }
 
-async function timeLaunch(gpu: Gpu): Promise<number> {
-  using x = gpu.upload(f32([1, 8]));
-  using weight = gpu.upload(f16([1, 8]));
-  using y = gpu.empty({ dtype: "f32", shape: [1, 1] });
-  const launch = () => void gpu.run(kernels.matmul, { x, weight, y }, {});
-  return await timeLoop(launch, async () => void await gpu.read(x));
+async function timeLaunch(device: Cpu | Gpu): Promise<number> {
+  using x = device.upload(f32([1, 8]));
+  using weight = device.upload(f16([1, 8]));
+  using y = device.empty({ dtype: "f32", shape: [1, 1] });
+  const launch = () => void device.run(kernels.matmul, { x, weight, y }, {});
+  return await timeLoop(launch, async () => void await device.read(x));
 }
 
-async function timeReadback(gpu: Gpu): Promise<number> {
-  using x = gpu.upload(u32([1]));
-  await gpu.read(x);
+async function timeReadback(device: Cpu | Gpu): Promise<number> {
+  using x = device.upload(u32([1]));
+  await device.read(x);
   const start = performance.now();
-  for (let i = 0; i < 50; i++) await gpu.read(x);
+  for (let i = 0; i < 50; i++) await device.read(x);
   return (performance.now() - start) / 1000 / 50;
 }
 

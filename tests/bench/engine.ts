@@ -21,7 +21,9 @@ import type {
   TensorRef,
   TensorSpec,
 } from "../../kernels/device/device.ts";
-import { Gpu } from "../../kernels/device/gpu.ts";
+import type { Cpu } from "../../kernels/device/cpu/cpu.ts";
+import type { Gpu } from "../../kernels/device/gpu.ts";
+import { openDevice } from "../../kernels/device/open_device.ts";
 import type { AnyKernel, Kernel } from "../../kernels/device/kernel.ts";
 import { u32 } from "../../kernels/device/tensor.ts";
 import type { Artifact } from "../../pipeline/artifact.ts";
@@ -69,10 +71,10 @@ class WatchedDevice implements Device {
   #recorded: string[] | undefined;
   #reading = 0;
   #readingSince = 0;
-  readonly #gpu: Gpu;
+  readonly #gpu: Cpu | Gpu;
   readonly #fence: Tensor;
 
-  constructor(gpu: Gpu, { each }: { readonly each: boolean }) {
+  constructor(gpu: Cpu | Gpu, { each }: { readonly each: boolean }) {
     this.#gpu = gpu;
     this.#fence = gpu.upload(u32([1]));
     this.limits = gpu.limits;
@@ -231,7 +233,9 @@ async function comparison(
   shapes: readonly Shape[],
   rounds: number,
 ): Promise<string[]> {
-  await using device = new WatchedDevice(await Gpu.open(), { each: false });
+  await using device = new WatchedDevice(await openDevice(Deno.env.get("QUATTUOR_DEVICE")), {
+    each: false,
+  });
   using stack = new DisposableStack();
   const opened: (readonly [string, Model])[] = [];
   for (const [name, path] of models) {
@@ -302,7 +306,9 @@ async function profiles(
 ): Promise<string[]> {
   const lines: string[] = [];
   for (const [name, path] of models) {
-    await using device = new WatchedDevice(await Gpu.open(), { each: true });
+    await using device = new WatchedDevice(await openDevice(Deno.env.get("QUATTUOR_DEVICE")), {
+      each: true,
+    });
     using model = await Model.open(path, device, { weightBytes: Infinity });
     await device.warm();
     await measure(device, model, shape);
