@@ -75,14 +75,6 @@ export async function runRound(device: Device, model: Model, work: RoundWork): P
   };
 }
 
-/** Takes all weights onto the device, so that no round waits for them. */
-export async function loadWhole(model: Model): Promise<void> {
-  await model.embeddings();
-  await model.head();
-  await model.finalGain();
-  for (let layer = 0; layer < model.config.layers; layer++) await model.layer(layer);
-}
-
 /** Prompts of ids that the seed decides, a different one for each sequence. */
 function randomPrompts(
   { batch, prompt, seed }: Pick<RoundWork, "batch" | "prompt" | "seed">,

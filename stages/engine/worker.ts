@@ -4,6 +4,7 @@ import { Gpu } from "../../kernels/device/gpu.ts";
 import { Model } from "../models/model.ts";
 import { EngineError } from "./engine.ts";
 import { EngineLoop } from "./engine_loop.ts";
+import { EngineMemory } from "./engine_memory.ts";
 import { planMemory, plannedBytes } from "./engine_sizes.ts";
 import type { FromWorker, StartOptions, ToWorker } from "./messages.ts";
 
@@ -39,12 +40,10 @@ function fail(error: unknown): void {
 async function start({ path, memoryBytes, wishes }: StartOptions): Promise<void> {
   device = await Gpu.open();
   const model = await Model.open(path, device, { weightBytes: Infinity });
-  const plan = planMemory(device, model, { memoryBytes, wishes });
+  const memory = new EngineMemory(device.limits, model);
+  const plan = await planMemory(memory, { memoryBytes, wishes });
   mostBytes = plannedBytes(plan);
-  await model.embeddings();
-  await model.head();
-  await model.finalGain();
-  for (let layer = 0; layer < model.config.layers; layer++) await model.layer(layer);
+  await model.load();
   loop = new EngineLoop(device, model, plan.sizes);
   tell({ type: "events", events: [], stats: loop.stats });
   tell({ type: "ready", plan, device: device.name });

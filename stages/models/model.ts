@@ -71,6 +71,14 @@ export class Model implements ModelFiles, Disposable {
     return this.#take(weight, () => loadVector(this.#device, this.checkpoint, weight));
   }
 
+  /** Takes all weights onto the device, where they stay if the model is resident. */
+  async load(): Promise<void> {
+    await this.embeddings();
+    await this.head();
+    await this.finalGain();
+    for (let layer = 0; layer < this.config.layers; layer++) await this.layer(layer);
+  }
+
   /** Says that a part is no longer used; it leaves the device unless the model is resident. */
   release(part: Layer | Weight | Tensor): void {
     if (!this.resident) part[Symbol.dispose]();
