@@ -4,6 +4,7 @@ import type { Device } from "../kernels/device/device.ts";
 import { drawPlots, markdownText } from "../pipeline/tell/document.ts";
 import { batchesUpTo, largestBatch, type Load, planBatch } from "./benchmark/batches.ts";
 import { PRECISIONS } from "./benchmark/precisions.ts";
+import { randomFiles } from "./benchmark/random_model.ts";
 import { type Benchmark, bestOf, machineOf, type MeasuredBatch } from "./benchmark/results.ts";
 import { SHAPES } from "./benchmark/shapes.ts";
 import {
@@ -17,15 +18,14 @@ import {
 import { type Round, runRound } from "./benchmark/throughput.ts";
 import { benchmarkPassages, bestWords, throughputPlot } from "./describe/benchmark.ts";
 import { EngineError } from "./engine/engine.ts";
+import { EngineMemory } from "./engine/engine_memory.ts";
 import { headerFiles } from "./facts.ts";
-import { headerCheckpoint } from "./formats/checkpoint.ts";
 import { defineStage } from "./kinds.ts";
 import type { ModelFiles } from "./models/family.ts";
 import { Model } from "./models/model.ts";
 import { sizesOf } from "./models/model_facts.ts";
-import { countPeaks, type DevicePeaks, hostPeak } from "./models/peaks.ts";
+import { countPeaks, type DevicePeaks, headersOf, hostPeak } from "./models/peaks.ts";
 import { parsedBytes } from "./sizes.ts";
-import type { RandomModel } from "./benchmark/random_model.ts";
 
 const params = z.strictObject({
   title: z.string().default("Throughput").describe("Heading of the report."),
@@ -57,6 +57,7 @@ type Params = z.infer<typeof params>;
 /** A model and the batches it is measured with. */
 interface Planned<S> {
   readonly subject: S;
+  readonly memory: EngineMemory;
   readonly largest: number;
   readonly batches: readonly number[];
   readonly refused?: string;
@@ -84,27 +85,22 @@ export const benchmark = defineStage({
   labels: { labels: "models" },
   example: { prompt: 8, output: 4, batch: [1, 2], warm_up: 0 },
   async forecast({ models }, params, { memoryBytes, limits }) {
-    const { shape, prompt, output, rounds, batch, most } = params;
+    const { shape, precisions, rounds, batch, most } = params;
     refuseNeitherNorBoth(models.length, shape);
     const all = shape
-      ? randomModels({ shape, precisions: params.precisions }).map(({ model }) => model)
+      ? randomModels({ shape, precisions }).map(({ model }) => randomFiles(model))
       : models.map(headerFiles);
-    const load: Load = { prompt, output, memoryBytes: params.memory ?? memoryBytes };
-    const found = await Promise.all(
-      all.map((files, at) => countRound(filesOf(files), { at, params, load, limits })),
-    );
-    const refused = found.flatMap(({ refused }) => refused ?? []);
-    if (refused.length === all.length) throw new RangeError(refused[0]);
-    const largest = (values: readonly number[]) => values.reduce((a, b) => Math.max(a, b), 0);
+    const peaks = await countRounds(all, { params, memoryBytes, limits });
     const count = all.length * (batch === "auto" ? 2 + Math.log2(most) / 2 : batch.length);
-    const weights = all.map((one) => sizesOf(filesOf(one).checkpoint, one.architecture).bytes);
+    const told = TOLD_BYTES + MODEL_BYTES * all.length;
     return {
-      deviceBytes: largest(found.map(({ peaks }) => peaks.deviceBytes)),
-      hostBytes: largest(found.map(({ peaks }) => hostPeak(0, peaks))) +
+      deviceBytes: largest(peaks, ({ deviceBytes }) => deviceBytes),
+      hostBytes: largest(peaks, (each) => hostPeak(0, each)) +
         models.reduce((sum, model) => sum + parsedBytes(model), 0),
-      diskBytes: TOLD_BYTES + MODEL_BYTES * all.length +
-        count * (BATCH_BYTES + ROUND_BYTES * rounds),
-      ...shape && { workBytes: largest(weights) },
+      diskBytes: told + count * (BATCH_BYTES + ROUND_BYTES * rounds),
+      // Random weights lie there as long as they are measured.
+      ...shape &&
+        { workBytes: largest(all, (files) => sizesOf(files.checkpoint, files.architecture).bytes) },
       facts: { layers: 0, kvLayers: 0 },
     };
   },
@@ -119,7 +115,10 @@ export const benchmark = defineStage({
     const subjects = shape
       ? randomSubjects({ shape, precisions: params.precisions }, { directory: job.out, seed })
       : await storedSubjects(models, params.labels);
-    const planned = subjects.map((subject) => planSubject(device, subject, { params, load }));
+    const planned: Planned<BenchmarkSubject>[] = [];
+    for (const subject of subjects) {
+      planned.push(await planSubject(device, subject, { params, load }));
+    }
     for (const { subject, batches, largest, refused } of planned) {
       if (refused !== undefined || batches.length === 0) {
         job.note(
@@ -141,8 +140,8 @@ export const benchmark = defineStage({
     const total = planned.flatMap(({ batches }) => batches).reduce((a, b) => a + work(b), 0);
     let done = 0;
     const measured: Benchmark["models"][number][] = [];
-    for (const [at, { subject, largest, batches, refused }] of planned.entries()) {
-      const { label, scheme, digest, sizes, kvBytesPerToken } = subject;
+    for (const [at, { subject, memory, largest, batches, refused }] of planned.entries()) {
+      const { label, scheme, digest, weightBytes, kvBytesPerToken } = subject;
       await using stack = new AsyncDisposableStack();
       let opened: Model | undefined;
       const open = async () => {
@@ -154,7 +153,7 @@ export const benchmark = defineStage({
       };
       const results: MeasuredBatch[] = [];
       for (const batch of batches) {
-        const plan = planBatch(device, sizes, load, batch);
+        const plan = await planBatch(memory, load, batch);
         const note = `${label}, batch ${batch}`;
         const measure = async (): Promise<Measurement> => {
           const model = opened ??= await open();
@@ -187,7 +186,7 @@ export const benchmark = defineStage({
         label,
         scheme,
         ...digest !== undefined && { digest },
-        weightBytes: sizes.sizes.bytes,
+        weightBytes,
         kvBytesPerToken,
         largestBatch: largest,
         ...refused !== undefined && { refused },
@@ -205,58 +204,57 @@ export const benchmark = defineStage({
   },
 });
 
-/** What a round of the largest batch of a model takes, or why there is none. */
-async function countRound(
-  files: ModelFiles,
-  { at, params, load, limits }: {
-    /** Place of the model among all. */
-    readonly at: number;
+function largest<T>(all: readonly T[], of: (one: T) => number): number {
+  return all.reduce((most, one) => Math.max(most, of(one)), 0);
+}
+
+/** What a round of each model's largest batch takes; throws where there is none of any. */
+async function countRounds(
+  all: readonly ModelFiles[],
+  { params, memoryBytes, limits }: {
     readonly params: Params;
-    readonly load: Load;
+    readonly memoryBytes: number;
     readonly limits: unknown;
   },
-): Promise<{ readonly peaks: DevicePeaks; readonly refused: string | undefined }> {
-  let refused: string | undefined;
-  const peaks = await countPeaks(limits, async (open) => {
-    const device = await open();
-    using model = Model.of(device, files, { weightBytes: Infinity });
-    const subject = { label: `model ${at + 1}`, sizes: model };
-    const planned = planSubject(device, subject, { params, load });
-    ({ refused } = planned);
-    if (planned.largest === 0) return;
-    await model.loadWhole();
-    const { sizes } = planBatch(device, model, load, planned.largest);
-    const { prompt, output, seed } = params;
-    const few = Math.min(output, FEW_TOKENS);
-    await runRound(device, model, { batch: planned.largest, prompt, output: few, seed, sizes });
-  });
-  return { peaks, refused };
+): Promise<readonly DevicePeaks[]> {
+  const { prompt, output, seed } = params;
+  const load: Load = { prompt, output, memoryBytes: params.memory ?? memoryBytes };
+  const refusals: string[] = [];
+  const peaks = await Promise.all(all.map((files, at) =>
+    countPeaks(limits, async (open) => {
+      const device = await open();
+      const subject = { label: `model ${at + 1}`, files };
+      const planned = await planSubject(device, subject, { params, load });
+      const { memory, largest: batch, refused } = planned;
+      if (refused !== undefined) refusals.push(refused);
+      if (batch === 0) return;
+      using model = Model.of(device, headersOf(files), { weightBytes: Infinity });
+      await model.loadWhole();
+      const { sizes } = await planBatch(memory, load, batch);
+      const few = Math.min(output, FEW_TOKENS);
+      await runRound(device, model, { batch, prompt, output: few, seed, sizes });
+    })
+  ));
+  if (refusals.length === all.length) throw new RangeError(refusals[0]);
+  return peaks;
 }
 
-/** Headers in the place of a model's files. */
-function filesOf(
-  { architecture, record, ...files }: ModelFiles | RandomModel,
-): ModelFiles {
-  const tensors = "tensors" in files ? files.tensors : files.checkpoint.tensors;
-  const checkpoint = headerCheckpoint({ config: architecture.json, tensors });
-  return { architecture, record, checkpoint };
-}
-
-function planSubject<S extends Pick<BenchmarkSubject, "label" | "sizes">>(
-  device: Device,
+async function planSubject<S extends Pick<BenchmarkSubject, "label" | "files">>(
+  { limits }: Device,
   subject: S,
   { params, load }: { readonly params: Params; readonly load: Load },
-): Planned<S> {
-  const { label, sizes } = subject;
+): Promise<Planned<S>> {
+  const { label, files } = subject;
   const { prompt, output, batch, most } = params;
-  refuseTooLong(sizes.config.positions, { label, prompt, output });
+  refuseTooLong(files.architecture.config.positions, { label, prompt, output });
+  const memory = new EngineMemory(limits, files);
   const asked = batch === "auto" ? most : Math.max(...batch);
   try {
-    const largest = largestBatch(device, sizes, load, asked);
-    return { subject, largest, batches: batchesUpTo(largest, batch) };
+    const largest = await largestBatch(memory, load, asked);
+    return { subject, memory, largest, batches: batchesUpTo(largest, batch) };
   } catch (error) {
     if (!(error instanceof EngineError)) throw error;
-    return { subject, largest: 0, batches: [], refused: error.message };
+    return { subject, memory, largest: 0, batches: [], refused: error.message };
   }
 }
 

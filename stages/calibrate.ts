@@ -1,4 +1,5 @@
 import { z } from "zod";
+import type { Device } from "../kernels/device/device.ts";
 import { headerFiles, type StatsOutline } from "./facts.ts";
 import { parsedBytes } from "./sizes.ts";
 import { writeSafetensors } from "./formats/safetensors/file.ts";
@@ -6,12 +7,13 @@ import { LayerWatch, type WatchOptions } from "./calibration/layer_watch.ts";
 import { layerFile, type StatsRecord } from "./calibration/stats.ts";
 import { sampleWindows } from "./calibration/sample_windows.ts";
 import { defineStage } from "./kinds.ts";
-import { streamShare } from "./models/memory_shares.ts";
-import { openPlaces } from "./models/places.ts";
+import type { LayerOutline } from "./models/family.ts";
+import { keptStreams } from "./models/memory_shares.ts";
 import { Model } from "./models/model.ts";
 import { countPeaks, emptyWindows, hostPeak, layersThatDiffer } from "./models/peaks.ts";
 import { siteRole } from "./models/site.ts";
 import { CountingKeeper, FileKeeper } from "./models/stream_entries.ts";
+import type { StreamsOptions } from "./models/streams.ts";
 import { type PassOptions, Walk } from "./models/walk.ts";
 
 const params = z.strictObject({
@@ -44,30 +46,24 @@ export const calibrate = defineStage({
   example: { windows: 2, context: 64, rows: 32, attention_windows: 1 },
   async forecast({ model }, params, { memoryBytes, limits }) {
     const files = headerFiles(model);
-    const { layers } = files.architecture;
     const journal = new CountingKeeper();
     let layerBytes = 0;
     const peaks = await countPeaks(limits, async (open) => {
       const device = await open();
       using opened = Model.of(device, files, { weightBytes: 0 });
-      using places = openPlaces(device, opened.config, params.context);
-      const spill = { keeper: journal, memoryBytes: streamShare(memoryBytes) };
-      using walk = await Walk.open(device, opened, emptyWindows(params), {
-        places,
-        until: layers.length - 1,
-        journal,
-        spill,
-      });
+      const streams = keptStreams(journal, { keeper: journal, memoryBytes });
+      using walk = await openWalk(device, opened, emptyWindows(params), streams);
       for (const layer of layersThatDiffer(files)) {
-        using watch = new LayerWatch(device, layer, watchOptions(params));
-        await walk.pass({ observe: (window) => watch.observe(window) });
+        using watch = await watchNext(device, walk, { layer, params });
         layerBytes = watch.bytes;
       }
     });
+    const count = files.architecture.layers.length;
     return {
       deviceBytes: peaks.deviceBytes,
-      hostBytes: hostPeak(layerBytes, peaks) + parsedBytes(model),
-      diskBytes: STATS_BYTES + layers.length * (LAYER_BYTES + layerBytes),
+      // What was seen of a layer is there when no weights are on their way.
+      hostBytes: hostPeak(Math.max(0, layerBytes - peaks.largest), peaks) + parsedBytes(model),
+      diskBytes: STATS_BYTES + count * (LAYER_BYTES + layerBytes),
       // What the journal keeps of a layer is a link to its file.
       workBytes: journal.bytes,
       facts: statsFacts(params),
@@ -81,7 +77,7 @@ export const calibrate = defineStage({
     const { layers } = model.architecture;
     await using keeper = new FileKeeper(`${job.out}/streams`);
     using owned = new DisposableStack();
-    using places = openPlaces(device, model.config, context);
+    const streams = keptStreams(job.journal, { keeper, memoryBytes: job.tools.memoryBytes });
     let walk: Walk | undefined;
     const passed: PassOptions["passed"] = ({ layer, window }) => {
       job.signal.throwIfAborted();
@@ -93,19 +89,10 @@ export const calibrate = defineStage({
       job.signal.throwIfAborted();
       const [file, entry] = [`${job.out}/${layerFile(layer)}`, `layer-${layer}`];
       if (await job.journal.restore(entry, file)) continue;
-      walk ??= owned.use(
-        await Walk.open(device, model, ids, {
-          places,
-          from: layer,
-          until: layers.length - 1,
-          journal: job.journal,
-          spill: { keeper, memoryBytes: streamShare(job.tools.memoryBytes) },
-        }),
-      );
+      walk ??= owned.use(await openWalk(device, model, ids, { ...streams, from: layer }));
       // It begins further back only where the journal has no streams of this layer any more.
       await walk.reach(layer, { passed });
-      using watch = new LayerWatch(device, outline, watchOptions(params));
-      await walk.pass({ passed, observe: (window) => watch.observe(window) });
+      using watch = await watchNext(device, walk, { layer: outline, params, passed });
       await writeSafetensors(file, await watch.finish());
       await job.journal.keep(entry, file);
     }
@@ -118,6 +105,32 @@ export const calibrate = defineStage({
     await Deno.writeTextFile(`${job.out}/stats.json`, JSON.stringify(record, undefined, 2));
   },
 });
+
+/** Begins to take samples through all layers; nothing is asked behind the last one. */
+function openWalk(
+  device: Device,
+  model: Model,
+  samples: readonly Uint32Array[],
+  options: StreamsOptions,
+): Promise<Walk> {
+  return Walk.open(device, model, samples, { ...options, until: model.config.layers - 1 });
+}
+
+/** Takes samples through the layer that comes next, and watches it. */
+async function watchNext(
+  device: Device,
+  walk: Walk,
+  { layer, params, passed }: Pick<PassOptions, "passed"> & {
+    readonly layer: LayerOutline;
+    readonly params: Params;
+  },
+): Promise<LayerWatch> {
+  using stack = new DisposableStack();
+  const watch = stack.use(new LayerWatch(device, layer, watchOptions(params)));
+  await walk.pass({ ...passed && { passed }, observe: (window) => watch.observe(window) });
+  stack.move();
+  return watch;
+}
 
 function watchOptions(params: Params): WatchOptions {
   const { windows, context, rows, gram } = params;

@@ -86,9 +86,9 @@ export const evaluate = defineStage({
     baseline?.assertComparable(model.config);
     const group = windowsAtOnce(model, { memoryBytes, context, windows: count });
     const asked = { context, windows: count, memoryBytes, baseline };
-    // Where the work is refused, it is for the device itself to say.
-    const estimate = await estimateWork(device, model, asked).catch(() => undefined);
-    if (estimate) job.note(estimateWords(estimate, device), estimate);
+    // It refuses what the device would refuse, in the same sentence.
+    const estimate = await estimateWork(device, model, asked);
+    job.note(estimateWords(estimate, device), estimate);
     using kept = keep_hidden ? await HiddenWriter.create(job.out) : undefined;
     const progress = (done: number, total: number, note: string) => job.progress(done, total, note);
     const scored: Score[] = [];

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { elements } from "../kernels/device/tensor.ts";
 import { millions } from "../pipeline/words.ts";
 import type { StatsRecord } from "./calibration/stats.ts";
 import { FORMATS } from "./exchange/find_format.ts";
@@ -6,7 +7,7 @@ import type { FormatOptions } from "./exchange/format.ts";
 import { PROVENANCE, type Provenance, recipeOf } from "./exchange/provenance.ts";
 import { readme } from "./exchange/readme.ts";
 import { refuseExport } from "./exchange/refusal.ts";
-import { openSource, subjectOf, without } from "./exchange/subject.ts";
+import { openSource, type Subject, subjectOf, without } from "./exchange/subject.ts";
 import { verifyReading } from "./exchange/verify.ts";
 import { PIECE_VALUES } from "./formats/rows.ts";
 import { defineStage } from "./kinds.ts";
@@ -39,6 +40,10 @@ const TENSOR_BYTES = 500;
 const CODE_BYTES = 3;
 /** Bytes a weight takes as it is compared: its code, as packed, and its values twice. */
 const WEIGHT_BYTES = 11;
+/** Bytes a value without a code takes then: as it was read, read back, in the model and rounded. */
+const VALUE_BYTES = 14;
+/** Most bytes of a token that the tokenizer has no text for, where tokens lie beside the weights. */
+const UNUSED_TOKEN_BYTES = 32;
 
 /** Writes a model as other programs read it, and reads it back. */
 export const exportModel = defineStage({
@@ -53,14 +58,11 @@ export const exportModel = defineStage({
     const options = optionsOf(params);
     const subject = without(subjectOf(model), params.ignore);
     refuseExport(params.format, subject, { options, formats: FORMATS });
-    const values = subject.linears.map(({ rows, columns }) => rows * columns);
-    const largest = values.reduce((a, b) => Math.max(a, b), 0);
-    const arrays = CODE_BYTES * largest + WEIGHT_BYTES * Math.min(PIECE_VALUES, largest);
     return {
       deviceBytes: 0,
-      hostBytes: hostPeak(arrays) + parsedBytes(model),
-      diskBytes: format.weightBytes(subject, options) + model.textBytes +
-        TOLD_BYTES + TENSOR_BYTES * subject.tensors.size,
+      hostBytes: hostPeak(arrayBytes(subject)) + parsedBytes(model),
+      diskBytes: format.weightBytes(subject, options) + model.textBytes + TOLD_BYTES +
+        TENSOR_BYTES * subject.tensors.size + UNUSED_TOKEN_BYTES * subject.config.vocabulary,
       facts: {},
     };
   },
@@ -123,6 +125,17 @@ export const exportModel = defineStage({
     }
   },
 });
+
+/** Bytes of arrays at once, as the largest linear and the largest tensor are written and compared. */
+function arrayBytes({ linears, tensors }: Subject): number {
+  const most = (counts: readonly number[]) => counts.reduce((a, b) => Math.max(a, b), 0);
+  const weight = most(linears.map(({ rows, columns }) => rows * columns));
+  const values = most([...tensors.values()].map(elements));
+  return Math.max(
+    CODE_BYTES * weight + WEIGHT_BYTES * Math.min(PIECE_VALUES, weight),
+    VALUE_BYTES * Math.min(PIECE_VALUES, values),
+  );
+}
 
 function optionsOf({ dtype, type, shard_bytes: shardBytes }: Params): FormatOptions {
   return { dtype, shardBytes, ...type && { type } };

@@ -11,7 +11,7 @@ import { quantizeSite } from "./quantize/site.ts";
 import { meanError, outcome, warnings } from "./quantize/words.ts";
 import { sampleWindows } from "./calibration/sample_windows.ts";
 import { headerStats, openStats } from "./calibration/stats.ts";
-import { headerFiles, plannedTensors } from "./facts.ts";
+import { headerFiles, type ModelOutline, plannedTensors } from "./facts.ts";
 import { modelBytes, parsedBytes, tensorsBytes } from "./sizes.ts";
 import { type Checkpoint, writeCheckpointTexts } from "./formats/checkpoint.ts";
 import { createCheckpointWriter } from "./formats/checkpoint_writer.ts";
@@ -20,7 +20,7 @@ import type { NamedValues } from "./formats/safetensors/file.ts";
 import { defineStage } from "./kinds.ts";
 import { openModel } from "./models/architecture.ts";
 import { lengthenLineage } from "./models/lineage.ts";
-import { streamShare } from "./models/memory_shares.ts";
+import { keptStreams } from "./models/memory_shares.ts";
 import { type ModelRecord, refuseQuantized, writeModelRecord } from "./models/model_record.ts";
 import { countPeaks, emptyWindows, FOREVER, hostPeak, layersThatDiffer } from "./models/peaks.ts";
 import { CountingKeeper, FileKeeper } from "./models/stream_entries.ts";
@@ -41,24 +41,17 @@ export const quantize = defineStage({
     const plans = await planSites(files.architecture, params, stats);
     const record = recordOf(model.record, params, plans);
     const journal = new CountingKeeper();
+    const streams = keptStreams(journal, { keeper: journal, memoryBytes });
+    const windows = tokens && emptyWindows(params);
+    const options = { files, record, windows, streams, made: lost };
     const peaks = await countPeaks(limits, async (open) => {
-      const spill = { keeper: journal, memoryBytes: streamShare(memoryBytes) };
-      const options = {
-        files,
-        record,
-        windows: tokens && emptyWindows(params),
-        streams: { journal, spill },
-        made: lost,
-      };
       await quantizeFirst(await open(), { params, stats, plans }, options);
     });
     const facts = { ...model, tensors: plannedTensors(quantizedTensors(files, plans)), record };
-    const made = facts.tensors.values().filter(({ name }) => !model.tensors.has(name));
-    const packed = tensorsBytes(made);
-    const arrays = workBytes(plans) + 2 * packed / layersOf(plans).size;
+    const packed = addedBytes(facts.tensors, model.tensors);
     return {
       deviceBytes: peaks.deviceBytes,
-      hostBytes: hostPeak(arrays, peaks) + parsedBytes(model),
+      hostBytes: hostPeak(workBytes(plans, packed), peaks) + parsedBytes(model),
       diskBytes: modelBytes(facts),
       // The journal keeps the codes of every layer until the last one is there.
       workBytes: packed + journal.bytes,
@@ -83,10 +76,7 @@ export const quantize = defineStage({
       files,
       record,
       windows: tokens && quantized ? await sampleWindows(tokens.path, params) : undefined,
-      streams: {
-        journal: job.journal,
-        spill: { keeper, memoryBytes: streamShare(job.tools.memoryBytes) },
-      },
+      streams: keptStreams(job.journal, { keeper, memoryBytes: job.tools.memoryBytes }),
       made: async (at) =>
         (await job.journal.recall<QuantizedLayer>(entry(at), () => lost(at))).made,
     });
@@ -132,13 +122,22 @@ export const quantize = defineStage({
 /** Bytes on the host for a value of the largest weight: as read, in its domain, as codes, its errors. */
 const VALUE_BYTES = 16;
 
-/** Bytes of arrays while the largest weight is quantized, with its Gram matrix as read and ordered. */
-function workBytes(plans: readonly SitePlan[]): number {
+/**
+ * Bytes of arrays while the largest weight is quantized, with its Gram matrix as read and ordered, and
+ * the codes of its layer as they are and as the journal takes them.
+ */
+function workBytes(plans: readonly SitePlan[], packed: number): number {
   const linears = plans.flatMap(({ method }) => method.linears);
   const bytes = linears.map(({ linear: { rows, columns } }) => {
     return VALUE_BYTES * rows * columns + 2 * 4 * columns ** 2;
   });
-  return bytes.reduce((a, b) => Math.max(a, b));
+  const layers = new Set(plans.map(({ layer }) => layer));
+  return bytes.reduce((a, b) => Math.max(a, b)) + 2 * packed / layers.size;
+}
+
+/** Bytes of tensors that were not there before. */
+function addedBytes(tensors: ModelOutline["tensors"], before: ModelOutline["tensors"]): number {
+  return tensorsBytes(tensors.values().filter(({ name }) => !before.has(name)));
 }
 
 /** Quantizes as many layers as differ in what they take. */
@@ -180,10 +179,6 @@ async function quantizeLayer(
   }
   await grams?.end(made);
   return { made, facts };
-}
-
-function layersOf(plans: readonly SitePlan[]): Set<number> {
-  return new Set(plans.map(({ layer }) => layer));
 }
 
 function lost(layer: number): Promise<never> {

@@ -201,6 +201,19 @@ Deno.test("stage files do not import each other", async () => {
   }
 });
 
+Deno.test("a stage's forecast is short, for it runs what the stage runs", async () => {
+  const registry = await Deno.readTextFile(join(ROOT, "stages/mod.ts"));
+  const files = [...registry.matchAll(/"\.\/(\w+\.ts)"/g)].map(([, file = ""]) => file);
+  assert.ok(files.length > 10);
+  for (const file of files) {
+    const text = await Deno.readTextFile(join(ROOT, "stages", file));
+    const forecast = /^ {2}(async )?forecast\([^]*?^ {2}\},$/m.exec(text)?.[0];
+    assert.ok(forecast !== undefined, `stages/${file} has no forecast`);
+    const lines = forecast.split("\n").length;
+    assert.ok(lines <= 25, `the forecast of stages/${file} has ${lines} lines`);
+  }
+});
+
 Deno.test("files say in their names what they are", async () => {
   for (const { path } of await sources()) {
     assert.ok(!FORBIDDEN.test(path), path);

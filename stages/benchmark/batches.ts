@@ -1,8 +1,7 @@
-import type { Device } from "../../kernels/device/device.ts";
 import { PAGE_TOKENS } from "../../kernels/codes/kv_page.ts";
 import { EngineError } from "../engine/engine.ts";
+import type { EngineMemory } from "../engine/engine_memory.ts";
 import { type MemoryPlan, planMemory } from "../engine/engine_sizes.ts";
-import type { Model } from "../models/model.ts";
 
 /** What decides how many sequences fit. */
 export interface Load {
@@ -12,50 +11,52 @@ export interface Load {
   readonly memoryBytes: number;
 }
 
-/** What `planMemory` looks at of a model. */
-export type ModelSizes = Pick<Model, "config" | "record" | "sizes">;
-
 /** What an engine takes for a batch whose sequences all run at once. */
-export function planBatch(
-  device: Device,
-  model: ModelSizes,
+export async function planBatch(
+  memory: EngineMemory,
   { prompt, output, memoryBytes }: Load,
   batch: number,
-): MemoryPlan {
+): Promise<MemoryPlan> {
   const wishes = {
     context: prompt + output,
     sequences: batch,
     queueRequests: batch,
     queueTokens: batch * prompt,
   };
-  return planMemory(device, model, { memoryBytes, wishes });
+  return await planMemory(memory, { memoryBytes, wishes });
 }
 
 /**
  * The largest batch up to `most` whose sequences all have their pages from the first token to the
  * last, by the engine's own plan; an `EngineError` says why where there is none.
  */
-export function largestBatch(
-  device: Device,
-  model: ModelSizes,
+export async function largestBatch(
+  memory: EngineMemory,
   load: Load,
   most: number,
-): number {
+): Promise<number> {
   const each = pagesOf(load);
-  const fits = (batch: number): boolean => {
+  /** Sequences that have their pages beside a step of so many; 0 where none has. */
+  const room = async (batch: number): Promise<number> => {
     try {
-      return planBatch(device, model, load, batch).sizes.pages >= batch * each;
+      const { weightBytes, workspaceBytes } = await planBatch(memory, load, batch);
+      const left = load.memoryBytes - weightBytes - workspaceBytes;
+      return Math.floor(memory.pagesWithin(left) / each);
     } catch (error) {
-      if (error instanceof EngineError && batch > 1) return false;
+      if (error instanceof EngineError && batch > 1) return 0;
       throw error;
     }
   };
-  if (!fits(1)) return 0;
-  let [fitting, failing] = [1, most + 1];
+  // Beside a step of one sequence there is most room.
+  const bound = Math.min(most, await room(1));
+  let [fitting, failing, batch] = [Math.min(1, bound), bound + 1, bound];
   while (failing - fitting > 1) {
-    const middle = Math.floor((fitting + failing) / 2);
-    if (fits(middle)) fitting = middle;
-    else failing = middle;
+    const found = await room(batch);
+    if (found >= batch) fitting = batch;
+    else failing = batch;
+    // Steps of nearly as many sequences leave room for nearly as many.
+    const next = found > 0 ? found : Math.floor((fitting + failing) / 2);
+    batch = Math.min(Math.max(next, fitting + 1), failing - 1);
   }
   return fitting;
 }

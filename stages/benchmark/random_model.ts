@@ -1,11 +1,11 @@
 import { heldBits } from "../../kernels/codes/integer_codes.ts";
 import { elements } from "../../kernels/device/tensor.ts";
-import type { StoredTensor } from "../formats/checkpoint.ts";
+import { headerCheckpoint, type StoredTensor } from "../formats/checkpoint.ts";
 import { createCheckpointWriter } from "../formats/checkpoint_writer.ts";
 import { bytesOf } from "../formats/half.ts";
 import { tensorBytes, type TensorSpecification } from "../formats/safetensors/header.ts";
 import { architectureOf } from "../models/architecture.ts";
-import type { Architecture } from "../models/family.ts";
+import type { Architecture, ModelFiles } from "../models/family.ts";
 import { type ModelRecord, writeModelRecord } from "../models/model_record.ts";
 import { schemeKind, type WeightScheme } from "../quant/schemes.ts";
 import { type CodedTensor, codedTensors } from "../quant/stored_weight.ts";
@@ -53,6 +53,12 @@ export function randomModel(
   });
   const tensors = new Map(specifications.map((each) => [each.name, { ...each, file: "none" }]));
   return { architecture, record, specifications, tensors };
+}
+
+/** The headers as files of a model. */
+export function randomFiles({ architecture, record, tensors }: RandomModel): ModelFiles {
+  const checkpoint = headerCheckpoint({ config: architecture.json, tensors });
+  return { architecture, record, checkpoint };
 }
 
 /**

@@ -2,9 +2,10 @@ import { PAGE_TOKENS } from "../../kernels/codes/kv_page.ts";
 import { kvSchemes, pageBytes } from "../engine/kv_pools.ts";
 import { describeModel, sizesOf } from "../models/model_facts.ts";
 import { openModel } from "../models/architecture.ts";
-import type { ModelSizes } from "./batches.ts";
+import type { ModelFiles } from "../models/family.ts";
+import { headersOf } from "../models/peaks.ts";
 import { PRECISIONS, precisionWords } from "./precisions.ts";
-import { type RandomModel, randomModel, writeRandomModel } from "./random_model.ts";
+import { randomFiles, type RandomModel, randomModel, writeRandomModel } from "./random_model.ts";
 import { SHAPES } from "./shapes.ts";
 
 /** A model to measure, of which nothing but headers is known yet. */
@@ -13,7 +14,9 @@ export interface BenchmarkSubject {
   /** Precision of weights, activations and KV cache, in words. */
   readonly scheme: string;
   readonly digest?: string;
-  readonly sizes: ModelSizes;
+  /** Headers alone. */
+  readonly files: ModelFiles;
+  readonly weightBytes: number;
   readonly kvBytesPerToken: number;
   /** Where its files lie, which are made now if need be; they are gone after disposal. */
   place(signal: AbortSignal): Promise<AsyncDisposable & { readonly path: string }>;
@@ -31,17 +34,16 @@ export async function storedSubjects(
   labels: readonly string[] | undefined,
 ): Promise<BenchmarkSubject[]> {
   return await Promise.all(models.map(async ({ path, digest }, at): Promise<BenchmarkSubject> => {
-    using files = await openModel(path);
-    const { checkpoint, record, architecture } = files;
-    const { scheme } = await describeModel(path);
-    const { config } = architecture;
-    const sizes = { config, record, sizes: sizesOf(checkpoint, architecture) };
+    using opened = await openModel(path);
+    const files = headersOf(opened);
+    const { scheme, bytes } = await describeModel(path);
     return {
       label: labels?.[at] ?? scheme,
       scheme,
       digest,
-      sizes,
-      kvBytesPerToken: kvBytes(sizes),
+      files,
+      weightBytes: bytes,
+      kvBytesPerToken: kvBytes(files),
       place: () => Promise.resolve({ path, [Symbol.asyncDispose]: () => Promise.resolve() }),
     };
   }));
@@ -53,14 +55,13 @@ export function randomSubjects(
   { directory, seed }: { readonly directory: string; readonly seed: number },
 ): BenchmarkSubject[] {
   return randomModels(wishes).map(({ name, model }): BenchmarkSubject => {
-    const { architecture, record } = model;
-    const { config } = architecture;
-    const sizes = { config, record, sizes: sizesOf(model, architecture) };
+    const files = randomFiles(model);
     return {
       label: name.toUpperCase().replaceAll("_", " "),
       scheme: precisionWords(PRECISIONS[name]),
-      sizes,
-      kvBytesPerToken: kvBytes(sizes),
+      files,
+      weightBytes: sizesOf(model, model.architecture).bytes,
+      kvBytesPerToken: kvBytes(files),
       async place(signal) {
         const path = `${directory}/random-weights`;
         const remove = () => Deno.remove(path, { recursive: true });
@@ -110,6 +111,6 @@ export function refuseTooLong(
   );
 }
 
-function kvBytes({ config, record }: Pick<ModelSizes, "config" | "record">): number {
+function kvBytes({ architecture: { config }, record }: ModelFiles): number {
   return pageBytes(config, kvSchemes(config, record)) / PAGE_TOKENS;
 }

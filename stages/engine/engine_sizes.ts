@@ -1,10 +1,9 @@
-import type { Device } from "../../kernels/device/device.ts";
 import { PAGE_TOKENS } from "../../kernels/codes/kv_page.ts";
 import { millions } from "../../pipeline/words.ts";
-import type { Model } from "../models/model.ts";
 import { EngineError } from "./engine.ts";
-import { kvSchemes, mostPages, pageBytes } from "./kv_pools.ts";
-import { STEP_LOGIT_BYTES } from "./paged_model.ts";
+import type { EngineMemory } from "./engine_memory.ts";
+import { pagesOfLongest } from "./kv_batch.ts";
+import { kvSchemes, pageBytes } from "./kv_pools.ts";
 import type { StepLimits } from "./scheduler.ts";
 
 /** What an engine may use, fixed when it starts. */
@@ -36,7 +35,10 @@ export interface SizeWishes {
 export interface MemoryPlan {
   readonly weightBytes: number;
   readonly workspaceBytes: number;
+  /** What a page holds in all layers. */
   readonly pageBytes: number;
+  /** What all pages take. */
+  readonly kvBytes: number;
   readonly sizes: EngineSizes;
 }
 
@@ -54,26 +56,19 @@ const AHEAD = { software: 1, cpu: 1, gpu: 8 } as const;
  * no more than all sequences can fill. Throws an `EngineError` with the numbers where one sequence of
  * the longest context does not fit.
  */
-export function planMemory(
-  device: Device,
-  { config, record, sizes: { bytes: weightBytes } }: Pick<Model, "config" | "record" | "sizes">,
+export async function planMemory(
+  memory: EngineMemory,
   { memoryBytes, wishes }: { readonly memoryBytes: number; readonly wishes: SizeWishes },
-): MemoryPlan {
-  const { adapter } = device.limits;
+): Promise<MemoryPlan> {
+  const { limits, files: { record, architecture: { config } } } = memory;
   const context = Math.min(wishes.context ?? config.positions, config.positions);
-  const sequences = wishes.sequences ?? SEQUENCES[adapter];
-  const tokens = Math.max(wishes.stepTokens ?? STEP_TOKENS[adapter], sequences);
-  const width = 8 * config.hidden + 4 * config.inner + 4 * config.heads * config.headSize;
-  const rowBytes = 4 * (width + config.vocabulary);
-  // Steps on record hold memory of their own, in powers of two of every size.
-  const recordedBytes = 4 *
-    Math.min(sequences * rowBytes, 4 * sequences * width + STEP_LOGIT_BYTES);
-  const workspaceBytes = 4 * tokens * width + 3 * STEP_LOGIT_BYTES + recordedBytes;
-  const schemes = kvSchemes(config, record);
-  const each = pageBytes(config, schemes);
-  const one = Math.ceil(context / PAGE_TOKENS) + 1;
-  const fitting = Math.floor((memoryBytes - weightBytes - workspaceBytes) / each);
-  const pages = Math.min(fitting, mostPages(device, config, schemes), one * sequences);
+  const sequences = wishes.sequences ?? SEQUENCES[limits.adapter];
+  const tokens = Math.max(wishes.stepTokens ?? STEP_TOKENS[limits.adapter], sequences);
+  const step = { tokens, sequences, ahead: wishes.ahead ?? AHEAD[limits.adapter] };
+  const { weightBytes, workspaceBytes } = await memory.count({ context, step });
+  const one = pagesOfLongest(context);
+  const fitting = memory.pagesWithin(memoryBytes - weightBytes - workspaceBytes);
+  const pages = Math.min(fitting, one * sequences);
   if (pages < one) {
     const megabytes = (bytes: number) => `${Math.ceil(bytes / 1e6)} MB`;
     const lowest = Math.max(0, pages - 1) * PAGE_TOKENS;
@@ -82,7 +77,7 @@ export function planMemory(
       `Cannot serve the model in ${megabytes(memoryBytes)}: its weights take ${
         megabytes(weightBytes)
       }, a step ${megabytes(workspaceBytes)}, and ${context} tokens ${
-        megabytes(one * each)
+        megabytes(memory.pageBytes(one))
       }, expected all of it to fit; ${
         lowest > 0 ? `set --context to ${lowest} or less, or ` : ""
       }give it more with --memory`,
@@ -91,11 +86,12 @@ export function planMemory(
   return {
     weightBytes,
     workspaceBytes,
-    pageBytes: each,
+    pageBytes: pageBytes(config, kvSchemes(config, record)),
+    kvBytes: memory.pageBytes(pages),
     sizes: {
       pages,
       context,
-      step: { tokens, sequences, ahead: wishes.ahead ?? AHEAD[adapter] },
+      step,
       queue: {
         requests: wishes.queueRequests ?? 256,
         tokens: wishes.queueTokens ?? 64 * context,
@@ -105,18 +101,16 @@ export function planMemory(
 }
 
 /** All that a plan takes. */
-export function plannedBytes(
-  { weightBytes, workspaceBytes, pageBytes, sizes }: MemoryPlan,
-): number {
-  return weightBytes + workspaceBytes + sizes.pages * pageBytes;
+export function plannedBytes({ weightBytes, workspaceBytes, kvBytes }: MemoryPlan): number {
+  return weightBytes + workspaceBytes + kvBytes;
 }
 
 /** The plan in a sentence. */
-export function memoryWords({ weightBytes, workspaceBytes, pageBytes, sizes }: MemoryPlan): string {
+export function memoryWords({ weightBytes, workspaceBytes, kvBytes, sizes }: MemoryPlan): string {
   const whole = Math.floor(sizes.pages / Math.ceil(sizes.context / PAGE_TOKENS));
   return `${millions(weightBytes, 0)} MB of weights, ${
     millions(workspaceBytes, 0)
-  } MB for a step, ${millions(sizes.pages * pageBytes, 0)} MB of KV pages (${
+  } MB for a step, ${millions(kvBytes, 0)} MB of KV pages (${
     sizes.pages * PAGE_TOKENS
   } tokens, ${whole} sequences of ${sizes.context})`;
 }

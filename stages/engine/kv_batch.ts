@@ -16,6 +16,11 @@ export interface KvBatch<T extends TensorSpec = TensorRef> {
   readonly queries: number;
 }
 
+/** Pages of a sequence as long as the context, and one to run ahead into. */
+export function pagesOfLongest(context: number): number {
+  return Math.ceil(context / PAGE_TOKENS) + 1;
+}
+
 /** The batch of a step's chunks; a sequence's pages may reach further than its tokens. */
 export function kvBatch(chunks: readonly Chunk[]): KvBatch<HostTensor> {
   return {

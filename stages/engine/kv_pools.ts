@@ -1,4 +1,4 @@
-import type { Device, Tensor } from "../../kernels/device/device.ts";
+import type { Device, Limits, Tensor } from "../../kernels/device/device.ts";
 import { appendKv, attentionPaged } from "../../kernels/mod.ts";
 import { pageWords } from "../../kernels/codes/kv_page.ts";
 import { type Attend, flat, type KvSchemes } from "../models/attend.ts";
@@ -23,7 +23,7 @@ export function pageBytes(config: DecoderConfig, schemes: readonly KvSchemes[]):
 
 /** The most pages whose keys or values of one layer fit into a binding. */
 export function mostPages(
-  device: Device,
+  { bindingBytes }: Pick<Limits, "bindingBytes">,
   config: DecoderConfig,
   schemes: readonly KvSchemes[],
 ): number {
@@ -33,7 +33,7 @@ export function mostPages(
       4 * pageWords(key, config.kvHeads, config.headSize),
       4 * pageWords(value, config.kvHeads, config.headSize),
     ), 0);
-  return Math.floor(device.limits.bindingBytes / largest);
+  return Math.floor(bindingBytes / largest);
 }
 
 /** Keys and values of all layers in pages, all of them on the device from the start. */

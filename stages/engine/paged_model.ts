@@ -11,7 +11,7 @@ import { needsLogitsOnly, penaltiesOf, settingsOf, UNCHANGED } from "./sampling.
 import type { Chunk } from "./scheduler.ts";
 
 /** Bytes of logits on the device at once. */
-export const STEP_LOGIT_BYTES = 2 ** 25;
+const STEP_LOGIT_BYTES = 2 ** 25;
 
 /** What a step made of a chunk. */
 export interface ChunkResult {
@@ -32,14 +32,18 @@ interface Row {
 }
 
 /** Recordings kept, each for its own number of sequences: device memory is shared between them. */
-const MOST_RECORDINGS = 64;
+export const MOST_RECORDINGS = 64;
+
+/** The most rows whose logits are on the device at once. */
+export function rowsAtOnce({ vocabulary }: { readonly vocabulary: number }): number {
+  return Math.max(1, Math.floor(STEP_LOGIT_BYTES / 4 / vocabulary));
+}
 
 /** A model whose keys and values lie in pages, so that many sequences run in one step, in prefill and decode. */
 export class PagedModel implements Disposable {
   readonly #device: Device;
   readonly #forward: PagedForward;
   readonly #context: number;
-  /** The most rows whose logits are on the device at once. */
   readonly #mostRows: number;
   /** By sequences and steps; the one used last stands last. */
   readonly #recorded = new Map<string, RecordedSteps>();
@@ -53,7 +57,7 @@ export class PagedModel implements Disposable {
     this.#device = device;
     this.#forward = new PagedForward(device, model, { pages, context });
     this.#context = context;
-    this.#mostRows = Math.max(1, Math.floor(STEP_LOGIT_BYTES / 4 / model.config.vocabulary));
+    this.#mostRows = rowsAtOnce(model.config);
   }
 
   /**

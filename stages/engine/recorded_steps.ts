@@ -1,7 +1,6 @@
 import type { Device, HostTensor, Tensor } from "../../kernels/device/device.ts";
 import { sample } from "../../kernels/mod.ts";
-import { PAGE_TOKENS } from "../../kernels/codes/kv_page.ts";
-import { attendedBy, idsOf, positionsOf, slotsOf, tableOf } from "./kv_batch.ts";
+import { attendedBy, idsOf, pagesOfLongest, positionsOf, slotsOf, tableOf } from "./kv_batch.ts";
 import type { PagedForward } from "./paged_forward.ts";
 import { settingsOf } from "./sampling.ts";
 import type { Chunk } from "./scheduler.ts";
@@ -30,7 +29,7 @@ export async function recordSteps(
   const held = (host: HostTensor) => stack.use(device.upload(host));
   const ids = held(idsOf(chunks));
   const work = held(attendedBy(chunks).work);
-  const pages = chunks.length * (Math.ceil(context / PAGE_TOKENS) + 1);
+  const pages = chunks.length * pagesOfLongest(context);
   const block_table = stack.use(device.empty({ dtype: "u32", shape: [pages] }));
   const inputs = Array.from({ length: steps }, (_, step) => {
     const { positions, slots, spans, settings } = stepInputs(chunks, step);

@@ -4,6 +4,7 @@ import { openDevice } from "../../kernels/device/open_device.ts";
 import { Model } from "../models/model.ts";
 import { EngineError } from "./engine.ts";
 import { EngineLoop } from "./engine_loop.ts";
+import { EngineMemory } from "./engine_memory.ts";
 import { planMemory, plannedBytes } from "./engine_sizes.ts";
 import type { FromWorker, StartOptions, ToWorker } from "./messages.ts";
 
@@ -53,7 +54,8 @@ function fail(error: unknown): void {
 async function start({ path, memoryBytes, wishes, device: choice }: StartOptions): Promise<void> {
   device = await openDevice(choice);
   const model = await Model.open(path, device, { weightBytes: Infinity });
-  const plan = planMemory(device, model, { memoryBytes, wishes });
+  const memory = new EngineMemory(device.limits, model);
+  const plan = await planMemory(memory, { memoryBytes, wishes });
   mostBytes = plannedBytes(plan);
   await model.loadWhole();
   loop = new EngineLoop(device, model, plan.sizes);

@@ -14,6 +14,7 @@ import type { LinearScheme } from "../quant/schemes.ts";
 import type { Format, FormatOptions, Reading } from "./format.ts";
 import { type LinearParts, type PartValues, readPart } from "./part_values.ts";
 import { type CodedLinear, type Source, type Subject, subjectOf } from "./subject.ts";
+import { COMPARED_VALUES } from "./verify.ts";
 import { compareTensors, type TensorRule } from "./tensor_rules.ts";
 
 /** A tensor of a quantized linear, under the linear's name and its own with a dot between. */
@@ -177,7 +178,7 @@ async function write(
     if ("values" in from) await writer.write(name, bytesOf(from.values));
     else if ("dense" in from) {
       const { file } = checkpoint.tensors.get(from.dense)!;
-      for (const rows of rowPieces(shape)) {
+      for (const rows of rowPieces(shape, { values: COMPARED_VALUES })) {
         const values = await checkpoint.read(from.dense, rows);
         await writer.write(name, denseBytes(values, { name, dtype, file }));
       }

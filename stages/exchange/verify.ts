@@ -6,6 +6,9 @@ import { codedValues } from "../quant/coded_weight.ts";
 import type { Reading } from "./format.ts";
 import type { Source } from "./subject.ts";
 
+/** Values that are written and compared at once: what both sides make of them is there several times. */
+export const COMPARED_VALUES = 2 ** 21;
+
 /** A rule that an export breaks. */
 export interface Breach {
   /** The tensor, or the linear before its parts' names; none where it is about the whole. */
@@ -73,7 +76,7 @@ async function verifyLinear(
   if (!source) return undefined;
   const { weight, rows, columns } = source.subject.linears.find((linear) => linear.name === name)!;
   const original = source.subject.record.linears[name] && await source.linear(name);
-  for (const piece of rowPieces([rows, columns])) {
+  for (const piece of rowPieces([rows, columns], { values: COMPARED_VALUES })) {
     const got = await values(piece);
     const expected = original
       ? codedValues(original, piece)
@@ -140,7 +143,7 @@ async function compareDense(
   const shape = tensors.get(name)!;
   const from = name === ownHead && config.tied ? embeddings : name;
   const round = ROUND[stored.dtype] ?? ((values) => values);
-  for (const piece of rowPieces(shape)) {
+  for (const piece of rowPieces(shape, { values: COMPARED_VALUES })) {
     const got = await checkpoint.read(name, piece);
     const expected = round(
       coded ? codedValues(coded, piece) : await source.checkpoint.read(from, piece),

@@ -1,9 +1,15 @@
-import { headerCheckpoint } from "../formats/checkpoint.ts";
 import type { DecoderConfig } from "../models/config.ts";
 import type { ModelFiles } from "../models/family.ts";
 import { streamShare, weightShare } from "../models/memory_shares.ts";
 import { Model } from "../models/model.ts";
-import { countPeaks, FOREVER, hostPeak, layersThatDiffer } from "../models/peaks.ts";
+import {
+  countPeaks,
+  firstLayers,
+  FOREVER,
+  headersOf,
+  hostPeak,
+  layersThatDiffer,
+} from "../models/peaks.ts";
 import { CountingKeeper } from "../models/stream_entries.ts";
 import { Baseline } from "./baseline.ts";
 import { measureSpeed } from "./device_speed.ts";
@@ -58,8 +64,9 @@ export async function evaluationPeaks(
     const weightBytes = weightBudget(memoryBytes, baseline?.headBytes ?? 0);
     const headers = headersOf(files);
     using whole = Model.of(device, headers, { weightBytes });
-    // Where layers come and go, those that are alike come and go alike.
-    using model = whole.resident ? whole : Model.of(device, shortened(headers), { weightBytes });
+    // Where layers come and go, those that are alike come and go alike; streams are kept behind two.
+    const few = firstLayers(headers, layersThatDiffer(headers).length + 1);
+    using model = whole.resident ? whole : Model.of(device, few, { weightBytes });
     baseline?.assertComparable(model.config);
     const group = windowsAtOnce(model, { memoryBytes, context, windows });
     await measureSpeed(device);
@@ -72,17 +79,4 @@ export async function evaluationPeaks(
   });
   const { deviceBytes } = peaks;
   return { deviceBytes, hostBytes: hostPeak(0, peaks), streamBytes: journal.bytes };
-}
-
-/** A model with one layer more than differ, so that streams are kept behind two. */
-function shortened(files: ModelFiles): ModelFiles {
-  const { architecture } = files;
-  const layers = architecture.layers.slice(0, layersThatDiffer(files).length + 1);
-  const config = { ...architecture.config, layers: layers.length };
-  return { ...files, architecture: { ...architecture, config, layers } };
-}
-
-function headersOf(files: ModelFiles): ModelFiles {
-  const { architecture, record } = files;
-  return { architecture, record, checkpoint: headerCheckpoint(files.checkpoint) };
 }

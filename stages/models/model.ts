@@ -71,7 +71,7 @@ export class Model implements ModelFiles, Disposable {
     return this.#take(weight, () => loadVector(this.#device, this.checkpoint, weight));
   }
 
-  /** Takes all weights onto the device, so that nothing waits for them later. */
+  /** Takes all weights onto the device, where they stay if the model is resident. */
   async loadWhole(): Promise<void> {
     await this.embeddings();
     await this.head();

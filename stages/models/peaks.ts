@@ -1,3 +1,4 @@
+import { headerCheckpoint } from "../formats/checkpoint.ts";
 import { CountingDevice } from "../../kernels/device/counting.ts";
 import type { Device } from "../../kernels/device/device.ts";
 import type { LayerOutline, ModelFiles } from "./family.ts";
@@ -60,6 +61,19 @@ export function layersThatDiffer(
   });
   const last = forms.findLastIndex((form, at) => forms.indexOf(form) === at);
   return layers.slice(0, Math.max(2, last + 1));
+}
+
+/** The same model with no more than its first layers. */
+export function firstLayers(files: ModelFiles, count: number): ModelFiles {
+  const { architecture } = files;
+  const layers = architecture.layers.slice(0, count);
+  const config = { ...architecture.config, layers: layers.length };
+  return { ...files, architecture: { ...architecture, config, layers } };
+}
+
+/** Headers in the place of a model's files. */
+export function headersOf({ architecture, record, checkpoint }: ModelFiles): ModelFiles {
+  return { architecture, record, checkpoint: headerCheckpoint(checkpoint) };
 }
 
 /** Stops nothing. */

@@ -1,7 +1,7 @@
 import type { Device } from "../../kernels/device/device.ts";
 import type { Layer, Observe } from "./layer.ts";
 import type { Model } from "./model.ts";
-import { type Places, settle } from "./places.ts";
+import { openPlaces, type Places, settle } from "./places.ts";
 import type { Stream } from "./stream.ts";
 import { Streams, type StreamsOptions } from "./streams.ts";
 
@@ -21,27 +21,38 @@ export class Walk implements Disposable {
   readonly #model: Model;
   readonly #places: Places;
   readonly #streams: Streams;
+  readonly #owned: Disposable;
 
   private constructor(
     device: Device,
     model: Model,
-    { places, streams }: { readonly places: Places; readonly streams: Streams },
+    { places, streams, owned }: {
+      readonly places: Places;
+      readonly streams: Streams;
+      readonly owned: Disposable;
+    },
   ) {
     this.#device = device;
     this.#model = model;
     this.#places = places;
     this.#streams = streams;
+    this.#owned = owned;
   }
 
-  /** Begins with windows where the journal has them, else at their embeddings. */
+  /**
+   * Begins with windows where the journal has them, else at their embeddings. Places may be given to
+   * several walks.
+   */
   static async open(
     device: Device,
     model: Model,
     texts: readonly Uint32Array[],
-    { places, ...options }: StreamsOptions & { readonly places: Places },
+    { places: given, ...options }: StreamsOptions & { readonly places?: Places },
   ): Promise<Walk> {
-    const streams = await Streams.open(device, model, texts, options);
-    return new Walk(device, model, { places, streams });
+    using stack = new DisposableStack();
+    const places = given ?? stack.use(openPlaces(device, model.config, texts[0]?.length ?? 0));
+    const streams = stack.use(await Streams.open(device, model, texts, options));
+    return new Walk(device, model, { places, streams, owned: stack.move() });
   }
 
   /** The layer that comes next. */
@@ -79,7 +90,7 @@ export class Walk implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    this.#streams[Symbol.dispose]();
+    this.#owned[Symbol.dispose]();
   }
 
   async #run(

@@ -7,7 +7,6 @@ import { dtypeOf, type NamedValues } from "../formats/safetensors/file.ts";
 import type { Architecture, ModelFiles } from "../models/family.ts";
 import { Model } from "../models/model.ts";
 import type { ModelRecord } from "../models/model_record.ts";
-import { openPlaces } from "../models/places.ts";
 import type { SiteRole } from "../models/site.ts";
 import type { StreamsOptions } from "../models/streams.ts";
 import { Walk } from "../models/walk.ts";
@@ -94,10 +93,8 @@ function quantizedGrams(
   },
 ): GramSource {
   const { architecture, checkpoint } = files;
-  const context = windows[0]!.length;
   using stack = new DisposableStack();
   const model = stack.use(Model.of(device, files, { weightBytes: 0 }));
-  const places = stack.use(openPlaces(device, model.config, context));
   const owned = stack.move();
   let walk: Walk | undefined;
   let watch: LayerWatch | undefined;
@@ -108,7 +105,7 @@ function quantizedGrams(
   return {
     async begin(layer, signal) {
       walk ??= owned.use(
-        await Walk.open(device, model, windows, { ...streams, places, from: layer }),
+        await Walk.open(device, model, windows, { ...streams, from: layer }),
       );
       const passed = () => signal.throwIfAborted();
       // It begins further back only where the journal has no streams of this layer any more.
@@ -118,7 +115,7 @@ function quantizedGrams(
       });
       const seen = watch = new LayerWatch(device, architecture.layers[layer]!, {
         windows: windows.length,
-        context,
+        context: windows[0]!.length,
         gram: sites,
         rows: 0,
         attentionWindows: 0,

@@ -30,6 +30,7 @@ import type { Artifact } from "../../pipeline/artifact.ts";
 import { calibrate_kv } from "../../stages/calibrate_kv.ts";
 import { GREEDY } from "../../stages/engine/engine.ts";
 import { EngineLoop } from "../../stages/engine/engine_loop.ts";
+import { EngineMemory } from "../../stages/engine/engine_memory.ts";
 import { planMemory } from "../../stages/engine/engine_sizes.ts";
 import { readModelRecord } from "../../stages/models/model_record.ts";
 import { Model } from "../../stages/models/model.ts";
@@ -335,7 +336,8 @@ async function measure(
   { batch, prompt, output, ahead }: Shape,
 ): Promise<Measured> {
   const wishes = { context: prompt + output + 2, sequences: batch, ahead };
-  const { sizes } = planMemory(device, model, { memoryBytes: 2 ** 33, wishes });
+  const memory = new EngineMemory(device.limits, model);
+  const { sizes } = await planMemory(memory, { memoryBytes: 2 ** 33, wishes });
   using loop = new EngineLoop(device, model, sizes);
   const { vocabulary } = model.config;
   for (let id = 0; id < batch; id++) {

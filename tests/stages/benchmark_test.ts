@@ -2,13 +2,16 @@ import { strict as assert } from "node:assert";
 import { deserialize, serialize } from "node:v8";
 import { Cpu } from "../../kernels/device/cpu/cpu.ts";
 import type { Device } from "../../kernels/device/device.ts";
+import { USUAL_LIMITS } from "../../kernels/device/limits.ts";
 import type { Journal } from "../../pipeline/stage.ts";
 import { benchmark } from "../../stages/benchmark.ts";
 import { batchesUpTo, largestBatch, planBatch } from "../../stages/benchmark/batches.ts";
 import { PRECISIONS } from "../../stages/benchmark/precisions.ts";
-import { randomModel, writeRandomModel } from "../../stages/benchmark/random_model.ts";
+import { randomFiles, randomModel, writeRandomModel } from "../../stages/benchmark/random_model.ts";
 import { type Benchmark, bestOf, ratesOf } from "../../stages/benchmark/results.ts";
 import { SHAPES } from "../../stages/benchmark/shapes.ts";
+import { EngineMemory } from "../../stages/engine/engine_memory.ts";
+import { plannedBytes } from "../../stages/engine/engine_sizes.ts";
 import { kvSchemes, pageBytes } from "../../stages/engine/kv_pools.ts";
 import { openCheckpoint } from "../../stages/models/open_checkpoint.ts";
 import { describeModel, sizesOf } from "../../stages/models/model_facts.ts";
@@ -32,10 +35,6 @@ const SMALL = {
   max_position_embeddings: 256,
 };
 const NAMES = Object.keys(PRECISIONS) as (keyof typeof PRECISIONS)[];
-/** A GPU as `planMemory` sees one. */
-const GPU = {
-  limits: { adapter: "gpu", bindingBytes: 2 ** 31 - 4 },
-} as unknown as Device;
 
 /** A journal that a stage finds again. */
 class MemoryJournal implements Journal {
@@ -108,22 +107,26 @@ for (const name of NAMES) {
   });
 }
 
-Deno.test("the largest batch fills memory: one more sequence would not have its pages", () => {
+Deno.test("the largest batch fills memory: one more sequence would not have its pages", async () => {
   const load = { prompt: 1024, output: 512, memoryBytes: 40e9 };
   const found = new Map<string, number>();
   for (const name of NAMES) {
-    const { architecture, record, tensors } = randomModel(SHAPES["llama-2-7b"], PRECISIONS[name]);
-    const { config } = architecture;
-    const model = { config, record, sizes: sizesOf({ tensors }, architecture) };
-    const largest = largestBatch(GPU, model, load, 4096);
-    const { workspaceBytes, sizes } = planBatch(GPU, model, load, largest);
-    const page = pageBytes(config, kvSchemes(config, record));
+    const files = randomFiles(randomModel(SHAPES["llama-2-7b"], PRECISIONS[name]));
+    const { architecture, record, checkpoint } = files;
+    const memory = new EngineMemory(USUAL_LIMITS, files);
+    const largest = await largestBatch(memory, load, 4096);
+    const plan = await planBatch(memory, load, largest);
+    assert.ok(plannedBytes(plan) <= load.memoryBytes);
+    // Buffers of the device are at most an eighth larger than what is in them.
+    const { bytes } = sizesOf(checkpoint, architecture);
+    assert.ok(plan.weightBytes >= bytes && plan.weightBytes <= 1.125 * bytes, name);
     // 1,536 tokens are 24 pages of 64.
-    assert.ok(sizes.pages >= 24 * largest);
-    const rest = load.memoryBytes - model.sizes.bytes - workspaceBytes;
-    const bindings = Math.floor((2 ** 31 - 4) / (page / config.layers / 2));
-    const pages = Math.min(Math.floor(rest / page), bindings);
+    assert.ok(plan.sizes.pages >= 24 * largest);
+    const rest = load.memoryBytes - plan.weightBytes - plan.workspaceBytes;
+    const page = pageBytes(architecture.config, kvSchemes(architecture.config, record));
+    const pages = memory.pagesWithin(rest);
     assert.ok(pages >= 24 * largest && pages < 24 * (largest + 1), `${name}: ${largest}`);
+    assert.ok(pages * page <= rest && pages * page > rest / 1.125, `${name}: ${pages} pages`);
     found.set(name, largest);
     // Keys and values of 32 layers and 32 heads of 128 in half precision: 512 KiB a token.
     if (name === "f16") assert.equal(page, 64 * 512 * 1024);

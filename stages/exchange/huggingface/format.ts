@@ -3,6 +3,7 @@ import { codedValues } from "../../quant/coded_weight.ts";
 import { rowPieces } from "../../formats/rows.ts";
 import { checkpointFormat } from "../checkpoint_format.ts";
 import type { Refusal } from "../format.ts";
+import { COMPARED_VALUES } from "../verify.ts";
 import { refusedPrecision } from "../precision_refusals.ts";
 
 /** A plain Hugging Face checkpoint: weights are the values their codes stand for. */
@@ -19,7 +20,7 @@ export const huggingface = checkpointFormat({
     { part: "weight", dtypes: [DTYPES[dtype], "F16", "BF16", "F32"], shape: [rows, columns] },
   ],
   *pack(weight, _part, { dtype }) {
-    for (const rows of rowPieces([weight.rows, weight.columns])) {
+    for (const rows of rowPieces([weight.rows, weight.columns], { values: COMPARED_VALUES })) {
       const values = codedValues(weight, rows);
       if (dtype === "float32") yield values;
       else yield dtype === "bfloat16" ? toBrain(values) : toHalf(values, "weight", "the model");

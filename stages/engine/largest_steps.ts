@@ -1,0 +1,89 @@
+import type { Device } from "../../kernels/device/device.ts";
+import type { Model } from "../models/model.ts";
+import { type GenerationRequest, GREEDY } from "./engine.ts";
+import { pagesOfLongest } from "./kv_batch.ts";
+import { PagedForward } from "./paged_forward.ts";
+import { MOST_RECORDINGS, PagedModel, rowsAtOnce } from "./paged_model.ts";
+import { recordSteps } from "./recorded_steps.ts";
+import type { Chunk, StepLimits } from "./scheduler.ts";
+import { newSequence } from "./sequence.ts";
+
+/** A device that tells what it holds. */
+export type MeasuredDevice = Device & {
+  readonly memory: { readonly held: number; readonly peak: number };
+};
+
+/** Which steps an engine may run. */
+export interface StepWishes {
+  readonly context: number;
+  readonly step: StepLimits;
+}
+
+/** Likeliest tokens that are asked for with a score. */
+const LIKELIEST = 20;
+
+/**
+ * Runs the steps that hold the most: a prefill of as many tokens as a step takes, each of which is
+ * scored, and a decode of all sequences with scores and penalties. Gives the bytes that they and a page
+ * took beside what was there.
+ */
+export async function runLargestSteps(
+  device: MeasuredDevice,
+  model: Model,
+  { context, step: { tokens, sequences } }: StepWishes,
+): Promise<number> {
+  const before = device.memory.held;
+  const { vocabulary } = model.config;
+  const longest = Math.max(1, context - 1);
+  using paged = new PagedModel(device, model, { pages: 1, context });
+  const likeliest = Math.min(LIKELIEST, vocabulary);
+  const prefill: Chunk[] = [];
+  for (let left = tokens; left > 0; left -= longest) {
+    const prompt = Array<number>(Math.min(left, longest)).fill(0);
+    prefill.push(chunkOf({ prompt, promptLogprobs: likeliest }, context, prompt.length));
+  }
+  await paged.step(prefill);
+  const known = Math.min(longest, tokens, vocabulary);
+  const sampling = { ...GREEDY, repetitionPenalty: 2 };
+  const prompt = Array.from({ length: known }, (_, token) => token);
+  const decode = chunkOf({ prompt, sampling, logprobs: likeliest }, context, 1);
+  await paged.step(Array<Chunk>(sequences).fill(decode));
+  return device.memory.peak - before;
+}
+
+/**
+ * Puts decode steps of every number of sequences on record. Gives the bytes that recordings hold at
+ * most: what they share, and what each has of its own, for as many as are kept.
+ */
+export async function recordEveryStep(
+  device: MeasuredDevice,
+  model: Model,
+  { context, step: { sequences, ahead = 1 } }: StepWishes,
+): Promise<number> {
+  const most = Math.min(sequences, rowsAtOnce(model.config));
+  using forward = new PagedForward(device, model, { pages: 1, context });
+  const decode = chunkOf({ prompt: [0] }, context, 1);
+  const record = (count: number, steps: number) =>
+    recordSteps(device, forward, { chunks: Array<Chunk>(count).fill(decode), steps, context });
+  const before = device.memory.held;
+  using _largest = await record(most, ahead);
+  const shared = device.memory.held;
+  using _another = await record(most, ahead);
+  const own = device.memory.held - shared;
+  for (let count = 1; count < most; count++) {
+    using _smaller = await record(count, 1);
+  }
+  const kept = Math.min(MOST_RECORDINGS, most * (1 + Math.floor(Math.log2(ahead))));
+  return device.memory.held - before + (kept - 2) * own;
+}
+
+/** The last tokens of a sequence whose pages are one. */
+function chunkOf(
+  request: Pick<GenerationRequest, "prompt"> & Partial<GenerationRequest>,
+  context: number,
+  count: number,
+): Chunk {
+  const sequence = newSequence(0, { maxTokens: 1, sampling: GREEDY, stopTokens: [], ...request });
+  sequence.pages.push(...Array<number>(pagesOfLongest(context)).fill(0));
+  return { sequence, start: sequence.tokens.length - count, count, last: true };
+}

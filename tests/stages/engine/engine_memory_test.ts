@@ -1,0 +1,105 @@
+import { strict as assert } from "node:assert";
+import process from "node:process";
+import { fileURLToPath } from "node:url";
+import { Cpu } from "../../../kernels/device/cpu/cpu.ts";
+import { SOFTWARE_LIMITS, USUAL_LIMITS } from "../../../kernels/device/limits.ts";
+import { PRECISIONS } from "../../../stages/benchmark/precisions.ts";
+import { randomFiles, randomModel } from "../../../stages/benchmark/random_model.ts";
+import { SHAPES } from "../../../stages/benchmark/shapes.ts";
+import { EngineError, GREEDY } from "../../../stages/engine/engine.ts";
+import { EngineLoop } from "../../../stages/engine/engine_loop.ts";
+import { EngineMemory } from "../../../stages/engine/engine_memory.ts";
+import { planMemory, plannedBytes } from "../../../stages/engine/engine_sizes.ts";
+import { recordEveryStep, runLargestSteps } from "../../../stages/engine/largest_steps.ts";
+import { openModel } from "../../../stages/models/architecture.ts";
+import { Model } from "../../../stages/models/model.ts";
+
+const EMBEDDED = fileURLToPath(new URL("../../../configs/embedded", import.meta.url));
+/** Few enough for a software driver. */
+const WISHES = { context: 200, sequences: 5, stepTokens: 100, ahead: 4 };
+
+Deno.test("an engine's weights, steps and pages hold the memory that was counted", async () => {
+  await using device = await Cpu.open();
+  using model = await Model.open(EMBEDDED, device, { weightBytes: Infinity });
+  const memory = new EngineMemory(device.limits, model);
+  const plan = await planMemory(memory, { memoryBytes: 1e9, wishes: WISHES });
+  await model.loadWhole();
+  assert.equal(device.memory.held, plan.weightBytes);
+  const recorded = await recordEveryStep(device, model, plan.sizes);
+  // What recordings gave back would be found by steps.
+  device.trim();
+  const steps = await runLargestSteps(device, model, plan.sizes) - memory.pageBytes(1);
+  assert.equal(steps + recorded, plan.workspaceBytes);
+  device.trim();
+  const before = device.memory.held;
+  using _loop = new EngineLoop(device, model, plan.sizes);
+  const angles = 4 * plan.sizes.context * model.config.headSize;
+  const held = device.memory.held - before;
+  assert.ok(held > plan.kvBytes && held <= plan.kvBytes + 1.125 * angles);
+});
+
+Deno.test("an engine holds no more than was planned, whatever it is asked for", async () => {
+  await using device = await Cpu.open();
+  using model = await Model.open(EMBEDDED, device, { weightBytes: Infinity });
+  const memory = new EngineMemory(device.limits, model);
+  const plan = await planMemory(memory, { memoryBytes: 1e9, wishes: WISHES });
+  await model.loadWhole();
+  using loop = new EngineLoop(device, model, plan.sizes);
+  const prompt = (length: number) => Array.from({ length }, (_, i) => i);
+  const plain = { maxTokens: 9, sampling: GREEDY, stopTokens: [] };
+  const penalties = { ...GREEDY, temperature: 1, repetitionPenalty: 1.3 };
+  const requests = [
+    { ...plain, prompt: prompt(190), promptLogprobs: 20, logprobs: 20 },
+    { ...plain, prompt: prompt(99), sampling: penalties, logprobs: 5 },
+    ...[1, 64, 30, 7].map((length) => ({ ...plain, prompt: prompt(length) })),
+  ];
+  requests.forEach((request, id) => loop.add(id, request));
+  while (!loop.idle) {
+    await loop.step();
+    // As whoever drives it does.
+    if (device.memory.held > plannedBytes(plan)) device.trim();
+  }
+  const { peak } = device.memory;
+  assert.ok(peak <= plannedBytes(plan), `${peak} of ${plannedBytes(plan)} bytes`);
+});
+
+Deno.test("pages take the memory that weights and steps leave; too little is refused", async () => {
+  using files = await openModel(EMBEDDED);
+  const memory = new EngineMemory(SOFTWARE_LIMITS, files);
+  const ample = await planMemory(memory, { memoryBytes: 1e9, wishes: WISHES });
+  // A context of 200 tokens is four pages of 64, and one to run ahead into.
+  assert.equal(ample.sizes.pages, 5 * 5);
+  const rest = ample.weightBytes + ample.workspaceBytes;
+  const scarce = rest + memory.pageBytes(11);
+  const plan = await planMemory(memory, { memoryBytes: scarce, wishes: WISHES });
+  assert.ok(plannedBytes(plan) <= scarce);
+  assert.ok(memory.pageBytes(plan.sizes.pages + 1) > scarce - rest);
+  const least = rest + memory.pageBytes(5);
+  const barely = await planMemory(memory, { memoryBytes: least, wishes: WISHES });
+  assert.ok(barely.sizes.pages >= 5);
+  const refused = (memoryBytes: number) =>
+    assert.rejects(
+      planMemory(memory, { memoryBytes, wishes: WISHES }),
+      (error) => {
+        assert.ok(error instanceof EngineError && error.why === "unavailable");
+        assert.match(error.message, /^Cannot serve the model in \d+ MB: its weights take \d+ MB/);
+        return true;
+      },
+    );
+  await refused(least - 1);
+  await refused(1e6);
+});
+
+Deno.test("the memory of an engine of 70 billion parameters is counted in a second", async () => {
+  const shape = SHAPES["llama-2-70b"];
+  for (const precision of ["f16", "w4a8kv4"] as const) {
+    const files = randomFiles(randomModel(shape, PRECISIONS[precision]));
+    const before = process.cpuUsage();
+    const memory = new EngineMemory(USUAL_LIMITS, files);
+    const plan = await planMemory(memory, { memoryBytes: 300e9, wishes: {} });
+    const { user, system } = process.cpuUsage(before);
+    // Of the processor, so that it does not matter what else the machine does.
+    assert.ok(user + system < 1e6, `${precision}: ${(user + system) / 1e6} s`);
+    assert.ok(plannedBytes(plan) <= 300e9);
+  }
+});
