@@ -69,11 +69,8 @@ export const calibrate_kv = defineStage({
         kv.push(first.schemes);
       }
     });
-    const schemes = architecture.layers.map((_, layer) => kv[layer] ?? kv[0]!);
-    const facts = {
-      ...model,
-      record: { ...recordAfter(record, "calibrate_kv", params), kv: schemes },
-    };
+    const all = architecture.layers.map((_, layer) => kv[layer] ?? kv[0]!);
+    const facts = { ...model, record: { ...recordAfter(record, "calibrate_kv", params), kv: all } };
     return {
       deviceBytes: peaks.deviceBytes,
       // The exact outputs of all windows, and twice that of the one that is compared.

@@ -1,8 +1,7 @@
 import { strict as assert } from "node:assert";
 import { deserialize, serialize } from "node:v8";
 import { Cpu } from "../../kernels/device/cpu/cpu.ts";
-import type { Device } from "../../kernels/device/device.ts";
-import { USUAL_LIMITS } from "../../kernels/device/limits.ts";
+import { CPU_LIMITS, USUAL_LIMITS } from "../../kernels/device/limits.ts";
 import type { Journal } from "../../pipeline/stage.ts";
 import { benchmark } from "../../stages/benchmark.ts";
 import { batchesUpTo, largestBatch, planBatch } from "../../stages/benchmark/batches.ts";
@@ -10,6 +9,7 @@ import { PRECISIONS } from "../../stages/benchmark/precisions.ts";
 import { randomFiles, randomModel, writeRandomModel } from "../../stages/benchmark/random_model.ts";
 import { type Benchmark, bestOf, ratesOf } from "../../stages/benchmark/results.ts";
 import { SHAPES } from "../../stages/benchmark/shapes.ts";
+import { openModel } from "../../stages/models/architecture.ts";
 import { EngineMemory } from "../../stages/engine/engine_memory.ts";
 import { plannedBytes } from "../../stages/engine/engine_sizes.ts";
 import { kvSchemes, pageBytes } from "../../stages/engine/kv_pools.ts";
@@ -248,11 +248,14 @@ Deno.test("benchmark leaves out what does not fit, and refuses what cannot be, i
   const model = chain.embedded();
   const models = [model];
   const few = { prompt: 60, output: 4, warm_up: 0 };
-  // The embedded model's weights are 7 MB; a step takes three times 32 MB beside its activations.
+  using files = await openModel(model.path);
+  const counted = new EngineMemory(CPU_LIMITS, files);
+  const all = await planBatch(counted, { prompt: 60, output: 4, memoryBytes: 1e12 }, 200);
   const tight = await chain.run(benchmark, { models }, {
     ...few,
     batch: [1, 200],
-    memory: 130_000_000,
+    // A sequence of 64 tokens has a page, and there are some for 150.
+    memory: all.weightBytes + all.workspaceBytes + 150 * all.pageBytes,
   });
   const [only] = (await reportOf(tight)).models;
   assert.ok(only!.largestBatch >= 1 && only!.largestBatch < 200);
