@@ -1,25 +1,18 @@
 import { strict as assert } from "node:assert";
 import { fileURLToPath } from "node:url";
-import type { Device } from "../../../kernels/device/device.ts";
 import { Cpu } from "../../../kernels/device/cpu/cpu.ts";
-import { Gpu } from "../../../kernels/device/gpu.ts";
 import { ReferenceDevice } from "../../../kernels/device/reference.ts";
 import { openCheckpoint } from "../../../stages/models/open_checkpoint.ts";
 import { readHeader } from "../../../stages/formats/safetensors/header.ts";
 import { architectureOf } from "../../../stages/models/architecture.ts";
 import { Model } from "../../../stages/models/model.ts";
 import { logitsOf, relativeError } from "../../support/forward_pass.ts";
+import { DEVICES } from "../../support/devices.ts";
 
 const FOLDER = fileURLToPath(new URL("../../testdata/families", import.meta.url));
 const CASES = [...Deno.readDirSync(FOLDER)].map(({ name }) => name).sort();
 /** f32 sums in another order; PyTorch and we differ by about 1e-6. */
 const TOLERANCE = 2e-5;
-
-const DEVICES: Readonly<Record<string, () => Promise<Device>>> = {
-  "the software plans": () => Gpu.open({ as: "software" }),
-  "the GPU plans": () => Gpu.open({ as: "gpu" }),
-  "the host reference": () => Promise.resolve(new ReferenceDevice()),
-};
 
 for (const name of CASES) {
   const path = `${FOLDER}/${name}`;

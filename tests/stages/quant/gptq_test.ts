@@ -2,7 +2,6 @@ import { strict as assert } from "node:assert";
 import type { Device } from "../../../kernels/device/device.ts";
 import { Cpu } from "../../../kernels/device/cpu/cpu.ts";
 import { Gpu } from "../../../kernels/device/gpu.ts";
-import { ReferenceDevice } from "../../../kernels/device/reference.ts";
 import { f32 } from "../../../kernels/device/tensor.ts";
 import { type GptqWeight, round } from "../../../stages/quant/gptq.ts";
 import {
@@ -13,12 +12,7 @@ import {
 import { GramMatrix } from "../../../stages/quant/gram.ts";
 import { choleskyUpper } from "../../support/cholesky.ts";
 import { normals } from "../../support/random.ts";
-
-const DEVICES: Readonly<Record<string, () => Promise<Device>>> = {
-  "the software plans": () => Gpu.open({ as: "software" }),
-  "the GPU plans": () => Gpu.open({ as: "gpu" }),
-  "the host reference": () => Promise.resolve(new ReferenceDevice()),
-};
+import { DEVICES } from "../../support/devices.ts";
 
 for (const [on, open] of Object.entries(DEVICES)) {
   Deno.test(`GPTQ gives the codes of the reference implementation on ${on}`, async () => {
