@@ -9,12 +9,13 @@ import type { KvScheme } from "../../kernels/codes/kv_scheme.ts";
 import { KV_SCHEMES } from "../support/kv_schemes.ts";
 import { append, cut } from "../support/kv_append.ts";
 import { randomTensor } from "../support/random.ts";
+import { ADAPTER_CLASSES, openAs } from "../support/devices.ts";
 
-const CLASSES = ["software", "gpu"] as const;
+const CLASSES = ADAPTER_CLASSES;
 
 for (const as of CLASSES) {
   Deno.test(`decoding token by token over KV4 agrees with attention over decoded pages, planned for ${as}`, async () => {
-    await using gpu = await Gpu.open({ as });
+    await using gpu = await openAs(as);
     const [tokens, heads, kvHeads, size] = [70, 4, 2, 64];
     const [key, value] = [KV_SCHEMES[0]!, KV_SCHEMES[1]!];
     const q = randomTensor({ dtype: "f32", shape: [tokens, heads, size] }, "q");
@@ -55,7 +56,7 @@ for (const as of CLASSES) {
   });
 
   Deno.test(`pages that the window has left may hold anything, planned for ${as}`, async () => {
-    await using gpu = await Gpu.open({ as });
+    await using gpu = await openAs(as);
     const [keys, window] = [200, 40];
     const scheme: KvScheme = { bits: 8, zero: "post_scale", group: 32 };
     const page = { scheme, kvHeads: 1, headSize: 32 };

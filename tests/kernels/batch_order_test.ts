@@ -1,5 +1,6 @@
 import { strict as assert } from "node:assert";
 import type { AdapterClass, HostTensor } from "../../kernels/device/device.ts";
+import type { Cpu } from "../../kernels/device/cpu/cpu.ts";
 import { Gpu } from "../../kernels/device/gpu.ts";
 import type { AnyKernel } from "../../kernels/device/kernel.ts";
 import { elements, f32, u32 } from "../../kernels/device/tensor.ts";
@@ -15,6 +16,7 @@ import {
 import { PAGE_TOKENS, pageWords, writeSlot } from "../../kernels/codes/kv_page.ts";
 import type { KvScheme } from "../../kernels/codes/kv_scheme.ts";
 import { normals, randomTensor, words } from "../support/random.ts";
+import { ADAPTER_CLASSES, openAs } from "../support/devices.ts";
 
 /** Both sides of every number of rows at which a plan changes. */
 const ROWS = [1, 2, 8, 9, 16, 17, 33];
@@ -71,16 +73,16 @@ const SEQUENCES: readonly Sequence[] = [
   { keys: 37, queries: 37 },
 ];
 
-for (const as of ["software", "gpu"] as const) {
+for (const as of ADAPTER_CLASSES) {
   for (const [name, cases] of Object.entries(rowCases(as))) {
     Deno.test(`${name} gives a row the same bits among any number of rows, planned for ${as}`, async () => {
-      await using gpu = await Gpu.open({ as });
+      await using gpu = await openAs(as);
       for (const one of cases) await sameRows(gpu, one);
     });
   }
 
   Deno.test(`attentionPaged gives a sequence the same bits alone and in a batch, planned for ${as}`, async () => {
-    await using gpu = await Gpu.open({ as });
+    await using gpu = await openAs(as);
     for (const one of attentionCases(as)) {
       const pool = pages(one, SEQUENCES);
       const together = await attend(gpu, one, pool, pool.spans);
@@ -92,7 +94,7 @@ for (const as of ["software", "gpu"] as const) {
   });
 
   Deno.test(`attentionPaged gives a sequence the same bits in chunks and at once, planned for ${as}`, async () => {
-    await using gpu = await Gpu.open({ as });
+    await using gpu = await openAs(as);
     const sizes = [1, 4, 5, 16, 40];
     const all = sizes.reduce((sum, queries) => sum + queries, 0);
     for (const one of attentionCases(as)) {
@@ -210,7 +212,7 @@ function attentionCases(as: AdapterClass): readonly AttentionCase[] {
   return as === "gpu" ? ATTENTION : ATTENTION.filter((_, i) => i % 2 === 0);
 }
 
-async function sameRows(gpu: Gpu, { label, kernel, byRow, fixed, options }: RowCase) {
+async function sameRows(gpu: Cpu | Gpu, { label, kernel, byRow, fixed, options }: RowCase) {
   const whole = await launch(gpu, kernel, { ...byRow, ...fixed }, options);
   for (const count of ROWS) {
     const part = Object.fromEntries(
@@ -225,7 +227,7 @@ async function sameRows(gpu: Gpu, { label, kernel, byRow, fixed, options }: RowC
 }
 
 /** What a kernel writes. */
-async function launch(gpu: Gpu, kernel: AnyKernel, hosts: Hosts, options: unknown) {
+async function launch(gpu: Cpu | Gpu, kernel: AnyKernel, hosts: Hosts, options: unknown) {
   using stack = new DisposableStack();
   const inputs = Object.fromEntries(
     Object.entries(hosts).map(([name, host]) => [name, stack.use(gpu.upload(host))]),
@@ -241,7 +243,7 @@ async function launch(gpu: Gpu, kernel: AnyKernel, hosts: Hosts, options: unknow
 
 /** What each span's queries get. */
 async function attend(
-  gpu: Gpu,
+  gpu: Cpu | Gpu,
   { size, key, value, window }: AttentionCase,
   { k, v, q, block_table }: Pages,
   spans: readonly AttentionSpan[],

@@ -1,16 +1,16 @@
 import { strict as assert } from "node:assert";
-import { Gpu } from "../../kernels/device/gpu.ts";
 import { f32 } from "../../kernels/device/tensor.ts";
 import { normQuantize, quantizeRows, rmsNorm } from "../../kernels/mod.ts";
 import { launch } from "../support/launch.ts";
 import { randomRows } from "../support/random.ts";
+import { ADAPTER_CLASSES, openAs } from "../support/devices.ts";
 
-for (const as of ["software", "gpu"] as const) {
+for (const as of ADAPTER_CLASSES) {
   for (const range of [undefined, 2.5]) {
     const options = range === undefined ? {} : { range };
     const words = range === undefined ? "measured" : "given";
     Deno.test(`norm and codes in one launch have the bits of two, scales ${words}, planned for ${as}`, async () => {
-      await using gpu = await Gpu.open({ as });
+      await using gpu = await openAs(as);
       for (const [count, columns] of [[1, 72], [37, 576], [5, 2304]] as const) {
         const inputs = {
           x: randomRows(count, columns, "x"),

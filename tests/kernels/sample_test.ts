@@ -1,13 +1,13 @@
 import { strict as assert } from "node:assert";
 import type { Device } from "../../kernels/device/device.ts";
 import { Gpu } from "../../kernels/device/gpu.ts";
-import { guardedGpu } from "../support/guarded_pool.ts";
+import { guardedCpu, guardedGpu } from "../support/guarded_pool.ts";
 import { f32, u32 } from "../../kernels/device/tensor.ts";
 import { sample, topScores } from "../../kernels/mod.ts";
 import { type SampleSettings, sampleSettings } from "../../kernels/sample.ts";
 import { normals } from "../support/random.ts";
+import { ADAPTER_CLASSES, openAs } from "../support/devices.ts";
 
-const CLASSES = ["software", "gpu"] as const;
 const LOWEST = -3.4028234663852886e38;
 const PLAIN: SampleSettings = { temperature: 1, topK: 0, topP: 1, minP: 0, seed: 1, step: 0 };
 
@@ -40,9 +40,9 @@ const ASKED: readonly Partial<SampleSettings>[] = [
   { topK: 50, topP: 0.8, minP: 0.3 },
 ];
 
-for (const as of CLASSES) {
+for (const as of ADAPTER_CLASSES) {
   Deno.test(`sample and topScores agree with their references on awkward rows, planned for ${as}`, async () => {
-    await using guarded = await guardedGpu({ as });
+    await using guarded = await (as === "cpu" ? guardedCpu() : guardedGpu({ as }));
     const gpu = guarded.device;
     for (const columns of [1500, 1501]) {
       for (const [name, value] of ROWS) {
@@ -59,7 +59,7 @@ for (const as of CLASSES) {
   });
 
   Deno.test(`draws follow the softmax that top-k and top-p leave of 60 tokens, planned for ${as}`, async () => {
-    await using gpu = await Gpu.open({ as });
+    await using gpu = await openAs(as);
     const normal = normals("a vocabulary of 60");
     const logits = Float32Array.from({ length: 60 }, () => 1.5 * normal.next().value);
     const order = [...logits.keys()].sort((a, b) => logits[b]! - logits[a]!);

@@ -1,12 +1,12 @@
 import type { HostTensor, Tensor } from "../../kernels/device/device.ts";
-import type { Gpu } from "../../kernels/device/gpu.ts";
+import type { Device } from "../../kernels/device/device.ts";
 import { f32, u32 } from "../../kernels/device/tensor.ts";
 import { appendKv } from "../../kernels/mod.ts";
 import type { KvScheme } from "../../kernels/codes/kv_scheme.ts";
 
 /** Appends tokens of keys and values [tokens, heads, head size], from one to before another, to pages. */
 export function append(
-  gpu: Gpu,
+  gpu: Device,
   [x, y]: readonly [keys: HostTensor, values: HostTensor],
   [from, to]: readonly [number, number],
   [keys, values]: readonly [Tensor, Tensor],
