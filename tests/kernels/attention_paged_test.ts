@@ -11,9 +11,7 @@ import { append, cut } from "../support/kv_append.ts";
 import { randomTensor } from "../support/random.ts";
 import { ADAPTER_CLASSES, openAs } from "../support/devices.ts";
 
-const CLASSES = ADAPTER_CLASSES;
-
-for (const as of CLASSES) {
+for (const as of ADAPTER_CLASSES) {
   Deno.test(`decoding token by token over KV4 agrees with attention over decoded pages, planned for ${as}`, async () => {
     await using gpu = await openAs(as);
     const [tokens, heads, kvHeads, size] = [70, 4, 2, 64];

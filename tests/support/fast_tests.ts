@@ -3,7 +3,9 @@ import { ROOT } from "./source_files.ts";
 
 /** What opens a device, or takes as long as if it did. */
 const DOORS = [
+  "kernels/device/cpu/cpu.ts",
   "kernels/device/gpu.ts",
+  "kernels/device/open_device.ts",
   "kernels/device/reference.ts",
   "stages/engine/worker_engine.ts",
   "stages/tools.ts",
