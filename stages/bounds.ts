@@ -9,20 +9,20 @@ export interface MachineBounds {
   readonly hostBytes?: number;
   /** The device's own memory, or `"host"` where it takes from the host's. */
   readonly deviceBytes?: number | "host";
-  /** For which launches are planned; unknown where there is no adapter. */
+  /** For which launches are planned. */
   readonly limits?: Limits;
 }
 
-/** Bounds under the options of the command line; no device is opened. */
+/** Bounds under the options of the command line, none of which opens a device; throws where the chosen one is not there. */
 export async function boundsOf(flags: ToolFlags): Promise<MachineBounds> {
   const { memory } = flags;
-  const chosen = await chooseDevice(flags.device).catch(() => undefined);
-  const deviceBytes = chosen && await deviceMemory(chosen.adapter).catch(() => undefined);
+  const chosen = await chooseDevice(flags.device);
+  const deviceBytes = await deviceMemory(chosen.adapter).catch(() => undefined);
   return {
     memoryBytes: memoryFor(flags),
     ...memory !== undefined && { hostBytes: memory },
     ...deviceBytes !== undefined && { deviceBytes },
-    ...chosen && { limits: chosen.limits },
+    limits: chosen.limits,
   };
 }
 
