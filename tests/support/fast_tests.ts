@@ -3,6 +3,7 @@ import { ROOT } from "./source_files.ts";
 
 /** What opens a device, or takes as long as if it did. */
 const DOORS = [
+  "kernels/device/cpu/compile.ts",
   "kernels/device/cpu/cpu.ts",
   "kernels/device/gpu.ts",
   "kernels/device/open_device.ts",
@@ -66,12 +67,25 @@ async function runTests(files: readonly string[]): Promise<{ text: string; fine:
   return { text: new TextDecoder().decode(stdout), fine: success };
 }
 
-/** Deals the tests out, to more hands than there are cores, for tests wait for disks and clocks. */
+/** Deals tests out, the largest files first, each to the hand that has the fewest bytes. */
+async function deal(files: readonly string[], count: number): Promise<string[][]> {
+  const sizes = await Promise.all(files.map(async (path) => {
+    const { size } = await Deno.stat(join(ROOT, path));
+    return { path, size };
+  }));
+  const hands = Array.from({ length: count }, () => ({ paths: [] as string[], size: 0 }));
+  for (const { path, size } of sizes.sort((a, b) => b.size - a.size)) {
+    const least = hands.reduce((one, other) => other.size < one.size ? other : one);
+    least.paths.push(path);
+    least.size += size;
+  }
+  return hands.map(({ paths }) => paths).filter(({ length }) => length > 0);
+}
+
+/** More hands than cores, for tests wait for disks and clocks. */
 if (import.meta.main) {
-  const files = await fastTests();
-  const count = 2 * navigator.hardwareConcurrency;
-  const hands = Array.from({ length: count }, (_, i) => files.filter((_, at) => at % count === i));
-  const results = await Promise.all(hands.filter(({ length }) => length > 0).map(runTests));
+  const hands = await deal(await fastTests(), 3 * navigator.hardwareConcurrency);
+  const results = await Promise.all(hands.map(runTests));
   for (const { text } of results) Deno.stdout.writeSync(new TextEncoder().encode(text));
   Deno.exit(results.every(({ fine }) => fine) ? 0 : 1);
 }
