@@ -86,9 +86,10 @@ export const evaluate = defineStage({
     baseline?.assertComparable(model.config);
     const group = windowsAtOnce(model, { memoryBytes, context, windows: count });
     const asked = { context, windows: count, memoryBytes, baseline };
-    // It refuses what the device would refuse, in the same sentence.
-    const estimate = await estimateWork(device, model, asked);
-    job.note(estimateWords(estimate, device), estimate);
+    // Where it cannot be counted, it is for the device itself to say whether it can be done.
+    const estimate = await estimateWork(device, model, asked).catch((error: Error) => error);
+    if (estimate instanceof Error) job.note(`What it takes is not known: ${estimate.message}`);
+    else job.note(estimateWords(estimate, device), estimate);
     using kept = keep_hidden ? await HiddenWriter.create(job.out) : undefined;
     const progress = (done: number, total: number, note: string) => job.progress(done, total, note);
     const scored: Score[] = [];
