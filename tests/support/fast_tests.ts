@@ -1,4 +1,5 @@
 import { dirname, join, relative } from "node:path";
+import { freeBytes } from "../../pipeline/store/trouble.ts";
 import { ROOT } from "./source_files.ts";
 
 /** What opens a device, or takes as long as if it did. */
@@ -14,6 +15,11 @@ const DOORS = [
   "tests/support/tree_copy.ts",
   "mod.ts",
 ];
+
+/** Where Linux keeps files in memory: tests make and remove thousands, which takes a disk long. */
+const MEMORY_DISK = "/dev/shm";
+/** More than tests write at a time. */
+const MOST_BYTES = 2 ** 30;
 
 /**
  * The tests that need no device, sorted: neither they nor what they import from `tests/` names a
@@ -59,10 +65,13 @@ async function modulesNamed(path: string): Promise<string[]> {
  * process of its own, for some tests set its environment, and one module imports them, for each
  * file else starts a worker and all modules that it imports.
  */
-async function runTests(files: readonly string[]): Promise<{ text: string; fine: boolean }> {
+async function runTests(
+  files: readonly string[],
+  env: Record<string, string>,
+): Promise<{ text: string; fine: boolean }> {
   const imports = "tests/support/test_imports.ts";
   const args = ["test", "-A", "--no-check", ...Deno.args, imports, "--", ...files];
-  const command = new Deno.Command(Deno.execPath(), { args, cwd: ROOT, stderr: "inherit" });
+  const command = new Deno.Command(Deno.execPath(), { args, cwd: ROOT, env, stderr: "inherit" });
   const { success, stdout } = await command.output();
   return { text: new TextDecoder().decode(stdout), fine: success };
 }
@@ -85,7 +94,10 @@ async function deal(files: readonly string[], count: number): Promise<string[][]
 /** More hands than cores, for tests wait for disks and clocks. */
 if (import.meta.main) {
   const hands = await deal(await fastTests(), 3 * navigator.hardwareConcurrency);
-  const results = await Promise.all(hands.map(runTests));
+  const roomy = (await freeBytes(MEMORY_DISK) ?? 0) > MOST_BYTES;
+  const directory = await Deno.makeTempDir(roomy ? { dir: MEMORY_DISK } : {});
+  const results = await Promise.all(hands.map((files) => runTests(files, { TMPDIR: directory })));
+  await Deno.remove(directory, { recursive: true });
   for (const { text } of results) Deno.stdout.writeSync(new TextEncoder().encode(text));
   Deno.exit(results.every(({ fine }) => fine) ? 0 : 1);
 }
