@@ -100,7 +100,8 @@ export class CommandRing implements Queue<Region> {
     submit: (copy?: Copy) => void,
   ): Promise<ArrayBuffer> {
     submit();
-    this.check();
+    // Why it was stopped is heard a little later.
+    if (isStopped(this.#control)) throw await this.#failure.promise;
     if (this.#reached(buffer.lastUse)) return this.#bytesOf(buffer, bytes).slice().buffer;
     // What is handed over next may overwrite it.
     const copy = this.#heap.create(bytes, "a copy to read");
