@@ -40,8 +40,8 @@ const TENSOR_BYTES = 500;
 const CODE_BYTES = 3;
 /** Bytes a weight takes as it is compared: its code, as packed, and its values twice. */
 const WEIGHT_BYTES = 11;
-/** Bytes a value without a code takes then: as read, made, read back, in the model and rounded. */
-const VALUE_BYTES = 16;
+/** Bytes a value without a code takes then: as it was read, read back, in the model and rounded. */
+const VALUE_BYTES = 14;
 /** Most bytes of a token that the tokenizer has no text for, where tokens lie beside the weights. */
 const UNUSED_TOKEN_BYTES = 32;
 

@@ -11,7 +11,7 @@ import { type Limits, USUAL_LIMITS } from "../../kernels/device/limits.ts";
 const RUNTIME = 3 * 2 ** 25;
 const DRIVER_RUNTIME = 5 * 2 ** 25;
 /** Bytes of arrays there are beside that for each that is in use. */
-const UNCOLLECTED = 1.5;
+const UNCOLLECTED = 1.75;
 
 /** The most that some work on a device takes; zeros where it needs none. */
 export interface DevicePeaks {
