@@ -119,7 +119,7 @@ export const quantize = defineStage({
   },
 });
 
-/** Bytes on the host for a value of the largest weight: as read, in its domain, in order, as codes, its errors. */
+/** Bytes on the host for a value of the largest weight: as read, in its domain and order, its codes. */
 const VALUE_BYTES = 24;
 
 /**
