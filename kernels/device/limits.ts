@@ -44,6 +44,6 @@ export const CPU_LIMITS: Limits = {
   groupBytes: 2 ** 31,
   groupThreads: 1024,
   gridAxis: 2 ** 31,
-  bindingBytes: 2 ** 32 - 2 ** 26,
+  bindingBytes: 2 ** 31,
   subgroup: 0,
 };

@@ -59,19 +59,14 @@ export class Banks implements Allocator<Region> {
   constructor(reserved: number, bytes = BANK_BYTES) {
     this.#bytes = bytes;
     this.#reserved = reserved;
-    const staging = Math.floor(bytes * STAGING_SHARE);
-    this.largest = this.#end(staging) - FIRST_ADDRESS - heldBytes(reserved) - heldBytes(0);
+    this.largest = this.#end(bytes * STAGING_SHARE) - FIRST_ADDRESS - heldBytes(reserved) -
+      heldBytes(0);
     if (this.largest <= 0) {
       throw new RangeError(
         `Cannot open the CPU engine: its threads need ${reserved} of ${bytes} bytes, expected fewer threads`,
       );
     }
-    this.#open("commands", staging);
-  }
-
-  /** How many memories there are. */
-  get count(): number {
-    return this.#banks.length;
+    this.#open("commands", bytes * STAGING_SHARE);
   }
 
   /** The memory of a bank. */
@@ -80,18 +75,17 @@ export class Banks implements Allocator<Region> {
   }
 
   create(size: number, label: string): Region {
-    for (const bank of this.#banks.keys()) {
-      const region = this.createIn(bank, size);
+    const opened = this.#banks.length;
+    for (let bank = 0; bank <= opened; bank++) {
+      const region = this.createIn(bank, size, label);
       if (region) return region;
     }
-    const opened = this.#open(label, Math.floor(this.#bytes * STAGING_SHARE));
-    const region = this.createIn(opened, size);
-    if (!region) throw outOfMemory(size, label, this.#banks);
-    return region;
+    throw outOfMemory(size, label, this.#banks);
   }
 
-  /** A region of one bank, if it has room. */
-  createIn(bank: number, size: number): Region | undefined {
+  /** A region of one bank, if it has room; opens banks up to it. */
+  createIn(bank: number, size: number, label: string): Region | undefined {
+    while (bank >= this.#banks.length) this.#open(label, this.#bytes * STAGING_SHARE);
     if (bank === this.#exchange) return undefined;
     const { heap, staging, stagingBytes } = this.#banks[bank]!;
     return heap.create(size, staging ? Infinity : this.#end(stagingBytes));

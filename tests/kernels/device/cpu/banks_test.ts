@@ -1,0 +1,146 @@
+import { strict as assert } from "node:assert";
+import { Banks, type Operand } from "../../../../kernels/device/cpu/banks.ts";
+import { Cpu } from "../../../../kernels/device/cpu/cpu.ts";
+import type { Tensor } from "../../../../kernels/device/device.ts";
+import { OutOfMemoryError } from "../../../../kernels/device/memory.ts";
+import { f32 } from "../../../../kernels/device/tensor.ts";
+import { groupDot, matmul, rmsNorm, siluMul } from "../../../../kernels/mod.ts";
+import { spreadCpu } from "../../../support/spread_banks.ts";
+
+const MB = 2 ** 20;
+const RESERVED = 1000;
+/** An eighth is staging: 1 MB. */
+const BANK = 8 * MB;
+
+function read(banks: Banks, bank: number, bytes: number): Operand {
+  return { region: banks.createIn(bank, bytes, "x")!, bytes, isRead: true, isWritten: false };
+}
+
+Deno.test("a launch whose operands lie in one bank copies nothing", () => {
+  const banks = new Banks(RESERVED, BANK);
+  const [a, b] = [read(banks, 1, 100), read(banks, 1, 2000)];
+  assert.deepEqual(banks.meet([a, undefined, b]), {
+    bank: 1,
+    addresses: [a.region.address, 0, b.region.address],
+    before: [],
+    after: [],
+  });
+});
+
+Deno.test("a launch runs where fewest bytes are copied, there and back", () => {
+  const banks = new Banks(RESERVED, BANK);
+  const weight = read(banks, 0, 5000);
+  const x = read(banks, 1, 300);
+  const sum = { ...read(banks, 2, 1000), isWritten: true };
+  const y = { ...read(banks, 1, 600), isRead: false, isWritten: true };
+  const { bank, addresses, before, after } = banks.meet([x, weight, sum, x, y]);
+  assert.equal(bank, 0);
+  assert.equal(addresses[0], addresses[3]);
+  assert.equal(addresses[1], weight.region.address);
+  const staged = { bank: 0, address: addresses[0] };
+  assert.deepEqual(before, [
+    { from: x.region, to: staged, bytes: 300, region: x.region },
+    { from: sum.region, to: { bank: 0, address: addresses[2] }, bytes: 1000, region: sum.region },
+  ]);
+  assert.deepEqual(after, [
+    { from: { bank: 0, address: addresses[2] }, to: sum.region, bytes: 1000, region: sum.region },
+    { from: { bank: 0, address: addresses[4] }, to: y.region, bytes: 600, region: y.region },
+  ]);
+  // What is written costs twice: 600 bytes of one against 2 times 400 of the other.
+  const small = { ...read(banks, 1, 400), isWritten: true };
+  assert.equal(banks.meet([read(banks, 0, 600), small]).bank, 1);
+});
+
+Deno.test("banks are filled one after another, and room that is given back is taken again", () => {
+  const banks = new Banks(RESERVED, BANK);
+  const regions = Array.from({ length: 5 }, () => banks.create(3 * MB, "x"));
+  assert.deepEqual(regions.map(({ bank }) => bank), [0, 0, 1, 1, 2]);
+  regions[1]!.destroy();
+  assert.equal(banks.create(3 * MB, "x").bank, 0);
+  assert.ok(banks.largest < BANK * 7 / 8 && banks.largest > BANK * 6 / 8);
+  assert.equal(banks.create(banks.largest, "x").bank, 3);
+  assert.throws(
+    () => banks.create(BANK, "the table"),
+    /Cannot allocate 8388608 bytes for the table/,
+  );
+});
+
+Deno.test("more than a bank's staging meets in a bank of its own, as far as that goes", () => {
+  const banks = new Banks(RESERVED, BANK);
+  const all = [read(banks, 0, 2 * MB), read(banks, 1, 2 * MB), read(banks, 2, 3 * MB)];
+  const { bank, addresses, before } = banks.meet(all);
+  assert.equal(bank, 3);
+  assert.deepEqual(before.map(({ from, bytes }) => [from.bank, bytes]), [
+    [0, 2 * MB],
+    [1, 2 * MB],
+    [2, 3 * MB],
+  ]);
+  const ends = addresses.map((address, i) => address + all[i]!.bytes);
+  assert.ok(addresses[1]! > ends[0]! && addresses[2]! > ends[1]! && ends[2]! < BANK);
+  assert.equal(banks.meet(all).bank, 3);
+  assert.equal(banks.create(5 * MB, "x").bank, 4, "tensors lie in no bank that is all staging");
+  const more = [...all, read(banks, 4, 1.5 * MB)];
+  assert.throws(() => banks.meet(more), (error) => {
+    assert.ok(error instanceof OutOfMemoryError);
+    assert.match(error.message, /Cannot bring 8\d+ bytes of a launch together/);
+    return true;
+  });
+});
+
+Deno.test("an engine without room for its threads says so", () => {
+  assert.throws(
+    () => new Banks(BANK, BANK),
+    /Cannot open the CPU engine: its threads need 8388608/,
+  );
+});
+
+/** Bytes of what several kernels make of equal inputs, some in place, launched and on record. */
+async function computed(cpu: Cpu): Promise<Uint8Array[]> {
+  using stack = new DisposableStack();
+  let values = 0;
+  const tensor = (...shape: number[]) => {
+    const data = Array.from({ length: shape.reduce((a, b) => a * b) }, () => Math.sin(values++));
+    return stack.use(cpu.upload(f32(shape, data)));
+  };
+  const [x, first, sum, gain] = [tensor(37, 64), tensor(96, 64), tensor(37, 96), tensor(96)];
+  const layer = (x: Tensor, weight: Tensor) => {
+    const y = stack.use(cpu.empty({ dtype: "f32", shape: [37, 96] }));
+    cpu.run(matmul, { x, weight, y }, {});
+    using active = cpu.run(siluMul, { gate: y, up: y }, {}).y;
+    return cpu.run(rmsNorm, { x: active, gain, residual: sum }, { eps: 0 }).y;
+  };
+  const made = [stack.use(layer(x, first))];
+  for (let i = 0; i < 3; i++) made.push(stack.use(layer(made.at(-1)!, tensor(96, 96))));
+  const recording = stack.use(await cpu.record(() => Promise.resolve([layer(x, first)])));
+  for (let replay = 0; replay < 3; replay++) {
+    cpu.write(x, f32([1, 4], [replay, 1, 2, 3]));
+    recording.replay();
+  }
+  const read = await Promise.all(
+    [...made, recording.outputs[0]!, sum].map((each) => cpu.read(each)),
+  );
+  return read.map(({ data }) => new Uint8Array(data.buffer));
+}
+
+for (const threads of [1, 2, 3]) {
+  Deno.test(`tensors spread over banks give the bits of one bank on ${threads} threads`, async () => {
+    await using one = await Cpu.open({ threads: 1 });
+    await using several = await spreadCpu({ threads });
+    assert.deepEqual(await computed(several), await computed(one));
+  });
+}
+
+Deno.test("an engine goes on in another bank where one is full, and reads from all", async () => {
+  // Threads take a half, a tensor a megabyte.
+  await using cpu = await Cpu.open({ threads: 2, bankBytes: 16 * MB });
+  using stack = new DisposableStack();
+  const rows = (value: number) => f32([1024, 256], new Float32Array(2 ** 18).fill(value));
+  using ones = cpu.upload(rows(1));
+  const tensors = Array.from({ length: 12 }, (_, i) => stack.use(cpu.upload(rows(i))));
+  const sums = tensors.map((b) => stack.use(cpu.run(groupDot, { a: ones, b }, { group: 64 }).y));
+  for (const [i, tensor] of tensors.entries()) {
+    const [kept, dots] = await Promise.all([cpu.read(tensor), cpu.read(sums[i]!)]);
+    assert.ok(kept.data.length === 2 ** 18 && kept.data.every((value) => value === i));
+    assert.ok(dots.data.every((value) => value === 64 * i), `sums of tensor ${i}`);
+  }
+});
