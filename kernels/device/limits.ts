@@ -38,7 +38,7 @@ export const SOFTWARE_LIMITS: Limits = {
   subgroup: 8,
 };
 
-/** What the CPU engine has: nothing that a launch must be cut for. */
+/** What the CPU engine has: nothing that a launch must be cut for, but that a tensor lies in one memory. */
 export const CPU_LIMITS: Limits = {
   adapter: "cpu",
   groupBytes: 2 ** 31,

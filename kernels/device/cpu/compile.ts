@@ -48,8 +48,8 @@ export async function compiled(kind: SimdKind): Promise<Uint8Array<ArrayBuffer>>
 export async function compiledCopy(): Promise<Uint8Array<ArrayBuffer>> {
   const text = await Deno.readTextFile(new URL("../../assembly/copy.wat", import.meta.url));
   const module = binaryen.parseText(text);
-  const { Atomics, BulkMemory, BulkMemoryOpt, MultiMemory, SIMD128 } = binaryen.Features;
-  module.setFeatures(Atomics | BulkMemory | BulkMemoryOpt | MultiMemory | SIMD128);
+  const { Atomics, BulkMemory, BulkMemoryOpt, MultiMemory } = binaryen.Features;
+  module.setFeatures(Atomics | BulkMemory | BulkMemoryOpt | MultiMemory);
   return new Uint8Array(module.emitBinary());
 }
 

@@ -13,7 +13,7 @@ import { Threads } from "./threads.ts";
 export interface CpuOptions {
   /** Threads that run kernels; as many as this process has processors unless said. */
   readonly threads?: number;
-  /** Most bytes of tensors to hold; all there is unless said. */
+  /** Most bytes of tensors to hold; what the system has free now unless said. */
   readonly memoryBytes?: number;
   /** Which module to load; the fastest that runs here unless said. */
   readonly simd?: SimdKind;
@@ -61,7 +61,8 @@ export class Cpu extends PooledDevice<Region> {
       queue.leave();
     };
     queue.onClose = () => started.join();
-    const pool = options.pool?.(banks) ?? new Pool(banks, options.memoryBytes);
+    const { memoryBytes = Deno.systemMemoryInfo().available } = options;
+    const pool = options.pool?.(banks) ?? new Pool(banks, memoryBytes);
     return new Cpu({ name: engineName(module), threads }, { queue, pool });
   }
 

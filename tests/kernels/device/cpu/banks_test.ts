@@ -2,7 +2,9 @@ import { strict as assert } from "node:assert";
 import { Banks, type Operand } from "../../../../kernels/device/cpu/banks.ts";
 import { Cpu } from "../../../../kernels/device/cpu/cpu.ts";
 import type { Tensor } from "../../../../kernels/device/device.ts";
+import type { Region } from "../../../../kernels/device/cpu/heap.ts";
 import { OutOfMemoryError } from "../../../../kernels/device/memory.ts";
+import type { PooledTensor } from "../../../../kernels/device/pooled_tensor.ts";
 import { f32 } from "../../../../kernels/device/tensor.ts";
 import { groupDot, matmul, rmsNorm, siluMul } from "../../../../kernels/mod.ts";
 import { spreadCpu } from "../../../support/spread_banks.ts";
@@ -143,4 +145,25 @@ Deno.test("an engine goes on in another bank where one is full, and reads from a
     assert.ok(kept.data.length === 2 ** 18 && kept.data.every((value) => value === i));
     assert.ok(dots.data.every((value) => value === 64 * i), `sums of tensor ${i}`);
   }
+});
+
+Deno.test("a weight behind four gigabytes of tensors is multiplied as any other", async () => {
+  await using cpu = await Cpu.open({ threads: 2 });
+  using stack = new DisposableStack();
+  using x = cpu.upload(f32([3, 64], new Float32Array(192).fill(1)));
+  // Nobody touches them, so that the system gives them no memory; together they leave no hole.
+  for (let bytes = 2 ** 31; bytes >= MB; bytes /= 2) {
+    for (let times = 0; times < 2; times++) {
+      stack.use(cpu.empty({ dtype: "u32", shape: [bytes / 4] }));
+    }
+  }
+  const held = cpu.memory.held;
+  assert.ok(held > 2 ** 32, `${held} bytes`);
+  const rows = Array.from({ length: 16384 }, (_, row) => new Float32Array(64).fill(row % 1000));
+  using weight = cpu.upload(f32([16384, 64], rows.flatMap((row) => [...row])));
+  assert.notEqual((weight as PooledTensor<Region>).block.buffer.bank, 0);
+  using y = cpu.empty({ dtype: "f32", shape: [3, 16384] });
+  cpu.run(matmul, { x, weight, y }, {});
+  const { data } = await cpu.read(y);
+  assert.ok(data.every((value, i) => value === 64 * (i % 16384 % 1000)));
 });
