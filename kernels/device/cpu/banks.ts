@@ -15,7 +15,7 @@ export interface Operand {
 }
 
 /** Where bytes lie. */
-export type Place = Pick<Region, "bank" | "address">;
+type Place = Pick<Region, "bank" | "address">;
 
 /** What a launch needs of another bank, or leaves there in `region`. */
 export interface Move {
