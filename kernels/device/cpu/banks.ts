@@ -1,10 +1,12 @@
-import { type Allocator, OutOfMemoryError } from "../memory.ts";
+import { type Allocator, LARGE_BYTES, OutOfMemoryError } from "../memory.ts";
 import { FIRST_ADDRESS, Heap, heldBytes, PAGE_BYTES, type Region } from "./heap.ts";
 
 /** Addresses have 32 bits. */
 const BANK_BYTES = 2 ** 32;
 /** Which part of a bank is kept for what launches need of other banks. */
 const STAGING_SHARE = 1 / 8;
+/** Up to which part of a bank regions of one size lie in twos. */
+const TWIN_SHARE = 1 / 4;
 
 /** A tensor of a launch, in the first bytes of its region. */
 export interface Operand {
@@ -52,6 +54,8 @@ export class Banks implements Allocator<Region> {
   readonly #bytes: number;
   readonly #reserved: number;
   readonly #banks: Bank[] = [];
+  /** Room beside a large region that was just made, for one like it: keys and values of a layer. */
+  #twin: Region | undefined;
   /** A bank that is all staging, for launches that need more than others have. */
   #exchange: number | undefined;
 
@@ -75,10 +79,17 @@ export class Banks implements Allocator<Region> {
   }
 
   create(size: number, label: string): Region {
+    const twin = this.#twin;
+    this.#twin = undefined;
+    twin?.destroy();
+    if (twin?.size === size) return this.createIn(twin.bank, size, label)!;
+    const paired = size >= LARGE_BYTES && size <= this.largest * TWIN_SHARE;
     const opened = this.#banks.length;
     for (let bank = 0; bank <= opened; bank++) {
       const region = this.createIn(bank, size, label);
-      if (region) return region;
+      if (region && paired) this.#twin = this.createIn(bank, size, label);
+      if (region && (!paired || this.#twin)) return region;
+      region?.destroy();
     }
     throw outOfMemory(size, label, this.#banks);
   }

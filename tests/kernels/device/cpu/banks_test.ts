@@ -67,6 +67,16 @@ Deno.test("banks are filled one after another, and room that is given back is ta
   );
 });
 
+Deno.test("large regions of one size lie in one bank by twos: keys and values of a layer", () => {
+  // A bank has room for five.
+  const banks = new Banks(RESERVED, 70 * MB);
+  const small = banks.create(MB, "x");
+  const regions = Array.from({ length: 8 }, () => banks.create(12 * MB, "KV pages"));
+  assert.deepEqual(regions.map(({ bank }) => bank), [0, 0, 0, 0, 1, 1, 1, 1]);
+  assert.deepEqual([banks.create(10 * MB, "y").bank, banks.create(11 * MB, "z").bank], [2, 2]);
+  assert.deepEqual([small.bank, banks.create(MB, "what is left").bank], [0, 0]);
+});
+
 Deno.test("more than a bank's staging meets in a bank of its own, as far as that goes", () => {
   const banks = new Banks(RESERVED, BANK);
   const all = [read(banks, 0, 2 * MB), read(banks, 1, 2 * MB), read(banks, 2, 3 * MB)];
