@@ -1,9 +1,11 @@
 import { strict as assert } from "node:assert";
+import fc from "fast-check";
 import { Banks, type Operand } from "../../../../kernels/device/cpu/banks.ts";
 import { Cpu } from "../../../../kernels/device/cpu/cpu.ts";
 import type { Tensor } from "../../../../kernels/device/device.ts";
 import type { Region } from "../../../../kernels/device/cpu/heap.ts";
 import { OutOfMemoryError } from "../../../../kernels/device/memory.ts";
+import { SLACK_BYTES } from "../../../../kernels/device/cpu/protocol.ts";
 import type { PooledTensor } from "../../../../kernels/device/pooled_tensor.ts";
 import { f32 } from "../../../../kernels/device/tensor.ts";
 import { groupDot, matmul, rmsNorm, siluMul } from "../../../../kernels/mod.ts";
@@ -51,6 +53,47 @@ Deno.test("a launch runs where fewest bytes are copied, there and back", () => {
   // What is written costs twice: 600 bytes of one against 2 times 400 of the other.
   const small = { ...read(banks, 1, 400), isWritten: true };
   assert.equal(banks.meet([read(banks, 0, 600), small]).bank, 1);
+});
+
+const OPERAND = fc.record({
+  bank: fc.nat({ max: 2 }),
+  bytes: fc.integer({ min: 0, max: 100_000 }),
+  isRead: fc.boolean(),
+  isWritten: fc.boolean(),
+});
+
+Deno.test("operands of a launch meet in one bank, where each has bytes of its own", () => {
+  const most = { minLength: 1, maxLength: 9 };
+  fc.assert(fc.property(fc.array(OPERAND, most), fc.array(fc.nat(), most), (made, chosen) => {
+    const banks = new Banks(RESERVED, BANK);
+    const all = made.map(({ bank, ...operand }) => ({
+      ...operand,
+      region: banks.createIn(bank, operand.bytes, "x")!,
+    }));
+    // Some tensors are several operands, some none.
+    const operands = chosen.map((at) => all[at % all.length]!);
+    const { bank, addresses, before, after } = banks.meet(operands);
+    const places = new Map(operands.map((operand, at) => [operand, addresses[at]!]));
+    const spans = [...all].flatMap((operand) => {
+      const { region, bytes, isRead, isWritten } = operand;
+      const address = places.get(operand);
+      if (region.bank === bank) {
+        assert.ok(address === undefined || address === region.address);
+        return { start: region.address, end: region.address + bytes };
+      }
+      if (address === undefined) return [];
+      const place = { bank, address };
+      const [there, back] = [before, after].map((moves) =>
+        moves.filter((m) => m.region === region)
+      );
+      assert.deepEqual(there, isRead ? [{ from: region, to: place, bytes, region }] : []);
+      assert.deepEqual(back, isWritten ? [{ from: place, to: region, bytes, region }] : []);
+      return { start: address, end: address + bytes };
+    });
+    spans.sort((a, b) => a.start - b.start);
+    spans.slice(1).forEach(({ start }, at) => assert.ok(start >= spans[at]!.end + SLACK_BYTES));
+    assert.ok(spans.at(-1)!.end + SLACK_BYTES <= banks.memory(bank).buffer.byteLength);
+  }));
 });
 
 Deno.test("banks are filled one after another, and room that is given back is taken again", () => {
