@@ -204,6 +204,14 @@ Deno.test("an engine goes on in another bank where one is full, and reads from a
   }
 });
 
+Deno.test("a launch that needs more than a bank is refused, and leaves nothing behind", async () => {
+  await using cpu = await spreadCpu({ threads: 1, bankBytes: 16 * MB });
+  using a = cpu.empty({ dtype: "f32", shape: [7 * 1024, 256] });
+  using b = cpu.empty({ dtype: "f32", shape: [7 * 1024, 256] });
+  const run = () => cpu.run(groupDot, { a, b }, { group: 64 });
+  assert.throws(run, /Cannot bring 1\d{7} bytes of a launch together: .* holds 1\d{7} bytes/);
+});
+
 Deno.test("a weight behind four gigabytes of tensors is multiplied as any other", async () => {
   await using cpu = await Cpu.open({ threads: 2 });
   using stack = new DisposableStack();
