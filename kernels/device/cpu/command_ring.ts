@@ -3,7 +3,7 @@ import type { Block } from "../memory.ts";
 import type { Copy, PreparedLaunches, Queue } from "../pooled_device.ts";
 import type { RecordedLaunch } from "../recording.ts";
 import { assertValues, byteLength, type HostTensor } from "../tensor.ts";
-import type { Banks, Move } from "./banks.ts";
+import type { Banks, Move, Operand } from "./banks.ts";
 import type { FunctionTable } from "./function_table.ts";
 import type { Region } from "./heap.ts";
 import {
@@ -144,25 +144,27 @@ export class CommandRing implements Queue<Region> {
   ): readonly Command[] {
     const { program, tasks, args } = kernel.cpu(inputs as never, options, launch);
     if (tasks === 0) return [];
-    const { inputs: read, outputs: made, mutates = [] } = kernel;
-    const operands = [...read, ...made].map((name, i) => {
-      const spec = inputs[name] ?? launch.outputs[name];
+    const regions = blocks.map(({ buffer }) => buffer);
+    const names = [...kernel.inputs, ...kernel.outputs];
+    const specOf = (name: string) => inputs[name] ?? launch.outputs[name];
+    const command = (bank: number, addresses: readonly number[]): Command => {
+      const place = this.#functions.kernel(program, bank);
+      const words = slotWords(place, tasks, [...addresses, ...Object.values(args).map(bitsOf)]);
+      return { words, bank, regions };
+    };
+    if (regions.every(({ bank }) => bank === 0)) {
+      return [command(0, names.map((name, i) => specOf(name) ? regions[i]!.address : 0))];
+    }
+    const operands = names.map((name, i): Operand | undefined => {
+      const spec = specOf(name);
       if (!spec) return undefined;
-      const isRead = i < read.length;
-      const isWritten = !isRead || mutates.includes(name);
-      return { region: blocks[i]!.buffer, bytes: byteLength(spec), isRead, isWritten };
+      const isRead = i < kernel.inputs.length;
+      const isWritten = !isRead || (kernel.mutates ?? []).includes(name);
+      return { region: regions[i]!, bytes: byteLength(spec), isRead, isWritten };
     });
     const { bank, addresses, before, after } = this.#banks.meet(operands);
-    const words = slotWords(
-      this.#functions.kernel(program, bank),
-      tasks,
-      [...addresses, ...Object.values(args).map(bitsOf)],
-    );
-    const regions = operands.flatMap((operand) =>
-      operand?.region.bank === bank ? operand.region : []
-    );
     const copies = (moves: readonly Move[]) => moves.map((move) => this.#copy(move));
-    return [...copies(before), { words, bank, regions }, ...copies(after)];
+    return [...copies(before), command(bank, addresses), ...copies(after)];
   }
 
   #copy({ from, to, bytes, region }: Move): Command {
@@ -185,8 +187,11 @@ export class CommandRing implements Queue<Region> {
   }
 
   #slotsOf(bank: number): Int32Array {
-    const { buffer } = this.#banks.memory(bank);
-    return this.#slots[bank] ??= new Int32Array(buffer, this.#place, SLOTS * SLOT_WORDS);
+    return this.#slots[bank] ??= new Int32Array(
+      this.#banks.memory(bank).buffer,
+      this.#place,
+      SLOTS * SLOT_WORDS,
+    );
   }
 
   #bytesOf({ bank, address }: Region, bytes: number): Uint8Array<ArrayBufferLike> {

@@ -19,8 +19,10 @@ export class FunctionTable {
   readonly #kernels: KernelModule;
   readonly #banks: Banks;
   readonly #programs: ReadonlyMap<string, number>;
-  /** Where the functions of each module begin, by name and banks. */
-  readonly #places = new Map<string, number>();
+  /** Where the kernels of each bank begin. */
+  readonly #places: (number | undefined)[] = [];
+  /** By where from and where to. */
+  readonly #copies = new Map<string, number>();
   #size = LEAVE + 1;
   /** Called with functions that threads lack, before any command for them. */
   onMissing: (functions: Functions) => void = () => {};
@@ -30,7 +32,7 @@ export class FunctionTable {
     this.#banks = banks;
     this.#programs = new Map(kernels.programs.map((name, at) => [name, at]));
     this.first = this.#kernelsOf(0);
-    this.#places.set("kernels 0", this.#append(this.first));
+    this.#places[0] = this.#append(this.first);
   }
 
   /** The place of a kernel over a bank. */
@@ -39,16 +41,18 @@ export class FunctionTable {
     if (at === undefined) {
       throw new TypeError(`Cannot launch ${name}: there is no such assembly`);
     }
-    return this.#place(`kernels ${bank}`, () => this.#kernelsOf(bank)) + at;
+    return (this.#places[bank] ??= this.#added(this.#kernelsOf(bank))) + at;
   }
 
   /** The place of what copies from a bank to another, or within one. */
   copy(from: number, to: number): number {
-    return this.#place(`copy ${from} ${to}`, () => ({
-      module: this.#kernels.copy,
-      memories: { from: this.#banks.memory(from), to: this.#banks.memory(to) },
-      names: ["copy"],
-    }));
+    const key = `${from} ${to}`;
+    const found = this.#copies.get(key);
+    if (found !== undefined) return found;
+    const memories = { from: this.#banks.memory(from), to: this.#banks.memory(to) };
+    const place = this.#added({ module: this.#kernels.copy, memories, names: ["copy"] });
+    this.#copies.set(key, place);
+    return place;
   }
 
   #kernelsOf(bank: number): Functions {
@@ -56,12 +60,8 @@ export class FunctionTable {
     return { module, memories: { memory: this.#banks.memory(bank) }, names: programs };
   }
 
-  #place(key: string, make: () => Functions): number {
-    const found = this.#places.get(key);
-    if (found !== undefined) return found;
-    const functions = make();
+  #added(functions: Functions): number {
     const place = this.#append(functions);
-    this.#places.set(key, place);
     this.onMissing(functions);
     return place;
   }
