@@ -20,11 +20,11 @@ export const USUAL_LIMITS: Limits = {
   bindingBytes: 2 ** 31 - 4,
 };
 
-/** What the CPU engine has: nothing that a launch must be cut for. */
+/** What the CPU engine has: nothing that a launch must be cut for, but that a tensor lies in one memory. */
 export const CPU_LIMITS: Limits = {
   adapter: "cpu",
   groupBytes: 2 ** 31,
   groupThreads: 1024,
   gridAxis: 2 ** 31,
-  bindingBytes: 2 ** 32 - 2 ** 26,
+  bindingBytes: 2 ** 31,
 };

@@ -1,6 +1,5 @@
 import { strict as assert } from "node:assert";
 import { Buffer } from "node:buffer";
-import type { CpuOptions } from "../../kernels/device/cpu/cpu.ts";
 import type { HostTensor, Limits, Tensor, TensorSpec } from "../../kernels/device/device.ts";
 import type { AnyKernel, KernelCase, Launch, Param } from "../../kernels/device/kernel.ts";
 import { CPU_LIMITS, USUAL_LIMITS } from "../../kernels/device/limits.ts";
@@ -8,7 +7,12 @@ import type { Destroyable } from "../../kernels/device/memory.ts";
 import { bindingNames } from "../../kernels/device/pipelines.ts";
 import { describe, elements } from "../../kernels/device/tensor.ts";
 import * as kernels from "../../kernels/mod.ts";
-import { type Guarded, guardedCpu, guardedGpu } from "../support/guarded_pool.ts";
+import {
+  type Guarded,
+  guardedCpu,
+  guardedGpu,
+  type GuardedOptions,
+} from "../support/guarded_pool.ts";
 import { randomTensor } from "../support/random.ts";
 
 type AnyCase = KernelCase<string, unknown>;
@@ -20,12 +24,15 @@ interface Expectation {
 }
 
 const ASSEMBLY = new URL("../../kernels/assembly/", import.meta.url);
-/** Engines that are compared; all behind the second must make the bits of the first. */
-const CPUS: readonly CpuOptions[] = [
+/**
+ * Engines that are compared; all behind the second must make the bits of the first, also where
+ * operands of a launch lie in several banks.
+ */
+const CPUS: readonly GuardedOptions[] = [
   { simd: "relaxed", threads: 1 },
   { simd: "plain", threads: 2 },
   { simd: "relaxed", threads: 2 },
-  { simd: "relaxed", threads: 3 },
+  { simd: "relaxed", threads: 3, spread: true },
 ];
 
 for (const [name, kernel] of Object.entries<AnyKernel>(kernels)) {
@@ -49,7 +56,7 @@ for (const [name, kernel] of Object.entries<AnyKernel>(kernels)) {
     }
   });
 
-  Deno.test(`${name} agrees with its reference on the CPU engine, equal bits on any number of threads`, async () => {
+  Deno.test(`${name} agrees with its reference on the CPU engine, equal bits on any number of threads and banks`, async () => {
     await using stack = new AsyncDisposableStack();
     const [alone, plain, ...others] = await Promise.all(CPUS.map(guardedCpu));
     for (const cpu of [alone!, plain!, ...others]) stack.use(cpu);
@@ -63,7 +70,7 @@ for (const [name, kernel] of Object.entries<AnyKernel>(kernels)) {
         for (const [name, { data }] of Object.entries(made)) {
           assert.ok(
             Buffer.from(data.buffer).equals(Buffer.from(again[name]!.data.buffer)),
-            `${one.label} ${name} has other bits on more threads`,
+            `${one.label} ${name} has other bits on other engines`,
           );
         }
       }
