@@ -22,7 +22,8 @@ const NO_LIMIT: i64 = -1;
 
 /**
  * Works at commands, one after another, until told to stop: all threads take tasks of the same
- * command, and none goes on before all of its tasks are done.
+ * command, and none goes on before all of its tasks are done. Memory of the thread begins with a zero
+ * where a command begins, so that tasks can see what those before them left there.
  */
 export function work(control: usize, ring: usize, threads: u32, scratch: usize): void {
   // Nothing is completed as long as a thread has not begun.
@@ -32,6 +33,7 @@ export function work(control: usize, ring: usize, threads: u32, scratch: usize):
     const slot = ring + <usize> (turn & (SLOTS - 1)) * SLOT_BYTES;
     const program = load<u32>(slot, SLOT_PROGRAM);
     const tasks = load<u32>(slot, SLOT_TASKS);
+    store<u32>(scratch, 0);
     for (;;) {
       const task = atomic.add<u32>(slot, 1, SLOT_TAKEN);
       if (task >= tasks) break;

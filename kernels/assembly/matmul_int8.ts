@@ -29,8 +29,9 @@ class Args {
 /** Rows of a task and where what is made of them lies, in memory of the thread. */
 @unmanaged
 class Rows {
-  first: u32;
+  /** 0 before the first task of a command. */
   count: usize;
+  first: u32;
   /** Bytes of a packed row, with zeros at its end; from one row to the next. */
   padded: usize;
   stride: usize;
@@ -59,8 +60,8 @@ const SUMS_BYTES: usize = 64;
 const ONES: u64 = 0x0001000100010001;
 
 /**
- * A block of rows and columns is a task. Its rows are packed once, then each four columns go by all of
- * them, so that a weight is read once from far. Sums are exact.
+ * A block of rows and columns is a task. Its rows are packed, then each four columns go by all of them,
+ * so that a weight is read once from far. Sums are exact.
  */
 export function matmulInt8(at: usize, task: u32, scratch: usize): void {
   const args = changetype<Args>(at);
@@ -74,12 +75,14 @@ export function matmulInt8(at: usize, task: u32, scratch: usize): void {
   }
 }
 
+/** Packs rows from one on, unless they are those of the thread's task before. */
 function packRows(args: Args, first: u32, scratch: usize): Rows {
   const rows = changetype<Rows>(scratch);
+  if (rows.count && rows.first === first) return rows;
   const inner: usize = args.inner;
   const padded = (inner + BLOCK - 1) & ~(BLOCK - 1);
-  rows.first = first;
   rows.count = min(args.task_rows, args.rows - first);
+  rows.first = first;
   rows.padded = padded;
   rows.codeBytes = args.nibbles ? inner / 2 : inner;
   rows.groupBytes = args.groups ? (inner / args.group + 1) / 2 * 4 : 0;
