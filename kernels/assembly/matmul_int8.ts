@@ -1,8 +1,8 @@
+import { byteTile } from "./parts/byte_tile";
 import { expandNibbles, wraps } from "./parts/byte_weights";
 import { factorBytes, layFactors } from "./parts/block_factors";
 import { BLOCK, nibbleTile } from "./parts/nibble_tile";
 import { copyRow, packRow, putSums, sumBytes, widenBytes } from "./parts/packed_rows";
-import { shortTile } from "./parts/short_tile";
 
 @unmanaged
 class Args {
@@ -42,7 +42,7 @@ class Rows {
   groups: usize;
   per: usize;
   packed: usize;
-  /** The rows with 16 bits a value, where they are `widened`, and four columns. */
+  /** The rows with 16 bits a value, where they are `widened`, and four columns of bytes. */
   short: usize;
   weights: usize;
   widened: bool;
@@ -71,7 +71,7 @@ export function matmulInt8(at: usize, task: u32, scratch: usize): void {
   const end = min(column + args.task_columns, args.columns);
   for (; column < end; column += 4) {
     const count = min(4, end - column);
-    if (!nibbleColumns(args, rows, column, count)) shortColumns(args, rows, column, count);
+    if (!nibbleColumns(args, rows, column, count)) byteColumns(args, rows, column, count);
   }
 }
 
@@ -128,19 +128,6 @@ function groupsOf(args: Args, rows: Rows, column: u32): usize {
   return args.groups + (args.row + column) * rows.groupBytes;
 }
 
-function expand(args: Args, rows: Rows, column: u32, count: u32): void {
-  const padded = rows.padded;
-  for (let n: u32 = 0; n < count; n++) {
-    const codes = codesOf(args, rows, column + n);
-    const to = rows.weights + n * padded * 2;
-    if (!args.nibbles) widenBytes(codes, padded, to);
-    else {
-      const groups = args.groups ? groupsOf(args, rows, column + n) : 0;
-      expandNibbles(codes, groups, args.group, padded, to);
-    }
-  }
-}
-
 /** Multiplies with the nibbles themselves; gives whether that is enough, and else does nothing. */
 function nibbleColumns(args: Args, rows: Rows, column: u32, count: u32): bool {
   if (!ASC_FEATURE_RELAXED_SIMD || !args.nibbles || args.groups && args.group % BLOCK) return false;
@@ -185,34 +172,40 @@ function nibbleColumns(args: Args, rows: Rows, column: u32, count: u32): bool {
   return true;
 }
 
-function shortColumns(args: Args, rows: Rows, column: u32, count: u32): void {
+/** Multiplies with weights as signed bytes. */
+function byteColumns(args: Args, rows: Rows, column: u32, count: u32): void {
   const padded = rows.padded;
   for (let m: usize = 0; !rows.widened && m < rows.count; m++) {
     widenBytes(rows.packed + m * rows.stride, padded, rows.short + m * padded * 2);
   }
   rows.widened = true;
-  expand(args, rows, column, count);
-  const bytes = padded * 2;
-  const c0 = rows.weights;
-  const c1 = c0 + min(1, count - 1) * bytes;
-  const c2 = c0 + min(2, count - 1) * bytes;
-  const c3 = c0 + (count - 1) * bytes;
+  for (let n: u32 = 0; args.nibbles && n < count; n++) {
+    const codes = codesOf(args, rows, column + n);
+    const groups = args.groups ? groupsOf(args, rows, column + n) : 0;
+    expandNibbles(codes, groups, args.group, padded, rows.weights + n * padded);
+  }
+  const c0 = args.nibbles ? rows.weights : codesOf(args, rows, column);
+  const next = args.nibbles ? padded : rows.codeBytes;
+  const c1 = c0 + min(1, count - 1) * next;
+  const c2 = c0 + min(2, count - 1) * next;
+  const c3 = c0 + (count - 1) * next;
+  const stride = padded * 2;
   const sums = rows.sums;
   let x = rows.short;
   let m: usize = 0;
   for (; m + 4 <= rows.count; m += 4) {
-    shortTile<u32>(x, bytes, c0, c1, c2, c3, bytes, sums);
+    byteTile<u32>(x, stride, c0, c1, c2, c3, padded, sums);
     finish(args, rows.first + <u32> m, 4, column, count, sums);
-    x += 4 * bytes;
+    x += 4 * stride;
   }
   if (m + 2 <= rows.count) {
-    shortTile<u16>(x, bytes, c0, c1, c2, c3, bytes, sums);
+    byteTile<u16>(x, stride, c0, c1, c2, c3, padded, sums);
     finish(args, rows.first + <u32> m, 2, column, count, sums);
-    x += 2 * bytes;
+    x += 2 * stride;
     m += 2;
   }
   if (m < rows.count) {
-    shortTile<u8>(x, bytes, c0, c1, c2, c3, bytes, sums);
+    byteTile<u8>(x, stride, c0, c1, c2, c3, padded, sums);
     finish(args, rows.first + <u32> m, 1, column, count, sums);
   }
 }
