@@ -6,10 +6,10 @@ import {
   REACHED,
   SLEEPERS,
   SLOT_ARGS,
-  SLOT_ARRIVED,
   SLOT_BYTES,
+  SLOT_DONE,
+  SLOT_LEFT,
   SLOT_PROGRAM,
-  SLOT_TAKEN,
   SLOT_TASKS,
   SLOTS,
   STOP,
@@ -21,27 +21,36 @@ const SPINS = 20000;
 const NO_LIMIT: i64 = -1;
 
 /**
- * Works at commands, one after another, until told to stop: all threads take tasks of the same
- * command, and none goes on before all of its tasks are done. Memory of the thread begins with a zero
- * where a command begins, so that tasks can see what those before them left there.
+ * Works at commands, one after another, until told to stop: all threads that are there take tasks of
+ * the same command, and whoever ends the last one begins the next. Nobody waits for a thread that is
+ * late: it goes on where the others are.
  */
-export function work(control: usize, ring: usize, threads: u32, scratch: usize): void {
-  // Nothing is completed as long as a thread has not begun.
-  for (let turn = atomic.load<u32>(control, COMPLETED);; turn++) {
+export function work(control: usize, ring: usize, scratch: usize): void {
+  for (;;) {
+    const turn = atomic.load<u32>(control, COMPLETED);
     awaitPast(control, control + PUBLISHED, turn);
     if (atomic.load<u32>(control, STOP)) return;
     const slot = ring + <usize> (turn & (SLOTS - 1)) * SLOT_BYTES;
-    const program = load<u32>(slot, SLOT_PROGRAM);
-    const tasks = load<u32>(slot, SLOT_TASKS);
-    store<u32>(scratch, 0);
-    for (;;) {
-      const task = atomic.add<u32>(slot, 1, SLOT_TAKEN);
-      if (task >= tasks) break;
-      call_indirect<void>(program, slot + SLOT_ARGS, task, scratch);
-    }
-    if (atomic.add<u32>(slot, 1, SLOT_ARRIVED) == threads - 1) finish(control, turn + 1);
+    if (workAt(slot, turn, scratch)) finish(control, turn + 1);
     else awaitPast(control, control + COMPLETED, turn);
   }
+}
+
+/** Takes tasks of a command as long as there are any; gives whether all are done with the last one. */
+function workAt(slot: usize, turn: u32, scratch: usize): bool {
+  let done: u32 = 0;
+  for (;;) {
+    const seen = atomic.load<u64>(slot, SLOT_LEFT);
+    const left = <u32> seen;
+    // Another number is a later command's: this one was completed.
+    if (!left || <u32> (seen >> 32) != turn) break;
+    if (atomic.cmpxchg<u64>(slot, seen, seen - 1, SLOT_LEFT) != seen) continue;
+    // From here to the end of the task the slot stays this command's.
+    const task = load<u32>(slot, SLOT_TASKS) - left;
+    call_indirect<void>(load<u32>(slot, SLOT_PROGRAM), slot + SLOT_ARGS, task, scratch);
+    done++;
+  }
+  return done != 0 && atomic.add<u32>(slot, done, SLOT_DONE) + done == load<u32>(slot, SLOT_TASKS);
 }
 
 @unmanaged

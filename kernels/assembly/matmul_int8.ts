@@ -1,5 +1,6 @@
 import { byteTile } from "./parts/byte_tile";
 import { expandNibbles, wraps } from "./parts/byte_weights";
+import { KEPT_BYTES, SLOT_ARGS, SLOT_TURN } from "../device/cpu/protocol";
 import { factorBytes, layFactors } from "./parts/block_factors";
 import { BLOCK, nibbleTile } from "./parts/nibble_tile";
 import { copyRow, packRow, putSums, sumBytes, widenBytes } from "./parts/packed_rows";
@@ -29,9 +30,8 @@ class Args {
 /** Rows of a task and where what is made of them lies, in memory of the thread. */
 @unmanaged
 class Rows {
-  /** 0 before the first task of a command. */
-  count: usize;
   first: u32;
+  count: usize;
   /** Bytes of a packed row, with zeros at its end; from one row to the next. */
   padded: usize;
   stride: usize;
@@ -75,10 +75,22 @@ export function matmulInt8(at: usize, task: u32, scratch: usize): void {
   }
 }
 
+/** Which rows of which command lie packed in memory of the thread, told before it begins. */
+@unmanaged
+class Kept {
+  turn: u32;
+  /** One more than the first row. */
+  end: u32;
+}
+
 /** Packs rows from one on, unless they are those of the thread's task before. */
 function packRows(args: Args, first: u32, scratch: usize): Rows {
   const rows = changetype<Rows>(scratch);
-  if (rows.count && rows.first === first) return rows;
+  const kept = changetype<Kept>(scratch - KEPT_BYTES);
+  const turn = load<u32>(changetype<usize>(args) - SLOT_ARGS + SLOT_TURN);
+  if (kept.turn === turn && kept.end === first + 1) return rows;
+  kept.turn = turn;
+  kept.end = first + 1;
   const inner: usize = args.inner;
   const padded = (inner + BLOCK - 1) & ~(BLOCK - 1);
   rows.count = min(args.task_rows, args.rows - first);

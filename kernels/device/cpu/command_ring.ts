@@ -12,11 +12,11 @@ import {
   REACHED,
   SLEEPERS,
   SLOT_ARGS,
-  SLOT_ARRIVED,
   SLOT_BYTES,
+  SLOT_LEFT,
   SLOT_PROGRAM,
-  SLOT_TAKEN,
   SLOT_TASKS,
+  SLOT_TURN,
   SLOTS,
   WANTED,
 } from "./protocol.ts";
@@ -150,7 +150,11 @@ export class CommandRing implements Queue<Region> {
     if (words[SLOT_TASKS / 4] === 0) return;
     // The slot is free when its command before is done.
     this.#awaitNow(this.#published - SLOTS + 1);
-    this.#slots.set(words, (this.#published % SLOTS) * SLOT_WORDS);
+    const at = (this.#published % SLOTS) * SLOT_WORDS;
+    words[SLOT_TURN / 4] = this.#published;
+    this.#slots.set(words, at);
+    // Not before the number is there: a thread that is late must take none for an old one.
+    Atomics.store(this.#slots, at + SLOT_LEFT / 4, words[SLOT_TASKS / 4]!);
     this.#published++;
     for (const region of regions) region.lastUse = this.#published;
     Atomics.store(this.#control, PUBLISHED / 4, this.#published);
@@ -207,7 +211,6 @@ function slotWords(program: number, tasks: number, args: readonly number[]): Int
   }
   words[SLOT_PROGRAM / 4] = program;
   words[SLOT_TASKS / 4] = tasks;
-  words[SLOT_TAKEN / 4] = words[SLOT_ARRIVED / 4] = 0;
   words.set(args, SLOT_ARGS / 4);
   return words;
 }

@@ -4,7 +4,7 @@ import { PooledDevice } from "../pooled_device.ts";
 import { CommandRing } from "./command_ring.ts";
 import { Heap, type Region } from "./heap.ts";
 import { engineName, loadModule, type SimdKind } from "./module.ts";
-import { CONTROL_BYTES, SCRATCH_BYTES, SLOT_BYTES, SLOTS } from "./protocol.ts";
+import { CONTROL_BYTES, KEPT_BYTES, SCRATCH_BYTES, SLOT_BYTES, SLOTS } from "./protocol.ts";
 import { Threads } from "./threads.ts";
 
 /** How to open a `Cpu`. */
@@ -46,7 +46,8 @@ export class Cpu extends PooledDevice<Region> {
     };
     const scratches = Array.from(
       { length: threads },
-      (_, thread) => heap.create(SCRATCH_BYTES, `thread ${thread}`).address,
+      (_, thread) =>
+        heap.create(KEPT_BYTES + SCRATCH_BYTES, `thread ${thread}`).address + KEPT_BYTES,
     );
     const { programs } = module;
     const queue = new CommandRing(heap, places, { programs, commands: options.commands ?? 0 });

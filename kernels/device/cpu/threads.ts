@@ -9,7 +9,6 @@ export interface ThreadStart {
   readonly control: number;
   readonly ring: number;
   readonly scratch: number;
-  readonly threads: number;
 }
 
 /** What a thread says. */
@@ -32,16 +31,13 @@ export class Threads {
   static async start(
     { module, programs }: KernelModule,
     { scratches, ...start }:
-      & Omit<ThreadStart, "module" | "programs" | "threads" | "scratch">
+      & Omit<ThreadStart, "module" | "programs" | "scratch">
       & { readonly scratches: readonly number[] },
     onFailure: (reason: string) => void,
   ): Promise<Threads> {
     const all = new Threads();
     const ready = scratches.map((scratch) =>
-      all.#start(
-        { ...start, module, programs, scratch, threads: scratches.length },
-        onFailure,
-      )
+      all.#start({ ...start, module, programs, scratch }, onFailure)
     );
     try {
       await Promise.all(ready);

@@ -5,14 +5,14 @@ import type { ThreadStart } from "./threads.ts";
 
 /** A thread of the CPU engine: works at commands until told to stop. */
 self.onmessage = ({ data }: MessageEvent<ThreadStart>) => {
-  const { module, memory, programs, control, ring, threads, scratch } = data;
+  const { module, memory, programs, control, ring, scratch } = data;
   try {
     const table = new WebAssembly.Table({ element: "anyfunc", initial: programs.length });
     const { exports } = new WebAssembly.Instance(module, { env: { memory, table } });
     programs.forEach((name, at) => table.set(at, exports[name] as () => void));
     const work = exports.work as (...args: number[]) => void;
     self.postMessage({ ready: true });
-    work(control, ring, threads, scratch);
+    work(control, ring, scratch);
     self.postMessage({ ended: true });
   } catch (error) {
     // The others would wait for this thread, and the host may hear no message while it waits.
