@@ -13,6 +13,7 @@ import {
   SLEEPERS,
   SLOT_ARGS,
   SLOT_BYTES,
+  SLOT_DONE,
   SLOT_LEFT,
   SLOT_PROGRAM,
   SLOT_TASKS,
@@ -211,6 +212,7 @@ function slotWords(program: number, tasks: number, args: readonly number[]): Int
   }
   words[SLOT_PROGRAM / 4] = program;
   words[SLOT_TASKS / 4] = tasks;
+  words[SLOT_LEFT / 4] = words[SLOT_DONE / 4] = 0;
   words.set(args, SLOT_ARGS / 4);
   return words;
 }

@@ -26,8 +26,9 @@ export const SLOT_BYTES = 256;
 export const SLOT_PROGRAM = 0;
 /** How many tasks it has. */
 export const SLOT_TASKS = 4;
-/** Tasks that no thread has taken, and beside it the number of the command: 64 bits that change as one. */
+/** Tasks that no thread has taken; with the number of the command, 64 bits that change as one. */
 export const SLOT_LEFT = 8;
+/** How many commands were handed over before this one. */
 export const SLOT_TURN = 12;
 /** Tasks that are done. */
 export const SLOT_DONE = 16;
