@@ -31,26 +31,35 @@ export function work(control: usize, ring: usize, scratch: usize): void {
     awaitPast(control, control + PUBLISHED, turn);
     if (atomic.load<u32>(control, STOP)) return;
     const slot = ring + <usize> (turn & (SLOTS - 1)) * SLOT_BYTES;
-    if (workAt(slot, turn, scratch)) finish(control, turn + 1);
+    let done: u32 = 0;
+    for (let left = take(slot, turn); left; left = take(slot, turn)) {
+      const task = load<u32>(slot, SLOT_TASKS) - left;
+      call_indirect<void>(load<u32>(slot, SLOT_PROGRAM), slot + SLOT_ARGS, task, scratch);
+      done++;
+    }
+    if (done && endsWith(slot, done)) finish(control, turn + 1);
     else awaitPast(control, control + COMPLETED, turn);
   }
 }
 
-/** Takes tasks of a command as long as there are any; gives whether all are done with the last one. */
-function workAt(slot: usize, turn: u32, scratch: usize): bool {
-  let done: u32 = 0;
-  for (;;) {
-    const seen = atomic.load<u64>(slot, SLOT_LEFT);
-    const left = <u32> seen;
-    // Another number is a later command's: this one was completed.
-    if (!left || <u32> (seen >> 32) != turn) break;
-    if (atomic.cmpxchg<u64>(slot, seen, seen - 1, SLOT_LEFT) != seen) continue;
-    // From here to the end of the task the slot stays this command's.
-    const task = load<u32>(slot, SLOT_TASKS) - left;
-    call_indirect<void>(load<u32>(slot, SLOT_PROGRAM), slot + SLOT_ARGS, task, scratch);
-    done++;
+/**
+ * Takes a task of a command; gives how many were left, 0 where none or where it was completed. To the
+ * end of the task the slot stays this command's.
+ */
+function take(slot: usize, turn: u32): u32 {
+  let seen = atomic.load<u64>(slot, SLOT_LEFT);
+  while (<u32> seen && <u32> (seen >> 32) == turn) {
+    const found = atomic.cmpxchg<u64>(slot, seen, seen - 1, SLOT_LEFT);
+    if (found == seen) return <u32> seen;
+    seen = found;
   }
-  return done != 0 && atomic.add<u32>(slot, done, SLOT_DONE) + done == load<u32>(slot, SLOT_TASKS);
+  return 0;
+}
+
+/** Whether all tasks of a command are done with so many more. */
+function endsWith(slot: usize, done: u32): bool {
+  const tasks = load<u32>(slot, SLOT_TASKS);
+  return atomic.add<u32>(slot, done, SLOT_DONE) + done == tasks;
 }
 
 @unmanaged
