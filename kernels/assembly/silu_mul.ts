@@ -1,3 +1,4 @@
+import { expTable } from "./parts/exp";
 import { gate } from "./parts/silu";
 
 @unmanaged
@@ -12,21 +13,22 @@ class Args {
 }
 
 /** A run of values is a task. */
-export function siluMul(at: usize, task: u32, _scratch: usize): void {
+export function siluMul(at: usize, task: u32, scratch: usize): void {
   const args = changetype<Args>(at);
+  expTable(scratch);
   let quad = task * args.task_quads;
   const end = min(quad + args.task_quads, args.quads);
   const width = <usize> args.row * 16;
   if (args.up) {
     const first = <usize> quad * 16;
-    gate(args.gate + first, args.up + first, <usize> (end - quad) * 16, args.y + first);
+    gate(args.gate + first, args.up + first, <usize> (end - quad) * 16, scratch, args.y + first);
     return;
   }
   while (quad < end) {
     const row = quad / args.row;
     const last = min(end, (row + 1) * args.row);
     const from = args.gate + (<usize> quad + <usize> row * args.row) * 16;
-    gate(from, from + width, <usize> (last - quad) * 16, args.y + <usize> quad * 16);
+    gate(from, from + width, <usize> (last - quad) * 16, scratch, args.y + <usize> quad * 16);
     quad = last;
   }
 }

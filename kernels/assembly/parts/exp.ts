@@ -18,6 +18,8 @@ const P5: f32 = 5.0000001201e-1;
 
 /** Bytes of a table for `expFallingBy4`. */
 export const EXP_TABLE_BYTES: usize = 192;
+/** Where in it 1 lies. */
+export const EXP_ONE: usize = 176;
 
 /** e^x of four floats, within 2 units of the last place. */
 export function exp4(x: v128): v128 {
@@ -54,7 +56,7 @@ export function expFallingBy4(table: usize, x: v128): v128 {
     v128.load(table, 128),
     v128.load(table, 144),
     v128.load(table, 160),
-    v128.load(table, 176),
+    v128.load(table, EXP_ONE),
   );
   return v128.andnot(value, f32x4.lt(x, v128.load(table)));
 }
@@ -72,7 +74,7 @@ export function expTable(to: usize): void {
   v128.store(to, f32x4.splat(P3), 128);
   v128.store(to, f32x4.splat(P4), 144);
   v128.store(to, f32x4.splat(P5), 160);
-  v128.store(to, f32x4.splat(1), 176);
+  v128.store(to, f32x4.splat(1), EXP_ONE);
 }
 
 function expInside4(x: v128): v128 {

@@ -10,16 +10,17 @@ import {
   COMPLETED,
   CONTROL_BYTES,
   COPY_BYTES,
-  LEAVE,
   PUBLISHED,
   REACHED,
+  SENT,
   SLEEPERS,
   SLOT_ARGS,
-  SLOT_ARRIVED,
   SLOT_BYTES,
+  SLOT_DONE,
+  SLOT_LEFT,
   SLOT_PROGRAM,
-  SLOT_TAKEN,
   SLOT_TASKS,
+  SLOT_TURN,
   SLOTS,
   WANTED,
 } from "./protocol.ts";
@@ -103,9 +104,9 @@ export class CommandRing implements Queue<Region> {
     };
   }
 
-  /** Has threads leave their work behind what was handed over, and hear what was sent to them. */
-  leave(): void {
-    this.#hand({ words: slotWords(LEAVE, 0, []), bank: 0, regions: [] });
+  /** Has threads hear of functions that were sent to them before they work at what comes next. */
+  hear(): void {
+    Atomics.add(this.#control, SENT / 4, 1);
   }
 
   submit(): void {}
@@ -178,8 +179,12 @@ export class CommandRing implements Queue<Region> {
     // The slot is free when its command before is done.
     this.#awaitNow(this.#published - SLOTS + 1);
     const at = (this.#published % SLOTS) * SLOT_WORDS;
-    this.#slotsOf(0).set(words, at);
+    words[SLOT_TURN / 4] = this.#published;
+    const slots = this.#slotsOf(0);
+    slots.set(words, at);
     if (bank > 0) this.#slotsOf(bank).set(words, at);
+    // Not before the number is there: a thread that is late must take none for an old one.
+    Atomics.store(slots, at + SLOT_LEFT / 4, words[SLOT_TASKS / 4]!);
     this.#published++;
     for (const region of regions) region.lastUse = this.#published;
     Atomics.store(this.#control, PUBLISHED / 4, this.#published);
@@ -244,7 +249,7 @@ function slotWords(program: number, tasks: number, args: readonly number[]): Int
   }
   words[SLOT_PROGRAM / 4] = program;
   words[SLOT_TASKS / 4] = tasks;
-  words[SLOT_TAKEN / 4] = words[SLOT_ARRIVED / 4] = 0;
+  words[SLOT_LEFT / 4] = words[SLOT_DONE / 4] = 0;
   words.set(args, SLOT_ARGS / 4);
   return words;
 }

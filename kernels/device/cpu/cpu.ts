@@ -6,7 +6,7 @@ import { CommandRing } from "./command_ring.ts";
 import { FunctionTable } from "./function_table.ts";
 import { FIRST_ADDRESS, type Region } from "./heap.ts";
 import { engineName, loadModule, type SimdKind } from "./module.ts";
-import { CONTROL_BYTES, SCRATCH_BYTES, SLOT_BYTES, SLOTS } from "./protocol.ts";
+import { CONTROL_BYTES, KEPT_BYTES, SCRATCH_BYTES, SLOT_BYTES, SLOTS } from "./protocol.ts";
 import { Threads } from "./threads.ts";
 
 /** How to open a `Cpu`. */
@@ -45,9 +45,10 @@ export class Cpu extends PooledDevice<Region> {
     const module = await loadModule(options.simd);
     const control = FIRST_ADDRESS;
     const ring = control + CONTROL_BYTES;
-    const scratch = ring + SLOTS * SLOT_BYTES;
-    const scratches = Array.from({ length: threads }, (_, at) => scratch + at * SCRATCH_BYTES);
-    const reserved = scratch + threads * SCRATCH_BYTES - FIRST_ADDRESS;
+    const own = ring + SLOTS * SLOT_BYTES;
+    const ownBytes = KEPT_BYTES + SCRATCH_BYTES;
+    const scratches = Array.from({ length: threads }, (_, at) => own + at * ownBytes + KEPT_BYTES);
+    const reserved = own + threads * ownBytes - FIRST_ADDRESS;
     const banks = new Banks(reserved, options.bankBytes);
     const functions = new FunctionTable(module, banks);
     const { commands = 0 } = options;
@@ -58,7 +59,7 @@ export class Cpu extends PooledDevice<Region> {
     );
     functions.onMissing = (missing) => {
       started.append(missing);
-      queue.leave();
+      queue.hear();
     };
     queue.onClose = () => started.join();
     const { memoryBytes = Deno.systemMemoryInfo().available } = options;

@@ -1,6 +1,5 @@
 import type { Banks } from "./banks.ts";
 import type { KernelModule } from "./module.ts";
-import { LEAVE } from "./protocol.ts";
 
 /** Functions that threads append to their tables: those of a module over some memories. */
 export interface Functions {
@@ -23,7 +22,7 @@ export class FunctionTable {
   readonly #places: (number | undefined)[] = [];
   /** By where from and where to. */
   readonly #copies = new Map<string, number>();
-  #size = LEAVE + 1;
+  #size = 0;
   /** Called with functions that threads lack, before any command for them. */
   onMissing: (functions: Functions) => void = () => {};
 

@@ -8,7 +8,6 @@ export interface ThreadStart {
   readonly control: number;
   readonly ring: number;
   readonly scratch: number;
-  readonly threads: number;
 }
 
 /** What a thread says. */
@@ -30,14 +29,12 @@ export class Threads {
   /** Starts a thread for each scratch memory; `onFailure` hears why one of them can not go on. */
   static async start(
     { scratches, ...start }:
-      & Omit<ThreadStart, "threads" | "scratch">
+      & Omit<ThreadStart, "scratch">
       & { readonly scratches: readonly number[] },
     onFailure: (reason: string) => void,
   ): Promise<Threads> {
     const all = new Threads();
-    const ready = scratches.map((scratch) =>
-      all.#start({ ...start, scratch, threads: scratches.length }, onFailure)
-    );
+    const ready = scratches.map((scratch) => all.#start({ ...start, scratch }, onFailure));
     try {
       await Promise.all(ready);
     } catch (error) {

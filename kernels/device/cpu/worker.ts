@@ -1,12 +1,14 @@
 /// <reference lib="webworker" />
 import type { Functions } from "./function_table.ts";
-import { COMPLETED, CONTROL_BYTES, LEAVE } from "./protocol.ts";
+import { CONTROL_BYTES } from "./protocol.ts";
 import { isStopped, stopWork } from "./stop.ts";
 import type { ThreadStart } from "./threads.ts";
 
-const table = new WebAssembly.Table({ element: "anyfunc", initial: LEAVE + 1 });
+const table = new WebAssembly.Table({ element: "anyfunc", initial: 0 });
 let counters: Int32Array;
-/** Works at commands until the host has more functions, or told to stop. */
+/** How often functions came that were not there at the start. */
+let heard = 0;
+/** Works at commands until told to stop, or until more functions were sent. */
 let work: () => void;
 
 /** A thread of the CPU engine: starts, and later takes functions that it lacks. */
@@ -15,7 +17,10 @@ self.onmessage = ({ data }: MessageEvent<ThreadStart | Functions>) => {
     if ("control" in data) {
       start(data);
       self.postMessage({ ready: true });
-    } else append(data);
+    } else {
+      append(data);
+      heard++;
+    }
     work();
     if (isStopped(counters)) self.postMessage({ ended: true });
   } catch (error) {
@@ -25,12 +30,10 @@ self.onmessage = ({ data }: MessageEvent<ThreadStart | Functions>) => {
   }
 };
 
-function start({ first, control, ring, threads, scratch }: ThreadStart): void {
+function start({ first, control, ring, scratch }: ThreadStart): void {
   counters = new Int32Array(first.memories.memory!.buffer, control, CONTROL_BYTES / 4);
-  const loop = append(first).work as (...args: number[]) => number;
-  // Nothing is completed as long as a thread has not begun.
-  let turn = Atomics.load(counters, COMPLETED / 4);
-  work = () => turn = loop(control, ring, threads, scratch, turn);
+  const loop = append(first).work as (...args: number[]) => void;
+  work = () => loop(control, ring, scratch, heard);
 }
 
 function append({ module, memories, names }: Functions): WebAssembly.Exports {
