@@ -1,5 +1,6 @@
 import { strict as assert } from "node:assert";
 import { basename, dirname, join } from "node:path";
+import { allHands } from "./support/all_tests.ts";
 import { fastTests, testFiles } from "./support/fast_tests.ts";
 import { ROOT } from "./support/source_files.ts";
 
@@ -36,6 +37,12 @@ Deno.test("slow tests say first why they are, and support modules are called by 
   }
   for await (const { name } of Deno.readDir(join(ROOT, "tests/support"))) {
     assert.ok(!/ed\.ts$/.test(name), `tests/support/${name}`);
+  }
+});
+
+Deno.test("`deno task test` runs every file of tests once", async () => {
+  for (const cores of [1, 2, 16]) {
+    assert.deepEqual((await allHands(cores)).flat().sort(), await testFiles("tests"));
   }
 });
 
