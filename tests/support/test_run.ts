@@ -6,12 +6,11 @@ import { ROOT } from "./source_files.ts";
 /** Where Linux keeps files in memory: tests make and remove thousands, which takes a disk long. */
 const MEMORY_DISK = "/dev/shm";
 
+/** Exit status after Ctrl-C. */
+const STOPPED = 130;
+
 /** Files of tests that one process runs. */
 export type Hand = readonly string[];
-
-/** How many tests ended how, by the words of `deno test`. */
-const WORDS = ["passed", "steps", "failed", "ignored", "filtered out"] as const;
-type Tally = Record<typeof WORDS[number], number>;
 
 /** How to run tests. */
 export interface TestRun {
@@ -34,30 +33,30 @@ export async function runHands(
   const start = performance.now();
   const roomy = (await freeBytes(MEMORY_DISK) ?? 0) > memoryBytes;
   const directory = await Deno.makeTempDir(roomy ? { dir: MEMORY_DISK } : {});
-  const tally: Tally = { passed: 0, steps: 0, failed: 0, ignored: 0, "filtered out": 0 };
+  const texts: string[] = [];
   let fine = true;
   const jobs = [
     ...hands.map((files) => async () => {
       const { text, success } = await runHand(files, { TMPDIR: directory });
       fine &&= success;
-      const found = tallyOf(text);
-      // A process that died has said nothing of its tests.
-      if (!found) tally.failed++;
-      for (const word of found ? WORDS : []) tally[word] += found![word];
+      texts.push(text);
       write(text);
     }),
     ...check ? [async () => fine = await checkTypes() && fine] : [],
   ];
+  const clear = () => Deno.remove(directory, { recursive: true });
+  const stop = () => void clear().catch(() => {}).finally(() => Deno.exit(STOPPED));
+  Deno.addSignalListener("SIGINT", stop);
   const work = async () => {
     for (let job = jobs.shift(); job; job = jobs.shift()) await job();
   };
   try {
     await Promise.all(Array.from({ length: atOnce }, work));
   } finally {
-    await Deno.remove(directory, { recursive: true });
+    Deno.removeSignalListener("SIGINT", stop);
+    await clear();
   }
-  fine &&= tally.failed === 0;
-  write(`\n${wordsOf(tally, { fine, seconds: (performance.now() - start) / 1000 })}\n`);
+  write(`\n${summary(texts, { fine, seconds: (performance.now() - start) / 1000 })}\n`);
   return fine;
 }
 
@@ -97,30 +96,29 @@ async function checkTypes(): Promise<boolean> {
   return (await command.spawn().status).success;
 }
 
-/** What the last line of `deno test` says. */
-function tallyOf(text: string): Tally | undefined {
-  const line = stripVTControlCharacters(text).trimEnd().split("\n").at(-1) ?? "";
-  if (!/\d+ passed.* \| \d+ failed/.test(line)) return undefined;
-  const count = (word: string) => Number(new RegExp(`(\\d+) ${word}`).exec(line)?.[1] ?? 0);
-  return {
-    passed: count("passed"),
-    steps: count("steps?"),
-    failed: count("failed"),
-    ignored: count("ignored"),
-    "filtered out": count("filtered out"),
-  };
-}
-
-function wordsOf(
-  { passed, steps, failed, ...rest }: Tally,
+/**
+ * What processes of `deno test` come to, in a line as each ends with. One that has no such line died,
+ * and counts as a failed test.
+ */
+export function summary(
+  texts: readonly string[],
   { fine, seconds }: { readonly fine: boolean; readonly seconds: number },
 ): string {
+  const lines = texts.map((text) => {
+    const line = stripVTControlCharacters(text).trimEnd().split("\n").at(-1) ?? "";
+    return /\d+ passed.* \| \d+ failed/.test(line) ? line : "1 failed";
+  });
+  const count = (word: string) =>
+    lines.reduce((sum, line) => sum + Number(new RegExp(`(\\d+) ${word}`).exec(line)?.[1] ?? 0), 0);
+  const [steps, failed] = [count("step"), count("failed")];
   return [
-    fine ? "ok" : "FAILED",
-    `${passed} passed${steps > 0 ? ` (${steps} steps)` : ""}`,
+    fine && failed === 0 ? "ok" : "FAILED",
+    `${count("passed")} passed${steps > 0 ? ` (${steps} steps)` : ""}`,
     `${failed} failed`,
-    ...Object.entries(rest).flatMap(([word, count]) => count > 0 ? [`${count} ${word}`] : []),
-  ].join(" | ") + ` (${Math.floor(seconds / 60)}m${Math.round(seconds % 60)}s)`;
+    ...["ignored", "filtered out"].flatMap((word) =>
+      count(word) > 0 ? [`${count(word)} ${word}`] : []
+    ),
+  ].join(" | ") + ` (${Math.floor(seconds / 60)}m${Math.floor(seconds % 60)}s)`;
 }
 
 function write(text: string): void {
