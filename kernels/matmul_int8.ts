@@ -12,7 +12,6 @@ import {
   productShaders,
   productSizes,
 } from "./parts/packed_product.ts";
-import lanes from "./matmul_int8_lanes.wgsl" with { type: "text" };
 import tiles from "./matmul_int8.wgsl" with { type: "text" };
 import part from "./parts/matmul_int8.wgsl" with { type: "text" };
 
@@ -50,12 +49,12 @@ const FEW_ROWS = 8;
  * Column 8w + j of a row lies in bits 4j of word w, or 4w + j in byte j. `bias` is added last.
  */
 export const matmulInt8: Kernel<Input, never, MatmulInt8Options, "y", "groups" | "bias"> = {
-  wgsl: productShaders({ part, lanes, tiles }),
+  wgsl: productShaders({ part, tiles }),
   inputs: ["x", "x_rows", "weight", "w_rows", "groups", "y", "bias"],
   outputs: [],
   mutates: ["y"],
   optional: ["groups", "bias"],
-  plan({ x, x_rows, weight, w_rows, groups, y, bias }, options, limits) {
+  plan({ x, x_rows, weight, w_rows, groups, y, bias }, options) {
     const { bits } = options;
     const sizes = productSizes({ x, weight, y, bias }, options, {
       xPerWord: 4,
@@ -89,7 +88,7 @@ export const matmulInt8: Kernel<Input, never, MatmulInt8Options, "y", "groups" |
       GROUPED: options.group !== undefined,
       BIAS: bias !== undefined,
     };
-    return productLaunch(sizes, group, constants, limits);
+    return productLaunch(sizes, group, constants);
   },
   cpu(inputs, options, { params }) {
     const { rows, inner, columns } = productSizes(inputs, options, {

@@ -1,7 +1,7 @@
 import { multiplyAdd } from "./parts/floats";
 import {
   COMPLETED,
-  COPY_BYTES,
+  LEAVE,
   PUBLISHED,
   REACHED,
   SLEEPERS,
@@ -21,14 +21,14 @@ const SPINS = 20000;
 const NO_LIMIT: i64 = -1;
 
 /**
- * Works at commands, one after another, until told to stop: all threads take tasks of the same
- * command, and none goes on before all of its tasks are done.
+ * Works at commands from `turn` on, one after another: all threads take tasks of the same command, and
+ * none goes on before all of its tasks are done. Returns the turn to go on with where a command says so
+ * or the work is over.
  */
-export function work(control: usize, ring: usize, threads: u32, scratch: usize): void {
-  // Nothing is completed as long as a thread has not begun.
-  for (let turn = atomic.load<u32>(control, COMPLETED);; turn++) {
+export function work(control: usize, ring: usize, threads: u32, scratch: usize, turn: u32): u32 {
+  for (;;) {
     awaitPast(control, control + PUBLISHED, turn);
-    if (atomic.load<u32>(control, STOP)) return;
+    if (atomic.load<u32>(control, STOP)) break;
     const slot = ring + <usize> (turn & (SLOTS - 1)) * SLOT_BYTES;
     const program = load<u32>(slot, SLOT_PROGRAM);
     const tasks = load<u32>(slot, SLOT_TASKS);
@@ -39,21 +39,10 @@ export function work(control: usize, ring: usize, threads: u32, scratch: usize):
     }
     if (atomic.add<u32>(slot, 1, SLOT_ARRIVED) == threads - 1) finish(control, turn + 1);
     else awaitPast(control, control + COMPLETED, turn);
+    turn++;
+    if (program == LEAVE) break;
   }
-}
-
-@unmanaged
-class Args {
-  from: usize;
-  to: usize;
-  bytes: u32;
-}
-
-/** Some bytes are a task. */
-export function copy(at: usize, task: u32, _scratch: usize): void {
-  const args = changetype<Args>(at);
-  const first = task * COPY_BYTES;
-  memory.copy(args.to + first, args.from + first, min<u32>(COPY_BYTES, args.bytes - first));
+  return turn;
 }
 
 /** Says that so many commands are done. */

@@ -22,7 +22,7 @@ export const CONTROL_BYTES = 384;
 
 /** Bytes of a slot of the ring, which holds a command. */
 export const SLOT_BYTES = 256;
-/** Which function of the module. */
+/** Which function of the threads' table. */
 export const SLOT_PROGRAM = 0;
 /** How many tasks it has. */
 export const SLOT_TASKS = 4;
@@ -32,6 +32,8 @@ export const SLOT_TAKEN = 8;
 export const SLOT_ARRIVED = 12;
 /** Where addresses and params begin. */
 export const SLOT_ARGS = 16;
+/** Stands for no function: threads return, to hear of functions that are new to them. */
+export const LEAVE = 0;
 /** Slots of the ring, a power of two. */
 export const SLOTS = 2048;
 
