@@ -16,6 +16,9 @@ const SMALLEST = 2 ** -24;
 /** A half has so many binary digits. */
 const DIGITS = 11;
 
+/** Protective ranges by bits, which take some milliseconds each to find and every weight asks for. */
+const RANGES = { pre_scale: new Map<number, number>(), post_scale: new Map<number, number>() };
+
 /**
  * The largest p for which every group of 8-bit integers from within -p to p, quantized again with
  * integer scale and zero, comes back within -127 to 127, so that the 8-bit weights of the second
@@ -29,9 +32,12 @@ export function protectiveRange(
   { bits, zero }: { readonly bits: number; readonly zero: ZeroDomain },
 ): number {
   if (zero === "none") return INT8;
+  const known = RANGES[zero].get(bits);
+  if (known !== undefined) return known;
   const codes: Quantizer = { low: 0, high: 2 ** bits - 1, zero, scale: "int8" };
   let most = INT8;
   while (!isSafe(most, codes)) most--;
+  RANGES[zero].set(bits, most);
   return most;
 }
 
