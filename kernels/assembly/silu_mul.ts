@@ -1,4 +1,4 @@
-import { gate } from "./parts/silu";
+import { expTable, gateRun } from "./parts/exp";
 
 @unmanaged
 class Args {
@@ -12,21 +12,24 @@ class Args {
 }
 
 /** A run of values is a task. */
-export function siluMul(at: usize, task: u32, _scratch: usize): void {
+export function siluMul(at: usize, task: u32, scratch: usize): void {
   const args = changetype<Args>(at);
+  expTable(scratch);
   let quad = task * args.task_quads;
   const end = min(quad + args.task_quads, args.quads);
   const width = <usize> args.row * 16;
   if (args.up) {
     const first = <usize> quad * 16;
-    gate(args.gate + first, args.up + first, <usize> (end - quad) * 16, args.y + first);
+    const bytes = <usize> (end - quad) * 16;
+    gateRun(scratch, args.gate + first, args.up + first, bytes, args.y + first);
     return;
   }
   while (quad < end) {
     const row = quad / args.row;
     const last = min(end, (row + 1) * args.row);
     const from = args.gate + (<usize> quad + <usize> row * args.row) * 16;
-    gate(from, from + width, <usize> (last - quad) * 16, args.y + <usize> quad * 16);
+    const bytes = <usize> (last - quad) * 16;
+    gateRun(scratch, from, from + width, bytes, args.y + <usize> quad * 16);
     quad = last;
   }
 }

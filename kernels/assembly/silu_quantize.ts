@@ -1,5 +1,5 @@
+import { EXP_TABLE_BYTES, expTable, gateRun } from "./parts/exp";
 import { quantizeRow } from "./parts/quantize_row";
-import { gate } from "./parts/silu";
 
 @unmanaged
 class Args {
@@ -20,9 +20,11 @@ export function siluQuantize(at: usize, task: u32, scratch: usize): void {
   const bytes = <usize> args.columns * 4;
   const first = task * args.task_rows;
   const end = min(first + args.task_rows, args.count);
+  const gated = scratch + EXP_TABLE_BYTES;
+  expTable(scratch);
   for (let row: usize = first; row < end; row++) {
     const x = args.x + row * bytes * 2;
-    gate(x, x + bytes, bytes, scratch);
-    quantizeRow(scratch, bytes, args.scale, args.codes + row * args.columns, args.rows + row * 8);
+    gateRun(scratch, x, x + bytes, bytes, gated);
+    quantizeRow(gated, bytes, args.scale, args.codes + row * args.columns, args.rows + row * 8);
   }
 }

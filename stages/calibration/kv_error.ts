@@ -58,10 +58,10 @@ export class KvProbe implements Disposable {
     for (const { q, k, v, exact } of this.#samples) {
       using mixed = attend(this.#device, { q, k, v }, { window: this.#window, kv });
       const got = await valuesOf(this.#device, mixed);
-      exact.forEach((value, i) => {
-        error += (got[i]! - value) ** 2;
-        size += value ** 2;
-      });
+      for (let i = 0; i < exact.length; i++) {
+        error += (got[i]! - exact[i]!) ** 2;
+        size += exact[i]! ** 2;
+      }
     }
     return size === 0 ? 0 : error / size;
   }

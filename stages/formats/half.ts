@@ -2,8 +2,9 @@ const LARGEST_HALF = 65504;
 
 /** Values in half precision; throws a `RangeError` that names the tensor where one is too large. */
 export function toHalf(values: Float32Array, name: string, file: string): Float16Array {
-  const at = values.findIndex((value) => Math.abs(value) > LARGEST_HALF);
-  if (at < 0) return new Float16Array(values);
+  let at = 0;
+  while (at < values.length && !(Math.abs(values[at]!) > LARGEST_HALF)) at++;
+  if (at === values.length) return new Float16Array(values);
   throw new RangeError(
     `Cannot keep tensor "${name}" of ${file} in half precision: a value is ${
       values[at]

@@ -108,8 +108,8 @@ export async function prepare(
 
 /** Throws unless every value is finite. */
 export function checkFinite(values: Float32Array, name: string): void {
-  const at = values.findIndex((value) => !Number.isFinite(value));
-  if (at >= 0) {
+  for (let at = 0; at < values.length; at++) {
+    if (Number.isFinite(values[at])) continue;
     throw new RangeError(
       `Cannot use the ${name}: value ${at} is ${values[at]}, expected finite numbers`,
     );

@@ -182,17 +182,17 @@ async function rowErrors(device: Device, matrix: Matrix, form: QuadraticForm): P
 
 function errorMatrix({ rows, columns, values }: Matrix, coded: CodedWeight): Matrix {
   const error = codedValues(coded);
-  values.forEach((value, i) => error[i]! -= value);
+  for (let i = 0; i < values.length; i++) error[i]! -= values[i]!;
   return { rows, columns, values: error };
 }
 
 function relativeError(coded: CodedWeight, expected: Float32Array): number {
   const got = codedValues(coded);
   let [error, size] = [0, 0];
-  expected.forEach((value, i) => {
-    error += (got[i]! - value) ** 2;
-    size += value ** 2;
-  });
+  for (let i = 0; i < expected.length; i++) {
+    error += (got[i]! - expected[i]!) ** 2;
+    size += expected[i]! ** 2;
+  }
   return ratio(error, size);
 }
 

@@ -29,11 +29,17 @@ export function protectiveRange(
   { bits, zero }: { readonly bits: number; readonly zero: ZeroDomain },
 ): number {
   if (zero === "none") return INT8;
+  const scheme = `${bits} ${zero}`;
+  let most = found.get(scheme);
+  if (most !== undefined) return most;
   const codes: Quantizer = { low: 0, high: 2 ** bits - 1, zero, scale: "int8" };
-  let most = INT8;
-  while (!isSafe(most, codes)) most--;
+  for (most = INT8; !isSafe(most, codes);) most--;
+  found.set(scheme, most);
   return most;
 }
+
+/** Ranges by bits and zero domain: one is found by trying all groups. */
+const found = new Map<string, number>();
 
 /** Whether every range within -most to most that reaches to 0 or above stays inside int8. */
 function isSafe(most: number, codes: Quantizer): boolean {

@@ -154,22 +154,27 @@ export function putProducts(product: Product, y: usize, stride: usize, bias: usi
 
 /** Writes up to six sums of lanes. */
 function putSix(sums: usize, columns: u32, y: usize, bias: usize): void {
-  const fifth = v128.load(sums, 64);
-  const last = v128.load(sums, 80);
-  const four = sumsOf(
+  const s4 = v128.load(sums, 64);
+  const s5 = v128.load(sums, 80);
+  let two = sumsOf(s4, s5, s4, s5);
+  let four = sumsOf(
     v128.load(sums),
     v128.load(sums, 16),
     v128.load(sums, 32),
     v128.load(sums, 48),
   );
-  v128.store(sums, four);
-  v128.store(sums, sumsOf(fifth, last, fifth, last), 16);
-  let n: u32 = 0;
-  if (columns >= 4) {
-    v128.store(y, bias ? f32x4.add(four, v128.load(bias)) : four);
-    n = 4;
+  if (columns == ACROSS) {
+    if (bias) {
+      four = f32x4.add(four, v128.load(bias));
+      two = f32x4.add(two, v128.load(bias, 16));
+    }
+    v128.store(y, four);
+    v128.store64_lane(y, two, 0, 16);
+    return;
   }
-  for (; n < columns; n++) put(y, load<f32>(sums + <usize> n * 4), bias, n);
+  v128.store(sums, four);
+  v128.store(sums, two, 16);
+  for (let n: u32 = 0; n < columns; n++) put(y, load<f32>(sums + <usize> n * 4), bias, n);
 }
 
 /** Puts a sum, with its bias where there is one. */
