@@ -16,6 +16,9 @@ const SMALLEST = 2 ** -24;
 /** A half has so many binary digits. */
 const DIGITS = 11;
 
+/** Protective ranges by bits and zero domain: one is found by trying all groups. */
+const found = new Map<string, number>();
+
 /**
  * The largest p for which every group of 8-bit integers from within -p to p, quantized again with
  * integer scale and zero, comes back within -127 to 127, so that the 8-bit weights of the second
@@ -37,9 +40,6 @@ export function protectiveRange(
   found.set(scheme, most);
   return most;
 }
-
-/** Ranges by bits and zero domain: one is found by trying all groups. */
-const found = new Map<string, number>();
 
 /** Whether every range within -most to most that reaches to 0 or above stays inside int8. */
 function isSafe(most: number, codes: Quantizer): boolean {

@@ -159,20 +159,20 @@ export function addRows<R>(
       let weight = v128.load32_splat(w);
       s00 = multiplyAdd(weight, v0, s00);
       s01 = multiplyAdd(weight, v1, s01);
-      weight = v128.load32_splat(w, SCORE_BYTES);
+      weight = v128.load32_splat(w + SCORE_BYTES);
       s10 = multiplyAdd(weight, v0, s10);
       s11 = multiplyAdd(weight, v1, s11);
-      weight = v128.load32_splat(w, 2 * SCORE_BYTES);
+      weight = v128.load32_splat(w + 2 * SCORE_BYTES);
       s20 = multiplyAdd(weight, v0, s20);
       s21 = multiplyAdd(weight, v1, s21);
       if (sizeof<R>() > 1) {
-        weight = v128.load32_splat(w, 3 * SCORE_BYTES);
+        weight = v128.load32_splat(w + 3 * SCORE_BYTES);
         s30 = multiplyAdd(weight, v0, s30);
         s31 = multiplyAdd(weight, v1, s31);
-        weight = v128.load32_splat(w, 4 * SCORE_BYTES);
+        weight = v128.load32_splat(w + 4 * SCORE_BYTES);
         s40 = multiplyAdd(weight, v0, s40);
         s41 = multiplyAdd(weight, v1, s41);
-        weight = v128.load32_splat(w, 5 * SCORE_BYTES);
+        weight = v128.load32_splat(w + 5 * SCORE_BYTES);
         s50 = multiplyAdd(weight, v0, s50);
         s51 = multiplyAdd(weight, v1, s51);
       }
