@@ -1,9 +1,7 @@
 import type { Limits, TensorSpec } from "./device/device.ts";
 import { counts, type Kernel } from "./device/kernel.ts";
 import { describe, f32 } from "./device/tensor.ts";
-import lanes from "./attention_lanes.wgsl" with { type: "text" };
-import part from "./parts/lanes.wgsl" with { type: "text" };
-import tiles from "./attention.wgsl" with { type: "text" };
+import wgsl from "./attention.wgsl" with { type: "text" };
 
 /** How far a query looks and how its scores are scaled. */
 export interface AttentionOptions {
@@ -65,7 +63,7 @@ export function taskSizes(
  * Softmax is online (Milakov and Gimelshein 2018), so memory does not grow with the keys.
  */
 export const attention: Kernel<"q" | "k" | "v", "y", AttentionOptions> = {
-  wgsl: { tiles, lanes: `${part}\n${lanes}` },
+  wgsl,
   inputs: ["q", "k", "v"],
   outputs: ["y"],
   plan(inputs, { window = NO_WINDOW, scale }, limits) {
@@ -74,19 +72,8 @@ export const attention: Kernel<"q" | "k" | "v", "y", AttentionOptions> = {
       ...counts({ queries, keys, heads, kv_heads: kvHeads, window }),
       scale: { f32: scale ?? 1 / Math.sqrt(size) },
     };
-    const outputs = { y: { dtype: "f32", shape: inputs.q.shape } } as const;
-    if (limits.adapter === "software" && limits.subgroup === 8) {
-      return {
-        shader: "lanes",
-        outputs,
-        constants: { SIZE: size },
-        params,
-        grid: [Math.ceil(queries / 8), heads, Math.ceil(size / 64)],
-      };
-    }
     return {
-      shader: "tiles",
-      outputs,
+      outputs: { y: { dtype: "f32", shape: inputs.q.shape } },
       constants: { SIZE: size, KEYS: tileKeys(size, limits) },
       params,
       grid: [Math.ceil(queries / 16), heads, 1],

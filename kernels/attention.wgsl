@@ -1,5 +1,5 @@
 // Causal attention with online softmax: y = softmax(scale * q k^T) v, a head at a time.
-// For graphics processors: a workgroup of 128 threads makes 16 queries of one head and stages KEYS
+// A workgroup of 128 threads makes 16 queries of one head and stages KEYS
 // keys, then their values, in workgroup memory; 8 threads share a query.
 // Expects: SIZE (u32, head size, a multiple of 16), KEYS (u32, a multiple of 8).
 

@@ -12,9 +12,6 @@ import {
   writeSlot,
 } from "./codes/kv_page.ts";
 import { fixedScale, type KvScheme, schemeConstants } from "./codes/kv_scheme.ts";
-import lane from "./parts/lanes.wgsl" with { type: "text" };
-import { laneRows } from "./parts/output_sizes.ts";
-import lanes from "./attention_paged_lanes.wgsl" with { type: "text" };
 import page from "./codes/kv_page.wgsl" with { type: "text" };
 import quantizer from "./codes/quantizer.wgsl" with { type: "text" };
 import read from "./codes/kv_read.wgsl" with { type: "text" };
@@ -46,7 +43,6 @@ type In = "q" | "k" | "v" | "block_table" | "spans" | "work";
 
 /** Queries of an item of work. */
 const TILE = 16;
-const LANE_ROWS = 8;
 const MOST_SPLIT_QUERIES = 4;
 
 /** A batch as the kernel takes it: its spans u32 [sequences, 4], and items of work u32 [items, 2]. */
@@ -68,14 +64,12 @@ export function attentionBatch(
  * sequence stands at its last key; heads share kv heads in order (GQA). Rows of no span are left out.
  *
  * Codes become values in registers; softmax is online, in f32. A query's bits depend neither on what
- * else is in the batch nor on how many queries its sequence brings: the shaders for graphics processors
- * add in one order.
+ * else is in the batch nor on how many queries its sequence brings: both shaders add in one order.
  */
 export const attentionPaged: Kernel<In, "y", AttentionPagedOptions> = {
   wgsl: {
     tiles: `${quantizer}\n${page}\n${read}\n${blocks}\n${tiles}`,
     split: `${quantizer}\n${page}\n${read}\n${blocks}\n${split}`,
-    lanes: `${lane}\n${quantizer}\n${page}\n${read}\n${lanes}`,
   },
   inputs: ["q", "k", "v", "block_table", "spans", "work"],
   outputs: ["y"],
@@ -92,15 +86,6 @@ export const attentionPaged: Kernel<In, "y", AttentionPagedOptions> = {
     };
     const constants = { SIZE: size, ...schemeConstants({ key, value }) };
     const outputs = { y: { dtype: "f32", shape: inputs.q.shape } } as const;
-    if (limits.adapter === "software" && limits.subgroup === 8) {
-      const PARTS = queries <= LANE_ROWS ? 1 : TILE / LANE_ROWS;
-      // Heads that read the same keys do so together where each has one query.
-      const HEADS = queries === 1 ? headsTogether(heads / kvHeads) : 1;
-      const ROWS = laneRows(queries * HEADS);
-      const grid = [items * PARTS, heads / HEADS, Math.ceil(size / 64)] as const;
-      const more = { PARTS, ROWS, HEADS };
-      return { shader: "lanes", outputs, constants: { ...constants, ...more }, params, grid };
-    }
     if (queries <= MOST_SPLIT_QUERIES) {
       const grid = [items * queries, heads, 1] as const;
       const PARTS = queries;
@@ -225,13 +210,6 @@ function dimensions(
     );
   }
   return { items: work.shape[0]!, heads, size };
-}
-
-/** The most of the heads of a kv head that divide them evenly into rows. */
-function headsTogether(heads: number): number {
-  let together = Math.min(heads, LANE_ROWS);
-  while (heads % together !== 0) together--;
-  return together;
 }
 
 interface Sizes {

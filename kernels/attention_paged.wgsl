@@ -1,6 +1,6 @@
 // Causal attention with online softmax over pages of codes: y = softmax(scale * q k^T) v, a head at
 // a time.
-// For graphics processors: a workgroup of 128 threads makes 16 queries of a sequence, as `work` says,
+// A workgroup of 128 threads makes 16 queries of a sequence, as `work` says,
 // for one head and stages the values of KEYS keys, then those of their values, in workgroup memory; 8
 // threads share a query. Sums are in the order of parts/attention_blocks.wgsl.
 // Expects: codes/kv_page.wgsl, codes/kv_read.wgsl and what they expect, parts/attention_blocks.wgsl,

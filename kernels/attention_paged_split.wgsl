@@ -1,7 +1,6 @@
 // Causal attention with online softmax over pages of codes: y = softmax(scale * q k^T) v, a head at
 // a time.
-// For graphics processors that decode: a workgroup makes one query of a sequence, as `work`
-// says, for one head, KEYS keys at a time. Threads first score a key each, then make the sums of a block
+// For decoding: a workgroup makes one query of a sequence, as `work` says, for one head, KEYS keys at a time. Threads first score a key each, then make the sums of a block
 // by 8 channels, then merge blocks, 4 channels each. Sums are in the order of
 // parts/attention_blocks.wgsl.
 // Expects: codes/kv_page.wgsl, codes/kv_read.wgsl and what they expect, parts/attention_blocks.wgsl,

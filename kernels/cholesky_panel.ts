@@ -11,7 +11,7 @@ export interface CholeskyPanelOptions {
 }
 
 const THREADS = 64;
-/** With more rows an invocation would come near the 65,000 iterations the software adapter allows. */
+/** `MOST_ROWS` of `kernels/assembly/cholesky_panel.ts`. */
 const MOST_ROWS = 256;
 
 /**

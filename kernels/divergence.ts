@@ -35,7 +35,7 @@ export const divergence: Kernel<In, never, DivergenceOptions, "state" | "top"> =
   inputs: ["baseline", "logits", "targets", "state", "top"],
   outputs: [],
   mutates: ["state", "top"],
-  plan({ baseline, logits, targets, state, top }, { column, first }, limits) {
+  plan({ baseline, logits, targets, state, top }, { column, first }) {
     const [rows, columns] = logits.shape;
     if (rows === undefined || columns === undefined || logits.shape.length !== 2) {
       throw new RangeError(`Cannot compare ${describe(logits)}: expected [tokens, columns]`);
@@ -56,7 +56,7 @@ export const divergence: Kernel<In, never, DivergenceOptions, "state" | "top"> =
     }
     return {
       outputs: {},
-      constants: { FIRST: first, THREADS: limits.adapter === "software" ? 8 : 256 },
+      constants: { FIRST: first },
       params: { columns: { u32: columns }, column: { u32: column } },
       grid: [rows, 1, 1],
     };

@@ -1,7 +1,7 @@
 // Folds columns of two models' logits into what divergence from the baseline p to q needs: for each
 // row the largest of both and its column, sums of exp(p - largest p), of that times (p - q), of
 // exp(q - largest q), and both logits of the target. One workgroup a row, one pass over it.
-// Expects: FIRST (bool, the state is not yet set), THREADS (u32, a power of two).
+// Expects: FIRST (bool, the state is not yet set).
 
 struct Params {
   columns: u32,
@@ -15,6 +15,7 @@ struct Params {
 @group(0) @binding(4) var<storage, read_write> top: array<u32>;
 @group(0) @binding(5) var<uniform> params: Params;
 
+const THREADS = 256u;
 const LOWEST = -3.4028234e38;
 
 struct Fold {

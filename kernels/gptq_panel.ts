@@ -14,7 +14,7 @@ export interface GptqPanelOptions extends Codes {
 
 type In = "weight" | "factor" | "scales" | "group" | "delta" | "codes" | "zeros";
 
-/** With more columns an invocation would come near the 65,000 iterations the software adapter allows. */
+/** `MOST_COLUMNS` of `kernels/assembly/gptq_panel.ts`. */
 const MOST_COLUMNS = 256;
 const NO_BOUND = 3e38;
 /** `ROWS` of `kernels/assembly/gptq_panel.ts`. */
@@ -71,8 +71,7 @@ export const gptqPanel: Kernel<In, never, GptqPanelOptions, "delta" | "codes", "
       );
     }
     const STRIDE = held + 1;
-    const choices = limits.adapter === "software" ? [8] : [32, 16, 8];
-    const THREADS = choices.find((threads) => 4 * threads * STRIDE <= limits.groupBytes);
+    const THREADS = [32, 16, 8].find((threads) => 4 * threads * STRIDE <= limits.groupBytes);
     if (THREADS === undefined) {
       throw new RangeError(
         `Cannot round ${held} columns at a time: they take ${

@@ -1,7 +1,6 @@
 import { counts, type Kernel } from "./device/kernel.ts";
 import { describe } from "./device/tensor.ts";
-import lanes from "./gram_lanes.wgsl" with { type: "text" };
-import tiles from "./gram.wgsl" with { type: "text" };
+import wgsl from "./gram.wgsl" with { type: "text" };
 
 /** Which rows of the matrix `sum` holds, and what the products are multiplied by. */
 export interface GramOptions {
@@ -12,11 +11,8 @@ export interface GramOptions {
 }
 
 const TILE = 64;
-const LANE_TILE_ROWS = 16;
 /** `BLOCK` of `kernels/assembly/gram.ts`. */
 const CPU_BLOCK = 96;
-/** Rows are taken four at a time, and the software adapter cuts loops at about 65,000. */
-const MOST_ROWS = 2 ** 17;
 
 /**
  * Rows `first` and on of a Gram matrix: to `sum` f32 [held rows, columns] is added `x` f32 [rows,
@@ -27,21 +23,16 @@ const MOST_ROWS = 2 ** 17;
  * the update that a blocked Cholesky factorization makes behind each of its panels.
  */
 export const gram: Kernel<"x" | "sum", never, GramOptions, "sum"> = {
-  wgsl: { tiles, lanes },
+  wgsl,
   inputs: ["x", "sum"],
   outputs: [],
   mutates: ["sum"],
-  plan({ x, sum }, { first = 0, factor = 1 }, limits) {
+  plan({ x, sum }, { first = 0, factor = 1 }) {
     const [rows, columns] = x.shape;
     const [held] = sum.shape;
-    if (
-      rows === undefined || columns === undefined || x.shape.length !== 2 || columns % 4 !== 0 ||
-      rows > MOST_ROWS
-    ) {
+    if (rows === undefined || columns === undefined || x.shape.length !== 2 || columns % 4 !== 0) {
       throw new RangeError(
-        `Cannot take the Gram matrix of ${
-          describe(x)
-        }: expected [at most ${MOST_ROWS}, a multiple of 4]`,
+        `Cannot take the Gram matrix of ${describe(x)}: expected [rows, a multiple of 4]`,
       );
     }
     if (
@@ -54,16 +45,14 @@ export const gram: Kernel<"x" | "sum", never, GramOptions, "sum"> = {
         }, ${columns}] from a row that is a multiple of 4`,
       );
     }
-    const software = limits.adapter === "software" && limits.subgroup === 8;
     return {
-      shader: software ? "lanes" : "tiles",
       outputs: {},
       constants: {},
       params: {
         ...counts({ rows, columns, first, held }),
         factor: { f32: factor },
       },
-      grid: [Math.ceil(columns / TILE), Math.ceil(held / (software ? LANE_TILE_ROWS : TILE)), 1],
+      grid: [Math.ceil(columns / TILE), Math.ceil(held / TILE), 1],
     };
   },
   cpu({ x: { shape: [, columns = 0] }, sum: { shape: [held = 0] } }, _options, { params }) {

@@ -1,5 +1,5 @@
 // sum[i, j] += factor * (sum over r of x[r, first + i] * x[r, j]) where j >= first + i.
-// For graphics processors: a workgroup of 256 threads stages 16 rows of x, 64 columns for each side
+// A workgroup of 256 threads stages 16 rows of x, 64 columns for each side
 // of the tile, in workgroup memory; each thread makes a square of 4 rows and columns.
 
 struct Params {

@@ -22,7 +22,7 @@ export const hadamard: Kernel<"x" | "left", "y", Record<never, never>, never, "l
   inputs: ["x", "left"],
   outputs: ["y"],
   optional: ["left"],
-  plan(inputs, _options, limits) {
+  plan(inputs) {
     const { rows, size, order, right } = dimensions(inputs);
     const LEFT = inputs.left !== undefined;
     const params = {
@@ -42,7 +42,7 @@ export const hadamard: Kernel<"x" | "left", "y", Record<never, never>, never, "l
       };
     }
     const QUADS = right / split / 4;
-    const THREADS = limits.adapter === "software" ? 8 : Math.min(256, Math.max(64, QUADS));
+    const THREADS = Math.min(256, Math.max(64, QUADS));
     const rowsEach = Math.max(1, THREADS / QUADS);
     return {
       shader: "blocks",

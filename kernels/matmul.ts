@@ -1,17 +1,8 @@
 import { counts, type Kernel } from "./device/kernel.ts";
 import { describe, f32 } from "./device/tensor.ts";
-import lanes from "./matmul_lanes.wgsl" with { type: "text" };
-import part from "./parts/lanes.wgsl" with { type: "text" };
 import { floatTask } from "./parts/float_task.ts";
-import {
-  laneGrid,
-  laneRows,
-  type MatmulOptions,
-  outputSizes,
-  tileSize,
-} from "./parts/output_sizes.ts";
-import productLanes from "./parts/product_lanes.wgsl" with { type: "text" };
-import tiles from "./matmul.wgsl" with { type: "text" };
+import { type MatmulOptions, outputSizes, tileSize } from "./parts/output_sizes.ts";
+import wgsl from "./matmul.wgsl" with { type: "text" };
 
 /**
  * A linear layer: `x` f32 [tokens, inner] times `weight` f16 or f32 [outputs, inner] transposed,
@@ -20,12 +11,12 @@ import tiles from "./matmul.wgsl" with { type: "text" };
  * A weight larger than a binding comes in several tensors, each writing its columns.
  */
 export const matmul: Kernel<"x" | "weight" | "y" | "bias", never, MatmulOptions, "y", "bias"> = {
-  wgsl: { tiles, lanes: `${part}\n${productLanes}\n${lanes}` },
+  wgsl,
   inputs: ["x", "weight", "y", "bias"],
   outputs: [],
   mutates: ["y"],
   optional: ["bias"],
-  plan({ x, weight, y, bias }, options, limits) {
+  plan({ x, weight, y, bias }, options) {
     const [rows, inner] = x.shape;
     const [held] = weight.shape;
     if (rows === undefined || inner === undefined || x.shape.length !== 2) {
@@ -39,23 +30,11 @@ export const matmul: Kernel<"x" | "weight" | "y" | "bias", never, MatmulOptions,
       );
     }
     const { columns, column, row, stride } = outputSizes({ rows, held, y, bias }, options);
-    const params = counts({ rows, inner, columns, column, row, stride });
-    const constants = { HALF: weight.dtype === "f16", BIAS: bias !== undefined };
-    if (limits.adapter === "software" && limits.subgroup === 8) {
-      return {
-        shader: "lanes",
-        outputs: {},
-        constants: { ...constants, ROWS: laneRows(rows) },
-        params,
-        grid: laneGrid(rows, columns),
-      };
-    }
     const TILE = tileSize(rows);
     return {
-      shader: "tiles",
       outputs: {},
-      constants: { ...constants, TILE },
-      params,
+      constants: { HALF: weight.dtype === "f16", BIAS: bias !== undefined, TILE },
+      params: counts({ rows, inner, columns, column, row, stride }),
       grid: [Math.ceil(columns / TILE), Math.ceil(rows / TILE), 1],
     };
   },

@@ -1,5 +1,5 @@
 // y[m, column + n] = sum over k of x[m, k] * weight[row + n, k], plus bias[column + n].
-// For graphics processors: a workgroup of 256 threads stages 16 inner values of TILE rows and TILE
+// A workgroup of 256 threads stages 16 inner values of TILE rows and TILE
 // columns in workgroup memory; each thread makes a square of TILE / 16 rows and columns.
 // Expects: HALF (bool, weights are f16), BIAS (bool), TILE (u32, a multiple of 16).
 

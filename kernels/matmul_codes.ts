@@ -11,7 +11,6 @@ import {
   productSizes,
 } from "./parts/packed_product.ts";
 import { valueOf, ZERO_DOMAINS, type ZeroDomain } from "./codes/quantizer.ts";
-import lanes from "./matmul_codes_lanes.wgsl" with { type: "text" };
 import tiles from "./matmul_codes.wgsl" with { type: "text" };
 import part from "./parts/matmul_codes.wgsl" with { type: "text" };
 import quantizer from "./codes/quantizer.wgsl" with { type: "text" };
@@ -37,12 +36,12 @@ type Input = "x" | "weight" | "groups" | "y" | "bias";
  * The bits of a row of `y` do not depend on how many rows there are.
  */
 export const matmulCodes: Kernel<Input, never, MatmulCodesOptions, "y", "bias"> = {
-  wgsl: productShaders({ part: `${quantizer}\n${part}`, lanes, tiles }),
+  wgsl: productShaders({ part: `${quantizer}\n${part}`, tiles }),
   inputs: ["x", "weight", "groups", "y", "bias"],
   outputs: [],
   mutates: ["y"],
   optional: ["bias"],
-  plan({ x, weight, groups, y, bias }, options, limits) {
+  plan({ x, weight, groups, y, bias }, options) {
     const { bits, zero } = options;
     const sizes = productSizes({ x, weight, y, bias }, options, {
       xPerWord: 1,
@@ -61,7 +60,7 @@ export const matmulCodes: Kernel<Input, never, MatmulCodesOptions, "y", "bias"> 
       ZERO: ZERO_DOMAINS[zero],
       BIAS: bias !== undefined,
     };
-    return productLaunch(sizes, group, constants, limits);
+    return productLaunch(sizes, group, constants);
   },
   cpu(inputs, options, { params }) {
     const { x: { shape: [rows = 0] }, weight: { shape: [held = 0] } } = inputs;

@@ -1,5 +1,5 @@
 // y[m, column + n] = sum over k of x[m, k] * w[row + n, k], plus bias[column + n], with w from codes.
-// For graphics processors: a workgroup of 256 threads stages 16 inner values of TILE rows and TILE
+// A workgroup of 256 threads stages 16 inner values of TILE rows and TILE
 // columns in workgroup memory; each thread makes a square of TILE / 16 rows and columns. Sums are those
 // of parts of PART inner values, added in order, as where there are few rows.
 // Expects: parts/matmul_codes.wgsl, PART and TILE (u32, multiples of 16).

@@ -12,7 +12,6 @@ import {
   productShaders,
   productSizes,
 } from "./parts/packed_product.ts";
-import lanes from "./matmul_int8_lanes.wgsl" with { type: "text" };
 import tiles from "./matmul_int8.wgsl" with { type: "text" };
 import part from "./parts/matmul_int8.wgsl" with { type: "text" };
 
@@ -50,12 +49,12 @@ const FEW_ROWS = 8;
  * Column 8w + j of a row lies in bits 4j of word w, or 4w + j in byte j. `bias` is added last.
  */
 export const matmulInt8: Kernel<Input, never, MatmulInt8Options, "y", "groups" | "bias"> = {
-  wgsl: productShaders({ part, lanes, tiles }),
+  wgsl: productShaders({ part, tiles }),
   inputs: ["x", "x_rows", "weight", "w_rows", "groups", "y", "bias"],
   outputs: [],
   mutates: ["y"],
   optional: ["groups", "bias"],
-  plan({ x, x_rows, weight, w_rows, groups, y, bias }, options, limits) {
+  plan({ x, x_rows, weight, w_rows, groups, y, bias }, options) {
     const { bits } = options;
     const sizes = productSizes({ x, weight, y, bias }, options, {
       xPerWord: 4,
@@ -89,7 +88,7 @@ export const matmulInt8: Kernel<Input, never, MatmulInt8Options, "y", "groups" |
       GROUPED: options.group !== undefined,
       BIAS: bias !== undefined,
     };
-    return productLaunch(sizes, group, constants, limits);
+    return productLaunch(sizes, group, constants);
   },
   cpu(inputs, options, { params }) {
     const { rows, inner, columns } = productSizes(inputs, options, {
@@ -143,6 +142,9 @@ export const matmulInt8: Kernel<Input, never, MatmulInt8Options, "y", "groups" |
     shaped({ tokens: 8, inner: 72, outputs: 65 }, { bits: 4, group: 72 }),
     shaped({ tokens: 33, inner: 576, outputs: 70, bias: true }, { bits: 4, group: 64 }),
     shaped({ tokens: 5, inner: 120, outputs: 20 }, { bits: 4, group: 24 }),
+    shaped({ tokens: 7, inner: 576, outputs: 70, bias: true, bytes: true }, { bits: 4, group: 64 }),
+    shaped({ tokens: 6, inner: 384, outputs: 66, bytes: true }, { bits: 4, group: 128 }),
+    shaped({ tokens: 1, inner: 1536, outputs: 37, bytes: true }, { bits: 4, group: 192 }),
     shaped({ tokens: 70, inner: 2304, outputs: 130 }, { bits: 8 }),
     largest(9, 2304, 65),
     shaped({ tokens: 2, inner: 4608, outputs: 40 }, { bits: 4, group: 2304 }),
@@ -176,8 +178,8 @@ function integerTask(
   },
   bits: number,
 ) {
-  // A thread holds a task's rows with one and two bytes a value and sums, and four columns.
-  const fitting = Math.floor((SCRATCH_BYTES - 8 * (inner + 128)) / (4 * (inner + 128)));
+  // A thread holds a task's rows with one and two bytes a value and sums, four columns, and factors.
+  const fitting = Math.floor((SCRATCH_BYTES - 9 * (inner + 128)) / (4 * (inner + 128)));
   const blocks = Math.ceil(rows / Math.min(MOST_TASK_ROWS, fitting));
   const taskRows = 4 * Math.ceil(rows / blocks / 4);
   // With few rows, reading the weights is the work.
@@ -188,12 +190,14 @@ function integerTask(
 }
 
 function shaped(
-  { tokens, inner, outputs, stride = outputs, bias = false }: {
+  { tokens, inner, outputs, stride = outputs, bias = false, bytes = false }: {
     readonly tokens: number;
     readonly inner: number;
     readonly outputs: number;
     readonly stride?: number;
     readonly bias?: boolean;
+    /** Whether no weight in groups wraps. */
+    readonly bytes?: boolean;
   },
   options: MatmulInt8Options,
 ): KernelCase<Input, MatmulInt8Options, "groups" | "bias"> {
@@ -204,7 +208,7 @@ function shaped(
       x_rows: { dtype: "f32", shape: [tokens, 2] },
       weight: { dtype: "u32", shape: [outputs, inner * bits / 32] },
       w_rows: { dtype: "f32", shape: [outputs, 2] },
-      ...(group ? { groups: anyGroups(outputs, inner / group) } : {}),
+      ...(group ? { groups: groupsOf(outputs, inner / group, bytes ? byteGroup : anyGroup) } : {}),
       y: { dtype: "f32", shape: [tokens, stride] },
       ...(bias ? { bias: { dtype: "f32", shape: [stride] } } : {}),
     },
@@ -237,21 +241,38 @@ function largest(tokens: number, inner: number, outputs: number) {
 function timed(tokens: number, inner: number, options: MatmulInt8Options) {
   const weights = inner ** 2 * (options.bits / 8 + (options.group ? 2 / options.group : 0));
   return {
-    ...shaped({ tokens, inner, outputs: inner }, options),
+    ...shaped({ tokens, inner, outputs: inner, bytes: true }, options),
     cost: { bytes: tokens * inner + weights + 4 * tokens * inner, flops: 2 * tokens * inner ** 2 },
   };
 }
 
-/** Scales from 0 to 17, so that 15 s is a byte, with any byte to subtract. */
-function anyGroups(rows: number, count: number): HostTensor {
+/** Groups of rows: 16 bits each of two random numbers of 32. */
+function groupsOf(
+  rows: number,
+  count: number,
+  group: (first: number, second: number) => number,
+): HostTensor {
   const words = twoLevelWords(count);
   return u32(
     [rows, words],
     Array.from({ length: rows * words }, (_, i) => {
-      const [low, high] = [Math.imul(i, 0x9e3779b1), Math.imul(i + 1, 0x85ebca6b)];
-      return (low >>> 24) % 18 | (low & 0xff00) | (((high >>> 24) % 18 | (high & 0xff00)) << 16);
-    }).map((word) => word >>> 0),
+      const [first, second] = [Math.imul(i, 0x9e3779b1) >>> 0, Math.imul(i + 1, 0x85ebca6b) >>> 0];
+      return (group(first, second) | group(second, first) << 16) >>> 0;
+    }),
   );
+}
+
+/** A scale from 0 to 17, so that 15 s is a byte, with any byte to subtract. */
+function anyGroup(first: number): number {
+  return (first >>> 24) % 18 | (first & 0xff00);
+}
+
+/** A scale from 0 to 16 with a zero that leaves 0 to 15 times it signed bytes. */
+function byteGroup(first: number, second: number): number {
+  const scale = (first >>> 24) % 17;
+  const least = Math.max(-127, 15 * scale - 127);
+  const zero = least + (second >>> 8) % (128 - least);
+  return scale | (zero & 0xff) << 8;
 }
 
 /** The weights as signed bytes, row by row. */

@@ -1,5 +1,5 @@
 // y[m, column + n] = w_scale[n] * x_scale[m] * sum over k of x[m, k] * w8[n, k], less the zero's part.
-// For graphics processors: a workgroup of 256 threads stages 64 inner values, as words of 4 bytes,
+// A workgroup of 256 threads stages 64 inner values, as words of 4 bytes,
 // of TILE rows and TILE columns; each thread makes a square of TILE / 16 rows and columns.
 // Expects: parts/matmul_int8.wgsl, TILE (u32, a multiple of 16).
 

@@ -19,7 +19,7 @@ export const nll: Kernel<"logits" | "targets" | "state", never, NllOptions, "sta
   inputs: ["logits", "targets", "state"],
   outputs: [],
   mutates: ["state"],
-  plan({ logits, targets, state }, { column, first }, limits) {
+  plan({ logits, targets, state }, { column, first }) {
     const [rows, columns] = logits.shape;
     if (rows === undefined || columns === undefined || logits.shape.length !== 2) {
       throw new RangeError(`Cannot score ${describe(logits)}: expected [tokens, columns]`);
@@ -33,7 +33,7 @@ export const nll: Kernel<"logits" | "targets" | "state", never, NllOptions, "sta
     }
     return {
       outputs: {},
-      constants: { FIRST: first, THREADS: limits.adapter === "software" ? 8 : 256 },
+      constants: { FIRST: first },
       params: { columns: { u32: columns }, column: { u32: column } },
       grid: [rows, 1, 1],
     };

@@ -1,6 +1,6 @@
 // Folds columns of logits into what the log-likelihood of a target needs: for each row the largest
 // logit so far, the sum of exp(logit - largest), and the target's logit. One workgroup a row.
-// Expects: FIRST (bool, the state is not yet set), THREADS (u32, a power of two).
+// Expects: FIRST (bool, the state is not yet set).
 
 struct Params {
   columns: u32,
@@ -12,6 +12,7 @@ struct Params {
 @group(0) @binding(2) var<storage, read_write> state: array<f32>;
 @group(0) @binding(3) var<uniform> params: Params;
 
+const THREADS = 256u;
 const LOWEST = -3.4028234e38;
 
 var<workgroup> largest: array<f32, THREADS>;

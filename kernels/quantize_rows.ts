@@ -30,8 +30,7 @@ export function rowsLaunch(
       `Cannot quantize ${rows} rows at once: expected at most ${limits.gridAxis}`,
     );
   }
-  // A software adapter pays for every barrier by threads.
-  const THREADS = limits.adapter === "software" ? 8 : Math.min(256, limits.groupThreads);
+  const THREADS = Math.min(256, limits.groupThreads);
   return {
     outputs: {
       codes: { dtype: "u32", shape: [rows, columns / 4] },

@@ -18,7 +18,7 @@ export const queryKeyNorm: Kernel<
   inputs: ["x", "gains"],
   outputs: [],
   mutates: ["x"],
-  plan({ x, gains }, { kvHeads, eps }, limits) {
+  plan({ x, gains }, { kvHeads, eps }) {
     const [tokens, all, size] = x.shape;
     const heads = (all ?? 0) - 2 * kvHeads;
     if (tokens === undefined || size === undefined || size % 4 !== 0 || heads <= 0) {
@@ -35,11 +35,9 @@ export const queryKeyNorm: Kernel<
         }, expected f32[2, ${size}]`,
       );
     }
-    // A head is at most some hundred channels: a subgroup of any adapter takes it in a few turns.
-    const THREADS = limits.adapter === "software" ? 8 : 32;
     return {
       outputs: {},
-      constants: { THREADS },
+      constants: {},
       params: {
         ...counts({ heads, kv_heads: kvHeads, quads: size / 4 }),
         eps: { f32: eps },

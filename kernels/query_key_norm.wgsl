@@ -1,6 +1,5 @@
 // x = x / sqrt(mean(x * x) + eps) * gain, in place, for every query and key head of a token: one gain
 // for all query heads, one for all key heads. One workgroup a head.
-// Expects: THREADS (u32, a power of two).
 
 struct Params {
   heads: u32,
@@ -12,6 +11,9 @@ struct Params {
 @group(0) @binding(0) var<storage, read_write> x: array<vec4f>;
 @group(0) @binding(1) var<storage, read> gains: array<vec4f>;
 @group(0) @binding(2) var<uniform> params: Params;
+
+// A head is at most some hundred channels.
+const THREADS = 32u;
 
 var<workgroup> squares: array<f32, THREADS>;
 

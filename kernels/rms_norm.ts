@@ -37,7 +37,7 @@ export const rmsNorm: Kernel<
         `Cannot add x ${describe(x)} to residual ${describe(residual)}: expected equal shapes`,
       );
     }
-    const THREADS = limits.adapter === "software" ? 8 : Math.min(256, limits.groupThreads);
+    const THREADS = Math.min(256, limits.groupThreads);
     return {
       outputs: { y: { dtype: "f32", shape: x.shape } },
       constants: { RESIDUAL: residual !== undefined, THREADS },

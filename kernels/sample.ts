@@ -1,11 +1,6 @@
-import type { HostTensor, Limits } from "./device/device.ts";
+import type { HostTensor } from "./device/device.ts";
 import type { Kernel } from "./device/kernel.ts";
 import { describe, u32 } from "./device/tensor.ts";
-import { chunkOf, rowLanes } from "./parts/row_lanes.ts";
-import sampling from "./parts/sampling.wgsl" with { type: "text" };
-import keys from "./parts/float_keys.wgsl" with { type: "text" };
-import lane from "./parts/row_lanes.wgsl" with { type: "text" };
-import lanes from "./sample_lanes.wgsl" with { type: "text" };
 import reduce from "./parts/row_reduce.wgsl" with { type: "text" };
 import wgsl from "./sample.wgsl" with { type: "text" };
 
@@ -37,15 +32,6 @@ export function sampleSettings(rows: readonly SampleSettings[]): HostTensor {
   return u32([rows.length, 6], words);
 }
 
-/** Columns that a thread of a software adapter looks at: few enough that no loop is cut short. */
-const COLUMNS = 768;
-
-/** Threads of a row: a software adapter pays for every barrier by threads. */
-function threadsFor(columns: number, { adapter, groupThreads }: Limits): number {
-  if (adapter === "gpu") return Math.min(256, groupThreads);
-  return Math.min(groupThreads, Math.max(16, 2 ** Math.ceil(Math.log2(columns / COLUMNS))));
-}
-
 /**
  * Chooses a token for every row of `logits` f32 [rows, columns] as `settings` u32 [rows, 6] says (see
  * `sampleSettings()`): `tokens` u32 [rows].
@@ -55,10 +41,7 @@ function threadsFor(columns: number, { adapter, groupThreads }: Limits): number 
  * step and token alone, so a row's token does not depend on the others.
  */
 export const sample: Kernel<"logits" | "settings", "tokens", Record<never, never>> = {
-  wgsl: {
-    group: `${reduce}\n${keys}\n${sampling}\n${wgsl}`,
-    lanes: `${keys}\n${sampling}\n${lane}\n${lanes}`,
-  },
+  wgsl: `${reduce}\n${wgsl}`,
   inputs: ["logits", "settings"],
   outputs: ["tokens"],
   plan({ logits, settings }, _options, limits) {
@@ -71,15 +54,12 @@ export const sample: Kernel<"logits" | "settings", "tokens", Record<never, never
         `Cannot sample from ${describe(logits)} by ${describe(settings)}: expected u32[${rows}, 6]`,
       );
     }
-    const plan = {
+    return {
       outputs: { tokens: { dtype: "u32", shape: [rows] } },
+      constants: { THREADS: Math.min(256, limits.groupThreads) },
       params: { columns: { u32: columns } },
       grid: [rows, 1, 1],
-    } as const;
-    if (rowLanes(columns, limits)) {
-      return { shader: "lanes", constants: { CHUNK: chunkOf(columns) }, ...plan };
-    }
-    return { shader: "group", constants: { THREADS: threadsFor(columns, limits) }, ...plan };
+    };
   },
   cpu({ logits }, _options, { params }) {
     return { program: "sample", tasks: logits.shape[0]!, args: params };

@@ -3,11 +3,20 @@
 // the largest logit. Of equals the first. One workgroup a row.
 // The bounds are found by halving the interval of keys (floats as integers in the same order) over the
 // logits near the largest one, or over all where those are not enough.
-// Expects: parts/row_reduce.wgsl, parts/float_keys.wgsl, parts/sampling.wgsl, THREADS (u32, a power of
-// two).
+// Expects: parts/row_reduce.wgsl, THREADS (u32, a power of two).
 
 struct Params {
   columns: u32,
+}
+
+// What a row asks for; floats as their bits.
+struct Settings {
+  temperature: f32,
+  top_k: u32,
+  top_p: f32,
+  min_p: f32,
+  seed: u32,
+  step: u32,
 }
 
 @group(0) @binding(0) var<storage, read> logits: array<f32>;
@@ -69,7 +78,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   for (var c = thread; c < params.columns; c += THREADS) {
     let value = logits[first + c];
     if (key_of(value) < least) { continue; }
-    let drawn = (value - most) * scale + noise(ask.seed, ask.step, vec4u(c)).x;
+    let drawn = (value - most) * scale + noise(ask.seed, ask.step, c);
     if (drawn > best || place == NOWHERE) {
       best = drawn;
       place = c;
@@ -172,4 +181,28 @@ fn mass(thread: u32, part: Part, bound: u32, most: f32, scale: f32) -> f32 {
     if (key_of(value) >= bound) { sum += exp((value - most) * scale); }
   }
   return total(thread, sum);
+}
+
+// An integer in the order of the floats, so that halving an interval of them ends. Both zeros have one
+// key, for they are equal.
+fn key_of(value: f32) -> u32 {
+  let bits = bitcast<u32>(value);
+  if (bits == 0x80000000u) { return bits; }
+  return select(bits | 0x80000000u, ~bits, bits >= 0x80000000u);
+}
+
+// The finalizer of MurmurHash3: every bit of the input reaches every bit of the output.
+fn scramble(word: u32) -> u32 {
+  var h = word;
+  h = (h ^ (h >> 16u)) * 0x85ebca6bu;
+  h = (h ^ (h >> 13u)) * 0xc2b2ae35u;
+  return h ^ (h >> 16u);
+}
+
+// Gumbel noise of a token, the same for the same seed and step whatever else is in the batch.
+fn noise(seed: u32, step: u32, token: u32) -> f32 {
+  let word = scramble(scramble(scramble(seed) ^ step) + token * 0x9e3779b9u);
+  // 23 bits and a half: never 0, never 1.
+  let uniform_value = (f32(word >> 9u) + 0.5) / 8388608f;
+  return -log(-log(uniform_value));
 }

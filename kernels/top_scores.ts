@@ -1,9 +1,5 @@
 import type { Kernel } from "./device/kernel.ts";
 import { describe, f32, u32 } from "./device/tensor.ts";
-import { chunkOf, rowLanes } from "./parts/row_lanes.ts";
-import keys from "./parts/float_keys.wgsl" with { type: "text" };
-import lane from "./parts/row_lanes.wgsl" with { type: "text" };
-import lanes from "./top_scores_lanes.wgsl" with { type: "text" };
 import reduce from "./parts/row_reduce.wgsl" with { type: "text" };
 import wgsl from "./top_scores.wgsl" with { type: "text" };
 
@@ -26,7 +22,7 @@ type Out = "scores" | "likeliest" | "norms";
  * exact, as in `nll`.
  */
 export const topScores: Kernel<"logits" | "tokens", Out, TopScoresOptions> = {
-  wgsl: { group: `${reduce}\n${wgsl}`, lanes: `${keys}\n${lane}\n${lanes}` },
+  wgsl: `${reduce}\n${wgsl}`,
   inputs: ["logits", "tokens"],
   outputs: ["scores", "likeliest", "norms"],
   plan({ logits, tokens }, { count }, limits) {
@@ -46,15 +42,13 @@ export const topScores: Kernel<"logits" | "tokens", Out, TopScoresOptions> = {
       );
     }
     const THREADS = columns > 2 ** 16 ? Math.min(1024, limits.groupThreads) : 256;
-    const byLanes = rowLanes(columns, limits);
     return {
-      shader: byLanes ? "lanes" : "group",
       outputs: {
         scores: { dtype: "f32", shape: [rows, 1 + count] },
         likeliest: { dtype: "u32", shape: [rows, 1 + count] },
         norms: { dtype: "f32", shape: [rows, 2] },
       },
-      constants: byLanes ? { CHUNK: chunkOf(columns) } : { THREADS },
+      constants: { THREADS },
       params: { columns: { u32: columns }, count: { u32: count } },
       grid: [rows, 1, 1],
     };

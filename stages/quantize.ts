@@ -119,8 +119,8 @@ export const quantize = defineStage({
   },
 });
 
-/** Bytes on the host for a value of the largest weight: as read, in its domain, as codes, its errors. */
-const VALUE_BYTES = 16;
+/** Bytes on the host for a value of the largest weight: as read, in its domain and order, its codes. */
+const VALUE_BYTES = 24;
 
 /**
  * Bytes of arrays while the largest weight is quantized, with its Gram matrix as read and ordered, and

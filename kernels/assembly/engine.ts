@@ -1,15 +1,15 @@
 import { multiplyAdd } from "./parts/floats";
 import {
   COMPLETED,
-  COPY_BYTES,
   PUBLISHED,
   REACHED,
+  SENT,
   SLEEPERS,
   SLOT_ARGS,
-  SLOT_ARRIVED,
   SLOT_BYTES,
+  SLOT_DONE,
+  SLOT_LEFT,
   SLOT_PROGRAM,
-  SLOT_TAKEN,
   SLOT_TASKS,
   SLOTS,
   STOP,
@@ -21,39 +21,47 @@ const SPINS = 20000;
 const NO_LIMIT: i64 = -1;
 
 /**
- * Works at commands, one after another, until told to stop: all threads take tasks of the same
- * command, and none goes on before all of its tasks are done.
+ * Works at commands, one after another: all threads that are there take tasks of the same command, and
+ * whoever ends the last one begins the next. Nobody waits for a thread that is late: it goes on where
+ * the others are. Returns when told to stop, or when functions were sent more often than it `heard`.
  */
-export function work(control: usize, ring: usize, threads: u32, scratch: usize): void {
-  // Nothing is completed as long as a thread has not begun.
-  for (let turn = atomic.load<u32>(control, COMPLETED);; turn++) {
+export function work(control: usize, ring: usize, scratch: usize, heard: u32): void {
+  for (;;) {
+    const turn = atomic.load<u32>(control, COMPLETED);
     awaitPast(control, control + PUBLISHED, turn);
     if (atomic.load<u32>(control, STOP)) return;
+    // The functions of a command are sent before it is handed over.
+    if (atomic.load<u32>(control, SENT) != heard) return;
     const slot = ring + <usize> (turn & (SLOTS - 1)) * SLOT_BYTES;
-    const program = load<u32>(slot, SLOT_PROGRAM);
-    const tasks = load<u32>(slot, SLOT_TASKS);
-    for (;;) {
-      const task = atomic.add<u32>(slot, 1, SLOT_TAKEN);
-      if (task >= tasks) break;
-      call_indirect<void>(program, slot + SLOT_ARGS, task, scratch);
+    let done: u32 = 0;
+    for (let left = take(slot, turn); left; left = take(slot, turn)) {
+      const task = load<u32>(slot, SLOT_TASKS) - left;
+      call_indirect<void>(load<u32>(slot, SLOT_PROGRAM), slot + SLOT_ARGS, task, scratch);
+      done++;
     }
-    if (atomic.add<u32>(slot, 1, SLOT_ARRIVED) == threads - 1) finish(control, turn + 1);
+    if (done && endsWith(slot, done)) finish(control, turn + 1);
     else awaitPast(control, control + COMPLETED, turn);
   }
 }
 
-@unmanaged
-class Args {
-  from: usize;
-  to: usize;
-  bytes: u32;
+/**
+ * Takes a task of a command; gives how many were left, 0 where none or where it was completed. To the
+ * end of the task the slot stays this command's.
+ */
+function take(slot: usize, turn: u32): u32 {
+  let seen = atomic.load<u64>(slot, SLOT_LEFT);
+  while (<u32> seen && <u32> (seen >> 32) == turn) {
+    const found = atomic.cmpxchg<u64>(slot, seen, seen - 1, SLOT_LEFT);
+    if (found == seen) return <u32> seen;
+    seen = found;
+  }
+  return 0;
 }
 
-/** Some bytes are a task. */
-export function copy(at: usize, task: u32, _scratch: usize): void {
-  const args = changetype<Args>(at);
-  const first = task * COPY_BYTES;
-  memory.copy(args.to + first, args.from + first, min<u32>(COPY_BYTES, args.bytes - first));
+/** Whether all tasks of a command are done with so many more. */
+function endsWith(slot: usize, done: u32): bool {
+  const tasks = load<u32>(slot, SLOT_TASKS);
+  return atomic.add<u32>(slot, done, SLOT_DONE) + done == tasks;
 }
 
 /** Says that so many commands are done. */

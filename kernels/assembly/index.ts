@@ -3,7 +3,7 @@ export { attention } from "./attention";
 export { attentionPaged } from "./attention_paged";
 export { channelStats } from "./channel_stats";
 export { choleskyPanel } from "./cholesky_panel";
-export { copy, fused, work } from "./engine";
+export { fused, work } from "./engine";
 export { divergence } from "./divergence";
 export { embed } from "./embed";
 export { gptqPanel } from "./gptq_panel";

@@ -1,7 +1,9 @@
+import { byteTile } from "./parts/byte_tile";
 import { expandNibbles, wraps } from "./parts/byte_weights";
-import { nibbleTile } from "./parts/nibble_tile";
+import { KEPT_BYTES, SLOT_ARGS, SLOT_TURN } from "../device/cpu/protocol";
+import { factorBytes, layFactors } from "./parts/block_factors";
+import { BLOCK, nibbleTile } from "./parts/nibble_tile";
 import { copyRow, packRow, putSums, sumBytes, widenBytes } from "./parts/packed_rows";
-import { shortTile } from "./parts/short_tile";
 
 @unmanaged
 class Args {
@@ -25,161 +27,198 @@ class Args {
   task_columns: u32;
 }
 
-/** Sums of four rows by four columns. */
+/** Rows of a task and where what is made of them lies, in memory of the thread. */
+@unmanaged
+class Rows {
+  first: u32;
+  count: usize;
+  /** Bytes of a packed row, with zeros at its end; from one row to the next. */
+  padded: usize;
+  stride: usize;
+  /** Bytes of a column's codes and of its groups, which are whole words. */
+  codeBytes: usize;
+  groupBytes: usize;
+  /** Groups of a column that has them, and of how many blocks each is. */
+  groups: usize;
+  per: usize;
+  packed: usize;
+  /** The rows with 16 bits a value, where they are `widened`, and four columns of bytes. */
+  short: usize;
+  weights: usize;
+  widened: bool;
+  /** 15 in each byte: V8 makes literals anew in every turn of a loop, but not what was loaded. */
+  mask: usize;
+  /** Sums of four rows by four columns. */
+  sums: usize;
+  /** Factors of four columns for each block: see `nibbleTile`. */
+  factors: usize;
+}
+
+const HEAD_BYTES: usize = 64;
+const MASK_BYTES: usize = 16;
 const SUMS_BYTES: usize = 64;
+const ONES: u64 = 0x0001000100010001;
 
 /**
- * A block of rows and columns is a task. Its rows are packed once, then each four columns go by all of
- * them, so that a weight is read once from far. Sums are exact.
+ * A block of rows and columns is a task. Its rows are packed, then each four columns go by all of them,
+ * so that a weight is read once from far. Sums are exact.
  */
 export function matmulInt8(at: usize, task: u32, scratch: usize): void {
   const args = changetype<Args>(at);
   const across = (args.columns + args.task_columns - 1) / args.task_columns;
-  const first = (task / across) * args.task_rows;
-  const rows: usize = min(args.task_rows, args.rows - first);
+  const rows = packRows(args, (task / across) * args.task_rows, scratch);
   let column = (task % across) * args.task_columns;
   const end = min(column + args.task_columns, args.columns);
-
-  const inner: usize = args.inner;
-  const padded = (inner + 63) & ~63;
-  const groups: usize = args.groups ? inner / args.group : 0;
-  const stride = padded + sumBytes(groups);
-  const packed = scratch + SUMS_BYTES;
-  const short = packed + rows * stride;
-  const weights = short + rows * padded * 2;
-  for (let m: usize = 0; m < rows; m++) {
-    const from = args.x + (first + m) * inner;
-    const to = packed + m * stride;
-    if (args.nibbles) packRow(from, inner, to, padded);
-    else copyRow(from, inner, to, padded);
-    if (groups) putSums(to, args.group, groups, to + padded);
-  }
-
-  let widened = false;
   for (; column < end; column += 4) {
     const count = min(4, end - column);
-    if (ASC_FEATURE_RELAXED_SIMD && inNibbles(args, column, count, groups)) {
-      nibbleColumns(args, first, rows, column, count, packed, stride, scratch);
-      continue;
-    }
-    if (!widened) {
-      for (let m: usize = 0; m < rows; m++) {
-        widenBytes(packed + m * stride, padded, short + m * padded * 2);
-      }
-      widened = true;
-    }
-    expand(args, column, count, padded, weights);
-    shortColumns(args, first, rows, column, count, short, weights, padded * 2, scratch);
+    if (!nibbleColumns(args, rows, column, count)) byteColumns(args, rows, column, count);
   }
 }
 
-/** Whether products with the nibbles themselves are enough. */
-function inNibbles(args: Args, column: u32, count: u32, groups: usize): bool {
-  if (!args.nibbles || groups && args.group % 64 !== 0) return false;
-  for (let n: u32 = 0; groups && n < count; n++) {
-    const codes = codesOf(args, column + n);
-    if (wraps(codes, groupsOf(args, column + n), args.group, groups)) return false;
+/** Which rows of which command lie packed in memory of the thread, told before it begins. */
+@unmanaged
+class Kept {
+  turn: u32;
+  /** One more than the first row. */
+  end: u32;
+}
+
+/** Packs rows from one on, unless they are those of the thread's task before. */
+function packRows(args: Args, first: u32, scratch: usize): Rows {
+  const rows = changetype<Rows>(scratch);
+  const kept = changetype<Kept>(scratch - KEPT_BYTES);
+  const turn = load<u32>(changetype<usize>(args) - SLOT_ARGS + SLOT_TURN);
+  if (kept.turn === turn && kept.end === first + 1) return rows;
+  kept.turn = turn;
+  kept.end = first + 1;
+  const inner: usize = args.inner;
+  const padded = (inner + BLOCK - 1) & ~(BLOCK - 1);
+  rows.count = min(args.task_rows, args.rows - first);
+  rows.first = first;
+  rows.padded = padded;
+  rows.codeBytes = args.nibbles ? inner / 2 : inner;
+  rows.groupBytes = args.groups ? (inner / args.group + 1) / 2 * 4 : 0;
+  rows.groups = args.groups ? inner / args.group : 0;
+  rows.per = args.groups ? args.group / BLOCK : 0;
+  rows.stride = padded + sumBytes(rows.groups);
+  rows.mask = scratch + HEAD_BYTES;
+  rows.sums = rows.mask + MASK_BYTES;
+  rows.factors = rows.sums + SUMS_BYTES;
+  rows.packed = rows.factors + max(padded / 8, factorBytes(rows.groups, rows.per));
+  rows.short = rows.packed + rows.count * rows.stride;
+  rows.weights = rows.short + rows.count * padded * 2;
+  rows.widened = false;
+  v128.store(rows.mask, i8x16.splat(15));
+  for (let at: usize = 0; !args.groups && at < padded / 8; at += 8) {
+    store<u64>(rows.factors + at, ONES);
   }
-  return true;
+  for (let m: usize = 0; m < rows.count; m++) {
+    const from = args.x + (first + m) * inner;
+    const to = rows.packed + m * rows.stride;
+    if (args.nibbles) packRow(from, inner, to, padded);
+    else copyRow(from, inner, to, padded);
+    if (args.groups) putSums(to, args.group, rows.groups, to + padded);
+  }
+  return rows;
 }
 
-function codesOf(args: Args, column: u32): usize {
-  const bytes = args.nibbles ? args.inner / 2 : args.inner;
-  return args.weight + <usize> (args.row + column) * bytes;
-}
-
-function groupsOf(args: Args, column: u32): usize {
-  return args.groups + <usize> (args.row + column) * groupBytes(args);
-}
-
-/** Whole words a row. */
-function groupBytes(args: Args): usize {
-  return (args.inner / args.group + 1) / 2 * 4;
-}
-
-function expand(args: Args, column: u32, count: u32, padded: usize, to: usize): void {
-  for (let n: u32 = 0; n < count; n++) {
-    const codes = codesOf(args, column + n);
-    const out = to + n * padded * 2;
-    if (!args.nibbles) widenBytes(codes, padded, out);
-    else {
-      const groups = args.groups ? groupsOf(args, column + n) : 0;
-      expandNibbles(codes, groups, args.group, padded, out);
+/** Whether q s - z is no signed byte for some weight of some columns. */
+function wrap(args: Args, rows: Rows, column: u32, count: u32): bool {
+  for (let n = column; n < column + count; n++) {
+    if (wraps(codesOf(args, rows, n), groupsOf(args, rows, n), args.group, rows.groups)) {
+      return true;
     }
   }
+  return false;
 }
 
-function nibbleColumns(
-  args: Args,
-  first: u32,
-  rows: usize,
-  column: u32,
-  count: u32,
-  packed: usize,
-  stride: usize,
-  sums: usize,
-): void {
+function codesOf(args: Args, rows: Rows, column: u32): usize {
+  return args.weight + (args.row + column) * rows.codeBytes;
+}
+
+function groupsOf(args: Args, rows: Rows, column: u32): usize {
+  return args.groups + (args.row + column) * rows.groupBytes;
+}
+
+/** Multiplies with the nibbles themselves; gives whether that is enough, and else does nothing. */
+function nibbleColumns(args: Args, rows: Rows, column: u32, count: u32): bool {
+  if (!ASC_FEATURE_RELAXED_SIMD || !args.nibbles || args.groups && args.group % BLOCK) return false;
   // A column that is missing is another one.
   const second = min(1, count - 1);
   const third = min(2, count - 1);
   const fourth = count - 1;
-  const c0 = codesOf(args, column);
-  const c1 = codesOf(args, column + second);
-  const c2 = codesOf(args, column + third);
-  const c3 = codesOf(args, column + fourth);
-  const bytes = groupBytes(args);
-  const g0 = args.groups ? groupsOf(args, column) : 0;
-  const g1 = args.groups ? g0 + second * bytes : 0;
-  const g2 = args.groups ? g0 + third * bytes : 0;
-  const g3 = args.groups ? g0 + fourth * bytes : 0;
-  const groups: usize = args.groups ? args.inner / args.group : 1;
-  const group: usize = args.groups ? args.group : stride;
-  let m: usize = 0;
-  for (; m + 4 <= rows; m += 4) {
-    const x = packed + m * stride;
-    nibbleTile<u32>(x, stride, c0, c1, c2, c3, g0, g1, g2, g3, group, groups, sums);
-    finish(args, first + <u32> m, 4, column, count, sums);
+  const c0 = codesOf(args, rows, column);
+  const c1 = c0 + second * rows.codeBytes;
+  const c2 = c0 + third * rows.codeBytes;
+  const c3 = c0 + fourth * rows.codeBytes;
+  const groups = rows.groups;
+  const g0 = groups ? groupsOf(args, rows, column) : 0;
+  const g1 = g0 + second * rows.groupBytes;
+  const g2 = g0 + third * rows.groupBytes;
+  const g3 = g0 + fourth * rows.groupBytes;
+  if (groups && !layFactors(g0, g1, g2, g3, groups, rows.per, rows.factors)) {
+    if (wrap(args, rows, column, count)) return false;
   }
-  if (m + 2 <= rows) {
-    const x = packed + m * stride;
-    nibbleTile<u16>(x, stride, c0, c1, c2, c3, g0, g1, g2, g3, group, groups, sums);
-    finish(args, first + <u32> m, 2, column, count, sums);
+  const blocks = rows.padded / BLOCK;
+  const mask = v128.load(rows.mask);
+  const to = rows.sums;
+  const f = rows.factors;
+  const stride = rows.stride;
+  let x = rows.packed;
+  let m: usize = 0;
+  for (; m + 4 <= rows.count; m += 4) {
+    nibbleTile<u32>(x, stride, c0, c1, c2, c3, g0, g1, g2, g3, groups, blocks, f, mask, to);
+    finish(args, rows.first + <u32> m, 4, column, count, to);
+    x += 4 * stride;
+  }
+  if (m + 2 <= rows.count) {
+    nibbleTile<u16>(x, stride, c0, c1, c2, c3, g0, g1, g2, g3, groups, blocks, f, mask, to);
+    finish(args, rows.first + <u32> m, 2, column, count, to);
+    x += 2 * stride;
     m += 2;
   }
-  if (m < rows) {
-    const x = packed + m * stride;
-    nibbleTile<u8>(x, stride, c0, c1, c2, c3, g0, g1, g2, g3, group, groups, sums);
-    finish(args, first + <u32> m, 1, column, count, sums);
+  if (m < rows.count) {
+    nibbleTile<u8>(x, stride, c0, c1, c2, c3, g0, g1, g2, g3, groups, blocks, f, mask, to);
+    finish(args, rows.first + <u32> m, 1, column, count, to);
   }
+  return true;
 }
 
-function shortColumns(
-  args: Args,
-  first: u32,
-  rows: usize,
-  column: u32,
-  count: u32,
-  short: usize,
-  c0: usize,
-  bytes: usize,
-  sums: usize,
-): void {
-  const c1 = c0 + min(1, count - 1) * bytes;
-  const c2 = c0 + min(2, count - 1) * bytes;
-  const c3 = c0 + (count - 1) * bytes;
-  let m: usize = 0;
-  for (; m + 4 <= rows; m += 4) {
-    shortTile<u32>(short + m * bytes, bytes, c0, c1, c2, c3, bytes, sums);
-    finish(args, first + <u32> m, 4, column, count, sums);
+/** Multiplies with weights as signed bytes. */
+function byteColumns(args: Args, rows: Rows, column: u32, count: u32): void {
+  const padded = rows.padded;
+  for (let m: usize = 0; !rows.widened && m < rows.count; m++) {
+    widenBytes(rows.packed + m * rows.stride, padded, rows.short + m * padded * 2);
   }
-  if (m + 2 <= rows) {
-    shortTile<u16>(short + m * bytes, bytes, c0, c1, c2, c3, bytes, sums);
-    finish(args, first + <u32> m, 2, column, count, sums);
+  rows.widened = true;
+  for (let n: u32 = 0; args.nibbles && n < count; n++) {
+    const codes = codesOf(args, rows, column + n);
+    const groups = args.groups ? groupsOf(args, rows, column + n) : 0;
+    expandNibbles(codes, groups, args.group, padded, rows.weights + n * padded);
+  }
+  const c0 = args.nibbles ? rows.weights : codesOf(args, rows, column);
+  const next = args.nibbles ? padded : rows.codeBytes;
+  const c1 = c0 + min(1, count - 1) * next;
+  const c2 = c0 + min(2, count - 1) * next;
+  const c3 = c0 + (count - 1) * next;
+  const stride = padded * 2;
+  const sums = rows.sums;
+  let x = rows.short;
+  let m: usize = 0;
+  for (; m + 4 <= rows.count; m += 4) {
+    byteTile<u32>(x, stride, c0, c1, c2, c3, padded, sums);
+    finish(args, rows.first + <u32> m, 4, column, count, sums);
+    x += 4 * stride;
+  }
+  if (m + 2 <= rows.count) {
+    byteTile<u16>(x, stride, c0, c1, c2, c3, padded, sums);
+    finish(args, rows.first + <u32> m, 2, column, count, sums);
+    x += 2 * stride;
     m += 2;
   }
-  if (m < rows) {
-    shortTile<u8>(short + m * bytes, bytes, c0, c1, c2, c3, bytes, sums);
-    finish(args, first + <u32> m, 1, column, count, sums);
+  if (m < rows.count) {
+    byteTile<u8>(x, stride, c0, c1, c2, c3, padded, sums);
+    finish(args, rows.first + <u32> m, 1, column, count, sums);
   }
 }
 
@@ -191,21 +230,24 @@ function finish(args: Args, first: u32, rows: u32, column: u32, count: u32, sums
   const scales = v128.shuffle<f32>(two, more, 0, 2, 4, 6);
   const zeros = v128.shuffle<f32>(two, more, 1, 3, 5, 7);
   const out = args.column + column;
-  for (let m: u32 = 0; m < rows; m++) {
-    const row: usize = first + m;
-    const scale = v128.load32_splat(args.x_rows + row * 8);
-    const sum = f32x4.convert_i32x4_s(v128.load(sums + 16 * <usize> m));
-    let value = f32x4.mul(f32x4.mul(sum, scales), scale);
-    if (args.nibbles && !args.groups) {
-      value = f32x4.sub(value, f32x4.mul(zeros, v128.load32_splat(args.x_rows + row * 8, 4)));
-    }
-    if (args.bias) value = f32x4.add(value, v128.load(args.bias + <usize> out * 4));
-    const y = args.y + (row * args.stride + out) * 4;
+  const shifted = args.nibbles && !args.groups;
+  const bias = args.bias ? v128.load(args.bias + <usize> out * 4) : f32x4.splat(0);
+  const biased = args.bias !== 0;
+  const bytes = <usize> args.stride * 4;
+  let y = args.y + first * bytes + <usize> out * 4;
+  let row = args.x_rows + <usize> first * 8;
+  for (const end = sums + 16 * <usize> rows; sums < end; sums += 16) {
+    const sum = f32x4.convert_i32x4_s(v128.load(sums));
+    let value = f32x4.mul(f32x4.mul(sum, scales), v128.load32_splat(row));
+    if (shifted) value = f32x4.sub(value, f32x4.mul(zeros, v128.load32_splat(row, 4)));
+    if (biased) value = f32x4.add(value, bias);
     if (count === 4) v128.store(y, value);
     else {
       store<f32>(y, f32x4.extract_lane(value, 0));
       if (count > 1) store<f32>(y, f32x4.extract_lane(value, 1), 4);
       if (count > 2) store<f32>(y, f32x4.extract_lane(value, 2), 8);
     }
+    row += 8;
+    y += bytes;
   }
 }

@@ -1,4 +1,5 @@
-import { expTable, gateRun } from "./parts/exp";
+import { expTable } from "./parts/exp";
+import { gate } from "./parts/silu";
 
 @unmanaged
 class Args {
@@ -20,16 +21,14 @@ export function siluMul(at: usize, task: u32, scratch: usize): void {
   const width = <usize> args.row * 16;
   if (args.up) {
     const first = <usize> quad * 16;
-    const bytes = <usize> (end - quad) * 16;
-    gateRun(scratch, args.gate + first, args.up + first, bytes, args.y + first);
+    gate(args.gate + first, args.up + first, <usize> (end - quad) * 16, scratch, args.y + first);
     return;
   }
   while (quad < end) {
     const row = quad / args.row;
     const last = min(end, (row + 1) * args.row);
     const from = args.gate + (<usize> quad + <usize> row * args.row) * 16;
-    const bytes = <usize> (last - quad) * 16;
-    gateRun(scratch, from, from + width, bytes, args.y + <usize> quad * 16);
+    gate(from, from + width, <usize> (last - quad) * 16, scratch, args.y + <usize> quad * 16);
     quad = last;
   }
 }

@@ -1,5 +1,6 @@
-import { EXP_TABLE_BYTES, expTable, gateRun } from "./parts/exp";
+import { EXP_TABLE_BYTES, expTable } from "./parts/exp";
 import { quantizeRow } from "./parts/quantize_row";
+import { gate } from "./parts/silu";
 
 @unmanaged
 class Args {
@@ -24,7 +25,7 @@ export function siluQuantize(at: usize, task: u32, scratch: usize): void {
   expTable(scratch);
   for (let row: usize = first; row < end; row++) {
     const x = args.x + row * bytes * 2;
-    gateRun(scratch, x, x + bytes, bytes, gated);
+    gate(x, x + bytes, bytes, scratch, gated);
     quantizeRow(gated, bytes, args.scale, args.codes + row * args.columns, args.rows + row * 8);
   }
 }

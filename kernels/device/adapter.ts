@@ -1,8 +1,8 @@
-import type { AdapterClass, Limits } from "./limits.ts";
+import type { Limits } from "./limits.ts";
 
 /** What to do where no adapter is found. */
 export const NO_ADAPTER =
-  "Cannot open a GPU: no adapter was found, expected a graphics driver; leave --device out to run on the CPU, or install the packages mesa-vulkan-drivers and libvulkan1 for Debian's software driver";
+  "Cannot open a GPU: no adapter was found, expected a graphics driver; leave --device out to run on the CPU, or install the packages mesa-vulkan-drivers and libvulkan1, which have a software driver for the tests of shaders";
 
 /** A device with everything the adapter allows, and the facts plans may look at. */
 export interface Opened {
@@ -11,12 +11,9 @@ export interface Opened {
   readonly name: string;
 }
 
-/** Features worth having; each is asked for on its own since adapters accept some they do not list. */
-const WISHES = ["subgroups", "timestamp-query"] as const;
-
 /** Opens an adapter, the best one unless said; throws with the way out where there is none. */
 export async function openAdapter(
-  options: { readonly adapter?: GPUAdapter; readonly as?: AdapterClass } = {},
+  options: { readonly adapter?: GPUAdapter } = {},
 ): Promise<Opened> {
   const adapter = options.adapter ?? await findAdapter();
   const most = adapter.limits;
@@ -31,33 +28,18 @@ export async function openAdapter(
     maxComputeWorkgroupSizeZ: most.maxComputeWorkgroupSizeZ,
     minUniformBufferOffsetAlignment: most.minUniformBufferOffsetAlignment,
   };
-  const { device, features } = await requestDevice(adapter, requiredLimits);
-  const { info } = adapter;
-  const limits = limitsOf(adapter);
-  return {
-    device,
-    name: nameOf(info),
-    limits: {
-      ...limits,
-      adapter: options.as ?? limits.adapter,
-      subgroup: features.includes("subgroups") ? limits.subgroup : 0,
-    },
-  };
+  const device = await adapter.requestDevice({ requiredLimits });
+  return { device, name: nameOf(adapter.info), limits: limitsOf(adapter) };
 }
 
-/**
- * The limits that a device of an adapter will have, if it lets values be exchanged in lockstep as it
- * says.
- */
-export function limitsOf({ info, limits: most }: GPUAdapter): Limits {
-  const same = info.subgroupMinSize === info.subgroupMaxSize;
+/** The limits that a device of an adapter will have. */
+export function limitsOf({ limits: most }: GPUAdapter): Limits {
   return {
-    adapter: info.isFallbackAdapter ? "software" : "gpu",
+    adapter: "gpu",
     groupBytes: most.maxComputeWorkgroupStorageSize,
     groupThreads: most.maxComputeInvocationsPerWorkgroup,
     gridAxis: most.maxComputeWorkgroupsPerDimension,
     bindingBytes: Math.min(most.maxStorageBufferBindingSize, most.maxBufferSize),
-    subgroup: same ? info.subgroupMinSize : 0,
   };
 }
 
@@ -92,25 +74,12 @@ export function nameOf({ description, vendor, device }: GPUAdapterInfo): string 
   return description || `${vendor} ${device}`;
 }
 
-async function requestDevice(adapter: GPUAdapter, requiredLimits: Record<string, number>) {
-  let features: GPUFeatureName[] = [...WISHES] as GPUFeatureName[];
-  for (;;) {
-    try {
-      const device = await adapter.requestDevice({ requiredFeatures: features, requiredLimits });
-      return { device, features };
-    } catch (error) {
-      if (!(error instanceof TypeError) || features.length === 0) throw error;
-      features = features.slice(0, -1);
-    }
-  }
-}
-
 /**
  * The one place that writes the process environment, as far as it is not set.
  *
  * Settles what the driver reads from the environment when the first adapter is asked for: Vulkan
- * where there is a choice (over OpenGL, which lacks subgroups), and a directory that it wants to
- * be named though it does not use it.
+ * where there is a choice, since shaders are tested on nothing else, and a directory that it wants
+ * to be named though it does not use it.
  */
 function prepareEnvironment(): void {
   const set = (name: string, value: string) => {

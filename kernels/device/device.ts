@@ -2,7 +2,7 @@ import type { Kernel, Specs } from "./kernel.ts";
 import type { Limits } from "./limits.ts";
 import type { HostTensor, Tensor, TensorRef, TensorSpec } from "./tensor.ts";
 
-export type { AdapterClass, Limits } from "./limits.ts";
+export type { Limits } from "./limits.ts";
 export type { DType, HostTensor, Tensor, TensorRef, TensorSpec } from "./tensor.ts";
 
 /** Tensors by name; the optional ones may be left out. */

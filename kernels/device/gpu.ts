@@ -1,6 +1,5 @@
 import { openAdapter, type Opened } from "./adapter.ts";
 import { LaunchQueue } from "./launch_queue.ts";
-import type { AdapterClass } from "./limits.ts";
 import { type Allocator, Pool } from "./memory.ts";
 import { PooledDevice } from "./pooled_device.ts";
 import { Readback } from "./readback.ts";
@@ -9,8 +8,6 @@ import { Readback } from "./readback.ts";
 export interface GpuOptions {
   /** The adapter to open; the best unless said. */
   readonly adapter?: GPUAdapter;
-  /** Plan as for this class of adapter, whatever the adapter is. */
-  readonly as?: AdapterClass;
   /** Most bytes of device memory to hold; all there is unless said. */
   readonly memoryBytes?: number;
   /** Whether to read back without Deno's sleep where that works; on unless said. */

@@ -46,7 +46,7 @@ export interface KernelCase<In extends string, Options, Opt extends In = never> 
   readonly cost?: { readonly bytes: number; readonly flops: number };
   /**
    * Timed but not compared, where the reference takes seconds; only where a smaller case that is
-   * compared runs the same shader with the same constants under either class of plan.
+   * compared runs the same shader with the same constants.
    */
   readonly timedOnly?: true;
 }
@@ -59,7 +59,7 @@ export interface Kernel<
   Mut extends In = never,
   Opt extends In = never,
 > {
-  /** The source, or several by name when adapters want different programs; all share the bindings. */
+  /** The source, or several by name when sizes want different programs; all share the bindings. */
   readonly wgsl: string | Readonly<Record<string, string>>;
   /** Bindings are inputs, then outputs, then `params`, under these names. */
   readonly inputs: readonly In[];

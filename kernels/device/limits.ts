@@ -1,12 +1,7 @@
-/**
- * Whether launches run on a graphics processor, on the CPU through a software driver, or on the CPU
- * engine.
- */
-export type AdapterClass = "gpu" | "software" | "cpu";
-
 /** The only hardware facts a launch may be decided from. */
 export interface Limits {
-  readonly adapter: AdapterClass;
+  /** Whether launches run through WebGPU or on the CPU engine. */
+  readonly adapter: "gpu" | "cpu";
   /** Bytes of workgroup memory. */
   readonly groupBytes: number;
   readonly groupThreads: number;
@@ -14,8 +9,6 @@ export interface Limits {
   readonly gridAxis: number;
   /** Bytes a launch can see of one tensor. */
   readonly bindingBytes: number;
-  /** Threads that run in lockstep and may exchange values, 0 where the device cannot say. */
-  readonly subgroup: number;
 }
 
 /** What most graphics processors have, for planning where none is known. */
@@ -25,25 +18,13 @@ export const USUAL_LIMITS: Limits = {
   groupThreads: 1024,
   gridAxis: 65535,
   bindingBytes: 2 ** 31 - 4,
-  subgroup: 32,
 };
 
-/** What Debian's software driver has. */
-export const SOFTWARE_LIMITS: Limits = {
-  adapter: "software",
-  groupBytes: 32768,
-  groupThreads: 1024,
-  gridAxis: 65535,
-  bindingBytes: 2 ** 27,
-  subgroup: 8,
-};
-
-/** What the CPU engine has: nothing that a launch must be cut for. */
+/** What the CPU engine has: nothing that a launch must be cut for, but that a tensor lies in one memory. */
 export const CPU_LIMITS: Limits = {
   adapter: "cpu",
   groupBytes: 2 ** 31,
   groupThreads: 1024,
   gridAxis: 2 ** 31,
-  bindingBytes: 2 ** 32 - 2 ** 26,
-  subgroup: 0,
+  bindingBytes: 2 ** 31,
 };

@@ -5,9 +5,9 @@ import { Gpu } from "./gpu.ts";
 import { CPU_LIMITS, type Limits } from "./limits.ts";
 
 /**
- * Where kernels run: `cpu` is the CPU engine, `gpu` what WebGPU offers, be it a software driver, and
- * `gpu:NAME` the adapter whose name contains that. `auto`, which is meant unless said, is a graphics
- * processor where there is one and else the CPU engine.
+ * Where kernels run: `cpu` is the CPU engine, `gpu` the best graphics processor, and `gpu:NAME` the
+ * adapter whose name contains that, be it a software driver. `auto`, which is meant unless said, is a
+ * graphics processor where there is one and else the CPU engine.
  */
 export type DeviceChoice = string;
 
@@ -30,9 +30,20 @@ export async function openDevice(choice: DeviceChoice = "auto"): Promise<Cpu | G
 export async function chooseDevice(choice: DeviceChoice = "auto"): Promise<ChosenDevice> {
   const [kind, name] = choice.split(/:(.*)/s);
   if (kind === "cpu") return await cpu();
-  if (kind === "gpu") return chosen(await findAdapter(name));
-  const adapter = await findAdapter().catch(() => undefined);
-  return adapter && !adapter.info.isFallbackAdapter ? chosen(adapter) : await cpu();
+  if (name !== undefined) return chosen(await findAdapter(name));
+  if (kind === "gpu") return chosen(await findProcessor());
+  const adapter = await findProcessor().catch(() => undefined);
+  return adapter ? chosen(adapter) : await cpu();
+}
+
+/** The best adapter that is no software driver. */
+async function findProcessor(): Promise<GPUAdapter> {
+  const adapter = await findAdapter();
+  if (!adapter.info.isFallbackAdapter) return adapter;
+  const name = nameOf(adapter.info);
+  throw new Error(
+    `Cannot open a GPU: there is only ${name}, a software driver for the tests of shaders, expected a graphics processor; leave --device out to run on the CPU, or name it to have it: --device "gpu:${name}"`,
+  );
 }
 
 function chosen(adapter: GPUAdapter): ChosenDevice {

@@ -120,13 +120,18 @@ export class PooledDevice<B extends Destroyable> implements Device {
     this.#queue.check();
     const launch = kernel.plan(inputs as never, options, this.limits);
     const given = inputs as Readonly<Record<string, TensorRef | undefined>>;
-    // Inputs first: where one is refused, no output is left behind.
     const read = kernel.inputs.map((name) => this.#blockOf(name, given[name]));
     const outputs: Record<string, PooledTensor<B>> = {};
-    for (const name of kernel.outputs) outputs[name] = this.#take(launch.outputs[name], name);
-    const blocks = [...read, ...kernel.outputs.map((name) => outputs[name]!.block)];
-    if (launch.grid.every((count) => count > 0)) {
-      this.#launch({ kernel, launch, blocks, inputs: given, options });
+    try {
+      for (const name of kernel.outputs) outputs[name] = this.#take(launch.outputs[name], name);
+      const blocks = [...read, ...kernel.outputs.map((name) => outputs[name]!.block)];
+      if (launch.grid.every((count) => count > 0)) {
+        this.#launch({ kernel, launch, blocks, inputs: given, options });
+      }
+    } catch (error) {
+      // Where a launch is refused, no output is left behind.
+      for (const output of Object.values(outputs)) output[Symbol.dispose]();
+      throw error;
     }
     return outputs as Record<Out, Tensor>;
   }

@@ -1,4 +1,4 @@
-import { SOFTWARE_LIMITS } from "./limits.ts";
+import { CPU_LIMITS } from "./limits.ts";
 import { type Block, type Destroyable, Pool } from "./memory.ts";
 import { type Copy, PooledDevice, type PreparedLaunches, type Queue } from "./pooled_device.ts";
 import type { RecordedLaunch } from "./recording.ts";
@@ -17,7 +17,7 @@ const HOST = {
 /** Runs the references of kernels on the host: slow, exact, and needs no GPU. */
 export class ReferenceDevice extends PooledDevice<HostBuffer> {
   constructor() {
-    const facts = { limits: SOFTWARE_LIMITS, name: "host reference" };
+    const facts = { limits: CPU_LIMITS, name: "host reference" };
     super(facts, { queue: new References(), pool: new Pool(HOST) });
   }
 }

@@ -20,7 +20,7 @@ if (import.meta.main) {
 async function install(): Promise<boolean> {
   const root = Deno.build.os === "linux" && Deno.uid() === 0;
   if (!root || !await succeeds("apt-get", ["--version"])) {
-    say(NO_ADAPTER.replace("run `deno task setup`, or install", "install"));
+    say(NO_ADAPTER);
     return false;
   }
   say(`No Vulkan adapter was found: installing ${PACKAGES.join(" and ")}`);

@@ -49,10 +49,6 @@ fn weights_of(row: u32, at: u32, group: Group) -> Eight {
   );
 }
 
-fn floats(weights: Eight) -> array<vec4f, 2> {
-  return weights;
-}
-
 // Adds eight weights times the values of x from word 2 * at of a row, one after another.
 fn add_products(sum: Sum, row: u32, at: u32, weights: Eight) -> Sum {
   let from_x = row * (params.inner / 4u) + 2u * at;

@@ -52,10 +52,6 @@ fn weights_of(row: u32, at: u32, group: Group) -> Eight {
   );
 }
 
-fn floats(weights: Eight) -> array<vec4f, 2> {
-  return array(vec4f(unpack4xI8(weights.x)), vec4f(unpack4xI8(weights.y)));
-}
-
 // Adds eight weights times the values of x from word 2 * at of a row.
 fn add_products(sum: Sum, row: u32, at: u32, weights: Eight) -> Sum {
   let from_x = row * (params.inner / 4u) + 2u * at;

@@ -1,5 +1,4 @@
 import type { TensorSpec } from "../device/device.ts";
-import type { Launch } from "../device/kernel.ts";
 import { describe } from "../device/tensor.ts";
 
 /** Which part of a split weight is multiplied, and where its columns go. */
@@ -51,20 +50,7 @@ export function outputSizes(
   return { rows, columns, column, row, stride };
 }
 
-/** Rows and columns of a product that a workgroup makes on a GPU. */
+/** Rows and columns of a product that a workgroup makes. */
 export function tileSize(rows: number): 16 | 64 {
   return rows > 32 ? 64 : 16;
-}
-
-const MOST_LANE_ROWS = 8;
-const LANE_COLUMNS = 64;
-
-/** Rows that a workgroup of a product makes on the software adapter: no more than there are. */
-export function laneRows(rows: number): number {
-  return Math.min(MOST_LANE_ROWS, 2 ** Math.ceil(Math.log2(Math.max(1, rows))));
-}
-
-/** The workgroups of a product on the software adapter. */
-export function laneGrid(rows: number, columns: number): Launch<never>["grid"] {
-  return [Math.ceil(columns / LANE_COLUMNS), Math.ceil(rows / laneRows(rows)), 1];
 }

@@ -1,5 +1,5 @@
 // write(m, n, sum over k of x[m, k] * w[row + n, k]) for packed weights.
-// For graphics processors and few rows, where reading the weights is what takes time: a workgroup of
+// For few rows, where reading the weights is what takes time: a workgroup of
 // 256 threads makes 16 columns of all rows. The 16 threads of a column take a part of PART inner
 // values each, side by side, then the next ones; parts are added in order, as where there are many rows.
 // Expects: parts/matmul_codes.wgsl or parts/matmul_int8.wgsl, PART (u32, a multiple of 8), ROWS (u32,

@@ -1,26 +1,16 @@
-import type { Limits, TensorSpec } from "../device/device.ts";
+import type { TensorSpec } from "../device/device.ts";
 import { counts, type Launch } from "../device/kernel.ts";
 import { describe } from "../device/tensor.ts";
-import {
-  laneGrid,
-  laneRows,
-  type MatmulOptions,
-  type OutputSizes,
-  outputSizes,
-  tileSize,
-} from "./output_sizes.ts";
+import { type MatmulOptions, type OutputSizes, outputSizes, tileSize } from "./output_sizes.ts";
 
 import few from "./packed_few.wgsl" with { type: "text" };
-import lanesPart from "./lanes.wgsl" with { type: "text" };
-import packedLanes from "./packed_lanes.wgsl" with { type: "text" };
-import productLanes from "./product_lanes.wgsl" with { type: "text" };
 import params from "./packed_product.wgsl" with { type: "text" };
 
 const FEW_ROWS = 8;
 const FEW_COLUMNS = 16;
 /**
  * Inner values whose products are added up before the sum is added to those of the parts before, by
- * whatever shader a graphics processor runs: a row's bits must not depend on how many rows there are.
+ * whichever shader runs: a row's bits must not depend on how many rows there are.
  */
 const PART = 32;
 
@@ -74,18 +64,13 @@ export function checkedGroup(group: number, inner: number): number {
 }
 
 /**
- * The sources of a product that differ in how weights are read, which `part` says: `lanes` for the
- * software adapter, `tiles` for others, and `few` for those where there are a few rows only.
+ * The sources of a product that differ in how weights are read, which `part` says: `tiles`, and `few`
+ * where there are a few rows only.
  */
 export function productShaders(
-  { part, lanes, tiles }: {
-    readonly part: string;
-    readonly lanes: string;
-    readonly tiles: string;
-  },
+  { part, tiles }: { readonly part: string; readonly tiles: string },
 ) {
   return {
-    lanes: `${lanesPart}\n${params}\n${part}\n${packedLanes}\n${productLanes}\n${lanes}`,
     tiles: `${params}\n${part}\n${tiles}`,
     few: `${params}\n${part}\n${few}`,
   };
@@ -96,18 +81,8 @@ export function productLaunch(
   { rows, inner, columns, column, row, stride }: ProductSizes,
   group: number,
   constants: Readonly<Record<string, number | boolean>>,
-  limits: Limits,
 ): Launch<never> {
   const sizes = counts({ rows, inner, columns, column, row, stride, group });
-  if (limits.adapter === "software" && limits.subgroup === 8) {
-    return {
-      shader: "lanes",
-      outputs: {},
-      constants: { ...constants, ROWS: laneRows(rows) },
-      params: sizes,
-      grid: laneGrid(rows, columns),
-    };
-  }
   if (rows <= FEW_ROWS) {
     return {
       shader: "few",

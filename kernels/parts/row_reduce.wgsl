@@ -34,7 +34,7 @@ fn largest(thread: u32, value: f32, place: u32) -> u32 {
 fn total(thread: u32, value: f32) -> f32 {
   values[thread] = value;
   workgroupBarrier();
-  // Two steps of many sums instead of many steps of two: a software adapter pays for barriers.
+  // Two steps of many sums instead of many steps of two, for fewer barriers.
   if (thread < PARTS) {
     var sum = 0f;
     for (var i = 0u; i < THREADS / PARTS; i++) { sum += values[thread * (THREADS / PARTS) + i]; }

@@ -22,9 +22,8 @@ export interface Benchmark {
 
 /** What the figures hold for. */
 export interface Machine {
-  /** The adapter, and which class of plans it ran. */
+  /** The adapter. */
   readonly device: string;
-  readonly plans: string;
   readonly system: string;
   readonly cores: number;
   /** Processes that wanted to run in the minute before, by the system's count. */
@@ -93,12 +92,9 @@ export function bestOf(
 }
 
 /** The machine at this moment. */
-export function machineOf(
-  { name, limits }: { readonly name: string; readonly limits: { readonly adapter: string } },
-): Machine {
+export function machineOf({ name }: { readonly name: string }): Machine {
   return {
     device: name,
-    plans: limits.adapter,
     system: `${Deno.build.os} ${Deno.build.arch}`,
     cores: navigator.hardwareConcurrency,
     loadBefore: Deno.loadavg()[0] ?? 0,

@@ -67,14 +67,14 @@ export function bestWords(model: MeasuredModel): string {
 /** What was measured, and on what. */
 function benchmarkWords({ protocol, machine, began, models }: Benchmark): string {
   const { prompt, output, memoryBytes, warmUp, rounds } = protocol;
-  const { device, plans, system, cores, loadBefore } = machine;
+  const { device, system, cores, loadBefore } = machine;
   const earlier = models.flatMap(({ batches }) => batches).filter(({ at }) => at < began);
   const resumed = earlier.length > 0
     ? ` ${earlier.length} of the batches are of a run that was stopped, from ${earlier[0]!.at} on.`
     : "";
   return `Prompts of ${prompt} random tokens and answers of ${output}, no token ends an answer; ${
     millions(memoryBytes)
-  } MB for weights, a step and KV pages of every model. Tokens/s are generated tokens by the time of prefill and decode together; the median of ${rounds} after ${warmUp} not counted. Measured on ${device} (${plans} plans; ${system}, ${cores} cores, load ${
+  } MB for weights, a step and KV pages of every model. Tokens/s are generated tokens by the time of prefill and decode together; the median of ${rounds} after ${warmUp} not counted. Measured on ${device} (${system}, ${cores} cores, load ${
     loadBefore.toFixed(1)
   } before).${resumed}`;
 }

@@ -43,13 +43,10 @@ export interface MemoryPlan {
 }
 
 /** Sequences and tokens a step where nothing is said. */
-const SEQUENCES = { software: 16, cpu: 16, gpu: 256 } as const;
-const STEP_TOKENS = { software: 256, cpu: 256, gpu: 2048 } as const;
-/**
- * Steps before their tokens are read. A software driver holds up the next submit until it is done, so
- * that 4 were 5 % faster there than 1 on a model of 4 M parameters and slower on one of 135 M.
- */
-const AHEAD = { software: 1, cpu: 1, gpu: 8 } as const;
+const SEQUENCES = { cpu: 16, gpu: 256 } as const;
+const STEP_TOKENS = { cpu: 256, gpu: 2048 } as const;
+/** Steps before their tokens are read; with each read a graphics processor runs dry. */
+const AHEAD = { cpu: 1, gpu: 8 } as const;
 
 /**
  * Fixes what an engine takes: weights, what a step needs, and pages with the rest of `memoryBytes`, but

@@ -32,7 +32,7 @@ export function findTensor<T>(tensors: ReadonlyMap<string, T>, name: string, pat
 }
 
 /** Values of a tensor that are worked on at once, where rows do not depend on each other. */
-export const PIECE_VALUES = 2 ** 24;
+export const PIECE_VALUES = 2 ** 22;
 
 /** Ranges of rows in which a tensor is read and written; all at once where all rows are needed. */
 export function rowPieces(

@@ -4,14 +4,14 @@ import type { Device } from "../../kernels/device/device.ts";
 import type { LayerOutline, ModelFiles } from "./family.ts";
 import { type Limits, USUAL_LIMITS } from "../../kernels/device/limits.ts";
 
-/** What the runtime holds once a device works: compiled shaders, and young objects. */
-const DEVICE_RUNTIME = 2 ** 27;
-const RUNTIME = 2 ** 25;
 /**
- * Bytes of arrays there are for each that is in use: the collector does not look at their size.
- * Measured 1.5 to 2.5 on stages with arrays of 50 to 300 MB.
+ * What the runtime holds at work: young objects, and some 64 MB of arrays that nobody uses any more
+ * before its collector looks at them. With a driver, compiled shaders too.
  */
-const UNCOLLECTED = 2;
+const RUNTIME = 3 * 2 ** 25;
+const DRIVER_RUNTIME = 5 * 2 ** 25;
+/** Bytes of arrays there are beside that for each that is in use. */
+const UNCOLLECTED = 1.75;
 
 /** The most that some work on a device takes; zeros where it needs none. */
 export interface DevicePeaks {
@@ -20,7 +20,11 @@ export interface DevicePeaks {
   readonly largest: number;
   /** Bytes on the way to the device at once: the driver has a copy of them. */
   readonly staged: number;
+  /** What the runtime holds while it works. */
+  readonly runtimeBytes: number;
 }
+
+const NO_DEVICE = { deviceBytes: 0, largest: 0, staged: 0, runtimeBytes: RUNTIME };
 
 /** Runs work on a device that counts only; on a usual one where no limits are known. */
 export async function countPeaks(
@@ -33,7 +37,11 @@ export async function countPeaks(
   );
   // Only now: what was left over by work that failed would hide why.
   await device?.[Symbol.asyncDispose]();
-  return { deviceBytes: 0, largest: 0, staged: 0, ...device?.peaks };
+  if (!device) return NO_DEVICE;
+  // The CPU engine takes values where they are, and its kernels are compiled before it works.
+  return device.limits.adapter === "cpu"
+    ? { ...device.peaks, staged: 0, runtimeBytes: RUNTIME }
+    : { ...device.peaks, runtimeBytes: DRIVER_RUNTIME };
 }
 
 /** As many windows of token ids, which all are one. */
@@ -81,6 +89,6 @@ export const FOREVER: AbortSignal = new AbortController().signal;
 
 /** Peak bytes on the host beside what the process holds anyway, with so many in arrays at once. */
 export function hostPeak(arrays: number, peaks?: DevicePeaks): number {
-  if (!peaks?.deviceBytes) return RUNTIME + UNCOLLECTED * arrays;
-  return DEVICE_RUNTIME + UNCOLLECTED * (arrays + peaks.largest) + peaks.staged;
+  const { largest, staged, runtimeBytes } = peaks ?? NO_DEVICE;
+  return runtimeBytes + UNCOLLECTED * (arrays + largest) + staged;
 }

@@ -38,7 +38,7 @@ if (import.meta.main) {
     bytes: Math.max(...timed.map(({ gbytes }) => gbytes)),
   };
   const lines = [
-    `${device.name}, ${device.limits.adapter} plans, ${
+    `${device.name}, ${
       device instanceof Cpu
         ? `${device.threads} threads`
         : `${device.fastReadback ? "fast" : "slow"} readback`

@@ -244,7 +244,7 @@ async function comparison(
   }
   const bandwidth = await timeCopy(device);
   const lines = [
-    `${device.name}, ${device.limits.adapter} plans; copying moves ${
+    `${device.name}; copying moves ${
       (bandwidth / 1e9).toFixed(1)
     } GB/s; best of ${rounds} rounds, of medians`,
     row([

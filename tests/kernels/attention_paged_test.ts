@@ -9,11 +9,11 @@ import type { KvScheme } from "../../kernels/codes/kv_scheme.ts";
 import { KV_SCHEMES } from "../support/kv_schemes.ts";
 import { append, cut } from "../support/kv_append.ts";
 import { randomTensor } from "../support/random.ts";
-import { ADAPTER_CLASSES, openAs } from "../support/devices.ts";
+import { ENGINES } from "../support/devices.ts";
 
-for (const as of ADAPTER_CLASSES) {
-  Deno.test(`decoding token by token over KV4 agrees with attention over decoded pages, planned for ${as}`, async () => {
-    await using gpu = await openAs(as);
+for (const [on, open] of Object.entries(ENGINES)) {
+  Deno.test(`decoding token by token over KV4 agrees with attention over decoded pages on ${on}`, async () => {
+    await using gpu = await open();
     const [tokens, heads, kvHeads, size] = [70, 4, 2, 64];
     const [key, value] = [KV_SCHEMES[0]!, KV_SCHEMES[1]!];
     const q = randomTensor({ dtype: "f32", shape: [tokens, heads, size] }, "q");
@@ -53,8 +53,8 @@ for (const as of ADAPTER_CLASSES) {
     near(rows, expected.y!.data);
   });
 
-  Deno.test(`pages that the window has left may hold anything, planned for ${as}`, async () => {
-    await using gpu = await openAs(as);
+  Deno.test(`pages that the window has left may hold anything on ${on}`, async () => {
+    await using gpu = await open();
     const [keys, window] = [200, 40];
     const scheme: KvScheme = { bits: 8, zero: "post_scale", group: 32 };
     const page = { scheme, kvHeads: 1, headSize: 32 };

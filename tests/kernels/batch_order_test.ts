@@ -1,5 +1,5 @@
 import { strict as assert } from "node:assert";
-import type { AdapterClass, HostTensor } from "../../kernels/device/device.ts";
+import type { HostTensor } from "../../kernels/device/device.ts";
 import type { Cpu } from "../../kernels/device/cpu/cpu.ts";
 import { Gpu } from "../../kernels/device/gpu.ts";
 import type { AnyKernel } from "../../kernels/device/kernel.ts";
@@ -16,7 +16,7 @@ import {
 import { PAGE_TOKENS, pageWords, writeSlot } from "../../kernels/codes/kv_page.ts";
 import type { KvScheme } from "../../kernels/codes/kv_scheme.ts";
 import { normals, randomTensor, words } from "../support/random.ts";
-import { ADAPTER_CLASSES, openAs } from "../support/devices.ts";
+import { ENGINES } from "../support/devices.ts";
 
 /** Both sides of every number of rows at which a plan changes. */
 const ROWS = [1, 2, 8, 9, 16, 17, 33];
@@ -73,17 +73,17 @@ const SEQUENCES: readonly Sequence[] = [
   { keys: 37, queries: 37 },
 ];
 
-for (const as of ADAPTER_CLASSES) {
-  for (const [name, cases] of Object.entries(rowCases(as))) {
-    Deno.test(`${name} gives a row the same bits among any number of rows, planned for ${as}`, async () => {
-      await using gpu = await openAs(as);
+for (const [on, open] of Object.entries(ENGINES)) {
+  for (const [name, cases] of Object.entries(rowCases())) {
+    Deno.test(`${name} gives a row the same bits among any number of rows on ${on}`, async () => {
+      await using gpu = await open();
       for (const one of cases) await sameRows(gpu, one);
     });
   }
 
-  Deno.test(`attentionPaged gives a sequence the same bits alone and in a batch, planned for ${as}`, async () => {
-    await using gpu = await openAs(as);
-    for (const one of attentionCases(as)) {
+  Deno.test(`attentionPaged gives a sequence the same bits alone and in a batch on ${on}`, async () => {
+    await using gpu = await open();
+    for (const one of ATTENTION) {
       const pool = pages(one, SEQUENCES);
       const together = await attend(gpu, one, pool, pool.spans);
       for (const [i, span] of pool.spans.entries()) {
@@ -93,11 +93,11 @@ for (const as of ADAPTER_CLASSES) {
     }
   });
 
-  Deno.test(`attentionPaged gives a sequence the same bits in chunks and at once, planned for ${as}`, async () => {
-    await using gpu = await openAs(as);
+  Deno.test(`attentionPaged gives a sequence the same bits in chunks and at once on ${on}`, async () => {
+    await using gpu = await open();
     const sizes = [1, 4, 5, 16, 40];
     const all = sizes.reduce((sum, queries) => sum + queries, 0);
-    for (const one of attentionCases(as)) {
+    for (const one of ATTENTION) {
       const pool = pages(one, [{ keys: all, queries: all }]);
       const [whole] = await attend(gpu, one, pool, pool.spans);
       const width = whole!.length / all;
@@ -116,7 +116,7 @@ for (const as of ADAPTER_CLASSES) {
 }
 
 Deno.test("attentionPaged gives the same bits whatever workgroup memory a graphics processor has", async () => {
-  await using gpu = await Gpu.open({ as: "gpu" });
+  await using gpu = await Gpu.open();
   const one = ATTENTION[1]!;
   const pool = pages(one, SEQUENCES.slice(0, 2));
   const made: (readonly [keys: unknown, y: Float32Array[]])[] = [];
@@ -141,12 +141,9 @@ Deno.test("attentionPaged gives the same bits whatever workgroup memory a graphi
   }
 });
 
-/** The software driver takes a second for each shader: there, codes and zero domains come in turn. */
-function rowCases(as: AdapterClass): Record<string, RowCase[]> {
-  const codes = (["none", "pre_scale", "post_scale"] as const).flatMap((zero, i) =>
-    ([4, 8] as const)
-      .filter((bits) => as === "gpu" || bits === [4, 8, 4][i])
-      .map((bits) => ({ zero, bits }))
+function rowCases(): Record<string, RowCase[]> {
+  const codes = (["none", "pre_scale", "post_scale"] as const).flatMap((zero) =>
+    ([4, 8] as const).map((bits) => ({ zero, bits }))
   );
   const integers = [{ bits: 8 }, { bits: 4 }, { bits: 4, grouped: true }] as const;
   return {
@@ -206,10 +203,6 @@ function rowCases(as: AdapterClass): Record<string, RowCase[]> {
       options: {},
     })),
   };
-}
-
-function attentionCases(as: AdapterClass): readonly AttentionCase[] {
-  return as === "gpu" ? ATTENTION : ATTENTION.filter((_, i) => i % 2 === 0);
 }
 
 async function sameRows(gpu: Cpu | Gpu, { label, kernel, byRow, fixed, options }: RowCase) {

@@ -3,11 +3,11 @@ import { f32 } from "../../kernels/device/tensor.ts";
 import { hadamard } from "../../kernels/mod.ts";
 import { applyHadamard, hadamardFactor, leftFactor } from "../../stages/quant/hadamard.ts";
 import { randomRows } from "../support/random.ts";
-import { ADAPTER_CLASSES, openAs } from "../support/devices.ts";
+import { ENGINES } from "../support/devices.ts";
 
-for (const as of ADAPTER_CLASSES) {
-  Deno.test(`the hadamard kernel is applyHadamard(), planned for ${as}`, async () => {
-    await using gpu = await openAs(as);
+for (const [on, open] of Object.entries(ENGINES)) {
+  Deno.test(`the hadamard kernel is applyHadamard() on ${on}`, async () => {
+    await using gpu = await open();
     for (const size of [64, 72, 768, 1536, 4096, 11008, 14336, 16384]) {
       const factor = hadamardFactor(size);
       const values = randomRows(3, size, `hadamard ${3 * size}`).data as Float32Array;

@@ -1,10 +1,11 @@
 import { strict as assert } from "node:assert";
 import type { HostTensor } from "../../kernels/device/device.ts";
 import { Gpu } from "../../kernels/device/gpu.ts";
+import { USUAL_LIMITS } from "../../kernels/device/limits.ts";
 import { f32, u32 } from "../../kernels/device/tensor.ts";
 import { matmulInt8, quantizeRows } from "../../kernels/mod.ts";
 import { DEVICES } from "../support/devices.ts";
-import { launch, USUAL_LIMITS } from "../support/launch.ts";
+import { launch } from "../support/launch.ts";
 import { randomTensor } from "../support/random.ts";
 
 /** Bytes 1 to 8, and codes 0 to 7. */

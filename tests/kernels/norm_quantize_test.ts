@@ -3,14 +3,14 @@ import { f32 } from "../../kernels/device/tensor.ts";
 import { normQuantize, quantizeRows, rmsNorm } from "../../kernels/mod.ts";
 import { launch } from "../support/launch.ts";
 import { randomRows } from "../support/random.ts";
-import { ADAPTER_CLASSES, openAs } from "../support/devices.ts";
+import { ENGINES } from "../support/devices.ts";
 
-for (const as of ADAPTER_CLASSES) {
+for (const [on, open] of Object.entries(ENGINES)) {
   for (const range of [undefined, 2.5]) {
     const options = range === undefined ? {} : { range };
     const words = range === undefined ? "measured" : "given";
-    Deno.test(`norm and codes in one launch have the bits of two, scales ${words}, planned for ${as}`, async () => {
-      await using gpu = await openAs(as);
+    Deno.test(`norm and codes in one launch have the bits of two, scales ${words} on ${on}`, async () => {
+      await using gpu = await open();
       for (const [count, columns] of [[1, 72], [37, 576], [5, 2304]] as const) {
         const inputs = {
           x: randomRows(count, columns, "x"),

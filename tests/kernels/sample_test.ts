@@ -6,7 +6,7 @@ import { f32, u32 } from "../../kernels/device/tensor.ts";
 import { sample, topScores } from "../../kernels/mod.ts";
 import { type SampleSettings, sampleSettings } from "../../kernels/sample.ts";
 import { normals } from "../support/random.ts";
-import { ADAPTER_CLASSES, openAs } from "../support/devices.ts";
+import { ENGINES } from "../support/devices.ts";
 
 const LOWEST = -3.4028234663852886e38;
 const PLAIN: SampleSettings = { temperature: 1, topK: 0, topP: 1, minP: 0, seed: 1, step: 0 };
@@ -19,7 +19,7 @@ const ROWS: readonly (readonly [name: string, value: (i: number, normal: number)
   ["few values", (_, normal) => Math.round(2 * normal)],
   ["two neighbours", (i) => i % 2 === 0 ? 1 : 1 + 2 ** -23],
   ["a few far above", (i, normal) => i % 101 === 0 ? 30 + normal : normal],
-  ["the largest in one lane", (i, normal) => (i >> 2) % 8 === 3 ? 5 + normal : normal - 4],
+  ["the largest in every eighth quad", (i, normal) => (i >> 2) % 8 === 3 ? 5 + normal : normal - 4],
   ["the largest side by side", (i, normal) => i > 400 && i < 700 ? 5 + normal : normal - 4],
   ["mostly impossible", (i, normal) => i % 9 === 0 ? normal : LOWEST],
   ["rising", (i) => i / 100],
@@ -40,9 +40,11 @@ const ASKED: readonly Partial<SampleSettings>[] = [
   { topK: 50, topP: 0.8, minP: 0.3 },
 ];
 
-for (const as of ADAPTER_CLASSES) {
-  Deno.test(`sample and topScores agree with their references on awkward rows, planned for ${as}`, async () => {
-    await using guarded = await (as === "cpu" ? guardedCpu() : guardedGpu({ as }));
+const GUARDED = { "the CPU engine": guardedCpu, "a GPU": guardedGpu };
+
+for (const [on, open] of Object.entries(GUARDED)) {
+  Deno.test(`sample and topScores agree with their references on awkward rows on ${on}`, async () => {
+    await using guarded = await open();
     const gpu = guarded.device;
     for (const columns of [1500, 1501]) {
       for (const [name, value] of ROWS) {
@@ -57,9 +59,11 @@ for (const as of ADAPTER_CLASSES) {
       }
     }
   });
+}
 
-  Deno.test(`draws follow the softmax that top-k and top-p leave of 60 tokens, planned for ${as}`, async () => {
-    await using gpu = await openAs(as);
+for (const [on, open] of Object.entries(ENGINES)) {
+  Deno.test(`draws follow the softmax that top-k and top-p leave of 60 tokens on ${on}`, async () => {
+    await using gpu = await open();
     const normal = normals("a vocabulary of 60");
     const logits = Float32Array.from({ length: 60 }, () => 1.5 * normal.next().value);
     const order = [...logits.keys()].sort((a, b) => logits[b]! - logits[a]!);
@@ -87,9 +91,9 @@ for (const as of ADAPTER_CLASSES) {
 }
 
 Deno.test("no loop of a row of 2^18 columns is cut short, whatever is asked of it", async () => {
-  await using gpu = await Gpu.open({ as: "software" });
+  await using gpu = await Gpu.open();
   const columns = 2 ** 18;
-  // Neighbouring floats in each search's way to its bound, more of them than lanes can hold.
+  // Neighbouring floats in each search's way to its bound, more of them than a workgroup keeps.
   const data = Float32Array.from({ length: columns }, (_, i) => 4 + 2 ** -21 * (i * 7 % 5));
   data[columns - 3] = LOWEST;
   const logits = f32([1, columns], data);
@@ -139,7 +143,7 @@ async function drawn(
   logits: Float32Array,
   asked: Partial<SampleSettings>,
 ): Promise<number[]> {
-  // Workgroups of many threads take a software adapter 1 ms each.
+  // Workgroups of many threads take a software driver 1 ms each.
   const draws = gpu.limits.adapter === "gpu" ? 500 : 2000;
   const rows = Array.from({ length: draws }, (_, step) => ({ ...PLAIN, ...asked, seed: 11, step }));
   const data = new Float32Array(draws * logits.length);

@@ -1,4 +1,4 @@
-import { Gpu } from "../../kernels/device/gpu.ts";
+import { openDevice } from "../../kernels/device/open_device.ts";
 import { logLikelihoods } from "../support/log_likelihoods.ts";
 import { Model } from "../../stages/models/model.ts";
 
@@ -7,7 +7,7 @@ export async function* evaluatorScores(
   path: string,
   lists: Iterable<readonly number[]>,
 ): AsyncGenerator<Float32Array> {
-  await using device = await Gpu.open();
+  await using device = await openDevice();
   using model = await Model.open(path, device, { weightBytes: Infinity });
   const { signal } = new AbortController();
   for (const ids of lists) {

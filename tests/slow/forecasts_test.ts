@@ -297,11 +297,11 @@ Deno.test("`plan --json` has the forecasts, and `run --memory` refuses what need
       const keys = Object.keys(forecast).sort();
       deepStrictEqual(keys, ["deviceBytes", "diskBytes", "hostBytes"], name);
     }
-    const refused = await start("run", "--memory", "50MB");
+    const refused = await start("run", "--memory", "110MB");
     strictEqual(refused.code, 1);
     const failed = refused.events.filter(({ type }) => type === "failed");
     deepStrictEqual(failed.map(({ step }) => step), ["quality"]);
-    match(failed[0].message, /^Cannot fit step "quality" in memory: .* expected at most 50 MB;/);
+    match(failed[0].message, /^Cannot fit step "quality" in memory: .* expected at most 110 MB;/);
     ok(refused.events.every(({ type }) => type !== "start"), "something was begun");
   });
 });

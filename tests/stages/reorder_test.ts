@@ -25,21 +25,19 @@ import { FAMILIES, StageChain } from "../support/stage_chain.ts";
 const ALL = ["residual", "out_proj", "down_proj"];
 const LAYER = "model.layers.0";
 
-for (const as of ["software", "gpu"] as const) {
-  Deno.test(`leaving channels in place wins DeepCompressor's search on ${as} plans`, async () => {
-    await using device = await Gpu.open({ as });
-    const maps = [identityOrder(16), ...ORDERINGS.map(goldenOrder)].map((index) => ({ index }));
-    const errors = await outputErrors(device, {
-      inputs: INPUTS,
-      weights: once(WEIGHT),
-      maps,
-      precision: PRECISION,
-      signal: new AbortController().signal,
-    });
-    assert.equal(firstSmallest(errors), 0);
-    assert.ok(errors.every(Number.isFinite) && new Set(errors).size > 2);
+Deno.test("leaving channels in place wins DeepCompressor's search on a GPU", async () => {
+  await using device = await Gpu.open();
+  const maps = [identityOrder(16), ...ORDERINGS.map(goldenOrder)].map((index) => ({ index }));
+  const errors = await outputErrors(device, {
+    inputs: INPUTS,
+    weights: once(WEIGHT),
+    maps,
+    precision: PRECISION,
+    signal: new AbortController().signal,
   });
-}
+  assert.equal(firstSmallest(errors), 0);
+  assert.ok(errors.every(Number.isFinite) && new Set(errors).size > 2);
+});
 
 Deno.test("the first of equal errors wins", () => {
   assert.equal(firstSmallest([2, 1, 1, 3]), 1);

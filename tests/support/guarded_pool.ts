@@ -1,4 +1,5 @@
 import { Cpu, type CpuOptions } from "../../kernels/device/cpu/cpu.ts";
+import type { Banks } from "../../kernels/device/cpu/banks.ts";
 import type { Region } from "../../kernels/device/cpu/heap.ts";
 import { Gpu, type GpuOptions, storageBuffers } from "../../kernels/device/gpu.ts";
 import { type Allocator, type Block, type Destroyable, Pool } from "../../kernels/device/memory.ts";
@@ -11,6 +12,7 @@ import {
   type TensorRef,
   u32,
 } from "../../kernels/device/tensor.ts";
+import { spread } from "./spread_banks.ts";
 
 const GUARD_BYTES = 256;
 /** 1e38: no NaN, which arithmetic would copy unchanged. */
@@ -23,9 +25,16 @@ export function guardedGpu(options: GpuOptions = {}): Promise<Guarded<GPUBuffer>
   );
 }
 
+/** How to open a CPU engine with guarded blocks. */
+export interface GuardedOptions extends CpuOptions {
+  /** Whether they lie in several banks. */
+  readonly spread?: boolean;
+}
+
 /** A CPU engine with guarded blocks. */
-export function guardedCpu(options: CpuOptions = {}): Promise<Guarded<Region>> {
-  return Guarded.open((pool) => Cpu.open({ ...options, pool }));
+export function guardedCpu(options: GuardedOptions = {}): Promise<Guarded<Region>> {
+  const place = (banks: Banks) => options.spread ? spread(banks) : banks;
+  return Guarded.open((pool) => Cpu.open({ ...options, pool: (banks) => pool(place(banks)) }));
 }
 
 /** A device whose blocks have a pattern behind each tensor, which shows who writes there. */

@@ -11,16 +11,6 @@ export interface LaunchCase {
   readonly names: readonly string[];
 }
 
-/** Limits of a device as most have them, for plans that no device runs. */
-export const USUAL_LIMITS = {
-  adapter: "gpu",
-  groupBytes: 32768,
-  groupThreads: 1024,
-  gridAxis: 65535,
-  bindingBytes: 2 ** 27,
-  subgroup: 8,
-} as const;
-
 /** Launches a kernel once and gives the content of some of its inputs and outputs after that. */
 export async function launch(
   device: Device,

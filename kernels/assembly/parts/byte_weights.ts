@@ -1,6 +1,6 @@
 /**
- * Nibbles of a column as weights of 16 bits, in the order of `packRow`, to `padded` of them. In groups
- * a weight is the signed byte q s - z, wrapping.
+ * Nibbles of a column as signed bytes, in the order of `packRow`, to `padded` of them. In groups a
+ * weight is q s - z, wrapping.
  */
 export function expandNibbles(
   codes: usize,
@@ -11,22 +11,16 @@ export function expandNibbles(
 ): void {
   for (let k: usize = 0; k < padded; k += 32) {
     const words = v128.load(codes + k / 2);
-    const low = v128.and(words, i8x16.splat(15));
-    const high = v128.and(i16x8.shr_u(words, 4), i8x16.splat(15));
-    const out = to + 2 * k;
+    let low = v128.and(words, i8x16.splat(15));
+    let high = v128.and(i16x8.shr_u(words, 4), i8x16.splat(15));
     if (groups) {
       const first = pairOf(groups, group, k);
       const second = pairOf(groups, group, k + 16);
-      v128.store(out, weights(i16x8.extend_low_i8x16_u(low), first));
-      v128.store(out, weights(i16x8.extend_high_i8x16_u(low), second), 16);
-      v128.store(out, weights(i16x8.extend_low_i8x16_u(high), first), 32);
-      v128.store(out, weights(i16x8.extend_high_i8x16_u(high), second), 48);
-    } else {
-      v128.store(out, i16x8.extend_low_i8x16_u(low));
-      v128.store(out, i16x8.extend_high_i8x16_u(low), 16);
-      v128.store(out, i16x8.extend_low_i8x16_u(high), 32);
-      v128.store(out, i16x8.extend_high_i8x16_u(high), 48);
+      low = weights(low, first, second);
+      high = weights(high, first, second);
     }
+    v128.store(to + k, low);
+    v128.store(to + k, high, 16);
   }
 }
 
@@ -37,10 +31,16 @@ function pairOf(groups: usize, group: usize, k: usize): v128 {
   return v128.shuffle<i64>(first, second, 0, 2);
 }
 
-function weights(codes: v128, pairs: v128): v128 {
+/** The low bytes of codes times scales, less zeros: those of the first eight, and of the second. */
+function weights(codes: v128, first: v128, second: v128): v128 {
+  const low = whole(i16x8.extend_low_i8x16_u(codes), first);
+  const high = whole(i16x8.extend_high_i8x16_u(codes), second);
+  return v128.shuffle<i8>(low, high, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+}
+
+function whole(codes: v128, pairs: v128): v128 {
   const scales = v128.and(pairs, i16x8.splat(0xff));
-  const whole = i16x8.sub(i16x8.mul(codes, scales), i16x8.shr_u(pairs, 8));
-  return i16x8.shr_s(i16x8.shl(whole, 8), 8);
+  return i16x8.sub(i16x8.mul(codes, scales), i16x8.shr_u(pairs, 8));
 }
 
 /** Whether q s - z is no signed byte for some weight of a column; groups are multiples of 32. */

@@ -16,8 +16,10 @@ const P3: f32 = 4.1665795894e-2;
 const P4: f32 = 1.6666665459e-1;
 const P5: f32 = 5.0000001201e-1;
 
-/** Bytes of what `expTable` writes. */
-export const EXP_TABLE_BYTES: usize = 208;
+/** Bytes of a table for `expFallingBy4`. */
+export const EXP_TABLE_BYTES: usize = 192;
+/** Where in it 1 lies. */
+export const EXP_ONE: usize = 176;
 
 /** e^x of four floats, within 2 units of the last place. */
 export function exp4(x: v128): v128 {
@@ -54,7 +56,7 @@ export function expFallingBy4(table: usize, x: v128): v128 {
     v128.load(table, 128),
     v128.load(table, 144),
     v128.load(table, 160),
-    v128.load(table, 176),
+    v128.load(table, EXP_ONE),
   );
   return v128.andnot(value, f32x4.lt(x, v128.load(table)));
 }
@@ -72,7 +74,7 @@ export function expFallingRun(table: usize, at: usize, end: usize, most: v128, s
   const p3 = v128.load(table, 128);
   const p4 = v128.load(table, 144);
   const p5 = v128.load(table, 160);
-  const one = v128.load(table, 176);
+  const one = v128.load(table, EXP_ONE);
   for (; at < end; at += 16) {
     const x = f32x4.sub(v128.load(at), most);
     const inside = f32x4.pmax(x, least);
@@ -97,50 +99,7 @@ export function expFallingRun(table: usize, at: usize, end: usize, most: v128, s
   return sum;
 }
 
-/** x / (1 + e^-x) times as many others, four at a time; the other functions' bits of e^-x. */
-export function gateRun(table: usize, x: usize, up: usize, bytes: usize, y: usize): void {
-  const least = v128.load(table);
-  const log2OfE = v128.load(table, 16);
-  const toWhole = v128.load(table, 32);
-  const lessLn2 = v128.load(table, 48);
-  const lessLn2Rest = v128.load(table, 64);
-  const p0 = v128.load(table, 80);
-  const p1 = v128.load(table, 96);
-  const p2 = v128.load(table, 112);
-  const p3 = v128.load(table, 128);
-  const p4 = v128.load(table, 144);
-  const p5 = v128.load(table, 160);
-  const one = v128.load(table, 176);
-  const most = v128.load(table, 192);
-  for (const end = x + bytes; x < end; x += 16) {
-    const value = v128.load(x);
-    const less = f32x4.neg(value);
-    const inside = f32x4.pmin(f32x4.pmax(less, least), most);
-    const exponential = expBetween(
-      inside,
-      log2OfE,
-      toWhole,
-      lessLn2,
-      lessLn2Rest,
-      p0,
-      p1,
-      p2,
-      p3,
-      p4,
-      p5,
-      one,
-    );
-    const falling = v128.andnot(exponential, f32x4.lt(less, least));
-    // Twice the largest exponential is infinite.
-    const whole = f32x4.add(falling, v128.and(falling, f32x4.gt(less, most)));
-    const open = f32x4.div(value, f32x4.add(whole, one));
-    v128.store(y, f32x4.mul(open, v128.load(up)));
-    up += 16;
-    y += 16;
-  }
-}
-
-/** Writes the constants of functions that take a table. */
+/** Writes the table of `expFallingBy4`. */
 export function expTable(to: usize): void {
   v128.store(to, f32x4.splat(LEAST));
   v128.store(to, f32x4.splat(LOG2_OF_E), 16);
@@ -153,8 +112,7 @@ export function expTable(to: usize): void {
   v128.store(to, f32x4.splat(P3), 128);
   v128.store(to, f32x4.splat(P4), 144);
   v128.store(to, f32x4.splat(P5), 160);
-  v128.store(to, f32x4.splat(1), 176);
-  v128.store(to, f32x4.splat(MOST), 192);
+  v128.store(to, f32x4.splat(1), EXP_ONE);
 }
 
 function expInside4(x: v128): v128 {

@@ -1,12 +1,15 @@
 import { sumsOfLanes } from "./packed_rows";
 
+/** Bytes of a block: 16 bits can sum eight products of each. */
+export const BLOCK: usize = 64;
+
 /**
  * Rows of packed signed bytes by four columns of unsigned nibbles: as many rows as `R` has bytes, 1, 2
  * or 4. A row's sums go to 16 bytes from `to`.
  *
- * `bytes`, a multiple of 64, are summed under one scale: the low byte of a group's 16 bits, of which
- * the high one is subtracted from each weight. Without groups (`groups` is 0) weights are the nibbles.
- * Sums of inputs for that lie `bytes * count` behind each row (see `putSums`).
+ * `blocks` blocks are summed, each under a factor of its column: `factors` has four of 16 bits for each
+ * block. Where there are groups, the high byte of the 16 bits of each is subtracted from its weights;
+ * sums of inputs for that lie behind the blocks of each row (see `putSums`). `mask` is 15 in each byte.
  */
 export function nibbleTile<R>(
   x: usize,
@@ -19,8 +22,10 @@ export function nibbleTile<R>(
   g1: usize,
   g2: usize,
   g3: usize,
-  group: usize,
-  count: usize,
+  groups: usize,
+  blocks: usize,
+  factors: usize,
+  mask: v128,
   to: usize,
 ): void {
   let s00 = i32x4.splat(0);
@@ -42,67 +47,65 @@ export function nibbleTile<R>(
   const x1 = stride;
   const x2 = 2 * stride;
   const x3 = 3 * stride;
-  let a = x;
-  for (let g: usize = 0; g < count; g++) {
-    const f0 = factor(g0, g);
-    const f1 = factor(g1, g);
-    const f2 = factor(g2, g);
-    const f3 = factor(g3, g);
-    for (const end = a + group; a < end; a += 64) {
-      let w = v128.load(c0);
-      let v = v128.load(c0, 16);
-      let n0 = low(w);
-      let n1 = high(w);
-      let n2 = low(v);
-      let n3 = high(v);
-      s00 = add(s00, a, n0, n1, n2, n3, f0);
-      if (sizeof<R>() > 1) s10 = add(s10, a + x1, n0, n1, n2, n3, f0);
-      if (sizeof<R>() > 2) s20 = add(s20, a + x2, n0, n1, n2, n3, f0);
-      if (sizeof<R>() > 2) s30 = add(s30, a + x3, n0, n1, n2, n3, f0);
-      w = v128.load(c1);
-      v = v128.load(c1, 16);
-      n0 = low(w);
-      n1 = high(w);
-      n2 = low(v);
-      n3 = high(v);
-      s01 = add(s01, a, n0, n1, n2, n3, f1);
-      if (sizeof<R>() > 1) s11 = add(s11, a + x1, n0, n1, n2, n3, f1);
-      if (sizeof<R>() > 2) s21 = add(s21, a + x2, n0, n1, n2, n3, f1);
-      if (sizeof<R>() > 2) s31 = add(s31, a + x3, n0, n1, n2, n3, f1);
-      w = v128.load(c2);
-      v = v128.load(c2, 16);
-      n0 = low(w);
-      n1 = high(w);
-      n2 = low(v);
-      n3 = high(v);
-      s02 = add(s02, a, n0, n1, n2, n3, f2);
-      if (sizeof<R>() > 1) s12 = add(s12, a + x1, n0, n1, n2, n3, f2);
-      if (sizeof<R>() > 2) s22 = add(s22, a + x2, n0, n1, n2, n3, f2);
-      if (sizeof<R>() > 2) s32 = add(s32, a + x3, n0, n1, n2, n3, f2);
-      w = v128.load(c3);
-      v = v128.load(c3, 16);
-      n0 = low(w);
-      n1 = high(w);
-      n2 = low(v);
-      n3 = high(v);
-      s03 = add(s03, a, n0, n1, n2, n3, f3);
-      if (sizeof<R>() > 1) s13 = add(s13, a + x1, n0, n1, n2, n3, f3);
-      if (sizeof<R>() > 2) s23 = add(s23, a + x2, n0, n1, n2, n3, f3);
-      if (sizeof<R>() > 2) s33 = add(s33, a + x3, n0, n1, n2, n3, f3);
-      c0 += 32;
-      c1 += 32;
-      c2 += 32;
-      c3 += 32;
-    }
+  for (const end = x + blocks * BLOCK; x < end; x += BLOCK) {
+    let v = v128.load(c0);
+    let w = v128.load(c0, 16);
+    let n0 = v128.and(v, mask);
+    let n1 = v128.and(i16x8.shr_u(v, 4), mask);
+    let n2 = v128.and(w, mask);
+    let n3 = v128.and(i16x8.shr_u(w, 4), mask);
+    let f = v128.load16_splat(factors);
+    s00 = add(s00, x, n0, n1, n2, n3, f);
+    if (sizeof<R>() > 1) s10 = add(s10, x + x1, n0, n1, n2, n3, f);
+    if (sizeof<R>() > 2) s20 = add(s20, x + x2, n0, n1, n2, n3, f);
+    if (sizeof<R>() > 2) s30 = add(s30, x + x3, n0, n1, n2, n3, f);
+    v = v128.load(c1);
+    w = v128.load(c1, 16);
+    n0 = v128.and(v, mask);
+    n1 = v128.and(i16x8.shr_u(v, 4), mask);
+    n2 = v128.and(w, mask);
+    n3 = v128.and(i16x8.shr_u(w, 4), mask);
+    f = v128.load16_splat(factors, 2);
+    s01 = add(s01, x, n0, n1, n2, n3, f);
+    if (sizeof<R>() > 1) s11 = add(s11, x + x1, n0, n1, n2, n3, f);
+    if (sizeof<R>() > 2) s21 = add(s21, x + x2, n0, n1, n2, n3, f);
+    if (sizeof<R>() > 2) s31 = add(s31, x + x3, n0, n1, n2, n3, f);
+    v = v128.load(c2);
+    w = v128.load(c2, 16);
+    n0 = v128.and(v, mask);
+    n1 = v128.and(i16x8.shr_u(v, 4), mask);
+    n2 = v128.and(w, mask);
+    n3 = v128.and(i16x8.shr_u(w, 4), mask);
+    f = v128.load16_splat(factors, 4);
+    s02 = add(s02, x, n0, n1, n2, n3, f);
+    if (sizeof<R>() > 1) s12 = add(s12, x + x1, n0, n1, n2, n3, f);
+    if (sizeof<R>() > 2) s22 = add(s22, x + x2, n0, n1, n2, n3, f);
+    if (sizeof<R>() > 2) s32 = add(s32, x + x3, n0, n1, n2, n3, f);
+    v = v128.load(c3);
+    w = v128.load(c3, 16);
+    n0 = v128.and(v, mask);
+    n1 = v128.and(i16x8.shr_u(v, 4), mask);
+    n2 = v128.and(w, mask);
+    n3 = v128.and(i16x8.shr_u(w, 4), mask);
+    f = v128.load16_splat(factors, 6);
+    s03 = add(s03, x, n0, n1, n2, n3, f);
+    if (sizeof<R>() > 1) s13 = add(s13, x + x1, n0, n1, n2, n3, f);
+    if (sizeof<R>() > 2) s23 = add(s23, x + x2, n0, n1, n2, n3, f);
+    if (sizeof<R>() > 2) s33 = add(s33, x + x3, n0, n1, n2, n3, f);
+    c0 += 32;
+    c1 += 32;
+    c2 += 32;
+    c3 += 32;
+    factors += 8;
   }
   if (g0) {
-    const above = ((count + 7) & ~7) * 2;
-    for (let g: usize = 0; g < count; g += 8) {
+    const above = ((groups + 7) & ~7) * 2;
+    for (let g: usize = 0; g < groups; g += 8) {
       const z0 = i16x8.shr_s(v128.load(g0 + 2 * g), 8);
       const z1 = i16x8.shr_s(v128.load(g1 + 2 * g), 8);
       const z2 = i16x8.shr_s(v128.load(g2 + 2 * g), 8);
       const z3 = i16x8.shr_s(v128.load(g3 + 2 * g), 8);
-      const sums = a + 2 * g;
+      const sums = x + 2 * g;
       s00 = subtract(s00, sums, above, z0);
       s01 = subtract(s01, sums, above, z1);
       s02 = subtract(s02, sums, above, z2);
@@ -129,19 +132,6 @@ export function nibbleTile<R>(
   if (sizeof<R>() > 1) v128.store(to, sumsOfLanes(s10, s11, s12, s13), 16);
   if (sizeof<R>() > 2) v128.store(to, sumsOfLanes(s20, s21, s22, s23), 32);
   if (sizeof<R>() > 2) v128.store(to, sumsOfLanes(s30, s31, s32, s33), 48);
-}
-
-function factor(groups: usize, g: usize): v128 {
-  if (!groups) return i16x8.splat(1);
-  return v128.and(v128.load_splat<i16>(groups + 2 * g), i16x8.splat(0xff));
-}
-
-function low(words: v128): v128 {
-  return v128.and(words, i8x16.splat(15));
-}
-
-function high(words: v128): v128 {
-  return v128.and(i16x8.shr_u(words, 4), i8x16.splat(15));
 }
 
 /** Adds 64 products under a factor: sums of 8 of them have 16 bits. */

@@ -6,8 +6,10 @@ export function packRow(x: usize, inner: usize, to: usize, padded: usize): void 
   for (let k: usize = 0; k < inner; k += 32) {
     const a = v128.load(x + k);
     const b = v128.load(x + k, 16);
-    v128.store(to + k, i8x16.narrow_i16x8_u(lowBytes(a), lowBytes(b)));
-    v128.store(to + k, i8x16.narrow_i16x8_u(i16x8.shr_u(a, 8), i16x8.shr_u(b, 8)), 16);
+    const even = v128.shuffle<i8>(a, b, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+    const odd = v128.shuffle<i8>(a, b, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31);
+    v128.store(to + k, even);
+    v128.store(to + k, odd, 16);
   }
   const rest = (inner & 31) / 2;
   if (rest) {
@@ -23,11 +25,6 @@ export function packRow(x: usize, inner: usize, to: usize, padded: usize): void 
 export function copyRow(x: usize, inner: usize, to: usize, padded: usize): void {
   memory.copy(to, x, inner);
   memory.fill(to + inner, 0, padded - inner);
-}
-
-/** The low bytes of 16 bits each. */
-export function lowBytes(words: v128): v128 {
-  return v128.and(words, i16x8.splat(0xff));
 }
 
 /** Signed bytes, a multiple of 16, with 16 bits each. */
@@ -49,22 +46,29 @@ export function sumBytes(groups: usize): usize {
  */
 export function putSums(packed: usize, group: usize, groups: usize, to: usize): void {
   const half = sumBytes(groups) / 2;
-  memory.fill(to, 0, 2 * half);
-  for (let g: usize = 0; g < groups; g++) {
-    const sum = sumOfBytes(packed + g * group, group);
-    store<u16>(to + 2 * g, sum & 0x7fff);
-    store<i16>(to + half + 2 * g, sum >> 15);
+  for (let g: usize = 0; g < half / 2; g += 4) {
+    const first = packed + g * group;
+    const sums = sumsOfLanes(
+      sumOfBytes(first, g < groups ? group : 0),
+      sumOfBytes(first + group, g + 1 < groups ? group : 0),
+      sumOfBytes(first + 2 * group, g + 2 < groups ? group : 0),
+      sumOfBytes(first + 3 * group, g + 3 < groups ? group : 0),
+    );
+    const low = v128.and(sums, i32x4.splat(0x7fff));
+    const both = i16x8.narrow_i32x4_s(low, i32x4.shr_s(sums, 15));
+    v128.store64_lane(to + 2 * g, both, 0);
+    v128.store64_lane(to + half + 2 * g, both, 1);
   }
 }
 
-/** The sum of signed bytes, a multiple of 16. */
-function sumOfBytes(from: usize, count: usize): i32 {
+/** Four sums that together are that of signed bytes, a multiple of 16. */
+function sumOfBytes(from: usize, count: usize): v128 {
   let sum = i32x4.splat(0);
-  for (let k: usize = 0; k < count; k += 16) {
-    const pairs = i16x8.extadd_pairwise_i8x16_s(v128.load(from + k));
+  for (const end = from + count; from < end; from += 16) {
+    const pairs = i16x8.extadd_pairwise_i8x16_s(v128.load(from));
     sum = i32x4.add(sum, i32x4.extadd_pairwise_i16x8_s(pairs));
   }
-  return i32x4.extract_lane(sumsOfLanes(sum, sum, sum, sum), 0);
+  return sum;
 }
 
 /** The sums of four lanes of four vectors. */

@@ -2,21 +2,25 @@ import type { Param } from "../kernel.ts";
 import type { Block } from "../memory.ts";
 import type { Copy, PreparedLaunches, Queue } from "../pooled_device.ts";
 import type { RecordedLaunch } from "../recording.ts";
-import { assertValues, type HostTensor } from "../tensor.ts";
-import type { Heap, Region } from "./heap.ts";
+import { assertValues, byteLength, type HostTensor } from "../tensor.ts";
+import type { Banks, Move, Operand } from "./banks.ts";
+import type { FunctionTable } from "./function_table.ts";
+import type { Region } from "./heap.ts";
 import {
   COMPLETED,
   CONTROL_BYTES,
   COPY_BYTES,
   PUBLISHED,
   REACHED,
+  SENT,
   SLEEPERS,
   SLOT_ARGS,
-  SLOT_ARRIVED,
   SLOT_BYTES,
+  SLOT_DONE,
+  SLOT_LEFT,
   SLOT_PROGRAM,
-  SLOT_TAKEN,
   SLOT_TASKS,
+  SLOT_TURN,
   SLOTS,
   WANTED,
 } from "./protocol.ts";
@@ -24,21 +28,25 @@ import { isStopped, stopWork } from "./stop.ts";
 
 const SLOT_WORDS = SLOT_BYTES / 4;
 
-/** A launch as it lies in a slot, and the regions it uses. */
+/** A command as it lies in a slot, the bank that it runs in, and the regions it uses. */
 interface Command {
   readonly words: Int32Array;
+  readonly bank: number;
   readonly regions: readonly Region[];
 }
 
 /**
- * Hands launches to the threads of the CPU engine through a ring of commands in their memory. They
- * begin at once and end in order.
+ * Hands launches to the threads of the CPU engine through a ring of commands in the first bank. They
+ * begin at once and end in order. Every bank has such a ring at the same addresses, where functions of
+ * that bank find their arguments.
  */
 export class CommandRing implements Queue<Region> {
-  readonly #heap: Heap;
+  readonly #banks: Banks;
+  readonly #functions: FunctionTable;
   readonly #control: Int32Array;
-  readonly #slots: Int32Array;
-  readonly #programs: ReadonlyMap<string, number>;
+  readonly #place: number;
+  /** Slots by bank. */
+  readonly #slots: Int32Array[] = [];
   /** Commands handed over. */
   #published: number;
   readonly #failure = Promise.withResolvers<Error>();
@@ -47,17 +55,16 @@ export class CommandRing implements Queue<Region> {
   /** Ends the threads; called once. */
   onClose: () => Promise<void> = () => Promise.resolve();
 
-  /** A ring in a heap, which has counted `commands` already. */
+  /** A ring at such addresses, which has counted `commands` already. */
   constructor(
-    heap: Heap,
-    places: { readonly control: number; readonly ring: number },
-    { programs, commands }: { readonly programs: readonly string[]; readonly commands: number },
+    banks: Banks,
+    functions: FunctionTable,
+    { control, ring, commands }: Readonly<Record<"control" | "ring" | "commands", number>>,
   ) {
-    const { buffer } = heap.memory;
-    this.#heap = heap;
-    this.#control = new Int32Array(buffer, places.control, CONTROL_BYTES / 4);
-    this.#slots = new Int32Array(buffer, places.ring, SLOTS * SLOT_WORDS);
-    this.#programs = new Map(programs.map((name, at) => [name, at]));
+    this.#banks = banks;
+    this.#functions = functions;
+    this.#control = new Int32Array(banks.memory(0).buffer, control, CONTROL_BYTES / 4);
+    this.#place = ring;
     this.#published = commands;
     for (const at of [PUBLISHED, COMPLETED]) Atomics.store(this.#control, at / 4, commands);
   }
@@ -84,12 +91,22 @@ export class CommandRing implements Queue<Region> {
   }
 
   launch(launch: RecordedLaunch<Region>): void {
-    this.#hand(this.#command(launch));
+    for (const command of this.#commands(launch)) this.#hand(command);
   }
 
   prepare(launches: readonly RecordedLaunch<Region>[]): PreparedLaunches {
-    const commands = launches.map((launch) => this.#command(launch));
-    return { launch: (index) => this.#hand(commands[index]!), [Symbol.dispose]() {} };
+    const prepared = launches.map((launch) => this.#commands(launch));
+    return {
+      launch: (index) => {
+        for (const command of prepared[index]!) this.#hand(command);
+      },
+      [Symbol.dispose]() {},
+    };
+  }
+
+  /** Has threads hear of functions that were sent to them before they work at what comes next. */
+  hear(): void {
+    Atomics.add(this.#control, SENT / 4, 1);
   }
 
   submit(): void {}
@@ -104,14 +121,10 @@ export class CommandRing implements Queue<Region> {
     if (isStopped(this.#control)) throw await this.#failure.promise;
     if (this.#reached(buffer.lastUse)) return this.#bytesOf(buffer, bytes).slice().buffer;
     // What is handed over next may overwrite it.
-    const copy = this.#heap.create(bytes, "a copy to read");
+    const copy = this.#banks.create(bytes, "a copy to read");
     try {
-      const words = this.#words("copy", Math.ceil(bytes / COPY_BYTES), [
-        buffer.address,
-        copy.address,
-        bytes,
-      ]);
-      this.#hand({ words, regions: [buffer, copy] });
+      this.#hand(this.#copy({ from: buffer, to: copy, bytes, region: buffer }));
+      copy.lastUse = this.#published;
       const wanted = this.#published;
       await (this.#turn = this.#turn.then(() => this.#await(wanted)));
       if (isStopped(this.#control)) throw await this.#failure.promise;
@@ -127,38 +140,67 @@ export class CommandRing implements Queue<Region> {
     await this.onClose();
   }
 
-  #command({ kernel, launch, blocks, inputs, options }: RecordedLaunch<Region>): Command {
+  #commands(
+    { kernel, launch, blocks, inputs, options }: RecordedLaunch<Region>,
+  ): readonly Command[] {
     const { program, tasks, args } = kernel.cpu(inputs as never, options, launch);
-    const given = [...kernel.inputs, ...kernel.outputs].map((name, i) =>
-      inputs[name] || launch.outputs[name] ? blocks[i]!.buffer.address : 0
-    );
-    return {
-      words: this.#words(program, tasks, [...given, ...Object.values(args).map(bitsOf)]),
-      regions: blocks.map(({ buffer }) => buffer),
+    if (tasks === 0) return [];
+    const regions = blocks.map(({ buffer }) => buffer);
+    const names = [...kernel.inputs, ...kernel.outputs];
+    const specOf = (name: string) => inputs[name] ?? launch.outputs[name];
+    const command = (bank: number, addresses: readonly number[]): Command => {
+      const place = this.#functions.kernel(program, bank);
+      const words = slotWords(place, tasks, [...addresses, ...Object.values(args).map(bitsOf)]);
+      return { words, bank, regions };
     };
-  }
-
-  #words(program: string, tasks: number, args: readonly number[]): Int32Array {
-    const at = this.#programs.get(program);
-    if (at === undefined) {
-      throw new TypeError(`Cannot launch ${program}: there is no such assembly`);
+    if (regions.every(({ bank }) => bank === 0)) {
+      return [command(0, names.map((name, i) => specOf(name) ? regions[i]!.address : 0))];
     }
-    return slotWords(at, tasks, args);
+    const operands = names.map((name, i): Operand | undefined => {
+      const spec = specOf(name);
+      if (!spec) return undefined;
+      const isRead = i < kernel.inputs.length;
+      const isWritten = !isRead || (kernel.mutates ?? []).includes(name);
+      return { region: regions[i]!, bytes: byteLength(spec), isRead, isWritten };
+    });
+    const { bank, addresses, before, after } = this.#banks.meet(operands);
+    const copies = (moves: readonly Move[]) => moves.map((move) => this.#copy(move));
+    return [...copies(before), command(bank, addresses), ...copies(after)];
   }
 
-  #hand({ words, regions }: Command): void {
-    if (words[SLOT_TASKS / 4] === 0) return;
+  #copy({ from, to, bytes, region }: Move): Command {
+    const program = this.#functions.copy(from.bank, to.bank);
+    const args = [from.address, to.address, bytes, COPY_BYTES];
+    const words = slotWords(program, Math.ceil(bytes / COPY_BYTES), args);
+    return { words, bank: to.bank, regions: [region] };
+  }
+
+  #hand({ words, bank, regions }: Command): void {
     // The slot is free when its command before is done.
     this.#awaitNow(this.#published - SLOTS + 1);
-    this.#slots.set(words, (this.#published % SLOTS) * SLOT_WORDS);
+    const at = (this.#published % SLOTS) * SLOT_WORDS;
+    words[SLOT_TURN / 4] = this.#published;
+    const slots = this.#slotsOf(0);
+    slots.set(words, at);
+    if (bank > 0) this.#slotsOf(bank).set(words, at);
+    // Not before the number is there: a thread that is late must take none for an old one.
+    Atomics.store(slots, at + SLOT_LEFT / 4, words[SLOT_TASKS / 4]!);
     this.#published++;
     for (const region of regions) region.lastUse = this.#published;
     Atomics.store(this.#control, PUBLISHED / 4, this.#published);
     if (Atomics.load(this.#control, SLEEPERS / 4) > 0) Atomics.notify(this.#control, PUBLISHED / 4);
   }
 
-  #bytesOf({ address }: Region, bytes: number): Uint8Array<ArrayBufferLike> {
-    return new Uint8Array(this.#heap.memory.buffer, address, bytes);
+  #slotsOf(bank: number): Int32Array {
+    return this.#slots[bank] ??= new Int32Array(
+      this.#banks.memory(bank).buffer,
+      this.#place,
+      SLOTS * SLOT_WORDS,
+    );
+  }
+
+  #bytesOf({ bank, address }: Region, bytes: number): Uint8Array<ArrayBufferLike> {
+    return new Uint8Array(this.#banks.memory(bank).buffer, address, bytes);
   }
 
   /** Whether so many commands are done, or none will be any more. */
@@ -207,7 +249,7 @@ function slotWords(program: number, tasks: number, args: readonly number[]): Int
   }
   words[SLOT_PROGRAM / 4] = program;
   words[SLOT_TASKS / 4] = tasks;
-  words[SLOT_TAKEN / 4] = words[SLOT_ARRIVED / 4] = 0;
+  words[SLOT_LEFT / 4] = words[SLOT_DONE / 4] = 0;
   words.set(args, SLOT_ARGS / 4);
   return words;
 }

@@ -1,12 +1,13 @@
 /**
- * Compiles the assembly of kernels to the two modules that the CPU engine loads: with relaxed SIMD,
- * and with plain SIMD for engines that lack it.
+ * Compiles the assembly of kernels to the modules that the CPU engine loads: kernels with relaxed SIMD,
+ * the same with plain SIMD for engines that lack it, and what copies between memories.
  *
  * @module
  */
 import { main } from "assemblyscript/asc";
+import binaryen from "binaryen";
 import { fileURLToPath } from "node:url";
-import { moduleUrl, SIMD_KINDS, type SimdKind } from "./module.ts";
+import { COPY_URL, moduleUrl, SIMD_KINDS, type SimdKind } from "./module.ts";
 
 const OPTIONS = [
   "-O3",
@@ -26,7 +27,7 @@ const OPTIONS = [
   "201",
 ];
 
-/** The bytes of a module; throws with what the compiler says. */
+/** The bytes of a module of kernels; throws with what the compiler says. */
 export async function compiled(kind: SimdKind): Promise<Uint8Array<ArrayBuffer>> {
   const features = ["simd", "threads", ...kind === "relaxed" ? ["relaxed-simd"] : []];
   const baseDir = fileURLToPath(new URL("../../assembly", import.meta.url));
@@ -43,6 +44,16 @@ export async function compiled(kind: SimdKind): Promise<Uint8Array<ArrayBuffer>>
   return new Uint8Array(made);
 }
 
+/** The bytes of the module that copies, which AssemblyScript has no words for: it has two memories. */
+export async function compiledCopy(): Promise<Uint8Array<ArrayBuffer>> {
+  const text = await Deno.readTextFile(new URL("../../assembly/copy.wat", import.meta.url));
+  const module = binaryen.parseText(text);
+  const { Atomics, BulkMemory, BulkMemoryOpt, MultiMemory } = binaryen.Features;
+  module.setFeatures(Atomics | BulkMemory | BulkMemoryOpt | MultiMemory);
+  return new Uint8Array(module.emitBinary());
+}
+
 if (import.meta.main) {
+  await Deno.writeFile(COPY_URL, await compiledCopy());
   for (const kind of SIMD_KINDS) await Deno.writeFile(moduleUrl(kind), await compiled(kind));
 }

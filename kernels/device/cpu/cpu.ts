@@ -1,24 +1,28 @@
 import { CPU_LIMITS } from "../limits.ts";
 import { Pool } from "../memory.ts";
 import { PooledDevice } from "../pooled_device.ts";
+import { Banks } from "./banks.ts";
 import { CommandRing } from "./command_ring.ts";
-import { Heap, type Region } from "./heap.ts";
+import { FunctionTable } from "./function_table.ts";
+import { FIRST_ADDRESS, type Region } from "./heap.ts";
 import { engineName, loadModule, type SimdKind } from "./module.ts";
-import { CONTROL_BYTES, SCRATCH_BYTES, SLOT_BYTES, SLOTS } from "./protocol.ts";
+import { CONTROL_BYTES, KEPT_BYTES, SCRATCH_BYTES, SLOT_BYTES, SLOTS } from "./protocol.ts";
 import { Threads } from "./threads.ts";
 
 /** How to open a `Cpu`. */
 export interface CpuOptions {
   /** Threads that run kernels; as many as this process has processors unless said. */
   readonly threads?: number;
-  /** Most bytes of tensors to hold; all there is unless said. */
+  /** Most bytes of tensors to hold; what the system has free now unless said. */
   readonly memoryBytes?: number;
   /** Which module to load; the fastest that runs here unless said. */
   readonly simd?: SimdKind;
   /** How many commands to have counted already; counters in its memory run around at 2^32. */
   readonly commands?: number;
   /** Opens the pool that tensors lie in, instead of one of `memoryBytes`. */
-  readonly pool?: (heap: Heap) => Pool<Region>;
+  readonly pool?: (banks: Banks) => Pool<Region>;
+  /** Most bytes of one memory; as many as addresses have unless said. */
+  readonly bankBytes?: number;
 }
 
 /** Runs kernels as WebAssembly on the processor's cores, with no driver. */
@@ -39,24 +43,27 @@ export class Cpu extends PooledDevice<Region> {
   static async open(options: CpuOptions = {}): Promise<Cpu> {
     const { threads = navigator.hardwareConcurrency } = options;
     const module = await loadModule(options.simd);
-    const heap = new Heap();
-    const places = {
-      control: heap.create(CONTROL_BYTES, "counters").address,
-      ring: heap.create(SLOTS * SLOT_BYTES, "commands").address,
-    };
-    const scratches = Array.from(
-      { length: threads },
-      (_, thread) => heap.create(SCRATCH_BYTES, `thread ${thread}`).address,
-    );
-    const { programs } = module;
-    const queue = new CommandRing(heap, places, { programs, commands: options.commands ?? 0 });
+    const control = FIRST_ADDRESS;
+    const ring = control + CONTROL_BYTES;
+    const own = ring + SLOTS * SLOT_BYTES;
+    const ownBytes = KEPT_BYTES + SCRATCH_BYTES;
+    const scratches = Array.from({ length: threads }, (_, at) => own + at * ownBytes + KEPT_BYTES);
+    const reserved = own + threads * ownBytes - FIRST_ADDRESS;
+    const banks = new Banks(reserved, options.bankBytes);
+    const functions = new FunctionTable(module, banks);
+    const { commands = 0 } = options;
+    const queue = new CommandRing(banks, functions, { control, ring, commands });
     const started = await Threads.start(
-      module,
-      { ...places, memory: heap.memory, scratches },
+      { first: functions.first, control, ring, scratches },
       (reason) => queue.fail(reason),
     );
+    functions.onMissing = (missing) => {
+      started.append(missing);
+      queue.hear();
+    };
     queue.onClose = () => started.join();
-    const pool = options.pool?.(heap) ?? new Pool(heap, options.memoryBytes);
+    const { memoryBytes = Deno.systemMemoryInfo().available } = options;
+    const pool = options.pool?.(banks) ?? new Pool(banks, memoryBytes);
     return new Cpu({ name: engineName(module), threads }, { queue, pool });
   }
 

@@ -1,19 +1,22 @@
-import { type Allocator, type Destroyable, OutOfMemoryError } from "../memory.ts";
+import type { Destroyable } from "../memory.ts";
 import { SLACK_BYTES } from "./protocol.ts";
 
-/** A piece of the engine's memory. */
+/** A piece of one of the engine's memories. */
 export interface Region extends Destroyable {
+  /** Which memory. */
+  readonly bank: number;
   readonly address: number;
   readonly size: number;
   /** Commands that were handed over when one last used it, or what lay there before. */
   lastUse: number;
 }
 
-const PAGE_BYTES = 65536;
-/** Addresses have 32 bits. */
-const MOST_BYTES = 2 ** 32;
+/** In what steps memories grow. */
+export const PAGE_BYTES = 65536;
 /** Regions begin at cache lines. */
 const ALIGNMENT = 64;
+/** Where the first region lies; 0 stands for an input left out. */
+export const FIRST_ADDRESS = ALIGNMENT;
 
 interface Piece {
   address: number;
@@ -22,26 +25,28 @@ interface Piece {
 }
 
 /** Hands out pieces of a memory, lowest first, and makes it grow. */
-export class Heap implements Allocator<Region> {
-  readonly largest = MOST_BYTES - 2 ** 26;
+export class Heap {
   readonly memory: WebAssembly.Memory;
+  readonly #bank: number;
   /** Free pieces by address; none touches the next. */
   readonly #free: Piece[] = [];
 
-  constructor() {
-    this.memory = new WebAssembly.Memory({
-      initial: 1,
-      maximum: MOST_BYTES / PAGE_BYTES,
-      shared: true,
-    });
-    // Nothing lies at 0, which stands for an input left out.
-    this.#give({ address: ALIGNMENT, size: PAGE_BYTES - ALIGNMENT, lastUse: 0 });
+  /** A heap in a new memory of at most so many bytes; throws where the system has no addresses left. */
+  constructor(bank: number, mostBytes: number) {
+    const maximum = Math.floor(mostBytes / PAGE_BYTES);
+    this.memory = new WebAssembly.Memory({ initial: 1, maximum, shared: true });
+    this.#bank = bank;
+    this.#give({ address: FIRST_ADDRESS, size: PAGE_BYTES - FIRST_ADDRESS, lastUse: 0 });
   }
 
-  create(size: number, label: string): Region {
-    const wanted = Math.ceil((size + SLACK_BYTES) / ALIGNMENT) * ALIGNMENT;
-    const { address, lastUse } = this.#take(wanted) ?? this.#grown(wanted, label);
+  /** A region, or none where it has no room and the memory cannot grow, at most to `end`. */
+  create(size: number, end = Infinity): Region | undefined {
+    const wanted = heldBytes(size);
+    const taken = this.#take(wanted) ?? this.#grown(wanted, end);
+    if (!taken) return undefined;
+    const { address, lastUse } = taken;
     const region: Region = {
+      bank: this.#bank,
       address,
       size,
       lastUse,
@@ -61,17 +66,16 @@ export class Heap implements Allocator<Region> {
     return { address, lastUse };
   }
 
-  #grown(size: number, label: string): Omit<Piece, "size"> {
+  #grown(size: number, most: number): Omit<Piece, "size"> | undefined {
     const end = this.memory.buffer.byteLength;
     const last = this.#free.at(-1);
     const free = last && last.address + last.size === end ? last.size : 0;
     const pages = Math.ceil((size - free) / PAGE_BYTES);
+    if (end + pages * PAGE_BYTES > most) return undefined;
     try {
       this.memory.grow(pages);
     } catch {
-      throw new OutOfMemoryError(
-        `Cannot allocate ${size} bytes for ${label}: the CPU engine holds ${end} of at most ${MOST_BYTES} bytes, expected room for it`,
-      );
+      return undefined;
     }
     this.#give({ address: end, size: pages * PAGE_BYTES, lastUse: 0 });
     return this.#take(size)!;
@@ -89,4 +93,9 @@ export class Heap implements Allocator<Region> {
       this.#free.splice(left + 1, 1);
     }
   }
+}
+
+/** Bytes that a region takes of its memory. */
+export function heldBytes(size: number): number {
+  return Math.ceil((size + SLACK_BYTES) / ALIGNMENT) * ALIGNMENT;
 }

@@ -7,6 +7,8 @@ export const SIMD_KINDS: readonly SimdKind[] = ["relaxed", "plain"];
 /** A module of kernels, compiled for this machine. */
 export interface KernelModule {
   readonly module: WebAssembly.Module;
+  /** Has `copy`, from one memory to another. */
+  readonly copy: WebAssembly.Module;
   readonly kind: SimdKind;
   /** Whether a product and a sum are rounded together, which processors differ in. */
   readonly fused: boolean;
@@ -25,10 +27,13 @@ export function engineName({ fused }: KernelModule): string {
   return `CPU engine with ${fused ? "fused" : "separate"} multiply-add`;
 }
 
-/** Where a committed module lies. */
+/** Where a committed module of kernels lies. */
 export function moduleUrl(kind: SimdKind): URL {
   return new URL(`../../assembly/kernels_${kind}.wasm`, import.meta.url);
 }
+
+/** Where the committed module lies that copies. */
+export const COPY_URL = new URL("../../assembly/copy.wasm", import.meta.url);
 
 /** Loads the faster module that this engine takes, or the one asked for. */
 export async function loadModule(wanted?: SimdKind): Promise<KernelModule> {
@@ -38,7 +43,8 @@ export async function loadModule(wanted?: SimdKind): Promise<KernelModule> {
     const module = await WebAssembly.compile(bytes);
     const names = WebAssembly.Module.exports(module).map(({ name }) => name);
     const programs = names.filter((name) => !OTHERS.includes(name));
-    return { module, kind, programs, fused: await isFused(module) };
+    const copy = await WebAssembly.compile(await Deno.readFile(COPY_URL));
+    return { module, copy, kind, programs, fused: await isFused(module) };
   }
   throw new Error(
     "Cannot open the CPU engine: this JavaScript engine refuses its WebAssembly, expected one with SIMD and threads",

@@ -17,26 +17,32 @@ export const WANTED = 192;
 export const REACHED = 256;
 /** Not 0 as soon as threads shall end. */
 export const STOP = 320;
+/** How often functions were sent to threads that they did not begin with. */
+export const SENT = 384;
 /** Bytes of all of them. */
-export const CONTROL_BYTES = 384;
+export const CONTROL_BYTES = 448;
 
 /** Bytes of a slot of the ring, which holds a command. */
 export const SLOT_BYTES = 256;
-/** Which function of the module. */
+/** Which function of the threads' table. */
 export const SLOT_PROGRAM = 0;
 /** How many tasks it has. */
 export const SLOT_TASKS = 4;
-/** Tasks that a thread has taken. */
-export const SLOT_TAKEN = 8;
-/** Threads that found none left. */
-export const SLOT_ARRIVED = 12;
+/** Tasks that no thread has taken; with the number of the command, 64 bits that change as one. */
+export const SLOT_LEFT = 8;
+/** How many commands were handed over before this one. */
+export const SLOT_TURN = 12;
+/** Tasks that are done. */
+export const SLOT_DONE = 16;
 /** Where addresses and params begin. */
-export const SLOT_ARGS = 16;
+export const SLOT_ARGS = 24;
 /** Slots of the ring, a power of two. */
 export const SLOTS = 2048;
 
 /** Bytes that a thread has for itself while it works at a task. */
 export const SCRATCH_BYTES = 4194304;
+/** Bytes before them, for what a task leaves to those behind it: see `packRows` of `matmulInt8`. */
+export const KEPT_BYTES = 64;
 /** Bytes that a task copies. */
 export const COPY_BYTES = 65536;
 /** Bytes behind every block that may be read, for loads of whole vectors. */

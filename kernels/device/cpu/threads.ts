@@ -1,15 +1,13 @@
-import type { KernelModule } from "./module.ts";
+import type { Functions } from "./function_table.ts";
 
 /** What a thread is started with. */
 export interface ThreadStart {
-  readonly module: WebAssembly.Module;
-  readonly programs: readonly string[];
-  readonly memory: WebAssembly.Memory;
+  /** Functions over the memory where all meet, and where threads work at commands. */
+  readonly first: Functions;
   /** Addresses: where host and threads meet, the ring of commands, the thread's own memory. */
   readonly control: number;
   readonly ring: number;
   readonly scratch: number;
-  readonly threads: number;
 }
 
 /** What a thread says. */
@@ -30,19 +28,13 @@ export class Threads {
 
   /** Starts a thread for each scratch memory; `onFailure` hears why one of them can not go on. */
   static async start(
-    { module, programs }: KernelModule,
     { scratches, ...start }:
-      & Omit<ThreadStart, "module" | "programs" | "threads" | "scratch">
+      & Omit<ThreadStart, "scratch">
       & { readonly scratches: readonly number[] },
     onFailure: (reason: string) => void,
   ): Promise<Threads> {
     const all = new Threads();
-    const ready = scratches.map((scratch) =>
-      all.#start(
-        { ...start, module, programs, scratch, threads: scratches.length },
-        onFailure,
-      )
-    );
+    const ready = scratches.map((scratch) => all.#start({ ...start, scratch }, onFailure));
     try {
       await Promise.all(ready);
     } catch (error) {
@@ -74,6 +66,11 @@ export class Threads {
     };
     worker.postMessage(start);
     return ready.promise;
+  }
+
+  /** Sends functions to all, which take them when they leave their work. */
+  append(functions: Functions): void {
+    for (const worker of this.#workers) worker.postMessage(functions);
   }
 
   /** Waits until all have ended, and ends those that hang. */

@@ -2,7 +2,7 @@ import { strict as assert } from "node:assert";
 import { findAdapter, limitsOf } from "../../../kernels/device/adapter.ts";
 import { CountingDevice } from "../../../kernels/device/counting.ts";
 import { Gpu } from "../../../kernels/device/gpu.ts";
-import { SOFTWARE_LIMITS } from "../../../kernels/device/limits.ts";
+import { USUAL_LIMITS } from "../../../kernels/device/limits.ts";
 import { LARGE_BYTES } from "../../../kernels/device/memory.ts";
 import { f32, withoutValues } from "../../../kernels/device/tensor.ts";
 import { matmul, siluMul } from "../../../kernels/mod.ts";
@@ -51,7 +51,7 @@ Deno.test("the limits that are expected of a device are those it has", async () 
 });
 
 Deno.test("a counting device tells what goes to it at once", async () => {
-  await using device = new CountingDevice(SOFTWARE_LIMITS);
+  await using device = new CountingDevice(USUAL_LIMITS);
   using small = device.upload(f32([100]));
   using large = device.upload(f32([200]));
   using sum = device.empty({ dtype: "f32", shape: [300] });
@@ -83,7 +83,7 @@ Deno.test("a counting device needs no values and has none, and others refuse wha
 });
 
 Deno.test("a counting device lists tensors that were left over when it closes", async () => {
-  const device = new CountingDevice(SOFTWARE_LIMITS);
+  const device = new CountingDevice(USUAL_LIMITS);
   device.empty({ dtype: "f32", shape: [4] }, "a forgotten gain");
   await assert.rejects(
     async () => await device[Symbol.asyncDispose](),

@@ -159,7 +159,7 @@ Deno.test("a benchmark gives its batches, a curve for each model, and what was l
     const benchmark: Benchmark = {
       title: "Speed",
       protocol: { prompt: 100, output: 40, seed: 0, memoryBytes: 1e9, warmUp: 0, rounds: 1 },
-      machine: { device: "a device", plans: "gpu", system: "linux", cores: 2, loadBefore: 0 },
+      machine: { device: "a device", system: "linux", cores: 2, loadBefore: 0 },
       began: "2026-01-01",
       models: [
         { ...model, label: "small", batches: [{ ...batch, batch: 2 }] },

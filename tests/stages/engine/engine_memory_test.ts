@@ -2,7 +2,7 @@ import { strict as assert } from "node:assert";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { Cpu } from "../../../kernels/device/cpu/cpu.ts";
-import { SOFTWARE_LIMITS, USUAL_LIMITS } from "../../../kernels/device/limits.ts";
+import { USUAL_LIMITS } from "../../../kernels/device/limits.ts";
 import { PRECISIONS } from "../../../stages/benchmark/precisions.ts";
 import { randomFiles, randomModel } from "../../../stages/benchmark/random_model.ts";
 import { SHAPES } from "../../../stages/benchmark/shapes.ts";
@@ -15,7 +15,7 @@ import { openModel } from "../../../stages/models/architecture.ts";
 import { Model } from "../../../stages/models/model.ts";
 
 const EMBEDDED = fileURLToPath(new URL("../../../configs/embedded", import.meta.url));
-/** Few enough for a software driver. */
+/** Few enough to be quick. */
 const WISHES = { context: 200, sequences: 5, stepTokens: 100, ahead: 4 };
 
 Deno.test("an engine's weights, steps and pages hold the memory that was counted", async () => {
@@ -65,7 +65,7 @@ Deno.test("an engine comes back to what was planned, whatever it is asked for", 
 
 Deno.test("pages take the memory that weights and steps leave; too little is refused", async () => {
   using files = await openModel(EMBEDDED);
-  const memory = new EngineMemory(SOFTWARE_LIMITS, files);
+  const memory = new EngineMemory(USUAL_LIMITS, files);
   const ample = await planMemory(memory, { memoryBytes: 1e9, wishes: WISHES });
   // A context of 200 tokens is four pages of 64, and one to run ahead into.
   assert.equal(ample.sizes.pages, 5 * 5);

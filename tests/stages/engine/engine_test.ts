@@ -103,14 +103,14 @@ for (const family of FAMILIES) {
 }
 
 for (const activations of ["dynamic", "none"] as const) {
-  Deno.test(`with activations ${activations}, the engine gives the same tokens and scores alone, in chunks and begun anew, planned for gpu`, async () => {
+  Deno.test(`with activations ${activations}, the engine gives the same tokens and scores alone, in chunks and begun anew on a GPU`, async () => {
     await using chain = await StageChain.open(new ReferenceDevice());
     const plain = chain.family("llama_llama3_gqa_tied");
     const stats = await chain.calibrate(plain);
     const weights = { bits: 4, group: "row" };
     const w4 = await chain.run(quantize, { model: plain }, { method: "rtn", weights, activations });
     const { path } = await chain.run(calibrate_kv, { model: w4, stats }, { bits: 4 });
-    await using device = await Gpu.open({ as: "gpu" });
+    await using device = await Gpu.open();
     using model = await Model.open(path, device, { weightBytes: Infinity });
     const requests = [[60, 1], [58, 2], [1, 3], [130, 4], [62, 5]].map(([length, seed]) =>
       ask(length!, seed!, { promptLogprobs: 0, logprobs: 0 })

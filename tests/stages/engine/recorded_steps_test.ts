@@ -14,6 +14,7 @@ import { Scheduler } from "../../../stages/engine/scheduler.ts";
 import { newSequence } from "../../../stages/engine/sequence.ts";
 import { Model } from "../../../stages/models/model.ts";
 import { quantize } from "../../../stages/quantize.ts";
+import { spreadCpu } from "../../support/spread_banks.ts";
 import { StageChain } from "../../support/stage_chain.ts";
 
 const SIZES: EngineSizes = {
@@ -44,68 +45,70 @@ function told(events: readonly GenerationEvent[]): unknown[] {
   return events.filter(({ type }) => type !== "prompt");
 }
 
-Deno.test("an engine that reads tokens of several steps at once tells the same as one that reads each", async (t) => {
-  await using chain = await StageChain.open(new ReferenceDevice());
-  const plain = chain.family("llama_llama3_gqa_tied");
-  const stats = await chain.calibrate(plain);
-  const w4a8 = await chain.run(quantize, { model: plain }, {
-    method: "rtn",
-    weights: { bits: 4, group: "row" },
-    activations: "dynamic",
-  });
-  const { path } = await chain.run(calibrate_kv, { model: w4a8, stats });
-  await using device = await Cpu.open();
-  using model = await Model.open(path, device, { weightBytes: Infinity });
-  const run = async (requests: readonly GenerationRequest[], more: Partial<EngineSizes> = {}) => {
-    const all: Awaited<ReturnType<typeof serve>>[] = [];
-    for (const ahead of [1, 5]) {
-      const sizes = { ...SIZES, ...more };
-      using loop = new EngineLoop(device, model, { ...sizes, step: { ...sizes.step, ahead } });
-      all.push(await serve(loop, requests));
-      assert.equal(loop.stats.pages.used, 0);
-    }
-    const [each, several] = all as [typeof all[0], typeof all[0]];
-    assert.deepEqual(several.events.map(told), each.events.map(told));
-    assert.equal(several.stats.generatedTokens, each.stats.generatedTokens);
-    return { each, several };
-  };
-  const drawn = { ...GREEDY, temperature: 1.2, topP: 0.9, seed: 11 };
+for (const [where, open] of [["", Cpu.open], [" over several banks", spreadCpu]] as const) {
+  Deno.test(`an engine that reads tokens of several steps at once tells the same as one that reads each${where}`, async (t) => {
+    await using chain = await StageChain.open(new ReferenceDevice());
+    const plain = chain.family("llama_llama3_gqa_tied");
+    const stats = await chain.calibrate(plain);
+    const w4a8 = await chain.run(quantize, { model: plain }, {
+      method: "rtn",
+      weights: { bits: 4, group: "row" },
+      activations: "dynamic",
+    });
+    const { path } = await chain.run(calibrate_kv, { model: w4a8, stats });
+    await using device = await open();
+    using model = await Model.open(path, device, { weightBytes: Infinity });
+    const run = async (requests: readonly GenerationRequest[], more: Partial<EngineSizes> = {}) => {
+      const all: Awaited<ReturnType<typeof serve>>[] = [];
+      for (const ahead of [1, 5]) {
+        const sizes = { ...SIZES, ...more };
+        using loop = new EngineLoop(device, model, { ...sizes, step: { ...sizes.step, ahead } });
+        all.push(await serve(loop, requests));
+        assert.equal(loop.stats.pages.used, 0);
+      }
+      const [each, several] = all as [typeof all[0], typeof all[0]];
+      assert.deepEqual(several.events.map(told), each.events.map(told));
+      assert.equal(several.stats.generatedTokens, each.stats.generatedTokens);
+      return { each, several };
+    };
+    const drawn = { ...GREEDY, temperature: 1.2, topP: 0.9, seed: 11 };
 
-  await t.step("greedy and drawn tokens, past the border of a page", async () => {
-    const requests = [
-      ask(60, 1),
-      ask(5, 2, { sampling: drawn }),
-      ask(55, 3, { maxTokens: 33, sampling: { ...drawn, seed: 12 } }),
-    ];
-    const { each, several } = await run(requests);
-    assert.ok(several.waits < each.waits / 2, `${several.waits} waits, and ${each.waits}`);
+    await t.step("greedy and drawn tokens, past the border of a page", async () => {
+      const requests = [
+        ask(60, 1),
+        ask(5, 2, { sampling: drawn }),
+        ask(55, 3, { maxTokens: 33, sampling: { ...drawn, seed: 12 } }),
+      ];
+      const { each, several } = await run(requests);
+      assert.ok(several.waits < each.waits / 2, `${several.waits} waits, and ${each.waits}`);
+    });
+    await t.step("an answer that a stop token ends in between", async () => {
+      const open = ask(20, 4, { sampling: drawn });
+      const tokens = (await run([open])).each.events[0]!.flatMap((event) =>
+        event.type === "token" ? [event.token] : []
+      );
+      const stop = tokens[7]!;
+      const { several } = await run([{ ...open, stopTokens: [stop] }, ask(9, 5)]);
+      const made = several.events[0]!.filter(({ type }) => type === "token").length;
+      assert.equal(made, tokens.indexOf(stop) + 1);
+      assert.deepEqual(several.events[0]!.at(-1), { type: "end", reason: "stop" });
+    });
+    await t.step("penalties and scores, which need the host between steps", async () => {
+      const requests = [
+        ask(9, 6, { sampling: { ...GREEDY, repetitionPenalty: 1.3 } }),
+        ask(8, 7, { logprobs: 2 }),
+        ask(7, 8),
+      ];
+      const { each, several } = await run(requests);
+      assert.equal(several.waits, each.waits);
+    });
+    await t.step("too few pages for all, so that some begin anew", async () => {
+      const requests = [1, 2, 3].map((seed) => ask(50, seed, { maxTokens: 40 }));
+      const { several } = await run(requests, { pages: 4 });
+      assert.ok(several.stats.preemptions > 0);
+    });
   });
-  await t.step("an answer that a stop token ends in between", async () => {
-    const open = ask(20, 4, { sampling: drawn });
-    const tokens = (await run([open])).each.events[0]!.flatMap((event) =>
-      event.type === "token" ? [event.token] : []
-    );
-    const stop = tokens[7]!;
-    const { several } = await run([{ ...open, stopTokens: [stop] }, ask(9, 5)]);
-    const made = several.events[0]!.filter(({ type }) => type === "token").length;
-    assert.equal(made, tokens.indexOf(stop) + 1);
-    assert.deepEqual(several.events[0]!.at(-1), { type: "end", reason: "stop" });
-  });
-  await t.step("penalties and scores, which need the host between steps", async () => {
-    const requests = [
-      ask(9, 6, { sampling: { ...GREEDY, repetitionPenalty: 1.3 } }),
-      ask(8, 7, { logprobs: 2 }),
-      ask(7, 8),
-    ];
-    const { each, several } = await run(requests);
-    assert.equal(several.waits, each.waits);
-  });
-  await t.step("too few pages for all, so that some begin anew", async () => {
-    const requests = [1, 2, 3].map((seed) => ask(50, seed, { maxTokens: 40 }));
-    const { several } = await run(requests, { pages: 4 });
-    assert.ok(several.stats.preemptions > 0);
-  });
-});
+}
 
 Deno.test("the scheduler runs ahead as far as all may go, and takes the pages for it", () => {
   const pages = new Pages(5);

@@ -8,6 +8,7 @@ import { architectureOf } from "../../../stages/models/architecture.ts";
 import { Model } from "../../../stages/models/model.ts";
 import { logitsOf, relativeError } from "../../support/forward_pass.ts";
 import { DEVICES } from "../../support/devices.ts";
+import { spreadCpu } from "../../support/spread_banks.ts";
 
 const FOLDER = fileURLToPath(new URL("../../testdata/families", import.meta.url));
 const CASES = [...Deno.readDirSync(FOLDER)].map(({ name }) => name).sort();
@@ -32,6 +33,16 @@ for (const name of CASES) {
     using whole = await Model.open(path, device, { weightBytes: Infinity });
     using streamed = await Model.open(path, device, { weightBytes: 0 });
     assert.deepEqual(await logitsOf(device, streamed, ids), await logitsOf(device, whole, ids));
+  });
+
+  Deno.test(`${name} gives the same logits with its tensors spread over banks`, async () => {
+    const { ids } = await expectation(path);
+    const logits = async (device: Cpu) => {
+      await using _device = device;
+      using model = await Model.open(path, device, { weightBytes: Infinity });
+      return await logitsOf(device, model, ids);
+    };
+    assert.deepEqual(await logits(await spreadCpu()), await logits(await Cpu.open()));
   });
 
   Deno.test(`${name} gives the same logits with tables split over many tensors`, async () => {

@@ -1,14 +1,24 @@
 import { strict as assert } from "node:assert";
-import { compiled } from "../../../../kernels/device/cpu/compile.ts";
-import { loadModule, moduleUrl, SIMD_KINDS } from "../../../../kernels/device/cpu/module.ts";
+import { compiled, compiledCopy } from "../../../../kernels/device/cpu/compile.ts";
+import {
+  COPY_URL,
+  loadModule,
+  moduleUrl,
+  SIMD_KINDS,
+} from "../../../../kernels/device/cpu/module.ts";
 import * as kernels from "../../../../kernels/mod.ts";
 
-for (const kind of SIMD_KINDS) {
-  Deno.test(`the module with ${kind} SIMD is what the pinned compiler makes of the assembly`, async () => {
-    const [made, committed] = await Promise.all([compiled(kind), Deno.readFile(moduleUrl(kind))]);
+for (
+  const [name, make, url] of [
+    ...SIMD_KINDS.map((kind) => [`${kind} SIMD`, () => compiled(kind), moduleUrl(kind)] as const),
+    ["two memories", compiledCopy, COPY_URL] as const,
+  ]
+) {
+  Deno.test(`the module with ${name} is what the pinned compiler makes of the assembly`, async () => {
+    const [made, committed] = await Promise.all([make(), Deno.readFile(url)]);
     assert.ok(
       made.length === committed.length && made.every((byte, at) => byte === committed[at]),
-      `${moduleUrl(kind)} is not what its sources make; run deno task assembly`,
+      `${url} is not what its sources make; run deno task assembly`,
     );
   });
 }

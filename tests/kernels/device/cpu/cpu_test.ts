@@ -30,6 +30,17 @@ for (const commands of [0, 2 ** 31 - 100, 2 ** 32 - 100]) {
   });
 }
 
+Deno.test("threads that come late, of more than there are processors, take each task once and in order", async () => {
+  await using cpu = await Cpu.open({ threads: 3 * navigator.hardwareConcurrency });
+  using x = cpu.upload(rows(400, 1));
+  using gain = cpu.upload(f32([COLUMNS], new Float32Array(COLUMNS).fill(1)));
+  using sum = cpu.upload(rows(400, 0));
+  const launches = 2 * SLOTS + 300;
+  for (let launch = 0; launch < launches; launch++) add(cpu, { x, gain, sum });
+  const { data } = await cpu.read(sum);
+  assert.ok(data.every((value) => value === launches));
+});
+
 Deno.test("what is uploaded waits for launches that read what lay there before", async () => {
   await using cpu = await Cpu.open({ threads: 2 });
   using ones = cpu.upload(f32([1, 4], [1, 1, 1, 1]));
