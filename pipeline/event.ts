@@ -97,6 +97,8 @@ export type RunEvent =
     readonly type: "plan";
     readonly manifest: string;
     readonly store: string;
+    /** What steps will be made on, where some will and the program tells. */
+    readonly machine?: string;
     readonly steps: readonly PlannedStep[];
   }
   | {

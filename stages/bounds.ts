@@ -4,6 +4,8 @@ import { memoryFor, type ToolFlags } from "./tools.ts";
 
 /** What there is for the work: the memory of the tools, and of the device where it can be known. */
 export interface MachineBounds {
+  /** The name of the device. */
+  readonly machine: string;
   readonly memoryBytes: number;
   /** Only where the user says it; what is free is looked up elsewhere. */
   readonly hostBytes?: number;
@@ -19,6 +21,7 @@ export async function boundsOf(flags: ToolFlags): Promise<MachineBounds> {
   const chosen = await chooseDevice(flags.device);
   const deviceBytes = await deviceMemory(chosen.adapter).catch(() => undefined);
   return {
+    machine: chosen.name,
     memoryBytes: memoryFor(flags),
     ...memory !== undefined && { hostBytes: memory },
     ...deviceBytes !== undefined && { deviceBytes },

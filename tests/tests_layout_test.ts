@@ -1,7 +1,9 @@
 import { strict as assert } from "node:assert";
 import { basename, dirname, join } from "node:path";
+import { allHands } from "./support/all_tests.ts";
 import { fastTests, testFiles } from "./support/fast_tests.ts";
 import { ROOT } from "./support/source_files.ts";
+import { summary } from "./support/test_run.ts";
 
 /** Tests that walk over several files, and what these have in common. */
 const THEMES: Readonly<Record<string, string>> = {
@@ -38,6 +40,29 @@ Deno.test("slow tests say first why they are, and support modules are called by 
     assert.ok(!/ed\.ts$/.test(name), `tests/support/${name}`);
   }
 });
+
+Deno.test("`deno task test` runs every file of tests once", async () => {
+  for (const cores of [1, 2, 16]) {
+    assert.deepEqual((await allHands(cores)).flat().sort(), await testFiles("tests"));
+  }
+});
+
+Deno.test("processes of tests are summed up in a line, and one that died is a failed test", () => {
+  const first = "a ... ok (1ms)\n\nok | 20 passed (1 step) | 0 failed | 3 ignored (2s)\n\n";
+  const second = "\x1b[32mok\x1b[0m | 5 passed (41 steps) | 0 failed | 7 filtered out (1m2s)\n";
+  const failed = "\nFAILED | 4 passed | 2 failed (1s)\n";
+  strictSummary(
+    [first, second],
+    "ok | 25 passed (42 steps) | 0 failed | 3 ignored | 7 filtered out",
+  );
+  strictSummary([second, failed], "FAILED | 9 passed (41 steps) | 2 failed | 7 filtered out");
+  strictSummary([failed, "b ...", ""], "FAILED | 4 passed | 4 failed");
+  assert.equal(summary([], { fine: false, seconds: 5 }), "FAILED | 0 passed | 0 failed (0m5s)");
+});
+
+function strictSummary(texts: readonly string[], line: string): void {
+  assert.equal(summary(texts, { fine: true, seconds: 125.7 }), `${line} (2m5s)`);
+}
 
 Deno.test("`deno task test:fast` opens no device", async () => {
   const fast = await fastTests();

@@ -27,6 +27,8 @@ export interface PlannerOptions {
 
 /** What every step of a manifest will do. */
 export interface Plan {
+  /** What steps will be made on, where some will and it is known. */
+  readonly machine?: string;
   readonly steps: readonly PlannedStep[];
   /** What was thrown for the steps that are blocked by themselves. */
   readonly faults: ReadonlyMap<string, unknown>;

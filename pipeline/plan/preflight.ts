@@ -12,6 +12,14 @@ import { formatBytes } from "../words.ts";
 
 export type { Bounds };
 
+/** What nobody here knows of other machines. */
+const UNKNOWN = {
+  machine: undefined,
+  hostBytes: undefined,
+  deviceBytes: undefined,
+  limits: undefined,
+};
+
 /** What a preflight needs beside plan and manifest. */
 export interface PreflightOptions {
   readonly store: Store;
@@ -40,8 +48,7 @@ export async function preflight(
   const making = steps.filter(({ name }) => MAKING.has(rows.get(name)?.state ?? "skipped"));
   if (!making.some(({ stage }) => options.stages[stage]?.forecast)) return plan;
   const here = await lookUp(await options.bounds?.(), options.store.path);
-  const unknown = { hostBytes: undefined, deviceBytes: undefined, limits: undefined };
-  const bounds = options.elsewhere ? { ...here, ...unknown } : here;
+  const bounds = options.elsewhere ? { ...here, ...UNKNOWN } : here;
   const forecasts = await forecastAll(making, { ...options, artifacts: plan.artifacts, bounds });
   const faults = new Map(plan.faults);
   let written = 0;
@@ -61,7 +68,13 @@ export async function preflight(
     if (problems.length === 0) continue;
     faults.set(name, new RangeError(`Cannot fit step "${name}" ${problems.join("; nor ")}`));
   }
-  return { ...plan, steps: rowsWith(plan.steps, { steps, forecasts, faults }), faults };
+  const { machine } = bounds;
+  return {
+    ...plan,
+    ...machine !== undefined && { machine },
+    steps: rowsWith(plan.steps, { steps, forecasts, faults }),
+    faults,
+  };
 }
 
 /** The rows with their forecasts; those with a fault and those that need them are blocked. */

@@ -57,7 +57,9 @@ export async function run(manifest: Manifest, options: RunOptions): Promise<Summ
   });
   if (plan) {
     refuseDrift(manifest, { ...options, plan });
-    emit({ type: "plan", manifest: manifest.path, store: store.path, steps: plan.steps });
+    const { machine, steps } = plan;
+    const where = { manifest: manifest.path, store: store.path };
+    emit({ type: "plan", ...where, ...machine !== undefined && { machine }, steps });
     await runs.begin({
       params: manifest.params,
       environment: environment(),

@@ -3,7 +3,7 @@ import { type Emit, eventLine, type RunEvent } from "../event.ts";
 import { LiveView } from "./terminal/live_view.ts";
 import { PacedProgress } from "./terminal/paced_progress.ts";
 import { COLORS, type Finished, painter, type Screen, shortPath } from "./terminal/screen.ts";
-import { selectedText, summaryText } from "./terminal/tables.ts";
+import { madeOnText, selectedText, summaryText } from "./terminal/tables.ts";
 import { count, formatBytes, formatSeconds, plainText } from "../words.ts";
 
 /** Between two JSON lines of progress of a step. */
@@ -80,6 +80,8 @@ export function tellPeople(
     switch (event.type) {
       case "selected":
         return [selectedText(event)];
+      case "plan":
+        return event.machine === undefined ? [] : [madeOnText(event.machine)];
       case "start":
         progress.start(event.step, now());
         return [`${label("run", event.step)}: ${event.stage}, ${plainText(event.reason)}`];

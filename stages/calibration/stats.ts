@@ -150,12 +150,13 @@ export function inputBytes({ rows }: StatsSizes, { layers }: Architecture): numb
 /** Applies the changes of a tap's channels to one row, in place. */
 function follow(row: Float32Array, tap: string, changes: readonly ChannelChanges[]): void {
   for (const step of changes) {
-    const change: ChannelChange | undefined = step.get(tap);
-    if (change?.index) {
+    const { index, scale }: ChannelChange = step.get(tap) ?? {};
+    if (index) {
       const old = row.slice();
-      change.index.forEach((from, to) => row[to] = old[from]!);
+      for (let to = 0; to < index.length; to++) row[to] = old[index[to]!]!;
     }
-    change?.scale?.forEach((scale, channel) => row[channel]! /= scale);
+    if (!scale) continue;
+    for (let channel = 0; channel < scale.length; channel++) row[channel]! /= scale[channel]!;
   }
 }
 

@@ -158,7 +158,7 @@ async function compareDense(
 }
 
 const ROUND: Readonly<Record<string, (values: Float32Array<ArrayBuffer>) => Float32Array>> = {
-  F16: (values) => values.map(Math.f16round),
+  F16: (values) => new Float32Array(new Float16Array(values)),
   BF16: (values) =>
     new Float32Array(Uint32Array.from(toBrain(values), (half) => half << 16).buffer),
 };

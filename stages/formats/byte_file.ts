@@ -39,7 +39,7 @@ export class ByteFile implements Disposable {
 
   async #readNow(start: number, end: number): Promise<Uint8Array<ArrayBuffer>> {
     const bytes = new Uint8Array(end - start);
-    await this.#file.seek(start, Deno.SeekMode.Start);
+    this.#file.seekSync(start, Deno.SeekMode.Start);
     let filled = 0;
     while (filled < bytes.length) {
       const count = await this.#file.read(bytes.subarray(filled));

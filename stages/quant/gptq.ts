@@ -71,7 +71,7 @@ export async function round(
     }, options);
     for (let row = 0; row * columns < made.length; row++) {
       const line = codes.subarray((first + row) * columns, (first + row + 1) * columns);
-      places.forEach((c, i) => line[c] = made[row * columns + i]!);
+      for (let i = 0; i < columns; i++) line[places[i]!] = made[row * columns + i]!;
     }
   }
   return codes;
@@ -105,8 +105,10 @@ async function roundRows(
 /** Rows with their columns at the places of the factor, those of dead inputs as zeros. */
 function orderedRows(weight: Float32Array, { columns, places, dead }: GptqFactor): Float32Array {
   const ordered = new Float32Array(weight.length);
+  const empty = [...places.keys()].filter((i) => dead.has(places[i]!));
   for (let start = 0; start < weight.length; start += columns) {
-    places.forEach((c, i) => ordered[start + i] = dead.has(c) ? 0 : weight[start + c]!);
+    for (let i = 0; i < columns; i++) ordered[start + i] = weight[start + places[i]!]!;
+    for (const i of empty) ordered[start + i] = 0;
   }
   return ordered;
 }

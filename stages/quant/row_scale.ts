@@ -16,8 +16,8 @@ const SMALLEST = 2 ** -24;
 /** A half has so many binary digits. */
 const DIGITS = 11;
 
-/** Protective ranges by bits and zero domain: one is found by trying all groups. */
-const found = new Map<string, number>();
+/** Protective ranges by bits, which take some milliseconds each to find and every weight asks for. */
+const RANGES = { pre_scale: new Map<number, number>(), post_scale: new Map<number, number>() };
 
 /**
  * The largest p for which every group of 8-bit integers from within -p to p, quantized again with
@@ -32,12 +32,12 @@ export function protectiveRange(
   { bits, zero }: { readonly bits: number; readonly zero: ZeroDomain },
 ): number {
   if (zero === "none") return INT8;
-  const scheme = `${bits} ${zero}`;
-  let most = found.get(scheme);
-  if (most !== undefined) return most;
+  const known = RANGES[zero].get(bits);
+  if (known !== undefined) return known;
   const codes: Quantizer = { low: 0, high: 2 ** bits - 1, zero, scale: "int8" };
-  for (most = INT8; !isSafe(most, codes);) most--;
-  found.set(scheme, most);
+  let most = INT8;
+  while (!isSafe(most, codes)) most--;
+  RANGES[zero].set(bits, most);
   return most;
 }
 

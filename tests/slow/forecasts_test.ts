@@ -10,6 +10,7 @@ import { Store } from "../../pipeline/store/store.ts";
 import { freeOnNvidia } from "../../stages/bounds.ts";
 import { factsOf } from "../../stages/facts.ts";
 import * as stages from "../../stages/mod.ts";
+import { openTools } from "../../stages/tools.ts";
 import { assertBound, assertForecast, forecasts, measure } from "../support/forecast_check.ts";
 import { type Entry, ggufBytes } from "../support/gguf_file.ts";
 import { writeSparseLlama } from "../support/sparse_llama.ts";
@@ -292,7 +293,8 @@ Deno.test("`plan --json` has the forecasts, and `run --memory` refuses what need
     };
     const planned = await start("plan");
     strictEqual(planned.code, 0);
-    const [{ steps }] = planned.events;
+    const [{ machine, steps }] = planned.events;
+    strictEqual(machine, await openTools({}).machine());
     for (const { name, forecast } of steps) {
       const keys = Object.keys(forecast).sort();
       deepStrictEqual(keys, ["deviceBytes", "diskBytes", "hostBytes"], name);

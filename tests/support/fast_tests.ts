@@ -1,6 +1,6 @@
 import { dirname, join, relative } from "node:path";
-import { freeBytes } from "../../pipeline/store/trouble.ts";
 import { ROOT } from "./source_files.ts";
+import { deal, runHands } from "./test_run.ts";
 
 /** What opens a device, or takes as long as if it did. */
 const DOORS = [
@@ -15,11 +15,6 @@ const DOORS = [
   "tests/support/tree_copy.ts",
   "mod.ts",
 ];
-
-/** Where Linux keeps files in memory: tests make and remove thousands, which takes a disk long. */
-const MEMORY_DISK = "/dev/shm";
-/** More than tests write at a time. */
-const MOST_BYTES = 2 ** 30;
 
 /**
  * The tests that need no device, sorted: neither they nor what they import from `tests/` names a
@@ -60,44 +55,9 @@ async function modulesNamed(path: string): Promise<string[]> {
   return [...names].map(([, name]) => relative(ROOT, join(ROOT, dirname(path), name!)));
 }
 
-/**
- * Runs some tests and gives what it says and whether all passed; `deno check` looks at types. A
- * process of its own, for some tests set its environment, and one module imports them, for each
- * file else starts a worker and all modules that it imports.
- */
-async function runTests(
-  files: readonly string[],
-  env: Record<string, string>,
-): Promise<{ text: string; fine: boolean }> {
-  const imports = "tests/support/test_imports.ts";
-  const args = ["test", "-A", "--no-check", ...Deno.args, imports, "--", ...files];
-  const command = new Deno.Command(Deno.execPath(), { args, cwd: ROOT, env, stderr: "inherit" });
-  const { success, stdout } = await command.output();
-  return { text: new TextDecoder().decode(stdout), fine: success };
-}
-
-/** Deals tests out, the largest files first, each to the hand that has the fewest bytes. */
-async function deal(files: readonly string[], count: number): Promise<string[][]> {
-  const sizes = await Promise.all(files.map(async (path) => {
-    const { size } = await Deno.stat(join(ROOT, path));
-    return { path, size };
-  }));
-  const hands = Array.from({ length: count }, () => ({ paths: [] as string[], size: 0 }));
-  for (const { path, size } of sizes.sort((a, b) => b.size - a.size)) {
-    const least = hands.reduce((one, other) => other.size < one.size ? other : one);
-    least.paths.push(path);
-    least.size += size;
-  }
-  return hands.map(({ paths }) => paths).filter(({ length }) => length > 0);
-}
-
-/** More hands than cores, for tests wait for disks and clocks. */
+/** More processes than cores, for tests wait for disks and clocks. */
 if (import.meta.main) {
-  const hands = await deal(await fastTests(), 3 * navigator.hardwareConcurrency);
-  const roomy = (await freeBytes(MEMORY_DISK) ?? 0) > MOST_BYTES;
-  const directory = await Deno.makeTempDir(roomy ? { dir: MEMORY_DISK } : {});
-  const results = await Promise.all(hands.map((files) => runTests(files, { TMPDIR: directory })));
-  await Deno.remove(directory, { recursive: true });
-  for (const { text } of results) Deno.stdout.writeSync(new TextEncoder().encode(text));
-  Deno.exit(results.every(({ fine }) => fine) ? 0 : 1);
+  const atOnce = 3 * navigator.hardwareConcurrency;
+  const hands = await deal(await fastTests(), atOnce);
+  Deno.exit(await runHands(hands, { atOnce, memoryBytes: 2 ** 30 }) ? 0 : 1);
 }

@@ -1,5 +1,6 @@
 import type { Banks } from "./banks.ts";
 import type { KernelModule } from "./module.ts";
+import { FIRST_FUNCTION } from "./protocol.ts";
 
 /** Functions that threads append to their tables: those of a module over some memories. */
 export interface Functions {
@@ -22,7 +23,7 @@ export class FunctionTable {
   readonly #places: (number | undefined)[] = [];
   /** By where from and where to. */
   readonly #copies = new Map<string, number>();
-  #size = 0;
+  #size = FIRST_FUNCTION;
   /** Called with functions that threads lack, before any command for them. */
   onMissing: (functions: Functions) => void = () => {};
 

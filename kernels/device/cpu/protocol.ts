@@ -36,6 +36,8 @@ export const SLOT_TURN = 12;
 export const SLOT_DONE = 16;
 /** Where addresses and params begin. */
 export const SLOT_ARGS = 24;
+/** Where the functions of the threads' table begin; a module expects an entry before it has any. */
+export const FIRST_FUNCTION = 1;
 /** Slots of the ring, a power of two. */
 export const SLOTS = 2048;
 

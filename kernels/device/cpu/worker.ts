@@ -1,10 +1,10 @@
 /// <reference lib="webworker" />
 import type { Functions } from "./function_table.ts";
-import { CONTROL_BYTES } from "./protocol.ts";
+import { CONTROL_BYTES, FIRST_FUNCTION } from "./protocol.ts";
 import { isStopped, stopWork } from "./stop.ts";
 import type { ThreadStart } from "./threads.ts";
 
-const table = new WebAssembly.Table({ element: "anyfunc", initial: 0 });
+const table = new WebAssembly.Table({ element: "anyfunc", initial: FIRST_FUNCTION });
 let counters: Int32Array;
 /** How often functions came that were not there at the start. */
 let heard = 0;

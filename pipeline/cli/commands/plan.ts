@@ -25,7 +25,7 @@ export const plan = defineCommand({
       const line = JSON.stringify({ type: "selected", ...event });
       screen.write(`${flags.json ? line : selectedText(event)}\n`);
     }
-    const { steps } = await planSteps(manifest, {
+    const { machine, steps } = await planSteps(manifest, {
       store,
       stages,
       force,
@@ -33,8 +33,8 @@ export const plan = defineCommand({
       locked,
       ...fitting(call),
     });
-    const line = { type: "plan", manifest: path, store: store.path, steps };
-    screen.write(flags.json ? `${JSON.stringify(line)}\n` : planText(steps, screen));
+    const line = { type: "plan", manifest: path, store: store.path, machine, steps };
+    screen.write(flags.json ? `${JSON.stringify(line)}\n` : planText(steps, screen, machine));
     return steps.some(({ state }) => state === "blocked") ? 1 : 0;
   }),
 });

@@ -4,6 +4,8 @@ import { freeBytes } from "../../store/trouble.ts";
 
 /** What there is for the work; what is left out is looked up, and not compared if nobody knows it. */
 export interface Bounds {
+  /** What the work is done on, by the name that artifacts keep; told, not compared. */
+  readonly machine?: string | undefined;
   /** How much of their data stages may keep in memory at once, as the tools say it. */
   readonly memoryBytes: number;
   /** The most a step may take of the host's memory; what is free unless said. */

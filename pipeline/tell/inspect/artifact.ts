@@ -46,6 +46,7 @@ export async function describeArtifact(
         ...steps.length > 0 ? [["made for", steps.join(", ")] as const] : [],
         ["created", record.created],
         ["took", formatSeconds(record.seconds)],
+        ...record.metrics?.adapter ? [["made on", record.metrics.adapter] as const] : [],
         ["size", formatBytes(recordBytes(record))],
         ...Object.keys(record.scores).length > 0
           ? [["scores", formatScores(record.scores)] as const]

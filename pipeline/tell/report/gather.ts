@@ -75,6 +75,11 @@ export function madeSeconds({ stored, cost }: StepReport): number | undefined {
   return stored?.record.seconds ?? cost?.seconds;
 }
 
+/** What a step's artifact was made on, where that decides its numbers. */
+export function madeOn({ stored, adapter }: StepReport): string | undefined {
+  return stored?.record.metrics?.adapter ?? adapter;
+}
+
 /** Size of a step's artifact in bytes. */
 export function sizeOf({ stored, cost }: StepReport): number | undefined {
   return stored ? recordBytes(stored.record) : cost?.bytes;

@@ -1,6 +1,6 @@
 import { scatterPlot } from "../chart/scatter.ts";
 import type { Figure } from "../../description.ts";
-import type { PagePart, StepReport } from "./gather.ts";
+import { madeOn, type PagePart, type StepReport } from "./gather.ts";
 import { tableHtml } from "../html.ts";
 import { shortNumber } from "../../words.ts";
 import { plotHtml } from "./plot.ts";
@@ -9,6 +9,8 @@ import { plotHtml } from "./plot.ts";
 interface Variant {
   readonly name: string;
   readonly words: string;
+  /** What it was scored on. */
+  readonly machine: string | undefined;
   readonly figures: readonly Figure[];
 }
 
@@ -20,16 +22,19 @@ export async function qualityPart(steps: readonly StepReport[]): Promise<PagePar
   const fullest = variants.toSorted((a, b) => b.figures.length - a.figures.length);
   const names = [...new Set(fullest.flatMap(({ figures }) => figures.map(({ name }) => name)))];
   const described = variants.some(({ words }) => words !== "");
+  const machines = variants.some(({ machine }) => machine !== undefined);
   const table = {
     columns: [
       { heading: "Step" },
       ...described ? [{ heading: "Variant" }] : [],
       ...names.map((heading) => ({ heading, number: true })),
+      ...machines ? [{ heading: "Made on" }] : [],
     ],
-    rows: variants.map(({ name, words, figures }) => [
+    rows: variants.map(({ name, words, machine, figures }) => [
       name,
       ...described ? [words] : [],
       ...names.map((one) => figures.find(({ name }) => name === one)?.text ?? ""),
+      ...machines ? [machine ?? ""] : [],
     ]),
   };
   const qualities = namesOf(variants, "quality");
@@ -67,11 +72,13 @@ export async function qualityPart(steps: readonly StepReport[]): Promise<PagePar
   return { id: "quality", title: "Quality and size", html };
 }
 
-function variantOf({ name, description, stored }: StepReport): Variant[] {
+function variantOf(step: StepReport): Variant[] {
+  const { name, description, stored } = step;
+  const machine = madeOn(step);
   const scores = Object.entries(stored?.artifact.scores ?? {});
   const figures = description?.figures ?? [];
   if (figures.some(({ axis }) => axis === "quality")) {
-    return [{ name, words: description?.variant ?? "", figures }];
+    return [{ name, words: description?.variant ?? "", machine, figures }];
   }
   if (scores.length === 0) return [];
   const plain = scores.map(([name, value]) => ({
@@ -79,7 +86,7 @@ function variantOf({ name, description, stored }: StepReport): Variant[] {
     value,
     text: shortNumber(value, 6),
   }));
-  return [{ name, words: "", figures: plain }];
+  return [{ name, words: "", machine, figures: plain }];
 }
 
 function namesOf(variants: readonly Variant[], axis: Figure["axis"]): readonly string[] {

@@ -3,7 +3,7 @@ import { documentSection, inputsSection } from "../inspect/key_document.ts";
 import { STATE_LOOKS } from "../graph/look.ts";
 import { escapeMarkup, formatScores, formatSeconds } from "../../words.ts";
 import { chartHtml, ownCharts } from "./curves.ts";
-import { madeSeconds, type PagePart, type StepReport } from "./gather.ts";
+import { madeOn, madeSeconds, type PagePart, type StepReport } from "./gather.ts";
 import { sectionHtml } from "../html.ts";
 
 /** Everything of every step, to open: its key document, its inputs, what its artifact holds. */
@@ -19,12 +19,14 @@ async function stepHtml(
 ): Promise<string> {
   const { name, stage, state, reason, recipe, key, digest, stored, description } = step;
   const made = madeSeconds(step);
+  const machine = madeOn(step);
   const scores = stored?.artifact.scores ?? {};
   const facts: readonly (readonly [string, string])[] = [
     ["state", `${state}: ${step.failure ?? reason}`],
     ...description?.title ? [["holds", description.title] as const] : [],
     ["in this run", formatSeconds(step.seconds)],
     ...made === undefined ? [] : [["when it was made", formatSeconds(made)] as const],
+    ...machine === undefined ? [] : [["made on", machine] as const],
     ...Object.keys(scores).length > 0 ? [["scores", formatScores(scores)] as const] : [],
     ...key ? [["key", key] as const] : [],
     ...digest ? [["digest", digest] as const] : [],

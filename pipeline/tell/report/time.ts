@@ -1,12 +1,13 @@
 import { barsPlot } from "../chart/bars.ts";
 import { count, formatBytes, formatSeconds } from "../../words.ts";
-import { madeSeconds, type PagePart, sizeOf, type StepReport } from "./gather.ts";
+import { madeOn, madeSeconds, type PagePart, sizeOf, type StepReport } from "./gather.ts";
 import { tableHtml } from "../html.ts";
 import { plotHtml } from "./plot.ts";
 
 /** What every step and stage took: in this run, and when its artifact was made. */
 export async function timePart(steps: readonly StepReport[]): Promise<PagePart> {
   const number = true;
+  const machines = steps.some((step) => madeOn(step) !== undefined);
   const times = [
     { heading: "This run, s", number },
     { heading: "When made, s", number },
@@ -17,6 +18,7 @@ export async function timePart(steps: readonly StepReport[]): Promise<PagePart> 
     step.stage,
     step.state,
     ...cellsOf([step]),
+    ...machines ? [madeOn(step) ?? ""] : [],
   ]);
   const stages = [...Map.groupBy(steps, ({ stage }) => stage)];
   const html = [
@@ -24,10 +26,19 @@ export async function timePart(steps: readonly StepReport[]): Promise<PagePart> 
     "<h3>By step</h3>",
     tableHtml(
       {
-        columns: [{ heading: "Step" }, { heading: "Stage" }, { heading: "State" }, ...times],
+        columns: [
+          { heading: "Step" },
+          { heading: "Stage" },
+          { heading: "State" },
+          ...times,
+          ...machines ? [{ heading: "Made on" }] : [],
+        ],
         rows,
       },
-      { label: "Seconds by step", foot: ["All", "", "", ...cellsOf(steps)] },
+      {
+        label: "Seconds by step",
+        foot: ["All", "", "", ...cellsOf(steps), ...machines ? [""] : []],
+      },
     ),
     "<h3>By stage</h3>",
     tableHtml({

@@ -80,7 +80,10 @@ export class LiveView implements Disposable {
     if (!this.#open) return;
     const now = this.#now();
     if (columns > 0) {
-      this.#block.draw(this.#lines, this.#board.rows({ columns, rows, now }));
+      const shown = this.#board.rows({ columns, rows, now });
+      // Before there is a plan the clock draws nothing, which is no frame for the first one to wait for.
+      if (this.#lines.length + shown.length === 0) return;
+      this.#block.draw(this.#lines, shown);
       this.#lines = [];
     } else this.#flush();
     this.#drawn = now;

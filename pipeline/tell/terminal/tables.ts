@@ -11,8 +11,8 @@ export function selectedText(
   return `${steps.length} of ${count(total, "step")} selected: ${steps.join(", ")}`;
 }
 
-/** A plan as a table. */
-export function planText(steps: readonly PlannedStep[], screen: Screen): string {
+/** A plan as a table, and what its steps would be made on. */
+export function planText(steps: readonly PlannedStep[], screen: Screen, machine?: string): string {
   const paint = painter(screen);
   const costs = steps.some(({ estimate }) => estimate !== undefined);
   const forecasts = steps.some(({ forecast }) => forecast !== undefined);
@@ -42,8 +42,14 @@ export function planText(steps: readonly PlannedStep[], screen: Screen): string 
     ...maybe > 0 ? [`${maybe} may, depending on what those give`] : [],
     ...skipped > 0 ? [`${skipped} skipped`] : [],
   ].join(", ");
-  const cost = costText(steps) + peaksText(steps);
+  const where = machine === undefined ? "" : `${madeOnText(machine)}\n`;
+  const cost = where + costText(steps) + peaksText(steps);
   return `${paint(headings ?? "", COLORS.note)}\n${lines.join("\n")}\n\n${words}\n${cost}`;
+}
+
+/** What steps are made on. */
+export function madeOnText(machine: string): string {
+  return `Steps are made on ${machine}`;
 }
 
 /** What all that would or may run takes, as far as earlier runs tell. */

@@ -4,6 +4,7 @@ import type { PlannedStep } from "../../../pipeline/event.ts";
 import type { Bounds } from "../../../pipeline/plan/preflight.ts";
 import type { Facts, Forecast, Registry, Stage } from "../../../pipeline/stage.ts";
 import { planText } from "../../../pipeline/tell/terminal/tables.ts";
+import { callProgram } from "../../support/cli_call.ts";
 import { openProject } from "../../support/toy/project.ts";
 import * as toys from "../../support/toy/stages.ts";
 
@@ -301,6 +302,30 @@ Deno.test("a plan shows what steps take, and in all", async () => {
       "At most 1.5 GB on the device and 3.0 GB on the host at a time, 5.0 GB on the disk in all",
     ),
   );
+});
+
+Deno.test("a plan and a run say what steps are made on, where some are and it is here", async () => {
+  await using project = await openProject(STAGES);
+  const text = manifest({ it: {} });
+  await Deno.writeTextFile(project.path, text);
+  const bounds = () => ({ ...PLENTY, machine: "an abacus" });
+  const call = (...args: string[]) =>
+    callProgram({ stages: STAGES, bounds }, ...args, project.path, "--store", `${project.path}.d`);
+  const said = "\nSteps are made on an abacus\n";
+  ok((await call("plan")).out.includes(said));
+  strictEqual(JSON.parse((await call("plan", "--json")).out).machine, "an abacus");
+  const [first, ...rest] = (await call("run", "--force=it")).out.split("\n");
+  strictEqual(first, said.trim());
+  strictEqual(rest.includes(said.trim()), false);
+  // Nothing is made any more.
+  strictEqual((await call("plan")).out.includes("abacus"), false);
+  strictEqual("machine" in JSON.parse((await call("plan", "--json")).out), false);
+  const executor = { width: 1, make: () => Promise.reject(new Error("elsewhere")) };
+  const plans = async (options: object) =>
+    (await project.run(text, { bounds, force: new Set(["it"]), ...options })).events
+      .flatMap((event) => event.type === "plan" ? [event.machine] : []);
+  deepStrictEqual(await plans({}), ["an abacus"]);
+  deepStrictEqual(await plans({ executor }), [undefined]);
 });
 
 Deno.test("without bounds the free memory and the free disk are what there is", async () => {

@@ -1,8 +1,10 @@
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
+import { dirname } from "node:path";
 import type { Program } from "../../../pipeline/cli/main.ts";
 import type { Describe } from "../../../pipeline/description.ts";
 import { allRuns, Runs } from "../../../pipeline/store/runs.ts";
 import { browserTest } from "../../support/browser.ts";
+import { callProgram } from "../../support/cli_call.ts";
 import {
   headingLevels,
   lowContrasts,
@@ -236,6 +238,45 @@ browserTest("a report is read by keyboard, and without scripts", async (browser)
   await context.close();
 });
 
+Deno.test("a report and `inspect` tell what made each number", async () => {
+  let held = 0;
+  // A device of which every step takes some.
+  const tools = (machine: string) => () => ({
+    deviceBytes: () => ++held,
+    environment: () => Promise.resolve({ adapter: machine }),
+  });
+  await using project = await toyProject(tools("an abacus"));
+  const path = `${dirname(project.manifest)}/other`;
+  const other = { ...TOY, tools: tools("another one") };
+  const call = (...args: string[]) => callProgram(other, ...args, "--store", project.store.path);
+  await project.run();
+  // All but the score of one variant is reused.
+  await call("run", project.manifest, "--force=quality[by=1]");
+  await call("report", project.manifest, "--out", path);
+  const html = await Deno.readTextFile(path);
+  const rowsOf = (label: string) => {
+    const [table = ""] = new RegExp(`aria-label="${label}".*?</table>`, "s").exec(html) ?? [];
+    return [...table.matchAll(/<tr>(.*?)<\/tr>/gs)].map(([, row = ""]) =>
+      [...row.matchAll(/<t[hd][^>]*>([^<]*)</g)].map(([, text]) => text)
+    );
+  };
+  const quality = rowsOf("Quality and size");
+  const machines = quality.map((cells) => [cells[0], cells.at(-1)]);
+  deepStrictEqual(machines, [
+    ["Step", "Made on"],
+    ["quality[by=1]", "another one"],
+    ["quality[by=20]", "an abacus"],
+    ["quality[by=300]", "an abacus"],
+  ]);
+  const seconds = rowsOf("Seconds by step").map((cells) => [cells[0], cells.at(-1)]);
+  deepStrictEqual(seconds.slice(0, 2), [["Step", "Made on"], ["one", "an abacus"]]);
+  deepStrictEqual(seconds.find(([name]) => name === "bad"), ["bad", ""]);
+  match(html, /<dt>made on<\/dt>\s*<dd>another one<\/dd>/);
+  const [record] = await allRuns(project.store.path);
+  const { key = "" } = record!.steps.find(({ name }) => name === "quality[by=1]")!;
+  match((await call("inspect", key)).out, /^ {2}made on +another one$/m);
+});
+
 Deno.test("a report is written of a run that was killed, and of artifacts that are gone", async () => {
   await using project = await toyProject();
   await project.run();
@@ -324,11 +365,11 @@ Deno.test("`report` says what it wrote, and which runs there are to report on", 
   );
 });
 
-async function toyProject(): Promise<ReportProject> {
+async function toyProject(tools: Program["tools"] = TOY.tools): Promise<ReportProject> {
   const directory = await Deno.makeTempDir();
   const manifest = `${directory}/a.yaml`;
   await Deno.writeTextFile(manifest, MANIFEST);
-  const project = await projectOf(manifest, TOY);
+  const project = await projectOf(manifest, { ...TOY, tools });
   return {
     ...project,
     async [Symbol.asyncDispose]() {

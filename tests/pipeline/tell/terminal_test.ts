@@ -232,6 +232,17 @@ Deno.test("`tellPeople()` draws at most ten frames a second, whatever happens", 
   strictEqual(screen.model.lines.filter((line) => line.startsWith("note ")).length, 3000);
 });
 
+Deno.test("`tellPeople()` draws a plan at once, however soon before it had nothing to draw", () => {
+  const screen = screenOf({ columns: 80 });
+  let at = 0;
+  using tell = tellPeople(screen, { now: () => at });
+  screen.changes?.resized();
+  at = 0.01;
+  tell.emit(planOf(planned("w4")));
+  match(screen.out, CODES);
+  strictEqual(screen.model.shown[0], "run      w4");
+});
+
 Deno.test("`tellPeople()` cuts rows to the terminal, wide characters and long names too", () => {
   for (const columns of [2, 20, 39, 60]) {
     const screen = screenOf({ columns, rows: 30 });
