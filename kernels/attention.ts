@@ -27,7 +27,7 @@ export function tileKeys(size: number, { groupBytes }: Limits, least = 0): numbe
 }
 
 /** Rows, each a query for a head, that a task of the CPU engine makes, about. */
-const TASK_ROWS = 64;
+const TASK_ROWS = 144;
 const MOST_TASK_HEADS = 8;
 /** Largest head whose blocks and rows fit the memory of a thread. */
 const MOST_TASK_SIZE = 2048;

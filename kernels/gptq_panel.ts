@@ -1,5 +1,5 @@
 import { counts, type Kernel } from "./device/kernel.ts";
-import { describe, f32, u32 } from "./device/tensor.ts";
+import { describe, elements, f32, lazyTensor, u32 } from "./device/tensor.ts";
 import { clamp, codeOf, type Codes, valueOf, ZERO_DOMAINS } from "./codes/quantizer.ts";
 import quantizer from "./codes/quantizer.wgsl" with { type: "text" };
 import wgsl from "./gptq_panel.wgsl" with { type: "text" };
@@ -154,26 +154,28 @@ function spec(
 ) {
   const shape = [rows, columns];
   const [low, high] = zero === "none" ? [-7, 7] : [0, 15];
-  const sawtooth = Float32Array.from(
-    { length: rows * columns },
-    (_, i) => ((i * 7919) % 1999) / 999.5 - 1,
-  );
-  const factor = Float32Array.from({ length: held * columns }, (_, i) => {
-    const [c, j] = [first + Math.floor(i / columns), i % columns];
-    return (c === 0 ? 1 : Math.sqrt(0.75)) * 0.5 ** Math.abs(j - c);
-  });
-  const scales = Float32Array.from({ length: rows * groups }, (_, i) => 0.125 + (i % 5) / 64);
-  const zeros = Float32Array.from(scales, (s) => zero === "pre_scale" ? 8 : 8 * s);
+  const values = (shape: readonly number[], valueAt: (i: number) => number) =>
+    lazyTensor(
+      { dtype: "f32", shape },
+      () => Float32Array.from({ length: elements(shape) }, (_, i) => valueAt(i)),
+    );
+  const sawtooth = (i: number) => Math.fround(((i * 7919) % 1999) / 999.5 - 1);
+  const scale = (i: number) => 0.125 + (i % 5) / 64;
   const group = Uint32Array.from({ length: columns }, (_, j) => (j * 5) % groups);
   return {
     inputs: {
-      weight: f32(shape, sawtooth),
-      factor: f32([held, columns], factor),
-      scales: f32([rows, groups], scales),
+      weight: values(shape, sawtooth),
+      factor: values([held, columns], (i) => {
+        const [c, j] = [first + Math.floor(i / columns), i % columns];
+        return (c === 0 ? 1 : Math.sqrt(0.75)) * 0.5 ** Math.abs(j - c);
+      }),
+      scales: values([rows, groups], scale),
       group: u32([columns], group),
       delta: f32(shape),
-      codes: f32(shape, sawtooth.map((value) => value / 8)),
-      ...(zero === "none" ? {} : { zeros: f32([rows, groups], zeros) }),
+      codes: values(shape, (i) => sawtooth(i) / 8),
+      ...(zero === "none" ? {} : {
+        zeros: values([rows, groups], (i) => zero === "pre_scale" ? 8 : 8 * scale(i)),
+      }),
     },
     options: { first, zero, low, high, ...(bound === undefined ? {} : { bound }) },
     // A GPU may fuse or divide less exactly, and one code in ten thousand may then be its neighbour.

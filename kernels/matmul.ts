@@ -39,14 +39,13 @@ export const matmul: Kernel<"x" | "weight" | "y" | "bias", never, MatmulOptions,
     };
   },
   cpu(inputs, options, { params }) {
-    const { x: { shape: [rows = 0, inner = 0] }, weight: { dtype, shape: [held = 0] } } = inputs;
+    const { x: { shape: [rows = 0] }, weight: { dtype, shape: [held = 0] } } = inputs;
     const columns = options.rows ?? held - (options.row ?? 0);
-    const half = dtype === "f16";
-    const { tasks, args } = floatTask({ rows, inner, columns }, { widened: half && rows > 2 });
+    const { tasks, args } = floatTask({ rows, columns }, { panels: rows > 1 });
     return {
       program: "matmul",
       tasks,
-      args: { ...params, ...counts({ half: Number(half) }), ...args },
+      args: { ...params, ...counts({ half: Number(dtype === "f16") }), ...args },
     };
   },
   reference({ x, weight, y, bias }, { row = 0, rows, column = 0 }) {

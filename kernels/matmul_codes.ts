@@ -63,10 +63,10 @@ export const matmulCodes: Kernel<Input, never, MatmulCodesOptions, "y", "bias"> 
     return productLaunch(sizes, group, constants);
   },
   cpu(inputs, options, { params }) {
-    const { x: { shape: [rows = 0, inner = 0] }, weight: { shape: [held = 0] } } = inputs;
+    const { x: { shape: [rows = 0] }, weight: { shape: [held = 0] } } = inputs;
     const { bits, zero } = options;
     const columns = options.rows ?? held - (options.row ?? 0);
-    const { tasks, args } = floatTask({ rows, inner, columns }, { widened: true });
+    const { tasks, args } = floatTask({ rows, columns }, { panels: true });
     const codes = counts({ nibbles: Number(bits === 4), zero: ZERO_DOMAINS[zero] });
     return { program: "matmulCodes", tasks, args: { ...params, ...codes, ...args } };
   },

@@ -10,33 +10,50 @@ class Args {
   task_quads: u32;
 }
 
-/** Some channels are a task; what it knows of them lies in the thread's own memory. */
-export function channelStats(at: usize, task: u32, scratch: usize): void {
+/** Some channels are a task. */
+export function channelStats(at: usize, task: u32, _scratch: usize): void {
   const args = changetype<Args>(at);
-  const first = task * args.task_quads;
-  const bytes = <usize> min(args.task_quads, args.quads - first) * 16;
+  const end = min((task + 1) * args.task_quads, args.quads);
+  let quad = task * args.task_quads;
+  for (; quad + 2 <= end; quad += 2) watch<u16>(args, <usize> quad * 16);
+  if (quad < end) watch<u8>(args, <usize> quad * 16);
+}
+
+/** Watches as many quads of channels as `R` has bytes, in all rows. */
+function watch<R>(args: Args, place: usize): void {
   const width = <usize> args.quads * 16;
-  const from = args.x + <usize> first * 16;
-  const sums = scratch + bytes;
-  const squares = sums + bytes;
-  memory.fill(scratch, 0, 3 * bytes);
-  for (let row: usize = 0; row < args.rows; row++) {
-    const x = from + row * width;
-    for (let c: usize = 0; c < bytes; c += 16) {
-      const value = v128.load(x + c);
-      const size = f32x4.abs(value);
-      // The bits of magnitudes have the order of their values.
-      v128.store(scratch + c, i32x4.max_s(v128.load(scratch + c), size));
-      v128.store(sums + c, f32x4.add(v128.load(sums + c), size));
-      v128.store(squares + c, multiplyAdd(value, value, v128.load(squares + c)));
+  let most = f32x4.splat(0);
+  let sum = f32x4.splat(0);
+  let squares = f32x4.splat(0);
+  let nextMost = f32x4.splat(0);
+  let nextSum = f32x4.splat(0);
+  let nextSquares = f32x4.splat(0);
+  let x = args.x + place;
+  for (let row: u32 = 0; row < args.rows; row++) {
+    const value = v128.load(x);
+    const size = f32x4.abs(value);
+    // The bits of magnitudes have the order of their values.
+    most = i32x4.max_s(most, size);
+    sum = f32x4.add(sum, size);
+    squares = multiplyAdd(value, value, squares);
+    if (sizeof<R>() > 1) {
+      const next = v128.load(x, 16);
+      const nextSize = f32x4.abs(next);
+      nextMost = i32x4.max_s(nextMost, nextSize);
+      nextSum = f32x4.add(nextSum, nextSize);
+      nextSquares = multiplyAdd(next, next, nextSquares);
     }
+    x += width;
   }
-  const stats = args.stats + <usize> first * 16;
-  for (let c: usize = 0; c < bytes; c += 16) {
-    const to = stats + c;
-    v128.store(to, f32x4.max(v128.load(to), v128.load(scratch + c)));
-    v128.store(to + width, f32x4.add(v128.load(to + width), v128.load(sums + c)));
-    const last = to + 2 * width;
-    v128.store(last, f32x4.add(v128.load(last), v128.load(squares + c)));
-  }
+  const stats = args.stats + place;
+  tell(stats, width, most, sum, squares);
+  if (sizeof<R>() > 1) tell(stats + 16, width, nextMost, nextSum, nextSquares);
+}
+
+/** Joins what was seen of a quad into what is known. */
+function tell(stats: usize, width: usize, most: v128, sum: v128, squares: v128): void {
+  v128.store(stats, f32x4.max(v128.load(stats), most));
+  v128.store(stats + width, f32x4.add(v128.load(stats + width), sum));
+  const last = stats + 2 * width;
+  v128.store(last, f32x4.add(v128.load(last), squares));
 }

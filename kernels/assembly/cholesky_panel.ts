@@ -116,13 +116,13 @@ function addRows(
     let a = v128.load_splat<f32>(factors);
     s00 = multiplyAdd(a, b0, s00);
     s01 = multiplyAdd(a, b1, s01);
-    a = v128.load_splat<f32>(factors, 4);
+    a = v128.load_splat<f32>(factors + 4);
     s10 = multiplyAdd(a, b0, s10);
     s11 = multiplyAdd(a, b1, s11);
-    a = v128.load_splat<f32>(factors, 8);
+    a = v128.load_splat<f32>(factors + 8);
     s20 = multiplyAdd(a, b0, s20);
     s21 = multiplyAdd(a, b1, s21);
-    a = v128.load_splat<f32>(factors, 12);
+    a = v128.load_splat<f32>(factors + 12);
     s30 = multiplyAdd(a, b0, s30);
     s31 = multiplyAdd(a, b1, s31);
     above += next;

@@ -113,13 +113,13 @@ function eights(panel: usize, left: usize, order: usize, bytes: usize, y: usize)
     let factor = v128.load32_splat(left);
     s00 = multiplyAdd(low, factor, s00);
     s01 = multiplyAdd(high, factor, s01);
-    factor = v128.load32_splat(left, 4);
+    factor = v128.load32_splat(left + 4);
     s10 = multiplyAdd(low, factor, s10);
     s11 = multiplyAdd(high, factor, s11);
-    factor = v128.load32_splat(left, 8);
+    factor = v128.load32_splat(left + 8);
     s20 = multiplyAdd(low, factor, s20);
     s21 = multiplyAdd(high, factor, s21);
-    factor = v128.load32_splat(left, 12);
+    factor = v128.load32_splat(left + 12);
     s30 = multiplyAdd(low, factor, s30);
     s31 = multiplyAdd(high, factor, s31);
     left += order * 4;
@@ -143,9 +143,9 @@ function quads(x: usize, left: usize, order: usize, y: usize): void {
   for (let i: usize = 0; i < order; i++) {
     const value = v128.load(x + i * 16);
     s0 = multiplyAdd(value, v128.load32_splat(left), s0);
-    s1 = multiplyAdd(value, v128.load32_splat(left, 4), s1);
-    s2 = multiplyAdd(value, v128.load32_splat(left, 8), s2);
-    s3 = multiplyAdd(value, v128.load32_splat(left, 12), s3);
+    s1 = multiplyAdd(value, v128.load32_splat(left + 4), s1);
+    s2 = multiplyAdd(value, v128.load32_splat(left + 8), s2);
+    s3 = multiplyAdd(value, v128.load32_splat(left + 12), s3);
     left += order * 4;
   }
   v128.store(y, s0);

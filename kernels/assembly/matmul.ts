@@ -1,5 +1,20 @@
-import { block, put, putFour } from "./parts/float_product";
-import { multiplyAdd, sumOf, widened } from "./parts/floats";
+import {
+  addProducts,
+  beginProduct,
+  DEEP,
+  PANEL_STEP,
+  panelColumn,
+  put,
+  putProducts,
+} from "./parts/float_product";
+import {
+  multiplyAdd,
+  sumOf,
+  sumsOf,
+  WIDEN_TABLE_BYTES,
+  widenedBy,
+  widenTable,
+} from "./parts/floats";
 
 @unmanaged
 class Args {
@@ -19,10 +34,7 @@ class Args {
   task_columns: u32;
 }
 
-/**
- * A block of rows and columns is a task. Every value is the sum of four chains, one for each
- * remainder of the inner index by four, whatever the block: its bits depend on its operands alone.
- */
+/** A block of rows and columns is a task; `Product` has the order of sums, of a row alone too. */
 export function matmul(at: usize, task: u32, scratch: usize): void {
   const args = changetype<Args>(at);
   const across = (args.columns + args.task_columns - 1) / args.task_columns;
@@ -34,58 +46,95 @@ export function matmul(at: usize, task: u32, scratch: usize): void {
   const x = args.x + firstRow * bytes;
   const column = args.column + firstColumn;
   const y = args.y + (<usize> firstRow * args.stride + column) * 4;
-  const stride = <usize> args.stride * 4;
   const bias = args.bias ? args.bias + <usize> column * 4 : 0;
-  const from = <usize> (args.row + firstColumn);
-  if (!args.half) {
-    block(x, rows, args.weight + from * bytes, columns, bytes, y, stride, bias);
-  } else if (rows <= 2) {
-    const weight = args.weight + from * args.inner * 2;
-    for (let m: usize = 0; m < rows; m++) {
-      halves(x + m * bytes, weight, columns, bytes, y + m * stride, bias);
+  const next = args.half ? bytes / 2 : bytes;
+  const weight = args.weight + (args.row + firstColumn) * next;
+  widenTable(scratch);
+  if (rows == 1) {
+    if (args.half) line<u16>(x, weight, columns, next, scratch, y, bias);
+    else line<f32>(x, weight, columns, next, scratch, y, bias);
+    return;
+  }
+  const product = beginProduct(scratch + WIDEN_TABLE_BYTES, rows, columns);
+  for (let from: u32 = 0; from < args.inner; from += DEEP) {
+    const deep = min(DEEP, args.inner - from);
+    for (let n: u32 = 0; n < columns; n++) {
+      const to = panelColumn(product, n, deep);
+      if (args.half) pack<u16>(weight + n * next + <usize> from * 2, deep, scratch, to);
+      else pack<f32>(weight + n * next + <usize> from * 4, deep, scratch, to);
     }
-  } else {
-    widen(args.weight + from * args.inner * 2, <usize> columns * args.inner, scratch);
-    block(x, rows, scratch, columns, bytes, y, stride, bias);
+    addProducts(product, x + <usize> from * 4, bytes, deep);
+  }
+  putProducts(product, y, <usize> args.stride * 4, bias);
+}
+
+/** Some values, a multiple of eight, to a column of a panel. */
+function pack<T>(from: usize, count: u32, table: usize, to: usize): void {
+  const bits = v128.load(table);
+  const factor = v128.load(table, 16);
+  const beyond = v128.load(table, 32);
+  const infinite = v128.load(table, 48);
+  const end = from + <usize> count * sizeof<T>();
+  for (; from < end; from += 4 * sizeof<T>()) {
+    v128.store(to, four<T>(from, bits, factor, beyond, infinite));
+    to += PANEL_STEP;
   }
 }
 
-/** Half-precision values, a multiple of eight, to single ones. */
-function widen(from: usize, count: usize, to: usize): void {
-  for (let i: usize = 0; i < count; i += 8) {
-    v128.store(to + i * 4, widened(v128.load_ext<i16>(from + i * 2)));
-    v128.store(to + i * 4, widened(v128.load_ext<i16>(from + i * 2 + 8)), 16);
-  }
+/** Four values as floats. */
+function four<T>(at: usize, bits: v128, factor: v128, beyond: v128, infinite: v128): v128 {
+  if (sizeof<T>() == 4) return v128.load(at);
+  return widenedBy(v128.load_ext<i16>(at), bits, factor, beyond, infinite);
 }
 
-/** A row by rows of half-precision floats. */
-function halves(a: usize, weight: usize, columns: u32, bytes: usize, y: usize, bias: usize): void {
-  const half = bytes / 2;
-  let n: u32 = 0;
-  for (; n + 4 <= columns; n += 4) {
-    const b = weight + n * half;
-    const b1 = b + half;
-    const b2 = b1 + half;
-    const b3 = b2 + half;
+/** A row by rows of the weight, `next` bytes each. */
+function line<T>(
+  x: usize,
+  weight: usize,
+  columns: u32,
+  next: usize,
+  table: usize,
+  y: usize,
+  bias: usize,
+): void {
+  const bits = v128.load(table);
+  const factor = v128.load(table, 16);
+  const beyond = v128.load(table, 32);
+  const infinite = v128.load(table, 48);
+  const end = weight + columns * next;
+  for (; weight + 4 * next <= end; weight += 4 * next) {
+    let a = x;
+    let b0 = weight;
+    let b1 = b0 + next;
+    let b2 = b1 + next;
+    let b3 = b2 + next;
     let s0 = f32x4.splat(0);
     let s1 = f32x4.splat(0);
     let s2 = f32x4.splat(0);
     let s3 = f32x4.splat(0);
-    for (let k: usize = 0; k < half; k += 8) {
-      const left = v128.load(a + 2 * k);
-      s0 = multiplyAdd(left, widened(v128.load_ext<i16>(b + k)), s0);
-      s1 = multiplyAdd(left, widened(v128.load_ext<i16>(b1 + k)), s1);
-      s2 = multiplyAdd(left, widened(v128.load_ext<i16>(b2 + k)), s2);
-      s3 = multiplyAdd(left, widened(v128.load_ext<i16>(b3 + k)), s3);
+    for (const last = b1; b0 < last; b0 += 4 * sizeof<T>()) {
+      const left = v128.load(a);
+      s0 = multiplyAdd(left, four<T>(b0, bits, factor, beyond, infinite), s0);
+      s1 = multiplyAdd(left, four<T>(b1, bits, factor, beyond, infinite), s1);
+      s2 = multiplyAdd(left, four<T>(b2, bits, factor, beyond, infinite), s2);
+      s3 = multiplyAdd(left, four<T>(b3, bits, factor, beyond, infinite), s3);
+      a += 16;
+      b1 += 4 * sizeof<T>();
+      b2 += 4 * sizeof<T>();
+      b3 += 4 * sizeof<T>();
     }
-    putFour(y + <usize> n * 4, s0, s1, s2, s3, bias ? bias + <usize> n * 4 : 0);
+    const sums = sumsOf(s0, s1, s2, s3);
+    v128.store(y, bias ? f32x4.add(sums, v128.load(bias)) : sums);
+    y += 16;
+    if (bias) bias += 16;
   }
-  for (; n < columns; n++) {
-    const b = weight + n * half;
+  for (let n: u32 = 0; weight < end; n++) {
     let sum = f32x4.splat(0);
-    for (let k: usize = 0; k < half; k += 8) {
-      sum = multiplyAdd(v128.load(a + 2 * k), widened(v128.load_ext<i16>(b + k)), sum);
+    for (let k: usize = 0; k < next; k += 4 * sizeof<T>()) {
+      const right = four<T>(weight + k, bits, factor, beyond, infinite);
+      sum = multiplyAdd(v128.load(x + k * (4 / sizeof<T>())), right, sum);
     }
     put(y, sumOf(sum), bias, n);
+    weight += next;
   }
 }

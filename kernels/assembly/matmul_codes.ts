@@ -1,4 +1,11 @@
-import { block } from "./parts/float_product";
+import {
+  addProducts,
+  beginProduct,
+  DEEP,
+  PANEL_STEP,
+  panelColumn,
+  putProducts,
+} from "./parts/float_product";
 import { fromHalfBits } from "./parts/halves";
 import { dequantized } from "./parts/quantizer";
 
@@ -32,34 +39,41 @@ export function matmulCodes(at: usize, task: u32, scratch: usize): void {
   const rows = min(args.task_rows, args.rows - firstRow);
   const columns = min(args.task_columns, args.columns - firstColumn);
   const bytes = <usize> args.inner * 4;
-  for (let n: u32 = 0; n < columns; n++) {
-    unpack(args, args.row + firstColumn + n, scratch + n * bytes);
+  const x = args.x + firstRow * bytes;
+  const product = beginProduct(scratch, rows, columns);
+  for (let from: u32 = 0; from < args.inner; from += DEEP) {
+    const deep = min(DEEP, args.inner - from);
+    for (let n: u32 = 0; n < columns; n++) {
+      unpack(args, args.row + firstColumn + n, from, from + deep, panelColumn(product, n, deep));
+    }
+    addProducts(product, x + <usize> from * 4, bytes, deep);
   }
   const column = args.column + firstColumn;
   const y = args.y + (<usize> firstRow * args.stride + column) * 4;
   const bias = args.bias ? args.bias + <usize> column * 4 : 0;
-  const x = args.x + firstRow * bytes;
-  block(x, rows, scratch, columns, bytes, y, <usize> args.stride * 4, bias);
+  putProducts(product, y, <usize> args.stride * 4, bias);
 }
 
-/** What the codes of a row of the weight stand for. */
-function unpack(args: Args, row: u32, to: usize): void {
+/** What some codes of a row of the weight stand for, to a column of a panel. */
+function unpack(args: Args, row: u32, from: u32, to: u32, out: usize): void {
   const groups = args.groups + <usize> row * (args.inner / args.group) * 4;
   const bytes = args.nibbles ? args.inner / 2 : args.inner;
   const codes = args.weight + <usize> row * bytes;
-  for (let first: u32 = 0; first < args.inner; first += args.group) {
-    const pair = load<u32>(groups + <usize> (first / args.group) * 4);
+  while (from < to) {
+    const group = from / args.group;
+    const end = min((group + 1) * args.group, to);
+    const pair = load<u32>(groups + <usize> group * 4);
     const scale = f32x4.splat(fromHalfBits(pair & 0xffff));
     const zero = f32x4.splat(fromHalfBits(pair >> 16));
-    for (let k = first; k < first + args.group; k += 8) {
-      const out = to + <usize> k * 4;
+    for (; from < end; from += 8) {
       const shorts = args.nibbles
-        ? nibbles(codes + k / 2, args.zero)
-        : octets(codes + k, args.zero);
+        ? nibbles(codes + from / 2, args.zero)
+        : octets(codes + from, args.zero);
       const low = f32x4.convert_i32x4_s(i32x4.extend_low_i16x8_s(shorts));
       const high = f32x4.convert_i32x4_s(i32x4.extend_high_i16x8_s(shorts));
       v128.store(out, dequantized(args.zero, low, scale, zero));
-      v128.store(out, dequantized(args.zero, high, scale, zero), 16);
+      v128.store(out + PANEL_STEP, dequantized(args.zero, high, scale, zero));
+      out += 2 * PANEL_STEP;
     }
   }
 }

@@ -1,28 +1,19 @@
-import { SCRATCH_BYTES } from "../device/cpu/protocol.ts";
 import { counts } from "../device/kernel.ts";
 
-/**
- * How the CPU engine cuts a product of floats into blocks, a task each. `widened` weights become floats
- * in the thread's own memory, which as many rows as possible should share.
- */
+/** Columns of a task where weights go into panels of six, and where a row alone reads them. */
+const PANEL_COLUMNS = 36;
+const LINE_COLUMNS = 64;
+/** Rows that share the panels of a task, as many as the second cache has room for. */
+const TASK_ROWS = 96;
+
+/** How the CPU engine cuts a product of floats into blocks, a task each. */
 export function floatTask(
-  { rows, inner, columns }: {
-    readonly rows: number;
-    readonly inner: number;
-    readonly columns: number;
-  },
-  { widened }: { readonly widened: boolean },
+  { rows, columns }: { readonly rows: number; readonly columns: number },
+  { panels }: { readonly panels: boolean },
 ) {
-  const fitting = widened ? Math.floor(SCRATCH_BYTES / (4 * inner)) : Infinity;
-  const taskColumns = Math.min(rows <= 2 ? 64 : 32, fitting);
-  if (taskColumns < 1) {
-    throw new RangeError(
-      `Cannot multiply ${inner} inner values on the CPU: expected at most ${SCRATCH_BYTES / 4}`,
-    );
-  }
-  const taskRows = widened ? 192 : 48;
+  const taskColumns = panels ? PANEL_COLUMNS : LINE_COLUMNS;
   return {
-    tasks: Math.ceil(rows / taskRows) * Math.ceil(columns / taskColumns),
-    args: counts({ task_rows: taskRows, task_columns: taskColumns }),
+    tasks: Math.ceil(rows / TASK_ROWS) * Math.ceil(columns / taskColumns),
+    args: counts({ task_rows: TASK_ROWS, task_columns: taskColumns }),
   };
 }

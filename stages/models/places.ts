@@ -1,3 +1,4 @@
+import { setImmediate } from "node:timers/promises";
 import type { Device, HostTensor, TensorRef } from "../../kernels/device/device.ts";
 import { lazyTensor, u32 } from "../../kernels/device/tensor.ts";
 import type { DecoderConfig } from "./config.ts";
@@ -30,7 +31,7 @@ export function openPlaces(
 export async function settle(device: Device, { positions }: Places): Promise<void> {
   const { data } = await device.read(positions);
   // A device that only counts is never waited for.
-  if (data.length > 0) await new Promise((resolve) => setTimeout(resolve, 0));
+  if (data.length > 0) await setImmediate();
 }
 
 /**

@@ -11,10 +11,10 @@ export const STATE_BYTES: usize = 32;
 export const FADE: usize = 4;
 
 /**
- * Scores of three rows of queries by keys of a block, four keys at a time. Each is the sum of four
- * chains, one for each remainder of the channel by four.
+ * Scores of rows of queries by keys of a block, two keys at a time: six rows where `R` has two bytes,
+ * else three. Each is the sum of four chains, one for each remainder of the channel by four.
  */
-export function scoreThree(
+export function scoreRows<R>(
   q: usize,
   keys: usize,
   bytes: usize,
@@ -22,51 +22,62 @@ export function scoreThree(
   from: i32,
   to: i32,
 ): void {
-  const q1 = q + bytes;
-  const q2 = q1 + bytes;
-  for (let key = from; key < to; key += 4) {
-    let k0 = keys + key * bytes;
-    let k1 = k0 + bytes;
-    let k2 = k1 + bytes;
-    let k3 = k2 + bytes;
+  const end = q + bytes;
+  for (let key = from; key < to; key += 2) {
+    let k = keys + key * bytes;
+    let l = q;
     let s00 = f32x4.splat(0);
     let s01 = f32x4.splat(0);
-    let s02 = f32x4.splat(0);
-    let s03 = f32x4.splat(0);
     let s10 = f32x4.splat(0);
     let s11 = f32x4.splat(0);
-    let s12 = f32x4.splat(0);
-    let s13 = f32x4.splat(0);
     let s20 = f32x4.splat(0);
     let s21 = f32x4.splat(0);
-    let s22 = f32x4.splat(0);
-    let s23 = f32x4.splat(0);
-    for (let c: usize = 0; c < bytes; c += 16) {
-      const l0 = v128.load(q + c);
-      const l1 = v128.load(q1 + c);
-      const l2 = v128.load(q2 + c);
-      let right = v128.load(k0 + c);
-      s00 = multiplyAdd(l0, right, s00);
-      s10 = multiplyAdd(l1, right, s10);
-      s20 = multiplyAdd(l2, right, s20);
-      right = v128.load(k1 + c);
-      s01 = multiplyAdd(l0, right, s01);
-      s11 = multiplyAdd(l1, right, s11);
-      s21 = multiplyAdd(l2, right, s21);
-      right = v128.load(k2 + c);
-      s02 = multiplyAdd(l0, right, s02);
-      s12 = multiplyAdd(l1, right, s12);
-      s22 = multiplyAdd(l2, right, s22);
-      right = v128.load(k3 + c);
-      s03 = multiplyAdd(l0, right, s03);
-      s13 = multiplyAdd(l1, right, s13);
-      s23 = multiplyAdd(l2, right, s23);
+    let s30 = f32x4.splat(0);
+    let s31 = f32x4.splat(0);
+    let s40 = f32x4.splat(0);
+    let s41 = f32x4.splat(0);
+    let s50 = f32x4.splat(0);
+    let s51 = f32x4.splat(0);
+    for (; l < end; l += 16) {
+      const k0 = v128.load(k);
+      const k1 = v128.load(k + bytes);
+      let left = v128.load(l);
+      s00 = multiplyAdd(left, k0, s00);
+      s01 = multiplyAdd(left, k1, s01);
+      left = v128.load(l + bytes);
+      s10 = multiplyAdd(left, k0, s10);
+      s11 = multiplyAdd(left, k1, s11);
+      left = v128.load(l + 2 * bytes);
+      s20 = multiplyAdd(left, k0, s20);
+      s21 = multiplyAdd(left, k1, s21);
+      if (sizeof<R>() > 1) {
+        left = v128.load(l + 3 * bytes);
+        s30 = multiplyAdd(left, k0, s30);
+        s31 = multiplyAdd(left, k1, s31);
+        left = v128.load(l + 4 * bytes);
+        s40 = multiplyAdd(left, k0, s40);
+        s41 = multiplyAdd(left, k1, s41);
+        left = v128.load(l + 5 * bytes);
+        s50 = multiplyAdd(left, k0, s50);
+        s51 = multiplyAdd(left, k1, s51);
+      }
+      k += 16;
     }
     const to = scores + <usize> key * 4;
-    v128.store(to, sumsOf(s00, s01, s02, s03));
-    v128.store(to, sumsOf(s10, s11, s12, s13), SCORE_BYTES);
-    v128.store(to, sumsOf(s20, s21, s22, s23), 2 * SCORE_BYTES);
+    putPairs(to, sumsOf(s00, s01, s10, s11));
+    if (sizeof<R>() > 1) {
+      putPairs(to + 2 * SCORE_BYTES, sumsOf(s20, s21, s30, s31));
+      putPairs(to + 4 * SCORE_BYTES, sumsOf(s40, s41, s50, s51));
+    } else {
+      v128.store64_lane(to, sumsOf(s20, s21, s20, s21), 0, 2 * SCORE_BYTES);
+    }
   }
+}
+
+/** Two scores of a row, and two of the next one. */
+function putPairs(to: usize, pairs: v128): void {
+  v128.store64_lane(to, pairs, 0);
+  v128.store64_lane(to, pairs, 1, SCORE_BYTES);
 }
 
 /** The same for one row. */
@@ -99,10 +110,10 @@ export function scoreOne(
 }
 
 /**
- * Adds values of a block, times the weights of three rows, to sums that are first brought under the
- * rows' new maxima; key after key. 16 channels of all keys lie together.
+ * Adds values of a block, times the weights of rows as `scoreRows` has them, to sums that are first
+ * brought under the rows' new maxima; key after key. 16 channels of all keys lie together.
  */
-export function addThree(
+export function addRows<R>(
   weights: usize,
   values: usize,
   sums: usize,
@@ -111,53 +122,76 @@ export function addThree(
   from: i32,
   to: i32,
 ): void {
-  const fade0 = v128.load32_splat(states, FADE);
-  const fade1 = v128.load32_splat(states + STATE_BYTES, FADE);
-  const fade2 = v128.load32_splat(states + 2 * STATE_BYTES, FADE);
   const end = weights + <usize> to * 4;
-  for (let c: usize = 0; c < bytes; c += 64) {
-    const y0 = sums + c;
-    const y1 = y0 + bytes;
-    const y2 = y1 + bytes;
-    let s00 = f32x4.mul(v128.load(y0), fade0);
-    let s01 = f32x4.mul(v128.load(y0, 16), fade0);
-    let s02 = f32x4.mul(v128.load(y0, 32), fade0);
-    let s03 = f32x4.mul(v128.load(y0, 48), fade0);
-    let s10 = f32x4.mul(v128.load(y1), fade1);
-    let s11 = f32x4.mul(v128.load(y1, 16), fade1);
-    let s12 = f32x4.mul(v128.load(y1, 32), fade1);
-    let s13 = f32x4.mul(v128.load(y1, 48), fade1);
-    let s20 = f32x4.mul(v128.load(y2), fade2);
-    let s21 = f32x4.mul(v128.load(y2, 16), fade2);
-    let s22 = f32x4.mul(v128.load(y2, 32), fade2);
-    let s23 = f32x4.mul(v128.load(y2, 48), fade2);
-    let v = values + <usize> from * 64;
+  for (let c: usize = 0; c < bytes; c += 32) {
+    const y = sums + c;
+    let fade = v128.load32_splat(states, FADE);
+    let s00 = f32x4.mul(v128.load(y), fade);
+    let s01 = f32x4.mul(v128.load(y, 16), fade);
+    fade = v128.load32_splat(states, 1 * STATE_BYTES + FADE);
+    let s10 = f32x4.mul(v128.load(y + bytes), fade);
+    let s11 = f32x4.mul(v128.load(y + bytes, 16), fade);
+    fade = v128.load32_splat(states, 2 * STATE_BYTES + FADE);
+    let s20 = f32x4.mul(v128.load(y + 2 * bytes), fade);
+    let s21 = f32x4.mul(v128.load(y + 2 * bytes, 16), fade);
+    let s30 = s00;
+    let s31 = s00;
+    let s40 = s00;
+    let s41 = s00;
+    let s50 = s00;
+    let s51 = s00;
+    if (sizeof<R>() > 1) {
+      fade = v128.load32_splat(states, 3 * STATE_BYTES + FADE);
+      s30 = f32x4.mul(v128.load(y + 3 * bytes), fade);
+      s31 = f32x4.mul(v128.load(y + 3 * bytes, 16), fade);
+      fade = v128.load32_splat(states, 4 * STATE_BYTES + FADE);
+      s40 = f32x4.mul(v128.load(y + 4 * bytes), fade);
+      s41 = f32x4.mul(v128.load(y + 4 * bytes, 16), fade);
+      fade = v128.load32_splat(states, 5 * STATE_BYTES + FADE);
+      s50 = f32x4.mul(v128.load(y + 5 * bytes), fade);
+      s51 = f32x4.mul(v128.load(y + 5 * bytes, 16), fade);
+    }
+    // 16 channels of a key are two turns.
+    let v = values + (c & ~63) * BLOCK + (c & 32) + <usize> from * 64;
     for (let w = weights + <usize> from * 4; w < end; w += 4) {
-      const w0 = v128.load32_splat(w);
-      const w1 = v128.load32_splat(w, SCORE_BYTES);
-      const w2 = v128.load32_splat(w, 2 * SCORE_BYTES);
-      let right = v128.load(v);
-      s00 = multiplyAdd(w0, right, s00);
-      s10 = multiplyAdd(w1, right, s10);
-      s20 = multiplyAdd(w2, right, s20);
-      right = v128.load(v, 16);
-      s01 = multiplyAdd(w0, right, s01);
-      s11 = multiplyAdd(w1, right, s11);
-      s21 = multiplyAdd(w2, right, s21);
-      right = v128.load(v, 32);
-      s02 = multiplyAdd(w0, right, s02);
-      s12 = multiplyAdd(w1, right, s12);
-      s22 = multiplyAdd(w2, right, s22);
-      right = v128.load(v, 48);
-      s03 = multiplyAdd(w0, right, s03);
-      s13 = multiplyAdd(w1, right, s13);
-      s23 = multiplyAdd(w2, right, s23);
+      const v0 = v128.load(v);
+      const v1 = v128.load(v, 16);
+      let weight = v128.load32_splat(w);
+      s00 = multiplyAdd(weight, v0, s00);
+      s01 = multiplyAdd(weight, v1, s01);
+      weight = v128.load32_splat(w + SCORE_BYTES);
+      s10 = multiplyAdd(weight, v0, s10);
+      s11 = multiplyAdd(weight, v1, s11);
+      weight = v128.load32_splat(w + 2 * SCORE_BYTES);
+      s20 = multiplyAdd(weight, v0, s20);
+      s21 = multiplyAdd(weight, v1, s21);
+      if (sizeof<R>() > 1) {
+        weight = v128.load32_splat(w + 3 * SCORE_BYTES);
+        s30 = multiplyAdd(weight, v0, s30);
+        s31 = multiplyAdd(weight, v1, s31);
+        weight = v128.load32_splat(w + 4 * SCORE_BYTES);
+        s40 = multiplyAdd(weight, v0, s40);
+        s41 = multiplyAdd(weight, v1, s41);
+        weight = v128.load32_splat(w + 5 * SCORE_BYTES);
+        s50 = multiplyAdd(weight, v0, s50);
+        s51 = multiplyAdd(weight, v1, s51);
+      }
       v += 64;
     }
-    putFour(y0, s00, s01, s02, s03);
-    putFour(y1, s10, s11, s12, s13);
-    putFour(y2, s20, s21, s22, s23);
-    values += SLICE_BYTES;
+    v128.store(y, s00);
+    v128.store(y, s01, 16);
+    v128.store(y + bytes, s10);
+    v128.store(y + bytes, s11, 16);
+    v128.store(y + 2 * bytes, s20);
+    v128.store(y + 2 * bytes, s21, 16);
+    if (sizeof<R>() > 1) {
+      v128.store(y + 3 * bytes, s30);
+      v128.store(y + 3 * bytes, s31, 16);
+      v128.store(y + 4 * bytes, s40);
+      v128.store(y + 4 * bytes, s41, 16);
+      v128.store(y + 5 * bytes, s50);
+      v128.store(y + 5 * bytes, s51, 16);
+    }
   }
 }
 

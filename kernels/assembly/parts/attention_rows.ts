@@ -7,15 +7,15 @@
  */
 import {
   addOne,
-  addThree,
+  addRows,
   BLOCK,
   FADE,
   SCORE_BYTES,
   scoreOne,
-  scoreThree,
+  scoreRows,
   STATE_BYTES,
 } from "./attention_products";
-import { expFalling4 } from "./exp";
+import { EXP_TABLE_BYTES, expFalling4, expFallingRun, expTable } from "./exp";
 import { sumOf } from "./floats";
 
 /** Score of a hidden key. */
@@ -42,6 +42,8 @@ export class Rows {
   /** A block: its keys one after another, its values in slices of 16 channels. */
   keys: usize;
   values: usize;
+  /** Of \`expFallingRun\`. */
+  table: usize;
   /** Memory behind. */
   rest: usize;
 }
@@ -69,7 +71,9 @@ export function layRows(
   rows.states = rows.scores + count * SCORE_BYTES;
   rows.keys = rows.states + count * STATE_BYTES;
   rows.values = rows.keys + BLOCK * bytes;
-  rows.rest = rows.values + BLOCK * bytes;
+  rows.table = rows.values + BLOCK * bytes;
+  rows.rest = rows.table + EXP_TABLE_BYTES;
+  expTable(rows.table);
   return rows;
 }
 
@@ -111,39 +115,49 @@ function highOf(rows: Rows, row: u32, first: u32): i32 {
   return min(<i32> (rows.place + row / rows.heads + 1 - first), BLOCK);
 }
 
-/** Adds a block, which begins at key `first`, to all rows. */
+/**
+ * Adds a block, which begins at key `first`, to all rows. Its keys come first, then its values, for the
+ * nearest cache has no room for both.
+ */
 export function addBlock(rows: Rows, first: u32): void {
-  const bytes = rows.bytes;
-  let row: u32 = 0;
-  for (; row < rows.count; row += 3) {
+  let count: u32 = 0;
+  for (let row: u32 = 0; row < rows.count; row += count) {
+    count = togetherFrom(rows, row);
     const low = lowOf(rows, row, first) & ~3;
-    const many = rows.count - row >= 3;
-    const high = highOf(rows, many ? row + 2 : rows.count - 1, first);
-    if (low >= high) continue;
-    const q = rows.q + row * bytes;
-    const scores = rows.scores + row * SCORE_BYTES;
-    const sums = rows.sums + row * bytes;
-    const states = rows.states + row * STATE_BYTES;
-    if (many) {
-      scoreThree(q, rows.keys, bytes, scores, low, high);
-      for (let i: u32 = 0; i < 3; i++) soften(rows, row + i, first, low, high);
-      addThree(scores, rows.values, sums, bytes, states, low, high);
-    } else {
-      for (let i: u32 = 0; i < rows.count - row; i++) {
-        scoreOne(q + i * bytes, rows.keys, bytes, scores + i * SCORE_BYTES, low, high);
-        soften(rows, row + i, first, low, high);
-        addOne(
-          scores + i * SCORE_BYTES,
-          rows.values,
-          sums + i * bytes,
-          bytes,
-          states + i * STATE_BYTES,
-          low,
-          high,
-        );
-      }
-    }
+    const high = highOf(rows, row + count - 1, first);
+    if (low < high) score(rows, row, count, low, high);
   }
+  for (let row: u32 = 0; row < rows.count; row += count) {
+    count = togetherFrom(rows, row);
+    const low = lowOf(rows, row, first) & ~3;
+    const high = highOf(rows, row + count - 1, first);
+    if (low >= high) continue;
+    for (let i: u32 = 0; i < count; i++) soften(rows, row + i, first, low, high);
+    add(rows, row, count, low, high);
+  }
+}
+
+/** How many rows from one on are made together. */
+function togetherFrom(rows: Rows, row: u32): u32 {
+  const left = rows.count - row;
+  return left >= 6 ? 6 : left >= 3 ? 3 : 1;
+}
+
+function score(rows: Rows, row: u32, count: u32, low: i32, high: i32): void {
+  const q = rows.q + row * rows.bytes;
+  const to = rows.scores + row * SCORE_BYTES;
+  if (count == 6) scoreRows<u16>(q, rows.keys, rows.bytes, to, low, high);
+  else if (count == 3) scoreRows<u8>(q, rows.keys, rows.bytes, to, low, high);
+  else scoreOne(q, rows.keys, rows.bytes, to, low, high);
+}
+
+function add(rows: Rows, row: u32, count: u32, low: i32, high: i32): void {
+  const weights = rows.scores + row * SCORE_BYTES;
+  const sums = rows.sums + row * rows.bytes;
+  const states = rows.states + row * STATE_BYTES;
+  if (count == 6) addRows<u16>(weights, rows.values, sums, rows.bytes, states, low, high);
+  else if (count == 3) addRows<u8>(weights, rows.values, sums, rows.bytes, states, low, high);
+  else addOne(weights, rows.values, sums, rows.bytes, states, low, high);
 }
 
 /** Turns a row's scores of a block, from a multiple of four, into weights. */
@@ -167,11 +181,7 @@ function soften(rows: Rows, row: u32, first: u32, from: i32, to: i32): void {
   const seen = f32x4.extract_lane(most, 0) > LOWEST;
   // Without a key in sight, scores are all the lowest, and e^0 would be 1.
   const base = seen ? most : f32x4.splat(0);
-  for (let at = scores + <usize> from * 4; at < end; at += 16) {
-    const weight = expFalling4(f32x4.sub(v128.load(at), base));
-    v128.store(at, weight);
-    weights = f32x4.add(weights, weight);
-  }
+  weights = expFallingRun(rows.table, scores + <usize> from * 4, end, base, weights);
   store<f32>(state, f32x4.extract_lane(most, 0));
   store<f32>(state, f32x4.extract_lane(fade, 0), FADE);
   v128.store(state, weights, WEIGHTS);

@@ -61,6 +61,44 @@ export function expFallingBy4(table: usize, x: v128): v128 {
   return v128.andnot(value, f32x4.lt(x, v128.load(table)));
 }
 
+/** e^(x - most) in the place of each x up to `end`, four at a time; gives `sum` with all added. */
+export function expFallingRun(table: usize, at: usize, end: usize, most: v128, sum: v128): v128 {
+  const least = v128.load(table);
+  const log2OfE = v128.load(table, 16);
+  const toWhole = v128.load(table, 32);
+  const lessLn2 = v128.load(table, 48);
+  const lessLn2Rest = v128.load(table, 64);
+  const p0 = v128.load(table, 80);
+  const p1 = v128.load(table, 96);
+  const p2 = v128.load(table, 112);
+  const p3 = v128.load(table, 128);
+  const p4 = v128.load(table, 144);
+  const p5 = v128.load(table, 160);
+  const one = v128.load(table, EXP_ONE);
+  for (; at < end; at += 16) {
+    const x = f32x4.sub(v128.load(at), most);
+    const inside = f32x4.pmax(x, least);
+    const exponential = expBetween(
+      inside,
+      log2OfE,
+      toWhole,
+      lessLn2,
+      lessLn2Rest,
+      p0,
+      p1,
+      p2,
+      p3,
+      p4,
+      p5,
+      one,
+    );
+    const value = v128.andnot(exponential, f32x4.lt(x, least));
+    v128.store(at, value);
+    sum = f32x4.add(sum, value);
+  }
+  return sum;
+}
+
 /** Writes the table of `expFallingBy4`. */
 export function expTable(to: usize): void {
   v128.store(to, f32x4.splat(LEAST));

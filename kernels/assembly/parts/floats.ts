@@ -13,18 +13,47 @@ export function sumOf(v: v128): f32 {
   return f32x4.extract_lane(pairs, 0) + f32x4.extract_lane(pairs, 1);
 }
 
+const HALF_BITS: i32 = 0x8fffe000;
 const HALF_TO_FLOAT: f32 = reinterpret<f32>(0x77800000);
+/** The square of what lies above half precision's finite numbers. */
+const BEYOND: f32 = 4294967296;
+const INFINITE: i32 = 0x7f800000;
+
+/** Bytes of a table for `widenedBy`. */
+export const WIDEN_TABLE_BYTES: usize = 64;
 
 /** Four half-precision floats, each in the low half of its lane and sign-extended, as single ones. */
 export function widened(halves: v128): v128 {
-  const signs = v128.and(halves, i32x4.splat(0x80000000));
-  const bits = i32x4.shl(v128.and(halves, i32x4.splat(0x7fff)), 13);
+  return widenedBy(
+    halves,
+    i32x4.splat(HALF_BITS),
+    f32x4.splat(HALF_TO_FLOAT),
+    f32x4.splat(BEYOND),
+    i32x4.splat(INFINITE),
+  );
+}
+
+/** Writes what `widenedBy` takes, which loops load once: V8 makes literals anew in every turn. */
+export function widenTable(to: usize): void {
+  v128.store(to, i32x4.splat(HALF_BITS));
+  v128.store(to, f32x4.splat(HALF_TO_FLOAT), 16);
+  v128.store(to, f32x4.splat(BEYOND), 32);
+  v128.store(to, i32x4.splat(INFINITE), 48);
+}
+
+/** The same with constants from a table. */
+export function widenedBy(
+  halves: v128,
+  bits: v128,
+  factor: v128,
+  beyond: v128,
+  infinite: v128,
+): v128 {
   // 2^112 puts the exponent right, of subnormal numbers too.
-  const scaled = f32x4.mul(bits, f32x4.splat(HALF_TO_FLOAT));
+  const value = f32x4.mul(v128.and(i32x4.shl(halves, 13), bits), factor);
   // What had the largest exponent is infinite or no number.
-  const beyond = f32x4.ge(scaled, f32x4.splat(65536));
-  const whole = v128.or(scaled, v128.and(beyond, i32x4.splat(0x7f800000)));
-  return v128.or(whole, signs);
+  const over = f32x4.ge(f32x4.mul(value, value), beyond);
+  return v128.or(value, v128.and(over, infinite));
 }
 
 /** The sums of four vectors, each as `sumOf` makes it. */
