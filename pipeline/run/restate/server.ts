@@ -162,7 +162,7 @@ export function refuseTaken(hostname: string, port: number): void {
  * Throws an Error in a sentence where there is none for this machine or it cannot be fetched.
  */
 export async function serverProgram(): Promise<string> {
-  const here = new URL("../../restate/server/", import.meta.url).pathname;
+  const here = new URL("./server/", import.meta.url).pathname;
   const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
     args: [
       "run",
