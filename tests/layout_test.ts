@@ -382,6 +382,19 @@ function foldersOf(map: string): string[] {
 /** Documents of other programs that we cite by name. */
 const FOREIGN = /(docs\/)?gguf\.md of ggml/g;
 
+Deno.test("what lies beside a module by its text is there", async () => {
+  const named = (await sources()).flatMap(({ path, text }) =>
+    [...text.matchAll(/new URL\(\s*"(\.[^"]*)",\s*import\.meta\.url/g)]
+      .map(([, place]) => join(dirname(path), place!))
+  );
+  assert.ok(named.length >= 5, `${named.length} are named`);
+  const missing: string[] = [];
+  for (const place of named) {
+    await Deno.stat(join(ROOT, place)).catch(() => missing.push(place));
+  }
+  assert.deepEqual(missing, []);
+});
+
 Deno.test("every document that a comment or a text names is there, and so is the section", async () => {
   const all = await texts();
   const documents = new Map(
