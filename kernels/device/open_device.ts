@@ -5,8 +5,9 @@ import { Gpu } from "./gpu.ts";
 import { CPU_LIMITS, type Limits } from "./limits.ts";
 
 /**
- * Where kernels run: `cpu` is the CPU engine, `gpu` the best graphics processor, and `gpu:NAME` the
- * adapter whose name contains that, be it a software driver. `auto`, which is meant unless said, is a
+ * Where kernels run: `cpu` is the CPU engine, `cpu:N` with so many threads instead of one a processor,
+ * `gpu` the best graphics processor, and `gpu:NAME` the adapter whose name contains that, be it a
+ * software driver. `auto`, which is meant unless said, is a
  * graphics processor where there is one and else the CPU engine.
  */
 export type DeviceChoice = string;
@@ -18,18 +19,21 @@ export interface ChosenDevice {
   readonly name: string;
   /** None where the CPU engine is chosen. */
   readonly adapter?: GPUAdapter;
+  /** Threads of the CPU engine, where they are said. */
+  readonly threads?: number;
 }
 
 /** Opens the device of a choice; throws with the way out where there is none. */
 export async function openDevice(choice: DeviceChoice = "auto"): Promise<Cpu | Gpu> {
-  const { adapter } = await chooseDevice(choice);
-  return adapter ? await Gpu.open({ adapter }) : await Cpu.open();
+  const { adapter, threads } = await chooseDevice(choice);
+  if (adapter) return await Gpu.open({ adapter });
+  return await Cpu.open(threads === undefined ? {} : { threads });
 }
 
 /** Finds the device of a choice; throws with the way out where there is none. */
 export async function chooseDevice(choice: DeviceChoice = "auto"): Promise<ChosenDevice> {
   const [kind, name] = choice.split(/:(.*)/s);
-  if (kind === "cpu") return await cpu();
+  if (kind === "cpu") return { ...await cpu(), ...name !== undefined && { threads: Number(name) } };
   if (name !== undefined) return chosen(await findAdapter(name));
   if (kind === "gpu") return chosen(await findProcessor());
   const adapter = await findProcessor().catch(() => undefined);

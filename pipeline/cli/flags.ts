@@ -18,6 +18,8 @@ export interface Flags {
   readonly memory?: number;
   /** Where kernels run. */
   readonly device?: string;
+  /** How many threads run them on the CPU. */
+  readonly threads?: number;
   readonly debug?: boolean;
 }
 
@@ -72,6 +74,11 @@ export function addFlags(program: Command, set: Setting[]): void {
         "one and else the CPU (default: QUATTUOR_DEVICE, or auto)",
       (text: string) => reading(text, parseDevice),
     )
+    .option(
+      "--threads <number>",
+      "run kernels on the CPU, on so many threads (default: one for each processor)",
+      (text: string) => reading(text, parseThreads),
+    )
     .option("--debug", "add where in the code something failed");
 }
 
@@ -87,12 +94,21 @@ function reading<T>(text: string, parse: (text: string) => T): T {
 export type MachineFlags = Pick<Flags, "memory" | "device">;
 
 /** The options of a command line that say it. */
-export function machineFlags({ memory, device }: Flags): MachineFlags {
+export function machineFlags({ memory, device, threads }: Flags): MachineFlags {
   const chosen = device ?? (Deno.env.get("QUATTUOR_DEVICE") || undefined);
-  return {
-    ...memory !== undefined && { memory },
-    ...chosen !== undefined && { device: parseDevice(chosen) },
-  };
+  const named = chosen === undefined ? undefined : parseDevice(chosen);
+  if (threads !== undefined && named !== undefined && !/^(auto|cpu)$/.test(named)) {
+    throw new RangeError(
+      `Cannot run "${named}" on ${threads} threads: expected the CPU; leave --threads or the device out`,
+    );
+  }
+  const where = threads === undefined ? named : `cpu:${threads}`;
+  return { ...memory !== undefined && { memory }, ...where !== undefined && { device: where } };
+}
+
+function parseThreads(text: string): number {
+  if (/^[1-9]\d{0,2}$/.test(text)) return Number(text);
+  throw new RangeError(`Cannot run "${text}" threads: expected a number from 1 to 999`);
 }
 
 /** The name of a device; throws a RangeError for anything else. */

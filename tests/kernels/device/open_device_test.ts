@@ -15,6 +15,10 @@ Deno.test("a device is opened as it is asked for, by class or by part of its nam
   await using cpu = await openDevice("cpu");
   assert.ok(cpu instanceof Cpu);
   assert.equal(cpu.name, (await chooseDevice("cpu")).name);
+  await using three = await openDevice("cpu:3");
+  assert.ok(three instanceof Cpu);
+  assert.deepEqual([cpu.threads, three.threads], [navigator.hardwareConcurrency, 3]);
+  assert.equal(three.name, cpu.name);
   const { info } = await findAdapter();
   const part = nameOf(info).slice(0, 6).toUpperCase();
   await using gpu = await openDevice(`gpu:${part}`);

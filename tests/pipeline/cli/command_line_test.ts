@@ -2,7 +2,7 @@ import * as commands from "../../../pipeline/cli/commands/mod.ts";
 import * as stages from "../../support/toy/stages.ts";
 import { deepStrictEqual, doesNotMatch, match, ok, strictEqual, throws } from "node:assert/strict";
 import { setTimeout as sleep } from "node:timers/promises";
-import { parseBytes } from "../../../pipeline/cli/flags.ts";
+import { machineFlags, parseBytes } from "../../../pipeline/cli/flags.ts";
 import { parseCommandLine } from "../../../pipeline/cli/command_line.ts";
 import { defineCommand, UsageError } from "../../../pipeline/cli/mod.ts";
 import { projectRoot, storeDirectory } from "../../../pipeline/cli/open_store.ts";
@@ -306,6 +306,18 @@ Deno.test("`parseCommandLine()` takes options before and after the command", () 
     own: {},
     flags: { json: true, set: ["a=1", "b=2"], verify: "stat", memory: 8e9 },
   });
+});
+
+Deno.test("threads are those of the CPU, and of nothing else", () => {
+  const flags = { set: [], verify: "stat" } as const;
+  for (const device of [undefined, "auto", "cpu"]) {
+    const said = { ...flags, ...device !== undefined && { device }, threads: 2 };
+    deepStrictEqual(machineFlags(said), { device: "cpu:2" });
+  }
+  throws(
+    () => machineFlags({ ...flags, device: "gpu:NVIDIA", threads: 2 }),
+    /^RangeError: Cannot run "gpu:NVIDIA" on 2 threads: expected the CPU;/,
+  );
 });
 
 Deno.test("`parseBytes()` reads decimal and binary units", () => {
