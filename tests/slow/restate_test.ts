@@ -120,9 +120,10 @@ steps:
 test("a step goes on when the server is killed and started again", async () => {
   await using fleet = await Fleet.start({ workers: 1 });
   const log = fleet.path("log");
+  // Work for six seconds: the server must be back before it ends.
   await fleet.manifest(`
 steps:
-  slow: { stage: count, with: { parts: 40, pause: 50, log: ${log} } }
+  slow: { stage: count, with: { parts: 120, pause: 50, log: ${log} } }
   after: { stage: count, from: { a: slow } }
   quality: { stage: score, from: { a: after } }
 `);
@@ -132,10 +133,10 @@ steps:
   await fleet.startServer();
   const { code, of } = await run;
   strictEqual(code, 0);
-  deepStrictEqual(of("summary")[0].scores, { value: sumTo(40) + 1 });
+  deepStrictEqual(of("summary")[0].scores, { value: sumTo(120) + 1 });
   // The worker went on with what it had begun, rather than begin anew and find it made.
   deepStrictEqual(of("done").map(({ step }) => step), ["slow", "after", "quality"]);
-  deepStrictEqual((await counted(log)).map(({ part }) => part), upTo(40));
+  deepStrictEqual((await counted(log)).map(({ part }) => part), upTo(120));
 });
 
 test("a stage that fails ends its step with its sentence, at the first try", async () => {
