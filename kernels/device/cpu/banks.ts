@@ -46,8 +46,8 @@ interface Bank {
 
 /**
  * The memories of the CPU engine, which are filled one after another. A function sees one of them: a
- * launch runs where most bytes of its operands lie, and what lies elsewhere is copied to the staging of
- * that bank before it, and back behind it where it was written.
+ * launch runs where the fewest bytes have to come to, and what lies elsewhere is copied to the staging
+ * of that bank before it, and back behind it where it was written.
  */
 export class Banks implements Allocator<Region> {
   readonly largest: number;
