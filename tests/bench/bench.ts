@@ -8,6 +8,8 @@ import * as kernels from "../../kernels/mod.ts";
 import { randomTensor } from "../support/random.ts";
 
 const SECONDS = 0.5;
+const USAGE =
+  "deno task bench kernels, which takes no options and some minutes, engine or serve --url URL; QUATTUOR_DEVICE says where";
 
 interface Timed {
   readonly name: string;
@@ -29,6 +31,11 @@ if (import.meta.main) {
     const { benchEngine } = await import("./engine.ts");
     await benchEngine(Deno.args.slice(1));
     Deno.exit(0);
+  }
+  const [what = "kernels", ...rest] = Deno.args;
+  if (what !== "kernels" || rest.length > 0) {
+    Deno.stderr.writeSync(new TextEncoder().encode(`${USAGE}\n`));
+    Deno.exit(2);
   }
   // QUATTUOR_DEVICE says which, as for the program.
   await using device = await openDevice(Deno.env.get("QUATTUOR_DEVICE"));
