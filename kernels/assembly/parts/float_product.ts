@@ -1,4 +1,4 @@
-import { multiplyAdd, sumsOf } from "./floats";
+import { joined, multiplyAdd, sumsOf } from "./floats";
 
 /** Inner values that a panel holds, so many that it stays in the nearest cache. */
 const DEEP: u32 = 768;
@@ -254,9 +254,4 @@ function put(product: Product, row: u32, column: u32, sums: usize): void {
     const sum = load<f32>(sums + n * 4);
     store<f32>(y + n * 4, product.bias ? sum + load<f32>(product.bias + at + n * 4) : sum);
   }
-}
-
-/** Eight chains as four. */
-function joined(sums: usize): v128 {
-  return f32x4.add(v128.load(sums), v128.load(sums, 16));
 }
