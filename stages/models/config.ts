@@ -89,6 +89,7 @@ export function decoderConfig(
     );
   }
   const headSize = headSizeOf(json);
+  checkWidths(json, `${heads} heads of ${headSize}`, heads * headSize);
   const { ropes, ropeOf } = readRopes(json, { headSize, ...rope });
   return {
     hidden: json.hidden_size,
@@ -122,6 +123,22 @@ export function laterWindows(json: DecoderJson): (number | undefined)[] {
       : layer >= first;
     return sliding ? window : undefined;
   });
+}
+
+/** Throws where products of activations and weights have inner sizes that no kernel takes. */
+function checkWidths(
+  { hidden_size, intermediate_size }: DecoderJson,
+  heads: string,
+  channels: number,
+) {
+  const widths = { hidden_size, intermediate_size, [`the channels of ${heads}`]: channels };
+  const odd = Object.entries(widths).find(([, width]) => width % 8 !== 0);
+  if (!odd) return;
+  throw new RangeError(
+    `Cannot read config.json: ${odd[0]} is ${
+      odd[1]
+    }, expected a multiple of 8, by which linears multiply`,
+  );
 }
 
 /** Size of a head; throws where no kernel attends with such heads. */

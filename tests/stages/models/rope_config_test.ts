@@ -99,3 +99,25 @@ Deno.test("`architectureOf()` refuses heads that no kernel attends with, by thei
   );
   assert.equal(architectureOf({ ...config, head_dim: 100 }).config.headSize, 100);
 });
+
+Deno.test("`architectureOf()` refuses widths that no product takes", () => {
+  // A head of 100, as the rows of o_proj, does not multiply by eights; two do.
+  const config = {
+    architectures: ["LlamaForCausalLM"],
+    hidden_size: 32,
+    num_hidden_layers: 1,
+    num_attention_heads: 1,
+    head_dim: 100,
+    intermediate_size: 64,
+    vocab_size: 8,
+  };
+  assert.throws(
+    () => architectureOf(config),
+    /the channels of 1 heads of 100 is 100, expected a multiple of 8, by which linears multiply$/,
+  );
+  assert.throws(
+    () => architectureOf({ ...config, intermediate_size: 60 }),
+    /intermediate_size is 60, /,
+  );
+  assert.equal(architectureOf({ ...config, num_attention_heads: 2 }).config.headSize, 100);
+});
