@@ -12,8 +12,10 @@ import { evaluationPeaks, weightBudget, windowsAtOnce } from "./metrics/evaluati
 import { HiddenWriter } from "./metrics/hidden_file.ts";
 import { perplexity, PROTOCOL, scoreWindow } from "./metrics/perplexity.ts";
 import { windowStates } from "./metrics/windows.ts";
+import { architectureOf } from "./models/architecture.ts";
 import { Model } from "./models/model.ts";
 import { describeModel } from "./models/model_facts.ts";
+import { beyondPositions, refuseBeyond } from "./models/positions.ts";
 import { writeEvaluation } from "./report/evaluation.ts";
 
 const params = z.strictObject({
@@ -21,6 +23,7 @@ const params = z.strictObject({
   windows: z.union([z.int().positive(), z.literal("all")]).default("all").describe(
     "Windows to score from the start of the text.",
   ),
+  beyond_positions: beyondPositions,
   keep_hidden: z.boolean().default(false).describe(
     "Keep the inputs of the head, so that other models can be compared with this one.",
   ),
@@ -51,8 +54,9 @@ export const evaluate = defineStage({
   inputs: { model: "model", tokens: "tokens", baseline: "report?", baseline_model: "model?" },
   output: "report",
   example: { context: 64, windows: 2 },
-  async forecast(inputs, { context, windows: asked, keep_hidden }, bounds) {
+  async forecast(inputs, { context, windows: asked, keep_hidden, beyond_positions }, bounds) {
     const { model, tokens } = inputs;
+    refuseBeyond(architectureOf(model.config).config, { context, beyond_positions });
     const windows = asked === "all" ? Math.floor(tokens.count / context) : asked;
     const files = headerFiles(model);
     const other = inputs.baseline && inputs.baseline_model;
@@ -73,7 +77,7 @@ export const evaluate = defineStage({
       facts: { layers: errors, kvLayers: kv.length },
     };
   },
-  async run(job, inputs, { context, windows, keep_hidden }) {
+  async run(job, inputs, { context, windows, keep_hidden, beyond_positions }) {
     const tokens = await readWindows(inputs.tokens.path, context, windows);
     const count = tokens.length / context;
     const protocol = { id: PROTOCOL, context, windows: count, tokens: sha256(tokens) };
@@ -83,6 +87,7 @@ export const evaluate = defineStage({
     const { memoryBytes } = job.tools;
     const weightBytes = weightBudget(memoryBytes, baseline?.headBytes ?? 0);
     using model = await Model.open(inputs.model.path, device, { weightBytes });
+    refuseBeyond(model.config, { context, beyond_positions });
     baseline?.assertComparable(model.config);
     const group = windowsAtOnce(model, { memoryBytes, context, windows: count });
     const asked = { context, windows: count, memoryBytes, baseline };
