@@ -1,12 +1,12 @@
 /** One message of a conversation, as chat templates take it. */
-export interface Turn {
+export interface DialogueTurn {
   readonly role: string;
   readonly [field: string]: unknown;
 }
 
 /** A conversation of a file. */
 export interface Dialogue {
-  readonly turns: readonly Turn[];
+  readonly turns: readonly DialogueTurn[];
   /** What the assistant may call, where the row says it. */
   readonly tools?: readonly unknown[];
 }
@@ -50,7 +50,7 @@ export function dialogueOf(
   };
 }
 
-function turnOf(message: Readonly<Record<string, unknown>>, at: string): Turn {
+function turnOf(message: Readonly<Record<string, unknown>>, at: string): DialogueTurn {
   const { role, from, value, ...rest } = message;
   // Columns of parquet have every field in every message.
   const stated = (each: unknown) => each !== undefined && each !== null;

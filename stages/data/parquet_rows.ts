@@ -85,12 +85,17 @@ const parsers = {
     try {
       return bytes && strict.decode(bytes);
     } catch (cause) {
-      throw new TypeError("a value of a column of texts is no UTF-8", { cause });
+      throw new SyntaxError("a value of a column of texts is no UTF-8", { cause });
     }
   },
 };
 
 function damaged(path: string, cause: unknown): SyntaxError {
-  const reason = cause instanceof Error ? cause.message : cause;
-  return new SyntaxError(`Cannot read "${path}": ${reason}, expected a parquet file`, { cause });
+  // Where bytes are not what they should be, the library stumbles over values that are not there.
+  const lost = cause instanceof TypeError || cause instanceof RangeError;
+  const reason = lost ? "its parts do not fit together" : (cause as Error).message;
+  return new SyntaxError(
+    `Cannot read "${path}": ${reason}, expected a whole parquet file; fetch it again`,
+    { cause },
+  );
 }

@@ -1,3 +1,4 @@
+import { Buffer } from "node:buffer";
 import { count, percent } from "../../pipeline/words.ts";
 import type { GivenText } from "./text.ts";
 
@@ -32,8 +33,7 @@ export function tellReading(source: GivenText, { ids, size, unknown }: Tokenized
   const { text, form, documents, characters } = source;
   const unknowns = ids.reduce((sum, id) => id === unknown ? sum + 1 : sum, 0);
   const share = unknowns / Math.max(1, ids.length);
-  const bytes = new TextEncoder().encode(text).length;
-  const density = ids.length / bytes;
+  const density = ids.length / Buffer.byteLength(text);
   const strange = text.match(STRANGE)?.length ?? 0;
   const usual = DENSE.find((each) => size >= each.size)!.tokens;
   const warnings = [

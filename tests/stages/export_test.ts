@@ -5,51 +5,12 @@ import { openCheckpoint } from "../../stages/models/open_checkpoint.ts";
 import { load } from "../../stages/load.ts";
 import { openServedTokenizer } from "../../stages/serve/served_tokenizer.ts";
 import { StageChain } from "../support/stage_chain.ts";
-import { CONFIG, writeModel } from "../support/tiny_checkpoint.ts";
+import { writeTokenized } from "../support/tiny_tokenizer.ts";
 
-const ADDED = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<stop>", "<halt>", "<over>"];
-
-/** A model of 24 tokens that ends answers at the ids, of which its tokenizer names the first. */
+/** A model that ends answers at some of its ids. */
 async function modelWith(chain: StageChain, ends: readonly number[]) {
   const path = await chain.directory();
-  await writeModel(path, { config: { ...CONFIG, eos_token_id: ends[0] } });
-  const flags = {
-    single_word: false,
-    lstrip: false,
-    rstrip: false,
-    normalized: false,
-    special: true,
-  };
-  const vocab = Object.fromEntries(
-    [..."abcdefghijklmnopqr"].map((char, i) => [char, ADDED.length + i]),
-  );
-  const tokenizer = {
-    version: "1.0",
-    truncation: null,
-    padding: null,
-    added_tokens: ADDED.map((content, id) => ({ id, content, ...flags })),
-    normalizer: null,
-    pre_tokenizer: {
-      type: "ByteLevel",
-      add_prefix_space: false,
-      trim_offsets: true,
-      use_regex: true,
-    },
-    post_processor: null,
-    decoder: { type: "ByteLevel", add_prefix_space: true, trim_offsets: true, use_regex: true },
-    model: { type: "BPE", unk_token: null, vocab, merges: [] },
-  };
-  const files = {
-    "tokenizer.json": tokenizer,
-    "tokenizer_config.json": {
-      eos_token: ADDED[ends[0]!],
-      tokenizer_class: "PreTrainedTokenizerFast",
-    },
-    "generation_config.json": { eos_token_id: ends },
-  };
-  for (const [name, json] of Object.entries(files)) {
-    await Deno.writeTextFile(`${path}/${name}`, JSON.stringify(json));
-  }
+  await writeTokenized(path, { ends });
   return { kind: "model", key: path, digest: path, path, scores: {} } as const;
 }
 

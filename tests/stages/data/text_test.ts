@@ -215,7 +215,7 @@ Deno.test("`readSourceText()` names column and row where parquet is wrong", asyn
   await assert.rejects(readSourceText(file.path), (error: Error) => {
     assert.equal(error.name, "SyntaxError");
     assert.ok(error.message.startsWith(`Cannot read "${file.path}": `), error.message);
-    return error.message.endsWith(", expected a parquet file");
+    return error.message.endsWith(", expected a whole parquet file; fetch it again");
   });
 });
 
