@@ -1,3 +1,4 @@
+import { architectureOf } from "../../stages/models/architecture.ts";
 import { CONFIG, writeModel } from "./tiny_checkpoint.ts";
 
 /** The special tokens of the small tokenizer, by id. */
@@ -23,7 +24,14 @@ export async function writeTokenized(
   },
 ): Promise<void> {
   const [last = 0] = ends;
-  await writeModel(directory, { config: { ...CONFIG, eos_token_id: last } });
+  // Heads that fit into the pages of a server's KV cache.
+  const config = { ...CONFIG, head_dim: 16, eos_token_id: last };
+  const { tensors } = architectureOf(config);
+  await writeModel(directory, {
+    config,
+    edit: (kinds) =>
+      tensors.forEach((shape, name) => void kinds.set(name, { dtype: "F16", shape })),
+  });
   const flags = {
     single_word: false,
     lstrip: false,
