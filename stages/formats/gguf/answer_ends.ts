@@ -1,6 +1,7 @@
 import { type AnswerEnd, GENERATION, namedEnds, TURN_ENDS } from "../answer_ends.ts";
 import type { GgufEntry } from "./encoding.ts";
 import type { GgufMetadata } from "./metadata.ts";
+import { NORMAL, USER_DEFINED } from "./tokenizer_json.ts";
 
 const [EOS, EOT, EOM] = ["eos", "eot", "eom"].map((name) => `tokenizer.ggml.${name}_token_id`) as [
   string,
@@ -11,7 +12,15 @@ const [EOS, EOT, EOM] = ["eos", "eot", "eom"].map((name) => `tokenizer.ggml.${na
 /** The name of the token that ends a message and not the turn. */
 const MESSAGE_END = "<|eom_id|>";
 
-/** All tokens at which llama.cpp ends an answer: those of three keys, and those whose names say so. */
+/** A tag of HTML where it is a token of texts, as in Gemma's vocabulary. */
+const TAG = "</s>";
+
+/**
+ * All tokens at which llama.cpp ends an answer: those of three keys, and those whose names say so.
+ *
+ * It also ends at names that divide files of source code, and at a `</s>` that is a tag of HTML:
+ * neither ends an answer.
+ */
 export function ggufEnds(metadata: GgufMetadata): AnswerEnd[] {
   const tokens = metadata.texts("tokenizer.ggml.tokens") ?? [];
   const ids = new Map(tokens.map((token, id) => [token, id]));
@@ -20,7 +29,11 @@ export function ggufEnds(metadata: GgufMetadata): AnswerEnd[] {
     if (id !== undefined) found.set(id, [...found.get(id) ?? [], source]);
   };
   for (const key of [EOS, EOT, EOM]) add(metadata.number(key), key);
-  for (const name of namedEnds((name) => ids.has(name))) add(ids.get(name), "its name");
+  const kinds = metadata.numbers("tokenizer.ggml.token_type");
+  const isText = (kind: number | undefined) => kind === NORMAL || kind === USER_DEFINED;
+  const there = (name: string) =>
+    ids.has(name) && !(name === TAG && isText(kinds?.[ids.get(name)!]));
+  for (const name of namedEnds(there)) add(ids.get(name), "its name");
   return [...found].map(([id, sources]) => ({ id, token: tokens[id], sources }));
 }
 

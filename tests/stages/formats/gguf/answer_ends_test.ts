@@ -11,9 +11,14 @@ import { ggufMetadata } from "../../../../stages/formats/gguf/metadata.ts";
 
 const TOKENS = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "a", "<stop>"];
 
-function metadata(ids: Readonly<Record<string, number>>, tokens: readonly string[] = TOKENS) {
+function metadata(
+  ids: Readonly<Record<string, number>>,
+  tokens: readonly string[] = TOKENS,
+  kinds?: readonly number[],
+) {
   const entries: [string, GgufValue][] = [
     ["tokenizer.ggml.tokens", tokens],
+    ...kinds ? [["tokenizer.ggml.token_type", kinds] as [string, GgufValue]] : [],
     ...Object.entries(ids).map(([name, id]) =>
       [`tokenizer.ggml.${name}_token_id`, id] as [string, number]
     ),
@@ -33,6 +38,14 @@ Deno.test("a GGUF file ends answers at its three ids and at names that llama.cpp
       { id: 2, token: "<|im_end|>", sources: ["its name"] },
     ] satisfies AnswerEnd[],
   );
+});
+
+Deno.test("a tag of HTML among the tokens of Gemma's texts ends nothing, the last token of Llama 2 does", () => {
+  // Ids, names and kinds of gemma-3-270m's file: <eos> and <end_of_turn> are control tokens, </s> is a user's.
+  const told = (tokens: readonly string[], kinds: readonly number[], eos: number) =>
+    ggufEnds(metadata({ eos }, tokens, kinds)).map(({ id }) => id);
+  assert.deepEqual(told(["<pad>", "<eos>", "<end_of_turn>", "</s>"], [3, 3, 3, 4], 1), [1, 2]);
+  assert.deepEqual(told(["<unk>", "<s>", "</s>"], [2, 3, 3], 1), [1, 2]);
 });
 
 Deno.test("more ends than one come out as generation_config.json, one is in config.json anyway", () => {
