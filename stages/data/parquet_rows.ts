@@ -1,6 +1,5 @@
 import {
   asyncBufferFromFile,
-  type FileMetaData,
   parquetMetadataAsync,
   parquetReadObjects,
   parquetSchema,
@@ -43,15 +42,14 @@ export async function openParquet(
     }
   }
   const file = await asyncBufferFromFile(place);
-  let metadata: FileMetaData;
-  try {
-    metadata = await parquetMetadataAsync(file);
-  } catch (cause) {
-    throw damaged(path, cause);
-  }
+  const { metadata, columns } = await readingParquet(path, async () => {
+    const metadata = await parquetMetadataAsync(file);
+    const { children } = parquetSchema(metadata);
+    return { metadata, columns: children.map(({ element }) => element.name) };
+  });
   const owned = stack.move();
   return {
-    columns: parquetSchema(metadata).children.map(({ element }) => element.name),
+    columns,
     count: Number(metadata.num_rows),
     bytes: (columns) =>
       metadata.row_groups.flatMap((group) => group.columns)
@@ -63,10 +61,10 @@ export async function openParquet(
         signal?.throwIfAborted();
         const rowEnd = rowStart + Number(num_rows);
         const wanted = { file, metadata, compressors, parsers, columns: [...columns] };
-        const rows = await parquetReadObjects({ ...wanted, rowStart, rowEnd })
-          .catch((cause) => {
-            throw damaged(path, cause);
-          });
+        const rows = await readingParquet(
+          path,
+          () => parquetReadObjects({ ...wanted, rowStart, rowEnd }),
+        );
         for (const [index, value] of rows.entries()) {
           yield { value, at: `row ${rowStart + index + 1} of "${path}"` };
         }
@@ -90,12 +88,17 @@ const parsers = {
   },
 };
 
-function damaged(path: string, cause: unknown): SyntaxError {
-  // Where bytes are not what they should be, the library stumbles over values that are not there.
-  const lost = cause instanceof TypeError || cause instanceof RangeError;
-  const reason = lost ? "its parts do not fit together" : (cause as Error).message;
-  return new SyntaxError(
-    `Cannot read "${path}": ${reason}, expected a whole parquet file; fetch it again`,
-    { cause },
-  );
+/** Does something with a parquet file; what its reader stumbles over is told in a sentence. */
+async function readingParquet<T>(path: string, read: () => Promise<T>): Promise<T> {
+  try {
+    return await read();
+  } catch (cause) {
+    // Where bytes are not what they should be, the library misses values.
+    const lost = cause instanceof TypeError || cause instanceof RangeError;
+    const reason = lost ? "its parts do not fit together" : (cause as Error).message;
+    throw new SyntaxError(
+      `Cannot read "${path}": ${reason}, expected a whole parquet file; fetch it again`,
+      { cause },
+    );
+  }
 }
