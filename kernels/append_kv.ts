@@ -103,6 +103,15 @@ export const appendKv: Kernel<"k" | "v" | "slots" | Pool, never, AppendKvOptions
     written({ tokens: 70, kvHeads: 2, headSize: 64 }, { bits: 8, zero: "post_scale", group: 64 }),
     written({ tokens: 9, kvHeads: 2, headSize: 32 }, { bits: 8, zero: "pre_scale", group: 16 }),
     written({ tokens: 65, kvHeads: 2, headSize: 80 }, { bits: 8, zero: "none", group: 80 }),
+    written({ tokens: 31, kvHeads: 2, headSize: 100 }, { bits: 4, zero: "post_scale", group: 100 }),
+    written({ tokens: 9, kvHeads: 3, headSize: 20 }, { bits: 8, zero: "pre_scale", group: 20 }),
+    written({ tokens: 9, kvHeads: 3, headSize: 12 }, { bits: 16, zero: "none", group: 12 }),
+    written(
+      { tokens: 70, kvHeads: 1, headSize: 100 },
+      { bits: 8, zero: "none", group: 100, range: 2.5 },
+      { bits: 4, zero: "none", group: 100 },
+    ),
+    written({ tokens: 5, kvHeads: 1, headSize: 256 }, { bits: 4, zero: "post_scale", group: 128 }),
     written(
       { tokens: 12, kvHeads: 2, headSize: 64 },
       { bits: 8, zero: "none", group: 64, range: 2.5 },

@@ -141,6 +141,10 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
       store(scheme.values, to + 2u * i, words.x);
       store(scheme.values, to + 2u * i + 1u, words.y);
     }
+    if (scheme.group % 8u != 0u) {
+      store(scheme.values, to + scheme.group / 2u, 0u);
+      store(scheme.values, to + scheme.group / 2u + 1u, 0u);
+    }
     return;
   }
   var scale = vec2f(scheme.scale, 0f);
@@ -153,9 +157,12 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
       put(scheme.values, at + to_zeros(scheme.group, params.kv_heads), token, scale.y);
     }
   }
-  for (var i = 0u; i < scheme.group / 8u; i++) {
+  for (var i = 0u; i < (scheme.group + 7u) / 8u; i++) {
     let low = codes(scheme, given(scheme.values, source + 2u * i), scale.x, scale.y);
-    let high = codes(scheme, given(scheme.values, source + 2u * i + 1u), scale.x, scale.y);
+    var high = vec4u();
+    if (8u * i + 4u < scheme.group) {
+      high = codes(scheme, given(scheme.values, source + 2u * i + 1u), scale.x, scale.y);
+    }
     if (scheme.bits == 4u) {
       let places = vec4u(1u, 1u << 4u, 1u << 8u, 1u << 12u);
       store(scheme.values, to + i, dot(low, places) | dot(high, places) << 16u);

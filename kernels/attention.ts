@@ -124,6 +124,10 @@ export const attention: Kernel<"q" | "k" | "v", "y", AttentionOptions> = {
     { inputs: spec({ queries: 70, heads: 3, kvHeads: 1, size: 64 }), options: {} },
     { inputs: spec({ queries: 133, heads: 2, kvHeads: 2, size: 128 }), options: {} },
     { inputs: spec({ queries: 130, heads: 2, kvHeads: 1, size: 80 }), options: { window: 37 } },
+    { inputs: spec({ queries: 2, heads: 1, kvHeads: 1, size: 4 }), options: {} },
+    { inputs: spec({ queries: 77, heads: 4, kvHeads: 2, size: 100 }), options: {} },
+    { inputs: spec({ queries: 19, keys: 90, heads: 6, kvHeads: 1, size: 20 }), options: {} },
+    { inputs: spec({ queries: 18, keys: 70, heads: 1, kvHeads: 1, size: 256 }), options: {} },
     {
       inputs: spec({ queries: 5, keys: 150, heads: 2, kvHeads: 1, size: 64 }),
       options: { scale: 0.5 },
@@ -142,11 +146,11 @@ export const attention: Kernel<"q" | "k" | "v", "y", AttentionOptions> = {
 function dimensions({ q, k, v }: Readonly<Record<"q" | "k" | "v", TensorSpec>>) {
   const [queries = 0, heads = 0, size = 0] = q.shape;
   const [keys = 0, kvHeads = 0] = k.shape;
-  if (q.shape.length !== 3 || size % 16 !== 0 || size === 0) {
+  if (q.shape.length !== 3 || size % 4 !== 0 || size === 0) {
     throw new RangeError(
       `Cannot attend with q ${
         describe(q)
-      }: expected [queries, heads, a head size that is a multiple of 16]`,
+      }: expected [queries, heads, a head size that is a multiple of 4]`,
     );
   }
   if (

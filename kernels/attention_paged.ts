@@ -93,7 +93,7 @@ export const attentionPaged: Kernel<In, "y", AttentionPagedOptions> = {
       const KEYS = [256, 128, 64, 32].find((keys) => keys * size <= 2 ** 15) ?? 16;
       return { shader: "split", outputs, constants: { ...constants, PARTS, KEYS }, params, grid };
     }
-    const KEYS = tileKeys(size, limits, 16);
+    const KEYS = tileKeys(Math.ceil(size / 8) * 8, limits, 16);
     const grid = [items, heads, 1] as const;
     return { shader: "tiles", outputs, constants: { ...constants, KEYS }, params, grid };
   },
@@ -170,6 +170,14 @@ export const attentionPaged: Kernel<In, "y", AttentionPagedOptions> = {
     held({ queries: 5, keys: 150, heads: 2, kvHeads: 1, size: 64 }, none(8, 64, 3), none(8, 64, 2)),
     held({ queries: 19, keys: 81, heads: 2, kvHeads: 2, size: 64 }, none(16, 64), none(16, 64)),
     held({ queries: 1, keys: 65, heads: 2, kvHeads: 2, size: 80 }, none(16, 80), none(8, 80, 1)),
+    held({ queries: 1, keys: 70, heads: 2, kvHeads: 1, size: 100 }, post(4, 100)),
+    held({ queries: 19, keys: 81, heads: 2, kvHeads: 2, size: 100 }, pre(4, 100), none(8, 100)),
+    held({ queries: 3, keys: 66, heads: 2, kvHeads: 1, size: 100 }, none(16, 100), post(8, 100)),
+    held({ queries: 18, keys: 66, heads: 2, kvHeads: 1, size: 20 }, none(16, 20)),
+    held({ queries: 2, keys: 5, heads: 1, kvHeads: 1, size: 8 }, post(4, 8), none(16, 8)),
+    held({ queries: 18, keys: 70, heads: 2, kvHeads: 1, size: 256 }, post(4, 256), post(4, 64)),
+    held({ queries: 1, keys: 70, heads: 2, kvHeads: 1, size: 256 }, post(4, 128)),
+    held({ queries: 1, keys: 70, heads: 2, kvHeads: 1, size: 96 }, post(4, 96), post(4, 48)),
     held({ queries: 3, keys: 8200, heads: 1, kvHeads: 1, size: 64 }, post(4, 64)),
     { ...timed({ queries: 512, heads: 9, kvHeads: 3, size: 64 }, post(4, 64)), timedOnly: true },
     timed({ queries: 1, keys: 2048, heads: 9, kvHeads: 3, size: 64 }, none(8, 64)),

@@ -19,7 +19,6 @@ const QUERIES = 16u;
 const SHARE = 8u;
 const THREADS = QUERIES * SHARE;
 const QUADS = SIZE / 4u;
-const OCTETS = SIZE / 8u;
 const MINE = (QUADS + SHARE - 1u) / SHARE;
 // Keys whose scores are made before their values are read: a whole block at least.
 const SPAN = max(KEYS, BLOCK);
@@ -27,7 +26,7 @@ const SCORES = SPAN / SHARE;
 // Keys that are both staged at once and of one block.
 const RUN = min(KEYS, BLOCK);
 // One more than the quads of a head keeps neighbouring rows out of each other's banks.
-const STRIDE = QUADS + 1u;
+const STRIDE = 2u * OCTETS + 1u;
 
 var<workgroup> q_tile: array<vec4f, QUERIES * STRIDE>;
 var<workgroup> kv_tile: array<vec4f, KEYS * STRIDE>;

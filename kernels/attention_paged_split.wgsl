@@ -16,8 +16,9 @@
 @group(0) @binding(7) var<uniform> params: Params;
 
 const THREADS = 128u;
-const OCTETS = SIZE / 8u;
 const QUADS = SIZE / 4u;
+// Quads of a head whose last eight channels are filled up.
+const HELD_QUADS = 2u * OCTETS;
 const BLOCKS = KEYS / BLOCK;
 // Blocks that are made at once.
 const SLICES = THREADS / OCTETS;
@@ -28,7 +29,7 @@ var<workgroup> scores: array<f32, KEYS>;
 // Of each block: the maximum of its scores, the sum of its weights, and of values times them.
 var<workgroup> maxima: array<f32, BLOCKS>;
 var<workgroup> weights: array<f32, BLOCKS>;
-var<workgroup> sums: array<vec4f, BLOCKS * QUADS>;
+var<workgroup> sums: array<vec4f, BLOCKS * HELD_QUADS>;
 
 fn score(span: Span, index: u32, head: u32) -> f32 {
   let page = block_table[span.table + index / PAGE] * params.key_words;
@@ -39,7 +40,7 @@ fn score(span: Span, index: u32, head: u32) -> f32 {
     for (var channel = first; channel < first + KEY_GROUP; channel += 8u) {
       let part = key(page, head, token, channel, scale);
       sum = add_four(sum, q_row[channel / 4u], part[0]);
-      sum = add_four(sum, q_row[channel / 4u + 1u], part[1]);
+      if (channel + 4u < SIZE) { sum = add_four(sum, q_row[channel / 4u + 1u], part[1]); }
     }
   }
   return sum;
@@ -63,8 +64,8 @@ fn make_block(span: Span, block: u32, first: u32, head: u32, octet: u32) {
     sum = array(fma(vec4f(weight), part[0], sum[0]), fma(vec4f(weight), part[1], sum[1]));
   }
   if (octet == 0u) { weights[block] = all; }
-  sums[block * QUADS + 2u * octet] = sum[0];
-  sums[block * QUADS + 2u * octet + 1u] = sum[1];
+  sums[block * HELD_QUADS + 2u * octet] = sum[0];
+  sums[block * HELD_QUADS + 2u * octet + 1u] = sum[1];
 }
 
 @compute @workgroup_size(THREADS)
@@ -101,7 +102,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
       let merge = merged(&state, maxima[i], weights[i]);
       for (var c = 0u; c < MINE; c++) {
         let quad = min(thread + THREADS * c, QUADS - 1u);
-        sum[c] = fma(sum[c], vec4f(merge.fade), sums[i * QUADS + quad] * merge.part);
+        sum[c] = fma(sum[c], vec4f(merge.fade), sums[i * HELD_QUADS + quad] * merge.part);
       }
     }
   }

@@ -19,9 +19,9 @@ export const embed: Kernel<"tokens" | "embeddings" | "y", never, { readonly firs
     plan({ tokens, embeddings, y }, { first = 0 }, limits) {
       const [rows, columns] = embeddings.shape;
       const [count] = tokens.shape;
-      if (rows === undefined || columns === undefined || columns % 8 !== 0) {
+      if (rows === undefined || columns === undefined || columns % 4 !== 0) {
         throw new RangeError(
-          `Cannot embed from ${describe(embeddings)}: expected [rows, a multiple of 8]`,
+          `Cannot embed from ${describe(embeddings)}: expected [rows, a multiple of 4]`,
         );
       }
       if (count === undefined || y.shape[0] !== count || y.shape[1] !== columns) {
@@ -36,7 +36,7 @@ export const embed: Kernel<"tokens" | "embeddings" | "y", never, { readonly firs
         outputs: {},
         constants: { HALF: embeddings.dtype === "f16", THREADS },
         params: { columns: { u32: columns }, first: { u32: first }, rows: { u32: rows } },
-        grid: [Math.ceil(columns / 8 / THREADS), within(count, limits.gridAxis), 1],
+        grid: [Math.ceil(columns / 4 / THREADS), within(count, limits.gridAxis), 1],
       };
     },
     cpu({ tokens: { shape: [count = 0] }, embeddings }, _options, { params }) {
@@ -78,6 +78,15 @@ export const embed: Kernel<"tokens" | "embeddings" | "y", never, { readonly firs
         options: { first: 10 },
         tolerance: 0,
       },
+      ...(["f16", "f32"] as const).map((dtype) => ({
+        inputs: {
+          tokens: u32([4], [2, 0, 2, 1]),
+          embeddings: { dtype, shape: [3, 100] },
+          y: f32([4, 100]),
+        },
+        options: {},
+        tolerance: 0,
+      })),
     ],
   };
 

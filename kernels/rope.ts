@@ -8,11 +8,12 @@ const THREADS = 64;
 /**
  * Rotary position embedding of what one product makes: `x` f32 [tokens, query, key and value heads,
  * head size] into `q` f32 [tokens, query heads, head size], `k` and `v` f32 [tokens, kv heads, head
- * size]. Queries and keys turn in the half-split pairing of transformers: channel d with channel d +
- * half the head size; values stay.
+ * size]. The first channels of queries and keys turn in the half-split pairing of transformers:
+ * channel d with channel d + half of those that turn; the others stay, and values.
  *
- * `angles` f32 [positions, head size] holds cosines, then sines (made on the host, where the sine
- * of a large angle is exact); `positions` u32 [tokens] picks its rows. Su et al. 2021, section 3.4.
+ * `angles` f32 [positions, channels that turn] holds cosines, then sines (made on the host, where the
+ * sine of a large angle is exact); `positions` u32 [tokens] picks its rows. Su et al. 2021, section
+ * 3.4.
  */
 export const rope: Kernel<
   "x" | "positions" | "angles",
@@ -32,18 +33,19 @@ export const rope: Kernel<
         }, expected [tokens, heads, an even head size] with more than ${2 * kvHeads} heads`,
       );
     }
-    if (positions.shape[0] !== tokens || angles.shape[1] !== size) {
+    const turned = angles.shape[1] ?? 0;
+    if (positions.shape[0] !== tokens || turned === 0 || turned > size || turned % 2 !== 0) {
       throw new RangeError(
         `Cannot rotate x ${describe(x)}: positions are ${describe(positions)} and angles ${
           describe(angles)
-        }, expected u32[${tokens}] and f32[positions, ${size}]`,
+        }, expected u32[${tokens}] and f32[positions, an even number up to ${size}]`,
       );
     }
     const of = (count: number) => ({ dtype: "f32", shape: [tokens, count, size] }) as const;
     return {
       outputs: { q: of(heads), k: of(kvHeads), v: of(kvHeads) },
       constants: { THREADS },
-      params: { heads: { u32: heads }, kv_heads: { u32: kvHeads }, half: { u32: size / 2 } },
+      params: counts({ heads, kv_heads: kvHeads, half: size / 2, pairs: turned / 2 }),
       grid: [Math.ceil((heads + 2 * kvHeads) * size / 2 / THREADS), tokens, 1],
     };
   },
@@ -59,8 +61,9 @@ export const rope: Kernel<
         for (let head = 0; head < count; head++) {
           const from = (t * all + first + head) * size;
           const values = x.data.subarray(from, from + size);
-          const table = positions.data[t]! * size;
-          const turn = angles.data.subarray(table, table + size);
+          const width = angles.shape[1]!;
+          const table = positions.data[t]! * width;
+          const turn = angles.data.subarray(table, table + width);
           data.set(turned ? rotated(values, turn) : values, (t * count + head) * size);
         }
       }
@@ -98,14 +101,39 @@ export const rope: Kernel<
       },
       options: { kvHeads: 1 },
     },
+    {
+      inputs: {
+        x: { dtype: "f32", shape: [4, 5, 100] },
+        positions: u32([4], [3, 0, 1, 2]),
+        angles: { dtype: "f32", shape: [4, 100] },
+      },
+      options: { kvHeads: 1 },
+    },
+    {
+      inputs: {
+        x: { dtype: "f32", shape: [3, 5, 32] },
+        positions: u32([3], [1, 0, 2]),
+        angles: { dtype: "f32", shape: [3, 24] },
+      },
+      options: { kvHeads: 1 },
+    },
+    {
+      inputs: {
+        x: { dtype: "f32", shape: [2, 4, 20] },
+        positions: u32([2], [1, 0]),
+        angles: { dtype: "f32", shape: [2, 2] },
+      },
+      options: { kvHeads: 1 },
+    },
   ],
 };
 
 function rotated(values: ArrayLike<number>, turn: ArrayLike<number>): Float32Array {
-  const half = values.length / 2;
+  const half = turn.length / 2;
   return Float32Array.from(values, (value, d) => {
+    if (d >= turn.length) return value;
     const [cosine, sine] = [turn[d % half]!, turn[d % half + half]!];
-    const other = values[(d + half) % values.length]!;
+    const other = values[(d + half) % turn.length]!;
     return d < half ? value * cosine - other * sine : value * cosine + other * sine;
   });
 }

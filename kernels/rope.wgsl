@@ -1,12 +1,13 @@
-// Takes rows of query, key and value heads apart, and turns each pair (x[d], x[d + SIZE / 2]) of the
-// query and key heads by the angle of its position. The table holds, for each position, SIZE / 2
-// cosines and then SIZE / 2 sines. One thread a pair.
+// Takes rows of query, key and value heads apart, and turns the first pairs (x[d], x[d + pairs]) of the
+// query and key heads by the angles of their position. The table holds, for each position, so many
+// cosines and then as many sines. One thread a pair; behind those that turn, neighbours are one.
 // Expects: THREADS (u32).
 
 struct Params {
   heads: u32,
   kv_heads: u32,
   half: u32,
+  pairs: u32,
 }
 
 @group(0) @binding(0) var<storage, read> x: array<f32>;
@@ -27,25 +28,31 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
   let values_from = keys_from + params.kv_heads;
   let all = values_from + params.kv_heads;
   if (head >= all) { return; }
-  let at = (token * all + head) * 2u * half + pair;
-  let low = x[at];
-  let high = x[at + half];
+  let turns = pair < params.pairs;
+  let first = select(2u * pair, pair, turns);
+  let second = select(1u, params.pairs, turns);
+  let at = (token * all + head) * 2u * half + first;
+  let given = vec2f(x[at], x[at + second]);
   if (head >= values_from) {
-    let to = (token * params.kv_heads + head - values_from) * 2u * half + pair;
-    v[to] = low;
-    v[to + half] = high;
+    let to = (token * params.kv_heads + head - values_from) * 2u * half + first;
+    v[to] = given.x;
+    v[to + second] = given.y;
     return;
   }
-  let angle = positions[token] * 2u * half + pair;
-  let cosine = angles[angle];
-  let sine = angles[angle + half];
+  var turned = given;
+  if (turns) {
+    let angle = positions[token] * 2u * params.pairs + pair;
+    let cosine = angles[angle];
+    let sine = angles[angle + params.pairs];
+    turned = vec2f(given.x * cosine - given.y * sine, given.y * cosine + given.x * sine);
+  }
   if (head < keys_from) {
-    let to = (token * params.heads + head) * 2u * half + pair;
-    q[to] = low * cosine - high * sine;
-    q[to + half] = high * cosine + low * sine;
+    let to = (token * params.heads + head) * 2u * half + first;
+    q[to] = turned.x;
+    q[to + second] = turned.y;
   } else {
-    let to = (token * params.kv_heads + head - keys_from) * 2u * half + pair;
-    k[to] = low * cosine - high * sine;
-    k[to + half] = high * cosine + low * sine;
+    let to = (token * params.kv_heads + head - keys_from) * 2u * half + first;
+    k[to] = turned.x;
+    k[to + second] = turned.y;
   }
 }

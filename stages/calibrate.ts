@@ -11,6 +11,7 @@ import type { LayerOutline } from "./models/family.ts";
 import { keptStreams } from "./models/memory_shares.ts";
 import { Model } from "./models/model.ts";
 import { countPeaks, emptyWindows, hostPeak, layersThatDiffer } from "./models/peaks.ts";
+import { beyondPositions, refuseBeyond } from "./models/positions.ts";
 import { siteRole } from "./models/site.ts";
 import { CountingKeeper, FileKeeper } from "./models/stream_entries.ts";
 import type { StreamsOptions } from "./models/streams.ts";
@@ -19,6 +20,7 @@ import { type PassOptions, Walk } from "./models/walk.ts";
 const params = z.strictObject({
   windows: z.int().positive().default(128).describe("Samples from the start of the text."),
   context: z.int().min(2).default(512).describe("Tokens a sample."),
+  beyond_positions: beyondPositions,
   gram: z.boolean().default(true).describe(
     "Sum the Gram matrix of every site, which GPTQ and the range search need.",
   ),
@@ -46,6 +48,7 @@ export const calibrate = defineStage({
   example: { windows: 2, context: 64, rows: 32, attention_windows: 1 },
   async forecast({ model }, params, { memoryBytes, limits }) {
     const files = headerFiles(model);
+    refuseBeyond(files.architecture.config, params);
     const journal = new CountingKeeper();
     let layerBytes = 0;
     const peaks = await countPeaks(limits, async (open) => {
@@ -58,12 +61,11 @@ export const calibrate = defineStage({
         layerBytes = watch.bytes;
       }
     });
-    const count = files.architecture.layers.length;
     return {
       deviceBytes: peaks.deviceBytes,
       // What was seen of a layer is there when no weights are on their way.
       hostBytes: hostPeak(Math.max(0, layerBytes - peaks.largest), peaks) + parsedBytes(model),
-      diskBytes: STATS_BYTES + count * (LAYER_BYTES + layerBytes),
+      diskBytes: STATS_BYTES + files.architecture.layers.length * (LAYER_BYTES + layerBytes),
       // What the journal keeps of a layer is a link to its file.
       workBytes: journal.bytes,
       facts: statsFacts(params),
@@ -74,6 +76,7 @@ export const calibrate = defineStage({
     const ids = await sampleWindows(text.path, { context, windows });
     const device = await job.tools.device();
     using model = await Model.open(artifact.path, device, { weightBytes: 0 });
+    refuseBeyond(model.config, params);
     const { layers } = model.architecture;
     await using keeper = new FileKeeper(`${job.out}/streams`);
     using owned = new DisposableStack();

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { PAGE_TOKENS, pageWords } from "../kernels/codes/kv_page.ts";
+import { kvGroups, PAGE_TOKENS, pageWords } from "../kernels/codes/kv_page.ts";
 import type { KvScheme } from "../kernels/codes/kv_scheme.ts";
 import { KvProbe } from "./calibration/kv_error.ts";
 import { headerStats, openStats, type Stats, type StatsSizes } from "./calibration/stats.ts";
@@ -151,9 +151,12 @@ function check({ zero, group, range, bits, fallback }: Params, { headSize }: Dec
     );
   }
   const channels = group === "head" ? headSize : group;
-  if (headSize % channels === 0 && channels % 8 === 0) return;
+  const groups = kvGroups(headSize);
+  if (groups.includes(channels)) return;
   throw new RangeError(
-    `Cannot quantize keys and values in groups of ${channels}: a head has ${headSize} channels, expected a multiple of 8 that divides them; set group to head`,
+    `Cannot quantize keys and values in groups of ${channels}: a head has ${headSize} channels, expected ${
+      groups.length > 1 ? "one of " : ""
+    }${groups.join(", ")}; or set group to head`,
   );
 }
 

@@ -13,9 +13,11 @@ import { HiddenWriter } from "./metrics/hidden_file.ts";
 import { perplexity, protocolId, scoreWindow } from "./metrics/perplexity.ts";
 import { cutWindows, windowCount } from "./metrics/text_windows.ts";
 import { windowStates } from "./metrics/windows.ts";
+import { architectureOf } from "./models/architecture.ts";
 import { Model } from "./models/model.ts";
 import { describeModel } from "./models/model_facts.ts";
 import { readFirstToken } from "./models/first_token.ts";
+import { beyondPositions, refuseBeyond } from "./models/positions.ts";
 import { writeEvaluation } from "./report/evaluation.ts";
 
 const params = z.strictObject({
@@ -32,6 +34,7 @@ const params = z.strictObject({
     .transform((bos) => bos === "none" ? undefined : bos).describe(
       "Put the model's first token before every window, which has one token less of the text then, or before the text; none unless said.",
     ),
+  beyond_positions: beyondPositions,
   keep_hidden: z.boolean().default(false).describe(
     "Keep the inputs of the head, so that other models can be compared with this one.",
   ),
@@ -62,8 +65,9 @@ export const evaluate = defineStage({
   inputs: { model: "model", tokens: "tokens", baseline: "report?", baseline_model: "model?" },
   output: "report",
   example: { context: 64, windows: 2 },
-  async forecast(inputs, { context, keep_hidden, ...choice }, bounds) {
+  async forecast(inputs, { context, keep_hidden, beyond_positions, ...choice }, bounds) {
     const { model, tokens } = inputs;
+    refuseBeyond(architectureOf(model.config).config, { context, beyond_positions });
     const { count: windows } = windowCount(tokens.count, { ...choice, context });
     const files = headerFiles(model);
     const other = inputs.baseline && inputs.baseline_model;
@@ -84,7 +88,7 @@ export const evaluate = defineStage({
       facts: { layers: errors, kvLayers: kv.length },
     };
   },
-  async run(job, inputs, { keep_hidden, ...choice }) {
+  async run(job, inputs, { keep_hidden, beyond_positions, ...choice }) {
     const { context } = choice;
     const first = choice.bos && await readFirstToken(inputs.model.path);
     const tokens = cutWindows(await readIds(inputs.tokens.path), choice, first);
@@ -96,6 +100,7 @@ export const evaluate = defineStage({
     const { memoryBytes } = job.tools;
     const weightBytes = weightBudget(memoryBytes, baseline?.headBytes ?? 0);
     using model = await Model.open(inputs.model.path, device, { weightBytes });
+    refuseBeyond(model.config, { context, beyond_positions });
     baseline?.assertComparable(model.config);
     const group = windowsAtOnce(model, { memoryBytes, context, windows: count });
     const asked = { context, windows: count, memoryBytes, baseline };

@@ -88,7 +88,8 @@ function appendGroup(page: Page, x: usize, codes: usize, scales: usize, zeros: u
   if (page.bits == 16) {
     for (; x < end; x += 32) {
       const low = halfBits4(v128.load(x));
-      v128.store(codes, i16x8.narrow_i32x4_u(low, halfBits4(v128.load(x, 16))));
+      const high = x + 16 < end ? halfBits4(v128.load(x, 16)) : i32x4.splat(0);
+      v128.store(codes, i16x8.narrow_i32x4_u(low, high));
       codes += 16;
     }
     return codes;
@@ -125,7 +126,9 @@ function appendCodes(
     const mask = i32x4.splat(0xf);
     for (; x < end; x += 32) {
       const left = codesOf(v128.load(x), before, divisor, behind, low, high, mask);
-      const right = codesOf(v128.load(x, 16), before, divisor, behind, low, high, mask);
+      const right = x + 16 < end
+        ? codesOf(v128.load(x, 16), before, divisor, behind, low, high, mask)
+        : i32x4.splat(0);
       // The second of two neighbours is the upper half of a byte.
       const eight = i16x8.narrow_i32x4_s(left, right);
       const bytes = i32x4.dot_i16x8_s(eight, i16x8(1, 16, 1, 16, 1, 16, 1, 16));
@@ -137,7 +140,9 @@ function appendCodes(
     const mask = i32x4.splat(0xff);
     for (; x < end; x += 32) {
       const left = codesOf(v128.load(x), before, divisor, behind, low, high, mask);
-      const right = codesOf(v128.load(x, 16), before, divisor, behind, low, high, mask);
+      const right = x + 16 < end
+        ? codesOf(v128.load(x, 16), before, divisor, behind, low, high, mask)
+        : i32x4.splat(0);
       const eight = i16x8.narrow_i32x4_s(left, right);
       v128.store64_lane(codes, i8x16.narrow_i16x8_u(eight, eight), 0);
       codes += 8;

@@ -33,13 +33,13 @@ export function attention(at: usize, task: u32, scratch: usize): void {
   const queries = min(args.task_queries, args.queries - first);
   const place = args.keys - args.queries + first;
   const rows = layRows(scratch, queries, heads, args.size, place, args.window);
-  const stride = args.heads * rows.bytes;
-  const from = first * stride + (kvHead * group + part) * rows.bytes;
+  const stride = args.heads * rows.given;
+  const from = first * stride + (kvHead * group + part) * rows.given;
   takeQueries(rows, args.q + from, stride, args.scale);
   const end = place + queries;
-  const kvStride = args.kv_heads * rows.bytes;
+  const kvStride = args.kv_heads * rows.given;
   for (let key = firstBlock(rows); key < end; key += BLOCK) {
-    const source = key * kvStride + kvHead * rows.bytes;
+    const source = key * kvStride + kvHead * rows.given;
     takeBlock(rows, args.k + source, args.v + source, kvStride, min<u32>(end - key, BLOCK));
     addBlock(rows, key);
   }
@@ -51,12 +51,18 @@ function takeBlock(rows: Rows, k: usize, v: usize, stride: usize, count: u32): v
   let keys = rows.keys;
   for (let i: u32 = 0; i < count; i++) {
     let values = rows.values + <usize> i * 64;
-    for (let c: usize = 0; c < rows.bytes; c += 64) {
-      copySixteen(k + c, keys);
+    let c: usize = 0;
+    for (; c + 64 <= rows.given; c += 64) {
+      copySixteen(k + c, keys + c);
       copySixteen(v + c, values);
-      keys += 64;
       values += SLICE_BYTES;
     }
+    for (; c < rows.given; c += 16) {
+      v128.store(keys + c, v128.load(k + c));
+      v128.store(values, v128.load(v + c));
+      values += 16;
+    }
+    keys += rows.bytes;
     k += stride;
     v += stride;
   }

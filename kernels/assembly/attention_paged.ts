@@ -101,8 +101,8 @@ function attend(
   const place = span.keys - span.queries + first;
   const size = args.size;
   const rows = layRows(scratch, queries, heads, size, place, args.window);
-  const stride = args.heads * rows.bytes;
-  const from = (span.row + first) * stride + head * rows.bytes;
+  const stride = args.heads * rows.given;
+  const from = (span.row + first) * stride + head * rows.given;
   takeQueries(rows, args.q + from, stride, args.scale);
   const keyPage = changetype<Page>(at + offsetof<Args>("key_bits"));
   const valuePage = changetype<Page>(at + offsetof<Args>("value_bits"));

@@ -9,6 +9,8 @@ class Args {
   heads: u32;
   kv_heads: u32;
   half: u32;
+  /** Pairs that turn. */
+  pairs: u32;
   count: u32;
   /** Tokens of a task. */
   task_rows: u32;
@@ -18,22 +20,29 @@ class Args {
 export function rope(at: usize, task: u32, _scratch: usize): void {
   const args = changetype<Args>(at);
   const head = <usize> args.half * 8;
+  const half = <usize> args.pairs * 4;
   const queries = args.heads * head;
   const keys = args.kv_heads * head;
   const first = task * args.task_rows;
   const end = min(first + args.task_rows, args.count);
   for (let token: usize = first; token < end; token++) {
     const x = args.x + token * (queries + 2 * keys);
-    const angles = args.angles + load<u32>(args.positions + token * 4) * head;
-    turn(x, queries, head, angles, args.q + token * queries);
-    turn(x + queries, keys, head, angles, args.k + token * keys);
+    const angles = args.angles + load<u32>(args.positions + token * 4) * (half + half);
+    turn(x, queries, head, angles, half, args.q + token * queries);
+    turn(x + queries, keys, head, angles, half, args.k + token * keys);
     memory.copy(args.v + token * keys, x + queries + keys, keys);
   }
 }
 
-/** Turns heads by the angles of one position: cosines, then sines. */
-function turn(x: usize, bytes: usize, head: usize, angles: usize, y: usize): void {
-  const half = head / 2;
+/** Turns the first channels of heads by the angles of one position: `half` bytes of cosines, then sines. */
+function turn(
+  x: usize,
+  bytes: usize,
+  head: usize,
+  angles: usize,
+  half: usize,
+  y: usize,
+): void {
   for (let from: usize = 0; from < bytes; from += head) {
     const left = x + from;
     const to = y + from;
@@ -54,5 +63,7 @@ function turn(x: usize, bytes: usize, head: usize, angles: usize, y: usize): voi
       store<f32>(to + at, low * cosine - high * sine);
       store<f32>(to + half + at, high * cosine + low * sine);
     }
+    const end = half + half;
+    if (end < head) memory.copy(to + end, left + end, head - end);
   }
 }

@@ -23,9 +23,11 @@ export interface KvPage {
 /** Throws unless pages can hold such heads. */
 export function checkPage({ scheme, headSize }: KvPage): void {
   const { bits, zero, group, range, clip } = scheme;
-  if (headSize % 16 !== 0 || group % 8 !== 0 || headSize % group !== 0 || group <= 0) {
+  if (headSize % 4 !== 0 || !kvGroups(headSize).includes(group)) {
     throw new RangeError(
-      `Cannot page heads of ${headSize} in groups of ${group}: expected a head size that is a multiple of 16 and groups of a multiple of 8 that divide it`,
+      `Cannot page heads of ${headSize} in groups of ${group}: expected a head size that is a multiple of 4 and groups of ${
+        kvGroups(headSize).join(", ")
+      }`,
     );
   }
   if (range !== undefined && (zero !== "none" || !(range >= 0))) {
@@ -42,9 +44,21 @@ export function checkPage({ scheme, headSize }: KvPage): void {
   }
 }
 
+/** Channels of a head that may share a scale in pages: all, or a multiple of 8 that divides them. */
+export function kvGroups(headSize: number): number[] {
+  const eights = Array.from({ length: Math.floor(headSize / 8) }, (_, i) => 8 * (i + 1));
+  const groups = eights.filter((group) => headSize % group === 0);
+  return groups.at(-1) === headSize ? groups : [...groups, headSize];
+}
+
+/** Channels that a head takes in a page: zeros fill its last codes up to eight. */
+function heldChannels(headSize: number): number {
+  return Math.ceil(headSize / 8) * 8;
+}
+
 /**
- * Words of a page: codes [kv head][token][channel], then scales, then zero points, each f16
- * [kv head][group][token].
+ * Words of a page: codes [kv head][token][channel, up to a multiple of 8], then scales, then zero points,
+ * each f16 [kv head][group][token].
  */
 export function pageWords(scheme: KvScheme, kvHeads: number, headSize: number): number {
   return places({ scheme, kvHeads, headSize }).words;
@@ -79,6 +93,9 @@ export function writeSlot(
   const codes = kvCodes(scheme);
   const at = places(page, slot);
   for (let head = 0; head < kvHeads; head++) {
+    for (let channel = headSize; channel < heldChannels(headSize); channel++) {
+      put(pool, bits, at.codes(head) + channel, 0);
+    }
     for (let first = 0; first < headSize; first += group) {
       const from = head * headSize + first;
       const part = values.subarray(from, from + group);
@@ -122,7 +139,8 @@ export function readSlot(pool: ArrayLike<number>, slot: number, page: KvPage): F
 /** Words where the parts of a slot's page begin, and units of the slot's own codes and scales. */
 function places(page: KvPage, slot = 0) {
   const { scheme, kvHeads, headSize } = page;
-  const toScales = kvHeads * PAGE_TOKENS * headSize * scheme.bits / 32;
+  const held = heldChannels(headSize);
+  const toScales = kvHeads * PAGE_TOKENS * held * scheme.bits / 32;
   const part = kvHeads * headSize / scheme.group * PAGE_TOKENS / 2;
   const toZeros = toScales + (hasScales(scheme) ? part : 0);
   const words = toZeros + (hasZeros(scheme) ? part : 0);
@@ -132,7 +150,7 @@ function places(page: KvPage, slot = 0) {
     words,
     scales: start + toScales,
     zeros: start + toZeros,
-    codes: (head: number) => start * 32 / scheme.bits + (head * PAGE_TOKENS + token) * headSize,
+    codes: (head: number) => start * 32 / scheme.bits + (head * PAGE_TOKENS + token) * held,
     scale: (head: number, group: number) =>
       (head * headSize / scheme.group + group) * PAGE_TOKENS + token,
   };

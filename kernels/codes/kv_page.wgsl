@@ -1,19 +1,22 @@
 // Where codes, scales and zero points lie in a page of the KV cache, and how they become values.
 // A page holds 64 tokens: codes [kv head][token][channel], packed from the low bits of a word up,
-// then f16 scales and f16 zero points, each [kv head][group][token], two tokens a word.
-// Expects: codes/quantizer.wgsl, SIZE (u32, head size, a multiple of 16).
+// then f16 scales and f16 zero points, each [kv head][group][token], two tokens a word. Zeros fill
+// the codes of a head up to a multiple of 8.
+// Expects: codes/quantizer.wgsl, SIZE (u32, head size, a multiple of 4).
 
 const PAGE = 64u;
+const OCTETS = (SIZE + 7u) / 8u;
+const HELD = 8u * OCTETS;
 
 // Word of a page where the codes from a channel, a multiple of 8, of a head's token begin.
 fn codes_at(bits: u32, head: u32, token: u32, channel: u32) -> u32 {
-  return ((head * PAGE + token) * SIZE + channel) * bits / 32u;
+  return ((head * PAGE + token) * HELD + channel) * bits / 32u;
 }
 
 // Word of a page that holds the scale of a head's token for a channel; `size` channels share it.
 fn scales_at(bits: u32, size: u32, kv_heads: u32, head: u32, token: u32, channel: u32) -> u32 {
   let row = head * (SIZE / size) + channel / size;
-  return kv_heads * PAGE * SIZE * bits / 32u + (row * PAGE + token) / 2u;
+  return kv_heads * PAGE * HELD * bits / 32u + (row * PAGE + token) / 2u;
 }
 
 // Words from a scale to its zero point.

@@ -115,8 +115,10 @@ async function smoothAttention(
     stats.magnitude(layer, taps[name].name, MAGNITUDES[kind]);
   // Behind a norm all heads have one gain, and so one scale, as if they shared a kv head.
   const sharing = taps.keys.fedBy.kind === "norm" ? { ...config, kvHeads: 1 } : config;
+  const { headSize, ropes, ropeOf } = config;
+  const turned = ropes[ropeOf[layer]!]!.channels;
   const share = (span: Float32Array, kind: SpanKind) =>
-    shareRotaryPairs(shareKvHeads(span, sharing, kind), config.headSize, kind);
+    shareRotaryPairs(shareKvHeads(span, sharing, kind), { headSize, turned }, kind);
   const candidates = await candidatesOf(params, async ([keyKind, queryKind]) => [
     share(spreadKvHeads(await spanAt("keys", keyKind), config), keyKind),
     share(await spanAt("queries", queryKind), queryKind),

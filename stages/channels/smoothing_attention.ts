@@ -1,6 +1,7 @@
 import type { Device, HostTensor, TensorRef } from "../../kernels/device/device.ts";
 import { f16, f32 } from "../../kernels/device/tensor.ts";
 import { attention, matmul } from "../../kernels/mod.ts";
+import { kvGroups } from "../../kernels/codes/kv_page.ts";
 import { groupScale, kvCodes, type KvScheme } from "../../kernels/codes/kv_scheme.ts";
 import { codeOf, valueOf } from "../../kernels/codes/quantizer.ts";
 import { type HeadLayout, takeKvHeads } from "./spans.ts";
@@ -69,9 +70,12 @@ function quantizeKeys(
   scheme: KeyScheme,
 ): Float32Array<ArrayBuffer> {
   const group = Math.min(scheme.group, headSize);
-  if (headSize % group !== 0) {
+  const groups = kvGroups(headSize);
+  if (!groups.includes(group)) {
     throw new RangeError(
-      `Cannot quantize keys in groups of ${group}: heads have ${headSize} channels, expected a divisor`,
+      `Cannot quantize keys in groups of ${group}: heads have ${headSize} channels, expected ${
+        groups.join(", ")
+      }`,
     );
   }
   const codes = kvCodes(scheme);

@@ -65,17 +65,20 @@ export function shareKvHeads(
 }
 
 /**
- * Gives the two channels that rotary embedding turns together, i and i + head size / 2, the same
- * span, their largest or their mean, so that one factor commutes with the rotation.
+ * Gives the two channels that rotary embedding turns together, i and i + half of those that turn, the
+ * same span, their largest or their mean, so that one factor commutes with the rotation. `turned`
+ * channels of a head turn, its first ones.
  */
 export function shareRotaryPairs(
   span: Float32Array,
-  headSize: number,
+  { headSize, turned }: { readonly headSize: number; readonly turned: number },
   kind: SpanKind,
 ): Float32Array<ArrayBuffer> {
-  const half = headSize / 2;
-  return Float32Array.from(span, (_, i) => {
-    const first = Math.floor(i / headSize) * headSize + i % half;
+  const half = turned / 2;
+  return Float32Array.from(span, (own, i) => {
+    const channel = i % headSize;
+    if (channel >= turned) return own;
+    const first = i - channel + channel % half;
     return pooled(2, (side) => span[first + side * half]!, kind);
   });
 }

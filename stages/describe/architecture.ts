@@ -18,7 +18,7 @@ export function architectureSection({ name, config, json }: ArchitectureFacts): 
     );
     return { title: "Architecture", facts: [["architecture", name], ...facts] };
   }
-  const { heads, kvHeads, headSize, ropeScaling: scaling } = config;
+  const { heads, kvHeads, headSize } = config;
   const queries = heads === kvHeads ? "" : `, ${heads / kvHeads} queries a key`;
   const windows = groupLayers(config.windows.map((window) => window ? `${window}` : ""));
   return {
@@ -31,10 +31,7 @@ export function architectureSection({ name, config, json }: ArchitectureFacts): 
       ["heads", `${heads} for queries, ${kvHeads} for keys, of ${headSize}${queries}`],
       ["vocabulary", String(config.vocabulary)],
       ["positions", String(config.positions)],
-      ["rotary theta", `${config.ropeTheta}`],
-      ...scaling.type === "default"
-        ? []
-        : [["rotary scaling", `${scaling.type}, factor ${scaling.factor}`] as const],
+      ...ropeFacts(config),
       ...windows.filter(({ words }) => words !== "").map(({ words, layers }) =>
         ["window", `${words} keys in layers ${layers}`] as const
       ),
@@ -42,6 +39,26 @@ export function architectureSection({ name, config, json }: ArchitectureFacts): 
       ["embeddings", config.tied ? "tied: the head is the embedding table" : "head of its own"],
     ],
   };
+}
+
+/** The rotary embeddings, and where layers differ, which layers have them. */
+function ropeFacts({ ropes, ropeOf, headSize }: DecoderConfig): [string, string][] {
+  const of = groupLayers(ropeOf.map(String));
+  return ropes.flatMap(({ theta, channels, scaling }, at): [string, string][] => {
+    const layers = of.find(({ words }) => words === String(at))?.layers;
+    const where = ropes.length > 1 ? ` in layers ${layers}` : "";
+    const { type } = scaling;
+    const factor = "factor" in scaling ? `, factor ${scaling.factor}` : "";
+    return [
+      ["rotary theta", `${theta}${where}`],
+      ...channels < headSize
+        ? [["rotary channels", `${channels} of a head's ${headSize}${where}`] as [string, string]]
+        : [],
+      ...type === "default"
+        ? []
+        : [["rotary scaling", `${type}${factor}${where}`] as [string, string]],
+    ];
+  });
 }
 
 /** Layers in words: `0-11`, `0, 2-5`. */

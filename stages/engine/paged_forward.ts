@@ -1,6 +1,6 @@
 import type { Device, Tensor, TensorRef } from "../../kernels/device/device.ts";
 import { normalize, startStream } from "../models/stream.ts";
-import { type Places, ropeAngles } from "../models/places.ts";
+import { openAngles, type Places } from "../models/places.ts";
 import type { Model } from "../models/model.ts";
 import type { KvBatch } from "./kv_batch.ts";
 import { KvPools, kvSchemes } from "./kv_pools.ts";
@@ -15,7 +15,7 @@ export class PagedForward implements Disposable {
   readonly model: Model;
   readonly #device: Device;
   readonly #pools: KvPools;
-  readonly #angles: Tensor;
+  readonly #angles: ReturnType<typeof openAngles>;
 
   /** Takes the memory of so many pages; `context` is the longest sequence. */
   constructor(
@@ -27,14 +27,14 @@ export class PagedForward implements Disposable {
     this.model = model;
     const schemes = kvSchemes(model.config, model.record);
     this.#pools = new KvPools(device, model.config, { schemes, pages });
-    this.#angles = device.upload(ropeAngles(model.config, context), "rope angles");
+    this.#angles = openAngles(device, model.config, context);
   }
 
   /** The normalized inputs of the head for `ids` u32 [tokens], f32 [tokens, hidden]. */
   async hidden(ids: TensorRef, { positions, ...batch }: StepPlaces): Promise<Tensor> {
     const device = this.#device;
     const { model } = this;
-    const places: Places = { positions, angles: this.#angles };
+    const places: Places = { positions, angles: this.#angles.angles };
     let stream = startStream((await model.embeddings()).embed(device, ids));
     for (let layer = 0; layer < model.config.layers; layer++) {
       const attention = this.#pools.attention(layer, batch);

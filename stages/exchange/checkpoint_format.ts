@@ -9,10 +9,19 @@ import {
   type TensorSpecification,
 } from "../formats/safetensors/header.ts";
 import { rowPieces } from "../formats/rows.ts";
+import { architectureOf } from "../models/architecture.ts";
+import { unfused } from "../models/fused_tensors.ts";
 import { type ModelRecord, PLAIN } from "../models/model_record.ts";
+import { moduleOf } from "../models/site.ts";
 import type { CodedWeight } from "../quant/coded_weight.ts";
 import type { LinearScheme } from "../quant/schemes.ts";
-import type { Format, FormatOptions, Reading } from "./format.ts";
+import {
+  type Format,
+  type FormatOptions,
+  modelRefusal,
+  type Reading,
+  type Refusal,
+} from "./format.ts";
 import { type LinearParts, type PartValues, readPart } from "./part_values.ts";
 import { type CodedLinear, type Source, type Subject, subjectOf } from "./subject.ts";
 import { COMPARED_VALUES } from "./verify.ts";
@@ -91,17 +100,22 @@ export interface Codec
   ): Float32Array<ArrayBuffer>;
   /** See `Format.rounding`; 0 unless said. */
   rounding?(subject: Subject): number;
+  /** Whether the rows of linears that others store as one tensor are written below each other. */
+  readonly fuses?: boolean;
 }
 
 const FLOAT16 = { dtype: "float16" } as const;
 
 /** Makes a format of a codec: safetensors shards with an index, `config.json`, tokenizer. */
 export function checkpointFormat(codec: Codec): Format {
-  const { about, source, refusals, engines, recognizes } = codec;
+  const { about, source, engines, recognizes } = codec;
   return {
     about,
     source,
-    refusals,
+    refusals: (subject, options) => [
+      ...refusedFused(codec, subject),
+      ...codec.refusals(subject, options),
+    ],
     engines,
     recognizes,
     rounding: (subject) => codec.rounding?.(subject) ?? 0,
@@ -113,13 +127,28 @@ export function checkpointFormat(codec: Codec): Format {
   };
 }
 
+/** Why engines would not find the tensors of a family that stores several as one. */
+function refusedFused({ fuses, name }: Codec, { fused, name: model }: Subject): readonly Refusal[] {
+  const [[stored, parts] = []] = fused ?? [];
+  if (fuses || !stored || !parts) return [];
+  return [
+    modelRefusal(
+      `a ${model} stores ${parts.map(moduleOf).join(", ")} as one, ${
+        moduleOf(stored)
+      }, expected a linear a tensor: codes that lie so are not written in ${name}`,
+    ),
+  ];
+}
+
 /** A tensor to write and where it comes from. */
 interface PlannedTensor {
   readonly specification: TensorSpecification;
   readonly from:
     | { readonly dense: string }
     | { readonly linear: string; readonly part: string }
-    | { readonly values: ArrayBufferView };
+    | { readonly values: ArrayBufferView }
+    /** One below the other. */
+    | { readonly tensors: readonly PlannedTensor[] };
   readonly layer: number | undefined;
 }
 
@@ -152,7 +181,21 @@ function plannedTensors(
   const beside = (codec.beside?.(subject) ?? []).map(({ name, dtype, shape, values }) => (
     { specification: { name, dtype, shape }, from: { values }, layer: undefined }
   ));
-  return [...planned, ...beside];
+  return [...fusedTensors(planned, subject), ...beside];
+}
+
+/** The tensors with those in one that checkpoints of others store as one. */
+function fusedTensors(planned: readonly PlannedTensor[], { fused }: Subject): PlannedTensor[] {
+  const byName = new Map(planned.map((tensor) => [tensor.specification.name, tensor]));
+  for (const [name, parts] of fused ?? []) {
+    const tensors = parts.map((part) => byName.get(part)!);
+    const { specification: { dtype, shape: [, ...inner] }, layer } = tensors[0]!;
+    const rows = tensors.reduce((sum, { specification }) => sum + specification.shape[0]!, 0);
+    const specification = { name, dtype, shape: [rows, ...inner] };
+    for (const part of parts) byName.delete(part);
+    byName.set(name, { specification, from: { tensors }, layer });
+  }
+  return [...byName.values()];
 }
 
 function configOf(
@@ -174,9 +217,9 @@ async function write(
   const { shardBytes } = options;
   using writer = await createCheckpointWriter(out, specifications, { shardBytes });
   let held: { readonly name: string; readonly weight: CodedWeight } | undefined;
-  for (const [index, { specification: { name, dtype, shape }, from, layer }] of planned.entries()) {
-    signal.throwIfAborted();
-    if ("values" in from) await writer.write(name, bytesOf(from.values));
+  const put = async (name: string, { specification: { dtype, shape }, from }: PlannedTensor) => {
+    if ("tensors" in from) { for (const tensor of from.tensors) await put(name, tensor); }
+    else if ("values" in from) await writer.write(name, bytesOf(from.values));
     else if ("dense" in from) {
       const { file } = checkpoint.tensors.get(from.dense)!;
       for (const rows of rowPieces(shape, { values: COMPARED_VALUES })) {
@@ -192,6 +235,11 @@ async function write(
         await writer.write(name, bytesOf(piece));
       }
     }
+  };
+  for (const [index, tensor] of planned.entries()) {
+    signal.throwIfAborted();
+    const { specification: { name }, layer } = tensor;
+    await put(name, tensor);
     progress(index + 1, planned.length, layer === undefined ? name : `layer ${layer + 1}`);
   }
   await writer.close();
@@ -204,8 +252,9 @@ async function write(
 }
 
 async function open(given: Codec, path: string): Promise<Reading> {
-  const checkpoint = await openDirectory(path);
+  const stored = await openDirectory(path);
   try {
+    const checkpoint = unfused(stored, architectureOf(stored.config));
     const { linears, kv, ...own } = await given.precision(checkpoint);
     const codec: Codec = { ...given, ...own };
     const { quantization_config: _, compression_config: __, ...config } = checkpoint
@@ -234,7 +283,7 @@ async function open(given: Codec, path: string): Promise<Reading> {
       [Symbol.dispose]: () => checkpoint[Symbol.dispose](),
     };
   } catch (error) {
-    checkpoint[Symbol.dispose]();
+    stored[Symbol.dispose]();
     throw error;
   }
 }

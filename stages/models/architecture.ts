@@ -1,5 +1,6 @@
 import { openCheckpoint } from "./open_checkpoint.ts";
 import type { Architecture, Family, LayerLayout, LayerOutline, ModelFiles } from "./family.ts";
+import { unfused } from "./fused_tensors.ts";
 import { readModelRecord } from "./model_record.ts";
 import { z } from "zod";
 import * as families from "./families/mod.ts";
@@ -53,7 +54,7 @@ export async function openModel(path: string): Promise<ModelFiles & Disposable> 
   try {
     const architecture = architectureOf(checkpoint.config);
     return {
-      checkpoint,
+      checkpoint: unfused(checkpoint, architecture),
       record,
       architecture,
       [Symbol.dispose]: () => checkpoint[Symbol.dispose](),

@@ -1,20 +1,10 @@
 import { z } from "zod";
+import { readRopes, type RopeFacts, type Ropes } from "./rope_config.ts";
+import type { Rope } from "./rope.ts";
 import type { LinearRole } from "./site.ts";
 
-/** How the angles of rotary position embedding are scaled; the names are those of transformers. */
-export type RopeScaling =
-  | { readonly type: "default" }
-  | { readonly type: "linear"; readonly factor: number }
-  | {
-    readonly type: "llama3";
-    readonly factor: number;
-    readonly lowFrequencyFactor: number;
-    readonly highFrequencyFactor: number;
-    readonly originalPositions: number;
-  };
-
 /** What a decoder-only transformer is, read once from `config.json`. */
-export interface DecoderConfig {
+export interface DecoderConfig extends Ropes {
   readonly hidden: number;
   readonly layers: number;
   readonly heads: number;
@@ -26,8 +16,6 @@ export interface DecoderConfig {
   /** Longest context the model was made for. */
   readonly positions: number;
   readonly normEps: number;
-  readonly ropeTheta: number;
-  readonly ropeScaling: RopeScaling;
   /** Whether the head is the embedding table. */
   readonly tied: boolean;
   /** Which linears of a layer have a bias. */
@@ -39,15 +27,9 @@ export interface DecoderConfig {
 /** More would be no model: sizes are multiplied, and every layer is listed. */
 const count = z.int().positive().max(2 ** 31);
 const layerCount = count.max(10_000);
-const rope = z.looseObject({
-  rope_type: z.string().optional(),
-  type: z.string().optional(),
-  rope_theta: z.number().positive().optional(),
-  factor: z.number().positive().optional(),
-  low_freq_factor: z.number().positive().optional(),
-  high_freq_factor: z.number().positive().optional(),
-  original_max_position_embeddings: count.optional(),
-});
+/** Largest head that kernels attend with. */
+const MOST_HEAD = 1024;
+const rope = z.looseObject({}).nullish();
 
 /** The keys of `config.json` that decoders of the Llama kind share, as transformers 4 and 5 write them. */
 const decoderJson = z.looseObject({
@@ -61,8 +43,10 @@ const decoderJson = z.looseObject({
   max_position_embeddings: count.default(2048),
   rms_norm_eps: z.number().positive().default(1e-6),
   rope_theta: z.number().positive().nullish(),
-  rope_scaling: rope.nullish(),
-  rope_parameters: rope.nullish(),
+  rope_scaling: rope,
+  rope_parameters: rope,
+  partial_rotary_factor: z.number().positive().max(1).nullish(),
+  original_max_position_embeddings: count.nullish(),
   tie_word_embeddings: z.boolean().default(false),
   hidden_act: z.literal("silu").default("silu"),
   attention_bias: z.boolean().default(false),
@@ -88,10 +72,15 @@ export function parseDecoderJson(json: unknown): DecoderJson {
 export interface Particulars {
   readonly biases: readonly LinearRole[];
   readonly windows: readonly (number | undefined)[];
+  /** What its rotary embeddings are like, where they are not Llama's. */
+  readonly rope?: Omit<RopeFacts, "headSize">;
 }
 
 /** A decoder's config from the shared keys and its family's particulars. */
-export function decoderConfig(json: DecoderJson, particulars: Particulars): DecoderConfig {
+export function decoderConfig(
+  json: DecoderJson,
+  { rope, ...particulars }: Particulars,
+): DecoderConfig {
   const heads = json.num_attention_heads;
   const kvHeads = json.num_key_value_heads ?? heads;
   if (heads % kvHeads !== 0) {
@@ -99,19 +88,21 @@ export function decoderConfig(json: DecoderJson, particulars: Particulars): Deco
       `Cannot read config.json: num_key_value_heads is ${kvHeads}, expected a divisor of num_attention_heads ${heads}`,
     );
   }
-  const parameters = json.rope_parameters ?? json.rope_scaling ?? {};
+  const headSize = headSizeOf(json);
+  checkWidths(json, `${heads} heads of ${headSize}`, heads * headSize);
+  const { ropes, ropeOf } = readRopes(json, { headSize, ...rope });
   return {
     hidden: json.hidden_size,
     layers: json.num_hidden_layers,
     heads,
     kvHeads,
-    headSize: json.head_dim ?? json.hidden_size / heads,
+    headSize,
     inner: json.intermediate_size,
     vocabulary: json.vocab_size,
-    positions: json.max_position_embeddings,
+    positions: Math.max(json.max_position_embeddings, ...ropes.map(stretchedPositions)),
     normEps: json.rms_norm_eps,
-    ropeTheta: parameters.rope_theta ?? json.rope_theta ?? 10000,
-    ropeScaling: ropeScaling(parameters, json.max_position_embeddings),
+    ropes,
+    ropeOf,
     tied: json.tie_word_embeddings,
     ...particulars,
   };
@@ -134,27 +125,34 @@ export function laterWindows(json: DecoderJson): (number | undefined)[] {
   });
 }
 
-function ropeScaling(json: z.infer<typeof rope>, positions: number): RopeScaling {
-  const type = json.rope_type ?? json.type ?? "default";
-  const need = (key: "factor" | "low_freq_factor" | "high_freq_factor"): number => {
-    const value = json[key];
-    if (value !== undefined) return value;
-    throw new TypeError(
-      `Cannot read config.json: rope scaling "${type}" has no ${key}, expected a number`,
-    );
-  };
-  if (type === "default") return { type };
-  if (type === "linear") return { type, factor: need("factor") };
-  if (type === "llama3") {
-    return {
-      type,
-      factor: need("factor"),
-      lowFrequencyFactor: need("low_freq_factor"),
-      highFrequencyFactor: need("high_freq_factor"),
-      originalPositions: json.original_max_position_embeddings ?? positions,
-    };
-  }
-  throw new TypeError(
-    `Cannot read config.json: rope scaling is "${type}", expected default, linear or llama3`,
+/** Throws where products of activations and weights have inner sizes that no kernel takes. */
+function checkWidths(
+  { hidden_size, intermediate_size }: DecoderJson,
+  heads: string,
+  channels: number,
+) {
+  const widths = { hidden_size, intermediate_size, [`the channels of ${heads}`]: channels };
+  const odd = Object.entries(widths).find(([, width]) => width % 8 !== 0);
+  if (!odd) return;
+  throw new RangeError(
+    `Cannot read config.json: ${odd[0]} is ${
+      odd[1]
+    }, expected a multiple of 8, by which linears multiply`,
   );
+}
+
+/** Size of a head; throws where no kernel attends with such heads. */
+function headSizeOf({ head_dim, hidden_size, num_attention_heads: heads }: DecoderJson): number {
+  const size = head_dim ?? hidden_size / heads;
+  if (size % 4 === 0 && size <= MOST_HEAD) return size;
+  throw new RangeError(
+    `Cannot read config.json: heads are of size ${size}${
+      head_dim ? "" : `, hidden_size ${hidden_size} / num_attention_heads ${heads}`
+    }, expected a multiple of 4 up to ${MOST_HEAD}`,
+  );
+}
+
+/** Positions that YaRN stretches the original ones to, whatever `max_position_embeddings` says. */
+function stretchedPositions({ scaling }: Rope): number {
+  return scaling.type === "yarn" ? Math.floor(scaling.factor * scaling.originalPositions) : 0;
 }

@@ -36,6 +36,8 @@ export interface Layout {
   readonly head: HeadSite;
   /** Tensor of a head of its own, whether or not this model has one. */
   readonly ownHead: string;
+  /** What checkpoints of others store as one tensor: its name, and the tensors that are its rows. */
+  readonly fused?: ReadonlyMap<string, readonly string[]> | undefined;
 }
 
 /** One architecture: how its config reads, what stands where, and how a layer runs. */

@@ -1,6 +1,6 @@
 """Writes tiny random models of every family as transformers saves them, with the logits it computes.
 
-Run: python tests/oracle/families.py tests/testdata/families   (torch 2.13, transformers 5.23)
+Run: python tests/oracle/families.py tests/testdata/families   (torch 2.13, transformers 5.24)
 """
 
 import json
@@ -10,8 +10,8 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 from transformers import (
-    LlamaConfig, LlamaForCausalLM, MistralConfig, MistralForCausalLM, Qwen2Config, Qwen2ForCausalLM,
-    Qwen3Config, Qwen3ForCausalLM,
+    LlamaConfig, LlamaForCausalLM, MistralConfig, MistralForCausalLM, Phi3Config, Phi3ForCausalLM, Qwen2Config,
+    Qwen2ForCausalLM, Qwen3Config, Qwen3ForCausalLM,
 )
 
 SMALL = dict(vocab_size=96, hidden_size=64, intermediate_size=72, num_hidden_layers=2,
@@ -19,6 +19,8 @@ SMALL = dict(vocab_size=96, hidden_size=64, intermediate_size=72, num_hidden_lay
 LLAMA3 = {"rope_type": "llama3", "rope_theta": 500000.0, "factor": 8.0, "low_freq_factor": 1.0,
           "high_freq_factor": 4.0, "original_max_position_embeddings": 32}
 LINEAR = {"rope_type": "linear", "rope_theta": 10000.0, "factor": 2.0}
+LONGROPE = {"rope_type": "longrope", "rope_theta": 10000.0,
+            "short_factor": [1 + i / 4 for i in range(6)], "long_factor": [1 + i * i / 2 for i in range(6)]}
 CASES = {
     "llama_llama3_gqa_tied": (LlamaForCausalLM, LlamaConfig(
         **SMALL, num_attention_heads=4, num_key_value_heads=2, rope_parameters=LLAMA3,
@@ -38,6 +40,9 @@ CASES = {
         **SMALL, num_attention_heads=4, num_key_value_heads=2, head_dim=32, tie_word_embeddings=True)),
     "qwen3_untied": (Qwen3ForCausalLM, Qwen3Config(
         **SMALL, num_attention_heads=2, num_key_value_heads=1, head_dim=48, tie_word_embeddings=False)),
+    "phi3_longrope_window": (Phi3ForCausalLM, Phi3Config(
+        **SMALL, num_attention_heads=4, num_key_value_heads=2, partial_rotary_factor=0.75, sliding_window=9,
+        original_max_position_embeddings=64, rope_parameters=LONGROPE, pad_token_id=0, eos_token_id=0)),
 }
 
 

@@ -2,7 +2,7 @@ import type { Device } from "../../kernels/device/device.ts";
 import { u32 } from "../../kernels/device/tensor.ts";
 import { normalize, startStream } from "../../stages/models/stream.ts";
 import type { Model } from "../../stages/models/model.ts";
-import { ropeAngles } from "../../stages/models/places.ts";
+import { openPlaces } from "../../stages/models/places.ts";
 
 /**
  * Logits of every position, f32 [tokens, vocabulary], by the layers of the product: what a stage that
@@ -16,14 +16,13 @@ export async function logitsOf(
   const { config } = model;
   using stack = new DisposableStack();
   const tokens = stack.use(device.upload(u32([ids.length], ids)));
-  const angles = stack.use(device.upload(ropeAngles(config, ids.length)));
-  const positions = stack.use(device.upload(u32([ids.length], ids.map((_, i) => i))));
+  const places = stack.use(openPlaces(device, config, ids.length));
   const embeddings = await model.embeddings();
   let stream = startStream(embeddings.embed(device, tokens));
   model.release(embeddings);
   for (let layer = 0; layer < config.layers; layer++) {
     const weights = await model.layer(layer);
-    stream = weights.run(device, { stream, places: { positions, angles } });
+    stream = weights.run(device, { stream, places });
     model.release(weights);
   }
   stack.use(stream);

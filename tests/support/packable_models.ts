@@ -27,6 +27,7 @@ export async function writeShaped(family: string, directory: string): Promise<Ar
     ...JSON.parse(await Deno.readTextFile(`${FOLDER}/${family}/config.json`)),
     ...SIZES,
   };
+  stretchFactors(json);
   const specifications = [...architectureOf(json).tensors].map(([name, shape]) =>
     ({ name, dtype: "F32", shape }) as const
   );
@@ -48,4 +49,16 @@ export async function writeShaped(family: string, directory: string): Promise<Ar
     path: directory,
     scores: {},
   };
+}
+
+/** Gives each pair of channels of a wider head a factor of LongRoPE. */
+function stretchFactors(json: Readonly<Record<string, unknown>>): void {
+  const rope = (json.rope_parameters ?? json.rope_scaling ?? {}) as Record<string, unknown>;
+  const share = rope.partial_rotary_factor ?? json.partial_rotary_factor ?? 1;
+  const length = SIZES.head_dim * (share as number) / 2;
+  for (const key of ["short_factor", "long_factor"]) {
+    const factors = rope[key] as readonly number[] | undefined;
+    if (!factors) continue;
+    rope[key] = Array.from({ length }, (_, i) => factors[i % factors.length]);
+  }
 }

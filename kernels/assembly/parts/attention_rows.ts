@@ -20,7 +20,8 @@ import { sumOf } from "./floats";
 
 /** Score of a hidden key. */
 const LOWEST: f32 = -3.4028234e38;
-/** Where in a row's state its sums of weights are. */
+/** Where in a row's state is what its scores are taken less of, and where its sums of weights are. */
+const BASE: usize = 8;
 const WEIGHTS: usize = 16;
 const ROWS_BYTES: usize = 64;
 
@@ -30,7 +31,8 @@ export class Rows {
   count: u32;
   /** Rows of a query. */
   heads: u32;
-  /** Bytes of a head. */
+  /** Bytes of a head as it is given, and here, where zeros fill it up to 16 channels. */
+  given: usize;
   bytes: usize;
   /** Where the first query stands, and how many keys a query sees. */
   place: u32;
@@ -59,9 +61,11 @@ export function layRows(
 ): Rows {
   const rows = changetype<Rows>(scratch);
   const count = queries * heads;
-  const bytes = <usize> size * 4;
+  const given = <usize> size * 4;
+  const bytes = (given + 63) & ~63;
   rows.count = count;
   rows.heads = heads;
+  rows.given = given;
   rows.bytes = bytes;
   rows.place = place;
   rows.window = window;
@@ -73,6 +77,8 @@ export function layRows(
   rows.values = rows.keys + BLOCK * bytes;
   rows.table = rows.values + BLOCK * bytes;
   rows.rest = rows.table + EXP_TABLE_BYTES;
+  // What fills a head up is never written, and must be finite.
+  if (given < bytes) memory.fill(rows.keys, 0, 2 * BLOCK * bytes);
   expTable(rows.table);
   return rows;
 }
@@ -80,14 +86,21 @@ export function layRows(
 /** Takes queries, `stride` bytes from one to the next, times the factor of scores. */
 export function takeQueries(rows: Rows, q: usize, stride: usize, scale: f32): void {
   const factor = f32x4.splat(scale);
-  const width = rows.heads * rows.bytes;
-  for (let at: usize = 0; at < rows.count * rows.bytes; at += width) {
-    for (let c: usize = 0; c < width; c += 16) {
-      v128.store(rows.q + at + c, f32x4.mul(v128.load(q + c), factor));
-      v128.store(rows.sums + at + c, f32x4.splat(0));
+  const bytes = rows.bytes;
+  const end = rows.q + rows.count * bytes;
+  let to = rows.q;
+  while (to < end) {
+    let from = q;
+    for (let head: u32 = 0; head < rows.heads; head++) {
+      let c: usize = 0;
+      for (; c < rows.given; c += 16) v128.store(to + c, f32x4.mul(v128.load(from + c), factor));
+      for (; c < bytes; c += 16) v128.store(to + c, f32x4.splat(0));
+      from += rows.given;
+      to += bytes;
     }
     q += stride;
   }
+  memory.fill(rows.sums, 0, rows.count * bytes);
   for (let row: u32 = 0; row < rows.count; row++) {
     const state = rows.states + row * STATE_BYTES;
     store<f32>(state, LOWEST);
@@ -146,9 +159,9 @@ function togetherFrom(rows: Rows, row: u32): u32 {
 function score(rows: Rows, row: u32, count: u32, low: i32, high: i32): void {
   const q = rows.q + row * rows.bytes;
   const to = rows.scores + row * SCORE_BYTES;
-  if (count == 6) scoreRows<u16>(q, rows.keys, rows.bytes, to, low, high);
-  else if (count == 3) scoreRows<u8>(q, rows.keys, rows.bytes, to, low, high);
-  else scoreOne(q, rows.keys, rows.bytes, to, low, high);
+  if (count == 6) scoreRows<u16>(q, rows.keys, rows.bytes, to, low, high, rows.rest);
+  else if (count == 3) scoreRows<u8>(q, rows.keys, rows.bytes, to, low, high, rows.rest);
+  else scoreOne(q, rows.keys, rows.bytes, to, low, high, rows.rest);
 }
 
 function add(rows: Rows, row: u32, count: u32, low: i32, high: i32): void {
@@ -180,8 +193,8 @@ function soften(rows: Rows, row: u32, first: u32, from: i32, to: i32): void {
   let weights = f32x4.mul(v128.load(state, WEIGHTS), fade);
   const seen = f32x4.extract_lane(most, 0) > LOWEST;
   // Without a key in sight, scores are all the lowest, and e^0 would be 1.
-  const base = seen ? most : f32x4.splat(0);
-  weights = expFallingRun(rows.table, scores + <usize> from * 4, end, base, weights);
+  store<f32>(state, seen ? f32x4.extract_lane(most, 0) : 0, BASE);
+  weights = expFallingRun(rows.table, scores + <usize> from * 4, end, state + BASE, weights);
   store<f32>(state, f32x4.extract_lane(most, 0));
   store<f32>(state, f32x4.extract_lane(fade, 0), FADE);
   v128.store(state, weights, WEIGHTS);
@@ -206,10 +219,10 @@ export function giveSums(rows: Rows, y: usize, stride: usize): void {
     let to = y;
     for (let head: u32 = 0; head < rows.heads; head++) {
       const weight = sumOf(v128.load(rows.states + (row + head) * STATE_BYTES, WEIGHTS));
-      for (let c: usize = 0; c < rows.bytes; c += 16) {
+      for (let c: usize = 0; c < rows.given; c += 16) {
         v128.store(to + c, f32x4.div(v128.load(sums + c), f32x4.splat(weight)));
       }
-      to += rows.bytes;
+      to += rows.given;
       sums += rows.bytes;
     }
     y += stride;

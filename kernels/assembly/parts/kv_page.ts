@@ -23,14 +23,19 @@ export class Page {
   clip: f32;
 }
 
+/** Channels that a head takes in a page: zeros fill its last codes up to eight. */
+export function heldChannels(size: u32): u32 {
+  return (size + 7) & ~7;
+}
+
 /** Where the codes of a head's token begin in a page. */
 export function codesAt(page: Page, start: usize, head: u32, token: u32, size: u32): usize {
-  return start + <usize> (head * PAGE_TOKENS + token) * size * page.bits / 8;
+  return start + <usize> (head * PAGE_TOKENS + token) * heldChannels(size) * page.bits / 8;
 }
 
 /** Where the scales of a head's first group begin in a page, two bytes for each token of it. */
 export function scalesAt(page: Page, start: usize, kvHeads: u32, head: u32, size: u32): usize {
-  const codes = <usize> kvHeads * PAGE_TOKENS * size * page.bits / 8;
+  const codes = <usize> kvHeads * PAGE_TOKENS * heldChannels(size) * page.bits / 8;
   return start + codes + <usize> head * (size / page.group) * PAGE_TOKENS * 2;
 }
 
@@ -40,8 +45,9 @@ export function toZeros(page: Page, kvHeads: u32, size: u32): usize {
 }
 
 /**
- * Writes the values of a head's first tokens of a page: 16 channels of a token lie together, `across`
- * bytes before its next 16 and `down` bytes before those of the next token. `scratch` takes scales.
+ * Writes the values of a head's first tokens of a page, up to a multiple of 8 channels: 16 of a token
+ * lie together, `across` bytes before its next 16 and `down` bytes before those of the next token.
+ * `scratch` takes scales.
  */
 export function decodePage(
   page: Page,
@@ -150,11 +156,10 @@ function decodeEight(
 }
 
 function decodeHalves(codes: usize, size: u32, to: usize, across: usize): void {
-  for (let channel: u32 = 0; channel < size; channel += 16) {
-    for (let i: usize = 0; i < 32; i += 8) {
-      v128.store(to + i * 2, widened(v128.load_ext<i16>(codes + i)));
-    }
-    codes += 32;
-    to += across;
+  for (let channel: u32 = 0; channel < size; channel += 8) {
+    const at = to + (channel >> 4) * across + (channel & 8) * 4;
+    v128.store(at, widened(v128.load_ext<i16>(codes)));
+    v128.store(at, widened(v128.load_ext<i16>(codes + 8)), 16);
+    codes += 16;
   }
 }

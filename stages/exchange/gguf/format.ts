@@ -5,7 +5,6 @@ import { lostEnds } from "../../formats/gguf/answer_ends.ts";
 import { codeBlocks, type CodeType, type GgmlCodes } from "../../formats/gguf/ggml_codes.ts";
 import { ggmlRounded } from "../../formats/gguf/ggml_rounding.ts";
 import { ggmlBytes } from "../../formats/gguf/ggml_types.ts";
-import { llama3Factors } from "../../formats/gguf/config.ts";
 import { interleave, isInterleaved } from "../../formats/gguf/names.ts";
 import { addsSpaces, tokenizerEntries } from "../../formats/gguf/tokenizer_entries.ts";
 import { WRITE } from "../../formats/gguf/tokenizer_json.ts";
@@ -22,9 +21,16 @@ import {
   said,
   type Writing,
 } from "../format.ts";
-import { contextOf, llama3Of, modelEntries } from "./metadata.ts";
-import { ggufRefusals, type GgufTensorPlan, planTensors, typesOf } from "./plan.ts";
+import { contextOf, modelEntries } from "./metadata.ts";
+import {
+  ggufRefusals,
+  type GgufSource,
+  type GgufTensorPlan,
+  planTensors,
+  typesOf,
+} from "./plan.ts";
 import { GGUF_FILE, openGgufReading } from "./reading.ts";
+import { ropeTensors } from "./rope.ts";
 import type { Source, Subject } from "../subject.ts";
 import type { CodeValues } from "../../../kernels/codes/integer_codes.ts";
 
@@ -97,7 +103,9 @@ function engines(subject: Subject, options: FormatOptions): EngineUse[] {
 const ROUNDING: Readonly<Record<CodeType, number>> = { Q8_0: 1 / 127, Q4_0: 1 / 7, Q4_1: 1 / 14 };
 
 function rounding(subject: Subject, options: FormatOptions): number {
-  const found = planTensors(subject, options).map(({ type, linear }) => {
+  const all = planTensors(subject, options)
+    .flatMap(({ type, sources }) => sources.map(({ linear }) => ({ type, linear })));
+  const found = all.map(({ type, linear }) => {
     if (type !== "Q8_0" && type !== "Q4_0" && type !== "Q4_1") return 0;
     if (!linear?.scheme) return ROUNDING[type];
     // Zeros before the scale, where Q4_1 was asked for, are rounded to half precision.
@@ -116,22 +124,24 @@ async function write(source: Source, writing: Writing): Promise<void> {
   using writer = await GgufWriter.create(`${out}/${GGUF_FILE}`, { metadata, tensors: plans });
   for (const [index, plan] of plans.entries()) {
     signal.throwIfAborted();
-    if (plan.from === undefined) {
-      const { ropeScaling, ropeTheta: theta, headSize } = subject.config;
-      const factors = llama3Factors(llama3Of(ropeScaling)!, { theta, headSize });
-      await writer.write(plan.name, bytesOf(factors));
-    } else await writeTensor(source, { ...plan, from: plan.from }, { subject, writer });
+    if (plan.sources.length === 0) {
+      const divisors = ropeTensors(subject.config.ropes[0]!).get(plan.name)!;
+      await writer.write(plan.name, bytesOf(divisors));
+    }
+    for (const rows of plan.sources) {
+      await writeRows(source, { ...plan, ...rows }, { subject, writer });
+    }
     progress(index + 1, plans.length, plan.name);
   }
   await writer.close();
 }
 
-async function writeTensor(
+async function writeRows(
   { checkpoint, linear }: Source,
-  plan: GgufTensorPlan & { readonly from: string },
+  plan: GgufTensorPlan & GgufSource,
   { subject, writer }: { readonly subject: Subject; readonly writer: GgufWriter },
 ): Promise<void> {
-  const { name, from, shape: [rows = 1, columns = 1], type } = plan;
+  const { name, from, rows, shape: [, columns = 1], type } = plan;
   const { headSize } = subject.config;
   const interleaved = isInterleaved(name, subject.family.gguf!);
   const weight = plan.linear && await linear(plan.linear.name);

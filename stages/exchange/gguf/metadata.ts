@@ -1,8 +1,7 @@
 import { GGUF_ALIGNMENT, type GgufEntries, type GgufEntry } from "../../formats/gguf/encoding.ts";
-import { type Llama3, LLAMA3_KEYS } from "../../formats/gguf/config.ts";
 import { FILE_TYPES } from "../../formats/gguf/ggml_types.ts";
-import type { RopeScaling } from "../../models/config.ts";
 import type { GgufTensorPlan } from "./plan.ts";
+import { ropeEntries } from "./rope.ts";
 import type { Provenance } from "../provenance.ts";
 import type { Subject } from "../subject.ts";
 
@@ -32,12 +31,6 @@ export function modelEntries(
     "attention.key_length": { u32: config.headSize },
     "attention.value_length": { u32: config.headSize },
     "attention.layer_norm_rms_epsilon": { f32: config.normEps },
-    "rope.dimension_count": { u32: config.headSize },
-    "rope.freq_base": { f32: config.ropeTheta },
-    ...config.ropeScaling.type === "linear" && {
-      "rope.scaling.type": { text: "linear" },
-      "rope.scaling.factor": { f32: config.ropeScaling.factor },
-    },
   };
   const type = mostCommonType(plans);
   const origin = typeof json._name_or_path === "string" && json._name_or_path.split("/").at(-1);
@@ -57,7 +50,7 @@ export function modelEntries(
     ...Object.fromEntries(
       Object.entries(own).map(([key, entry]) => [`${architecture}.${key}`, entry]),
     ),
-    ...llama3Entries(config.ropeScaling),
+    ...ropeEntries(config.ropes[0]!, architecture),
     [PROVENANCE_KEY]: { text: JSON.stringify(provenance) },
   };
 }
@@ -68,25 +61,6 @@ export function modelEntries(
  */
 export function contextOf({ positions, windows }: Subject["config"]): number {
   return Math.min(positions, ...windows.map((window) => window ?? Infinity));
-}
-
-/** llama3 scaling in the words of `config.json`. */
-export function llama3Of(scaling: RopeScaling): Llama3 | undefined {
-  if (scaling.type !== "llama3") return undefined;
-  return {
-    factor: scaling.factor,
-    low_freq_factor: scaling.lowFrequencyFactor,
-    high_freq_factor: scaling.highFrequencyFactor,
-    original_max_position_embeddings: scaling.originalPositions,
-  };
-}
-
-function llama3Entries(scaling: RopeScaling): GgufEntries {
-  const llama3 = llama3Of(scaling);
-  if (!llama3) return {};
-  return Object.fromEntries(
-    Object.entries(LLAMA3_KEYS).map(([key, path]) => [path, { f32: llama3[key as keyof Llama3] }]),
-  );
 }
 
 /** The type that holds most values of the layers' matrices. */

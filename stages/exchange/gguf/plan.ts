@@ -1,5 +1,5 @@
 import { DTYPES } from "../../formats/half.ts";
-import { ggufName, ROPE_FACTORS } from "../../formats/gguf/names.ts";
+import { ggufName } from "../../formats/gguf/names.ts";
 import type { CodeType } from "../../formats/gguf/ggml_codes.ts";
 import type { GgufSpecification } from "../../formats/gguf/writer.ts";
 import { groupColumns, plainScheme, type WeightScheme, weightWords } from "../../quant/schemes.ts";
@@ -7,7 +7,9 @@ import { type FormatOptions, modelRefusal, type Refusal } from "../format.ts";
 import { refusedPrecision } from "../precision_refusals.ts";
 import { GGUF_CLASSES } from "../../models/open_checkpoint.ts";
 import type { StoredLinear } from "../../models/linear.ts";
+import { moduleOf } from "../../models/site.ts";
 import type { Subject } from "../subject.ts";
+import { refusedRope, ropeTensors } from "./rope.ts";
 
 /** Values that share a scale in every type of ggml that codes can be put into. */
 const BLOCK = 32;
@@ -15,36 +17,55 @@ const BLOCK = 32;
 /** Options that decide types. */
 type Options = Pick<FormatOptions, "dtype" | "type">;
 
-/** A tensor of a GGUF file and where its values come from. */
-export interface GgufTensorPlan extends GgufSpecification {
-  /** Its name in transformers; none for the rotary factors. */
-  readonly from: string | undefined;
+/** Where rows of a tensor come from. */
+export interface GgufSource {
+  /** The tensor of a model. */
+  readonly from: string;
+  readonly rows: number;
   /** The linear, where its codes are what is written. */
   readonly linear: StoredLinear | undefined;
+}
+
+/** A tensor of a GGUF file and what its rows are, one below the other; nothing for rotary divisors. */
+export interface GgufTensorPlan extends GgufSpecification {
+  readonly sources: readonly GgufSource[];
 }
 
 /** The tensors of a GGUF file: linears by their codes, vectors in single precision. */
 export function planTensors(subject: Subject, options: Options): GgufTensorPlan[] {
   const { parts = {} } = subject.family.gguf ?? {};
   const linears = new Map(subject.linears.map((linear) => [linear.weight, linear]));
-  const plans = [...subject.tensors].map(([from, shape]): GgufTensorPlan => {
+  const typed = [...subject.tensors].map(([from, shape]): readonly [string, GgufTensorPlan] => {
     const linear = linears.get(from);
     const type = shape.length === 1
       ? "F32"
       : linear
       ? linearType(linear, options)
       : DTYPES[options.dtype];
-    return {
-      name: ggufName(from, { parts })!,
-      shape,
-      type,
-      from,
-      linear: linear?.scheme ? linear : undefined,
-    };
+    const source = { from, rows: shape[0]!, linear: linear?.scheme ? linear : undefined };
+    return [from, { name: from, shape, type, sources: [source] }];
   });
-  if (subject.config.ropeScaling.type !== "llama3") return plans;
-  const shape = [subject.config.headSize / 2];
-  return [...plans, { name: ROPE_FACTORS, shape, type: "F32", from: undefined, linear: undefined }];
+  const plans = fusedPlans(new Map(typed), subject)
+    .map((plan) => ({ ...plan, name: ggufName(plan.name, { parts })! }));
+  const own = [...ropeTensors(subject.config.ropes[0]!)].map(([name, { length }]) => (
+    { name, shape: [length], type: "F32", sources: [] }
+  ));
+  return [...plans, ...own];
+}
+
+/** The plans with those in one that are one tensor there, by their names in transformers. */
+function fusedPlans(
+  plans: Map<string, GgufTensorPlan>,
+  { fused }: Pick<Subject, "fused">,
+): readonly GgufTensorPlan[] {
+  for (const [name, parts] of fused ?? []) {
+    const all = parts.map((part) => plans.get(part)!);
+    const sources = all.flatMap((plan) => plan.sources);
+    const rows = sources.reduce((sum, source) => sum + source.rows, 0);
+    for (const part of parts) plans.delete(part);
+    plans.set(name, { name, shape: [rows, all[0]!.shape[1]!], type: all[0]!.type, sources });
+  }
+  return [...plans.values()];
 }
 
 /** The type of a linear's weight: what was asked for, else what holds its codes exactly. */
@@ -82,6 +103,8 @@ export function* ggufRefusals(subject: Subject, { type }: Options): Generator<Re
       `its ${config.heads} heads of ${config.headSize} do not make up the ${config.hidden} channels, expected them to in a ${known.architecture} of llama.cpp`,
     );
   }
+  yield* refusedRope(subject);
+  yield* refusedFused(subject);
   yield* refusedPrecision(subject, "GGUF weights");
   for (const { name, scheme, columns } of linears) {
     if (!scheme || type === "F16") continue;
@@ -100,5 +123,23 @@ export function* ggufRefusals(subject: Subject, { type }: Options): Generator<Re
         `${name} has ${words}, which ${type} does not hold, expected type ${types.join(" or ")}`,
       );
     }
+  }
+}
+
+/** Linears that are one tensor there, and so of one type. */
+function* refusedFused({ fused, linears }: Subject): Generator<Refusal> {
+  const words = new Map(
+    linears.map((
+      { weight, scheme },
+    ) => [weight, scheme ? weightWords(scheme.weights) : "no codes"]),
+  );
+  for (const [, parts] of fused ?? []) {
+    const schemes = new Set(parts.map((part) => words.get(part)));
+    if (schemes.size === 1) continue;
+    yield modelRefusal(
+      `${parts.map(moduleOf).join(", ")} are one tensor in llama.cpp and have ${
+        [...schemes].join(" and ")
+      }, expected one scheme`,
+    );
   }
 }

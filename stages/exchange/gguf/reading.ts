@@ -1,3 +1,4 @@
+import { unfused } from "../../models/fused_tensors.ts";
 import { PLAIN } from "../../models/model_record.ts";
 import type { Checkpoint } from "../../formats/checkpoint.ts";
 import { blockCodes, type CodeType } from "../../formats/gguf/ggml_codes.ts";
@@ -39,12 +40,13 @@ export async function openGgufReading(path: string): Promise<Reading> {
   }
 }
 
-function readingOf(checkpoint: Checkpoint): Reading {
-  const { config } = checkpoint;
+function readingOf(stored: Checkpoint): Reading {
+  const { config } = stored;
   const plain = subjectOf({
     config,
     record: PLAIN,
   });
+  const checkpoint = unfused(stored, plain);
   const linears: Record<string, LinearScheme> = {};
   for (const { name } of plain.linears) {
     const scheme = SCHEMES[checkpoint.tensors.get(`${name}.weight`)?.dtype as CodeType];

@@ -1,5 +1,6 @@
 import type { Checkpoint } from "../../formats/checkpoint.ts";
 import { architectureOf } from "../../models/architecture.ts";
+import { unfused } from "../../models/fused_tensors.ts";
 import { FORMATS } from "../find_format.ts";
 import { type Import, refuseProblems } from "./import.ts";
 import { compareTensors } from "../tensor_rules.ts";
@@ -18,8 +19,10 @@ const FLOATS = /^(F32|F16|BF16)$/;
  * One that says it is quantized but holds plain weights loses what it says, with a warning; one that
  * holds codes which no format reads is refused.
  */
-export function openPlain(checkpoint: Checkpoint): Import {
-  const { tensors: expected } = architectureOf(checkpoint.config);
+export function openPlain(stored: Checkpoint): Import {
+  const architecture = architectureOf(stored.config);
+  const { tensors: expected } = architecture;
+  const checkpoint = unfused(stored, architecture);
   const claim = claimOf(checkpoint.config);
   refuseUnreadable(checkpoint, expected.keys(), claim);
   const rules = [...expected].map(([name, shape]) => {

@@ -1,3 +1,4 @@
+import { kvGroups } from "../../../kernels/codes/kv_page.ts";
 import { z } from "zod";
 import type { Architecture } from "../../models/family.ts";
 import { MODEL_RECORD, type ModelRecord } from "../../models/model_record.ts";
@@ -15,7 +16,7 @@ const weights = z.strictObject({
 const kvScheme = z.strictObject({
   bits: z.union([z.literal(16), z.literal(8), z.literal(4)]),
   zero: zeroDomain,
-  group: z.int().positive().multipleOf(8),
+  group: z.int().positive(),
   range: z.number().positive().optional(),
   clip: z.number().positive().max(1).optional(),
 });
@@ -102,9 +103,11 @@ export function checkOwnRecord(
     );
   }
   const odd = kv.flatMap(({ key, value }) => [key, value])
-    .find(({ group }) => headSize % group !== 0);
+    .find(({ group }) => !kvGroups(headSize).includes(group));
   if (odd === undefined) return;
   throw new RangeError(
-    `Cannot load "${path}": ${MODEL_RECORD} has groups of ${odd.group} in the KV cache, expected what divides the ${headSize} channels of a head`,
+    `Cannot load "${path}": ${MODEL_RECORD} has groups of ${odd.group} in the KV cache, expected ${
+      kvGroups(headSize).join(", ")
+    } for heads of ${headSize} channels`,
   );
 }

@@ -64,7 +64,7 @@ function configOf(
   subject: Subject,
   json: Readonly<Record<string, unknown>>,
 ): Record<string, unknown> {
-  const { config: { ropeTheta, kvHeads, positions, normEps }, name, record } = subject;
+  const { config: { ropes, kvHeads, positions, normEps }, name, record } = subject;
   // Rotary parameters had no place of their own then, and missing keys had other defaults.
   const { rope_parameters: _, ...kept } = json;
   const form = modelForm(subject);
@@ -75,7 +75,7 @@ function configOf(
     num_key_value_heads: kvHeads,
     max_position_embeddings: positions,
     rms_norm_eps: normEps,
-    rope_theta: ropeTheta,
+    rope_theta: ropes[0]!.theta,
     rope_scaling: null,
     ...name === "MistralForCausalLM" && { sliding_window: null },
     tie_word_embeddings: false,

@@ -33,12 +33,17 @@ export function* refusedQserve(
 function* refusedArchitecture(
   { name, config }: Pick<Subject, "name" | "config">,
 ): Generator<Refusal> {
-  const { ropeScaling, windows, heads, headSize, hidden } = config;
+  const { ropes: [rope, ...ropes], windows, heads, headSize, hidden } = config;
+  const scaling = rope!.scaling.type;
   const refusals = [
     !ARCHITECTURES.includes(name) &&
     `its architecture is ${name}, expected ${ARCHITECTURES.join(" or ")}`,
-    ropeScaling.type !== "default" &&
-    `its rotary positions are scaled (${ropeScaling.type}), expected none: the engine ignores that or stops`,
+    scaling !== "default" &&
+    `its rotary positions are scaled (${scaling}), expected none: the engine ignores that or stops`,
+    (ropes.length > 0 || rope!.channels !== headSize) &&
+    `its layers turn ${
+      ropes.length > 0 ? "differently" : `${rope!.channels} of ${headSize} channels of a head`
+    }, expected all channels in all layers alike: the engine knows nothing else`,
     windows.some((window) => window !== undefined) &&
     "its attention sees a window of keys, expected all: the engine has no windows",
     heads * headSize !== hidden &&

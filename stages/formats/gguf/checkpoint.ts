@@ -3,11 +3,12 @@ import { ggufGeneration } from "./answer_ends.ts";
 import type { Checkpoint, RowRange, StoredTensor } from "../checkpoint.ts";
 import { dequantizeBlocks, READABLE } from "./dequantize.ts";
 import { ggmlType } from "./ggml_types.ts";
-import { ggufClass, ggufConfig, ggufHeadSize } from "./config.ts";
+import { ggufClass, ggufConfig, ggufHeads } from "./config.ts";
 import { type GgufHeader, type GgufTensor, readGgufHeader } from "./header.ts";
 import { ggufMetadata } from "./metadata.ts";
 import type { GgufClass } from "./model_class.ts";
-import { interleavedRow, isInterleaved, ROPE_FACTORS, transformersName } from "./names.ts";
+import { interleavedRow, isInterleaved, transformersName } from "./names.ts";
+import { ROPE_TENSORS, type RopeDivisors } from "./rope.ts";
 import { ggufTokenizer } from "./tokenizer.ts";
 import { findTensor, rowRange } from "../rows.ts";
 
@@ -41,7 +42,7 @@ export async function openGguf(
         `whole file (join them with llama-gguf-split --merge)`,
     );
   }
-  const headSize = ggufHeadSize(metadata, known.architecture);
+  const { headSize } = ggufHeads(metadata, known);
   const tensors = listTensors(header, file, known);
   const embedding = findTensor(tensors, "model.embed_tokens.weight", path);
   const config = ggufConfig(metadata, known, {
@@ -49,7 +50,9 @@ export async function openGguf(
     tied: !tensors.has("lm_head.weight"),
     attentionBias: tensors.has("model.layers.0.self_attn.q_proj.bias"),
     mlpBias: tensors.has("model.layers.0.mlp.gate_proj.bias"),
-    ropeFactors: await readRopeFactors(header, file),
+    // Phi-3's converter writes 0 for none.
+    window: metadata.number(`${known.architecture}.attention.sliding_window`) || undefined,
+    rope: await readRopeDivisors(header, file),
   });
   const tokenizer = ggufTokenizer(metadata);
 
@@ -94,7 +97,7 @@ function listTensors(
 ): ReadonlyMap<string, Stored> {
   const listed = new Map<string, Stored>();
   for (const tensor of tensors) {
-    if (tensor.name === ROPE_FACTORS) continue;
+    if (Object.values<string>(ROPE_TENSORS).includes(tensor.name)) continue;
     const name = transformersName(tensor.name, known);
     if (name === undefined) {
       throw new TypeError(
@@ -157,13 +160,14 @@ async function readRows(
   return await file.read(tensor.start + from * bytes, tensor.start + to * bytes);
 }
 
-async function readRopeFactors(
-  { tensors }: GgufHeader,
-  file: ByteFile,
-): Promise<Float32Array | undefined> {
-  const tensor = tensors.find(({ name }) => name === ROPE_FACTORS);
-  if (tensor === undefined) return undefined;
-  const stored = { ...describe(tensor, file), interleaved: false };
-  const all = { start: 0, end: stored.shape[0] ?? 0 };
-  return dequantizeBlocks(stored.dtype, await readRows(file, stored, all));
+async function readRopeDivisors({ tensors }: GgufHeader, file: ByteFile): Promise<RopeDivisors> {
+  const found: Record<string, Float32Array> = {};
+  for (const [key, name] of Object.entries(ROPE_TENSORS)) {
+    const tensor = tensors.find((each) => each.name === name);
+    if (!tensor) continue;
+    const stored = { ...describe(tensor, file), interleaved: false };
+    const all = { start: 0, end: stored.shape[0] ?? 0 };
+    found[key] = dequantizeBlocks(stored.dtype, await readRows(file, stored, all));
+  }
+  return found;
 }

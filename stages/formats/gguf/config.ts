@@ -1,5 +1,6 @@
 import type { GgufMetadata } from "./metadata.ts";
 import type { GgufClass, GgufFacts } from "./model_class.ts";
+import { ggufRopeScaling, shortest } from "./rope.ts";
 
 /** The class of the architecture a GGUF file names; throws a `TypeError` where none of these is it. */
 export function ggufClass(metadata: GgufMetadata, classes: readonly GgufClass[]): GgufClass {
@@ -17,9 +18,10 @@ export function ggufClass(metadata: GgufMetadata, classes: readonly GgufClass[])
 /** `config.json` as transformers 4 would write it for the model of a GGUF file. */
 export function ggufConfig(
   metadata: GgufMetadata,
-  { architecture, name, type, config }: GgufClass,
+  known: GgufClass,
   facts: GgufFacts,
 ): Record<string, unknown> {
+  const { architecture, name, type, config } = known;
   const required = (key: string): number => {
     const value = metadata.number(`${architecture}.${key}`);
     if (value !== undefined) return value;
@@ -35,7 +37,7 @@ export function ggufConfig(
   }
   const hidden = required("embedding_length");
   const heads = required("attention.head_count");
-  const headSize = ggufHeadSize(metadata, architecture);
+  const { headSize, rotary: channels } = ggufHeads(metadata, known);
   const theta = optional("rope.freq_base") ?? 10_000;
   return {
     architectures: [name],
@@ -51,11 +53,12 @@ export function ggufConfig(
     max_position_embeddings: required("context_length"),
     rms_norm_eps: shortest(required("attention.layer_norm_rms_epsilon")),
     rope_theta: shortest(theta),
-    rope_scaling: ropeScaling(metadata, architecture, {
+    rope_scaling: ggufRopeScaling(metadata, architecture, {
       theta,
-      headSize,
-      factors: facts.ropeFactors,
+      channels,
+      divisors: facts.rope,
     }),
+    ...channels < headSize && { partial_rotary_factor: channels / headSize },
     tie_word_embeddings: facts.tied,
     ...config(facts),
     ...tokenId("bos_token_id", metadata.number("tokenizer.ggml.bos_token_id")),
@@ -64,114 +67,24 @@ export function ggufConfig(
   };
 }
 
-/** Size of an attention head; throws where values or rotary dimensions have another one. */
-export function ggufHeadSize(metadata: GgufMetadata, architecture: string): number {
+/** Size of an attention head and the channels of it that turn; throws where they are odd. */
+export function ggufHeads(
+  metadata: GgufMetadata,
+  { architecture, partialRotary }: GgufClass,
+): { readonly headSize: number; readonly rotary: number } {
   const number = (key: string) => metadata.number(`${architecture}.${key}`);
-  const rotary = number("rope.dimension_count");
-  const size = number("attention.key_length") ?? rotary ??
-    (number("embedding_length") ?? NaN) / (number("attention.head_count") ?? NaN);
+  const whole = (number("embedding_length") ?? NaN) / (number("attention.head_count") ?? NaN);
+  const said = number("rope.dimension_count");
+  const size = number("attention.key_length") ?? (partialRotary ? whole : said ?? whole);
   const value = number("attention.value_length") ?? size;
-  if (Number.isInteger(size / 2) && value === size && (rotary ?? size) === size) return size;
+  const rotary = said ?? size;
+  const turns = rotary === size || partialRotary && rotary < size && rotary % 2 === 0;
+  if (Number.isInteger(size / 2) && value === size && turns) return { headSize: size, rotary };
   throw new TypeError(
-    `Cannot open "${metadata.path}": heads of ${size} with values of ${value} and ${
-      rotary ?? size
-    } rotary dimensions, expected one even size`,
+    `Cannot open "${metadata.path}": heads of ${size} with values of ${value} and ${rotary} rotary dimensions, expected one even size`,
   );
 }
 
 function tokenId(key: string, id: number | undefined): Record<string, number> {
   return id === undefined ? {} : { [key]: id };
-}
-
-/** The shortest decimal of a number stored in single precision: 1e-5, not 0.00000999999974. */
-function shortest(value: number): number {
-  for (let digits = 1; digits < 9; digits++) {
-    const short = Number(value.toPrecision(digits));
-    if (Math.fround(short) === Math.fround(value)) return short;
-  }
-  return value;
-}
-
-function ropeScaling(
-  metadata: GgufMetadata,
-  architecture: string,
-  { theta, headSize, factors }: {
-    readonly theta: number;
-    readonly headSize: number;
-    readonly factors: Float32Array | undefined;
-  },
-): Record<string, unknown> | null {
-  const type = metadata.text(`${architecture}.rope.scaling.type`);
-  const factor = metadata.number(`${architecture}.rope.scaling.factor`) ??
-    metadata.number(`${architecture}.rope.scale_linear`) ?? 1;
-  if (type !== undefined && type !== "none" && type !== "linear") {
-    throw new TypeError(
-      `Cannot open "${metadata.path}": its ${architecture}.rope.scaling.type is "${type}", ` +
-        `expected none or linear`,
-    );
-  }
-  if (factors !== undefined) return llama3Scaling(metadata, { theta, headSize }, factors);
-  return type === "none" || factor === 1 ? null : { rope_type: "linear", factor };
-}
-
-/**
- * Metadata keys of what llama3 scaling is made from, which other programs do not write: the factors in
- * `rope_freqs.weight` are all they read. GGUF's own keys of scaling would scale once more.
- */
-export const LLAMA3_KEYS = {
-  factor: "quattuor.rope.factor",
-  original_max_position_embeddings: "quattuor.rope.original_max_position_embeddings",
-  low_freq_factor: "quattuor.rope.low_freq_factor",
-  high_freq_factor: "quattuor.rope.high_freq_factor",
-} as const;
-
-/** llama3 scaling as `config.json` says it. */
-export type Llama3 = Readonly<Record<keyof typeof LLAMA3_KEYS, number>>;
-
-/** The values every published Llama 3.1 to 3.3 has; most files keep only what follows from them. */
-const PUBLISHED = {
-  low_freq_factor: 1,
-  high_freq_factor: 4,
-  original_max_position_embeddings: 8192,
-} as const;
-
-function llama3Scaling(
-  metadata: GgufMetadata,
-  rotary: { readonly theta: number; readonly headSize: number },
-  factors: Float32Array,
-): Record<string, unknown> | null {
-  if (factors.every((factor) => factor === 1)) return null;
-  const said = Object.entries(LLAMA3_KEYS).flatMap(([key, path]) => {
-    const value = metadata.number(path);
-    return value === undefined ? [] : [[key, shortest(value)] as const];
-  });
-  const most = factors.reduce((most, each) => Math.max(most, each), 1);
-  const scaling: Llama3 = { factor: most, ...PUBLISHED, ...Object.fromEntries(said) };
-  const expected = llama3Factors(scaling, rotary);
-  const agrees = factors.length === expected.length &&
-    expected.every((each, i) => Math.abs(factors[i]! / each - 1) < 1e-4);
-  if (!agrees) {
-    throw new TypeError(
-      `Cannot read tensor "rope_freqs.weight" of "${metadata.path}": its factors up to ${most} ` +
-        `are not those of llama3 scaling over ${scaling.original_max_position_embeddings} ` +
-        `positions, expected them to be`,
-    );
-  }
-  return { rope_type: "llama3", ...scaling };
-}
-
-/** What llama3 scaling divides each rotary frequency by: content of `rope_freqs.weight`. */
-export function llama3Factors(
-  scaling: Llama3,
-  { theta, headSize }: { readonly theta: number; readonly headSize: number },
-): Float32Array<ArrayBuffer> {
-  const { factor, low_freq_factor: low, high_freq_factor: high } = scaling;
-  return Float32Array.from({ length: headSize / 2 }, (_, i) => {
-    const wavelength = 2 * Math.PI * theta ** (2 * i / headSize);
-    const turns = scaling.original_max_position_embeddings / wavelength;
-    if (turns > high) return 1;
-    if (turns < low) return factor;
-    const smooth = (turns - low) / (high - low);
-    return 1 / ((1 - smooth) / factor + smooth);
-  });
 }

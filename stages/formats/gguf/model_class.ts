@@ -1,12 +1,16 @@
-/** What the weights of a GGUF file say that its metadata does not. */
+import type { RopeDivisors } from "./rope.ts";
+
+/** What a GGUF file says that only some classes take up. */
 export interface GgufFacts {
   /** Rows of the embedding. */
   readonly vocabulary: number;
   readonly tied: boolean;
   readonly attentionBias: boolean;
   readonly mlpBias: boolean;
-  /** Content of `rope_freqs.weight`: divisors of the rotary frequencies. */
-  readonly ropeFactors: Float32Array | undefined;
+  /** Keys that a query sees, where a file says it. */
+  readonly window: number | undefined;
+  /** Divisors of the rotary frequencies. */
+  readonly rope: RopeDivisors;
 }
 
 /** How llama.cpp holds the models of a class of transformers. */
@@ -20,6 +24,10 @@ export interface GgufClass {
   readonly interleaved: boolean;
   /** Whether heads are of a size of their own; else they make up the hidden size. */
   readonly ownHeadSize: boolean;
+  /** Whether some of a head's channels may turn alone. */
+  readonly partialRotary: boolean;
+  /** Whether llama.cpp divides its rotary frequencies by what tensors say (`ROPE_TENSORS`). */
+  readonly ropeDivisors: boolean;
   /** Parts of a layer beside those that all decoders have, GGUF to transformers. */
   readonly parts: Readonly<Record<string, string>>;
   /** What `config.json` says beside the keys that all have. */

@@ -20,9 +20,6 @@ const PART: Readonly<Record<string, string>> = {
   ffn_down: "mlp.down_proj",
 };
 
-/** What rotary frequencies are divided by, f32 [head size / 2]; transformers computes it. */
-export const ROPE_FACTORS = "rope_freqs.weight";
-
 /** The name in transformers of a tensor of a GGUF file, where it has one. */
 export function transformersName(
   name: string,
@@ -30,7 +27,7 @@ export function transformersName(
 ): string | undefined {
   const [, layer, part, kind] = /^blk\.(\d+)\.(\w+)\.(weight|bias)$/.exec(name) ?? [];
   if (part === undefined) return WHOLE[name];
-  const translated = PART[part] ?? parts[part];
+  const translated = parts[part] ?? PART[part];
   return translated && `model.layers.${layer}.${translated}.${kind}`;
 }
 

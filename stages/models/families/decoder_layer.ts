@@ -22,6 +22,8 @@ import { loadVector } from "../weight.ts";
 /** What a layer holds on the device. */
 interface Parts {
   readonly config: DecoderConfig;
+  /** Which layer of the model it is. */
+  readonly index: number;
   readonly linears: Readonly<Record<SiteRole, Linear>>;
   readonly forms: Readonly<Record<SiteRole, SiteForm>>;
   /** Gains of the norms before attention and before the MLP. */
@@ -57,6 +59,7 @@ export async function loadDecoderLayer(
   const headGains = await loadHeadGains(device, checkpoint, outline);
   return new DecoderLayer({
     config,
+    index: layer,
     linears: linears as Parts["linears"],
     forms: forms as Parts["forms"],
     gains,
@@ -130,14 +133,15 @@ function gates(device: Device, { linears }: Parts, input: SiteInput): Tensor {
 /** What attention makes of a normalized input, f32 [tokens, heads * head size]; it is used up. */
 function mix(
   device: Device,
-  { config: { heads, kvHeads, headSize, normEps: eps }, linears, ...parts }: Parts,
+  { config: { heads, kvHeads, headSize, normEps: eps }, index, linears, ...parts }: Parts,
   normalized: SiteInput,
-  { places: { positions, angles }, observe, attention = attend }: LayerPass,
+  { places: { positions, angles: ofLayers }, observe, attention = attend }: LayerPass,
 ): Tensor {
   using input = normalized;
   using all = linears["attention.in"].apply(device, input);
   const x = all.view([input.tokens, heads + 2 * kvHeads, headSize]);
   if (parts.headGains) device.run(queryKeyNorm, { x, gains: parts.headGains }, { kvHeads, eps });
+  const angles = ofLayers[index]!;
   const sequence = device.run(rope, { x, positions, angles }, { kvHeads });
   using q = sequence.q;
   using k = sequence.k;

@@ -12,6 +12,8 @@ export const llamaGguf: GgufClass = {
   type: "llama",
   interleaved: true,
   ownHeadSize: true,
+  partialRotary: false,
+  ropeDivisors: true,
   parts: {},
   config: ({ attentionBias, mlpBias }) => ({ attention_bias: attentionBias, mlp_bias: mlpBias }),
 };

@@ -18,6 +18,8 @@ export const qwen2: Family = {
     type: "qwen2",
     interleaved: false,
     ownHeadSize: false,
+    partialRotary: false,
+    ropeDivisors: false,
     parts: {},
     config: () => ({ use_sliding_window: false }),
   },

@@ -21,6 +21,8 @@ export const qwen3: Family = {
     type: "qwen3",
     interleaved: false,
     ownHeadSize: true,
+    partialRotary: false,
+    ropeDivisors: false,
     parts: { attn_q_norm: "self_attn.q_norm", attn_k_norm: "self_attn.k_norm" },
     config: ({ attentionBias }) => ({ attention_bias: attentionBias, use_sliding_window: false }),
   },

@@ -35,6 +35,10 @@ Deno.test("spans are shared by heads of one kv head and by the two halves of rot
   const span = Float32Array.of(1, 2, 3, 4, 5, 6, 9, 8);
   assert.deepEqual([...shareKvHeads(span, layout, "abs_max")], [3, 4, 3, 4, 9, 8, 9, 8]);
   assert.deepEqual([...shareKvHeads(span, layout, "rms")], [2, 3, 2, 3, 7, 7, 7, 7]);
-  assert.deepEqual([...shareRotaryPairs(span, 4, "abs_max")], [3, 4, 3, 4, 9, 8, 9, 8]);
-  assert.deepEqual([...shareRotaryPairs(span, 4, "rms")], [2, 3, 2, 3, 7, 7, 7, 7]);
+  const whole = { headSize: 4, turned: 4 };
+  assert.deepEqual([...shareRotaryPairs(span, whole, "abs_max")], [3, 4, 3, 4, 9, 8, 9, 8]);
+  assert.deepEqual([...shareRotaryPairs(span, whole, "rms")], [2, 3, 2, 3, 7, 7, 7, 7]);
+  // Two of four channels turn together, the others by themselves.
+  const half = { headSize: 4, turned: 2 };
+  assert.deepEqual([...shareRotaryPairs(span, half, "abs_max")], [2, 2, 3, 4, 6, 6, 9, 8]);
 });

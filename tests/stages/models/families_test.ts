@@ -2,9 +2,8 @@ import { strict as assert } from "node:assert";
 import { fileURLToPath } from "node:url";
 import { Cpu } from "../../../kernels/device/cpu/cpu.ts";
 import { ReferenceDevice } from "../../../kernels/device/reference.ts";
-import { openCheckpoint } from "../../../stages/models/open_checkpoint.ts";
 import { readHeader } from "../../../stages/formats/safetensors/header.ts";
-import { architectureOf } from "../../../stages/models/architecture.ts";
+import { openModel } from "../../../stages/models/architecture.ts";
 import { Model } from "../../../stages/models/model.ts";
 import { logitsOf, relativeError } from "../../support/forward_pass.ts";
 import { DEVICES } from "../../support/devices.ts";
@@ -58,8 +57,8 @@ for (const name of CASES) {
   });
 
   Deno.test(`sites of ${name} name every linear once, and weights that exist`, async () => {
-    using checkpoint = await openCheckpoint(path);
-    const { config, tensors, sites, embeddings } = architectureOf(checkpoint.config);
+    using files = await openModel(path);
+    const { checkpoint, architecture: { config, tensors, sites, embeddings } } = files;
     const fed = sites.flatMap(({ linears }) => linears.map(({ weight }) => weight));
     assert.equal(new Set(fed).size, fed.length);
     const matrices = [...tensors].filter(([, shape]) => shape.length === 2).map(([key]) => key);

@@ -221,16 +221,16 @@ Deno.test("`openCheckpoint()` refuses architectures and scalings it does not kno
   await refuses(
     tinyModel({ architecture: "mamba" }),
     (path) =>
-      `Cannot open "${path}": its general.architecture is "mamba", expected one of llama, qwen2, qwen3`,
+      `Cannot open "${path}": its general.architecture is "mamba", expected one of llama, phi3, qwen2, qwen3`,
   );
   await refuses(
     tinyModel({ "llama.expert_count": { u32: 8 } }),
     (path) => `Cannot open "${path}": 8 experts, expected a dense model`,
   );
   await refuses(
-    tinyModel({ "llama.rope.scaling.type": { text: "yarn" } }),
+    tinyModel({ "llama.rope.scaling.type": { text: "ntk" } }),
     (path) =>
-      `Cannot open "${path}": its llama.rope.scaling.type is "yarn", expected none or linear`,
+      `Cannot open "${path}": its llama.rope.scaling.type is "ntk", expected none, linear, yarn or longrope`,
   );
   await refuses(
     tinyModel({

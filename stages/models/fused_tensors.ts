@@ -1,0 +1,60 @@
+import type { Checkpoint, RowRange, StoredTensor } from "../formats/checkpoint.ts";
+import type { Layout } from "./family.ts";
+
+/** Rows of a tensor that are a tensor of their own in a layout. */
+interface Slice {
+  readonly source: string;
+  readonly first: number;
+}
+
+/**
+ * A checkpoint in which what a family stores as one tensor is seen as the tensors of its layout, each
+ * some rows of it; the same checkpoint where it stores none so.
+ */
+export function unfused(checkpoint: Checkpoint, { fused, tensors: shapes }: Layout): Checkpoint {
+  const tensors = new Map(checkpoint.tensors);
+  const slices = new Map<string, Slice>();
+  for (const [source, names] of fused ?? []) {
+    const stored = checkpoint.tensors.get(source);
+    if (!stored) continue;
+    const rows = names.reduce((sum, name) => sum + (shapes.get(name)?.[0] ?? 0), 0);
+    if (stored.shape[0] !== rows) throw oddRows(checkpoint.path, stored, { names, rows });
+    tensors.delete(source);
+    let first = 0;
+    for (const name of names) {
+      const shape = [shapes.get(name)![0]!, ...stored.shape.slice(1)];
+      tensors.set(name, { ...stored, name, shape });
+      slices.set(name, { source, first });
+      first += shape[0]!;
+    }
+  }
+  if (slices.size === 0) return checkpoint;
+  const rowsOf = (name: string, { first }: Slice, rows?: RowRange): RowRange => {
+    const { start, end } = rows ?? { start: 0, end: tensors.get(name)!.shape[0]! };
+    return { start: first + start, end: first + end };
+  };
+  const through =
+    <T>(read: (name: string, rows?: RowRange) => Promise<T>) => (name: string, rows?: RowRange) => {
+      const slice = slices.get(name);
+      return slice ? read(slice.source, rowsOf(name, slice, rows)) : read(name, rows);
+    };
+  return {
+    ...checkpoint,
+    tensors,
+    read: through((name, rows) => checkpoint.read(name, rows)),
+    readRaw: through((name, rows) => checkpoint.readRaw(name, rows)),
+    [Symbol.dispose]: () => checkpoint[Symbol.dispose](),
+  };
+}
+
+function oddRows(
+  path: string,
+  { name, shape }: StoredTensor,
+  { names, rows }: { readonly names: readonly string[]; readonly rows: number },
+): RangeError {
+  return new RangeError(
+    `Cannot take "${name}" of "${path}" apart: it has ${
+      shape[0]
+    } rows, expected ${rows}, those of ${names.join(", ")}`,
+  );
+}
