@@ -25,7 +25,7 @@ const ALLOWED: readonly (readonly [from: string, to: readonly string[]])[] = [
   ["pipeline/tell/", [...CONTRACT, "pipeline/plan/", "pipeline/store/"]],
   ["pipeline/cli/", ["pipeline/"]],
   ["pipeline/*", CONTRACT],
-  ["stages/data/", ["stages/formats/"]],
+  ["stages/data/", ["pipeline/words.ts", "stages/formats/"]],
   ["stages/formats/", ["kernels/device/"]],
   ["stages/quant/", ["kernels/"]],
   ["stages/models/", ["kernels/", "stages/formats/", "stages/quant/"]],

@@ -1,3 +1,6 @@
+import { type AnswerEnd, answerEnds, END_FILES } from "../formats/answer_ends.ts";
+import type { TokenizerFiles } from "../formats/checkpoint.ts";
+import { readTexts } from "../formats/foreign_json.ts";
 import { openTokenizer } from "../models/tokenizer.ts";
 
 /** What a directory's tokenizer is, and what is wrong with it. */
@@ -23,6 +26,7 @@ export async function tokenizerFacts(
   try {
     const { size, bos, eos, token } = openTokenizer({ tokenizer, config: config ?? {} });
     const special = (id: number | undefined) => id === undefined ? "none" : `${token(id)} (${id})`;
+    const ends = await directoryEnds(directory, { tokenizer, config: config ?? {} });
     const more = rows !== undefined && size > rows
       ? [`The tokenizer makes ids up to ${size - 1}, but the embedding has ${rows} rows`]
       : [];
@@ -31,14 +35,39 @@ export async function tokenizerFacts(
         ["tokenizer", `${type} of ${size} tokens`],
         ["first token", special(bos)],
         ["last token", special(eos)],
+        ["ends of answers", endWords(ends)],
         chat,
       ],
-      problems: more,
+      problems: [...more, ...endProblems(ends)],
     };
   } catch (error) {
     const problem = `The tokenizer cannot be used: ${(error as Error).message}`;
     return { facts: [["tokenizer", type], chat], problems: [problem] };
   }
+}
+
+/** The tokens that end answers, each with what says so. */
+export function endWords(ends: readonly AnswerEnd[]): string {
+  const words = ends.map(({ id, token, sources }) =>
+    `${token ?? "no token"} (${id}): ${sources.join(", ")}`
+  );
+  return words.join("; ") || "none";
+}
+
+/** What is wrong with them: ids that the vocabulary lacks, or none at all. */
+export function endProblems(ends: readonly AnswerEnd[]): string[] {
+  if (ends.length === 0) return ["Nothing says which token ends an answer"];
+  return ends.filter(({ token }) => token === undefined).map(({ id, sources }) =>
+    `${sources.join(" and ")} would end answers at id ${id}, which no token has`
+  );
+}
+
+async function directoryEnds(
+  directory: string,
+  tokenizer: TokenizerFiles,
+): Promise<AnswerEnd[]> {
+  const files = await readTexts(directory, END_FILES);
+  return answerEnds({ config: await readJson(`${directory}/config.json`), tokenizer, files });
 }
 
 async function readJson(path: string): Promise<Record<string, unknown> | undefined> {

@@ -45,8 +45,8 @@ export async function serveModel(
 
 async function readTokenizer(path: string) {
   using checkpoint = await openCheckpoint(path);
-  const { tokenizer, files } = checkpoint;
-  if (tokenizer) return openServedTokenizer(tokenizer, files);
+  const { tokenizer, files, config } = checkpoint;
+  if (tokenizer) return openServedTokenizer(tokenizer, files, config);
   throw new TypeError(
     `Cannot serve "${path}": it has no tokenizer, expected tokenizer.json; load it from a checkpoint that has one`,
   );

@@ -1,3 +1,4 @@
+import { answerEnds } from "../formats/answer_ends.ts";
 import type { TokenizerFiles } from "../formats/checkpoint.ts";
 import { openTokenizer, type Tokenizer } from "../models/tokenizer.ts";
 import { readTokenBytes, type TokenBytes } from "./token_bytes.ts";
@@ -21,14 +22,14 @@ type NamedToken = string | { readonly content?: string } | null | undefined;
 export const NAMED_TOKENS = ["bos_token", "eos_token", "pad_token", "unk_token"] as const;
 
 /**
- * Makes a tokenizer from a checkpoint's `tokenizer` and its small files by name.
+ * Makes a tokenizer from a checkpoint's `tokenizer`, its small files by name and its `config.json`.
  *
- * `generation_config.json` may name more tokens that end answers than the tokenizer does, and
  * `chat_template.jinja` comes before the template in `tokenizer_config.json`, as in transformers.
  */
 export function openServedTokenizer(
   files: TokenizerFiles,
   texts: ReadonlyMap<string, string> = new Map(),
+  model: unknown = {},
 ): ServedTokenizer {
   const tokenizer = openTokenizer(files);
   const config = (files.config ?? {}) as Readonly<Record<string, unknown>>;
@@ -39,7 +40,7 @@ export function openServedTokenizer(
   return {
     ...tokenizer,
     ...readTokenBytes(tokenizer, files),
-    ends: endsOf(tokenizer, texts.get("generation_config.json")),
+    ends: answerEnds({ config: model, tokenizer: files, files: texts }).map(({ id }) => id),
     ...chatTemplate === undefined ? {} : { chatTemplate },
     longest: longestOf(tokenizer),
     info: { ...config, ...names, chat_template: chatTemplate ?? null },
@@ -55,12 +56,6 @@ function templateOf(value: unknown): string | undefined {
 
 function spelling(token: NamedToken): string | null {
   return (typeof token === "string" ? token : token?.content) ?? null;
-}
-
-function endsOf(tokenizer: Tokenizer, generation: string | undefined): number[] {
-  const { eos_token_id: said } = JSON.parse(generation ?? "{}") as { eos_token_id?: unknown };
-  const all = [tokenizer.eos, ...Array.isArray(said) ? said : [said]];
-  return [...new Set(all.filter((id) => typeof id === "number"))];
 }
 
 function longestOf(tokenizer: Tokenizer): number {

@@ -1,4 +1,5 @@
 import { ByteFile } from "../byte_file.ts";
+import { ggufGeneration } from "./answer_ends.ts";
 import type { Checkpoint, RowRange, StoredTensor } from "../checkpoint.ts";
 import { dequantizeBlocks, READABLE } from "./dequantize.ts";
 import { ggmlType } from "./ggml_types.ts";
@@ -77,7 +78,7 @@ export async function openGguf(
     path,
     config,
     tokenizer,
-    files: new Map(),
+    files: ggufGeneration(metadata),
     tensors,
     sources: [path],
     readRaw,

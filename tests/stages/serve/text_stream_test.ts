@@ -150,6 +150,8 @@ Deno.test("a tokenizer with ends, template and special tokens is read from its f
   }, new Map([["generation_config.json", '{"eos_token_id": [2, 7]}']]));
   deepStrictEqual([more.ends, more.chatTemplate], [[2, 7], "d"]);
   const own = openServedTokenizer(files, new Map([["chat_template.jinja", "own"]]));
+  const config = { eos_token_id: [1, 9] };
+  deepStrictEqual(openServedTokenizer(files, new Map(), config).ends, [2, 1, 9]);
   strictEqual(own.chatTemplate, "own");
 });
 
