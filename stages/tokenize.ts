@@ -28,7 +28,7 @@ const RECORD_BYTES = 95;
 /** Turns a text into token ids, once, with the model's own tokenizer. */
 export const tokenize = defineStage({
   about: "Reads a text and turns it into token ids with the model's tokenizer.",
-  version: 1,
+  version: 2,
   params,
   inputs: { model: "model" },
   output: "tokens",
