@@ -7,7 +7,7 @@ import { type GgufHeader, type GgufTensor, readGgufHeader } from "./header.ts";
 import { ggufMetadata } from "./metadata.ts";
 import type { GgufClass } from "./model_class.ts";
 import { interleavedRow, isInterleaved, ROPE_FACTORS, transformersName } from "./names.ts";
-import { ggufTokenizer } from "./tokenizer.ts";
+import { ggufTokenizer, ggufTokenizerNotes } from "./tokenizer.ts";
 import { findTensor, rowRange } from "../rows.ts";
 
 /** A tensor and where its rows lie. */
@@ -77,6 +77,7 @@ export async function openGguf(
     files: new Map(),
     tensors,
     sources: [path],
+    notes: ggufTokenizerNotes(metadata),
     readRaw,
     async read(name, rows) {
       const bytes = await readRaw(name, rows);
