@@ -1,3 +1,4 @@
+import { chatTemplateProblem } from "../jinja/trial.ts";
 import { openTokenizer } from "../models/tokenizer.ts";
 
 /** What a directory's tokenizer is, and what is wrong with it. */
@@ -14,11 +15,15 @@ export async function tokenizerFacts(
   const [tokenizer, config] = await Promise.all(
     ["tokenizer.json", "tokenizer_config.json"].map((name) => readJson(`${directory}/${name}`)),
   );
-  const template =
-    await Deno.stat(`${directory}/chat_template.jinja`).then(() => true, () => false) ||
-    typeof config?.chat_template === "string";
-  const chat = ["chat template", template ? "there" : "none"] as const;
-  if (tokenizer === undefined) return { facts: [["tokenizer", "none"], chat], problems: [] };
+  const template = await Deno.readTextFile(`${directory}/chat_template.jinja`).catch(() => {}) ??
+    (typeof config?.chat_template === "string" ? config.chat_template : undefined);
+  const why = template === undefined ? undefined : chatTemplateProblem(template, named(config));
+  const chat = [
+    "chat template",
+    template === undefined ? "none" : why ? "unusable" : "there",
+  ] as const;
+  const wrong = why ? [`The chat template lays out no conversation, it says: ${why}`] : [];
+  if (tokenizer === undefined) return { facts: [["tokenizer", "none"], chat], problems: wrong };
   const type = (tokenizer.model as { type?: string } | undefined)?.type ?? "of unknown type";
   try {
     const { size, bos, eos, token } = openTokenizer({ tokenizer, config: config ?? {} });
@@ -33,12 +38,24 @@ export async function tokenizerFacts(
         ["last token", special(eos)],
         chat,
       ],
-      problems: more,
+      problems: [...more, ...wrong],
     };
   } catch (error) {
     const problem = `The tokenizer cannot be used: ${(error as Error).message}`;
-    return { facts: [["tokenizer", type], chat], problems: [problem] };
+    return { facts: [["tokenizer", type], chat], problems: [problem, ...wrong] };
   }
+}
+
+/** The tokens that a template may ask for by name. */
+function named(config: Record<string, unknown> | undefined): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(config ?? {}).flatMap(([key, value]) => {
+      const token = typeof value === "string"
+        ? value
+        : (value as { content?: unknown } | null)?.content;
+      return key.endsWith("_token") && typeof token === "string" ? [[key, token]] : [];
+    }),
+  );
 }
 
 async function readJson(path: string): Promise<Record<string, unknown> | undefined> {
