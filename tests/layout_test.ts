@@ -28,7 +28,9 @@ const ALLOWED: readonly (readonly [from: string, to: readonly string[]])[] = [
   ["stages/data/", ["pipeline/words.ts", "stages/formats/"]],
   ["stages/formats/", ["kernels/device/"]],
   ["stages/quant/", ["kernels/"]],
-  ["stages/models/", ["kernels/", "stages/formats/", "stages/quant/"]],
+  ["stages/jinja/", []],
+  ["stages/tokenizer/", []],
+  ["stages/models/", ["kernels/", "stages/formats/", "stages/quant/", "stages/tokenizer/"]],
   ["stages/channels/", [
     "kernels/",
     "pipeline/artifact.ts",
@@ -80,8 +82,10 @@ const ALLOWED: readonly (readonly [from: string, to: readonly string[]])[] = [
   ["stages/serve/", [
     "stages/engine/",
     "stages/formats/",
+    "stages/jinja/",
     "stages/models/",
     "stages/report/",
+    "stages/tokenizer/",
   ]],
   ["stages/commands/", [
     ...CONTRACT,
@@ -99,6 +103,7 @@ const ALLOWED: readonly (readonly [from: string, to: readonly string[]])[] = [
     "stages/calibration/",
     "stages/exchange/",
     "stages/formats/",
+    "stages/jinja/",
     "stages/models/",
     "stages/quant/",
     "stages/report/",

@@ -79,6 +79,7 @@ async function serveFound(
     options: serverOptions(own),
     signal,
   }, {
+    warn: (text) => screen.error(`${text}\n`),
     log: (line) => screen.error(line),
     ready: (plan, device) => tell("engine", `${device}: ${memoryWords(plan)}`, { ...plan, device }),
     failed: (message, again) =>
