@@ -10,7 +10,7 @@ export function checkBinding({ host, apiKey }: Pick<ServeOptions, "host" | "apiK
   if (apiKey !== undefined || isLoopback(host)) return;
   throw new TypeError(
     `Cannot listen at "${host}": others can reach it and there is no API key, ` +
-      "expected one; say --api-key or set QUATTUOR_API_KEY, or listen at 127.0.0.1",
+      "expected one; set QUATTUOR_API_KEY or say --api-key-file, or listen at 127.0.0.1",
   );
 }
 
@@ -45,7 +45,14 @@ function isLoopback(host: string): boolean {
 }
 
 function checkHost(request: Request, names: readonly string[]): void {
-  const { hostname } = new URL(request.url);
+  const hostname = hostOf(request);
+  if (hostname === undefined) {
+    throw new ApiError(
+      400,
+      "Cannot let the request in: its Host is no name of a machine, expected one such as localhost",
+      { code: "invalid_host" },
+    );
+  }
   if (isLoopback(hostname) || names.includes(hostname)) return;
   throw new ApiError(
     403,
@@ -53,6 +60,15 @@ function checkHost(request: Request, names: readonly string[]): void {
       "name other hosts with --server-name or set an API key",
     { code: "host_not_allowed" },
   );
+}
+
+/** The name under which a request asks; undefined where it is malformed. */
+function hostOf(request: Request): string | undefined {
+  try {
+    return new URL(request.url).hostname;
+  } catch {
+    return undefined;
+  }
 }
 
 /** Equally long whatever the key, so that comparing tells nothing of it. */

@@ -3,7 +3,7 @@ import type { Context } from "hono";
 import { cors } from "hono/cors";
 import { openAccess } from "./access.ts";
 import { ApiError, toApiError } from "./api_error.ts";
-import { describeRoute } from "./openapi.ts";
+import { describeRoute, describeServer } from "./openapi.ts";
 import { logFailure, logRequest, type RequestEntry, type ServeEnv } from "./request_log.ts";
 import { LEFT, type ServeContext } from "./request_scope.ts";
 import { ROUTES } from "./routes.ts";
@@ -57,7 +57,7 @@ export function openApp(serving: ServeContext): OpenAPIHono<ServeEnv> {
   }
   app.doc31("/openapi.json", {
     openapi: "3.1.0",
-    info: { title: "Quattuor", version: "1", description: `Answers of ${serving.card.name}` },
+    info: describeServer(serving),
   });
   app.notFound(({ req }) => {
     throw new ApiError(404, `Cannot find ${req.path}: /openapi.json lists what there is`, {

@@ -3,6 +3,7 @@ import type { Engine } from "../engine/engine.ts";
 import type { ServeMetrics } from "./metrics.ts";
 import type { ModelCard } from "./model_card.ts";
 import type { ServeOptions } from "./options.ts";
+import type { RequestReaders } from "./read.ts";
 import type { ServedTokenizer } from "./served_tokenizer.ts";
 
 /** What the routes of a server work with. */
@@ -12,6 +13,7 @@ export interface ServeContext {
   readonly card: ModelCard;
   readonly options: ServeOptions;
   readonly metrics: ServeMetrics;
+  readonly readers: RequestReaders;
   /** When it started, in seconds since 1970. */
   readonly created: number;
   /** Aborted when requests under way are given up. */

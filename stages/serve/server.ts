@@ -4,7 +4,10 @@ import { openApp } from "./app.ts";
 import { openMetrics } from "./metrics.ts";
 import type { ModelCard } from "./model_card.ts";
 import { API_KEY_VARIABLE, type ServeOptions, serveOptions } from "./options.ts";
+import type { ReadingRules } from "./reading_rules.ts";
 import { logEvent } from "./request_log.ts";
+import type { RequestReaders } from "./read.ts";
+import { ReaderPool } from "./reader_pool.ts";
 import type { ServedTokenizer } from "./served_tokenizer.ts";
 import type { ServeContext } from "./request_scope.ts";
 
@@ -14,6 +17,8 @@ export interface ServerParts {
   readonly engine: Engine;
   readonly tokenizer: ServedTokenizer;
   readonly card: ModelCard;
+  /** Reads requests; threads do unless said. */
+  readonly readers?: (rules: Omit<ReadingRules, "context">) => RequestReaders;
   /** See `serveOptions`; what is left out has its default. */
   readonly options?: Readonly<Record<string, unknown>>;
   /** Stops the server, as `stop()` does. */
@@ -47,12 +52,15 @@ export async function startServer(parts: ServerParts): Promise<Server> {
   checkBinding(options);
   const closing = new AbortController();
   let draining = false;
+  const rules = { tokenizer, card, options };
+  const readers = parts.readers?.(rules) ?? openReaders(rules, () => engine.context);
   const serving: ServeContext = {
     engine,
     tokenizer,
     card,
     options,
     metrics: openMetrics(engine, card),
+    readers,
     created: Math.floor(Date.now() / 1000),
     closing: closing.signal,
     open: new Set(),
@@ -76,6 +84,7 @@ export async function startServer(parts: ServerParts): Promise<Server> {
     const timer = setTimeout(resolve, CLOSE_MS);
     await Promise.race([http.shutdown(), waited]);
     clearTimeout(timer);
+    readers[Symbol.dispose]();
     logEvent("Stopped");
     finished.resolve();
   };
@@ -89,6 +98,13 @@ export async function startServer(parts: ServerParts): Promise<Server> {
     stop: () => stopped ??= stop(options.drain),
     [Symbol.asyncDispose]: () => stopped ??= stop(0),
   };
+}
+
+/** Threads that read requests, on their way before the first of these comes. */
+function openReaders(rules: Omit<ReadingRules, "context">, context: () => number): ReaderPool {
+  const pool = new ReaderPool(rules, context);
+  pool.start();
+  return pool;
 }
 
 function readOptions(said: Readonly<Record<string, unknown>>): ServeOptions {

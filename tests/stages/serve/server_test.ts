@@ -47,7 +47,7 @@ Deno.test("a server that others reach needs a key", async () => {
   for (const host of ["0.0.0.0", "::", "192.0.2.1", "example.org"]) {
     await rejects(startServer({ ...parts, options: { host, port: 0 } }), {
       message: `Cannot listen at "${host}": others can reach it and there is no API key, ` +
-        "expected one; say --api-key or set QUATTUOR_API_KEY, or listen at 127.0.0.1",
+        "expected one; set QUATTUOR_API_KEY or say --api-key-file, or listen at 127.0.0.1",
     });
   }
   await using server = await startServer({
