@@ -4,6 +4,7 @@ import { crc32 } from "node:zlib";
 import type { Journal } from "../stage.ts";
 import { isNoFile, syncDirectory } from "./durable.ts";
 import { chunksOf } from "./hash.ts";
+import { openOwnDirectory } from "./owner_only.ts";
 
 /** Whose journal it is. */
 export interface JournalOwner {
@@ -78,7 +79,7 @@ export class FileJournal implements Journal, AsyncDisposable {
   async write(name: string, content: Uint8Array): Promise<void> {
     await this.#settled();
     const machine = new TextEncoder().encode(`${this.#machine}\n`);
-    if (!this.#made) await Deno.mkdir(this.#directory, { recursive: true });
+    if (!this.#made) await openOwnDirectory(this.#directory);
     this.#made = true;
     const next = `${this.#place(name)}.next`;
     // What is short is done at once: waiting for its turn can take longer than a small entry does.
@@ -100,7 +101,7 @@ export class FileJournal implements Journal, AsyncDisposable {
   async keep(name: string, path: string): Promise<void> {
     const place = this.#place(`${name}-file`);
     await removeFile(place);
-    await Deno.mkdir(this.#directory, { recursive: true });
+    await openOwnDirectory(this.#directory);
     await linkOrCopy(path, place);
     await this.write(name, serialize(await checksumOf(place)));
     const entry = this.#syncing;
