@@ -2,12 +2,14 @@ import { resolveFile } from "../formats/hub/hub.ts";
 import { type Split, stories } from "./stories.ts";
 import {
   asyncBufferFromFile,
-  type FileMetaData,
   parquetMetadataAsync,
   parquetReadObjects,
   parquetSchema,
 } from "hyparquet";
 import { compressors } from "hyparquet-compressors";
+
+/** Bytes of a text: the longest that JavaScript holds as one. */
+const LONGEST = 2 ** 29 - 24;
 
 const GENERATED = "stories:";
 const SPLITS: readonly Split[] = ["train", "calibration", "test"];
@@ -61,6 +63,12 @@ async function localFile(place: string, signal: AbortSignal | undefined): Promis
   const path = await resolveFile(place, signal ? { signal } : {});
   try {
     const found = await Deno.stat(path);
+    if (found.size > LONGEST && !path.endsWith(".parquet")) {
+      throw new RangeError(
+        `Cannot read "${place}": it has ${found.size} bytes, expected at most ${LONGEST}; take a ` +
+          "part of it",
+      );
+    }
     if (found.isFile) return path;
   } catch (cause) {
     if (!(cause instanceof Deno.errors.NotFound)) throw cause;
@@ -104,14 +112,13 @@ function describe(value: unknown): string {
 /** The rows of one text column of a parquet file; other columns are not read. */
 async function parquetColumn(path: string, column: string): Promise<string[]> {
   const file = await asyncBufferFromFile(path);
-  let metadata: FileMetaData;
-  try {
-    metadata = await parquetMetadataAsync(file);
-  } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : cause;
-    throw new SyntaxError(`Cannot read "${path}": ${reason}, expected a parquet file`, { cause });
-  }
-  const columns = parquetSchema(metadata).children.map(({ element }) => element.name);
+  const { metadata, columns } = await readingParquet(path, async () => {
+    const metadata = await parquetMetadataAsync(file);
+    return {
+      metadata,
+      columns: parquetSchema(metadata).children.map(({ element }) => element.name),
+    };
+  });
   if (!columns.includes(column)) {
     throw new TypeError(
       `Cannot read column "${column}" of "${path}": there is none, expected one of ${
@@ -119,7 +126,10 @@ async function parquetColumn(path: string, column: string): Promise<string[]> {
       }`,
     );
   }
-  const rows = await parquetReadObjects({ file, metadata, compressors, columns: [column] });
+  const rows = await readingParquet(
+    path,
+    () => parquetReadObjects({ file, metadata, compressors, columns: [column] }),
+  );
   return rows.map((row, index) => {
     const value: unknown = row[column];
     if (typeof value === "string") return value;
@@ -129,4 +139,14 @@ async function parquetColumn(path: string, column: string): Promise<string[]> {
       }, expected text`,
     );
   });
+}
+
+/** Does something with a parquet file; what its reader stumbles over is told in a sentence. */
+export async function readingParquet<T>(path: string, read: () => Promise<T>): Promise<T> {
+  try {
+    return await read();
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : cause;
+    throw new SyntaxError(`Cannot read "${path}": ${reason}, expected a parquet file`, { cause });
+  }
 }

@@ -1,6 +1,6 @@
 import { asyncBufferFromFile, parquetMetadataAsync, parquetReadObjects } from "hyparquet";
 import { compressors } from "hyparquet-compressors";
-import { readSourceText, textSources } from "./text.ts";
+import { readingParquet, readSourceText, textSources } from "./text.ts";
 
 /** Parts of a text, and about how many bytes of UTF-8 all of it has. */
 export interface TextSample {
@@ -56,21 +56,23 @@ async function sampleLines(file: Deno.FsFile, size: number, field: string): Prom
 
 async function sampleParquet(path: string, field: string): Promise<TextSample> {
   const file = await asyncBufferFromFile(path);
-  const metadata = await parquetMetadataAsync(file);
-  const columns = [field];
-  const wanted = { file, metadata, compressors, columns, rowEnd: START_ROWS };
-  const rows = await parquetReadObjects(wanted);
-  const text = textOf(rows, field);
-  if (rows.length === Number(metadata.num_rows)) {
-    return { parts: partsOf(text), bytes: byteLength(text) };
-  }
-  const chunks = metadata.row_groups.flatMap(({ columns }) => columns)
-    .filter(({ meta_data }) => meta_data?.path_in_schema[0] === field);
-  const bytes = chunks.reduce(
-    (sum, { meta_data }) => sum + Number(meta_data?.total_uncompressed_size ?? 0),
-    0,
-  );
-  return { parts: partsOf(text), bytes };
+  return await readingParquet(path, async () => {
+    const metadata = await parquetMetadataAsync(file);
+    const columns = [field];
+    const wanted = { file, metadata, compressors, columns, rowEnd: START_ROWS };
+    const rows = await parquetReadObjects(wanted);
+    const text = textOf(rows, field);
+    if (rows.length === Number(metadata.num_rows)) {
+      return { parts: partsOf(text), bytes: byteLength(text) };
+    }
+    const chunks = metadata.row_groups.flatMap(({ columns }) => columns)
+      .filter(({ meta_data }) => meta_data?.path_in_schema[0] === field);
+    const bytes = chunks.reduce(
+      (sum, { meta_data }) => sum + Number(meta_data?.total_uncompressed_size ?? 0),
+      0,
+    );
+    return { parts: partsOf(text), bytes };
+  });
 }
 
 function partsOf(text: string): string[] {

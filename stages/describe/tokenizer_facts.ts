@@ -1,3 +1,4 @@
+import { readOptionalJson } from "../formats/foreign_json.ts";
 import { openTokenizer } from "../models/tokenizer.ts";
 
 /** What a directory's tokenizer is, and what is wrong with it. */
@@ -42,5 +43,6 @@ export async function tokenizerFacts(
 }
 
 async function readJson(path: string): Promise<Record<string, unknown> | undefined> {
-  return await Deno.readTextFile(path).then(JSON.parse).catch(() => undefined);
+  const json = await readOptionalJson(path).catch(() => undefined);
+  return typeof json === "object" && json ? json as Record<string, unknown> : undefined;
 }

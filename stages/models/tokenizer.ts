@@ -21,7 +21,7 @@ export interface Tokenizer {
 /** Makes a tokenizer from the contents of its two files. */
 export function openTokenizer(files: TokenizerFiles): Tokenizer {
   const { tokenizer, config } = files;
-  const inner = new JsonTokenizer(withExactSplits(tokenizer), config as object);
+  const inner = openJson(tokenizer, config);
   const vocabulary = inner.get_vocab();
   const special = (key: string): number | undefined => {
     const value = (config as Record<string, unknown> | null)?.[key];
@@ -41,6 +41,30 @@ export function openTokenizer(files: TokenizerFiles): Tokenizer {
     token: (id) => inner.id_to_token(id),
     id: (token) => inner.token_to_id(token),
   };
+}
+
+/** What the library stumbles over is told in a sentence, and so is what it would take for something. */
+function openJson(tokenizer: unknown, config: unknown): JsonTokenizer {
+  const refuse = (is: string, expected: string, cause?: unknown) =>
+    new TypeError(`Cannot open the tokenizer: ${is}, expected ${expected}`, { cause });
+  if (!isObject(tokenizer)) throw refuse("tokenizer.json is no object", "one");
+  if (!isObject(config ?? {})) throw refuse("tokenizer_config.json is no object", "one");
+  const { model } = tokenizer as { readonly model?: unknown };
+  if (!isObject(model)) throw refuse('tokenizer.json has no "model"', "one with a vocabulary");
+  try {
+    return new JsonTokenizer(withExactSplits(tokenizer), config ?? {});
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    throw refuse(
+      `tokenizer.json is not as it should be (${why})`,
+      "it as transformers writes it",
+      cause,
+    );
+  }
+}
+
+function isObject(value: unknown): value is object {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 function given<K extends string>(key: K, value: number | undefined): { [key in K]?: number } {
