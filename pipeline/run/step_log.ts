@@ -53,6 +53,7 @@ class StepLog {
     this.#path = path;
     this.#journal = journal;
     try {
+      openOwnDirectorySync(dirname(dirname(path)));
       openOwnDirectorySync(dirname(path));
       this.#file = Deno.openSync(path, { create: true, append: true, mode: OWN_FILE });
     } catch {

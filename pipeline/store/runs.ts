@@ -1,4 +1,4 @@
-import { join, resolve } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import type { KeyDocument } from "../artifact.ts";
 import type { EndState, StepCost, Summary } from "../event.ts";
 import { readOwnJson, replaceFile } from "./durable.ts";
@@ -255,7 +255,7 @@ function sealOf(run: RunRecord): string {
 
 /** Shows that a run goes on; a store that cannot be written goes without. */
 async function holdLock(directory: string, id: string): Promise<Lock | undefined> {
-  await openOwnDirectory(directory).catch(() => {});
+  for (const path of [dirname(directory), directory]) await openOwnDirectory(path).catch(() => {});
   return await tryLock(join(directory, `${id}.lock`)).catch(() => undefined);
 }
 

@@ -22,7 +22,8 @@ async function refusal(model: string): Promise<string> {
     `steps:\n  source: { stage: load, with: { model: ${JSON.stringify(model)} } }\n`,
   );
   const seconds = (performance.now() - start) / 1000;
-  ok(seconds < 5, `it took ${seconds} s`);
+  // Five on a machine that does nothing else.
+  ok(seconds < 15, `it took ${seconds} s`);
   strictEqual(row?.state, "blocked");
   return row.reason;
 }
