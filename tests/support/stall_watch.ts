@@ -26,17 +26,24 @@ export async function watchStalls(
       await new Promise((resolve) => setTimeout(resolve, 5));
     }
   })();
-  const stream = await fetch(`${url}/v1/completions`, {
-    method: "POST",
-    headers: { "content-type": "application/json", ...headers },
-    body: JSON.stringify({ prompt: "a", max_tokens: maxTokens, ignore_eos: true, stream: true }),
-    signal: leaving.signal,
-  });
+  const open = () =>
+    fetch(`${url}/v1/completions`, {
+      method: "POST",
+      headers: { "content-type": "application/json", ...headers },
+      body: JSON.stringify({ prompt: "a", max_tokens: maxTokens, ignore_eos: true, stream: true }),
+      signal: leaving.signal,
+    });
+  const first = await open();
   const reading = (async () => {
-    for await (const _ of stream.body!) {
-      const now = performance.now();
-      if (going && last < now) gap = Math.max(gap, now - last);
-      last = now;
+    for (let stream = first; going; stream = await open()) {
+      // Before its first piece a stream waits in the queue.
+      last = NaN;
+      for await (const _ of stream.body!) {
+        const now = performance.now();
+        if (going && last < now) gap = Math.max(gap, now - last);
+        last = now;
+      }
+      last = NaN;
     }
   })().catch(() => {});
   try {
