@@ -71,6 +71,7 @@ function addOptions(command: Command): void {
     .option("--readers <threads>", "threads that make tokens of requests", number)
     .option("--read-time <seconds>", "give up making tokens of a request after this", number)
     .option("--timeout <seconds>", "give a request up after this", number)
+    .option("--header-time <seconds>", "end a connection without headers after this", number)
     .option("--drain <seconds>", "time to finish when asked to stop (30)", number)
     .option("--strict", "refuse fields of requests that are not known");
 }

@@ -25,6 +25,11 @@ export function openApp(serving: ServeContext): OpenAPIHono<ServeEnv> {
     await next();
     const { res } = context;
     res.headers.set("x-request-id", entry.id);
+    // The body goes, its length stays.
+    if (entry.method === "HEAD" && !res.headers.has("content-length")) {
+      const { byteLength } = await res.clone().arrayBuffer();
+      res.headers.set("content-length", String(byteLength));
+    }
     const route = known.has(entry.path) || entry.path.startsWith("/v1/models/")
       ? entry.path.replace(/^(\/v1\/models)\/.*/, "$1/{id}")
       : "other";

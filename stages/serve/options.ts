@@ -39,6 +39,9 @@ export const serveOptions = z.strictObject({
     "seconds that making tokens of a request, or text of tokens, may take",
   ),
   timeout: z.number().positive().default(600).describe("seconds until a request is given up"),
+  headerTime: z.number().positive().default(20).describe(
+    "seconds in which a connection must have sent the headers of a request",
+  ),
   ping: z.number().positive().default(15).describe(
     "seconds of silence after which a stream is kept alive by a comment",
   ),

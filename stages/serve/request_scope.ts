@@ -42,7 +42,7 @@ export const LEFT = new DOMException("The client left", "AbortError");
 /**
  * Opens the scope of a request; dispose it when it is answered.
  *
- * Deno aborts a request's own signal also after it was answered, when nothing hangs on it any more.
+ * A signal of the request itself says that the client has gone.
  */
 export function openScope(
   { options, closing, open }: ServeContext,

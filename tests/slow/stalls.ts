@@ -17,7 +17,7 @@ async function main(
 ) {
   const store = await Deno.makeTempDir();
   const child = new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", "--no-check", "--unstable-no-legacy-abort", program, "serve", EMBEDDED]
+    args: ["run", "-A", "--no-check", program, "serve", EMBEDDED]
       .concat(["--port", "0", "--json", "--store", store]),
     stdout: "piped",
     stderr: "null",

@@ -30,7 +30,7 @@ async function serveOnce(
   directory: string,
   { words, env }: { readonly words: readonly string[]; readonly env: Record<string, string> },
 ): Promise<string> {
-  const program = [Deno.execPath(), "run", "-A", "--unstable-no-legacy-abort", MAIN];
+  const program = [Deno.execPath(), "run", "-A", MAIN];
   const args = ["serve", EMBEDDED, "--context", "256", "--port", "0", "--json"];
   const child = new Deno.Command("sh", {
     // The widest umask there is.

@@ -62,7 +62,7 @@ Deno.test("large bodies leave a reader for small ones", async () => {
 });
 
 Deno.test("a client that leaves gives its place in the queue back", async () => {
-  using reading = await openPool({ readTime: 0.4, readers: 1, maxBody: 2 << 20 });
+  using reading = await openPool({ readTime: 1.5, readers: 1, maxBody: 2 << 20 });
   const { pool, bytes, chat } = reading;
   const never = chat(LONG);
   const leaving = new AbortController();
