@@ -11,6 +11,7 @@ const CONTRACT = [
   "pipeline/event.ts",
   "pipeline/description.ts",
   "pipeline/errors.ts",
+  "pipeline/secrets.ts",
   "pipeline/words.ts",
 ];
 

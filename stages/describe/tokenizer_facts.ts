@@ -1,6 +1,6 @@
 import { type AnswerEnd, answerEnds, END_FILES } from "../formats/answer_ends.ts";
 import type { TokenizerFiles } from "../formats/checkpoint.ts";
-import { readTexts } from "../formats/foreign_json.ts";
+import { readOptionalJson, readTexts } from "../formats/foreign_json.ts";
 import { chatTemplateProblem } from "../jinja/trial.ts";
 import { openTokenizer } from "../models/tokenizer.ts";
 
@@ -88,5 +88,6 @@ function named(config: Record<string, unknown> | undefined): Record<string, stri
 }
 
 async function readJson(path: string): Promise<Record<string, unknown> | undefined> {
-  return await Deno.readTextFile(path).then(JSON.parse).catch(() => undefined);
+  const json = await readOptionalJson(path).catch(() => undefined);
+  return typeof json === "object" && json ? json as Record<string, unknown> : undefined;
 }

@@ -13,6 +13,11 @@ export interface ServedTokenizer extends Tokenizer, TokenBytes {
   readonly longest: number;
   /** `tokenizer_config.json`, the special tokens as strings. */
   readonly info: Readonly<Record<string, unknown>>;
+  /** What it was made of, so that other threads can make the same. */
+  readonly source: {
+    readonly files: TokenizerFiles;
+    readonly texts: ReadonlyMap<string, string>;
+  };
 }
 
 /** A token as `tokenizer_config.json` has it. */
@@ -53,6 +58,7 @@ export function openServedTokenizer(
     ...chatTemplate === undefined ? {} : { chatTemplate },
     longest: longestOf(tokenizer),
     info: { ...config, ...namedTokens(config), chat_template: chatTemplate ?? null },
+    source: { files, texts },
   };
 }
 
