@@ -14,6 +14,7 @@ import { countPeaks, emptyWindows, hostPeak, layersThatDiffer } from "./models/p
 import { siteRole } from "./models/site.ts";
 import { CountingKeeper, FileKeeper } from "./models/stream_entries.ts";
 import type { StreamsOptions } from "./models/streams.ts";
+import { checkTokenRows } from "./models/token_rows.ts";
 import { type PassOptions, Walk } from "./models/walk.ts";
 
 const params = z.strictObject({
@@ -74,6 +75,7 @@ export const calibrate = defineStage({
     const ids = await sampleWindows(text.path, { context, windows });
     const device = await job.tools.device();
     using model = await Model.open(artifact.path, device, { weightBytes: 0 });
+    checkTokenRows(ids, model.config);
     const { layers } = model.architecture;
     await using keeper = new FileKeeper(`${job.out}/streams`);
     using owned = new DisposableStack();

@@ -14,6 +14,7 @@ import { perplexity, PROTOCOL, scoreWindow } from "./metrics/perplexity.ts";
 import { windowStates } from "./metrics/windows.ts";
 import { Model } from "./models/model.ts";
 import { describeModel } from "./models/model_facts.ts";
+import { checkTokenRows } from "./models/token_rows.ts";
 import { writeEvaluation } from "./report/evaluation.ts";
 
 const params = z.strictObject({
@@ -83,6 +84,7 @@ export const evaluate = defineStage({
     const { memoryBytes } = job.tools;
     const weightBytes = weightBudget(memoryBytes, baseline?.headBytes ?? 0);
     using model = await Model.open(inputs.model.path, device, { weightBytes });
+    checkTokenRows([tokens], model.config);
     baseline?.assertComparable(model.config);
     const group = windowsAtOnce(model, { memoryBytes, context, windows: count });
     const asked = { context, windows: count, memoryBytes, baseline };

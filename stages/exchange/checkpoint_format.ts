@@ -1,12 +1,13 @@
 import { bytesOf, denseBytes, DTYPES } from "../formats/half.ts";
 import { type Checkpoint, type RowRange, writeCheckpointTexts } from "../formats/checkpoint.ts";
 import { createCheckpointWriter } from "../formats/checkpoint_writer.ts";
-import { openDirectory } from "../formats/safetensors/directory.ts";
+import { openCheckpoint } from "../models/open_checkpoint.ts";
 import {
   type SafetensorsDType,
   tensorBytes,
   type TensorSpecification,
 } from "../formats/safetensors/header.ts";
+import { HalfLosses } from "../formats/half_losses.ts";
 import { rowPieces } from "../formats/rows.ts";
 import { type ModelRecord, PLAIN } from "../models/model_record.ts";
 import type { CodedWeight } from "../quant/coded_weight.ts";
@@ -178,10 +179,17 @@ async function write(
     if ("values" in from) await writer.write(name, bytesOf(from.values));
     else if ("dense" in from) {
       const { file } = checkpoint.tensors.get(from.dense)!;
+      const losses = new HalfLosses({
+        name,
+        columns: shape.at(-1) ?? 1,
+        rowsCount: subject.linearOf(name) !== undefined,
+      });
       for (const rows of rowPieces(shape, { values: COMPARED_VALUES })) {
         const values = await checkpoint.read(from.dense, rows);
         await writer.write(name, denseBytes(values, { name, dtype, file }));
+        if (dtype === "F16") losses.add(values);
       }
+      losses.finish();
     } else {
       if (held?.name !== from.linear) {
         held = undefined;
@@ -202,7 +210,7 @@ async function write(
 }
 
 async function open(given: Codec, path: string): Promise<Reading> {
-  const checkpoint = await openDirectory(path);
+  const checkpoint = await openCheckpoint(path);
   try {
     const { linears, kv, ...own } = await given.precision(checkpoint);
     const codec: Codec = { ...given, ...own };

@@ -1,5 +1,7 @@
 import type { Checkpoint } from "../formats/checkpoint.ts";
+import { completed } from "./completed_checkpoint.ts";
 import { openGguf } from "../formats/gguf/checkpoint.ts";
+import { ggufSources } from "../formats/gguf/parts.ts";
 import type { GgufClass } from "../formats/gguf/model_class.ts";
 import type { Family } from "./family.ts";
 import { directorySources, openDirectory } from "../formats/safetensors/directory.ts";
@@ -10,16 +12,24 @@ import * as families from "./families/mod.ts";
 export const GGUF_CLASSES: readonly GgufClass[] = Object.values<Family>(families)
   .flatMap(({ gguf }) => gguf ?? []);
 
-/** Opens a directory of safetensors files as Hugging Face lays them out, or a GGUF file. */
+/**
+ * Opens a directory of safetensors files as Hugging Face lays them out, or a GGUF file; see
+ * `completed()` for what it has then.
+ */
 export async function openCheckpoint(path: string): Promise<Checkpoint> {
-  return await kindOf(path) === "gguf"
-    ? await openGguf(path, GGUF_CLASSES)
-    : await openDirectory(path);
+  if (await kindOf(path) === "gguf") return await openGguf(path, GGUF_CLASSES);
+  const checkpoint = await openDirectory(path);
+  try {
+    return await completed(checkpoint);
+  } catch (error) {
+    checkpoint[Symbol.dispose]();
+    throw error;
+  }
 }
 
 /** The files that make the content of a checkpoint, without opening its weights. */
 export async function checkpointSources(path: string): Promise<string[]> {
-  return await kindOf(path) === "gguf" ? [path] : await directorySources(path);
+  return await kindOf(path) === "gguf" ? await ggufSources(path) : await directorySources(path);
 }
 
 async function kindOf(path: string): Promise<"gguf" | "directory"> {

@@ -49,6 +49,7 @@ function answerRequest(
   const { maxTokens: most = Infinity } = options;
   const maxTokens = count ??
     Math.max(1, Math.min(engine.context - prompt.length, usual, most));
+  checkRows(prompt, tokenizer.usable);
   checkRoom(prompt.length, engine.context, { maxTokens, field });
   if (maxTokens > most) {
     throw fieldError(
@@ -76,7 +77,7 @@ function answerRequest(
         presencePenalty: fields.presence_penalty ?? 0,
         frequencyPenalty: fields.frequency_penalty ?? 0,
         repetitionPenalty: fields.repetition_penalty ?? 1,
-        logitBias: readBias(fields.logit_bias, tokenizer.size),
+        logitBias: readBias(fields.logit_bias, tokenizer.usable),
         seed: ((seed % SEEDS) + SEEDS) % SEEDS,
       },
       ...logprobs !== undefined && { logprobs },
@@ -86,6 +87,17 @@ function answerRequest(
     keepStop: fields.include_stop_str_in_output ?? false,
     special: fields.skip_special_tokens === false,
   };
+}
+
+/** A tokenizer may have more tokens than the model: what they mean nobody knows. */
+function checkRows(prompt: readonly number[], rows: number): void {
+  const token = prompt.find((id) => id >= rows);
+  if (token === undefined) return;
+  throw fieldError(
+    `Cannot answer the prompt: its token ${token} has no row in the model's embedding table, ` +
+      `expected ids below ${rows}`,
+    "prompt",
+  );
 }
 
 function checkRoom(prompt: number, context: number, { maxTokens, field }: {

@@ -1,5 +1,6 @@
 import type { StartOptions } from "../engine/messages.ts";
 import { type EngineNotes, WorkerEngine } from "../engine/worker_engine.ts";
+import { architectureOf } from "../models/architecture.ts";
 import { openCheckpoint } from "../models/open_checkpoint.ts";
 import type { ModelCard } from "./model_card.ts";
 import { openServedTokenizer } from "./served_tokenizer.ts";
@@ -31,7 +32,10 @@ export async function serveModel(
   const { openLog } = await import("./request_log.ts");
   await using _log = await openLog((line) => notes.log(line));
   const tokenizer = await readTokenizer(path);
-  await using engine = new WorkerEngine({ path, memoryBytes, wishes, device }, notes);
+  await using engine = new WorkerEngine(
+    { path, memoryBytes, wishes, device, choices: tokenizer.usable },
+    notes,
+  );
   const server = await startServer({ engine, tokenizer, card: await card(), options, signal });
   notes.listening(server.url);
   try {
@@ -45,8 +49,9 @@ export async function serveModel(
 
 async function readTokenizer(path: string) {
   using checkpoint = await openCheckpoint(path);
-  const { tokenizer, files } = checkpoint;
-  if (tokenizer) return openServedTokenizer(tokenizer, files);
+  const { tokenizer, files, config } = checkpoint;
+  const rows = architectureOf(config).config.vocabulary;
+  if (tokenizer) return openServedTokenizer(tokenizer, files, rows);
   throw new TypeError(
     `Cannot serve "${path}": it has no tokenizer, expected tokenizer.json; load it from a checkpoint that has one`,
   );

@@ -4,6 +4,8 @@ import { readTokenBytes, type TokenBytes } from "./token_bytes.ts";
 
 /** A tokenizer with what answering needs besides: bytes of tokens, ends of answers, chat template. */
 export interface ServedTokenizer extends Tokenizer, TokenBytes {
+  /** Ids below this have a row in the model, and stand for tokens. */
+  readonly usable: number;
   /** Tokens with which the model ends an answer. */
   readonly ends: readonly number[];
   /** How a conversation is laid out as text (Jinja), where the model says it. */
@@ -21,7 +23,8 @@ type NamedToken = string | { readonly content?: string } | null | undefined;
 export const NAMED_TOKENS = ["bos_token", "eos_token", "pad_token", "unk_token"] as const;
 
 /**
- * Makes a tokenizer from a checkpoint's `tokenizer` and its small files by name.
+ * Makes a tokenizer from a checkpoint's `tokenizer` and its small files by name, for a model whose
+ * embedding table has so many rows.
  *
  * `generation_config.json` may name more tokens that end answers than the tokenizer does, and
  * `chat_template.jinja` comes before the template in `tokenizer_config.json`, as in transformers.
@@ -29,6 +32,7 @@ export const NAMED_TOKENS = ["bos_token", "eos_token", "pad_token", "unk_token"]
 export function openServedTokenizer(
   files: TokenizerFiles,
   texts: ReadonlyMap<string, string> = new Map(),
+  rows = Infinity,
 ): ServedTokenizer {
   const tokenizer = openTokenizer(files);
   const config = (files.config ?? {}) as Readonly<Record<string, unknown>>;
@@ -39,6 +43,7 @@ export function openServedTokenizer(
   return {
     ...tokenizer,
     ...readTokenBytes(tokenizer, files),
+    usable: Math.min(tokenizer.size, rows),
     ends: endsOf(tokenizer, texts.get("generation_config.json")),
     ...chatTemplate === undefined ? {} : { chatTemplate },
     longest: longestOf(tokenizer),

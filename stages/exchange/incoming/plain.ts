@@ -1,8 +1,10 @@
 import type { Checkpoint } from "../../formats/checkpoint.ts";
 import { architectureOf } from "../../models/architecture.ts";
 import { FORMATS } from "../find_format.ts";
-import { type Import, refuseProblems } from "./import.ts";
+import { dequantized } from "./dequantized.ts";
+import { type Import, type ImportOptions, refuseProblems } from "./import.ts";
 import { compareTensors } from "../tensor_rules.ts";
+import { explainUnused, withBiases, withoutZeroBiases } from "../unused_tensors.ts";
 
 /** Where `config.json` says that weights are quantized. */
 const CLAIMS = ["quantization_config", "compression_config"] as const;
@@ -10,40 +12,61 @@ const CLAIMS = ["quantization_config", "compression_config"] as const;
 /** Tensors and element types in which other programs hold codes. */
 const CODES =
   /\.(qweight|qzeros|weight_packed|weight_scale|weight_scale_inv|SCB|quant_state\.\w+)$/;
-const FLOATS = /^(F32|F16|BF16)$/;
+const FLOATS = /^(F32|F16|BF16|F8_E4M3|F8_E5M2)$/;
 
 /**
- * Opens a checkpoint in full precision.
+ * Opens a checkpoint in full precision, or in codes that have no place in a model here and are read as
+ * the values they stand for: float8, and those of bitsandbytes.
  *
  * One that says it is quantized but holds plain weights loses what it says, with a warning; one that
  * holds codes which no format reads is refused.
  */
-export function openPlain(checkpoint: Checkpoint): Import {
-  const { tensors: expected } = architectureOf(checkpoint.config);
-  const claim = claimOf(checkpoint.config);
-  refuseUnreadable(checkpoint, expected.keys(), claim);
-  const rules = [...expected].map(([name, shape]) => {
-    // Whether values of a type can be read is told when they are.
-    const dtypes = [checkpoint.tensors.get(name)?.dtype ?? ""];
-    return [name, { shape, dtypes, optional: false }] as const;
-  });
-  refuseProblems(checkpoint.path, compareTensors(new Map(rules), checkpoint.tensors).problems);
+export async function openPlain(
+  stored: Checkpoint,
+  { unused: fate = "refuse", useBiases = false }: ImportOptions = {},
+): Promise<Import> {
+  const claim = claimOf(stored.config);
+  const checkpoint = await dequantized(stored, architectureOf(stored.config));
+  const plain = compared(checkpoint, claim ? withoutClaims(stored.config) : stored.config);
+  const { config, architecture, problems, unexpected } = useBiases
+    ? compared(checkpoint, withBiases(plain.config, plain.unexpected))
+    : plain;
+  refuseUnreadable(checkpoint, architecture.tensors.keys(), claim);
+  const unused = await withoutZeroBiases(checkpoint, unexpected);
+  const told = explainUnused(unused, architecture);
+  refuseProblems(checkpoint.path, [...fate === "refuse" ? told : [], ...problems]);
   const none = (name: string) => {
     throw new TypeError(`Cannot read codes of "${name}": the checkpoint is plain, expected codes`);
   };
   return {
     checkpoint,
-    config: claim ? withoutClaims(checkpoint.config) : checkpoint.config,
+    config,
     record: undefined,
     linears: {},
     parts: none,
     values: none,
     lineage: [],
-    warnings: claim
-      ? [`config.json says ${claim}, but all weights are plain; they are taken as they are`]
-      : [],
+    warnings: [
+      ...checkpoint.notes ?? [],
+      ...told.map((text) => `Not used: ${text}`),
+      ...claim && checkpoint === stored
+        ? [`config.json says ${claim}, but all weights are plain; they are taken as they are`]
+        : [],
+      ...config === plain.config ? [] : ["biases are used that config.json denies"],
+    ],
     [Symbol.dispose]: () => checkpoint[Symbol.dispose](),
   };
+}
+
+/** What a checkpoint holds against what a config asks for. */
+function compared(checkpoint: Checkpoint, config: unknown) {
+  const architecture = architectureOf(config);
+  const rules = [...architecture.tensors].map(([name, shape]) => {
+    // Whether values of a type can be read is told when they are.
+    const dtypes = [checkpoint.tensors.get(name)?.dtype ?? ""];
+    return [name, { shape, dtypes, optional: false }] as const;
+  });
+  return { config, architecture, ...compareTensors(new Map(rules), checkpoint.tensors) };
 }
 
 /** `config.json` without what it says of quantization. */

@@ -247,7 +247,7 @@ Deno.test("heads, norms and architectures that are not what they seem are told o
     });
     const tied = (await describePath(directory, {}))!;
     deepStrictEqual(tied.warnings, [
-      'config.json ties the head to the embeddings, but "lm_head.weight" is there; it is not used',
+      'config.json ties the head to the embeddings, but "lm_head.weight" is there; load uses it where it holds other values',
     ]);
     strictEqual(fact(tied, "Model", "unused tensors"), '"lm_head.weight"');
     strictEqual(fact(tied, "Model", "norm gains"), "folded in 2 of 5 norms: gains from 1 to 2");
