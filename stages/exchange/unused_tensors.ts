@@ -30,13 +30,14 @@ export async function withoutZeroBiases(
   return left;
 }
 
-/** A config that has the biases of these names, as far as its family has keys for them. */
-export function withBiases(config: unknown, names: readonly string[]): Record<string, unknown> {
+/** A config that has the biases of these names, as far as its family has keys for them; itself without any. */
+export function withBiases(config: unknown, names: readonly string[]): unknown {
   const json = config as Record<string, unknown>;
   const keys = BIASES.filter((key) => {
     const { tensors } = architectureOf({ ...json, [key]: true });
     return json[key] !== true && names.some((name) => tensors.has(name));
   });
+  if (keys.length === 0) return config;
   return { ...json, ...Object.fromEntries(keys.map((key) => [key, true])) };
 }
 

@@ -22,7 +22,7 @@ export async function dequantized(
   const tensors = new Map(checkpoint.tensors);
   for (const name of found.beside) tensors.delete(name);
   for (const [name, { shape }] of found.weights) {
-    tensors.set(name, { ...tensors.get(name)!, shape });
+    tensors.set(name, { ...tensors.get(name)!, dtype: "F32", shape });
   }
   let held: { readonly name: string; readonly read: ReadWeight } | undefined;
   return {

@@ -12,7 +12,7 @@ const CLAIMS = ["quantization_config", "compression_config"] as const;
 /** Tensors and element types in which other programs hold codes. */
 const CODES =
   /\.(qweight|qzeros|weight_packed|weight_scale|weight_scale_inv|SCB|quant_state\.\w+)$/;
-const FLOATS = /^(F32|F16|BF16|F8_E4M3|F8_E5M2)$/;
+const FLOATS = /^(F32|F16|BF16)$/;
 
 /**
  * Opens a checkpoint in full precision, or in codes that have no place in a model here and are read as
@@ -26,10 +26,10 @@ export async function openPlain(
   { unused: fate = "refuse", useBiases = false }: ImportOptions = {},
 ): Promise<Import> {
   const claim = claimOf(stored.config);
-  const checkpoint = await dequantized(stored, architectureOf(stored.config));
-  const plain = compared(checkpoint, claim ? withoutClaims(stored.config) : stored.config);
-  const { config, architecture, problems, unexpected } = useBiases
-    ? compared(checkpoint, withBiases(plain.config, plain.unexpected))
+  const values = await dequantized(stored, architectureOf(stored.config));
+  const plain = compared(values, claim ? withoutClaims(stored.config) : stored.config);
+  const { checkpoint, config, architecture, problems, unexpected } = useBiases
+    ? withDeniedBiases(plain)
     : plain;
   refuseUnreadable(checkpoint, architecture.tensors.keys(), claim);
   const unused = await withoutZeroBiases(checkpoint, unexpected);
@@ -49,10 +49,9 @@ export async function openPlain(
     warnings: [
       ...checkpoint.notes ?? [],
       ...told.map((text) => `Not used: ${text}`),
-      ...claim && checkpoint === stored
+      ...claim && values === stored
         ? [`config.json says ${claim}, but all weights are plain; they are taken as they are`]
         : [],
-      ...config === plain.config ? [] : ["biases are used that config.json denies"],
     ],
     [Symbol.dispose]: () => checkpoint[Symbol.dispose](),
   };
@@ -66,7 +65,38 @@ function compared(checkpoint: Checkpoint, config: unknown) {
     const dtypes = [checkpoint.tensors.get(name)?.dtype ?? ""];
     return [name, { shape, dtypes, optional: false }] as const;
   });
-  return { config, architecture, ...compareTensors(new Map(rules), checkpoint.tensors) };
+  const { problems, unexpected } = compareTensors(new Map(rules), checkpoint.tensors);
+  return { checkpoint, config, architecture, problems, unexpected };
+}
+
+/**
+ * The same with a config that has the biases of the file. Configs have them for all linears of a block
+ * or for none, so those that the file lacks are zeros.
+ */
+function withDeniedBiases(
+  { checkpoint, config, unexpected }: ReturnType<typeof compared>,
+): ReturnType<typeof compared> {
+  const biased = withBiases(config, unexpected);
+  if (biased === config) return compared(checkpoint, config);
+  const { tensors, read } = checkpoint;
+  const added = new Map(
+    [...architectureOf(biased).tensors]
+      .filter(([name]) => name.endsWith(".bias") && !tensors.has(name))
+      .map(([name, shape]) => [name, { name, dtype: "F32", shape, file: checkpoint.path }]),
+  );
+  const note = `biases are used that config.json denies${
+    added.size > 0 ? `; ${added.size} that the file lacks are 0` : ""
+  }`;
+  return compared({
+    ...checkpoint,
+    tensors: new Map([...tensors, ...added]),
+    notes: [...checkpoint.notes ?? [], note],
+    async read(name, rows) {
+      const shape = added.get(name)?.shape;
+      if (shape === undefined) return await read(name, rows);
+      return new Float32Array(rows ? rows.end - rows.start : shape[0]!);
+    },
+  }, biased);
 }
 
 /** `config.json` without what it says of quantization. */

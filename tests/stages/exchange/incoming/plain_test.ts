@@ -134,18 +134,37 @@ Deno.test("use_biases uses what the config denies, and has the logits of transfo
   assert.ok(chain.notes.includes("biases are used that config.json denies"));
 });
 
-Deno.test("use_biases refuses biases of some linears alone, for which the config has no word", async () => {
+Deno.test("use_biases takes biases that the file lacks for zeros", async () => {
   await using chain = await StageChain.open(new ReferenceDevice());
-  const path = await chain.directory();
-  await copyFamily(path, "llama_linear_biases", {
-    config: { attention_bias: false },
+  const family = "llama_linear_biases";
+  const logits = async (change: FamilyChange, params: object) => {
+    const path = await chain.directory();
+    await copyFamily(path, family, change);
+    const loaded = await chain.run(load, {}, { model: path, dtype: "float32", ...params });
+    return await logitsHere(loaded.path, family);
+  };
+  const each = (edit: (tensors: Map<string, CopiedTensor>, name: string) => void): FamilyChange => ({
     edit: (tensors) => {
-      for (const name of [...tensors.keys()]) {
-        if (name.endsWith("o_proj.bias")) tensors.delete(name);
-      }
+      for (const name of [...tensors.keys()]) if (name.endsWith("o_proj.bias")) edit(tensors, name);
     },
   });
-  const params = { model: path, use_biases: true };
-  const message = /tensor "model\.layers\.0\.self_attn\.o_proj\.bias" is missing/;
-  await assert.rejects(chain.run(load, {}, params), message);
+  const zero = each((tensors, name) => void tensors.get(name)!.bytes.fill(0));
+  const lacking = each((tensors, name) => void tensors.delete(name));
+  const denied = { attention_bias: false };
+  const got = await logits({ ...lacking, config: denied }, { use_biases: true });
+  assert.equal(relativeError(got, await logits(zero, {})), 0);
+  assert.ok(
+    chain.notes.includes("biases are used that config.json denies; 2 that the file lacks are 0"),
+    chain.notes.join("\n"),
+  );
+});
+
+Deno.test("use_biases changes nothing where there are none", async () => {
+  await using chain = await StageChain.open(new ReferenceDevice());
+  const path = await chain.directory();
+  await copyFamily(path, "llama_wide_heads");
+  const loaded = await chain.run(load, {}, { model: path, dtype: "float32", use_biases: true });
+  const { logits } = await familyLogits("llama_wide_heads");
+  assert.ok(relativeError(await logitsHere(loaded.path, "llama_wide_heads"), logits) < 2e-5);
+  assert.equal(chain.notes.length, 1, chain.notes.join("\n"));
 });
