@@ -85,7 +85,9 @@ export async function describeModelDirectory(
     warnings: [
       ...outline.problems,
       ...files.problems,
-      ...names ? ['Tensors have no "model." before their names; load reads them as if they had'] : [],
+      ...names
+        ? ['Tensors have no "model." before their names; load reads them as if they had']
+        : [],
       ...comparison ? tensorProblems(comparison) : [],
       ...tiedProblems(architecture, tensors),
       ...foreign.problems,

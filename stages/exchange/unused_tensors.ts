@@ -92,8 +92,7 @@ function reasonsFor({ json, name: own, config: { layers } }: Architecture): read
     },
     {
       is: (name) => /\.([kvq]|input|output)_scale$/.test(name),
-      words: () =>
-        "of quantized activations or of a KV cache, expected none beside plain weights",
+      words: () => "of quantized activations or of a KV cache, expected none beside plain weights",
     },
     {
       is: (name) => /^[a-z]\.blk\.|^blk\./.test(name),

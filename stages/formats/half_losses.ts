@@ -52,7 +52,9 @@ export class HalfLosses {
       }
       this.#norm += norm;
       if (most > this.#most) this.#most = most;
-      if (most > 0 && most < enough) this.#addSmall(values.subarray(from, from + columns), most, norm);
+      if (most > 0 && most < enough) {
+        this.#addSmall(values.subarray(from, from + columns), most, norm);
+      }
     }
   }
 

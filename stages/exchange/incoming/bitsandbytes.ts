@@ -88,7 +88,9 @@ function fourBits(
   const { shape: stored } = tensors.get(weight)!;
   const bytes = stored.reduce((product, size) => product * size, 1);
   const refuse = (is: string, expected: string): never => {
-    throw new RangeError(`Cannot read tensor "${weight}" of "${path}": ${is}, expected ${expected}`);
+    throw new RangeError(
+      `Cannot read tensor "${weight}" of "${path}": ${is}, expected ${expected}`,
+    );
   };
   if (2 * bytes !== rows * columns) refuse(`it has ${bytes} bytes`, `${rows * columns / 2}`);
   return {

@@ -13,10 +13,10 @@ const WAYS: readonly ((checkpoint: Checkpoint, linears: Architecture["linears"])
  * A checkpoint whose linears have plain weights, whatever they are stored as: tensors beside the codes
  * are gone. Itself where all is plain.
  */
-export async function dequantized(
+export function dequantized(
   checkpoint: Checkpoint,
   { linears }: Pick<Architecture, "linears">,
-): Promise<Checkpoint> {
+): Checkpoint {
   const found = WAYS.map((way) => way(checkpoint, linears)).find((way) => way !== undefined);
   if (found === undefined) return checkpoint;
   const tensors = new Map(checkpoint.tensors);

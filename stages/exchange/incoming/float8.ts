@@ -33,7 +33,9 @@ export function float8Weights(
   }
   const weights = stored.map((linear) => {
     const [scale] = there(SCALES.map((part) => `${linear.name}.${part}`));
-    if (scale !== undefined) return [linear.weight, scaledWeight(checkpoint, linear, scale)] as const;
+    if (scale !== undefined) {
+      return [linear.weight, scaledWeight(checkpoint, linear, scale)] as const;
+    }
     throw new TypeError(
       `Cannot load "${path}": its "${linear.weight}" is float8 without a scale, expected "${linear.name}.weight_scale"`,
     );
@@ -43,7 +45,8 @@ export function float8Weights(
   return {
     weights: new Map(weights),
     beside: beside([...SCALES, ...INPUT_SCALES]),
-    note: `${stored.length} linears hold float8; their weights are read as values times scales, and ` +
+    note:
+      `${stored.length} linears hold float8; their weights are read as values times scales, and ` +
       `their inputs are not quantized`,
   };
 }

@@ -26,7 +26,7 @@ export async function openPlain(
   { unused: fate = "refuse", useBiases = false }: ImportOptions = {},
 ): Promise<Import> {
   const claim = claimOf(stored.config);
-  const values = await dequantized(stored, architectureOf(stored.config));
+  const values = dequantized(stored, architectureOf(stored.config));
   const plain = compared(values, claim ? withoutClaims(stored.config) : stored.config);
   const { checkpoint, config, architecture, problems, unexpected } = useBiases
     ? withDeniedBiases(plain)

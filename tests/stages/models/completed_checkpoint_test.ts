@@ -20,8 +20,8 @@ const HEAD = "lm_head.weight";
 const TABLE = "model.embed_tokens.weight";
 
 /** Checkpoints that say something else than what transformers saved, with the same logits. */
-const READ: readonly (readonly [what: string, family: string, change: FamilyChange, note: RegExp])[] =
-  [
+const READ:
+  readonly (readonly [what: string, family: string, change: FamilyChange, note: RegExp])[] = [
     [
       "whose config names no class",
       "llama_wide_heads",
@@ -156,7 +156,10 @@ Deno.test("a tensor in two shards is read where the index says, and refused wher
   const { weight_map: weights } = JSON.parse(await Deno.readTextFile(index));
   delete weights[name];
   await Deno.writeTextFile(index, JSON.stringify({ weight_map: weights }));
-  await assert.rejects(openCheckpoint(path), /"model\.norm\.weight": it lies in .* and in .*, expected model/);
+  await assert.rejects(
+    openCheckpoint(path),
+    /"model\.norm\.weight": it lies in .* and in .*, expected model/,
+  );
 });
 
 /** Puts the tensors of a checkpoint into two files, with an index as `edit` leaves it. */

@@ -4,8 +4,8 @@ import { ReferenceDevice } from "../../../../kernels/device/reference.ts";
 import { load } from "../../../../stages/load.ts";
 import { openCheckpoint } from "../../../../stages/models/open_checkpoint.ts";
 import {
-  copyFamily,
   type CopiedTensor,
+  copyFamily,
   readTensors,
   valuesOf,
 } from "../../../support/family_copy.ts";
@@ -86,7 +86,8 @@ const FLAWS: readonly (readonly [
   [
     "a 4-bit weight of another size",
     "nf4",
-    (parts) => void parts.set("weight", { dtype: "U8", shape: [512, 1], bytes: new Uint8Array(512) }),
+    (parts) =>
+      void parts.set("weight", { dtype: "U8", shape: [512, 1], bytes: new Uint8Array(512) }),
     /k_proj\.weight" of .*: it has 512 bytes, expected 1024/,
   ],
   [

@@ -3,8 +3,8 @@ import { ReferenceDevice } from "../../../../kernels/device/reference.ts";
 import { load } from "../../../../stages/load.ts";
 import { openCheckpoint } from "../../../../stages/models/open_checkpoint.ts";
 import {
-  copyFamily,
   type CopiedTensor,
+  copyFamily,
   type FamilyChange,
   familyLogits,
   floatTensor,
@@ -143,7 +143,9 @@ Deno.test("use_biases takes biases that the file lacks for zeros", async () => {
     const loaded = await chain.run(load, {}, { model: path, dtype: "float32", ...params });
     return await logitsHere(loaded.path, family);
   };
-  const each = (edit: (tensors: Map<string, CopiedTensor>, name: string) => void): FamilyChange => ({
+  const each = (
+    edit: (tensors: Map<string, CopiedTensor>, name: string) => void,
+  ): FamilyChange => ({
     edit: (tensors) => {
       for (const name of [...tensors.keys()]) if (name.endsWith("o_proj.bias")) edit(tensors, name);
     },

@@ -21,7 +21,6 @@ const VOCABULARY = 6;
 
 /** Types as ggml numbers them. */
 const F32 = 0;
-const F16 = 1;
 const Q5_0 = 6;
 const Q8_0 = 8;
 const Q8_K = 15;
@@ -248,7 +247,8 @@ Deno.test("`openCheckpoint()` refuses architectures and scalings it does not kno
 Deno.test("`openCheckpoint()` refuses tensors it cannot read, naming file, tensor and type", async () => {
   const bytes = new Uint8Array(292 * 6);
   const name = "token_embd.weight";
-  const readable = "F32, F16, BF16, Q8_0, Q4_0, Q4_1, Q5_0, Q5_1, IQ4_NL, MXFP4, Q2_K, Q3_K, Q4_K, " +
+  const readable =
+    "F32, F16, BF16, Q8_0, Q4_0, Q4_1, Q5_0, Q5_1, IQ4_NL, MXFP4, Q2_K, Q3_K, Q4_K, " +
     "Q5_K, Q6_K, IQ4_XS";
   await refuses(
     replaced(tinyModel({}), { name, shape: [6, 256], type: Q8_K, bytes }),
@@ -441,7 +441,10 @@ function withList(content: GgufContent, spoil: (list: Listed[]) => void): Uint8A
 }
 
 /** Writes a model in three parts as llama-gguf-split does: all metadata in the first one. */
-async function writeSplit(directory: string, { metadata, tensors }: GgufContent): Promise<string[]> {
+async function writeSplit(
+  directory: string,
+  { metadata, tensors }: GgufContent,
+): Promise<string[]> {
   const cuts = [tensors.slice(0, 5), tensors.slice(5, 9), tensors.slice(9)];
   const paths: string[] = [];
   for (const [part, tensors] of cuts.entries()) {
