@@ -18,8 +18,8 @@ export interface GgufParts extends Disposable {
 /** How llama-gguf-split calls the parts of a file. */
 const PART = /^(.*)-(\d{5})-of-(\d{5})\.gguf$/i;
 
-/** Paths of all parts that the name of one promises; the path alone where it promises none. */
-function promisedParts(path: string): string[] {
+/** Paths of all parts that the name of one promises, in order; the path alone where it promises none. */
+export function promisedParts(path: string): string[] {
   const [, stem, , count] = PART.exec(path) ?? [];
   if (count === undefined || Number(count) < 2) return [path];
   const digits = (part: number) => String(part).padStart(5, "0");
