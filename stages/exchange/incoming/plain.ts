@@ -1,5 +1,6 @@
 import type { Checkpoint } from "../../formats/checkpoint.ts";
 import { architectureOf } from "../../models/architecture.ts";
+import type { Architecture } from "../../models/family.ts";
 import { FORMATS } from "../find_format.ts";
 import { dequantized } from "./dequantized.ts";
 import { type Import, type ImportOptions, refuseProblems } from "./import.ts";
@@ -31,7 +32,7 @@ export async function openPlain(
   const { checkpoint, config, architecture, problems, unexpected } = useBiases
     ? withDeniedBiases(plain)
     : plain;
-  refuseUnreadable(checkpoint, architecture.tensors.keys(), claim);
+  refuseUnreadable(checkpoint, architecture, claim);
   const unused = await withoutZeroBiases(checkpoint, unexpected);
   const told = explainUnused(unused, architecture);
   refuseProblems(checkpoint.path, [...fate === "refuse" ? told : [], ...problems]);
@@ -59,14 +60,29 @@ export async function openPlain(
 
 /** What a checkpoint holds against what a config asks for. */
 function compared(checkpoint: Checkpoint, config: unknown) {
+  const { tensors } = checkpoint;
   const architecture = architectureOf(config);
   const rules = [...architecture.tensors].map(([name, shape]) => {
     // Whether values of a type can be read is told when they are.
-    const dtypes = [checkpoint.tensors.get(name)?.dtype ?? ""];
+    const dtypes = [tensors.get(name)?.dtype ?? ""];
     return [name, { shape, dtypes, optional: false }] as const;
   });
-  const { problems, unexpected } = compareTensors(new Map(rules), checkpoint.tensors);
-  return { checkpoint, config, architecture, problems, unexpected };
+  const { problems, unexpected } = compareTensors(new Map(rules), tensors);
+  const { ownHead, embeddings } = architecture;
+  const headless = tensors.has(embeddings) && !tensors.has(ownHead);
+  return {
+    checkpoint,
+    config,
+    architecture,
+    problems: headless
+      ? problems.map((text) =>
+        text === `tensor "${ownHead}" is missing`
+          ? `${text}, expected a head or a config.json that ties it (tie_word_embeddings)`
+          : text
+      )
+      : problems,
+    unexpected,
+  };
 }
 
 /**
@@ -117,24 +133,37 @@ function claimOf(config: unknown): string | undefined {
   return `quant_method ${typeof method === "string" ? JSON.stringify(method) : "unknown"}`;
 }
 
+/** Throws where a linear is stored in codes that nothing here reads. */
 function refuseUnreadable(
   { path, tensors }: Checkpoint,
-  expected: Iterable<string>,
+  { linears, tensors: expected }: Architecture,
   claim: string | undefined,
 ): void {
   const codes = [...tensors.keys()].find((name) => CODES.test(name));
-  const packed = [...expected].find((name) => {
-    const dtype = tensors.get(name)?.dtype;
-    // The types of GGUF blocks are read as they are.
-    return dtype !== undefined && claim !== undefined && !FLOATS.test(dtype);
-  });
-  const found = codes ?? packed;
+  const found = codes ?? (claim && packedIn(tensors, { linears, tensors: expected }));
   if (found === undefined) return;
   throw new TypeError(
     `Cannot load "${path}": its "${found}" holds codes, quantized by ${
       claim ?? "a method that config.json does not name"
-    }, expected plain weights or ${readable()}`,
+    }, expected plain weights, float8, codes of bitsandbytes or ${readable()}`,
   );
+}
+
+/** Of a checkpoint that says it is quantized, a weight that is no float, or what lies in its place. */
+function packedIn(
+  stored: Checkpoint["tensors"],
+  { linears, tensors }: Pick<Architecture, "linears" | "tensors">,
+): string | undefined {
+  // The types of GGUF blocks are read as they are.
+  const coded = [...tensors.keys()].find((name) => !FLOATS.test(stored.get(name)?.dtype ?? "F32"));
+  if (coded !== undefined) return coded;
+  const names = [...stored.keys()];
+  for (const { name, weight, bias } of linears) {
+    if (stored.has(weight)) continue;
+    const instead = names.find((each) => each.startsWith(`${name}.`) && each !== bias);
+    if (instead !== undefined) return instead;
+  }
+  return undefined;
 }
 
 function readable(): string {

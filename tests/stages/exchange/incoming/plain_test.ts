@@ -99,6 +99,37 @@ for (const [what, family, change, message] of UNUSED) {
   });
 }
 
+Deno.test("codes that nothing here reads are refused by the name of their method", async () => {
+  await using chain = await StageChain.open(new ReferenceDevice());
+  for (const method of ["mxfp4", "hqq", "aqlm"]) {
+    const path = await chain.directory();
+    await copyFamily(path, "llama_wide_heads", {
+      config: { quantization_config: { quant_method: method } },
+      edit: (tensors) => {
+        tensors.delete(`${Q}.weight`);
+        const part = { dtype: "U8", shape: [4], bytes: new Uint8Array(4) } as const;
+        tensors.set(`${Q}.${{ mxfp4: "weight_blocks", hqq: "W_q" }[method] ?? "codes"}`, part);
+      },
+    });
+    const message = new RegExp(
+      `its "${Q}\\.\\w+" holds codes, quantized by quant_method "${method}", expected plain`,
+    );
+    await chain.refuses(load, { inputs: {}, params: { model: path }, message });
+  }
+});
+
+Deno.test("a model that was saved without its head is refused with what may be meant", async () => {
+  await using chain = await StageChain.open(new ReferenceDevice());
+  const path = await chain.directory();
+  const edit = (tensors: Map<string, CopiedTensor>) => void tensors.delete("lm_head.weight");
+  await copyFamily(path, "llama_wide_heads", { edit });
+  await chain.refuses(load, {
+    inputs: {},
+    params: { model: path },
+    message: /"lm_head\.weight" is missing, expected a head or a config\.json that ties it \(tie_/,
+  });
+});
+
 Deno.test("what programs store for nothing is not told of", async () => {
   await using chain = await StageChain.open(new ReferenceDevice());
   const path = await chain.directory();
