@@ -5,6 +5,7 @@ import { FILE_TYPES, ggmlType } from "../formats/gguf/ggml_types.ts";
 import { type GgufParts, openGgufParts, type PlacedTensor } from "../formats/gguf/parts.ts";
 import { bytesOfTensor } from "../formats/gguf/tensor_places.ts";
 import { openGguf } from "../formats/gguf/checkpoint.ts";
+import { explainUnused } from "../exchange/unused_tensors.ts";
 import { architectureOf } from "../models/architecture.ts";
 import { GGUF_CLASSES } from "../models/open_checkpoint.ts";
 import { architectureSection } from "./architecture.ts";
@@ -88,7 +89,7 @@ export async function describeGguf(path: string, { deep }: DescribeOptions): Pro
     warnings: [
       ...typeProblems(type, linears),
       ...sizeProblems(header, held),
-      ...known.problem === undefined || held.some(({ cut }) => cut) ? [] : [known.problem],
+      ...held.some(({ cut }) => cut) ? [] : known.problems,
     ],
   };
 }
@@ -143,11 +144,16 @@ function sizeProblems({ files, tensors }: GgufParts, held: readonly Held[]): str
 /** The architecture as our own reader sees it, or why it does not run the file. */
 async function openKnown(
   path: string,
-): Promise<{ readonly section?: Section; readonly problem?: string }> {
+): Promise<{ readonly section?: Section; readonly problems: readonly string[] }> {
   try {
     using checkpoint = await openGguf(path, GGUF_CLASSES);
-    return { section: architectureSection(architectureOf(checkpoint.config)) };
+    const architecture = architectureOf(checkpoint.config);
+    const unread = [...checkpoint.tensors.keys()].filter((name) => !architecture.tensors.has(name));
+    return {
+      section: architectureSection(architecture),
+      problems: explainUnused(unread, architecture),
+    };
   } catch (error) {
-    return { problem: (error as Error).message };
+    return { problems: [(error as Error).message] };
   }
 }

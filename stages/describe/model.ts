@@ -9,7 +9,7 @@ import { type ModelRecord, PLAIN, readModelRecord } from "../models/model_record
 import { architectureSection } from "./architecture.ts";
 import { elementTypesSection } from "./element_types.ts";
 import { moduleOf } from "../models/site.ts";
-import { tensorProblems, unusedTensors } from "./expected_tensors.ts";
+import { tensorProblems, unreadProblems, unusedTensors } from "./expected_tensors.ts";
 import { checkValues, normWords } from "./norms.ts";
 import { foreignQuantization } from "../exchange/foreign_quantization.ts";
 import { findFiles, type FoundFiles, list } from "../formats/safetensors/found_files.ts";
@@ -91,6 +91,7 @@ export async function describeModelDirectory(
       ...comparison ? tensorProblems(comparison) : [],
       ...tiedProblems(architecture, tensors),
       ...foreign.problems,
+      ...foreign.facts.length === 0 && comparison ? unreadProblems(comparison) : [],
       ...tokenizer.problems,
       ...values?.problems ?? [],
     ],

@@ -1,4 +1,4 @@
-import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
+import { deepStrictEqual, match, ok, rejects, strictEqual } from "node:assert/strict";
 import { describePath } from "../../../stages/describe/describe.ts";
 import type { Benchmark } from "../../../stages/benchmark/results.ts";
 import { writeSafetensors } from "../../../stages/formats/safetensors/file.ts";
@@ -46,6 +46,11 @@ Deno.test("a GGUF file is described by its tensors, and told of where its type o
     match(
       (await describePath(path, {}))!.warnings[1]!,
       /^The file ends after \d+ bytes, before the end of "blk\.0\.ffn_up\.weight"; fetch it again$/,
+    );
+    await Deno.writeFile(path, ggufBytes({ metadata, tensors: [...tensors, tensors[0]!] }));
+    await rejects(
+      describePath(path, {}),
+      /it lists tensor "token_embd\.weight" twice, expected each/,
     );
     await Deno.writeTextFile(path, "words");
     strictEqual(await describePath(path, {}), undefined);
