@@ -2,7 +2,9 @@ import { strict as assert } from "node:assert";
 import { ReferenceDevice } from "../../kernels/device/reference.ts";
 import { exportModel } from "../../stages/export.ts";
 import { bytesOf, toBrain } from "../../stages/formats/half.ts";
+import { fold } from "../../stages/fold.ts";
 import { load } from "../../stages/load.ts";
+import { quantize } from "../../stages/quantize.ts";
 import {
   type CopiedTensor,
   copyFamily,
@@ -80,6 +82,25 @@ Deno.test("an output that is small by itself is refused, a token's row is told o
   await chain.refuses(load, { inputs: {}, params: { model }, message: /in 1 rows without/ });
   await chain.run(load, {}, { model: await shrunk("model.embed_tokens.weight", 2 ** -60) });
   assert.match(chain.notes[0]!, /^1 rows of "model\.embed_tokens\.weight" are all but zero; half /);
+});
+
+Deno.test("weights whose scales half precision loses are not quantized, folded ones are", async () => {
+  await using chain = await StageChain.open(new ReferenceDevice());
+  const path = await chain.directory();
+  await copyFamily(path, FAMILY, { edit: scaled(30) });
+  const model = await chain.run(load, {}, { model: path, dtype: "float32" });
+  const plain = await chain.run(load, {}, { model: chain.family(FAMILY).path, dtype: "float32" });
+  const folded = await chain.run(fold, { model });
+  for (const weights of [{ bits: 8, group: "row", zero: "none" }, { bits: 4, group: "row" }]) {
+    const params = { method: "rtn", weights };
+    const message = /"model\.layers\.0\.self_attn\.q_proj": \d+ of its \d+ scales are too small/;
+    await chain.refuses(quantize, { inputs: { model }, params, message });
+    const expected = await chain.run(quantize, {
+      model: await chain.run(fold, { model: plain }),
+    }, params);
+    const got = await chain.run(quantize, { model: folded }, params);
+    assert.equal(relativeError(await chain.logits(got), await chain.logits(expected)), 0);
+  }
 });
 
 Deno.test("exports in half precision refuse what loading in half precision does", async () => {
