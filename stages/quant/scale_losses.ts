@@ -10,7 +10,7 @@ const MOST = 2 ** -14;
  * Throws where the scales of a weight are so small that half precision, which holds them, loses more
  * than rounding to codes does: such weights come out wrong or as zeros.
  */
-export function checkScales(
+export function refuseLostScales(
   name: string,
   { rows, columns, values }: Matrix,
   scheme: WeightScheme,

@@ -7,7 +7,7 @@ import { type GptqFactor, type GptqFactorOptions, prepare } from "../quant/gptq_
 import type { LinearOutline } from "../models/site.ts";
 import { QuadraticForm } from "../quant/quadratic_form.ts";
 import { quantizeWeight, type WeightMethod } from "../quant/quantize_weight.ts";
-import { checkScales } from "../quant/scale_losses.ts";
+import { refuseLostScales } from "../quant/scale_losses.ts";
 import type { LinearScheme } from "../quant/schemes.ts";
 import { storedTensors } from "../quant/stored_weight.ts";
 
@@ -50,7 +50,7 @@ export async function quantizeSite(
     const inputs = gram && form && { gram, form, ...factor && { factor } };
     const rounding = { scheme: scheme.weights, range };
     const matrix = { rows, columns, values };
-    checkScales(name, matrix, scheme.weights);
+    refuseLostScales(name, matrix, scheme.weights);
     const found = await quantizeWeight(device, matrix, rounding, inputs);
     for (const tensor of storedTensors(found.weight, name)) tensors.set(tensor.name, tensor);
     const { weightError, outputError, rtnRows } = found;
