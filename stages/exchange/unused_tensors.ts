@@ -54,6 +54,7 @@ export function explainUnused(
   unused: readonly string[],
   architecture: Architecture,
 ): readonly string[] {
+  if (unused.length === 0) return [];
   const left = new Set(unused);
   return reasonsFor(architecture).flatMap(({ is, words }) => {
     const names = [...left].filter(is);

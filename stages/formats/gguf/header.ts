@@ -102,9 +102,10 @@ function parseHeader(cursor: Cursor, path: string): GgufHeader {
     listed.push({ name, shape, type: cursor.u32(), start: cursor.u64() });
   }
   const alignment = metadata.get("general.alignment") ?? 32;
-  if (typeof alignment !== "number" || !(alignment > 0 && alignment <= 1 << 20)) {
+  const aligned = typeof alignment === "number" && alignment > 0 && alignment <= 1 << 20;
+  if (!aligned || alignment % 8 !== 0) {
     throw new TypeError(
-      `Cannot read "${path}": general.alignment is ${alignment}, expected a count of bytes`,
+      `Cannot read "${path}": general.alignment is ${alignment}, expected a multiple of 8 bytes`,
     );
   }
   checkPlaces(listed, { alignment, path });
