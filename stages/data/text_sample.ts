@@ -24,7 +24,10 @@ export async function sampleText(
   const { bytes } = options;
   const [path] = await textSources(place);
   if (path === undefined) {
-    const { text } = await readSourceText(place, { bytes: Math.min(bytes, START_BYTES) });
+    const { text } = await readSourceText(place, {
+      ...options,
+      bytes: Math.min(bytes, START_BYTES),
+    });
     return { parts: partsOf(text), bytes: Math.max(bytes, text.length) };
   }
   let read = 0;

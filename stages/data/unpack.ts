@@ -12,6 +12,8 @@ const MAGIC: Readonly<Record<Packing, readonly number[]>> = {
 
 /** Bytes of a file's beginning that are looked at to tell what it is. */
 const HEAD_BYTES = 2 ** 16;
+/** Bytes that are read at once. */
+const PIECE_BYTES = 2 ** 15;
 
 /** Bytes of a file, unpacked, in pieces that follow each other. */
 export type Chunks = AsyncIterable<Uint8Array<ArrayBuffer>>;
@@ -77,7 +79,10 @@ const UNPACK: Readonly<
   Record<Packing, (stored: Chunks) => AsyncGenerator<Uint8Array<ArrayBuffer>>>
 > = {
   async *gzip(stored) {
-    const [source, unpack] = [Readable.from(stored, { objectMode: false }), createGunzip()];
+    const [source, unpack] = [
+      Readable.from(stored, { objectMode: false, highWaterMark: PIECE_BYTES }),
+      createGunzip(),
+    ];
     source.on("error", (error) => unpack.destroy(error)).pipe(unpack);
     try {
       for await (const chunk of unpack) yield chunk;
@@ -113,7 +118,7 @@ async function* storedChunks(
   using file = await Deno.open(path);
   for (let done = 0;;) {
     signal?.throwIfAborted();
-    const chunk = new Uint8Array(HEAD_BYTES);
+    const chunk = new Uint8Array(PIECE_BYTES);
     const count = await file.read(chunk);
     if (count === null) return;
     read(done += count);
