@@ -11,6 +11,7 @@ const CONTRACT = [
   "pipeline/event.ts",
   "pipeline/description.ts",
   "pipeline/errors.ts",
+  "pipeline/secrets.ts",
   "pipeline/words.ts",
 ];
 
@@ -28,7 +29,9 @@ const ALLOWED: readonly (readonly [from: string, to: readonly string[]])[] = [
   ["stages/data/", ["pipeline/words.ts", "stages/formats/"]],
   ["stages/formats/", ["kernels/device/"]],
   ["stages/quant/", ["kernels/"]],
-  ["stages/models/", ["kernels/", "stages/formats/", "stages/quant/"]],
+  ["stages/jinja/", []],
+  ["stages/tokenizer/", []],
+  ["stages/models/", ["kernels/", "stages/formats/", "stages/quant/", "stages/tokenizer/"]],
   ["stages/channels/", [
     "kernels/",
     "pipeline/artifact.ts",
@@ -80,8 +83,10 @@ const ALLOWED: readonly (readonly [from: string, to: readonly string[]])[] = [
   ["stages/serve/", [
     "stages/engine/",
     "stages/formats/",
+    "stages/jinja/",
     "stages/models/",
     "stages/report/",
+    "stages/tokenizer/",
   ]],
   ["stages/commands/", [
     ...CONTRACT,
@@ -99,6 +104,7 @@ const ALLOWED: readonly (readonly [from: string, to: readonly string[]])[] = [
     "stages/calibration/",
     "stages/exchange/",
     "stages/formats/",
+    "stages/jinja/",
     "stages/models/",
     "stages/quant/",
     "stages/report/",

@@ -27,6 +27,8 @@ class Args {
   column: u32;
   row: u32;
   stride: u32;
+  begin: u32;
+  end: u32;
   half: u32;
   /** Rows and columns of a task. */
   task_rows: u32;
@@ -50,17 +52,23 @@ export function matmul(at: usize, task: u32, scratch: usize): void {
   const weight = args.weight + (args.row + firstColumn) * next;
   widenTable(scratch);
   if (rows == 1) {
-    if (args.half) line<u16>(x, weight, columns, next, scratch, y, bias);
-    else line<f32>(x, weight, columns, next, scratch, y, bias);
+    if (args.half) line<u16>(args, x, weight, columns, next, scratch, y, bias);
+    else line<f32>(args, x, weight, columns, next, scratch, y, bias);
     return;
   }
-  const product = beginProduct(scratch + WIDEN_TABLE_BYTES, rows, columns, args.inner);
+  const product = beginProduct(
+    scratch + WIDEN_TABLE_BYTES,
+    rows,
+    columns,
+    args.begin,
+    args.end,
+  );
   product.x = x;
   product.stride = bytes;
   product.y = y;
   product.next = <usize> args.stride * 4;
   product.bias = bias;
-  for (let from: u32 = 0; nextPanels(product, from); from += product.deep) {
+  for (let from = args.begin; nextPanels(product, from); from += product.deep) {
     for (let n: u32 = 0; n < columns; n++) {
       const to = panelColumn(product, n);
       const row = weight + n * next;
@@ -106,6 +114,7 @@ function upper<T>(at: usize, bits: v128, factor: v128, beyond: v128, infinite: v
 function finiteLine(
   x: usize,
   b0: usize,
+  last: usize,
   next: usize,
   bits: v128,
   factor: v128,
@@ -123,7 +132,7 @@ function finiteLine(
   let b1 = b0 + next;
   let b2 = b1 + next;
   let b3 = b2 + next;
-  for (const last = b1; b0 < last; b0 += 16) {
+  for (; b0 < last; b0 += 16) {
     const l = v128.load(x);
     const h = v128.load(x, 16);
     most = i16x8.max_u(most, i16x8.shl(v128.load(b0), 1));
@@ -161,6 +170,7 @@ function finite(halves: v128, bits: v128, factor: v128): v128 {
 
 /** A row by rows of the weight, `next` bytes each. */
 function line<T>(
+  args: Args,
   x: usize,
   weight: usize,
   columns: u32,
@@ -175,10 +185,16 @@ function line<T>(
   const infinite = v128.load(table, 48);
   const chains = table + WIDEN_TABLE_BYTES;
   const end = weight + columns * next;
+  const skipped = <usize> args.begin * sizeof<T>();
+  const used = <usize> args.end * sizeof<T>();
+  x += <usize> args.begin * 4;
   for (; weight + 4 * next <= end; weight += 4 * next) {
-    if (sizeof<T>() == 4 || !finiteLine(x, weight, next, bits, factor, chains)) {
+    if (
+      sizeof<T>() == 4 ||
+      !finiteLine(x, weight + skipped, weight + used, next, bits, factor, chains)
+    ) {
       let a = x;
-      let b0 = weight;
+      let b0 = weight + skipped;
       let b1 = b0 + next;
       let b2 = b1 + next;
       let b3 = b2 + next;
@@ -190,7 +206,7 @@ function line<T>(
       let s2h = f32x4.splat(0);
       let s3l = f32x4.splat(0);
       let s3h = f32x4.splat(0);
-      for (const last = b1; b0 < last; b0 += 8 * sizeof<T>()) {
+      for (const last = weight + used; b0 < last; b0 += 8 * sizeof<T>()) {
         const l = v128.load(a);
         const h = v128.load(a, 16);
         s0l = multiplyAdd(l, lower<T>(b0, bits, factor, beyond, infinite), s0l);
@@ -229,7 +245,7 @@ function line<T>(
     let l = f32x4.splat(0);
     let h = f32x4.splat(0);
     let a = x;
-    for (let b = weight; b < weight + next; b += 8 * sizeof<T>()) {
+    for (let b = weight + skipped; b < weight + used; b += 8 * sizeof<T>()) {
       l = multiplyAdd(v128.load(a), lower<T>(b, bits, factor, beyond, infinite), l);
       h = multiplyAdd(v128.load(a, 16), upper<T>(b, bits, factor, beyond, infinite), h);
       a += 32;

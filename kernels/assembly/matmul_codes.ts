@@ -39,7 +39,7 @@ export function matmulCodes(at: usize, task: u32, scratch: usize): void {
   const columns = min(args.task_columns, args.columns - firstColumn);
   const bytes = <usize> args.inner * 4;
   const column = args.column + firstColumn;
-  const product = beginProduct(scratch, rows, columns, args.inner);
+  const product = beginProduct(scratch, rows, columns, 0, args.inner);
   product.x = args.x + firstRow * bytes;
   product.stride = bytes;
   product.y = args.y + (<usize> firstRow * args.stride + column) * 4;

@@ -1,6 +1,7 @@
 import { type AnswerEnd, answerEnds, END_FILES } from "../formats/answer_ends.ts";
 import type { TokenizerFiles } from "../formats/checkpoint.ts";
-import { readTexts } from "../formats/foreign_json.ts";
+import { readOptionalJson, readTexts } from "../formats/foreign_json.ts";
+import { chatTemplateProblem } from "../jinja/trial.ts";
 import { openTokenizer } from "../models/tokenizer.ts";
 
 /** What a directory's tokenizer is, and what is wrong with it. */
@@ -17,11 +18,15 @@ export async function tokenizerFacts(
   const [tokenizer, config] = await Promise.all(
     ["tokenizer.json", "tokenizer_config.json"].map((name) => readJson(`${directory}/${name}`)),
   );
-  const template =
-    await Deno.stat(`${directory}/chat_template.jinja`).then(() => true, () => false) ||
-    typeof config?.chat_template === "string";
-  const chat = ["chat template", template ? "there" : "none"] as const;
-  if (tokenizer === undefined) return { facts: [["tokenizer", "none"], chat], problems: [] };
+  const template = await Deno.readTextFile(`${directory}/chat_template.jinja`).catch(() => {}) ??
+    (typeof config?.chat_template === "string" ? config.chat_template : undefined);
+  const why = template === undefined ? undefined : chatTemplateProblem(template, named(config));
+  const chat = [
+    "chat template",
+    template === undefined ? "none" : why ? "unusable" : "there",
+  ] as const;
+  const wrong = why ? [`The chat template lays out no conversation, it says: ${why}`] : [];
+  if (tokenizer === undefined) return { facts: [["tokenizer", "none"], chat], problems: wrong };
   const type = (tokenizer.model as { type?: string } | undefined)?.type ?? "of unknown type";
   try {
     const { size, bos, eos, token } = openTokenizer({ tokenizer, config: config ?? {} });
@@ -38,11 +43,11 @@ export async function tokenizerFacts(
         ["ends of answers", endWords(ends)],
         chat,
       ],
-      problems: [...more, ...endProblems(ends)],
+      problems: [...more, ...wrong, ...endProblems(ends)],
     };
   } catch (error) {
     const problem = `The tokenizer cannot be used: ${(error as Error).message}`;
-    return { facts: [["tokenizer", type], chat], problems: [problem] };
+    return { facts: [["tokenizer", type], chat], problems: [problem, ...wrong] };
   }
 }
 
@@ -70,6 +75,19 @@ async function directoryEnds(
   return answerEnds({ config: await readJson(`${directory}/config.json`), tokenizer, files });
 }
 
+/** The tokens that a template may ask for by name. */
+function named(config: Record<string, unknown> | undefined): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(config ?? {}).flatMap(([key, value]) => {
+      const token = typeof value === "string"
+        ? value
+        : (value as { content?: unknown } | null)?.content;
+      return key.endsWith("_token") && typeof token === "string" ? [[key, token]] : [];
+    }),
+  );
+}
+
 async function readJson(path: string): Promise<Record<string, unknown> | undefined> {
-  return await Deno.readTextFile(path).then(JSON.parse).catch(() => undefined);
+  const json = await readOptionalJson(path).catch(() => undefined);
+  return typeof json === "object" && json ? json as Record<string, unknown> : undefined;
 }

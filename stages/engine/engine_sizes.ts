@@ -1,3 +1,4 @@
+import type { DecoderConfig } from "../models/config.ts";
 import { PAGE_TOKENS } from "../../kernels/codes/kv_page.ts";
 import { millions } from "../../pipeline/words.ts";
 import { EngineError } from "./engine.ts";
@@ -40,6 +41,8 @@ export interface MemoryPlan {
   /** What all pages take. */
   readonly kvBytes: number;
   readonly sizes: EngineSizes;
+  /** What differs from what was asked, or from the model on its own; a sentence part each. */
+  readonly notes: readonly string[];
 }
 
 /** Sequences and tokens a step where nothing is said. */
@@ -85,6 +88,7 @@ export async function planMemory(
     workspaceBytes,
     pageBytes: pageBytes(config, kvSchemes(config, record)),
     kvBytes: memory.pageBytes(pages),
+    notes: contextNotes(config, context, wishes),
     sizes: {
       pages,
       context,
@@ -97,17 +101,37 @@ export async function planMemory(
   };
 }
 
+/** How the context changes what a user or a model says. */
+function contextNotes(
+  { positions, ropes }: DecoderConfig,
+  context: number,
+  { context: asked = context }: SizeWishes,
+): string[] {
+  const long = ropes.flatMap(({ scaling }) =>
+    scaling.type === "longrope" && context > scaling.originalPositions
+      ? [`all requests turn as sequences above ${scaling.originalPositions} tokens (LongRoPE)`]
+      : []
+  );
+  if (asked <= positions) return long;
+  return [
+    `contexts end at ${positions} tokens, which the model was made for, not ${asked}`,
+    ...long,
+  ];
+}
+
 /** All that a plan takes. */
 export function plannedBytes({ weightBytes, workspaceBytes, kvBytes }: MemoryPlan): number {
   return weightBytes + workspaceBytes + kvBytes;
 }
 
 /** The plan in a sentence. */
-export function memoryWords({ weightBytes, workspaceBytes, kvBytes, sizes }: MemoryPlan): string {
+export function memoryWords(
+  { weightBytes, workspaceBytes, kvBytes, sizes, notes }: MemoryPlan,
+): string {
   const whole = Math.floor(sizes.pages / Math.ceil(sizes.context / PAGE_TOKENS));
   return `${millions(weightBytes, 0)} MB of weights, ${
     millions(workspaceBytes, 0)
   } MB for a step, ${millions(kvBytes, 0)} MB of KV pages (${
     sizes.pages * PAGE_TOKENS
-  } tokens, ${whole} sequences of ${sizes.context})`;
+  } tokens, ${whole} sequences of ${sizes.context})${notes.map((note) => `; ${note}`).join("")}`;
 }

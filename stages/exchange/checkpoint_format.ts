@@ -129,7 +129,7 @@ export function checkpointFormat(codec: Codec): Format {
 
 /** Why engines would not find the tensors of a family that stores several as one. */
 function refusedFused({ fuses, name }: Codec, { fused, name: model }: Subject): readonly Refusal[] {
-  const [[stored, parts] = []] = fused ?? [];
+  const [[stored, parts] = []] = fused;
   if (fuses || !stored || !parts) return [];
   return [
     modelRefusal(
@@ -187,7 +187,7 @@ function plannedTensors(
 /** The tensors with those in one that checkpoints of others store as one. */
 function fusedTensors(planned: readonly PlannedTensor[], { fused }: Subject): PlannedTensor[] {
   const byName = new Map(planned.map((tensor) => [tensor.specification.name, tensor]));
-  for (const [name, parts] of fused ?? []) {
+  for (const [name, parts] of fused) {
     const tensors = parts.map((part) => byName.get(part)!);
     const { specification: { dtype, shape: [, ...inner] }, layer } = tensors[0]!;
     const rows = tensors.reduce((sum, { specification }) => sum + specification.shape[0]!, 0);

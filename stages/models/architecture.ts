@@ -1,6 +1,6 @@
 import { openCheckpoint } from "./open_checkpoint.ts";
 import type { Architecture, Family, LayerLayout, LayerOutline, ModelFiles } from "./family.ts";
-import { unfused } from "./fused_tensors.ts";
+import { fusedTensors } from "./fused_tensors.ts";
 import { readModelRecord } from "./model_record.ts";
 import { z } from "zod";
 import * as families from "./families/mod.ts";
@@ -23,6 +23,7 @@ export function architectureOf(json: unknown): Architecture {
     json: json as Architecture["json"],
     family,
     config,
+    fused: fusedTensors(family, layout),
     layers,
     sites: [...layers.flatMap(({ sites }) => sites), layout.head],
     linears,
@@ -54,7 +55,7 @@ export async function openModel(path: string): Promise<ModelFiles & Disposable> 
   try {
     const architecture = architectureOf(checkpoint.config);
     return {
-      checkpoint: unfused(checkpoint, architecture),
+      checkpoint,
       record,
       architecture,
       [Symbol.dispose]: () => checkpoint[Symbol.dispose](),

@@ -18,6 +18,9 @@ import type {
 /** Shapes of tensors by their names in transformers, in the order they run. */
 export type Shapes = ReadonlyMap<string, readonly number[]>;
 
+/** Tensors by the name of the one whose rows they are. */
+export type FusedTensors = ReadonlyMap<string, readonly string[]>;
+
 /** A layer as its family lays it out. */
 export interface LayerLayout {
   /** In the order they run. */
@@ -36,8 +39,6 @@ export interface Layout {
   readonly head: HeadSite;
   /** Tensor of a head of its own, whether or not this model has one. */
   readonly ownHead: string;
-  /** What checkpoints of others store as one tensor: its name, and the tensors that are its rows. */
-  readonly fused?: ReadonlyMap<string, readonly string[]> | undefined;
 }
 
 /** One architecture: how its config reads, what stands where, and how a layer runs. */
@@ -47,6 +48,8 @@ export interface Family {
   /** Reads `config.json`; throws with the key and what it should be. */
   config(json: unknown): DecoderConfig;
   layout(config: DecoderConfig): Layout;
+  /** Linears of a layer that others store as one, by the name it has there; its rows in order. */
+  readonly fused?: Readonly<Record<string, readonly string[]>>;
   /** How llama.cpp holds such models, where it does. */
   readonly gguf?: GgufClass;
   /** Reads one layer onto the device. */
@@ -73,6 +76,8 @@ export interface Architecture extends Layout {
   readonly layers: readonly LayerOutline[];
   /** The sites of all layers, and the head. */
   readonly sites: readonly Site[];
+  /** What checkpoints of others store as one tensor: its name, and the tensors that are its rows. */
+  readonly fused: FusedTensors;
   /** The linears of all layers, layer after layer. */
   readonly linears: readonly LayerLinear[];
   /** The linear of a layer whose weight a tensor is. */

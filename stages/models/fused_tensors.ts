@@ -1,5 +1,6 @@
 import type { Checkpoint, RowRange, StoredTensor } from "../formats/checkpoint.ts";
-import type { Layout } from "./family.ts";
+import type { Family, FusedTensors, LayerLayout, Layout, Shapes } from "./family.ts";
+import type { LayerLinear } from "./site.ts";
 
 /** Rows of a tensor that are a tensor of their own in a layout. */
 interface Slice {
@@ -7,14 +8,38 @@ interface Slice {
   readonly first: number;
 }
 
+/** What others store as one tensor in models of a family. */
+export function fusedTensors(
+  { fused = {} }: Pick<Family, "fused">,
+  { layers }: Layout,
+): FusedTensors {
+  const linearsOf = (layer: LayerLayout) => layer.sites.flatMap(({ linears }) => linears);
+  return new Map(layers.flatMap((layer) =>
+    Object.entries(fused).map(([module, parts]) => {
+      const linears = parts.map((part) => linearsOf(layer).find((each) => each.module === part)!);
+      const [{ weight, module: first }] = linears as [LayerLinear];
+      return [weight.replace(first, module), linears.map(({ weight }) => weight)] as const;
+    })
+  ));
+}
+
+/** A checkpoint of a family as its layout has it; see {@linkcode unfused}. */
+export function takenApart(checkpoint: Checkpoint, family: Family): Checkpoint {
+  const layout = family.layout(family.config(checkpoint.config));
+  return unfused(checkpoint, { fused: fusedTensors(family, layout), tensors: layout.tensors });
+}
+
 /**
  * A checkpoint in which what a family stores as one tensor is seen as the tensors of its layout, each
  * some rows of it; the same checkpoint where it stores none so.
  */
-export function unfused(checkpoint: Checkpoint, { fused, tensors: shapes }: Layout): Checkpoint {
+export function unfused(
+  checkpoint: Checkpoint,
+  { fused, tensors: shapes }: { readonly fused: FusedTensors; readonly tensors: Shapes },
+): Checkpoint {
   const tensors = new Map(checkpoint.tensors);
   const slices = new Map<string, Slice>();
-  for (const [source, names] of fused ?? []) {
+  for (const [source, names] of fused) {
     const stored = checkpoint.tensors.get(source);
     if (!stored) continue;
     const rows = names.reduce((sum, name) => sum + (shapes.get(name)?.[0] ?? 0), 0);

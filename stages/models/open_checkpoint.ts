@@ -2,6 +2,7 @@ import type { Checkpoint } from "../formats/checkpoint.ts";
 import { openGguf } from "../formats/gguf/checkpoint.ts";
 import type { GgufClass } from "../formats/gguf/model_class.ts";
 import type { Family } from "./family.ts";
+import { takenApart } from "./fused_tensors.ts";
 import { directorySources, openDirectory } from "../formats/safetensors/directory.ts";
 import { fileURLToPath } from "node:url";
 import * as families from "./families/mod.ts";
@@ -10,11 +11,25 @@ import * as families from "./families/mod.ts";
 export const GGUF_CLASSES: readonly GgufClass[] = Object.values<Family>(families)
   .flatMap(({ gguf }) => gguf ?? []);
 
-/** Opens a directory of safetensors files as Hugging Face lays them out, or a GGUF file. */
+/**
+ * Opens a directory of safetensors files as Hugging Face lays them out, or a GGUF file; what a family
+ * stores as one tensor is seen as those of its layout.
+ */
 export async function openCheckpoint(path: string): Promise<Checkpoint> {
-  return await kindOf(path) === "gguf"
+  const checkpoint = await kindOf(path) === "gguf"
     ? await openGguf(path, GGUF_CLASSES)
     : await openDirectory(path);
+  const { architectures: [name] = [] } = checkpoint.config as {
+    readonly architectures?: readonly string[];
+  };
+  const family = Object.values<Family>(families)
+    .find(({ fused, architectures }) => fused && architectures.includes(name ?? ""));
+  try {
+    return family ? takenApart(checkpoint, family) : checkpoint;
+  } catch (error) {
+    checkpoint[Symbol.dispose]();
+    throw error;
+  }
 }
 
 /** The files that make the content of a checkpoint, without opening its weights. */

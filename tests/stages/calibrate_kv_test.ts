@@ -181,7 +181,7 @@ Deno.test("calibrate_kv refuses what it cannot do", async () => {
     [stats, { ...fixed, bits: 8 }, /static range with zero post_scale.*expected zero none$/],
     [stats, { ...fixed, bits: 8, zero: "pre_scale" }, /static range with zero pre_scale/],
     [stats, { ...fixed, zero: "none" }, /in 4 bits under a static range: expected 8 bits/],
-    [stats, { group: 24 }, /groups of 24: a head has 16 channels, expected a multiple of 8/],
+    [stats, { group: 24 }, /groups of 24: a head has 16 channels, expected one of 8, 16; or set/],
     [stats, { group: 4 }, /groups of 4: a head has 16 channels.*set group to head$/],
     [blind, {}, /the stats keep no window of queries, keys and values.*set attention_windows/],
     [other, {}, /Cannot use the stats for this model/],

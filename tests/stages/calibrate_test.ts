@@ -9,6 +9,7 @@ import { attention } from "../../kernels/mod.ts";
 import type { Artifact } from "../../pipeline/artifact.ts";
 import { calibrate } from "../../stages/calibrate.ts";
 import { layerFile, openStats } from "../../stages/calibration/stats.ts";
+import { attentionScale } from "../../stages/models/rope.ts";
 import { openCheckpoint } from "../../stages/models/open_checkpoint.ts";
 import { openSafetensors } from "../../stages/formats/safetensors/file.ts";
 import type { LinearOutline } from "../../stages/models/site.ts";
@@ -56,8 +57,11 @@ for (const family of FAMILIES) {
         linearOf(checkpoint, layers[layer]!.linear(role), seen.get(`${site}.rows`)!);
       const values = windowsOf("attention.values");
       near(joined(values), await apply("v", "attention.in"), 1e-4, "values");
-      // Rotary embedding turns queries and keys and leaves their lengths.
+      // Rotary embedding turns queries and keys and leaves their lengths, but for a scale of what turns.
       const lengths = (keys: Float32Array) => lengthsOf(keys, headSize);
+      const rope = config.ropes[config.ropeOf[layer]!]!;
+      const unscaled = (keys: Float32Array) =>
+        keys.map((key, i) => i % headSize < rope.channels ? key / attentionScale(rope) : key);
       const made = async (role: "q" | "k") => {
         const heads = await apply(role, "attention.in");
         const norm = `model.layers.${layer}.self_attn.${role}_norm.weight`;
@@ -65,9 +69,9 @@ for (const family of FAMILIES) {
         return lengths(normalized(heads, await checkpoint.read(norm), config.normEps));
       };
       const keys = windowsOf("attention.keys");
-      near(lengths(joined(keys)), await made("k"), 1e-4, "keys");
+      near(lengths(unscaled(joined(keys))), await made("k"), 1e-4, "keys");
       const queries = windowsOf("attention.queries");
-      near(lengths(joined(queries)), await made("q"), 1e-4, "queries");
+      near(lengths(unscaled(joined(queries))), await made("q"), 1e-4, "queries");
       const mixed = queries.map((q, at) => {
         const tensor = (data: Float32Array, count: number) => f32([CONTEXT, count, headSize], data);
         const sequence = {

@@ -48,12 +48,12 @@ const PROBLEMS: readonly (readonly [what: string, change: Change, message: RegEx
   [
     "the architecture is unknown",
     { config: { architectures: ["FalconForCausalLM"] } },
-    /architecture "FalconForCausalLM": expected LlamaForCausalLM, MistralForCausalLM, Qwen2/,
+    /architecture "FalconForCausalLM": expected LlamaForCausalLM, MistralForCausalLM, Phi3/,
   ],
   [
     "rope scaling is unknown",
-    { config: { rope_parameters: null, rope_scaling: { rope_type: "yarn", factor: 4 } } },
-    /rope scaling is "yarn", expected default, linear or llama3/,
+    { config: { rope_parameters: null, rope_scaling: { rope_type: "ntk", factor: 4 } } },
+    /rope scaling is "ntk", expected one of default, linear, dynamic, yarn, longrope, llama3/,
   ],
 ];
 

@@ -170,13 +170,13 @@ Deno.test("rotate records itself and the transform that runs with the model", as
 });
 
 const REFUSED: readonly (readonly [what: string, config: object, params: unknown, RegExp])[] = [
-  ["a hidden size", { hidden_size: 1234 }, {}, /Cannot rotate hidden size 1234: its factor 617/],
+  ["a hidden size", { hidden_size: 1336 }, {}, /Cannot rotate hidden size 1336: its factor 167/],
   ["a head size", { head_dim: 188 }, {}, /Cannot rotate head size 188: its factor 47/],
   [
     "an inner size",
-    { intermediate_size: 70 },
+    { intermediate_size: 1336 },
     { transforms: ["down_proj"] },
-    /Cannot rotate inner size 70: its factor 35/,
+    /Cannot rotate inner size 1336: its factor 167/,
   ],
 ];
 

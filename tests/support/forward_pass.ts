@@ -2,27 +2,30 @@ import type { Device } from "../../kernels/device/device.ts";
 import { u32 } from "../../kernels/device/tensor.ts";
 import { normalize, startStream } from "../../stages/models/stream.ts";
 import type { Model } from "../../stages/models/model.ts";
-import { openPlaces } from "../../stages/models/places.ts";
+import { openAngles } from "../../stages/models/places.ts";
 
 /**
  * Logits of every position, f32 [tokens, vocabulary], by the layers of the product: what a stage that
- * must not change a model is judged by, with {@linkcode relativeError}.
+ * must not change a model is judged by, with {@linkcode relativeError}. `context` is the length whose
+ * rotary frequencies they take.
  */
 export async function logitsOf(
   device: Device,
   model: Model,
   ids: readonly number[],
+  context = ids.length,
 ): Promise<Float32Array> {
   const { config } = model;
   using stack = new DisposableStack();
   const tokens = stack.use(device.upload(u32([ids.length], ids)));
-  const places = stack.use(openPlaces(device, config, ids.length));
+  const positions = stack.use(device.upload(u32([ids.length], ids.map((_, i) => i))));
+  const { angles } = stack.use(openAngles(device, config, context));
   const embeddings = await model.embeddings();
   let stream = startStream(embeddings.embed(device, tokens));
   model.release(embeddings);
   for (let layer = 0; layer < config.layers; layer++) {
     const weights = await model.layer(layer);
-    stream = weights.run(device, { stream, places });
+    stream = weights.run(device, { stream, places: { positions, angles } });
     model.release(weights);
   }
   stack.use(stream);

@@ -17,7 +17,9 @@ const ROW_BYTES: usize = 192;
 export class Product {
   rows: u32;
   columns: u32;
-  inner: u32;
+  /** The first inner value, and behind the last one. */
+  begin: u32;
+  end: u32;
   /** Inner values that lie in panels now: from where on, and how many. */
   from: u32;
   deep: u32;
@@ -38,14 +40,21 @@ export class Product {
 }
 
 /** Begins products in memory of the thread. */
-export function beginProduct(scratch: usize, rows: u32, columns: u32, inner: u32): Product {
+export function beginProduct(
+  scratch: usize,
+  rows: u32,
+  columns: u32,
+  begin: u32,
+  end: u32,
+): Product {
   const product = changetype<Product>(scratch);
   product.rows = rows;
   product.columns = columns;
-  product.inner = inner;
+  product.begin = begin;
+  product.end = end;
   product.zeros = scratch + 128;
   product.sums = product.zeros + 2 * ROW_BYTES;
-  product.tile_bytes = inner > DEEP ? 2 * ROW_BYTES : 0;
+  product.tile_bytes = end - begin > DEEP ? 2 * ROW_BYTES : 0;
   const tiles = <usize> ((rows + 1) / 2) * ((columns + ACROSS - 1) / ACROSS);
   product.panel = product.sums + max(tiles * product.tile_bytes, 2 * ROW_BYTES);
   memory.fill(product.zeros, 0, 2 * ROW_BYTES);
@@ -55,8 +64,8 @@ export function beginProduct(scratch: usize, rows: u32, columns: u32, inner: u32
 /** Goes to the next inner values; gives whether there are any. */
 export function nextPanels(product: Product, from: u32): bool {
   product.from = from;
-  product.deep = min(DEEP, product.inner - from);
-  return from < product.inner;
+  product.deep = min(DEEP, product.end - from);
+  return from < product.end;
 }
 
 /** Where the values of a column go, as floats. */
@@ -68,8 +77,8 @@ export function panelColumn(product: Product, column: u32): usize {
 /** Adds the products with what lies in panels, and writes them behind the last ones. */
 export function addProducts(product: Product): void {
   const bytes = <usize> product.deep * ACROSS * 4;
-  const first = product.from == 0;
-  const last = product.from + product.deep == product.inner;
+  const first = product.from == product.begin;
+  const last = product.from + product.deep == product.end;
   const stride = product.stride;
   let panel = product.panel;
   let sums = product.sums;

@@ -37,7 +37,10 @@ export function modelEntries(
   return {
     "general.architecture": { text: architecture },
     "general.type": { text: "model" },
-    "general.name": { text: origin || String(json.model_type ?? architecture) },
+    // Where a name has "phi3", llama.cpp asks for tokens that not all vocabularies of Phi 3 and 4 have.
+    "general.name": {
+      text: origin || String(json.model_type ?? architecture).replace("phi3", "phi 3"),
+    },
     "general.description": { text: provenance.scheme },
     "general.alignment": { u32: GGUF_ALIGNMENT },
     "general.file_type": {

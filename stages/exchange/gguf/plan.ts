@@ -58,7 +58,7 @@ function fusedPlans(
   plans: Map<string, GgufTensorPlan>,
   { fused }: Pick<Subject, "fused">,
 ): readonly GgufTensorPlan[] {
-  for (const [name, parts] of fused ?? []) {
+  for (const [name, parts] of fused) {
     const all = parts.map((part) => plans.get(part)!);
     const sources = all.flatMap((plan) => plan.sources);
     const rows = sources.reduce((sum, source) => sum + source.rows, 0);
@@ -133,7 +133,7 @@ function* refusedFused({ fused, linears }: Subject): Generator<Refusal> {
       { weight, scheme },
     ) => [weight, scheme ? weightWords(scheme.weights) : "no codes"]),
   );
-  for (const [, parts] of fused ?? []) {
+  for (const [, parts] of fused) {
     const schemes = new Set(parts.map((part) => words.get(part)));
     if (schemes.size === 1) continue;
     yield modelRefusal(

@@ -1,6 +1,5 @@
 import type { Checkpoint } from "../../formats/checkpoint.ts";
 import { architectureOf } from "../../models/architecture.ts";
-import { unfused } from "../../models/fused_tensors.ts";
 import { FORMATS } from "../find_format.ts";
 import { type Import, refuseProblems } from "./import.ts";
 import { compareTensors } from "../tensor_rules.ts";
@@ -19,10 +18,8 @@ const FLOATS = /^(F32|F16|BF16)$/;
  * One that says it is quantized but holds plain weights loses what it says, with a warning; one that
  * holds codes which no format reads is refused.
  */
-export function openPlain(stored: Checkpoint): Import {
-  const architecture = architectureOf(stored.config);
-  const { tensors: expected } = architecture;
-  const checkpoint = unfused(stored, architecture);
+export function openPlain(checkpoint: Checkpoint): Import {
+  const { tensors: expected } = architectureOf(checkpoint.config);
   const claim = claimOf(checkpoint.config);
   refuseUnreadable(checkpoint, expected.keys(), claim);
   const rules = [...expected].map(([name, shape]) => {
@@ -42,9 +39,12 @@ export function openPlain(stored: Checkpoint): Import {
     parts: none,
     values: none,
     lineage: [],
-    warnings: claim
-      ? [`config.json says ${claim}, but all weights are plain; they are taken as they are`]
-      : [],
+    warnings: [
+      ...checkpoint.notes ?? [],
+      ...claim
+        ? [`config.json says ${claim}, but all weights are plain; they are taken as they are`]
+        : [],
+    ],
     [Symbol.dispose]: () => checkpoint[Symbol.dispose](),
   };
 }

@@ -9,7 +9,7 @@ import { ggufMetadata } from "./metadata.ts";
 import type { GgufClass } from "./model_class.ts";
 import { interleavedRow, isInterleaved, transformersName } from "./names.ts";
 import { ROPE_TENSORS, type RopeDivisors } from "./rope.ts";
-import { ggufTokenizer } from "./tokenizer.ts";
+import { ggufTokenizer, ggufTokenizerNotes } from "./tokenizer.ts";
 import { findTensor, rowRange } from "../rows.ts";
 
 /** A tensor and where its rows lie. */
@@ -81,6 +81,7 @@ export async function openGguf(
     files: ggufGeneration(metadata),
     tensors,
     sources: [path],
+    notes: ggufTokenizerNotes(metadata),
     readRaw,
     async read(name, rows) {
       const bytes = await readRaw(name, rows);

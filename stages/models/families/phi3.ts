@@ -1,13 +1,7 @@
 import { decoderConfig, parseDecoderJson } from "../config.ts";
-import type { Family, Layout } from "../family.ts";
+import type { Family } from "../family.ts";
 import { loadDecoderLayer } from "./decoder_layer.ts";
 import { decoderLayout } from "./decoder_layout.ts";
-
-/** What transformers stores as one tensor, a layer: its name and the parts it is made of, in order. */
-const FUSED = {
-  "self_attn.qkv_proj": ["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"],
-  "mlp.gate_up_proj": ["mlp.gate_proj", "mlp.up_proj"],
-} as const;
 
 /** Phi 3, 3.5 and 4: Mistral with LongRoPE, heads that turn in part, and linears stored as one. */
 export const phi3: Family = {
@@ -18,9 +12,10 @@ export const phi3: Family = {
     const windows = Array.from({ length: parsed.num_hidden_layers }, () => window);
     return decoderConfig(parsed, { biases: [], windows, rope: { partial: true } });
   },
-  layout(config) {
-    const layout = decoderLayout(config);
-    return { ...layout, fused: fusedTensors(layout) };
+  layout: decoderLayout,
+  fused: {
+    "self_attn.qkv_proj": ["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"],
+    "mlp.gate_up_proj": ["mlp.gate_proj", "mlp.up_proj"],
   },
   load: loadDecoderLayer,
   gguf: {
@@ -48,13 +43,4 @@ function withLongrope(json: unknown): unknown {
     return { [key]: { ...rope, type: "longrope", rope_type: "longrope" } };
   };
   return { ...json as object, ...named("rope_scaling"), ...named("rope_parameters") };
-}
-
-function fusedTensors({ layers }: Layout): Layout["fused"] {
-  return new Map(layers.flatMap((_, layer) =>
-    Object.entries(FUSED).map(([name, parts]) => {
-      const full = (module: string) => `model.layers.${layer}.${module}.weight`;
-      return [full(name), parts.map(full)] as const;
-    })
-  ));
 }

@@ -61,7 +61,7 @@ async function greedy(device: Device, model: Model, request: GenerationRequest):
   const ids = [...request.prompt];
   const { vocabulary } = model.config;
   while (ids.length < request.prompt.length + request.maxTokens) {
-    const logits = await logitsOf(device, model, ids);
+    const logits = await logitsOf(device, model, ids, SIZES.context);
     const last = logits.subarray(logits.length - vocabulary);
     ids.push(last.indexOf(last.reduce((a, b) => Math.max(a, b))));
   }

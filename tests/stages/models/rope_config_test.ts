@@ -83,15 +83,15 @@ Deno.test("positions that YaRN stretches are what a model was made for", () => {
 Deno.test("`architectureOf()` refuses heads that no kernel attends with, by their size", () => {
   const config = {
     architectures: ["LlamaForCausalLM"],
-    hidden_size: 100,
+    hidden_size: 200,
     num_hidden_layers: 1,
-    num_attention_heads: 2,
+    num_attention_heads: 4,
     intermediate_size: 32,
     vocab_size: 8,
   };
   assert.throws(
     () => architectureOf(config),
-    /heads are of size 50, hidden_size 100 \/ num_attention_heads 2, expected a multiple of 4 up to 1024$/,
+    /heads are of size 50, hidden_size 200 \/ num_attention_heads 4, expected a multiple of 4 up to 1024$/,
   );
   assert.throws(
     () => architectureOf({ ...config, head_dim: 2048 }),

@@ -157,7 +157,10 @@ Deno.test("a tokenizer with ends, template and special tokens is read from its f
 
 Deno.test("a tokenizer that cannot be streamed is refused in a sentence", () => {
   const files = sentencePieceFiles();
-  const tokenizer = { ...files.tokenizer as object, decoder: { type: "WordPiece" } };
+  const tokenizer = {
+    ...files.tokenizer as object,
+    decoder: { type: "WordPiece", prefix: "##", cleanup: true },
+  };
   throws(() => openServedTokenizer({ ...files, tokenizer }), {
     message: "Cannot stream text of a tokenizer: its decoder is WordPiece, " +
       "expected ByteLevel, ByteFallback or Metaspace",
