@@ -1,6 +1,6 @@
 import { type Dialogue, dialogueOf } from "./dialogue.ts";
 import { refuseForeign } from "./foreign_content.ts";
-import { type DataRow, jsonElements, type JsonLayout, jsonLayout, jsonLines } from "./json_rows.ts";
+import { type DataRow, jsonElements, type JsonForm, jsonLayout, jsonLines } from "./json_rows.ts";
 import { isParquet, openParquet } from "./parquet_rows.ts";
 import { separatedValues } from "./separated_values.ts";
 import { strictText } from "./strict_text.ts";
@@ -27,7 +27,7 @@ export interface DocumentOptions {
 
 /** A file whose form is known by what is in it. */
 export interface DocumentFile extends AsyncDisposable {
-  readonly form: "text" | JsonLayout | "parquet";
+  readonly form: "text" | JsonForm | "parquet";
   readonly packing: Packing | undefined;
   /** What a parquet file says of itself: its rows, and bytes of what is read of them. */
   readonly parquet?: { readonly rows: number; readonly bytes: number };
