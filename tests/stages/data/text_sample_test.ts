@@ -29,8 +29,8 @@ Deno.test("the length of a large file's texts is told from its beginning", async
   for (const [form, content] of Object.entries(files)) {
     await using file = await temporaryFile(content);
     const { parts, bytes } = await sampleText(file.path, { bytes: 1 });
-    // Pieces on their way are some percent of what is read.
-    assert.ok(Math.abs(bytes / expected - 1) < 0.03, `${form}: ${bytes} of ${expected}`);
+    // A block that is not whole yet is some percent of what is read.
+    assert.ok(Math.abs(bytes / expected - 1) < 0.05, `${form}: ${bytes} of ${expected}`);
     assert.equal(parts.length, 8);
     for (const part of parts) assert.match(part, /[0-9a-z]{4}/);
   }
