@@ -327,6 +327,7 @@ Deno.test("exported names are unique", async () => {
 /** What only tests import though nothing of the program uses it, and why it stands there. */
 const TESTED: Readonly<Record<string, string>> = {
   ReferenceDevice: "it runs the references of all kernels, which the program need not",
+  V8_FLAGS: "tasks have them by the command line, which tests hold against it",
 };
 
 Deno.test("everything exported is imported by somebody; a type may stand in a signature alone", async () => {

@@ -1,6 +1,6 @@
 import { type Dialogue, dialogueOf } from "./dialogue.ts";
 import { refuseForeign } from "./foreign_content.ts";
-import { type DataRow, jsonElements, type JsonForm, jsonLayout, jsonLines } from "./json_rows.ts";
+import { type DataRow, jsonElements, jsonLines, type RowsLayout, rowsLayout } from "./json_rows.ts";
 import { isParquet, openParquet } from "./parquet_rows.ts";
 import { separatedValues } from "./separated_values.ts";
 import { strictText } from "./strict_text.ts";
@@ -27,7 +27,7 @@ export interface DocumentOptions {
 
 /** A file whose form is known by what is in it. */
 export interface DocumentFile extends AsyncDisposable {
-  readonly form: "text" | JsonForm | "parquet";
+  readonly form: "text" | RowsLayout | "parquet";
   readonly packing: Packing | undefined;
   /** What a parquet file says of itself: its rows, and bytes of what is read of them. */
   readonly parquet?: { readonly rows: number; readonly bytes: number };
@@ -63,7 +63,7 @@ export async function openDocuments(
     );
   }
   const pieces = () => strictText(unpackedChunks(path, { packing, signal, read }), path);
-  const layout = plain ? undefined : jsonLayout(beginning);
+  const layout = plain ? undefined : rowsLayout(beginning);
   if (layout === undefined) refuseChoice(path, "one plain text", options);
   const rows = layout === "JSON array" ? jsonElements : jsonLines;
   return {

@@ -6,12 +6,12 @@ export interface DataRow {
 }
 
 /** How the JSON of a file is laid out. */
-export type JsonForm = "JSON lines" | "JSON array";
+export type RowsLayout = "JSON lines" | "JSON array";
 
 const PLAIN = "or set plain: true if it is meant to be read as text";
 
 /** How a text's beginning is laid out in JSON, where it looks like data. */
-export function jsonLayout(beginning: string): JsonForm | undefined {
+export function rowsLayout(beginning: string): RowsLayout | undefined {
   if (/^\s*\{\s*("|\}|$)/.test(beginning)) return "JSON lines";
   return /^\s*\[\s*(\{|"|\])/.test(beginning) ? "JSON array" : undefined;
 }

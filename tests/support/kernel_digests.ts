@@ -29,7 +29,8 @@ if (import.meta.main) {
       for (const output of Object.values(outputs)) stack.use(output);
       const changed = kernel.mutates?.flatMap((key: string) => held[key] ?? []) ?? [];
       for (const tensor of [...Object.values(outputs), ...changed]) {
-        hash.update((await cpu.read(tensor)).data as Uint8Array);
+        const { buffer } = (await cpu.read(tensor)).data;
+        hash.update(new Uint8Array(buffer));
       }
     }
     console.log(name, hash.digest("hex"));
