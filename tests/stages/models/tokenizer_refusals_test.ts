@@ -73,7 +73,7 @@ const REFUSED: readonly (readonly [what: string, parts: object, message: RegExp]
   [
     "a token of a million characters",
     { model: { ...MODEL, vocab: { ["x".repeat(1e6)]: 0 }, merges: [] } },
-    /: one of its tokens has 1000000 characters, expected at most 65536$/,
+    /: one of its tokens has 1000000 characters, expected at most 4096$/,
   ],
   [
     "more merges than anybody has",
