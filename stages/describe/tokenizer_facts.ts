@@ -1,6 +1,7 @@
 import { type AnswerEnd, answerEnds, END_FILES } from "../formats/answer_ends.ts";
 import type { TokenizerFiles } from "../formats/checkpoint.ts";
 import { readOptionalJson, readTexts } from "../formats/foreign_json.ts";
+import { readTokenizer } from "../formats/tokenizers/read_tokenizer.ts";
 import { chatTemplateProblem } from "../jinja/trial.ts";
 import { openTokenizer } from "../models/tokenizer.ts";
 
@@ -15,9 +16,10 @@ export async function tokenizerFacts(
   directory: string,
   rows: number | undefined,
 ): Promise<TokenizerFacts> {
-  const [tokenizer, config] = await Promise.all(
-    ["tokenizer.json", "tokenizer_config.json"].map((name) => readJson(`${directory}/${name}`)),
-  );
+  const { files, problem } = await openFiles(directory);
+  const config = (files?.config ?? await readJson(`${directory}/tokenizer_config.json`)) as
+    | Record<string, unknown>
+    | undefined;
   const template = await Deno.readTextFile(`${directory}/chat_template.jinja`).catch(() => {}) ??
     (typeof config?.chat_template === "string" ? config.chat_template : undefined);
   const why = template === undefined ? undefined : chatTemplateProblem(template, named(config));
@@ -26,12 +28,16 @@ export async function tokenizerFacts(
     template === undefined ? "none" : why ? "unusable" : "there",
   ] as const;
   const wrong = why ? [`The chat template lays out no conversation, it says: ${why}`] : [];
-  if (tokenizer === undefined) return { facts: [["tokenizer", "none"], chat], problems: wrong };
-  const type = (tokenizer.model as { type?: string } | undefined)?.type ?? "of unknown type";
+  if (files === undefined) {
+    const kind = problem === undefined ? "none" : "unreadable";
+    return { facts: [["tokenizer", kind], chat], problems: [...problem ?? [], ...wrong] };
+  }
+  const json = files.tokenizer as { readonly model?: { readonly type?: string } | null } | null;
+  const type = json?.model?.type ?? "of unknown type";
   try {
-    const { size, bos, eos, token } = openTokenizer({ tokenizer, config: config ?? {} });
+    const { size, bos, eos, token } = openTokenizer(files);
     const special = (id: number | undefined) => id === undefined ? "none" : `${token(id)} (${id})`;
-    const ends = await directoryEnds(directory, { tokenizer, config: config ?? {} });
+    const ends = await directoryEnds(directory, files);
     const more = rows !== undefined && size > rows
       ? [`The tokenizer makes ids up to ${size - 1}, but the embedding has ${rows} rows`]
       : [];
@@ -46,8 +52,19 @@ export async function tokenizerFacts(
       problems: [...more, ...wrong, ...endProblems(ends)],
     };
   } catch (error) {
-    const problem = `The tokenizer cannot be used: ${(error as Error).message}`;
-    return { facts: [["tokenizer", type], chat], problems: [problem, ...wrong] };
+    return { facts: [["tokenizer", type], chat], problems: [(error as Error).message, ...wrong] };
+  }
+}
+
+/** What makes a directory's tokenizer, and why it cannot be read where it cannot. */
+async function openFiles(
+  directory: string,
+): Promise<{ readonly files?: TokenizerFiles; readonly problem?: readonly string[] }> {
+  try {
+    const files = await readTokenizer(directory);
+    return files ? { files } : {};
+  } catch (error) {
+    return { problem: [(error as Error).message] };
   }
 }
 

@@ -1,5 +1,3 @@
-import type { TokenizerFiles } from "./checkpoint.ts";
-
 /** Deepest nesting of a text of others: real ones stay below 20, and recursion ends near 5000. */
 const DEEPEST = 200;
 
@@ -14,13 +12,6 @@ interface Outline {
   /** Members of objects, by the depth of the object from 1; those of equal names count twice. */
   readonly members: readonly number[];
   readonly depth: number;
-}
-
-/** The tokenizer that a directory holds as Hugging Face lays it out, if there is one. */
-export async function readTokenizer(directory: string): Promise<TokenizerFiles | undefined> {
-  const tokenizer = await readOptionalJson(`${directory}/tokenizer.json`);
-  const config = await readOptionalJson(`${directory}/tokenizer_config.json`);
-  return tokenizer === undefined ? undefined : { tokenizer, config: config ?? {} };
 }
 
 /** Texts of those of the files that a directory holds, by name. */

@@ -3,9 +3,11 @@ import { TemplateError } from "./template_error.ts";
 /** What rendering a template may take: chats of a million characters stay far below. */
 export const TEMPLATE_LIMITS = {
   /** Expressions, statements and turns of loops. */
-  steps: 2 ** 22,
-  /** Characters of the result and of any text on the way, and entries of any list. */
+  steps: 2 ** 21,
+  /** Characters of the result and of any text on the way. */
   length: 2 ** 24,
+  /** Entries of a list. */
+  entries: 2 ** 20,
   /** Calls within calls. */
   depth: 200,
   /** Numbers of a range, as Jinja's sandbox has it. */
@@ -44,10 +46,31 @@ export class Budget {
   }
 }
 
-/** Refuses a text or list before it is made. */
+/** What the template at work may still take; templates are rendered one at a time, at one go. */
+let current = new Budget();
+
+/** Renders a template, which may take as much as any. */
+export function withBudget<T>(render: (budget: Budget) => T): T {
+  return render(current = new Budget());
+}
+
+/** Counts a step of the template at work. */
+export function spend(): void {
+  current.step();
+}
+
+/** Refuses a text before it is made. */
 export function checkSize(length: number): void {
   if (length <= TEMPLATE_LIMITS.length) return;
   throw new TemplateError(
-    `it makes a text or list of ${length} entries, expected at most ${TEMPLATE_LIMITS.length}`,
+    `it makes a text of ${length} characters, expected at most ${TEMPLATE_LIMITS.length}`,
+  );
+}
+
+/** Refuses a list before it is made. */
+export function checkEntries(count: number): void {
+  if (count <= TEMPLATE_LIMITS.entries) return;
+  throw new TemplateError(
+    `it makes a list of ${count} entries, expected at most ${TEMPLATE_LIMITS.entries}`,
   );
 }

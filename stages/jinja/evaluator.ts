@@ -109,7 +109,7 @@ export class Evaluator {
   ): Ending {
     const { target, test, body, otherwise } = statement;
     const items: TemplateValue[] = [];
-    for (const item of iterate(over, this.budget)) {
+    for (const item of iterate(over)) {
       if (test) {
         const inner = new Scope(scope);
         this.#assign(target, item, inner);
@@ -141,7 +141,7 @@ export class Evaluator {
     if (target.kind === "name") {
       scope.set(target.name, value);
     } else if (target.kind === "tuple") {
-      const items = [...iterate(value, this.budget)];
+      const items = [...iterate(value)];
       if (items.length !== target.items.length) {
         throw new TemplateError(
           `${items.length} values are unpacked, expected ${target.items.length}`,
@@ -250,7 +250,7 @@ export class Evaluator {
 
   #arguments({ positional, named, spread, spreadNamed }: Arguments, scope: Scope): TemplateCall {
     const args = positional.map((each) => this.#value(each, scope));
-    if (spread) args.push(...iterate(this.#value(spread, scope), this.budget));
+    if (spread) args.push(...iterate(this.#value(spread, scope)));
     const names = new Map(named.map(([name, each]) => [name, this.#value(each, scope)]));
     const more = spreadNamed && this.#value(spreadNamed, scope);
     if (more !== undefined && !(more instanceof Map)) {

@@ -78,7 +78,10 @@ export class ExpressionParser {
 
   #not(): Expression {
     if (!this.stream.skip("name", "not")) return this.#comparison();
-    return { kind: "not", of: this.#not() };
+    if (++this.#depth > DEEPEST) this.stream.fail(`nested more than ${DEEPEST} deep`);
+    const of = this.#not();
+    this.#depth--;
+    return { kind: "not", of };
   }
 
   #comparison(): Expression {

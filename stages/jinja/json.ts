@@ -1,4 +1,4 @@
-import { checkSize } from "./budget.ts";
+import { checkSize, spend } from "./budget.ts";
 import { TemplateError } from "./template_error.ts";
 import { floatText } from "./python_text.ts";
 import { type TemplateValue, Tuple, typeName } from "./values.ts";
@@ -14,6 +14,7 @@ export interface JsonLayout {
 
 /** A value as Python's `json.dumps` writes it. */
 export function jsonOf(value: TemplateValue, layout: JsonLayout, level = 0): string {
+  spend();
   if (value === null) return "null";
   if (typeof value === "string") return jsonText(value, layout.ascii);
   if (typeof value === "boolean" || typeof value === "bigint") return String(value);

@@ -1,5 +1,5 @@
 import type { BinaryOperator, ComparisonOperator } from "./ast.ts";
-import { checkSize, TEMPLATE_LIMITS } from "./budget.ts";
+import { checkEntries, checkSize, spend, TEMPLATE_LIMITS } from "./budget.ts";
 import { formatted } from "./percent_format.ts";
 import { TemplateError } from "./template_error.ts";
 import {
@@ -56,12 +56,12 @@ export function operate(
 }
 
 function sized(left: readonly TemplateValue[], right: readonly TemplateValue[]): TemplateValue[] {
-  checkSize(left.length + right.length);
+  checkEntries(left.length + right.length);
   return [...left, ...right];
 }
 
 function copies(items: readonly TemplateValue[], count: number): TemplateValue[] {
-  checkSize(items.length * count);
+  checkEntries(items.length * count);
   return Array.from({ length: count }, () => items).flat();
 }
 
@@ -155,6 +155,7 @@ export function compares(
 
 /** Whether two values are equal to Python: numbers of any kind by their value, lists by their own. */
 export function equal(left: TemplateValue, right: TemplateValue): boolean {
+  spend();
   const [a, b] = [numberOf(left), numberOf(right)];
   // deno-lint-ignore eqeqeq -- a whole number equals the same number with a point
   if (a !== undefined && b !== undefined) return a == b;
@@ -175,6 +176,7 @@ export function equal(left: TemplateValue, right: TemplateValue): boolean {
 
 /** Below zero where the first value comes first; NaN where neither does. */
 export function order(left: TemplateValue, right: TemplateValue, operator = "<"): number {
+  spend();
   if (left instanceof Undefined) left.fail();
   if (right instanceof Undefined) right.fail();
   const [a, b] = [numberOf(left), numberOf(right)];

@@ -1,4 +1,4 @@
-import { checkSize } from "./budget.ts";
+import { checkSize, spend } from "./budget.ts";
 import {
   Callable,
   Lazy,
@@ -19,6 +19,7 @@ export function strOf(value: TemplateValue): string {
 
 /** A value as Python's `repr` writes it. */
 export function reprOf(value: TemplateValue): string {
+  spend();
   if (value === null) return "None";
   if (typeof value === "string") return quoted(value);
   if (typeof value === "boolean") return value ? "True" : "False";

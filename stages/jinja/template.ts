@@ -1,5 +1,5 @@
 import type { Body } from "./ast.ts";
-import { Budget } from "./budget.ts";
+import { withBudget } from "./budget.ts";
 import { Evaluator } from "./evaluator.ts";
 import { globalScope } from "./globals.ts";
 import { Scope } from "./scope.ts";
@@ -32,6 +32,6 @@ export class ChatTemplate {
   ): string {
     const scope = new Scope(globalScope(now));
     for (const [name, value] of Object.entries(variables)) scope.set(name, toValue(value));
-    return new Evaluator(new Budget()).text(this.#body, scope);
+    return withBudget((budget) => new Evaluator(budget).text(this.#body, scope));
   }
 }

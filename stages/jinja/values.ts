@@ -1,4 +1,4 @@
-import type { Budget } from "./budget.ts";
+import { spend } from "./budget.ts";
 import { TemplateError } from "./template_error.ts";
 
 /**
@@ -120,9 +120,9 @@ export function isTrue(value: TemplateValue): boolean {
 }
 
 /** The values of what can be gone through, one after another. */
-export function* iterate(value: TemplateValue, budget?: Budget): Generator<TemplateValue> {
+export function* iterate(value: TemplateValue): Generator<TemplateValue> {
   for (const each of source(value)) {
-    budget?.step();
+    spend();
     yield each;
   }
 }

@@ -1,6 +1,7 @@
 /**
  * How large a tokenizer may be: well beyond every published one (vocabularies reach 1.2 million
- * tokens, merges 0.6 million, tokens 2,000 characters), far below what a hostile file can ask for.
+ * tokens, merges 0.6 million, tokens some hundred characters), far below what a hostile file can ask
+ * for.
  */
 export const TOKENIZER_LIMITS = {
   /** Ids are below this. */
@@ -9,7 +10,9 @@ export const TOKENIZER_LIMITS = {
   tokens: 2 ** 22,
   merges: 2 ** 22,
   /** Characters of a token as the vocabulary spells it. */
-  tokenLength: 2 ** 16,
+  tokenLength: 2 ** 12,
+  /** Characters of all parts into which the pieces of SentencePiece can be cut. */
+  cutCharacters: 2 ** 30,
   /** Characters of a regular expression, and how often a part of it may be said to repeat. */
   patternLength: 2 ** 14,
   repeats: 2 ** 12,

@@ -3,6 +3,7 @@
 Needs `pip install sentencepiece`. Trained as Llama 2's was: byte fallback, split digits, no normalization.
 """
 
+import base64
 import io
 import json
 import pathlib
@@ -35,6 +36,7 @@ content = {
     "tokens": [pieces.id_to_piece(id) for id in ids],
     "scores": [pieces.get_score(id) for id in ids],
     "kinds": [kind(id) for id in ids],
+    "model": base64.b64encode(model.getvalue()).decode(),
     "cases": [{"text": text, "ids": pieces.encode(text)} for text in CASES],
 }
 path = pathlib.Path(__file__).parent.parent / "testdata" / "sentencepiece_tokens.json"

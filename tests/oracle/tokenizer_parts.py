@@ -144,6 +144,8 @@ def added(*tokens, **parts):
 
 
 specs["BPE of bytes"] = byte_bpe
+specs["Split before ByteLevel without its cuts"] = {**byte_bpe, "pre_tokenizer": {"type": "Sequence", "pretokenizers": [
+    {"type": "Split", "pattern": pattern("String", " "), "behavior": "MergedWithNext", "invert": False}, {**GPT2, "use_regex": False}]}}
 specs["BPE ignore_merges"] = {**byte_bpe, "model": {**bpe, "ignore_merges": True, "vocab": {**bpe["vocab"], "aaaaabaaab": len(bpe["vocab"])}}}
 for flag in ["lstrip", "rstrip", "single_word", "normalized", "special"]:
     specs[f"added token {flag}"] = added(("<tok>", {flag: True}), ("<s>", SPECIAL), ("tok", {flag: True}))

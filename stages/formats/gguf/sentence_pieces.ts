@@ -1,3 +1,4 @@
+import { checkTokenizerLimit } from "../../tokenizer/limits.ts";
 import { NORMAL, WRITE } from "./tokenizer_json.ts";
 
 /** What SentencePiece writes for a space. */
@@ -13,6 +14,8 @@ export function mergesByScore(
   scores: readonly number[],
 ): [string, string][] {
   const ids = new Map(tokens.flatMap((token, id) => kinds[id] === NORMAL ? [[token, id]] : []));
+  const cuts = ids.keys().reduce((sum, { length }) => sum + length ** 2, 0);
+  checkTokenizerLimit("cutCharacters", cuts, `the parts of its pieces have ${cuts} characters`);
   const merges: { left: string; right: string; score: number; order: [number, number] }[] = [];
   for (const [token, id] of ids) {
     const characters = Array.from(token);

@@ -1,3 +1,4 @@
+import { checkTokenizerLimit } from "../../tokenizer/limits.ts";
 import type { TokenizerFiles } from "../checkpoint.ts";
 import type { GgufMetadata } from "./metadata.ts";
 import { findPreTokenizer, UNNAMED } from "./pre_tokenizers.ts";
@@ -26,6 +27,7 @@ export function ggufTokenizer(metadata: GgufMetadata): TokenizerFiles | undefine
     );
   }
   const tokens = required(metadata, "tokenizer.ggml.tokens", metadata.texts);
+  checkTokenizerLimit("tokens", tokens.length, `"${metadata.path}" has ${tokens.length} tokens`);
   const kinds = metadata.numbers("tokenizer.ggml.token_type") ?? tokens.map(() => NORMAL);
   checkLength(metadata, { key: "tokenizer.ggml.token_type", length: kinds.length }, tokens);
   const vocabulary = { tokens, kinds };

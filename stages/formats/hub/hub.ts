@@ -14,6 +14,8 @@ import { type HubSettings, hubSettings } from "./settings.ts";
 export type { HubOptions } from "./download.ts";
 
 const SMALL = /^([^/]+\.(json|jinja)|LICENSE)$/;
+/** What makes a tokenizer where there is no `tokenizer.json`, beside `vocab.json`. */
+const OTHER_TOKENIZER = /^(tokenizer\.model|merges\.txt)$/;
 /** What an artifact of ours has beside its weights, which its `model.json` names. */
 const CHANNELS = /^channels-\d+\.safetensors$/;
 const SINGLE = "model.safetensors";
@@ -134,7 +136,10 @@ async function fetchCheckpoint(
       }`,
     );
   }
-  const small = [...files.keys()].filter((path) => SMALL.test(path));
+  const other = !files.has("tokenizer.json");
+  const small = [...files.keys()].filter((path) =>
+    SMALL.test(path) || (other && OTHER_TOKENIZER.test(path))
+  );
   const total = { bytes: 0, done: 0 };
   const fetchAll = async (paths: readonly string[]) => {
     const wanted = paths.map((path) => findFile(place, path, files));

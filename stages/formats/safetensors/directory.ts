@@ -1,6 +1,7 @@
 import { ByteFile } from "../byte_file.ts";
 import type { Checkpoint } from "../checkpoint.ts";
-import { namesThere, readOptionalJson, readTexts, readTokenizer } from "../foreign_json.ts";
+import { namesThere, readOptionalJson, readTexts } from "../foreign_json.ts";
+import { readTokenizer, TOKENIZER_SOURCES } from "../tokenizers/read_tokenizer.ts";
 import { besideConfig } from "../quantization_file.ts";
 import { findTensor, rowRange } from "../rows.ts";
 import { list } from "./found_files.ts";
@@ -23,7 +24,7 @@ const KEPT = [
 
 /** The files that make the content of a checkpoint directory, sorted. */
 export async function directorySources(directory: string): Promise<string[]> {
-  const small = ["config.json", "tokenizer.json", "tokenizer_config.json", ...KEPT];
+  const small = ["config.json", ...TOKENIZER_SOURCES, ...KEPT];
   const { index, shards } = await findShards(directory);
   const names = [
     ...await namesThere(directory, small),

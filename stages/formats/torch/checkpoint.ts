@@ -1,5 +1,6 @@
 import type { Checkpoint } from "../checkpoint.ts";
-import { namesThere, readOptionalJson, readTexts, readTokenizer } from "../foreign_json.ts";
+import { namesThere, readOptionalJson, readTexts } from "../foreign_json.ts";
+import { readTokenizer, TOKENIZER_SOURCES } from "../tokenizers/read_tokenizer.ts";
 import { openTorchFile, type TorchFile } from "./file.ts";
 import { WIDEN, widenTensor } from "../widen.ts";
 
@@ -16,7 +17,7 @@ const READ = {
 export async function torchSources(
   { weights, texts }: { readonly weights: string; readonly texts: string },
 ): Promise<string[]> {
-  const small = ["config.json", "tokenizer.json", "tokenizer_config.json", ...KEPT];
+  const small = ["config.json", ...TOKENIZER_SOURCES, ...KEPT];
   const there = await namesThere(texts, small);
   return [...there.map((name) => `${texts}/${name}`), weights].sort();
 }

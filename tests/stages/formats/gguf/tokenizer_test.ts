@@ -134,6 +134,24 @@ Deno.test("`ggufTokenizer()` refuses tokenizers it cannot rebuild exactly", () =
   );
 });
 
+Deno.test("a file of absurdly many or long pieces is refused before they are cut", () => {
+  const tokens = Array.from({ length: 40 }, (_, at) => `${at}${"x".repeat(6000)}`);
+  const metadata = { ...SENTENCE_PIECES, "tokenizer.ggml.tokens": tokens };
+  const lists = {
+    "tokenizer.ggml.scores": tokens.map(() => 0),
+    "tokenizer.ggml.token_type": tokens.map(() => 1),
+  };
+  assert.throws(
+    () => rebuilt({ ...metadata, ...lists }),
+    /the parts of its pieces have \d+ characters, expected at most 1073741824$/,
+  );
+  const many = new Array<string>(2 ** 22 + 1).fill("x");
+  assert.throws(
+    () => rebuilt({ ...SENTENCE_PIECES, "tokenizer.ggml.tokens": many }),
+    /"model.gguf" has 4194305 tokens, expected at most 4194304$/,
+  );
+});
+
 Deno.test("`Tokenizer.decode()` gives back every text, spaces before punctuation included", () => {
   const tokenizer = openTokenizer(rebuilt(tinyMetadata({ pre: "gpt-2", merges: ["Ġ ,"] })));
   for (const text of ["", "a , b . c ' s n't", "\n\n  x\t", "日本語 😀", "\ufeffa\u0085b"]) {
