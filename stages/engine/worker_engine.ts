@@ -34,6 +34,8 @@ export interface EngineNotes {
   ready?(plan: MemoryPlan, device: string): void;
   /** The worker was lost; `again` says whether it is started anew. */
   failed?(message: string, again: boolean): void;
+  /** The worker does not close its device; it is ended all the same. */
+  hung?(message: string): void;
 }
 
 /**
@@ -150,7 +152,12 @@ export class WorkerEngine implements Engine {
     this.#state = "failed";
     if (!this.#worker) return;
     this.#tell({ type: "close" });
-    const timer = setTimeout(this.#ended.resolve, CLOSING);
+    const timer = setTimeout(() => {
+      this.#notes.hung?.(
+        `The engine has not closed its device in ${CLOSING / 1000} s: it is ended as it is`,
+      );
+      this.#ended.resolve();
+    }, CLOSING);
     await this.#ended.promise;
     clearTimeout(timer);
     this.#worker.terminate();

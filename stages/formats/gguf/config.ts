@@ -28,13 +28,22 @@ export function ggufConfig(
     );
   };
   const optional = (key: string) => metadata.number(`${architecture}.${key}`);
+  // Sizes are divided by counts before the configuration is checked as a whole.
+  const count = (key: string, usual?: number): number => {
+    const value = usual === undefined ? required(key) : optional(key) ?? usual;
+    if (Number.isSafeInteger(value) && value > 0) return value;
+    throw new TypeError(
+      `Cannot read the configuration of "${metadata.path}": ${architecture}.${key} is ${value}, ` +
+        "expected a count of at least 1",
+    );
+  };
   if ((optional("expert_count") ?? 0) > 0) {
     throw new TypeError(
       `Cannot open "${metadata.path}": ${optional("expert_count")} experts, expected a dense model`,
     );
   }
-  const hidden = required("embedding_length");
-  const heads = required("attention.head_count");
+  const hidden = count("embedding_length");
+  const heads = count("attention.head_count");
   const headSize = ggufHeadSize(metadata, architecture);
   const theta = optional("rope.freq_base") ?? 10_000;
   return {
@@ -42,13 +51,13 @@ export function ggufConfig(
     model_type: type,
     vocab_size: facts.vocabulary,
     hidden_size: hidden,
-    intermediate_size: required("feed_forward_length"),
-    num_hidden_layers: required("block_count"),
+    intermediate_size: count("feed_forward_length"),
+    num_hidden_layers: count("block_count"),
     num_attention_heads: heads,
-    num_key_value_heads: optional("attention.head_count_kv") ?? heads,
+    num_key_value_heads: count("attention.head_count_kv", heads),
     head_dim: headSize,
     hidden_act: "silu",
-    max_position_embeddings: required("context_length"),
+    max_position_embeddings: count("context_length"),
     rms_norm_eps: shortest(required("attention.layer_norm_rms_epsilon")),
     rope_theta: shortest(theta),
     rope_scaling: ropeScaling(metadata, architecture, {
@@ -71,7 +80,8 @@ export function ggufHeadSize(metadata: GgufMetadata, architecture: string): numb
   const size = number("attention.key_length") ?? rotary ??
     (number("embedding_length") ?? NaN) / (number("attention.head_count") ?? NaN);
   const value = number("attention.value_length") ?? size;
-  if (Number.isInteger(size / 2) && value === size && (rotary ?? size) === size) return size;
+  const even = Number.isInteger(size / 2) && size > 0;
+  if (even && value === size && (rotary ?? size) === size) return size;
   throw new TypeError(
     `Cannot open "${metadata.path}": heads of ${size} with values of ${value} and ${
       rotary ?? size

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import { stories } from "../../../stages/data/stories.ts";
 import { readSourceText, textSources } from "../../../stages/data/text.ts";
+import { sampleText } from "../../../stages/data/text_sample.ts";
 
 /** Rows as `tests/oracle/rows_parquet.py` wrote them. */
 const ROWS = ["", " = Title = \n", "", "Naïve café, 日本語 😀\n", "a\n\nb", "last"];
@@ -104,3 +105,26 @@ async function temporaryFile(
   await Deno.writeTextFile(path, text);
   return { path, [Symbol.asyncDispose]: () => Deno.remove(path) };
 }
+
+Deno.test("parquet files with a byte or an end gone wrong are read, or refused in a sentence", async () => {
+  const whole = await Deno.readFile(testdata("rows_snappy.parquet"));
+  let state = 1;
+  const random = (below: number) => (state = (state * 1103515245 + 12345) % 2 ** 31) % below;
+  for (let i = 0; i < 200; i++) {
+    const bytes = whole.slice(0, i % 4 === 0 ? random(whole.length) : whole.length);
+    if (i % 4 > 0) bytes[random(bytes.length)] = random(256);
+    const path = await Deno.makeTempFile({ suffix: ".parquet" });
+    try {
+      await Deno.writeFile(path, bytes);
+      const reads = [
+        () => readSourceText(path),
+        () => sampleText(path, { field: "text", bytes: 0 }),
+      ];
+      for (const read of reads) {
+        await read().catch((error: Error) => assert.match(error.message, /^Cannot read /));
+      }
+    } finally {
+      await Deno.remove(path);
+    }
+  }
+});
