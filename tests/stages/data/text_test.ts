@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import { stories } from "../../../stages/data/stories.ts";
 import { readSourceText, textSources } from "../../../stages/data/text.ts";
+import { openPlaces } from "../../support/hostile_places.ts";
 import { sampleText } from "../../../stages/data/text_sample.ts";
 
 /** Rows as `tests/oracle/rows_parquet.py` wrote them. */
@@ -126,5 +127,18 @@ Deno.test("parquet files with a byte or an end gone wrong are read, or refused i
     } finally {
       await Deno.remove(path);
     }
+  }
+});
+
+Deno.test("a text longer than any is refused before it is read", async () => {
+  await using places = await openPlaces();
+  const message = /^Cannot read ".*sparse": it has 1099511627776 bytes, expected at most 536870888/;
+  await assert.rejects(textSources(places.sparse), { message });
+  await assert.rejects(sampleText(places.sparse, { field: "text", bytes: 0 }), { message });
+  for (const place of [places.pipe, places.device]) {
+    await assert.rejects(
+      readSourceText(place),
+      /^TypeError: Cannot read ".*": there is no such file/,
+    );
   }
 });
