@@ -1,3 +1,4 @@
+import { prepareForWorkers } from "../../kernels/device/open_device.ts";
 import {
   type Engine,
   EngineError,
@@ -58,11 +59,13 @@ export class WorkerEngine implements Engine {
   #settled = Promise.withResolvers<void>();
   /** Resolves when the worker has closed its device. */
   readonly #ended = Promise.withResolvers<void>();
+  readonly #prepared: Promise<void>;
 
   /** Starts the worker; it is ready when `state` says so. */
   constructor(options: StartOptions, notes: EngineNotes = {}) {
     this.#options = options;
     this.#notes = notes;
+    this.#prepared = prepareForWorkers(options.device);
     this.#start();
   }
 
@@ -160,6 +163,7 @@ export class WorkerEngine implements Engine {
     }, CLOSING);
     await this.#ended.promise;
     clearTimeout(timer);
+    await this.#prepared;
     this.#worker.terminate();
   }
 
