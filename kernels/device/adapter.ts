@@ -69,6 +69,18 @@ export async function findAdapter(name = ""): Promise<GPUAdapter> {
   );
 }
 
+let kept: Promise<GPUAdapter | undefined> | undefined;
+
+/**
+ * Has this thread hold an adapter until the process ends, so that drivers stay loaded.
+ *
+ * A worker's end unloads what it alone has loaded. A driver that another thread unloads while the
+ * process exits is gone under its own exit handlers, which then end the process by a signal.
+ */
+export async function keepDrivers(): Promise<void> {
+  await (kept ??= findAdapter().catch(() => undefined));
+}
+
 /** What an adapter calls itself. */
 export function nameOf({ description, vendor, device }: GPUAdapterInfo): string {
   return description || `${vendor} ${device}`;

@@ -1,4 +1,4 @@
-import { findAdapter, limitsOf, nameOf } from "./adapter.ts";
+import { findAdapter, keepDrivers, limitsOf, nameOf } from "./adapter.ts";
 import { Cpu } from "./cpu/cpu.ts";
 import { engineName, loadModule } from "./cpu/module.ts";
 import { Gpu } from "./gpu.ts";
@@ -21,6 +21,14 @@ export interface ChosenDevice {
   readonly adapter?: GPUAdapter;
   /** Threads of the CPU engine, where they are said. */
   readonly threads?: number;
+}
+
+/**
+ * Readies this thread for workers that open the device of a choice: drivers they load must not be
+ * unloaded with them.
+ */
+export async function prepareForWorkers(choice: DeviceChoice = "auto"): Promise<void> {
+  if (!/^cpu(:|$)/.test(choice)) await keepDrivers();
 }
 
 /** Opens the device of a choice; throws with the way out where there is none. */

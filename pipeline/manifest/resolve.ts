@@ -155,7 +155,8 @@ function expandDrafts(
 function underValues(
   params: ReadonlyMap<string, ManifestParam>,
   values: Combination,
-): Map<string, ManifestParam> {
+): ReadonlyMap<string, ManifestParam> {
+  if (values.size === 0) return params;
   return new Map([...params].map(([name, param]) => {
     const swept = values.get(name);
     if (swept === undefined) return [name, param];

@@ -4,7 +4,7 @@ import type { ManifestParam } from "./params.ts";
 import type { Place, Report } from "./problem.ts";
 import type { AnyStage } from "../stage.ts";
 import { referencesIn } from "./references.ts";
-import { substitute, type Values } from "./substitution.ts";
+import { substitute, TooLongError, type Values } from "./substitution.ts";
 import { z } from "zod";
 
 /** What a step's `with` needs to become parameters. */
@@ -20,6 +20,19 @@ export interface StepSource {
 
 /** Parameters of a step as its stage wants them, or undefined when `report` was told. */
 export function readParameters(
+  step: StepSource,
+  report: Report,
+): { readonly params: unknown } | undefined {
+  try {
+    return checkParameters(step, report);
+  } catch (error) {
+    if (!(error instanceof TooLongError)) throw error;
+    report(error.place, error.message);
+    return undefined;
+  }
+}
+
+function checkParameters(
   step: StepSource,
   report: Report,
 ): { readonly params: unknown } | undefined {
@@ -58,8 +71,14 @@ function messageOf({ path, text, unknown }: Complaint, source: StepSource): stri
     const wanted = text.replace(/, received undefined$/, "");
     return `Cannot run step "${step}" without "${name}": ${wanted}`;
   }
-  const shown = typeof given === "object" ? typeWord(given) : JSON.stringify(given);
+  const shown = typeof given === "object" ? typeWord(given) : quoted(given);
   return `Cannot use ${shown} for "${name}" of step "${step}": ${text}`;
+}
+
+/** A value as a message shows it. */
+function quoted(value: Data): string {
+  const text = JSON.stringify(value);
+  return text.length > 200 ? `${text.slice(0, 200)}… (${text.length} characters)` : text;
 }
 
 /** Where the user finds what a complaint is about: a value, a name, or a `--set` argument. */

@@ -71,14 +71,11 @@ function compose(
       lineCounter: lines,
       prettyErrors: false,
       schema: "core",
+      // The library would compare every name with every other; we do with those before it.
+      uniqueKeys: false,
     });
-    const first = document.errors.find(({ code }) => code !== "DUPLICATE_KEY");
-    const told = [
-      ...document.errors.filter(({ code }) => code === "DUPLICATE_KEY"),
-      // One slip makes a syntax error of everything behind it.
-      ...(first ? [first] : []),
-      ...document.warnings,
-    ];
+    // One slip makes a syntax error of everything behind it.
+    const told = [...document.errors.slice(0, 1), ...document.warnings];
     for (const error of told) report(error.pos[0], explain(error, text));
     return told.length === 0 ? document.contents ?? undefined : undefined;
   } catch (error) {
@@ -90,7 +87,6 @@ function compose(
 function explain(error: YAMLError, text: string): string {
   const start = text.lastIndexOf("\n", error.pos[0] - 1) + 1;
   const line = text.slice(start, text.indexOf("\n", start) >>> 0);
-  if (error.code === "DUPLICATE_KEY") return "Cannot use a name twice in one mapping";
   const hint = /\{.*\$\{[^}"']*\}/.test(line) ? ', expected quotes: "${…}" inside { }' : "";
   const what = error.message.replace(/[.;].*$/s, "").replace(/^Maximum call.*/, "it is too deep");
   return `Cannot read YAML: ${what}${hint}`;
@@ -134,7 +130,11 @@ function entriesOf(
   for (const { key, value } of items) {
     const place = reading.placeAt(key.range[0]);
     const name = isScalar(key) ? String(key.value) : undefined;
-    if (name === undefined || name === "__proto__" || entries.has(name)) {
+    if (name !== undefined && entries.has(name)) {
+      reading.report(place, "Cannot use a name twice in one mapping");
+      continue;
+    }
+    if (name === undefined || name === "__proto__") {
       reading.report(place, `Cannot use ${name ?? "this"} as a name here: expected another text`);
       continue;
     }

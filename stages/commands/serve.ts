@@ -99,6 +99,7 @@ async function serveFound(
     ready: (plan, device) => tell("engine", `${device}: ${memoryWords(plan)}`, { ...plan, device }),
     failed: (message, again) =>
       screen.error(`The engine was lost: ${message}${again ? "; it is started anew" : ""}\n`),
+    hung: (message) => screen.error(`${message}\n`),
     listening: (url) =>
       tell("serving", `Serving ${name} at ${url}/v1, page at ${url}/`, {
         url,

@@ -1,3 +1,4 @@
+import { prepareForWorkers } from "../../kernels/device/open_device.ts";
 import {
   type Engine,
   EngineError,
@@ -34,6 +35,8 @@ export interface EngineNotes {
   ready?(plan: MemoryPlan, device: string): void;
   /** The worker was lost; `again` says whether it is started anew. */
   failed?(message: string, again: boolean): void;
+  /** The worker does not close its device; it is ended all the same. */
+  hung?(message: string): void;
 }
 
 /**
@@ -56,11 +59,13 @@ export class WorkerEngine implements Engine {
   #settled = Promise.withResolvers<void>();
   /** Resolves when the worker has closed its device. */
   readonly #ended = Promise.withResolvers<void>();
+  readonly #prepared: Promise<void>;
 
   /** Starts the worker; it is ready when `state` says so. */
   constructor(options: StartOptions, notes: EngineNotes = {}) {
     this.#options = options;
     this.#notes = notes;
+    this.#prepared = prepareForWorkers(options.device);
     this.#start();
   }
 
@@ -150,9 +155,15 @@ export class WorkerEngine implements Engine {
     this.#state = "failed";
     if (!this.#worker) return;
     this.#tell({ type: "close" });
-    const timer = setTimeout(this.#ended.resolve, CLOSING);
+    const timer = setTimeout(() => {
+      this.#notes.hung?.(
+        `The engine has not closed its device in ${CLOSING / 1000} s: it is ended as it is`,
+      );
+      this.#ended.resolve();
+    }, CLOSING);
     await this.#ended.promise;
     clearTimeout(timer);
+    await this.#prepared;
     this.#worker.terminate();
   }
 

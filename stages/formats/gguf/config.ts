@@ -30,13 +30,22 @@ export function ggufConfig(
     );
   };
   const optional = (key: string) => metadata.number(`${architecture}.${key}`);
+  // Sizes are divided by counts before the configuration is checked as a whole.
+  const count = (key: string, usual?: number): number => {
+    const value = usual === undefined ? required(key) : optional(key) ?? usual;
+    if (Number.isSafeInteger(value) && value > 0) return value;
+    throw new TypeError(
+      `Cannot read the configuration of "${metadata.path}": ${architecture}.${key} is ${value}, ` +
+        "expected a count of at least 1",
+    );
+  };
   if ((optional("expert_count") ?? 0) > 0) {
     throw new TypeError(
       `Cannot open "${metadata.path}": ${optional("expert_count")} experts, expected a dense model`,
     );
   }
-  const hidden = required("embedding_length");
-  const heads = required("attention.head_count");
+  const hidden = count("embedding_length");
+  const heads = count("attention.head_count");
   const { headSize, rotary: channels } = ggufHeads(metadata, known);
   const theta = optional("rope.freq_base") ?? 10_000;
   return {
@@ -44,13 +53,13 @@ export function ggufConfig(
     model_type: type,
     vocab_size: facts.vocabulary,
     hidden_size: hidden,
-    intermediate_size: required("feed_forward_length"),
-    num_hidden_layers: required("block_count"),
+    intermediate_size: count("feed_forward_length"),
+    num_hidden_layers: count("block_count"),
     num_attention_heads: heads,
-    num_key_value_heads: optional("attention.head_count_kv") ?? heads,
+    num_key_value_heads: count("attention.head_count_kv", heads),
     head_dim: headSize,
     hidden_act: "silu",
-    max_position_embeddings: required("context_length"),
+    max_position_embeddings: count("context_length"),
     rms_norm_eps: shortest(required("attention.layer_norm_rms_epsilon")),
     rope_theta: shortest(theta),
     rope_scaling: ggufRopeScaling(metadata, architecture, {
@@ -78,8 +87,9 @@ export function ggufHeads(
   const size = number("attention.key_length") ?? (partialRotary ? whole : said ?? whole);
   const value = number("attention.value_length") ?? size;
   const rotary = said ?? size;
+  const even = Number.isInteger(size / 2) && size > 0;
   const turns = rotary === size || partialRotary && rotary < size && rotary % 2 === 0;
-  if (Number.isInteger(size / 2) && value === size && turns) return { headSize: size, rotary };
+  if (even && value === size && turns) return { headSize: size, rotary };
   throw new TypeError(
     `Cannot open "${metadata.path}": heads of ${size} with values of ${value} and ${rotary} rotary dimensions, expected one even size`,
   );

@@ -6,6 +6,7 @@ import { nearest } from "../../../pipeline/manifest/nearest.ts";
 import { ManifestError } from "../../../pipeline/manifest/problem.ts";
 import { manifestSchema } from "../../../pipeline/manifest/schema.ts";
 import { problemLines, stages } from "../../support/manifest_stages.ts";
+import * as toyStages from "../../support/toy/stages.ts";
 
 const path = "configs/w4.yaml";
 
@@ -288,4 +289,30 @@ Deno.test("`manifestSchema()` takes what `parseManifest()` takes and refuses unk
   for (const manifest of refused) {
     throws(() => schema.parse(manifest), `${JSON.stringify(manifest)} was taken`);
   }
+});
+
+Deno.test("a text that its params make longer than any is refused, and is not made", () => {
+  const long = "x".repeat(1 << 20);
+  for (
+    const head of [`params: { a: "${long}" }`, `params: { a: b }\nmatrix: { a: ["${long}"] }`]
+  ) {
+    const text = `${head}\nsteps:\n  s: { stage: read, with: { path: "${
+      "${a}".repeat(4096)
+    }" } }\n`;
+    throws(
+      () => parseManifest(text, { path: "m.yaml", stages: toyStages }),
+      /^ManifestError: m\.yaml:\d+:35: Cannot put params into this text: it becomes longer than 1048576 characters$/,
+    );
+  }
+});
+
+Deno.test("a manifest may say how far artifacts are looked at", () => {
+  const steps = "steps:\n  s: { stage: constant, with: { value: 1 } }\n";
+  const read = (text: string) => parseManifest(text, { path: "m.yaml", stages: toyStages }).verify;
+  strictEqual(read(steps), undefined);
+  strictEqual(read(`verify: full\n${steps}`), "full");
+  throws(
+    () => read(`verify: some\n${steps}`),
+    /^ManifestError: m\.yaml:1:9: Cannot verify artifacts by "some": expected one of stat, size, full$/,
+  );
 });

@@ -4,6 +4,8 @@ import { fileURLToPath } from "node:url";
 import { gzipSync, zstdCompressSync } from "node:zlib";
 import { stories } from "../../../stages/data/stories.ts";
 import { readSourceText, type TextOptions, textSources } from "../../../stages/data/text.ts";
+import { sampleText } from "../../../stages/data/text_sample.ts";
+import { openPlaces } from "../../support/hostile_places.ts";
 
 /** Rows as `tests/oracle/rows_parquet.py` wrote them. */
 const ROWS = ["", " = Title = \n", "", "Naïve café, 日本語 😀\n", "a\n\nb", "last"];
@@ -247,3 +249,41 @@ async function temporaryFile(
   await Deno.writeFile(path, bytesOf(content));
   return { path, [Symbol.asyncDispose]: () => Deno.remove(path) };
 }
+
+Deno.test("parquet files with a byte or an end gone wrong are read, or refused in a sentence", async () => {
+  const whole = await Deno.readFile(testdata("rows_snappy.parquet"));
+  let state = 1;
+  const random = (below: number) => (state = (state * 1103515245 + 12345) % 2 ** 31) % below;
+  for (let i = 0; i < 200; i++) {
+    const bytes = whole.slice(0, i % 4 === 0 ? random(whole.length) : whole.length);
+    if (i % 4 > 0) bytes[random(bytes.length)] = random(256);
+    const path = await Deno.makeTempFile({ suffix: ".parquet" });
+    try {
+      await Deno.writeFile(path, bytes);
+      const reads = [
+        () => readSourceText(path),
+        () => sampleText(path, { field: "text", bytes: 0 }),
+      ];
+      for (const read of reads) {
+        await read().catch((error: Error) =>
+          assert.match(error.message, /^Cannot (read|choose field of) /)
+        );
+      }
+    } finally {
+      await Deno.remove(path);
+    }
+  }
+});
+
+Deno.test("places without an end are refused at their beginning", async () => {
+  await using places = await openPlaces();
+  const message = /^Cannot read ".*sparse": there is a NUL in line 1 at byte 0, expected text$/;
+  await assert.rejects(readSourceText(places.sparse), { message });
+  await assert.rejects(sampleText(places.sparse, { field: "text", bytes: 0 }), { message });
+  for (const place of [places.pipe, places.device]) {
+    await assert.rejects(
+      readSourceText(place),
+      /^TypeError: Cannot read ".*": it is no file/,
+    );
+  }
+});

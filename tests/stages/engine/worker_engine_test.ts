@@ -140,3 +140,28 @@ Deno.test("an engine that cannot hold its model says so with numbers", async () 
   );
   assert.equal(engine.state, "failed");
 });
+
+Deno.test("a worker that does not close its device is given up, with a word", async () => {
+  const usual = globalThis.Worker;
+  let ended = false;
+  globalThis.Worker = class {
+    onmessage = null;
+    onerror = null;
+    postMessage() {}
+    terminate() {
+      ended = true;
+    }
+  } as unknown as typeof Worker;
+  const told: string[] = [];
+  try {
+    const engine = new WorkerEngine(
+      { path: EMBEDDED, memoryBytes: 1e9, wishes: WISHES },
+      { hung: (message) => told.push(message) },
+    );
+    await engine[Symbol.asyncDispose]();
+  } finally {
+    globalThis.Worker = usual;
+  }
+  assert.deepEqual(told, ["The engine has not closed its device in 5 s: it is ended as it is"]);
+  assert.ok(ended);
+});

@@ -308,6 +308,31 @@ Deno.test("`openCheckpoint()` reads rows of Q5_0, of which files of narrow model
   );
 });
 
+Deno.test("`openCheckpoint()` refuses a model of no heads, layers or sizes", async () => {
+  const counts = [
+    "embedding_length",
+    "block_count",
+    "feed_forward_length",
+    "attention.head_count",
+    "attention.head_count_kv",
+    "context_length",
+  ];
+  for (const key of counts) {
+    await refuses(
+      tinyModel({ [`llama.${key}`]: { u32: 0 } }),
+      (path) =>
+        `Cannot read the configuration of "${path}": llama.${key} is 0, expected a count of at ` +
+        "least 1",
+    );
+  }
+  await refuses(
+    tinyModel({ "llama.rope.dimension_count": { u32: 0 } }),
+    (path) =>
+      `Cannot open "${path}": heads of 0 with values of 0 and 0 rotary dimensions, expected one ` +
+      "even size",
+  );
+});
+
 Deno.test("`openCheckpoint()` refuses metadata that is missing or of another type", async () => {
   const content = tinyModel({});
   const { "llama.context_length": _, ...metadata } = content.metadata;
