@@ -1,5 +1,5 @@
 import { z } from "zod";
-import type { Rope, RopeScaling } from "./rope.ts";
+import { type Rope, type RopeScaling, STILL } from "./rope.ts";
 
 const count = z.int().positive();
 const number = z.number().positive();
@@ -40,8 +40,11 @@ const HARMLESS: readonly Key[] = [
   "finetuned",
 ];
 
+/** A scaling that `config.json` can name. */
+type Named = Exclude<RopeScaling["type"], "none">;
+
 /** What each scaling uses beside those. */
-const USED: Readonly<Record<RopeScaling["type"], readonly Key[]>> = {
+const USED: Readonly<Record<Named, readonly Key[]>> = {
   default: [],
   linear: ["factor"],
   dynamic: ["factor"],
@@ -77,6 +80,8 @@ export interface RopeFacts {
   readonly theta?: number;
   /** Whether its layers can turn some of a head's channels alone. */
   readonly partial?: boolean;
+  /** Whether a layer leaves queries and keys as they are. */
+  readonly still?: (layer: number) => boolean;
 }
 
 /** The rotary embeddings of a model, and which of them each layer has. */
@@ -85,8 +90,20 @@ export interface Ropes {
   readonly ropeOf: readonly number[];
 }
 
-/** Reads the rotary embeddings of a `config.json`: one for all layers, or one for each type of layer. */
-export function readRopes(json: RopeJson, facts: RopeFacts): Ropes {
+/**
+ * Reads the rotary embeddings of a `config.json`: one for all layers, or one for each type of layer, and
+ * none where a family's layers have none.
+ */
+export function readRopes(json: RopeJson, { still = () => false, ...facts }: RopeFacts): Ropes {
+  const { ropes, ropeOf } = saidRopes(json, facts);
+  if (!ropeOf.some((_, layer) => still(layer))) return { ropes, ropeOf };
+  return {
+    ropes: [...ropes, STILL],
+    ropeOf: ropeOf.map((at, layer) => still(layer) ? ropes.length : at),
+  };
+}
+
+function saidRopes(json: RopeJson, facts: RopeFacts): Ropes {
   const [given = {}] = [json.rope_scaling, json.rope_parameters]
     .filter((each) => Object.keys(each ?? {}).length > 0);
   const layers = json.num_hidden_layers;
@@ -217,11 +234,11 @@ function scalingOf(json: Parameters, model: RopeJson): RopeScaling {
   }
 }
 
-function scalingType(json: Parameters): RopeScaling["type"] {
+function scalingType(json: Parameters): Named {
   const said = json.rope_type ?? json.type ?? "default";
   // As Phi-3 was first published.
   const type = said === "su" ? "longrope" : said;
-  if (type in USED) return type as RopeScaling["type"];
+  if (type in USED) return type as Named;
   throw new TypeError(
     `Cannot read config.json: rope scaling is "${type}", expected one of ${
       Object.keys(USED).join(", ")
