@@ -1,4 +1,5 @@
-// y[m, column + n] = sum over k of x[m, k] * weight[row + n, k], plus bias[column + n].
+// y[m, column + n] = sum over k, from begin to end, of x[m, k] * weight[row + n, k], plus
+// bias[column + n].
 // A workgroup of 256 threads stages 16 inner values of TILE rows and TILE
 // columns in workgroup memory; each thread makes a square of TILE / 16 rows and columns.
 // Expects: HALF (bool, weights are f16), BIAS (bool), TILE (u32, a multiple of 16).
@@ -10,6 +11,8 @@ struct Params {
   column: u32,
   row: u32,
   stride: u32,
+  begin: u32,
+  end: u32,
 }
 
 @group(0) @binding(0) var<storage, read> x: array<vec4f>;
@@ -44,11 +47,11 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   let across = thread % SIDE;
   let down = thread / SIDE;
   var sum: array<array<f32, EACH>, EACH>;
-  for (var k = 0u; k < params.inner; k += STEP) {
+  for (var k = params.begin; k < params.end; k += STEP) {
     for (var load = thread; load < TILE * STEP / 4u; load += THREADS) {
       let line = load / (STEP / 4u);
       let quad = load % (STEP / 4u);
-      let inside = k + 4u * quad < params.inner;
+      let inside = k + 4u * quad < params.end;
       var from_x = vec4f();
       var from_w = vec4f();
       if (inside && first_row + line < params.rows) {

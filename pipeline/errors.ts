@@ -1,3 +1,5 @@
+import { withoutSecrets } from "./secrets.ts";
+
 /** A step that could not be made. `cause` is what its stage threw; `key` is known if it was begun. */
 export class StageError extends Error {
   override readonly name = "StageError";
@@ -16,10 +18,10 @@ export class StageError extends Error {
   }
 }
 
-/** One line about anything thrown. */
+/** One line about anything thrown, without what is secret. */
 export function messageOf(error: unknown): string {
   const message = error instanceof Error ? error.message || error.name : String(error);
-  return message.replaceAll(/\s*\n\s*/g, " ");
+  return withoutSecrets(message).replaceAll(/\s*\n\s*/g, " ");
 }
 
 function sentence(step: string, cause: unknown): string {

@@ -41,7 +41,8 @@ export interface Forecast {
 /** Content digests of files outside the store, remembered by path, size and time of change. */
 export interface FileDigests {
   /** Sha256 of the file's bytes, as hex. */
-  digest(path: string): Promise<string>;
+  /** `before` is waited for before the file is read; what it throws is passed on. */
+  digest(path: string, before?: () => Promise<unknown>): Promise<string>;
 }
 
 /**

@@ -1,4 +1,5 @@
 import { chooseDevice } from "../kernels/device/open_device.ts";
+import { freeMemory } from "../kernels/device/free_memory.ts";
 import type { Limits } from "../kernels/device/limits.ts";
 import { memoryFor, type ToolFlags } from "./tools.ts";
 
@@ -7,8 +8,8 @@ export interface MachineBounds {
   /** The name of the device. */
   readonly machine: string;
   readonly memoryBytes: number;
-  /** Only where the user says it; what is free is looked up elsewhere. */
-  readonly hostBytes?: number;
+  /** As the user says, else what is free. */
+  readonly hostBytes: number;
   /** The device's own memory, or `"host"` where it takes from the host's. */
   readonly deviceBytes?: number | "host";
   /** For which launches are planned. */
@@ -17,13 +18,12 @@ export interface MachineBounds {
 
 /** Bounds under the options of the command line, none of which opens a device; throws where the chosen one is not there. */
 export async function boundsOf(flags: ToolFlags): Promise<MachineBounds> {
-  const { memory } = flags;
   const chosen = await chooseDevice(flags.device);
   const deviceBytes = await deviceMemory(chosen.adapter).catch(() => undefined);
   return {
     machine: chosen.name,
     memoryBytes: memoryFor(flags),
-    ...memory !== undefined && { hostBytes: memory },
+    hostBytes: flags.memory ?? freeMemory(),
     ...deviceBytes !== undefined && { deviceBytes },
     limits: chosen.limits,
   };

@@ -10,19 +10,30 @@ import { meanDivergence, type WindowDivergence } from "./metrics/divergence.ts";
 import { estimateWords, estimateWork } from "./metrics/estimate.ts";
 import { evaluationPeaks, weightBudget, windowsAtOnce } from "./metrics/evaluation_memory.ts";
 import { HiddenWriter } from "./metrics/hidden_file.ts";
-import { perplexity, PROTOCOL, scoreWindow } from "./metrics/perplexity.ts";
+import { perplexity, protocolId, scoreWindow } from "./metrics/perplexity.ts";
+import { cutWindows, windowCount } from "./metrics/text_windows.ts";
 import { windowStates } from "./metrics/windows.ts";
 import { architectureOf } from "./models/architecture.ts";
 import { Model } from "./models/model.ts";
 import { describeModel } from "./models/model_facts.ts";
+import { readFirstToken } from "./models/first_token.ts";
 import { beyondPositions, refuseBeyond } from "./models/positions.ts";
 import { writeEvaluation } from "./report/evaluation.ts";
 
 const params = z.strictObject({
   context: z.int().min(2).default(512).describe("Tokens a window."),
-  windows: z.union([z.int().positive(), z.literal("all")]).default("all").describe(
-    "Windows to score from the start of the text.",
+  windows: z.union([
+    z.int().positive(),
+    z.literal("all"),
+    z.strictObject({ first: z.int().nonnegative(), count: z.int().positive() })
+      .transform(({ first, count }) => first === 0 ? count : { first, count }),
+  ]).default("all").describe(
+    "Windows to score from the start of the text, or how many to leave out first and how many to score.",
   ),
+  bos: z.enum(["none", "window", "text"]).optional()
+    .transform((bos) => bos === "none" ? undefined : bos).describe(
+      "Put the model's first token before every window, which has one token less of the text then, or before the text; none unless said.",
+    ),
   beyond_positions: beyondPositions,
   keep_hidden: z.boolean().default(false).describe(
     "Keep the inputs of the head, so that other models can be compared with this one.",
@@ -54,10 +65,10 @@ export const evaluate = defineStage({
   inputs: { model: "model", tokens: "tokens", baseline: "report?", baseline_model: "model?" },
   output: "report",
   example: { context: 64, windows: 2 },
-  async forecast(inputs, { context, windows: asked, keep_hidden, beyond_positions }, bounds) {
+  async forecast(inputs, { context, keep_hidden, beyond_positions, ...choice }, bounds) {
     const { model, tokens } = inputs;
     refuseBeyond(architectureOf(model.config).config, { context, beyond_positions });
-    const windows = asked === "all" ? Math.floor(tokens.count / context) : asked;
+    const { count: windows } = windowCount(tokens.count, { ...choice, context });
     const files = headerFiles(model);
     const other = inputs.baseline && inputs.baseline_model;
     const evaluated = { model: files, baseline: other && headerFiles(other) };
@@ -77,10 +88,12 @@ export const evaluate = defineStage({
       facts: { layers: errors, kvLayers: kv.length },
     };
   },
-  async run(job, inputs, { context, windows, keep_hidden, beyond_positions }) {
-    const tokens = await readWindows(inputs.tokens.path, context, windows);
+  async run(job, inputs, { keep_hidden, beyond_positions, ...choice }) {
+    const { context } = choice;
+    const first = choice.bos && await readFirstToken(inputs.model.path);
+    const tokens = cutWindows(await readIds(inputs.tokens.path), choice, first);
     const count = tokens.length / context;
-    const protocol = { id: PROTOCOL, context, windows: count, tokens: sha256(tokens) };
+    const protocol = { id: protocolId(choice), context, windows: count, tokens: sha256(tokens) };
     const artifacts = baselineOf(inputs.baseline, inputs.baseline_model);
     using baseline = artifacts && await Baseline.open(artifacts, protocol);
     const device = await job.tools.device();
@@ -143,21 +156,8 @@ export const evaluate = defineStage({
   },
 });
 
-/** The tokens of the windows to score. */
-async function readWindows(
-  path: string,
-  context: number,
-  windows: number | "all",
-): Promise<Uint32Array<ArrayBuffer>> {
-  const all = new Uint32Array((await Deno.readFile(`${path}/tokens.u32`)).buffer);
-  const whole = Math.floor(all.length / context);
-  const count = windows === "all" ? whole : windows;
-  if (count > 0 && count <= whole) return all.subarray(0, count * context);
-  throw new RangeError(
-    `Cannot evaluate ${count} windows of ${context} tokens: the text has ${all.length} tokens, expected at least ${
-      Math.max(1, count) * context
-    }; lower windows or context`,
-  );
+async function readIds(path: string): Promise<Uint32Array<ArrayBuffer>> {
+  return new Uint32Array((await Deno.readFile(`${path}/tokens.u32`)).buffer);
 }
 
 function baselineOf(

@@ -40,16 +40,21 @@ const params = z.strictObject({
 /** Brings a checkpoint into the form every other stage reads, after checking all of it. */
 export const load = defineStage({
   about: "Reads a checkpoint, checks every tensor, and keeps it as safetensors.",
-  version: 1,
+  version: 2,
   params,
   inputs: {},
   output: "model",
   example: {},
   places: ["model", "config"],
   async fingerprint({ model, config }, files) {
-    const sources = await importSources(await resolveModel(placeOf(model)), { config });
+    const path = await resolveModel(placeOf(model));
+    const sources = await importSources(path, { config });
+    // What headers refuse is not read to its end first, which may take hours.
+    let checked: Promise<void> | undefined;
+    const check = () =>
+      checked ??= openImport(path, { config }).then((incoming) => incoming[Symbol.dispose]());
     return await Promise.all(
-      sources.map(async (path) => [basename(path), await files.digest(path)]),
+      sources.map(async (path) => [basename(path), await files.digest(path, check)]),
     );
   },
   async forecast(_inputs, { model, dtype, ...options }) {

@@ -1,19 +1,33 @@
 import { createHash } from "node:crypto";
 import { z } from "zod";
+import type { Dialogue } from "./data/dialogue.ts";
+import { tellReading } from "./data/reading.ts";
 import { readSourceText, textSources } from "./data/text.ts";
 import { sampleText } from "./data/text_sample.ts";
 import type { ModelOutline } from "./facts.ts";
+import type { TokenizerFiles } from "./formats/checkpoint.ts";
 import { openCheckpoint } from "./models/open_checkpoint.ts";
 import { defineStage } from "./kinds.ts";
 import { hostPeak } from "./models/peaks.ts";
 import { openTokenizer, type Tokenizer } from "./models/tokenizer.ts";
+import type { Conversation } from "./serve/chat_fields.ts";
+import { chatText } from "./serve/chat_template.ts";
+import { openServedTokenizer, type ServedTokenizer } from "./serve/served_tokenizer.ts";
 import { parsedBytes } from "./sizes.ts";
 
 const params = z.strictObject({
   text: z.string().default("stories:test").describe(
-    "A text, .jsonl or .parquet file, or stories:test, stories:calibration or stories:train from the built-in generator.",
+    "A file of text, JSON lines, a JSON array or parquet, also in gzip or zstd, or stories:test, stories:calibration or stories:train from the built-in generator.",
   ),
-  field: z.string().default("text").describe("Field or column that holds the text."),
+  field: z.string().optional().describe(
+    "Field or column that holds texts, or conversations that the model's chat template lays out; text unless said, else messages or conversations.",
+  ),
+  documents: z.int().positive().optional().describe(
+    "How many texts or conversations of a file to take from its beginning; all unless said.",
+  ),
+  plain: z.boolean().default(false).describe(
+    "Read the file as one text even where it looks like JSON or CSV.",
+  ),
   bytes: z.int().positive().default(100_000).describe("Length of generated stories."),
   special: z.boolean().default(true).describe("Add the tokens the model puts around texts."),
 });
@@ -27,8 +41,9 @@ const RECORD_BYTES = 95;
 
 /** Turns a text into token ids, once, with the model's own tokenizer. */
 export const tokenize = defineStage({
-  about: "Reads a text and turns it into token ids with the model's tokenizer.",
-  version: 1,
+  about:
+    "Reads a text and turns it into token ids with the model's tokenizer; conversations by its chat template.",
+  version: 2,
   params,
   inputs: { model: "model" },
   output: "tokens",
@@ -39,8 +54,8 @@ export const tokenize = defineStage({
     if (sources.length === 0) return text;
     return await Promise.all(sources.map((path) => files.digest(path)));
   },
-  async forecast({ model }, { text, field, bytes, special }) {
-    const sample = await sampleText(text, { field, bytes });
+  async forecast({ model }, { text, bytes, special, ...options }) {
+    const sample = await sampleText(text, { ...options, bytes });
     const length = (part: string) => new TextEncoder().encode(part).length;
     const sampled = sample.parts.reduce((sum, part) => sum + length(part), 0);
     const tokenizer = await tokenizerOf(model);
@@ -56,15 +71,20 @@ export const tokenize = defineStage({
       facts: { count },
     };
   },
-  async run(job, { model }, { text, field, bytes, special }) {
+  async run(job, { model }, { text, special, ...options }) {
     using checkpoint = await openCheckpoint(model.path);
-    if (!checkpoint.tokenizer) {
+    const { tokenizer: files } = checkpoint;
+    if (!files) {
       throw new TypeError(
         `Cannot tokenize "${text}": the model has no tokenizer.json, expected one beside its weights`,
       );
     }
-    const content = await readSourceText(text, { field, bytes, signal: job.signal });
-    const ids = Uint32Array.from(openTokenizer(checkpoint.tokenizer).encode(content, { special }));
+    const layOut = chatLayout(files, checkpoint.files);
+    const source = await readSourceText(text, { ...options, signal: job.signal, layOut });
+    const tokenizer = openTokenizer(files);
+    // A chat template writes the special tokens itself.
+    const around = special && !source.chat;
+    const ids = Uint32Array.from(tokenizer.encode(source.text, { special: around }));
     const raw = new Uint8Array(ids.buffer);
     await Deno.writeFile(`${job.out}/tokens.u32`, raw);
     const digest = createHash("sha256").update(raw).digest("hex");
@@ -72,12 +92,41 @@ export const tokenize = defineStage({
       `${job.out}/tokens.json`,
       JSON.stringify({ count: ids.length, digest }, undefined, 2),
     );
-    job.note(`${ids.length} tokens from ${content.length} characters`, {
-      tokens: ids.length,
-      digest,
-    });
+    const unknown = unknownToken(files);
+    const reading = tellReading(source, { ids, size: tokenizer.size, unknown });
+    job.note(reading.words, { ...reading.data, digest });
+    for (const warning of reading.warnings) job.note(warning, undefined, "warning");
   },
 });
+
+/** Lays conversations out by the model's chat template, which is opened for the first of them. */
+function chatLayout(
+  files: TokenizerFiles,
+  texts: ReadonlyMap<string, string>,
+): (dialogue: Dialogue) => string {
+  let served: ServedTokenizer | undefined;
+  return ({ turns, tools }) => {
+    served ??= openServedTokenizer(files, texts);
+    if (served.chatTemplate === undefined) throw new TypeError("the model has no chat template");
+    return chatText(served, {
+      messages: turns as Conversation["messages"],
+      add_generation_prompt: false,
+      ...tools && { chat_template_kwargs: { tools } },
+    });
+  };
+}
+
+/** The id that stands for what the vocabulary lacks. */
+function unknownToken({ tokenizer }: TokenizerFiles): number | undefined {
+  const { model } = tokenizer as {
+    readonly model?: {
+      readonly unk_id?: number | null;
+      readonly unk_token?: string | null;
+      readonly vocab?: Readonly<Record<string, number>>;
+    };
+  };
+  return model?.unk_id ?? (model?.unk_token ? model.vocab?.[model.unk_token] : undefined);
+}
 
 /** Tokenizers by the model they are of: opening one takes longer than a sample. */
 const opened = new WeakMap<ModelOutline, Promise<Tokenizer | undefined>>();

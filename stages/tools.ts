@@ -1,3 +1,4 @@
+import { freeMemory } from "../kernels/device/free_memory.ts";
 import { chooseDevice, openDevice } from "../kernels/device/open_device.ts";
 import type { Tools } from "./kinds.ts";
 
@@ -42,5 +43,5 @@ export function openTools(
 
 /** Memory that stages may use for data: as the user says, else half of what is free. */
 export function memoryFor({ memory }: { readonly memory?: number }): number {
-  return memory ?? Deno.systemMemoryInfo().available / 2;
+  return memory ?? freeMemory() / 2;
 }

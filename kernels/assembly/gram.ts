@@ -15,8 +15,8 @@ class Args {
 const BLOCK: u32 = 96;
 /** A tile that registers hold. */
 const DOWN: u32 = 6;
-const ACROSS: u32 = 8;
-const TILE_BYTES: usize = 4 * 6 * 8;
+const ACROSS: u32 = 16;
+const TILE_BYTES: usize = 4 * 6 * 16;
 /** Rows of x that are packed at a time. */
 const DEEP: u32 = 256;
 const PACKED_BYTES: usize = 4 * 256 * 96 + 16 * 64;
@@ -45,7 +45,7 @@ export function gram(at: usize, task: u32, scratch: usize): void {
   for (let from: u32 = 0; from < args.rows; from += DEEP) {
     const deep = min(DEEP, args.rows - from);
     packSixes(args, from, deep, diagonal, panelsDown, lefts);
-    packEights(args, from, deep, column, panelsAcross, rights);
+    packSixteens(args, from, deep, column, panelsAcross, rights);
     for (let a: u32 = 0; a < panelsAcross; a++) {
       const right = rights + a * (deep * ACROSS * 4 + GAP);
       const last = column + a * ACROSS + ACROSS - 1;
@@ -79,73 +79,117 @@ function packSixes(args: Args, from: u32, deep: u32, column: u32, panels: u32, t
   }
 }
 
-/** Columns of some rows of x, eight by eight. */
-function packEights(args: Args, from: u32, deep: u32, column: u32, panels: u32, to: usize): void {
+/** Columns of some rows of x, sixteen by sixteen. */
+function packSixteens(
+  args: Args,
+  from: u32,
+  deep: u32,
+  column: u32,
+  panels: u32,
+  to: usize,
+): void {
   for (let r: u32 = 0; r < deep; r++) {
     let x = args.x + (<usize> (from + r) * args.columns + column) * 4;
     let packed = to + r * ACROSS * 4;
     for (let p: u32 = 0; p < panels; p++) {
       v128.store(packed, v128.load(x));
       v128.store(packed, v128.load(x, 16), 16);
+      v128.store(packed, v128.load(x, 32), 32);
+      v128.store(packed, v128.load(x, 48), 48);
       x += ACROSS * 4;
       packed += deep * ACROSS * 4 + GAP;
     }
   }
 }
 
-/**
- * Adds the products of six by eight columns, row by row. Sums stand in the addresses of what is
- * spread, since an offset costs V8 two instructions more.
- */
+/** Adds the products of six by sixteen columns, row by row. */
 function addProducts(left: usize, right: usize, deep: u32, tile: usize): void {
   let s00 = v128.load(tile);
   let s01 = v128.load(tile, 16);
-  let s10 = v128.load(tile, 32);
-  let s11 = v128.load(tile, 48);
-  let s20 = v128.load(tile, 64);
-  let s21 = v128.load(tile, 80);
-  let s30 = v128.load(tile, 96);
-  let s31 = v128.load(tile, 112);
-  let s40 = v128.load(tile, 128);
-  let s41 = v128.load(tile, 144);
-  let s50 = v128.load(tile, 160);
-  let s51 = v128.load(tile, 176);
+  let s02 = v128.load(tile, 32);
+  let s03 = v128.load(tile, 48);
+  let s10 = v128.load(tile, 64);
+  let s11 = v128.load(tile, 80);
+  let s12 = v128.load(tile, 96);
+  let s13 = v128.load(tile, 112);
+  let s20 = v128.load(tile, 128);
+  let s21 = v128.load(tile, 144);
+  let s22 = v128.load(tile, 160);
+  let s23 = v128.load(tile, 176);
+  let s30 = v128.load(tile, 192);
+  let s31 = v128.load(tile, 208);
+  let s32 = v128.load(tile, 224);
+  let s33 = v128.load(tile, 240);
+  let s40 = v128.load(tile, 256);
+  let s41 = v128.load(tile, 272);
+  let s42 = v128.load(tile, 288);
+  let s43 = v128.load(tile, 304);
+  let s50 = v128.load(tile, 320);
+  let s51 = v128.load(tile, 336);
+  let s52 = v128.load(tile, 352);
+  let s53 = v128.load(tile, 368);
   const end = right + deep * ACROSS * 4;
   for (; right < end; right += ACROSS * 4) {
     const b0 = v128.load(right);
     const b1 = v128.load(right, 16);
+    const b2 = v128.load(right, 32);
+    const b3 = v128.load(right, 48);
     let a = v128.load_splat<f32>(left);
     s00 = multiplyAdd(a, b0, s00);
     s01 = multiplyAdd(a, b1, s01);
-    a = v128.load_splat<f32>(left + 4);
+    s02 = multiplyAdd(a, b2, s02);
+    s03 = multiplyAdd(a, b3, s03);
+    a = v128.load_splat<f32>(left, 4);
     s10 = multiplyAdd(a, b0, s10);
     s11 = multiplyAdd(a, b1, s11);
-    a = v128.load_splat<f32>(left + 8);
+    s12 = multiplyAdd(a, b2, s12);
+    s13 = multiplyAdd(a, b3, s13);
+    a = v128.load_splat<f32>(left, 8);
     s20 = multiplyAdd(a, b0, s20);
     s21 = multiplyAdd(a, b1, s21);
-    a = v128.load_splat<f32>(left + 12);
+    s22 = multiplyAdd(a, b2, s22);
+    s23 = multiplyAdd(a, b3, s23);
+    a = v128.load_splat<f32>(left, 12);
     s30 = multiplyAdd(a, b0, s30);
     s31 = multiplyAdd(a, b1, s31);
-    a = v128.load_splat<f32>(left + 16);
+    s32 = multiplyAdd(a, b2, s32);
+    s33 = multiplyAdd(a, b3, s33);
+    a = v128.load_splat<f32>(left, 16);
     s40 = multiplyAdd(a, b0, s40);
     s41 = multiplyAdd(a, b1, s41);
-    a = v128.load_splat<f32>(left + 20);
+    s42 = multiplyAdd(a, b2, s42);
+    s43 = multiplyAdd(a, b3, s43);
+    a = v128.load_splat<f32>(left, 20);
     s50 = multiplyAdd(a, b0, s50);
     s51 = multiplyAdd(a, b1, s51);
+    s52 = multiplyAdd(a, b2, s52);
+    s53 = multiplyAdd(a, b3, s53);
     left += DOWN * 4;
   }
   v128.store(tile, s00);
   v128.store(tile, s01, 16);
-  v128.store(tile, s10, 32);
-  v128.store(tile, s11, 48);
-  v128.store(tile, s20, 64);
-  v128.store(tile, s21, 80);
-  v128.store(tile, s30, 96);
-  v128.store(tile, s31, 112);
-  v128.store(tile, s40, 128);
-  v128.store(tile, s41, 144);
-  v128.store(tile, s50, 160);
-  v128.store(tile, s51, 176);
+  v128.store(tile, s02, 32);
+  v128.store(tile, s03, 48);
+  v128.store(tile, s10, 64);
+  v128.store(tile, s11, 80);
+  v128.store(tile, s12, 96);
+  v128.store(tile, s13, 112);
+  v128.store(tile, s20, 128);
+  v128.store(tile, s21, 144);
+  v128.store(tile, s22, 160);
+  v128.store(tile, s23, 176);
+  v128.store(tile, s30, 192);
+  v128.store(tile, s31, 208);
+  v128.store(tile, s32, 224);
+  v128.store(tile, s33, 240);
+  v128.store(tile, s40, 256);
+  v128.store(tile, s41, 272);
+  v128.store(tile, s42, 288);
+  v128.store(tile, s43, 304);
+  v128.store(tile, s50, 320);
+  v128.store(tile, s51, 336);
+  v128.store(tile, s52, 352);
+  v128.store(tile, s53, 368);
 }
 
 /** Adds a row of tiles to a row of `sum`, from the column `before` on; columns are fours. */

@@ -1,13 +1,12 @@
 import {
   addProducts,
   beginProduct,
-  DEEP,
+  nextPanels,
   PANEL_STEP,
   panelColumn,
-  put,
-  putProducts,
 } from "./parts/float_product";
 import {
+  joined,
   multiplyAdd,
   sumOf,
   sumsOf,
@@ -28,6 +27,8 @@ class Args {
   column: u32;
   row: u32;
   stride: u32;
+  begin: u32;
+  end: u32;
   half: u32;
   /** Rows and columns of a task. */
   task_rows: u32;
@@ -51,21 +52,31 @@ export function matmul(at: usize, task: u32, scratch: usize): void {
   const weight = args.weight + (args.row + firstColumn) * next;
   widenTable(scratch);
   if (rows == 1) {
-    if (args.half) line<u16>(x, weight, columns, next, scratch, y, bias);
-    else line<f32>(x, weight, columns, next, scratch, y, bias);
+    if (args.half) line<u16>(args, x, weight, columns, next, scratch, y, bias);
+    else line<f32>(args, x, weight, columns, next, scratch, y, bias);
     return;
   }
-  const product = beginProduct(scratch + WIDEN_TABLE_BYTES, rows, columns);
-  for (let from: u32 = 0; from < args.inner; from += DEEP) {
-    const deep = min(DEEP, args.inner - from);
+  const product = beginProduct(
+    scratch + WIDEN_TABLE_BYTES,
+    rows,
+    columns,
+    args.begin,
+    args.end,
+  );
+  product.x = x;
+  product.stride = bytes;
+  product.y = y;
+  product.next = <usize> args.stride * 4;
+  product.bias = bias;
+  for (let from = args.begin; nextPanels(product, from); from += product.deep) {
     for (let n: u32 = 0; n < columns; n++) {
-      const to = panelColumn(product, n, deep);
-      if (args.half) pack<u16>(weight + n * next + <usize> from * 2, deep, scratch, to);
-      else pack<f32>(weight + n * next + <usize> from * 4, deep, scratch, to);
+      const to = panelColumn(product, n);
+      const row = weight + n * next;
+      if (args.half) pack<u16>(row + <usize> from * 2, product.deep, scratch, to);
+      else pack<f32>(row + <usize> from * 4, product.deep, scratch, to);
     }
-    addProducts(product, x + <usize> from * 4, bytes, deep);
+    addProducts(product);
   }
-  putProducts(product, y, <usize> args.stride * 4, bias);
 }
 
 /** Some values, a multiple of eight, to a column of a panel. */
@@ -75,82 +86,91 @@ function pack<T>(from: usize, count: u32, table: usize, to: usize): void {
   const beyond = v128.load(table, 32);
   const infinite = v128.load(table, 48);
   const end = from + <usize> count * sizeof<T>();
-  for (; from < end; from += 4 * sizeof<T>()) {
-    v128.store(to, four<T>(from, bits, factor, beyond, infinite));
+  for (; from < end; from += 8 * sizeof<T>()) {
+    const low = lower<T>(from, bits, factor, beyond, infinite);
+    const high = upper<T>(from, bits, factor, beyond, infinite);
+    v128.store(to, low);
+    v128.store(to, high, 16);
     to += PANEL_STEP;
   }
 }
 
-/** Four values as floats. */
-function four<T>(at: usize, bits: v128, factor: v128, beyond: v128, infinite: v128): v128 {
+/** The first four of eight values as floats. */
+function lower<T>(at: usize, bits: v128, factor: v128, beyond: v128, infinite: v128): v128 {
   if (sizeof<T>() == 4) return v128.load(at);
   return widenedBy(v128.load_ext<i16>(at), bits, factor, beyond, infinite);
 }
 
+/** The others. */
+function upper<T>(at: usize, bits: v128, factor: v128, beyond: v128, infinite: v128): v128 {
+  if (sizeof<T>() == 4) return v128.load(at, 16);
+  return widenedBy(v128.load_ext<i16>(at, 8), bits, factor, beyond, infinite);
+}
+
 /**
  * A row by four of half precision, with the sums of `line`; gives whether all of them are finite, for
- * else the sums are wrong. A half moved to the top of a word keeps its sign when it moves down again.
+ * else the sums are wrong. The eight chains of each go to `chains`, where they are joined.
  */
 function finiteLine(
   x: usize,
   b0: usize,
+  last: usize,
   next: usize,
   bits: v128,
   factor: v128,
-  y: usize,
-  bias: usize,
+  chains: usize,
 ): bool {
-  const zero = i16x8.splat(0);
-  let most = zero;
-  let s0 = f32x4.splat(0);
-  let s1 = f32x4.splat(0);
-  let s2 = f32x4.splat(0);
-  let s3 = f32x4.splat(0);
+  let most = i16x8.splat(0);
+  let s0l = f32x4.splat(0);
+  let s0h = f32x4.splat(0);
+  let s1l = f32x4.splat(0);
+  let s1h = f32x4.splat(0);
+  let s2l = f32x4.splat(0);
+  let s2h = f32x4.splat(0);
+  let s3l = f32x4.splat(0);
+  let s3h = f32x4.splat(0);
   let b1 = b0 + next;
   let b2 = b1 + next;
   let b3 = b2 + next;
-  for (const last = b1; b0 < last; b0 += 16) {
-    const left = v128.load(x);
-    const right = v128.load(x, 16);
-    let halves = v128.load(b0);
-    most = i16x8.max_u(most, i16x8.shl(halves, 1));
-    s0 = multiplyAdd(left, lowHalves(zero, halves, bits, factor), s0);
-    s0 = multiplyAdd(right, highHalves(zero, halves, bits, factor), s0);
-    halves = v128.load(b1);
-    most = i16x8.max_u(most, i16x8.shl(halves, 1));
-    s1 = multiplyAdd(left, lowHalves(zero, halves, bits, factor), s1);
-    s1 = multiplyAdd(right, highHalves(zero, halves, bits, factor), s1);
-    halves = v128.load(b2);
-    most = i16x8.max_u(most, i16x8.shl(halves, 1));
-    s2 = multiplyAdd(left, lowHalves(zero, halves, bits, factor), s2);
-    s2 = multiplyAdd(right, highHalves(zero, halves, bits, factor), s2);
-    halves = v128.load(b3);
-    most = i16x8.max_u(most, i16x8.shl(halves, 1));
-    s3 = multiplyAdd(left, lowHalves(zero, halves, bits, factor), s3);
-    s3 = multiplyAdd(right, highHalves(zero, halves, bits, factor), s3);
+  for (; b0 < last; b0 += 16) {
+    const l = v128.load(x);
+    const h = v128.load(x, 16);
+    most = i16x8.max_u(most, i16x8.shl(v128.load(b0), 1));
+    s0l = multiplyAdd(l, finite(v128.load_ext<i16>(b0), bits, factor), s0l);
+    s0h = multiplyAdd(h, finite(v128.load_ext<i16>(b0, 8), bits, factor), s0h);
+    most = i16x8.max_u(most, i16x8.shl(v128.load(b1), 1));
+    s1l = multiplyAdd(l, finite(v128.load_ext<i16>(b1), bits, factor), s1l);
+    s1h = multiplyAdd(h, finite(v128.load_ext<i16>(b1, 8), bits, factor), s1h);
+    most = i16x8.max_u(most, i16x8.shl(v128.load(b2), 1));
+    s2l = multiplyAdd(l, finite(v128.load_ext<i16>(b2), bits, factor), s2l);
+    s2h = multiplyAdd(h, finite(v128.load_ext<i16>(b2, 8), bits, factor), s2h);
+    most = i16x8.max_u(most, i16x8.shl(v128.load(b3), 1));
+    s3l = multiplyAdd(l, finite(v128.load_ext<i16>(b3), bits, factor), s3l);
+    s3h = multiplyAdd(h, finite(v128.load_ext<i16>(b3, 8), bits, factor), s3h);
     x += 32;
     b1 += 16;
     b2 += 16;
     b3 += 16;
   }
-  if (v128.any_true(i16x8.ge_u(most, i16x8.splat(<i16> 0xf800)))) return false;
-  const sums = sumsOf(s0, s1, s2, s3);
-  v128.store(y, bias ? f32x4.add(sums, v128.load(bias)) : sums);
-  return true;
+  v128.store(chains, s0l);
+  v128.store(chains, s0h, 16);
+  v128.store(chains, s1l, 32);
+  v128.store(chains, s1h, 48);
+  v128.store(chains, s2l, 64);
+  v128.store(chains, s2h, 80);
+  v128.store(chains, s3l, 96);
+  v128.store(chains, s3h, 112);
+  return !v128.any_true(i16x8.ge_u(most, i16x8.splat(<i16> 0xf800)));
 }
 
-function lowHalves(zero: v128, halves: v128, bits: v128, factor: v128): v128 {
-  const high = v128.shuffle<i16>(zero, halves, 0, 8, 1, 9, 2, 10, 3, 11);
-  return f32x4.mul(v128.and(i32x4.shr_s(high, 3), bits), factor);
-}
-
-function highHalves(zero: v128, halves: v128, bits: v128, factor: v128): v128 {
-  const high = v128.shuffle<i16>(zero, halves, 4, 12, 5, 13, 6, 14, 7, 15);
-  return f32x4.mul(v128.and(i32x4.shr_s(high, 3), bits), factor);
+/** Four finite halves, sign-extended, as floats. */
+function finite(halves: v128, bits: v128, factor: v128): v128 {
+  return f32x4.mul(v128.and(i32x4.shl(halves, 13), bits), factor);
 }
 
 /** A row by rows of the weight, `next` bytes each. */
 function line<T>(
+  args: Args,
   x: usize,
   weight: usize,
   columns: u32,
@@ -163,45 +183,75 @@ function line<T>(
   const factor = v128.load(table, 16);
   const beyond = v128.load(table, 32);
   const infinite = v128.load(table, 48);
+  const chains = table + WIDEN_TABLE_BYTES;
   const end = weight + columns * next;
+  const skipped = <usize> args.begin * sizeof<T>();
+  const used = <usize> args.end * sizeof<T>();
+  x += <usize> args.begin * 4;
   for (; weight + 4 * next <= end; weight += 4 * next) {
-    if (sizeof<T>() == 2 && next % 16 == 0 && finiteLine(x, weight, next, bits, factor, y, bias)) {
-      y += 16;
-      if (bias) bias += 16;
-      continue;
+    if (
+      sizeof<T>() == 4 ||
+      !finiteLine(x, weight + skipped, weight + used, next, bits, factor, chains)
+    ) {
+      let a = x;
+      let b0 = weight + skipped;
+      let b1 = b0 + next;
+      let b2 = b1 + next;
+      let b3 = b2 + next;
+      let s0l = f32x4.splat(0);
+      let s0h = f32x4.splat(0);
+      let s1l = f32x4.splat(0);
+      let s1h = f32x4.splat(0);
+      let s2l = f32x4.splat(0);
+      let s2h = f32x4.splat(0);
+      let s3l = f32x4.splat(0);
+      let s3h = f32x4.splat(0);
+      for (const last = weight + used; b0 < last; b0 += 8 * sizeof<T>()) {
+        const l = v128.load(a);
+        const h = v128.load(a, 16);
+        s0l = multiplyAdd(l, lower<T>(b0, bits, factor, beyond, infinite), s0l);
+        s0h = multiplyAdd(h, upper<T>(b0, bits, factor, beyond, infinite), s0h);
+        s1l = multiplyAdd(l, lower<T>(b1, bits, factor, beyond, infinite), s1l);
+        s1h = multiplyAdd(h, upper<T>(b1, bits, factor, beyond, infinite), s1h);
+        s2l = multiplyAdd(l, lower<T>(b2, bits, factor, beyond, infinite), s2l);
+        s2h = multiplyAdd(h, upper<T>(b2, bits, factor, beyond, infinite), s2h);
+        s3l = multiplyAdd(l, lower<T>(b3, bits, factor, beyond, infinite), s3l);
+        s3h = multiplyAdd(h, upper<T>(b3, bits, factor, beyond, infinite), s3h);
+        a += 32;
+        b1 += 8 * sizeof<T>();
+        b2 += 8 * sizeof<T>();
+        b3 += 8 * sizeof<T>();
+      }
+      v128.store(chains, s0l);
+      v128.store(chains, s0h, 16);
+      v128.store(chains, s1l, 32);
+      v128.store(chains, s1h, 48);
+      v128.store(chains, s2l, 64);
+      v128.store(chains, s2h, 80);
+      v128.store(chains, s3l, 96);
+      v128.store(chains, s3h, 112);
     }
-    let a = x;
-    let b0 = weight;
-    let b1 = b0 + next;
-    let b2 = b1 + next;
-    let b3 = b2 + next;
-    let s0 = f32x4.splat(0);
-    let s1 = f32x4.splat(0);
-    let s2 = f32x4.splat(0);
-    let s3 = f32x4.splat(0);
-    for (const last = b1; b0 < last; b0 += 4 * sizeof<T>()) {
-      const left = v128.load(a);
-      s0 = multiplyAdd(left, four<T>(b0, bits, factor, beyond, infinite), s0);
-      s1 = multiplyAdd(left, four<T>(b1, bits, factor, beyond, infinite), s1);
-      s2 = multiplyAdd(left, four<T>(b2, bits, factor, beyond, infinite), s2);
-      s3 = multiplyAdd(left, four<T>(b3, bits, factor, beyond, infinite), s3);
-      a += 16;
-      b1 += 4 * sizeof<T>();
-      b2 += 4 * sizeof<T>();
-      b3 += 4 * sizeof<T>();
-    }
-    const sums = sumsOf(s0, s1, s2, s3);
+    const sums = sumsOf(
+      joined(chains),
+      joined(chains + 32),
+      joined(chains + 64),
+      joined(chains + 96),
+    );
     v128.store(y, bias ? f32x4.add(sums, v128.load(bias)) : sums);
     y += 16;
     if (bias) bias += 16;
   }
-  for (let n: u32 = 0; weight < end; n++) {
-    let sum = f32x4.splat(0);
-    for (let k: usize = 0; k < next; k += 4 * sizeof<T>()) {
-      const right = four<T>(weight + k, bits, factor, beyond, infinite);
-      sum = multiplyAdd(v128.load(x + k * (4 / sizeof<T>())), right, sum);
+  for (let n: usize = 0; weight < end; n++) {
+    let l = f32x4.splat(0);
+    let h = f32x4.splat(0);
+    let a = x;
+    for (let b = weight + skipped; b < weight + used; b += 8 * sizeof<T>()) {
+      l = multiplyAdd(v128.load(a), lower<T>(b, bits, factor, beyond, infinite), l);
+      h = multiplyAdd(v128.load(a, 16), upper<T>(b, bits, factor, beyond, infinite), h);
+      a += 32;
     }
-    put(y, sumOf(sum), bias, n);
+    const sum = sumOf(f32x4.add(l, h));
+    store<f32>(y + n * 4, bias ? sum + load<f32>(bias + n * 4) : sum);
     weight += next;
   }
 }

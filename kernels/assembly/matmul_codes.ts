@@ -1,10 +1,9 @@
 import {
   addProducts,
   beginProduct,
-  DEEP,
+  nextPanels,
   PANEL_STEP,
   panelColumn,
-  putProducts,
 } from "./parts/float_product";
 import { fromHalfBits } from "./parts/halves";
 import { dequantized } from "./parts/quantizer";
@@ -39,19 +38,20 @@ export function matmulCodes(at: usize, task: u32, scratch: usize): void {
   const rows = min(args.task_rows, args.rows - firstRow);
   const columns = min(args.task_columns, args.columns - firstColumn);
   const bytes = <usize> args.inner * 4;
-  const x = args.x + firstRow * bytes;
-  const product = beginProduct(scratch, rows, columns);
-  for (let from: u32 = 0; from < args.inner; from += DEEP) {
-    const deep = min(DEEP, args.inner - from);
-    for (let n: u32 = 0; n < columns; n++) {
-      unpack(args, args.row + firstColumn + n, from, from + deep, panelColumn(product, n, deep));
-    }
-    addProducts(product, x + <usize> from * 4, bytes, deep);
-  }
   const column = args.column + firstColumn;
-  const y = args.y + (<usize> firstRow * args.stride + column) * 4;
-  const bias = args.bias ? args.bias + <usize> column * 4 : 0;
-  putProducts(product, y, <usize> args.stride * 4, bias);
+  const product = beginProduct(scratch, rows, columns, 0, args.inner);
+  product.x = args.x + firstRow * bytes;
+  product.stride = bytes;
+  product.y = args.y + (<usize> firstRow * args.stride + column) * 4;
+  product.next = <usize> args.stride * 4;
+  product.bias = args.bias ? args.bias + <usize> column * 4 : 0;
+  for (let from: u32 = 0; nextPanels(product, from); from += product.deep) {
+    for (let n: u32 = 0; n < columns; n++) {
+      const row = args.row + firstColumn + n;
+      unpack(args, row, from, from + product.deep, panelColumn(product, n));
+    }
+    addProducts(product);
+  }
 }
 
 /** What some codes of a row of the weight stand for, to a column of a panel. */
@@ -72,8 +72,8 @@ function unpack(args: Args, row: u32, from: u32, to: u32, out: usize): void {
       const low = f32x4.convert_i32x4_s(i32x4.extend_low_i16x8_s(shorts));
       const high = f32x4.convert_i32x4_s(i32x4.extend_high_i16x8_s(shorts));
       v128.store(out, dequantized(args.zero, low, scale, zero));
-      v128.store(out + PANEL_STEP, dequantized(args.zero, high, scale, zero));
-      out += 2 * PANEL_STEP;
+      v128.store(out, dequantized(args.zero, high, scale, zero), 16);
+      out += PANEL_STEP;
     }
   }
 }

@@ -2,8 +2,8 @@ import { byteTile } from "./parts/byte_tile";
 import { expandNibbles, wraps } from "./parts/byte_weights";
 import { KEPT_BYTES, SLOT_ARGS, SLOT_TURN } from "../device/cpu/protocol";
 import { factorBytes, layFactors } from "./parts/block_factors";
-import { BLOCK, nibbleTile } from "./parts/nibble_tile";
-import { copyRow, packRow, putSums, sumBytes, widenBytes } from "./parts/packed_rows";
+import { BLOCK, nibbleTile, TILE_BYTES } from "./parts/nibble_tile";
+import { copyRow, highSums, packRow, putSums, sumBytes, widenBytes } from "./parts/packed_rows";
 
 @unmanaged
 class Args {
@@ -38,7 +38,7 @@ class Rows {
   /** Bytes of a column's codes and of its groups, which are whole words. */
   codeBytes: usize;
   groupBytes: usize;
-  /** Groups of a column that has them, and of how many blocks each is. */
+  /** Groups of a column that has them, and of how many blocks each is; 0 where of none. */
   groups: usize;
   per: usize;
   packed: usize;
@@ -48,7 +48,7 @@ class Rows {
   widened: bool;
   /** 15 in each byte: V8 makes literals anew in every turn of a loop, but not what was loaded. */
   mask: usize;
-  /** Sums of four rows by four columns. */
+  /** Sums of four rows by four columns: see `nibbleTile`. */
   sums: usize;
   /** Factors of four columns for each block: see `nibbleTile`. */
   factors: usize;
@@ -56,7 +56,6 @@ class Rows {
 
 const HEAD_BYTES: usize = 64;
 const MASK_BYTES: usize = 16;
-const SUMS_BYTES: usize = 64;
 const ONES: u64 = 0x0001000100010001;
 
 /**
@@ -99,11 +98,11 @@ function packRows(args: Args, first: u32, scratch: usize): Rows {
   rows.codeBytes = args.nibbles ? inner / 2 : inner;
   rows.groupBytes = args.groups ? (inner / args.group + 1) / 2 * 4 : 0;
   rows.groups = args.groups ? inner / args.group : 0;
-  rows.per = args.groups ? args.group / BLOCK : 0;
+  rows.per = args.groups && args.group % BLOCK == 0 ? args.group / BLOCK : 0;
   rows.stride = padded + sumBytes(rows.groups);
   rows.mask = scratch + HEAD_BYTES;
   rows.sums = rows.mask + MASK_BYTES;
-  rows.factors = rows.sums + SUMS_BYTES;
+  rows.factors = rows.sums + TILE_BYTES;
   rows.packed = rows.factors + max(padded / 8, factorBytes(rows.groups, rows.per));
   rows.short = rows.packed + rows.count * rows.stride;
   rows.weights = rows.short + rows.count * padded * 2;
@@ -117,7 +116,7 @@ function packRows(args: Args, first: u32, scratch: usize): Rows {
     const to = rows.packed + m * rows.stride;
     if (args.nibbles) packRow(from, inner, to, padded);
     else copyRow(from, inner, to, padded);
-    if (args.groups) putSums(to, args.group, rows.groups, to + padded);
+    if (rows.per) putSums(to, args.group, rows.groups, to + padded);
   }
   return rows;
 }
@@ -160,25 +159,26 @@ function nibbleColumns(args: Args, rows: Rows, column: u32, count: u32): bool {
     if (wrap(args, rows, column, count)) return false;
   }
   const blocks = rows.padded / BLOCK;
-  const mask = v128.load(rows.mask);
+  const mask = rows.mask;
   const to = rows.sums;
   const f = rows.factors;
   const stride = rows.stride;
+  const above = groups ? highSums(args.group, groups) : 0;
   let x = rows.packed;
   let m: usize = 0;
   for (; m + 4 <= rows.count; m += 4) {
-    nibbleTile<u32>(x, stride, c0, c1, c2, c3, g0, g1, g2, g3, groups, blocks, f, mask, to);
+    nibbleTile<u32>(x, stride, c0, c1, c2, c3, g0, g1, g2, g3, groups, above, blocks, f, mask, to);
     finish(args, rows.first + <u32> m, 4, column, count, to);
     x += 4 * stride;
   }
   if (m + 2 <= rows.count) {
-    nibbleTile<u16>(x, stride, c0, c1, c2, c3, g0, g1, g2, g3, groups, blocks, f, mask, to);
+    nibbleTile<u16>(x, stride, c0, c1, c2, c3, g0, g1, g2, g3, groups, above, blocks, f, mask, to);
     finish(args, rows.first + <u32> m, 2, column, count, to);
     x += 2 * stride;
     m += 2;
   }
   if (m < rows.count) {
-    nibbleTile<u8>(x, stride, c0, c1, c2, c3, g0, g1, g2, g3, groups, blocks, f, mask, to);
+    nibbleTile<u8>(x, stride, c0, c1, c2, c3, g0, g1, g2, g3, groups, above, blocks, f, mask, to);
     finish(args, rows.first + <u32> m, 1, column, count, to);
   }
   return true;

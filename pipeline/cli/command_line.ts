@@ -46,8 +46,7 @@ export function parseCommandLine(
     for (const [word, meaning] of words) command.argument(word, meaning);
     options?.(command);
     command.action(() => {
-      const { verify = "stat", ...rest } = program.opts<Partial<Flags>>();
-      const flags: Flags = { ...rest, set, verify };
+      const flags: Flags = { ...program.opts<Partial<Flags>>(), set };
       request = { command: name, words: command.args, flags, own: command.opts() };
     });
   }

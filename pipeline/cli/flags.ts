@@ -1,6 +1,6 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
 import type { Setting } from "../manifest/override.ts";
-import type { Verify } from "../store/damage.ts";
+import { VERIFY, type Verify } from "../store/damage.ts";
 
 /** Options that every command takes. */
 export interface Flags {
@@ -12,7 +12,7 @@ export interface Flags {
   readonly set: readonly Setting[];
   /** Patterns of names of steps with commas between them. */
   readonly force?: string;
-  readonly verify: Verify;
+  readonly verify?: Verify;
   /** How large the store may be, in bytes. */
   readonly maxSize?: number;
   readonly memory?: number;
@@ -54,8 +54,9 @@ export function addFlags(program: Command, set: Setting[]): void {
     .addOption(
       new Option(
         "--verify <how>",
-        "before reuse, read files that changed since they were read last, only look at sizes, or read all",
-      ).choices(["stat", "size", "full"]).default("stat"),
+        "before reuse, read files that changed since they were read last, only look at sizes, or " +
+          "read all (default: what the manifest says, or stat)",
+      ).choices(VERIFY),
     )
     .option(
       "--max-size <size>",

@@ -38,7 +38,7 @@ export async function makeStep(
   if (name === undefined) {
     throw new Error(`Cannot ${verb} ${path}: no step makes a ${kind}, expected one`);
   }
-  const store = await openSharedStore(path, flags);
+  const store = await openSharedStore(path, flags, manifest);
   const telling = { detail: "quiet", again: commandAgain(call.args) } as const;
   using tell = flags.json ? tellJson(screen, telling) : tellPeople(screen, telling);
   const { ok } = await run(manifest, {

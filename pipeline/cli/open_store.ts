@@ -1,3 +1,4 @@
+import type { Verify } from "../store/damage.ts";
 import { openRemote } from "../store/remote/open_remote.ts";
 import type { Remote } from "../store/remote.ts";
 import { Store } from "../store/store.ts";
@@ -22,13 +23,22 @@ export function sizeCap({ maxSize }: Flags): number | undefined {
 /** The store that the options, the environment or the place of a manifest name. */
 export function openStore(manifest: string, { store: asked, verify }: Flags): Store {
   const environment = Deno.env.get("QUATTUOR_STORE");
-  return new Store(storeDirectory(manifest, { asked, environment }), { verify });
+  const path = storeDirectory(manifest, { asked, environment });
+  return new Store(path, verify === undefined ? {} : { verify });
 }
 
-/** The same store with the remote that the options or the environment name. */
-export async function openSharedStore(manifest: string, flags: Flags): Promise<Store> {
+/**
+ * The same store with the remote that the options or the environment name; `usual` is how far files
+ * are looked at where no option says it, as the manifest has it.
+ */
+export async function openSharedStore(
+  manifest: string,
+  flags: Flags,
+  { verify: usual }: { readonly verify?: Verify } = {},
+): Promise<Store> {
   const remote = await remoteOf(flags);
-  return new Store(openStore(manifest, flags).path, { verify: flags.verify, remote });
+  const verify = flags.verify ?? usual;
+  return new Store(openStore(manifest, flags).path, { remote, ...verify && { verify } });
 }
 
 /** The remote that the options or the environment name, if they do. */

@@ -2,6 +2,7 @@ import { type Entry, isNull, typeWord, wordFor, type YamlNode } from "./yaml_tre
 import { suggestion } from "./nearest.ts";
 import type { Place, Report } from "./problem.ts";
 import type { AnyStage, Registry } from "../stage.ts";
+import { VERIFY, type Verify } from "../store/damage.ts";
 
 /** A step's name where an input names it. */
 export interface Feed {
@@ -29,6 +30,7 @@ export interface Draft {
 export interface Parts {
   readonly params: YamlNode | undefined;
   readonly matrix: YamlNode | undefined;
+  readonly verify: Verify | undefined;
   readonly steps: ReadonlyMap<string, Entry>;
 }
 
@@ -39,7 +41,11 @@ export function readTop(
 ): Parts {
   const start: Place = root?.place ?? { source: path, mark: { line: 1, col: 1 } };
   const top = mapping(root, { what: "the manifest", such: "steps: …", at });
-  checkNames(top, { known: ["extends", "params", "matrix", "steps"], what: "a manifest", at });
+  checkNames(top, {
+    known: ["extends", "params", "matrix", "verify", "steps"],
+    what: "a manifest",
+    at,
+  });
   const params = top.get("params");
   const matrix = top.get("matrix");
   const steps = top.get("steps");
@@ -49,7 +55,19 @@ export function readTop(
   if (found.size === 0 && (root === undefined || root.type === "map")) {
     at(steps?.place ?? start, 'Cannot find a step: expected "steps" with at least one');
   }
-  return { params: params?.value, matrix: matrix?.value, steps: found };
+  const verify = readVerify(top.get("verify")?.value, at);
+  return { params: params?.value, matrix: matrix?.value, verify, steps: found };
+}
+
+function readVerify(node: YamlNode | undefined, at: Report): Verify | undefined {
+  if (node === undefined || isNull(node)) return undefined;
+  const given = node.type === "scalar" ? node.value : undefined;
+  const found = VERIFY.find((word) => word === given);
+  if (found === undefined) {
+    const is = given === undefined ? wordFor(node) : JSON.stringify(given);
+    at(node.place, `Cannot verify artifacts by ${is}: expected one of ${VERIFY.join(", ")}`);
+  }
+  return found;
 }
 
 /** A step's name; the brackets are those of a sweep that was written out. */

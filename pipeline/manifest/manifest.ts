@@ -2,6 +2,7 @@ import type { Setting } from "./override.ts";
 import type { ReadText, SourceFile } from "./sources.ts";
 import type { Data } from "./yaml_tree.ts";
 import type { Registry } from "../stage.ts";
+import type { Verify } from "../store/damage.ts";
 
 /** One validated node of a run. */
 export interface Step {
@@ -24,6 +25,8 @@ export interface Manifest {
   /** What the params stand for in this run; a list of their values where they are swept. */
   readonly params: Readonly<Record<string, Data>>;
   readonly steps: readonly Step[];
+  /** How far artifacts are looked at before they are reused, where it says so. */
+  readonly verify?: Verify;
   /** All files it was read from, itself first; nothing is read again later. */
   readonly sources: readonly SourceFile[];
 }

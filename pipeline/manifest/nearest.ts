@@ -1,8 +1,13 @@
+/** Names that a message lists. */
+const LISTED = 40;
+
 /** The end of a message about an unknown name: the nearest known one, or all of them. */
 export function suggestion(name: string, known: readonly string[]): string {
   const near = nearest(name, known);
   if (near !== undefined) return `did you mean "${near}"?`;
-  return known.length > 0 ? `expected one of ${known.join(", ")}` : "there is none";
+  if (known.length === 0) return "there is none";
+  const more = known.length > LISTED ? ` and ${known.length - LISTED} more` : "";
+  return `expected one of ${known.slice(0, LISTED).join(", ")}${more}`;
 }
 
 /** The known name that a misspelt one most likely means, or undefined when none is near. */

@@ -83,8 +83,9 @@ export function checkReferences(
   for (const { name, place } of references.filter(({ name }) => !params.has(name))) {
     report(place, `Cannot find param "${name}": ${suggestion(name, [...params.keys()])}`);
   }
+  const byName = Map.groupBy(references, ({ name }) => name);
   for (const param of params.values()) {
-    const uses = references.filter(({ name }) => name === param.name);
+    const uses = byName.get(param.name) ?? [];
     if (uses.length === 0) {
       const message = `Cannot find a use of param "${param.name}"`;
       report(param.place, `${message}: expected \${${param.name}} in the "with" of a step`);

@@ -14,6 +14,9 @@ import { expand, type Variant } from "./sweep.ts";
 import { orderSteps, readInputs } from "./wiring.ts";
 import type { Data, YamlNode } from "./yaml_tree.ts";
 
+/** Problems that are told at once. */
+const MOST_PROBLEMS = 200;
+
 /** The words behind a step of a manifest, with their places. */
 export interface StepWords {
   readonly variant: Variant;
@@ -35,10 +38,15 @@ export function resolveManifest(
   { path, stages, set = [], read = readFile }: ManifestOptions,
 ): Resolved {
   const problems: Problem[] = [];
-  const report: Report = (place, message) => problems.push({ ...place, message });
-  const { root, sources } = readSources(path, { text, read, report });
-  const files = sources.map(({ path }) => path);
+  const files: string[] = [];
   const fail = () => new ManifestError(sortProblems(problems, files));
+  const report: Report = (place, message) => {
+    problems.push({ ...place, message });
+    // Every problem is looked at beside all names there are.
+    if (problems.length >= MOST_PROBLEMS) throw fail();
+  };
+  const { root, sources } = readSources(path, { text, read, report });
+  files.push(...sources.map(({ path }) => path));
   const unreadable = problems.length > 0;
   const overrides = readOverrides(set, report);
   // What cannot be read as YAML would only give follow-up problems.
@@ -75,7 +83,13 @@ export function resolveManifest(
   const steps = [...words].flatMap(([name, one]) => readStep(name, { ...one, report }) ?? []);
   if (problems.length > 0) throw fail();
   return {
-    manifest: { path, params: meanings(params, combinations), steps, sources },
+    manifest: {
+      path,
+      params: meanings(params, combinations),
+      steps,
+      sources,
+      ...top.verify && { verify: top.verify },
+    },
     words,
   };
 }

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { parseInput } from "./wiring.ts";
 import type { AnyStage, Registry } from "../stage.ts";
+import { VERIFY } from "../store/damage.ts";
 
 /** JSON Schema as data. */
 export type JsonSchema = { readonly [name: string]: unknown };
@@ -18,10 +19,11 @@ export function manifestSchema(stages: Registry): JsonSchema {
   const step = { anyOf: variants };
   const change = { anyOf: [...variants.map(looseStep), CHANGE, NOTHING] };
   const { extends: bases, ...own } = PARTS;
-  const whole = { params: own.params, matrix: own.matrix, steps: stepsSchema(ref("step")) };
+  const whole = { ...own, steps: stepsSchema(ref("step")) };
   const loose = {
     params: loosened(own.params),
     matrix: loosened(own.matrix),
+    verify: orNothing(own.verify),
     steps: stepsSchema(ref("change")),
   };
   return {
@@ -85,6 +87,11 @@ const PARTS = {
     type: "object",
     properties: { include: LINES, exclude: LINES },
     additionalProperties: { type: "array", items: SCALAR },
+  },
+  verify: {
+    description:
+      "Before reuse, read files that changed since they were read last (stat), only look at sizes, or read all bytes (full).",
+    enum: VERIFY,
   },
 } as const satisfies Readonly<Record<string, JsonSchema>>;
 

@@ -1,3 +1,4 @@
+import type { Verify } from "../store/damage.ts";
 import { plainText } from "../words.ts";
 import type { OriginRow } from "./origin.ts";
 import { escapeReferences } from "./references.ts";
@@ -9,13 +10,14 @@ const COMMENTS = 48;
 /** Steps as the YAML of a manifest in which everything is written out. */
 export function manifestText(
   steps: readonly { readonly name: string; readonly rows: readonly OriginRow[] }[],
-  { origins }: { readonly origins: boolean },
+  { origins, verify }: { readonly origins: boolean; readonly verify?: Verify | undefined },
 ): string {
   const lines = steps.flatMap(({ name, rows }) => [
     `  ${scalarText(name)}:`,
     ...rows.flatMap((row, i) => rowLines(row, { before: rows[i - 1], origins })),
   ]);
-  return `steps:\n${lines.map((line) => `${line}\n`).join("")}`;
+  const top = verify === undefined ? "" : `verify: ${verify}\n`;
+  return `${top}steps:\n${lines.map((line) => `${line}\n`).join("")}`;
 }
 
 /** A value and the names above it that the row before does not share. */

@@ -17,6 +17,9 @@ export type ReadText = (path: string) => string;
 /** Files one manifest may be made of; links in a circle of directories look like ever more. */
 const FILES = 100;
 
+/** Bytes of a file: a manifest of 100,000 steps has 10 MB. */
+const LONGEST = 2 ** 24;
+
 type YamlMap = YamlNode & { readonly type: "map" };
 
 /**
@@ -83,13 +86,19 @@ export function readSources(
 
 /** Reads a file of the disk; the error says why it cannot, without the path. */
 export function readFile(path: string): string {
-  let bytes: Uint8Array;
-  try {
-    bytes = Deno.readFileSync(path);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) throw new Error("there is no such file");
-    throw new Error((error as Error).message.replace(/: \w+ '.*'$/s, ""));
-  }
+  const reading = <T>(read: () => T): T => {
+    try {
+      return read();
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound) throw new Error("there is no such file");
+      throw new Error((error as Error).message.replace(/: \w+ '.*'$/s, ""));
+    }
+  };
+  // Opening a pipe would wait for whoever writes to it, and a device has no end.
+  const { isFile, isDirectory, size } = reading(() => Deno.statSync(path));
+  if (!isFile) throw new Error(`it is a ${isDirectory ? "directory" : "device"}, expected a file`);
+  if (size > LONGEST) throw new Error(`it has ${size} bytes, expected at most ${LONGEST}`);
+  const bytes = reading(() => Deno.readFileSync(path));
   try {
     // The mark of the byte order stays, so that the text has the digest of the file.
     return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);

@@ -12,7 +12,8 @@ import { allRuns, type Runs, type StepRecord } from "../store/runs.ts";
 export class Estimates {
   readonly #store: string;
   readonly #runs: Runs;
-  #others: Promise<readonly StepRecord[]> | undefined;
+  /** The newest record of each stage and parameters, over all manifests. */
+  #others: Promise<ReadonlyMap<string, StepRecord>> | undefined;
 
   constructor({ store, runs }: { readonly store: string; readonly runs: Runs }) {
     this.#store = store;
@@ -23,20 +24,28 @@ export class Estimates {
   async of(step: string, document: KeyDocument): Promise<StepCost | undefined> {
     const own = [...this.#runs.records(step)]
       .filter(({ stage, cost }) => stage === document.stage && cost !== undefined);
-    const alike = own.find((one) => isAlike(one, document)) ?? own[0] ??
-      (await this.#all()).find((one) => isAlike(one, document));
+    const work = workOf(document);
+    const alike = own.find(({ recipe }) => recipe && workOf(recipe) === work) ?? own[0] ??
+      (await this.#all()).get(work);
     return alike?.cost;
   }
 
-  async #all(): Promise<readonly StepRecord[]> {
-    this.#others ??= allRuns(this.#store).then((runs) =>
-      runs.flatMap(({ steps }) => steps.filter(({ cost }) => cost !== undefined))
-    );
+  async #all(): Promise<ReadonlyMap<string, StepRecord>> {
+    this.#others ??= allRuns(this.#store).then((runs) => {
+      const newest = new Map<string, StepRecord>();
+      for (const record of runs.flatMap(({ steps }) => steps)) {
+        const { recipe, cost } = record;
+        if (!recipe || !cost || recipe.stage !== record.stage) continue;
+        const work = workOf(recipe);
+        if (!newest.has(work)) newest.set(work, record);
+      }
+      return newest;
+    });
     return await this.#others;
   }
 }
 
-function isAlike({ stage, recipe }: StepRecord, now: KeyDocument): boolean {
-  return stage === now.stage && recipe !== undefined &&
-    canonicalJson(recipe.params) === canonicalJson(now.params);
+/** What is alike in records that cost about the same. */
+function workOf({ stage, params }: KeyDocument): string {
+  return `${stage} ${canonicalJson(params)}`;
 }

@@ -1,6 +1,7 @@
 import { dirname, join } from "node:path";
 import { type Emit, eventLine, type RunEvent } from "../event.ts";
 import { sha256 } from "../store/hash.ts";
+import { openOwnDirectorySync, OWN_FILE } from "../store/owner_only.ts";
 
 /** Bytes of a log from which on it takes nothing but how the step ends. */
 const LIMIT = 2 ** 20;
@@ -52,8 +53,9 @@ class StepLog {
     this.#path = path;
     this.#journal = journal;
     try {
-      Deno.mkdirSync(dirname(path), { recursive: true });
-      this.#file = Deno.openSync(path, { create: true, append: true });
+      openOwnDirectorySync(dirname(dirname(path)));
+      openOwnDirectorySync(dirname(path));
+      this.#file = Deno.openSync(path, { create: true, append: true, mode: OWN_FILE });
     } catch {
       this.#file = undefined;
     }

@@ -10,7 +10,10 @@ import { same, type States } from "./verified.ts";
  * `stat`: their bytes are read unless size, time and inode are those they had when they were read
  * last. `size`: only sizes. `full`: all bytes are read.
  */
-export type Verify = "stat" | "size" | "full";
+export type Verify = (typeof VERIFY)[number];
+
+/** The words for it; the first is meant unless said. */
+export const VERIFY = ["stat", "size", "full"] as const;
 
 /** What is wrong with an artifact's files, or the states in which they were found to be right. */
 export type FileCheck = { readonly why: string } | { readonly states: States };

@@ -30,9 +30,9 @@ export class DigestMemo implements FileDigests {
     this.#signal = signal;
   }
 
-  async digest(path: string): Promise<string> {
+  async digest(path: string, before?: () => Promise<unknown>): Promise<string> {
     const full = resolve(path);
-    const reading = this.#reading.get(full) ?? this.#read(full, path);
+    const reading = this.#reading.get(full) ?? this.#read(full, path, before);
     this.#reading.set(full, reading);
     try {
       return await reading;
@@ -49,11 +49,12 @@ export class DigestMemo implements FileDigests {
     await replaceFile(this.#path, text).catch(() => {});
   }
 
-  async #read(full: string, name: string): Promise<string> {
+  async #read(full: string, name: string, before?: () => Promise<unknown>): Promise<string> {
     this.#saved ??= load(this.#path);
     const now = await look(full, name);
     const memo = this.#learned.get(full) ?? (await this.#saved).get(full);
     if (memo && sameState(memo, now)) return memo.sha256;
+    await before?.();
     const start = Date.now();
     using file = await Deno.open(full);
     const { sha256 } = await hashFile(file, this.#signal);

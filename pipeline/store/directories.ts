@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import { openOwnDirectory } from "./owner_only.ts";
 import { storing } from "./trouble.ts";
 
 /** What the names of artifacts, locks and journals are: keys. */
@@ -6,9 +7,10 @@ export const KEY = /^[0-9a-f]{64}$/;
 
 /** Makes the directories of a store without which no artifact can be made. */
 export async function openDirectories(store: string): Promise<void> {
-  for (const name of ["artifacts", "tmp", "locks", "quarantine"]) {
+  for (const name of ["artifacts", "tmp", "quarantine"]) {
     await Deno.mkdir(join(store, name), { recursive: true });
   }
+  await openOwnDirectory(join(store, "locks"));
   // Nobody means to commit gigabytes.
   const ignored = join(store, ".gitignore");
   await Deno.writeTextFile(ignored, "*\n", { createNew: true }).catch((error) => {

@@ -12,11 +12,15 @@ export async function syncDirectory(path: string): Promise<void> {
  *
  * It is not synced: use it for what can be made again.
  */
-export async function replaceFile(path: string, text: string): Promise<void> {
+export async function replaceFile(
+  path: string,
+  text: string,
+  options: Pick<Deno.WriteFileOptions, "mode"> = {},
+): Promise<void> {
   await Deno.mkdir(dirname(path), { recursive: true });
   const next = `${path}.${crypto.randomUUID()}`;
   try {
-    await Deno.writeTextFile(next, text);
+    await Deno.writeTextFile(next, text, options);
     await Deno.rename(next, path);
   } catch (error) {
     await Deno.remove(next).catch(() => {});
@@ -27,6 +31,8 @@ export async function replaceFile(path: string, text: string): Promise<void> {
 /** The JSON in a file, or undefined where there is no file or it cannot be read as JSON. */
 export async function readOwnJson(path: string): Promise<unknown> {
   try {
+    // Others may have put a pipe there, at which reading would wait for ever.
+    if (!(await Deno.stat(path)).isFile) return undefined;
     return JSON.parse(await Deno.readTextFile(path));
   } catch (error) {
     if (isNoFile(error) || error instanceof SyntaxError) return undefined;

@@ -1,9 +1,10 @@
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { deserialize, serialize } from "node:v8";
 import { crc32 } from "node:zlib";
 import type { Journal } from "../stage.ts";
 import { isNoFile, syncDirectory } from "./durable.ts";
 import { chunksOf } from "./hash.ts";
+import { openOwnDirectory } from "./owner_only.ts";
 
 /** Whose journal it is. */
 export interface JournalOwner {
@@ -78,7 +79,7 @@ export class FileJournal implements Journal, AsyncDisposable {
   async write(name: string, content: Uint8Array): Promise<void> {
     await this.#settled();
     const machine = new TextEncoder().encode(`${this.#machine}\n`);
-    if (!this.#made) await Deno.mkdir(this.#directory, { recursive: true });
+    if (!this.#made) await this.#open();
     this.#made = true;
     const next = `${this.#place(name)}.next`;
     // What is short is done at once: waiting for its turn can take longer than a small entry does.
@@ -100,7 +101,7 @@ export class FileJournal implements Journal, AsyncDisposable {
   async keep(name: string, path: string): Promise<void> {
     const place = this.#place(`${name}-file`);
     await removeFile(place);
-    await Deno.mkdir(this.#directory, { recursive: true });
+    await this.#open();
     await linkOrCopy(path, place);
     await this.write(name, serialize(await checksumOf(place)));
     const entry = this.#syncing;
@@ -119,6 +120,11 @@ export class FileJournal implements Journal, AsyncDisposable {
   /** Waits for the disk; what it says is for the next `write` alone. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#settled().catch(() => {});
+  }
+
+  async #open(): Promise<void> {
+    await openOwnDirectory(dirname(this.#directory));
+    await openOwnDirectory(this.#directory);
   }
 
   /** Waits until the entry written last is on disk; throws what went wrong with it. */

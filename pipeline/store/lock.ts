@@ -1,8 +1,10 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import { withoutSecrets } from "../secrets.ts";
+import { OWN_FILE, ownOnly } from "./owner_only.ts";
 
 /** How long a waiting process sleeps between two tries. */
 const PAUSE_MS = 50;
-/** Letters of a command line that a lock tells. */
+/** Letters of a command that a lock tells. */
 const COMMAND_LENGTH = 160;
 
 /** A lock that is held; dispose it to let go. */
@@ -76,7 +78,9 @@ export async function isHeld(path: string): Promise<boolean> {
 
 async function openLock(path: string): Promise<Deno.FsFile> {
   try {
-    return await Deno.open(path, { create: true, read: true, write: true });
+    const file = await Deno.open(path, { create: true, read: true, write: true, mode: OWN_FILE });
+    await ownOnly(path, OWN_FILE);
+    return file;
   } catch (error) {
     if (!(error instanceof Deno.errors.IsADirectory)) throw error;
     throw new Error(`Cannot lock ${path}: it is a directory, expected a file; remove it`);
@@ -98,7 +102,10 @@ async function sign(file: Deno.FsFile): Promise<void> {
   await file.write(new TextEncoder().encode(`${thisProcess()}\n`));
 }
 
+/** The words before the first option: options may hold what is nobody else's business. */
 function thisProcess(): string {
-  const words = Deno.args.join(" ").replaceAll(/\s+/g, " ").slice(0, COMMAND_LENGTH);
+  const first = Deno.args.findIndex((word) => word.startsWith("-"));
+  const own = first < 0 ? Deno.args : Deno.args.slice(0, first);
+  const words = withoutSecrets(own.join(" ")).replaceAll(/\s+/g, " ").slice(0, COMMAND_LENGTH);
   return `${Deno.pid} on ${Deno.hostname()}${words === "" ? "" : ` (${words})`}`;
 }

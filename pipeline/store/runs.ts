@@ -1,9 +1,10 @@
-import { join, resolve } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import type { KeyDocument } from "../artifact.ts";
 import type { EndState, StepCost, Summary } from "../event.ts";
 import { readOwnJson, replaceFile } from "./durable.ts";
 import { sha256 } from "./hash.ts";
 import { isHeld, type Lock, tryLock } from "./lock.ts";
+import { openOwnDirectory, OWN_FILE } from "./owner_only.ts";
 
 /** Runs of one manifest that are remembered. */
 const KEPT = 50;
@@ -101,16 +102,16 @@ export class Runs {
 
   /** What is known of a step from all runs that had its artifact, the newest first. */
   *records(step: string): Generator<StepRecord> {
-    for (const { steps } of this.all) {
-      const found = steps.find(({ name }) => name === step);
+    for (const run of this.all) {
+      const found = indexOf(run).byName.get(step);
       if (found?.recipe && found.digest) yield found;
     }
   }
 
   /** The key of an artifact with these contents, if a run had one. */
   keyOf(digest: string): string | undefined {
-    for (const { steps } of this.all) {
-      const found = steps.find((step) => step.digest === digest);
+    for (const run of this.all) {
+      const found = indexOf(run).byDigest.get(digest);
       if (found) return found.key;
     }
     return undefined;
@@ -170,9 +171,31 @@ export class Runs {
   async #write(record: RunRecord): Promise<RunRecord> {
     this.#current = record;
     const text = JSON.stringify({ ...record, seal: sealOf(record) }, null, 1);
-    await replaceFile(join(this.#directory, `${record.id}.json`), text).catch(() => {});
+    const path = join(this.#directory, `${record.id}.json`);
+    await replaceFile(path, text, { mode: OWN_FILE }).catch(() => {});
     return record;
   }
+}
+
+/** The steps of a run by what is asked for; of equal digests the first. */
+interface StepIndex {
+  readonly byName: ReadonlyMap<string, StepRecord>;
+  readonly byDigest: ReadonlyMap<string, StepRecord>;
+}
+
+const indices = new WeakMap<RunRecord, StepIndex>();
+
+/** Plans ask for every step. */
+function indexOf(run: RunRecord): StepIndex {
+  const known = indices.get(run);
+  if (known) return known;
+  const byDigest = new Map<string, StepRecord>();
+  for (const step of run.steps.toReversed()) {
+    if (step.digest !== undefined) byDigest.set(step.digest, step);
+  }
+  const index = { byName: new Map(run.steps.map((step) => [step.name, step])), byDigest };
+  indices.set(run, index);
+  return index;
 }
 
 /** All runs a store remembers, the newest first. */
@@ -232,7 +255,7 @@ function sealOf(run: RunRecord): string {
 
 /** Shows that a run goes on; a store that cannot be written goes without. */
 async function holdLock(directory: string, id: string): Promise<Lock | undefined> {
-  await Deno.mkdir(directory, { recursive: true }).catch(() => {});
+  for (const path of [dirname(directory), directory]) await openOwnDirectory(path).catch(() => {});
   return await tryLock(join(directory, `${id}.lock`)).catch(() => undefined);
 }
 

@@ -34,6 +34,9 @@ export const serve = defineCommand({
   }),
 });
 
+/** Bytes of a file with a key; what is longer is another file. */
+const KEY_BYTES = 4096;
+
 function addOptions(command: Command): void {
   const number = (text: string) => {
     const value = Number(text);
@@ -45,7 +48,11 @@ function addOptions(command: Command): void {
     .option("--step <name>", "with a manifest: serve this step's artifact, not the last model")
     .option("--host <address>", "listen here; others than loopback need a key (127.0.0.1)")
     .option("--port <number>", "listen here; 0 for any that is free (8000)", number)
-    .option("--api-key <key>", "requests must say it (or QUATTUOR_API_KEY)")
+    .option(
+      "--api-key <key>",
+      "requests must say it; a list of processes shows it, QUATTUOR_API_KEY or a file does not",
+    )
+    .option("--api-key-file <file>", "the same from a file")
     .option("--name <names>", "other names for the model", list)
     .option("--origin <urls>", "web pages whose scripts may ask; * for all", list)
     .option("--server-name <hosts>", "names under which it is asked without a key", list)
@@ -56,7 +63,15 @@ function addOptions(command: Command): void {
     .option("--queue-tokens <number>", "tokens of prompts that may wait", number)
     .option("--max-tokens <number>", "most tokens of an answer", number)
     .option("--max-body <bytes>", "most bytes of a request", number)
+    .option("--max-entries <number>", "most fields of a request, and entries of each", number)
+    .option("--max-text <characters>", "most characters of the texts of a request", number)
+    .option("--max-choices <number>", "most answers to one request", number)
+    .option("--max-logprobs <number>", "most log-probabilities a token", number)
+    .option("--max-scores <number>", "most log-probabilities of a whole answer", number)
+    .option("--readers <threads>", "threads that make tokens of requests", number)
+    .option("--read-time <seconds>", "give up making tokens of a request after this", number)
     .option("--timeout <seconds>", "give a request up after this", number)
+    .option("--header-time <seconds>", "end a connection without headers after this", number)
     .option("--drain <seconds>", "time to finish when asked to stop (30)", number)
     .option("--strict", "refuse fields of requests that are not known");
 }
@@ -76,9 +91,10 @@ async function serveFound(
     memoryBytes: memoryFor(machine),
     device: machine.device,
     wishes: wishesOf(own),
-    options: serverOptions(own),
+    options: { ...serverOptions(own), ...await keyOf(own) },
     signal,
   }, {
+    warn: (text) => screen.error(`${text}\n`),
     log: (line) => screen.error(line),
     ready: (plan, device) => tell("engine", `${device}: ${memoryWords(plan)}`, { ...plan, device }),
     failed: (message, again) =>
@@ -101,6 +117,22 @@ function wishesOf(own: Call["own"]) {
     queueRequests: number("queue"),
     queueTokens: number("queueTokens"),
   };
+}
+
+/** The key of the file that `--api-key-file` names. */
+async function keyOf({ apiKeyFile: path, apiKey }: Call["own"]): Promise<{ apiKey?: string }> {
+  if (path === undefined) return {};
+  const refuse = (is: string, expected: string) =>
+    new UsageError(`Cannot take the API key from ${path}: ${is}, expected ${expected}`);
+  if (apiKey !== undefined) throw refuse("--api-key says another", "one of the two");
+  const info = await Deno.stat(String(path)).catch(() => undefined);
+  if (!info?.isFile) throw refuse(info ? "it is no file" : "there is none", "a file");
+  if (info.size > KEY_BYTES) throw refuse(`it has ${info.size} bytes`, `at most ${KEY_BYTES}`);
+  const key = (await Deno.readTextFile(String(path))).trim();
+  if (key === "" || /\s/.test(key)) {
+    throw refuse(key === "" ? "it is empty" : "it has several words", "the key alone");
+  }
+  return { apiKey: key };
 }
 
 /** Options under the names the server has for them; those of the engine are left out. */

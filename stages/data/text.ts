@@ -1,42 +1,75 @@
 import { resolveFile } from "../formats/hub/hub.ts";
+import type { Dialogue } from "./dialogue.ts";
+import { type DocumentFile, openDocuments } from "./documents.ts";
 import { type Split, stories } from "./stories.ts";
-import {
-  asyncBufferFromFile,
-  type FileMetaData,
-  parquetMetadataAsync,
-  parquetReadObjects,
-  parquetSchema,
-} from "hyparquet";
-import { compressors } from "hyparquet-compressors";
 
 const GENERATED = "stories:";
 const SPLITS: readonly Split[] = ["train", "calibration", "test"];
 
+/** Between the texts of a file. */
+const BETWEEN = "\n\n";
+
+/** Characters that a string of JavaScript can have. */
+const MOST = 2 ** 29 - 24;
+
 /** How to read a text. */
 export interface TextOptions {
-  /** Field of JSONL or column of parquet, "text" unless said. */
-  readonly field?: string;
+  /** Field of JSON or column of parquet; "text" unless said, or conversations where there is none. */
+  readonly field?: string | undefined;
+  /** Whether the file is one text, though it may look like data. */
+  readonly plain?: boolean | undefined;
+  /** How many texts or conversations to take from the beginning; all unless said. */
+  readonly documents?: number | undefined;
   /** Length of generated stories, 100,000 unless said. */
-  readonly bytes?: number;
-  readonly signal?: AbortSignal;
+  readonly bytes?: number | undefined;
+  readonly signal?: AbortSignal | undefined;
+  /** Lays a conversation out as text; there is nobody to do so unless said. */
+  layOut?(dialogue: Dialogue): string;
+}
+
+/** A text and what it was read from. */
+export interface GivenText {
+  readonly text: string;
+  /** In words, such as `JSON lines in gzip`. */
+  readonly form: string;
+  readonly documents: number;
+  /** Code points. */
+  readonly characters: number;
+  /** Whether it is conversations, which have their special tokens in them. */
+  readonly chat: boolean;
 }
 
 /**
- * The text at a place: a text file as it is, the rows of a .jsonl or .parquet file joined by a
- * blank line, or stories from the built-in generator.
+ * The text at a place: a text file as it is, the texts of JSON lines, of a JSON array or of a parquet
+ * file joined by a blank line, their conversations as a chat template lays them out one behind the
+ * other, or stories from the built-in generator. A file's form is told by its content, also where it
+ * is packed by gzip or zstd.
  *
  * A place on the hub, such as `hf:datasets/org/name@revision/test.parquet`, is fetched first.
  */
 export async function readSourceText(
   place: string,
-  { field = "text", bytes = 100_000, signal }: TextOptions = {},
-): Promise<string> {
+  options: TextOptions = {},
+): Promise<GivenText> {
   const split = splitOf(place);
-  if (split !== undefined) return stories({ split, bytes });
-  const path = await localFile(place, signal);
-  if (path.endsWith(".parquet")) return (await parquetColumn(path, field)).join("\n\n");
-  const text = await Deno.readTextFile(path);
-  return /\.(jsonl|ndjson)$/.test(path) ? jsonColumn(text, { path, field }).join("\n\n") : text;
+  if (split !== undefined) {
+    const text = stories({ split, bytes: options.bytes ?? 100_000 });
+    return { text, form: "stories", documents: 1, characters: text.length, chat: false };
+  }
+  const path = await localFile(place, options.signal);
+  await using file = await openDocuments(path, options);
+  const texts = await textsOf(file, path, options);
+  const { chat } = texts;
+  const text = texts.all.join(chat ? "" : BETWEEN);
+  if (text.trim() === "") {
+    throw new TypeError(
+      `Cannot read "${path}": ${
+        text === "" ? "it is empty" : "there is nothing but white space in it"
+      }, expected text`,
+    );
+  }
+  const form = file.packing ? `${file.form} in ${file.packing}` : file.form;
+  return { text, form, documents: texts.all.length, characters: codePoints(text), chat };
 }
 
 /** The local files a text rests on, fetched if they must be; none for generated stories. */
@@ -45,6 +78,64 @@ export async function textSources(
   { signal }: Pick<TextOptions, "signal"> = {},
 ): Promise<string[]> {
   return splitOf(place) === undefined ? [await localFile(place, signal)] : [];
+}
+
+async function textsOf(
+  file: DocumentFile,
+  path: string,
+  { documents = Infinity, layOut }: TextOptions,
+): Promise<{ readonly all: readonly string[]; readonly chat: boolean }> {
+  const all: string[] = [];
+  let [length, chat] = [0, false];
+  for await (const { content, at } of file.documents()) {
+    const isChat = typeof content !== "string";
+    if (all.length > 0 && isChat !== chat) {
+      throw new TypeError(
+        `Cannot read ${at}: it is ${isChat ? "a conversation" : "a text"}, expected ${
+          chat ? "a conversation" : "a text"
+        } as before it; choose one field`,
+      );
+    }
+    chat = isChat;
+    const text = isChat ? laidOut(content, at, layOut) : content;
+    if (!text.isWellFormed()) {
+      throw new TypeError(
+        `Cannot read ${at}: it has half of a surrogate pair, expected whole characters`,
+      );
+    }
+    length += text.length + BETWEEN.length;
+    if (length > MOST) {
+      throw new RangeError(
+        `Cannot read "${path}": it has more than ${MOST} characters, expected fewer; ` +
+          "take the first with documents, or a part of the file",
+      );
+    }
+    all.push(text);
+    if (all.length >= documents) break;
+  }
+  return { all, chat };
+}
+
+function laidOut(dialogue: Dialogue, at: string, layOut: TextOptions["layOut"]): string {
+  try {
+    if (layOut) return layOut(dialogue);
+    throw new TypeError("nothing is there to lay it out");
+  } catch (cause) {
+    throw new TypeError(
+      `Cannot read the conversation of ${at}: ${
+        (cause as Error).message
+      }, expected one that the model's chat template takes; choose a field of texts if there is one`,
+      { cause },
+    );
+  }
+}
+
+function codePoints(text: string): number {
+  let count = text.length;
+  for (let at = 0; at < text.length; at++) {
+    if ((text.charCodeAt(at) & 0xfc00) === 0xd800) count--;
+  }
+  return count;
 }
 
 function splitOf(place: string): Split | undefined {
@@ -59,74 +150,17 @@ function splitOf(place: string): Split | undefined {
 
 async function localFile(place: string, signal: AbortSignal | undefined): Promise<string> {
   const path = await resolveFile(place, signal ? { signal } : {});
+  const expected = "expected a file of text, JSON lines, a JSON array or parquet, " +
+    "hf:datasets/organization/name@revision/file or stories:test";
+  let found: Deno.FileInfo;
   try {
-    const found = await Deno.stat(path);
-    if (found.isFile) return path;
+    found = await Deno.stat(path);
   } catch (cause) {
     if (!(cause instanceof Deno.errors.NotFound)) throw cause;
+    throw new TypeError(`Cannot read "${place}": there is no such file, ${expected}`, { cause });
   }
+  if (found.isFile) return path;
   throw new TypeError(
-    `Cannot read "${place}": there is no such file, expected a text, .jsonl or .parquet file, ` +
-      `hf:datasets/organization/name@revision/file or stories:test`,
+    `Cannot read "${place}": it is ${found.isDirectory ? "a directory" : "no file"}, ${expected}`,
   );
-}
-
-function jsonColumn(
-  text: string,
-  { path, field }: { readonly path: string; readonly field: string },
-): string[] {
-  return text.split("\n").flatMap((line, index) => {
-    if (line.trim() === "") return [];
-    const at = `${path}:${index + 1}`;
-    let row: unknown;
-    try {
-      row = JSON.parse(line);
-    } catch (cause) {
-      throw new SyntaxError(`Cannot read ${at}: it is no JSON, expected an object`, { cause });
-    }
-    if (typeof row !== "object" || row === null || Array.isArray(row)) {
-      throw new TypeError(`Cannot read ${at}: it is no object, expected one a line`);
-    }
-    const value = (row as Record<string, unknown>)[field];
-    if (typeof value === "string") return [value];
-    throw new TypeError(
-      `Cannot read field "${field}" of ${at}: it is ${describe(value)}, expected text; there are ${
-        Object.keys(row).join(", ")
-      }`,
-    );
-  });
-}
-
-function describe(value: unknown): string {
-  return value === undefined ? "missing" : value === null ? "null" : `a ${typeof value}`;
-}
-
-/** The rows of one text column of a parquet file; other columns are not read. */
-async function parquetColumn(path: string, column: string): Promise<string[]> {
-  const file = await asyncBufferFromFile(path);
-  let metadata: FileMetaData;
-  try {
-    metadata = await parquetMetadataAsync(file);
-  } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : cause;
-    throw new SyntaxError(`Cannot read "${path}": ${reason}, expected a parquet file`, { cause });
-  }
-  const columns = parquetSchema(metadata).children.map(({ element }) => element.name);
-  if (!columns.includes(column)) {
-    throw new TypeError(
-      `Cannot read column "${column}" of "${path}": there is none, expected one of ${
-        columns.join(", ")
-      }`,
-    );
-  }
-  const rows = await parquetReadObjects({ file, metadata, compressors, columns: [column] });
-  return rows.map((row, index) => {
-    const value: unknown = row[column];
-    if (typeof value === "string") return value;
-    throw new TypeError(
-      `Cannot read row ${index + 1} of column "${column}" of "${path}": it is ${
-        value === null ? "null" : `a ${typeof value}`
-      }, expected text`,
-    );
-  });
 }

@@ -1,6 +1,5 @@
-import { asyncBufferFromFile, parquetMetadataAsync, parquetReadObjects } from "hyparquet";
-import { compressors } from "hyparquet-compressors";
-import { readSourceText, textSources } from "./text.ts";
+import { type DocumentFile, openDocuments, type TextDocument } from "./documents.ts";
+import { readSourceText, type TextOptions, textSources } from "./text.ts";
 
 /** Parts of a text, and about how many bytes of UTF-8 all of it has. */
 export interface TextSample {
@@ -14,22 +13,31 @@ const PART_BYTES = 2 ** 12;
 const SAMPLE_BYTES = PARTS * PART_BYTES;
 /** How much of a text that is generated, or only known from its beginning, is looked at. */
 const START_BYTES = 2 ** 17;
-const START_ROWS = 256;
+/** How much of a file is read for that: pieces on their way are some percent of it. */
+const READ_BYTES = 2 ** 21;
 
-/** Looks at some of a text, whose place, field and length `readSourceText` takes as well. */
+/** Looks at some of a text, which `readSourceText` takes with the same options. */
 export async function sampleText(
   place: string,
-  { field, bytes }: { readonly field: string; readonly bytes: number },
+  options: Pick<TextOptions, "field" | "plain" | "documents"> & { readonly bytes: number },
 ): Promise<TextSample> {
+  const { bytes } = options;
   const [path] = await textSources(place);
   if (path === undefined) {
-    const text = await readSourceText(place, { bytes: Math.min(bytes, START_BYTES) });
+    const { text } = await readSourceText(place, { bytes: Math.min(bytes, START_BYTES) });
     return { parts: partsOf(text), bytes: Math.max(bytes, text.length) };
   }
-  if (path.endsWith(".parquet")) return await sampleParquet(path, field);
+  let read = 0;
+  const opened = { ...options, read: (bytes: number) => void (read = bytes) };
+  await using file = await openDocuments(path, opened);
+  const { size } = await Deno.stat(path);
+  if (file.form === "text" && !file.packing) return await sampleFile(path, size);
+  return await sampleDocuments(file, { size, read: () => read, most: options.documents });
+}
+
+/** Looks at a plain text all over. */
+async function sampleFile(path: string, size: number): Promise<TextSample> {
   using file = await Deno.open(path);
-  const { size } = await file.stat();
-  if (/\.(jsonl|ndjson)$/.test(path)) return await sampleLines(file, size, field);
   const parts: string[] = [];
   if (size <= SAMPLE_BYTES) parts.push(await readPart(file, 0, size));
   for (let i = 0; i < PARTS && size > SAMPLE_BYTES; i++) {
@@ -38,41 +46,42 @@ export async function sampleText(
   return { parts, bytes: size };
 }
 
-/** The field in whole lines at the beginning; where there are none, the lines as they are. */
-async function sampleLines(file: Deno.FsFile, size: number, field: string): Promise<TextSample> {
-  const start = await readPart(file, 0, Math.min(size, START_BYTES));
-  const lines = start.split("\n");
-  if (size > START_BYTES) lines.pop();
-  try {
-    const rows = lines.filter((line) => line.trim() !== "").map((line) => JSON.parse(line));
-    const text = textOf(rows, field);
-    const share = byteLength(text) / byteLength(lines.join("\n"));
-    if (text !== "") return { parts: partsOf(text), bytes: Math.ceil(size * share) };
-  } catch {
-    // What is no JSON is for the stage to tell.
+/** Looks at the first texts; their share of the bytes read is that of all. */
+async function sampleDocuments(
+  file: DocumentFile,
+  { size, read, most = Infinity }: {
+    readonly size: number;
+    read(): number;
+    readonly most: number | undefined;
+  },
+): Promise<TextSample> {
+  const { parquet, pieces } = file;
+  const between = pieces ? "" : "\n\n";
+  const start: string[] = [];
+  let [count, length, whole] = [0, 0, true];
+  for await (const text of pieces?.() ?? wordsIn(file.documents())) {
+    if (length < START_BYTES) start.push(text);
+    length += byteLength(text) + between.length;
+    if (!pieces && ++count >= most) break;
+    whole = length < START_BYTES || (parquet === undefined && read() < READ_BYTES);
+    if (!whole) break;
   }
-  return { parts: partsOf(start), bytes: size };
+  const parts = partsOf(start.join(between));
+  if (whole) return { parts, bytes: Math.max(0, length - between.length) };
+  const all = parquet ? Math.max(parquet.bytes, length) : Math.ceil(length * size / read());
+  const few = most === Infinity ? Infinity : Math.ceil(length * most / count);
+  return { parts, bytes: Math.min(all, few) };
 }
 
-async function sampleParquet(path: string, field: string): Promise<TextSample> {
-  const file = await asyncBufferFromFile(path);
-  const metadata = await parquetMetadataAsync(file);
-  const columns = [field];
-  const wanted = { file, metadata, compressors, columns, rowEnd: START_ROWS };
-  const rows = await parquetReadObjects(wanted);
-  const text = textOf(rows, field);
-  if (rows.length === Number(metadata.num_rows)) {
-    return { parts: partsOf(text), bytes: byteLength(text) };
-  }
-  const chunks = metadata.row_groups.flatMap(({ columns }) => columns)
-    .filter(({ meta_data }) => meta_data?.path_in_schema[0] === field);
-  const bytes = chunks.reduce(
-    (sum, { meta_data }) => sum + Number(meta_data?.total_uncompressed_size ?? 0),
-    0,
-  );
-  return { parts: partsOf(text), bytes };
+async function* wordsIn(documents: AsyncIterable<TextDocument>): AsyncGenerator<string> {
+  for await (const { content } of documents) yield wordsOf(content);
 }
 
+/** A text, or what is said in a conversation. */
+function wordsOf(content: TextDocument["content"]): string {
+  if (typeof content === "string") return content;
+  return content.turns.map(({ content }) => typeof content === "string" ? content : "").join("\n");
+}
 function partsOf(text: string): string[] {
   if (text.length <= SAMPLE_BYTES) return [text];
   return Array.from({ length: PARTS }, (_, i) => {
@@ -90,10 +99,6 @@ async function readPart(file: Deno.FsFile, start: number, length: number): Promi
     if (!count) return new TextDecoder().decode(bytes.subarray(0, filled));
     filled += count;
   }
-}
-
-function textOf(rows: readonly Readonly<Record<string, unknown>>[], field: string): string {
-  return rows.map((row) => String(row[field] ?? "")).join("\n\n");
 }
 
 function byteLength(text: string): number {

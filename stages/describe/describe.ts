@@ -36,6 +36,8 @@ export const describePath: Describe = async (path, options) => {
 };
 
 async function isGguf(path: string): Promise<boolean> {
+  // Opening a pipe would wait for whoever writes to it.
+  if (!await isFile(path)) return false;
   using file = await Deno.open(path);
   const magic = new Uint8Array(4);
   return await file.read(magic) === 4 && new TextDecoder().decode(magic) === "GGUF";

@@ -3,11 +3,14 @@ import { elements } from "../../kernels/device/tensor.ts";
 import { millions } from "../../pipeline/words.ts";
 import { ByteFile } from "../formats/byte_file.ts";
 import { FILE_TYPES, ggmlType } from "../formats/gguf/ggml_types.ts";
+import { ggufEnds } from "../formats/gguf/answer_ends.ts";
 import { type GgufHeader, readGgufHeader } from "../formats/gguf/header.ts";
+import { ggufMetadata } from "../formats/gguf/metadata.ts";
 import { openGguf } from "../formats/gguf/checkpoint.ts";
 import { architectureOf } from "../models/architecture.ts";
 import { GGUF_CLASSES } from "../models/open_checkpoint.ts";
 import { architectureSection } from "./architecture.ts";
+import { endProblems, endWords } from "./tokenizer_facts.ts";
 import { elementTypesSection } from "./element_types.ts";
 import { list } from "../formats/safetensors/found_files.ts";
 
@@ -40,6 +43,7 @@ export async function describeGguf(path: string, { deep }: DescribeOptions): Pro
   const known = await openKnown(path);
   const shape: Section = known.section ??
     { title: "Architecture", facts: [["architecture", architecture]] };
+  const ends = ggufEnds(ggufMetadata(header, path));
   const vocabulary = header.metadata.get("tokenizer.ggml.tokens");
   return {
     title: `GGUF, ${architecture}, ${millions(parameters)} M parameters${type ? `, ${type}` : ""}`,
@@ -72,6 +76,7 @@ export async function describeGguf(path: string, { deep }: DescribeOptions): Pro
         facts: [
           ["tokenizer", text("tokenizer.ggml.model") ?? "none"],
           ["tokens", Array.isArray(vocabulary) ? String(vocabulary.length) : "none"],
+          ["ends of answers", endWords(ends)],
           ["chat template", header.metadata.has("tokenizer.chat_template") ? "there" : "none"],
         ],
       },
@@ -80,6 +85,7 @@ export async function describeGguf(path: string, { deep }: DescribeOptions): Pro
     warnings: [
       ...typeProblems(type, linears),
       ...sizeProblems(file, header, held),
+      ...Array.isArray(vocabulary) ? endProblems(ends) : [],
       ...known.problem === undefined ? [] : [known.problem],
     ],
   };

@@ -1,6 +1,7 @@
 import type { DescribeOptions, Description, Section } from "../../pipeline/description.ts";
 import { elements } from "../../kernels/device/tensor.ts";
 import { count, millions } from "../../pipeline/words.ts";
+import { readOptionalText } from "../formats/foreign_json.ts";
 import { architectureOf } from "../models/architecture.ts";
 import type { Architecture } from "../models/family.ts";
 import { describeModel, type ModelFacts } from "../models/model_facts.ts";
@@ -119,14 +120,16 @@ async function readOutline(directory: string): Promise<Outline> {
 }
 
 async function readConfig(path: string): Promise<Record<string, unknown>> {
-  const text = await Deno.readTextFile(path).catch(() => {
-    throw new Error("There is no config.json");
-  });
+  const text = await readOptionalText(path);
+  if (text === undefined) throw new Error("There is no config.json");
+  let json: unknown;
   try {
-    return JSON.parse(text);
+    json = JSON.parse(text);
   } catch (error) {
     throw new Error(`config.json is no JSON: ${(error as Error).message}`);
   }
+  if (typeof json === "object" && json) return json as Record<string, unknown>;
+  throw new Error("config.json is no object");
 }
 
 /** Parameters, bytes, and bits that a weight of the layers' linears takes. */

@@ -1,3 +1,7 @@
+import { type AnswerEnd, answerEnds, END_FILES } from "../formats/answer_ends.ts";
+import type { TokenizerFiles } from "../formats/checkpoint.ts";
+import { readOptionalJson, readTexts } from "../formats/foreign_json.ts";
+import { chatTemplateProblem } from "../jinja/trial.ts";
 import { openTokenizer } from "../models/tokenizer.ts";
 
 /** What a directory's tokenizer is, and what is wrong with it. */
@@ -14,15 +18,20 @@ export async function tokenizerFacts(
   const [tokenizer, config] = await Promise.all(
     ["tokenizer.json", "tokenizer_config.json"].map((name) => readJson(`${directory}/${name}`)),
   );
-  const template =
-    await Deno.stat(`${directory}/chat_template.jinja`).then(() => true, () => false) ||
-    typeof config?.chat_template === "string";
-  const chat = ["chat template", template ? "there" : "none"] as const;
-  if (tokenizer === undefined) return { facts: [["tokenizer", "none"], chat], problems: [] };
+  const template = await Deno.readTextFile(`${directory}/chat_template.jinja`).catch(() => {}) ??
+    (typeof config?.chat_template === "string" ? config.chat_template : undefined);
+  const why = template === undefined ? undefined : chatTemplateProblem(template, named(config));
+  const chat = [
+    "chat template",
+    template === undefined ? "none" : why ? "unusable" : "there",
+  ] as const;
+  const wrong = why ? [`The chat template lays out no conversation, it says: ${why}`] : [];
+  if (tokenizer === undefined) return { facts: [["tokenizer", "none"], chat], problems: wrong };
   const type = (tokenizer.model as { type?: string } | undefined)?.type ?? "of unknown type";
   try {
     const { size, bos, eos, token } = openTokenizer({ tokenizer, config: config ?? {} });
     const special = (id: number | undefined) => id === undefined ? "none" : `${token(id)} (${id})`;
+    const ends = await directoryEnds(directory, { tokenizer, config: config ?? {} });
     const more = rows !== undefined && size > rows
       ? [`The tokenizer makes ids up to ${size - 1}, but the embedding has ${rows} rows`]
       : [];
@@ -31,16 +40,54 @@ export async function tokenizerFacts(
         ["tokenizer", `${type} of ${size} tokens`],
         ["first token", special(bos)],
         ["last token", special(eos)],
+        ["ends of answers", endWords(ends)],
         chat,
       ],
-      problems: more,
+      problems: [...more, ...wrong, ...endProblems(ends)],
     };
   } catch (error) {
     const problem = `The tokenizer cannot be used: ${(error as Error).message}`;
-    return { facts: [["tokenizer", type], chat], problems: [problem] };
+    return { facts: [["tokenizer", type], chat], problems: [problem, ...wrong] };
   }
 }
 
+/** The tokens that end answers, each with what says so. */
+export function endWords(ends: readonly AnswerEnd[]): string {
+  const words = ends.map(({ id, token, sources }) =>
+    `${token ?? "no token"} (${id}): ${sources.join(", ")}`
+  );
+  return words.join("; ") || "none";
+}
+
+/** What is wrong with them: ids that the vocabulary lacks, or none at all. */
+export function endProblems(ends: readonly AnswerEnd[]): string[] {
+  if (ends.length === 0) return ["Nothing says which token ends an answer"];
+  return ends.filter(({ token }) => token === undefined).map(({ id, sources }) =>
+    `${sources.join(" and ")} would end answers at id ${id}, which no token has`
+  );
+}
+
+async function directoryEnds(
+  directory: string,
+  tokenizer: TokenizerFiles,
+): Promise<AnswerEnd[]> {
+  const files = await readTexts(directory, END_FILES);
+  return answerEnds({ config: await readJson(`${directory}/config.json`), tokenizer, files });
+}
+
+/** The tokens that a template may ask for by name. */
+function named(config: Record<string, unknown> | undefined): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(config ?? {}).flatMap(([key, value]) => {
+      const token = typeof value === "string"
+        ? value
+        : (value as { content?: unknown } | null)?.content;
+      return key.endsWith("_token") && typeof token === "string" ? [[key, token]] : [];
+    }),
+  );
+}
+
 async function readJson(path: string): Promise<Record<string, unknown> | undefined> {
-  return await Deno.readTextFile(path).then(JSON.parse).catch(() => undefined);
+  const json = await readOptionalJson(path).catch(() => undefined);
+  return typeof json === "object" && json ? json as Record<string, unknown> : undefined;
 }

@@ -1,3 +1,4 @@
+import { statingEnds } from "../formats/answer_ends.ts";
 import { bytesOf, denseBytes, DTYPES } from "../formats/half.ts";
 import { type Checkpoint, type RowRange, writeCheckpointTexts } from "../formats/checkpoint.ts";
 import { createCheckpointWriter } from "../formats/checkpoint_writer.ts";
@@ -243,7 +244,8 @@ async function write(
   }
   await writer.close();
   const { tokenizer, files } = checkpoint;
-  await writeCheckpointTexts({ config: configOf(codec, subject, options), tokenizer, files }, out);
+  const config = configOf(codec, subject, options);
+  await writeCheckpointTexts(statingEnds({ config, tokenizer, files }), out);
   for (const [name, text] of Object.entries(codec.texts?.(subject) ?? {})) {
     await Deno.writeTextFile(`${out}/${name}`, text);
   }

@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { readOptionalJson } from "../formats/foreign_json.ts";
 import type { ModelRecord } from "../models/model_record.ts";
 
 /** Where an exported model comes from, in `provenance.json`. */
@@ -64,14 +65,7 @@ export function recipeOf(stages: ModelRecord["history"]): Provenance["recipe"] {
 /** Reads the provenance of an export; undefined where there is none. */
 export async function readProvenance(directory: string): Promise<Provenance | undefined> {
   const path = `${directory}/${PROVENANCE}`;
-  let text: string;
-  try {
-    text = await Deno.readTextFile(path);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return undefined;
-    throw error;
-  }
-  const found: Provenance = JSON.parse(text);
-  if (found.version === 1) return found;
-  throw new TypeError(`Cannot read "${path}": its version is ${found.version}, expected 1`);
+  const found = await readOptionalJson(path) as Provenance | null | undefined;
+  if (found === undefined || found?.version === 1) return found;
+  throw new TypeError(`Cannot read "${path}": its version is ${found?.version}, expected 1`);
 }

@@ -18,10 +18,13 @@ export class ByteFile implements Disposable {
 
   /** Opens a file for reading. */
   static async open(path: string): Promise<ByteFile> {
+    // Opening a pipe would wait for whoever writes to it.
+    if (!(await Deno.stat(path)).isFile) {
+      throw new TypeError(`Cannot read "${path}": it is no file, expected one`);
+    }
     const file = await Deno.open(path, { read: true });
     try {
-      const { size, isFile } = await file.stat();
-      if (!isFile) throw new TypeError(`Cannot read "${path}": it is no file, expected one`);
+      const { size } = await file.stat();
       return new ByteFile(path, file, size);
     } catch (error) {
       file.close();

@@ -35,6 +35,8 @@ export interface Checkpoint extends Disposable {
   readRaw(name: string, rows?: RowRange): Promise<Uint8Array<ArrayBuffer>>;
   /** The files the content rests on, for digests. */
   readonly sources: readonly string[];
+  /** What is read otherwise than the files say, a sentence each. */
+  readonly notes?: readonly string[];
 }
 
 /** A checkpoint of headers alone: what is read of it has no values. */

@@ -55,7 +55,7 @@ export async function readOptionalJson(path: string): Promise<unknown> {
 }
 
 /** A small file's text, undefined where there is none; links are followed, as caches are full of them. */
-async function readOptionalText(path: string): Promise<string | undefined> {
+export async function readOptionalText(path: string): Promise<string | undefined> {
   let found: Deno.FileInfo;
   try {
     found = await Deno.stat(path);

@@ -2,11 +2,28 @@ import type { Device } from "../../kernels/device/device.ts";
 import { f32, u32 } from "../../kernels/device/tensor.ts";
 import { nll } from "../../kernels/mod.ts";
 import type { Model } from "../models/model.ts";
+import type { WindowChoice } from "./text_windows.ts";
 import { columnsAtOnce, LOGIT_BYTES, nextTokens, type WindowState } from "./windows.ts";
 
-/** The protocol of GPTQ's perplexity: equal windows, no tail, fresh context, mean of window means. */
-export const PROTOCOL =
-  "windows, tail dropped, no token added, fresh context, mean of window means";
+/** Where a protocol puts the model's first token, in words. */
+const ADDED = {
+  none: "no token added",
+  window: "first token before every window",
+  text: "first token before the text",
+} as const;
+
+/**
+ * The protocol of GPTQ's perplexity: equal windows, no tail, fresh context, mean of window means;
+ * with the model's first token where it is asked for, and from another window than the first.
+ */
+export function protocolId(
+  { bos, windows }: Pick<WindowChoice, "bos" | "windows">,
+): string {
+  const from = typeof windows === "object" ? ` from ${windows.first}` : "";
+  return `windows${from}, tail dropped, ${
+    ADDED[bos ?? "none"]
+  }, fresh context, mean of window means`;
+}
 
 /** Log-likelihoods of a window's tokens but the first; logits exist for some columns at a time. */
 export async function scoreWindow(

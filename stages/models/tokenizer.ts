@@ -1,5 +1,10 @@
-import { Tokenizer as JsonTokenizer } from "@huggingface/tokenizers";
 import type { TokenizerFiles } from "../formats/checkpoint.ts";
+import { addedTokenFinder, readAddedTokens } from "../tokenizer/added_tokens.ts";
+import { makeDecoder } from "../tokenizer/decoders.ts";
+import { makeModel } from "../tokenizer/model_kinds.ts";
+import { makeNormalizer } from "../tokenizer/normalizers.ts";
+import { makePostProcessor } from "../tokenizer/post_processor.ts";
+import { makePreTokenizer } from "../tokenizer/pre_tokenizers.ts";
 
 /** Text to token ids and back, as the model's own tokenizer does it. */
 export interface Tokenizer {
@@ -18,72 +23,58 @@ export interface Tokenizer {
   id(token: string): number | undefined;
 }
 
-/** Makes a tokenizer from the contents of its two files. */
-export function openTokenizer(files: TokenizerFiles): Tokenizer {
-  const { tokenizer, config } = files;
-  const inner = new JsonTokenizer(withExactSplits(tokenizer), config as object);
-  const vocabulary = inner.get_vocab();
+/**
+ * Makes a tokenizer from the contents of its two files: `tokenizer.json` as the Rust library
+ * `tokenizers` reads it, to the id. Truncation and padding that it may ask for are left out, as in
+ * transformers.
+ *
+ * Throws where the file has something that would not be read exactly so, and says what.
+ */
+export function openTokenizer({ tokenizer, config }: TokenizerFiles): Tokenizer {
+  if (typeof tokenizer !== "object" || tokenizer === null || Array.isArray(tokenizer)) {
+    throw new TypeError("Cannot use the tokenizer: tokenizer.json is no object, expected one");
+  }
+  const json = tokenizer as Readonly<Record<string, unknown>>;
+  const model = makeModel(json.model);
+  const normalize = makeNormalizer(json.normalizer);
+  const cut = makePreTokenizer(json.pre_tokenizer);
+  const frame = makePostProcessor(json.post_processor);
+  const decoded = makeDecoder(json.decoder);
+  const added = readAddedTokens(json.added_tokens, model.vocabulary, normalize);
+  const find = addedTokenFinder(added, normalize);
+
+  const ids = new Map(model.vocabulary);
+  const tokens: string[] = [];
+  for (const [token, id] of model.vocabulary) tokens[id] = token;
+  for (const { content, spelt, id } of added) {
+    ids.set(content, id);
+    tokens[id] = spelt;
+  }
   const special = (key: string): number | undefined => {
     const value = (config as Record<string, unknown> | null)?.[key];
     const token = typeof value === "string"
       ? value
       : (value as { content?: string } | null)?.content;
-    return token === undefined ? undefined : inner.token_to_id(token);
+    return token === undefined ? undefined : ids.get(token);
   };
   return {
-    size: vocabulary.values().reduce((most, id) => Math.max(most, id), -1) + 1,
+    size: tokens.length,
     ...given("bos", special("bos_token")),
     ...given("eos", special("eos_token")),
-    encode: (text, { special = false } = {}) =>
-      inner.encode(text, { add_special_tokens: special }).ids,
-    decode: (ids) =>
-      ids.length === 0 ? "" : inner.decode([...ids], { clean_up_tokenization_spaces: false }),
-    token: (id) => inner.id_to_token(id),
-    id: (token) => inner.token_to_id(token),
+    encode(text, { special = false } = {}) {
+      const found: number[] = [];
+      for (const part of find(text.toWellFormed())) {
+        if (typeof part === "number") found.push(part);
+        else for (const { text } of cut(part)) for (const id of model.encode(text)) found.push(id);
+      }
+      return special ? [...frame(found)] : found;
+    },
+    decode: (ids) => ids.length === 0 ? "" : decoded(ids.flatMap((id) => tokens[id] ?? [])),
+    token: (id) => tokens[id],
+    id: (token) => ids.get(token),
   };
 }
 
 function given<K extends string>(key: K, value: number | undefined): { [key in K]?: number } {
   return (value === undefined ? {} : { [key]: value }) as { [key in K]?: number };
-}
-
-/** A step of the `pre_tokenizer` of a `tokenizer.json`, as far as we look at it. */
-interface Step {
-  readonly type?: string;
-  readonly individual_digits?: boolean;
-  readonly add_prefix_space?: boolean;
-  readonly use_regex?: boolean;
-  readonly pretokenizers?: readonly Step[];
-}
-
-/** Where GPT-2 cuts text: contractions, words, numbers, symbols and white space. */
-const GPT2 = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+";
-
-/**
- * The same `tokenizer.json` with its ready-made cuts spelt out as patterns.
- *
- * The Rust library that defines the format counts "½" and "٣" as digits and U+0085 as white
- * space; the JavaScript one does so only in patterns, and would give other tokens.
- */
-function withExactSplits(tokenizer: unknown): object {
-  const { pre_tokenizer: step } = tokenizer as { readonly pre_tokenizer?: Step | null };
-  return { ...(tokenizer as object), ...(step ? { pre_tokenizer: exactly(step) } : {}) };
-}
-
-function exactly(step: Step): unknown {
-  switch (step.type) {
-    case "Sequence":
-      return { ...step, pretokenizers: step.pretokenizers?.map(exactly) };
-    case "Digits":
-      return splitAt(step.individual_digits ? "\\p{N}" : "\\p{N}+");
-    case "ByteLevel":
-      if (step.add_prefix_space || step.use_regex === false) return step;
-      return { type: "Sequence", pretokenizers: [splitAt(GPT2), { ...step, use_regex: false }] };
-    default:
-      return step;
-  }
-}
-
-function splitAt(pattern: string): unknown {
-  return { type: "Split", pattern: { Regex: pattern }, behavior: "Isolated", invert: false };
 }

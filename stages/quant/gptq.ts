@@ -80,7 +80,7 @@ export async function round(
 /** Codes of rows that fit a binding, in the order of the factor. */
 async function roundRows(
   device: Device,
-  { block, panels }: GptqFactor,
+  { columns, block, panels }: GptqFactor,
   inputs: Readonly<Record<"weight" | "scales" | "group", Tensor>> & { readonly zeros?: Tensor },
   { zero, range: [low, high], bound }: GptqWeight,
 ): Promise<HostTensor["data"]> {
@@ -89,8 +89,9 @@ async function roundRows(
   using codes = device.empty({ dtype, shape }, "codes");
   for (let k = panels.length - 1; k >= 0; k--) {
     const [first, factor] = [k * block, panels[k]!];
-    // Columns up to the block's last are still zero in delta, so all of V's row may take part.
-    device.run(matmul, { x: delta, weight: factor, y: codes }, { column: first });
+    // Delta is still zero up to the block's last column, which is all that the last block has.
+    const begin = Math.min(first + block, columns - 8);
+    device.run(matmul, { x: delta, weight: factor, y: codes }, { column: first, begin });
     device.run(gptqPanel, { ...inputs, factor, delta, codes }, {
       first,
       zero,

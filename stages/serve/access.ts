@@ -10,7 +10,7 @@ export function checkBinding({ host, apiKey }: Pick<ServeOptions, "host" | "apiK
   if (apiKey !== undefined || isLoopback(host)) return;
   throw new TypeError(
     `Cannot listen at "${host}": others can reach it and there is no API key, ` +
-      "expected one; say --api-key or set QUATTUOR_API_KEY, or listen at 127.0.0.1",
+      "expected one; set QUATTUOR_API_KEY or say --api-key-file, or listen at 127.0.0.1",
   );
 }
 

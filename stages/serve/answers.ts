@@ -1,6 +1,7 @@
 import type { GenerationEvent } from "../engine/engine.ts";
 import { answer, type AnswerEvent, type AnswerRequest } from "./answer.ts";
 import type { RequestScope, ServeContext } from "./request_scope.ts";
+import { openTurns } from "./turn.ts";
 
 /** Tokens of a request, as answers count them. */
 export interface Usage {
@@ -99,10 +100,22 @@ async function* merge<T>(
       wake.resolve();
     }
   };
-  const drained = Promise.all(sources.map(drain));
+  const turn = openTurns();
+  const start = async () => {
+    const all = [];
+    for (const [source, values] of sources.entries()) {
+      all.push(drain(values, source));
+      await turn();
+    }
+    await Promise.all(all);
+  };
+  const drained = start();
   try {
     for (;;) {
-      while (queue.length > 0 && !failure) yield queue.shift()!;
+      while (queue.length > 0 && !failure) {
+        yield queue.shift()!;
+        await turn();
+      }
       if (failure) throw failure.error;
       if (running === 0) return;
       await wake.promise;

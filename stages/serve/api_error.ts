@@ -23,12 +23,30 @@ interface Details {
 /** Seconds after which a client that was turned away may ask again. */
 const RETRY_SECONDS = "1";
 
+/** What an error is made of, to be sent to another thread. */
+export interface ApiErrorParts {
+  readonly status: number;
+  readonly body: z.output<typeof errorBody>;
+  readonly headers: Readonly<Record<string, string>>;
+}
+
 /** An answer that is an error: a status, and what clients make their exceptions of. */
-export class ApiError extends Error {
+export class ApiError extends Error implements ApiErrorParts {
   override readonly name = "ApiError";
   readonly status: number;
   readonly body: z.output<typeof errorBody>;
   readonly headers: Readonly<Record<string, string>>;
+
+  /** The error that another thread told of. */
+  static of({ status, body: { error }, headers }: ApiErrorParts): ApiError {
+    const { message, type, param, code } = error;
+    return new ApiError(status, message, {
+      type,
+      headers,
+      ...param !== null && { param },
+      ...code !== null && { code },
+    });
+  }
 
   constructor(status: number, message: string, details: Details = {}) {
     super(message, { cause: details.cause });
@@ -36,6 +54,11 @@ export class ApiError extends Error {
     this.headers = details.headers ?? {};
     const { type = "invalid_request_error", param = null, code = null } = details;
     this.body = { error: { message, type, param, code } };
+  }
+
+  /** What `ApiError.of()` makes it of again. */
+  get parts(): ApiErrorParts {
+    return { status: this.status, body: this.body, headers: this.headers };
   }
 }
 
@@ -61,6 +84,15 @@ export function timedOut(seconds: number): ApiError {
     code: "timeout",
     headers: { "x-should-retry": "false" },
   });
+}
+
+/** A request whose texts take longer than the server allows; asking again would not help. */
+export function readTooLong(seconds: number): ApiError {
+  return new ApiError(
+    408,
+    `Cannot read the request: making tokens of it took ${seconds} s, as long as allowed; send less`,
+    { type: "timeout_error", code: "timeout", headers: { "x-should-retry": "false" } },
+  );
 }
 
 /** What a client is told of anything that was thrown. */

@@ -3,7 +3,7 @@ import type { Context } from "hono";
 import { cors } from "hono/cors";
 import { openAccess } from "./access.ts";
 import { ApiError, toApiError } from "./api_error.ts";
-import { describeRoute } from "./openapi.ts";
+import { describeRoute, describeServer } from "./openapi.ts";
 import { logFailure, logRequest, type RequestEntry, type ServeEnv } from "./request_log.ts";
 import { LEFT, type ServeContext } from "./request_scope.ts";
 import { ROUTES } from "./routes.ts";
@@ -25,6 +25,11 @@ export function openApp(serving: ServeContext): OpenAPIHono<ServeEnv> {
     await next();
     const { res } = context;
     res.headers.set("x-request-id", entry.id);
+    // The body goes, its length stays.
+    if (entry.method === "HEAD" && !res.headers.has("content-length")) {
+      const { byteLength } = await res.clone().arrayBuffer();
+      res.headers.set("content-length", String(byteLength));
+    }
     const route = known.has(entry.path) || entry.path.startsWith("/v1/models/")
       ? entry.path.replace(/^(\/v1\/models)\/.*/, "$1/{id}")
       : "other";
@@ -57,7 +62,7 @@ export function openApp(serving: ServeContext): OpenAPIHono<ServeEnv> {
   }
   app.doc31("/openapi.json", {
     openapi: "3.1.0",
-    info: { title: "Quattuor", version: "1", description: `Answers of ${serving.card.name}` },
+    info: describeServer(serving),
   });
   app.notFound(({ req }) => {
     throw new ApiError(404, `Cannot find ${req.path}: /openapi.json lists what there is`, {

@@ -1,13 +1,25 @@
-import { Template } from "@huggingface/jinja";
+import { ChatTemplate } from "../jinja/template.ts";
+import { TemplateError } from "../jinja/template_error.ts";
+import { chatTemplateProblem } from "../jinja/trial.ts";
 import { ApiError, fieldError } from "./api_error.ts";
 import type { ChatMessage, Conversation } from "./chat_fields.ts";
-import { NAMED_TOKENS, type ServedTokenizer } from "./served_tokenizer.ts";
+import { namedTokens, type ServedTokenizer } from "./served_tokenizer.ts";
 
-const parsed = new WeakMap<ServedTokenizer, Template>();
+const parsed = new WeakMap<ServedTokenizer, ChatTemplate>();
 
-/** Lays a conversation out as the model was trained to see it; special tokens are in the text. */
+/** Stands behind a message that the answer goes on with, as in transformers. */
+const GOES_ON = "CONTINUE_FINAL_MESSAGE_TAG ";
+/** Names of what a model thought, which templates read under one or the other. */
+const THOUGHTS = ["reasoning_content", "thinking", "reasoning"];
+
+/**
+ * Lays a conversation out as the model was trained to see it; special tokens are in the text.
+ *
+ * What a template is told is what transformers' `apply_chat_template` tells it, but that lists of
+ * text parts come as one text.
+ */
 export function chatText(tokenizer: ServedTokenizer, layout: Conversation): string {
-  const { chatTemplate, info } = tokenizer;
+  const { chatTemplate } = tokenizer;
   if (chatTemplate === undefined) {
     throw new ApiError(
       400,
@@ -23,19 +35,40 @@ export function chatText(tokenizer: ServedTokenizer, layout: Conversation): stri
     );
   }
   const developer = chatTemplate.includes("developer");
-  const messages = layout.messages.map((message) => ({
-    ...message,
-    role: message.role === "developer" && !developer ? "system" : message.role,
-    content: plain(message.content),
-  }));
-  const variables = {
-    ...layout.chat_template_kwargs,
+  const messages = layout.messages.map((message, at) => {
+    const content = plain(message.content);
+    const last = goOn && at === layout.messages.length - 1;
+    return {
+      ...withThoughts(message),
+      role: message.role === "developer" && !developer ? "system" : message.role,
+      content: last ? (content ?? "") + GOES_ON : content,
+    };
+  });
+  const more = layout.chat_template_kwargs ?? {};
+  const text = render(tokenizer, chatTemplate, {
+    ...namedTokens(tokenizer.info),
+    ...more,
+    tools: more.tools ?? null,
+    documents: more.documents ?? null,
     messages,
     add_generation_prompt: goOn ? false : layout.add_generation_prompt ?? true,
-    ...Object.fromEntries(NAMED_TOKENS.map((name) => [name, info[name] ?? ""])),
-  };
-  const text = render(tokenizer, chatTemplate, variables);
-  return goOn ? cutBehind(text, messages.at(-1)!.content ?? "") : text;
+  });
+  return goOn ? cutBehind(text) : text;
+}
+
+/** Why the model's chat template lays out no conversation, where it has one that does not. */
+export function templateProblem({ chatTemplate, info }: ServedTokenizer): string | undefined {
+  const why = chatTemplate && chatTemplateProblem(chatTemplate, namedTokens(info));
+  return why
+    ? `The model cannot chat: its chat template lays out no conversation, it says: ${why}`
+    : undefined;
+}
+
+function withThoughts(message: ChatMessage): Readonly<Record<string, unknown>> {
+  const fields: Readonly<Record<string, unknown>> = message;
+  const name = THOUGHTS.find((each) => (fields[each] ?? null) !== null);
+  if (name === undefined) return fields;
+  return { thinking: fields[name], ...fields, reasoning_content: fields[name] };
 }
 
 /** Templates refuse what they do not expect, such as roles in another order, by failing. */
@@ -46,15 +79,19 @@ function render(
 ): string {
   try {
     let template = parsed.get(tokenizer);
-    if (!template) parsed.set(tokenizer, template = new Template(chatTemplate));
+    if (!template) parsed.set(tokenizer, template = new ChatTemplate(chatTemplate));
     return template.render(variables);
   } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new ApiError(400, `Cannot lay out the messages: the chat template says: ${reason}`, {
-      param: "messages",
-      code: "chat_template_failed",
-      cause,
-    });
+    if (!(cause instanceof TemplateError)) throw cause;
+    throw new ApiError(
+      400,
+      `Cannot lay out the messages: the chat template says: ${cause.message}`,
+      {
+        param: "messages",
+        code: "chat_template_failed",
+        cause,
+      },
+    );
   }
 }
 
@@ -63,11 +100,15 @@ function plain(content: ChatMessage["content"]): string | null | undefined {
 }
 
 /** Cuts what a template puts behind the last message, so that the answer goes on with it. */
-function cutBehind(text: string, content: string): string {
-  const at = text.lastIndexOf(content.trim());
-  if (at >= 0) return text.slice(0, at + content.trim().length);
-  throw fieldError(
-    "Cannot go on with the last message: the chat template changes its text",
-    "continue_final_message",
-  );
+function cutBehind(text: string): string {
+  const at = text.lastIndexOf(GOES_ON.trim());
+  if (at < 0) {
+    throw fieldError(
+      "Cannot go on with the last message: the chat template changes its text",
+      "continue_final_message",
+    );
+  }
+  const before = text.slice(0, at);
+  // A template that takes white space off the message takes it off what stands before the mark.
+  return text.startsWith(GOES_ON, at) ? before : before.trimEnd();
 }

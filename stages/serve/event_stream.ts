@@ -1,4 +1,5 @@
 import { toApiError } from "./api_error.ts";
+import { openTurns } from "./turn.ts";
 
 /** Time in which a request that the engine does not take is answered with a status. */
 const GRACE_MS = 1000;
@@ -41,9 +42,11 @@ export async function eventStream(
         if (performance.now() - sent >= ping * 900) send(": ping\n\n");
       }, ping * 1000);
       const pump = async () => {
+        const turn = openTurns();
         try {
           for (let next = await first; !next.done; next = await values.next()) {
             send(`data: ${JSON.stringify(next.value)}\n\n`);
+            await turn();
           }
         } catch (error) {
           if (open) onError(error);

@@ -1,7 +1,7 @@
 import { ApiError, fieldError } from "./api_error.ts";
 import type { AnswerRequest } from "./answer.ts";
 import type { SamplingFields } from "./sampling_fields.ts";
-import type { ServeContext } from "./request_scope.ts";
+import type { ReadingRules } from "./reading_rules.ts";
 
 /** What a request asks of every answer, but for its prompt and seed. */
 export interface Wishes {
@@ -27,39 +27,46 @@ const SEEDS = 2 ** 32;
  * without a word.
  */
 export function answerRequests(
-  serving: ServeContext,
+  rules: ReadingRules,
   wishes: Wishes,
   prompts: readonly (readonly number[])[],
 ): AnswerRequest[] {
+  const { fields } = wishes;
   // One of its own where the request says none.
-  const first = wishes.fields.seed ?? crypto.getRandomValues(new Uint32Array(1))[0]!;
-  const seeds = Array.from({ length: wishes.fields.n ?? 1 }, (_, choice) => first + choice);
+  const first = fields.seed ?? crypto.getRandomValues(new Uint32Array(1))[0]!;
+  const seeds = Array.from({ length: fields.n ?? 1 }, (_, choice) => first + choice);
+  const stops = [fields.stop ?? []].flat().filter((text) => text !== "");
+  checkStops(stops);
+  // One list for all of them: answers travel between threads, and what is shared travels once.
+  const bias = readBias(fields.logit_bias, rules.tokenizer.size);
   return prompts.flatMap((prompt) =>
-    seeds.map((seed) => answerRequest(serving, wishes, { prompt, seed }))
+    seeds.map((seed) => answerRequest(rules, wishes, { prompt, seed, stops, bias }))
   );
 }
 
 function answerRequest(
-  { engine, tokenizer, options }: ServeContext,
+  { context, tokenizer, options }: ReadingRules,
   wishes: Wishes,
-  { prompt, seed }: { readonly prompt: readonly number[]; readonly seed: number },
+  { prompt, seed, stops, bias }: {
+    readonly prompt: readonly number[];
+    readonly seed: number;
+    readonly stops: readonly string[];
+    readonly bias: readonly (readonly [number, number])[];
+  },
 ): AnswerRequest {
   const { fields, logprobs, promptLogprobs } = wishes;
   const { count, field, usual = Infinity } = wishes.maxTokens;
   const { maxTokens: most = Infinity } = options;
-  const maxTokens = count ??
-    Math.max(1, Math.min(engine.context - prompt.length, usual, most));
-  checkRoom(prompt.length, engine.context, { maxTokens, field });
+  const maxTokens = count ?? Math.max(1, Math.min(context - prompt.length, usual, most));
+  checkRoom(prompt.length, context, { maxTokens, field });
   if (maxTokens > most) {
     throw fieldError(
       `Cannot generate ${maxTokens} tokens: this server generates at most ${most}`,
       field,
     );
   }
-  const texts = [fields.stop ?? []].flat().filter((text) => text !== "");
-  checkStops(texts);
   // Tokens that are no text never show, so a text that spells one means the token.
-  const spelt = texts.map((text) => tokenizer.id(text))
+  const spelt = stops.map((text) => tokenizer.id(text))
     .filter((id) => id !== undefined && tokenizer.special(id)) as number[];
   const own = fields.ignore_eos ? [] : tokenizer.ends;
   return {
@@ -76,13 +83,13 @@ function answerRequest(
         presencePenalty: fields.presence_penalty ?? 0,
         frequencyPenalty: fields.frequency_penalty ?? 0,
         repetitionPenalty: fields.repetition_penalty ?? 1,
-        logitBias: readBias(fields.logit_bias, tokenizer.size),
+        logitBias: bias,
         seed: ((seed % SEEDS) + SEEDS) % SEEDS,
       },
       ...logprobs !== undefined && { logprobs },
       ...promptLogprobs !== undefined && { promptLogprobs },
     },
-    stops: texts,
+    stops,
     keepStop: fields.include_stop_str_in_output ?? false,
     special: fields.skip_special_tokens === false,
   };
@@ -119,8 +126,9 @@ function readBias(
   size: number,
 ): (readonly [number, number])[] {
   return Object.entries(bias ?? {}).map(([key, value]) => {
-    const id = Number(key);
-    if (Number.isInteger(id) && id >= 0 && id < size) return [id, value] as const;
+    // Number() would take "" for 0 and "0x1" for 1.
+    const id = /^(0|[1-9]\d*)$/.test(key) ? Number(key) : NaN;
+    if (id < size) return [id, value] as const;
     throw fieldError(
       `Cannot read "logit_bias": "${key}" is no token, expected ids below ${size}`,
       "logit_bias",

@@ -1,5 +1,6 @@
 import type { ScoredToken } from "../engine/engine.ts";
 import type { PlacedToken } from "./answer.ts";
+import { listJson } from "./json_pieces.ts";
 import type { ServedTokenizer } from "./served_tokenizer.ts";
 import { textOf } from "./text_stream.ts";
 
@@ -18,27 +19,60 @@ export interface Spelling {
  * compares them for equality. Two tokens with the same text stay two entries.
  */
 export function completionLogprobs(tokens: readonly PlacedToken[], spelling: Spelling) {
-  return {
-    tokens: tokens.map(({ token }) => spell(token, spelling)),
-    token_logprobs: tokens.map(({ logprob }) => logprob === undefined ? null : finite(logprob)),
-    top_logprobs: tokens.map((token) => dictionary(token, spelling)),
-    text_offset: tokens.map(({ offset }) => offset),
-  };
+  const lists = COMPLETION_LISTS.map(([name, entry]) => [
+    name,
+    tokens.map((token) => entry(token, spelling)),
+  ]);
+  return Object.fromEntries(lists);
 }
+
+/** The JSON of the same in pieces. */
+export function* completionLogprobsJson(
+  tokens: readonly PlacedToken[],
+  spelling: Spelling,
+): Generator<string> {
+  for (const [at, [name, entry]] of COMPLETION_LISTS.entries()) {
+    yield `${at > 0 ? "," : "{"}"${name}":`;
+    yield* listJson(tokens, (some) => some.map((token) => entry(token, spelling)));
+  }
+  yield "}";
+}
+
+const COMPLETION_LISTS: readonly (readonly [
+  name: string,
+  entry: (token: PlacedToken, spelling: Spelling) => unknown,
+])[] = [
+  ["tokens", ({ token }, spelling) => spell(token, spelling)],
+  ["token_logprobs", ({ logprob }) => logprob === undefined ? null : finite(logprob)],
+  ["top_logprobs", dictionary],
+  ["text_offset", ({ offset }) => offset],
+];
 
 /** Lays tokens out for chats. */
 export function chatLogprobs(tokens: readonly ScoredToken[], spelling: Spelling) {
+  return { content: chatEntries(tokens, spelling) };
+}
+
+/** The JSON of the same in pieces. */
+export function* chatLogprobsJson(
+  tokens: readonly ScoredToken[],
+  spelling: Spelling,
+): Generator<string> {
+  yield '{"content":';
+  yield* listJson(tokens, (some) => chatEntries(some, spelling));
+  yield "}";
+}
+
+function chatEntries(tokens: readonly ScoredToken[], spelling: Spelling) {
   const entry = (token: number, logprob: number) => ({
     token: spell(token, spelling),
     logprob: finite(logprob),
     bytes: [...spelling.tokenizer.bytes(token)],
   });
-  return {
-    content: tokens.map(({ token, logprob = NaN, top = [] }) => ({
-      ...entry(token, logprob),
-      top_logprobs: top.map(([other, score]) => entry(other, score)),
-    })),
-  };
+  return tokens.map(({ token, logprob = NaN, top = [] }) => ({
+    ...entry(token, logprob),
+    top_logprobs: top.map(([other, score]) => entry(other, score)),
+  }));
 }
 
 function dictionary(

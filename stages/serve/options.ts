@@ -25,9 +25,23 @@ export const serveOptions = z.strictObject({
   maxTokens: z.int().min(1).optional().describe(
     "most tokens of an answer (default: what the context leaves)",
   ),
+  maxEntries: z.int().min(1).default(4096).describe(
+    "most fields of a request, and entries of each but for lists of tokens",
+  ),
+  maxText: z.int().min(1).default(1 << 20).describe("most characters of the texts of a request"),
   maxChoices: z.int().min(1).default(128).describe("most answers to one request: prompts times n"),
   maxLogprobs: z.int().min(0).default(20).describe("most log-probabilities a token"),
+  maxScores: z.int().min(1).default(1 << 20).describe(
+    "most log-probabilities of all tokens of an answer, its prompts included",
+  ),
+  readers: z.int().min(1).default(2).describe("threads that make tokens of requests"),
+  readTime: z.number().positive().default(10).describe(
+    "seconds that making tokens of a request, or text of tokens, may take",
+  ),
   timeout: z.number().positive().default(600).describe("seconds until a request is given up"),
+  headerTime: z.number().positive().default(20).describe(
+    "seconds in which a connection must have sent the headers of a request",
+  ),
   ping: z.number().positive().default(15).describe(
     "seconds of silence after which a stream is kept alive by a comment",
   ),

@@ -18,20 +18,28 @@ export interface Prompt {
  */
 export function readPrompts(
   value: unknown,
-  tokenizer: ServedTokenizer,
-  { special = true, context = Infinity }: {
-    readonly special?: boolean;
+  { tokenizer, special, context, maxText, checkCount }: {
+    readonly tokenizer: ServedTokenizer;
+    readonly special: boolean;
     /** Texts that cannot be this few tokens are refused before they are cut into tokens. */
-    readonly context?: number;
-  } = {},
+    readonly context: number;
+    /** Most characters of all texts. */
+    readonly maxText: number;
+    /** Refuses so many prompts, before any is looked at. */
+    checkCount(count: number): void;
+  },
 ): Prompt[] {
   const list = listed(value);
+  checkCount(list.length);
+  const texts = list.filter((one) => typeof one === "string");
+  const length = texts.reduce((sum, text) => sum + text.length, 0);
+  checkTexts(length, { maxText, field: "prompt" });
+  for (const text of texts) {
+    checkLength(text.length, { tokenizer, context, maxText, field: "prompt" });
+  }
   const prompts = list.map((one, at) => {
     const name = list === value ? `prompt[${at}]` : "prompt";
-    if (typeof one === "string") {
-      checkLength(one, { tokenizer, context, field: "prompt" });
-      return ofText(one, tokenizer, { special });
-    }
+    if (typeof one === "string") return ofText(one, tokenizer, { special });
     return { tokens: readTokens(one, tokenizer, name), added: 0 };
   });
   for (const { tokens } of prompts) {
@@ -82,18 +90,34 @@ export function ofText(
  * Normalizing may make a text shorter, composing letters with their accents about by half.
  */
 export function checkLength(
-  text: string,
-  { tokenizer, context, field }: {
+  length: number,
+  { tokenizer, context, maxText, field }: {
     readonly tokenizer: ServedTokenizer;
     readonly context: number;
+    readonly maxText: number;
     readonly field: string;
   },
 ): void {
-  if (text.length <= 2 * context * tokenizer.longest) return;
+  if (length > 2 * context * tokenizer.longest) {
+    throw new ApiError(
+      400,
+      `Cannot answer a text of ${length} characters: the context is ${context} tokens`,
+      { param: field, code: "context_length_exceeded" },
+    );
+  }
+  checkTexts(length, { maxText, field });
+}
+
+/** Refuses more characters of texts than a request may have. */
+export function checkTexts(
+  length: number,
+  { maxText, field }: { readonly maxText: number; readonly field: string },
+): void {
+  if (length <= maxText) return;
   throw new ApiError(
     400,
-    `Cannot answer a text of ${text.length} characters: the context is ${context} tokens`,
-    { param: field, code: "context_length_exceeded" },
+    `Cannot take texts of ${length} characters: this server takes at most ${maxText} at once`,
+    { param: field, code: "text_too_long" },
   );
 }
 

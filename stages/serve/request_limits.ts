@@ -1,9 +1,10 @@
+import type { AnswerRequest } from "./answer.ts";
 import { ApiError, fieldError } from "./api_error.ts";
-import type { ServeContext } from "./request_scope.ts";
+import type { ReadingRules } from "./reading_rules.ts";
 
 /** Refuses a request for another model than the one that is served; none said is fine. */
 export function checkModel(
-  { card, options }: ServeContext,
+  { card, options }: Pick<ReadingRules, "card" | "options">,
   model: string | null | undefined,
 ): void {
   if (model === undefined || model === null) return;
@@ -17,7 +18,7 @@ export function checkModel(
 
 /** Refuses more answers to a request than the server gives. */
 export function checkChoices(
-  { options }: ServeContext,
+  { options }: Pick<ReadingRules, "options">,
   { prompts, each }: { readonly prompts: number; readonly each: number },
 ): void {
   const choices = prompts * each;
@@ -31,7 +32,7 @@ export function checkChoices(
 
 /** Refuses more log-probabilities a token than the server gives. */
 export function checkLogprobs(
-  { options }: ServeContext,
+  { options }: Pick<ReadingRules, "options">,
   count: number | undefined,
   field: string,
 ): void {
@@ -39,5 +40,23 @@ export function checkLogprobs(
   throw fieldError(
     `Cannot score ${count} tokens: this server scores at most ${options.maxLogprobs} a token`,
     field,
+  );
+}
+
+/** Refuses more log-probabilities in one answer than the server gives. */
+export function checkScores(
+  { options: { maxScores } }: Pick<ReadingRules, "options">,
+  requests: readonly AnswerRequest[],
+): void {
+  let scores = 0;
+  for (const { generation: { prompt, maxTokens, logprobs, promptLogprobs } } of requests) {
+    if (logprobs !== undefined) scores += maxTokens * (1 + logprobs);
+    if (promptLogprobs !== undefined) scores += prompt.length * (1 + promptLogprobs);
+  }
+  if (scores <= maxScores) return;
+  throw fieldError(
+    `Cannot score up to ${scores} tokens: this server scores at most ${maxScores} in an answer; ` +
+      'ask for fewer at a time, or lower "max_tokens"',
+    "logprobs",
   );
 }

@@ -3,6 +3,7 @@ import type { Engine } from "../engine/engine.ts";
 import type { ServeMetrics } from "./metrics.ts";
 import type { ModelCard } from "./model_card.ts";
 import type { ServeOptions } from "./options.ts";
+import type { RequestReaders } from "./read.ts";
 import type { ServedTokenizer } from "./served_tokenizer.ts";
 
 /** What the routes of a server work with. */
@@ -12,6 +13,7 @@ export interface ServeContext {
   readonly card: ModelCard;
   readonly options: ServeOptions;
   readonly metrics: ServeMetrics;
+  readonly readers: RequestReaders;
   /** When it started, in seconds since 1970. */
   readonly created: number;
   /** Aborted when requests under way are given up. */
@@ -40,7 +42,7 @@ export const LEFT = new DOMException("The client left", "AbortError");
 /**
  * Opens the scope of a request; dispose it when it is answered.
  *
- * Deno aborts a request's own signal also after it was answered, when nothing hangs on it any more.
+ * A signal of the request itself says that the client has gone.
  */
 export function openScope(
   { options, closing, open }: ServeContext,

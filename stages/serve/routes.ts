@@ -2,17 +2,14 @@ import type { Context } from "hono";
 import type { z } from "zod";
 import { chat } from "./chat.ts";
 import { chatFields } from "./chat_fields.ts";
-import { completionFields, completions } from "./completions.ts";
+import { completionFields } from "./completion_request.ts";
+import { completions } from "./completions.ts";
 import { checkTaking, findModel, health, listModels, ready, status, version } from "./models.ts";
 import { PAGE, pageFile } from "./page.ts";
+import { receive } from "./receive.ts";
 import type { ServeEnv } from "./request_log.ts";
-import type { ServeContext } from "./request_scope.ts";
-import {
-  answerDetokenize,
-  answerTokenize,
-  detokenizeFields,
-  tokenizeFields,
-} from "./tokenizer_routes.ts";
+import { openScope, type ServeContext } from "./request_scope.ts";
+import { detokenizeFields, tokenizeFields } from "./tokenizer_requests.ts";
 
 /** Something a server answers. */
 export interface Route {
@@ -59,15 +56,11 @@ export const ROUTES: readonly Route[] = [
       return context.json(findModel(serving, decoded(name)));
     },
   },
-  post("/tokenize", {
-    about: "Cuts a text into tokens",
-    fields: tokenizeFields,
-    answer: answerTokenize,
-  }),
-  post("/detokenize", {
+  read("/tokenize", { about: "Cuts a text into tokens", fields: tokenizeFields, kind: "tokenize" }),
+  read("/detokenize", {
     about: "Puts tokens together",
     fields: detokenizeFields,
-    answer: answerDetokenize,
+    kind: "detokenize",
   }),
   get("/tokenizer_info", "Tells of the tokenizer", ({ tokenizer }) => tokenizer.info),
   get("/health", "Whether the server works", health, "public"),
@@ -101,12 +94,13 @@ function get(
   return { method: "GET", path, about, access, answer: (serving, c) => c.json(tell(serving)) };
 }
 
-function post(
+/** A route whose answer is what a reader makes of its request. */
+function read(
   path: string,
-  { about, fields, answer }: {
+  { about, fields, kind }: {
     readonly about: string;
     readonly fields: z.ZodObject;
-    readonly answer: (serving: ServeContext, request: Request) => Promise<object>;
+    readonly kind: "tokenize" | "detokenize";
   },
 ): Route {
   return {
@@ -115,7 +109,12 @@ function post(
     about,
     fields,
     access: "key",
-    answer: async (serving, context) => context.json(await answer(serving, context.req.raw)),
+    async answer(serving, { req: { raw } }) {
+      using scope = openScope(serving, raw);
+      const body = await receive(raw, serving.options);
+      const answer = await serving.readers.read(kind, body, scope.signal);
+      return new Response(answer, { headers: { "content-type": "application/json" } });
+    },
   };
 }
 

@@ -2,6 +2,7 @@ import type { StartOptions } from "../engine/messages.ts";
 import { type EngineNotes, WorkerEngine } from "../engine/worker_engine.ts";
 import { openCheckpoint } from "../models/open_checkpoint.ts";
 import type { ModelCard } from "./model_card.ts";
+import { templateProblem } from "./chat_template.ts";
 import { openServedTokenizer } from "./served_tokenizer.ts";
 
 /** A model to be served, and how. */
@@ -16,6 +17,8 @@ export interface ServeCall extends StartOptions {
 
 /** Takes what happens on the way. */
 export interface ServeNotes extends Required<EngineNotes> {
+  /** What will not work, said before the first request. */
+  warn(text: string): void;
   /** A line of the log of requests. */
   log(line: string): void;
   listening(url: string): void;
@@ -31,6 +34,8 @@ export async function serveModel(
   const { openLog } = await import("./request_log.ts");
   await using _log = await openLog((line) => notes.log(line));
   const tokenizer = await readTokenizer(path);
+  const problem = templateProblem(tokenizer);
+  if (problem !== undefined) notes.warn(problem);
   await using engine = new WorkerEngine({ path, memoryBytes, wishes, device }, notes);
   const server = await startServer({ engine, tokenizer, card: await card(), options, signal });
   notes.listening(server.url);
@@ -45,8 +50,8 @@ export async function serveModel(
 
 async function readTokenizer(path: string) {
   using checkpoint = await openCheckpoint(path);
-  const { tokenizer, files } = checkpoint;
-  if (tokenizer) return openServedTokenizer(tokenizer, files);
+  const { tokenizer, files, config } = checkpoint;
+  if (tokenizer) return openServedTokenizer(tokenizer, files, config);
   throw new TypeError(
     `Cannot serve "${path}": it has no tokenizer, expected tokenizer.json; load it from a checkpoint that has one`,
   );

@@ -1,3 +1,4 @@
+import { answerEnds } from "../formats/answer_ends.ts";
 import type { TokenizerFiles } from "../formats/checkpoint.ts";
 import { openTokenizer, type Tokenizer } from "../models/tokenizer.ts";
 import { readTokenBytes, type TokenBytes } from "./token_bytes.ts";
@@ -12,37 +13,52 @@ export interface ServedTokenizer extends Tokenizer, TokenBytes {
   readonly longest: number;
   /** `tokenizer_config.json`, the special tokens as strings. */
   readonly info: Readonly<Record<string, unknown>>;
+  /** What it was made of, so that other threads can make the same. */
+  readonly source: {
+    readonly files: TokenizerFiles;
+    readonly texts: ReadonlyMap<string, string>;
+  };
 }
 
 /** A token as `tokenizer_config.json` has it. */
 type NamedToken = string | { readonly content?: string } | null | undefined;
 
 /** Tokens that `tokenizer_config.json` names and chat templates may want. */
-export const NAMED_TOKENS = ["bos_token", "eos_token", "pad_token", "unk_token"] as const;
+const NAMED_TOKENS = ["bos", "eos", "unk", "sep", "pad", "cls", "mask"].map((name) =>
+  `${name}_token`
+);
+
+/** Those of the named tokens that there are, as texts: of others a template knows nothing. */
+export function namedTokens(config: Readonly<Record<string, unknown>>): Record<string, string> {
+  return Object.fromEntries(
+    NAMED_TOKENS.flatMap((key) => {
+      const token = spelling(config[key] as NamedToken);
+      return token === null ? [] : [[key, token]];
+    }),
+  );
+}
 
 /**
- * Makes a tokenizer from a checkpoint's `tokenizer` and its small files by name.
+ * Makes a tokenizer from a checkpoint's `tokenizer`, its small files by name and its `config.json`.
  *
- * `generation_config.json` may name more tokens that end answers than the tokenizer does, and
  * `chat_template.jinja` comes before the template in `tokenizer_config.json`, as in transformers.
  */
 export function openServedTokenizer(
   files: TokenizerFiles,
   texts: ReadonlyMap<string, string> = new Map(),
+  model: unknown = {},
 ): ServedTokenizer {
   const tokenizer = openTokenizer(files);
   const config = (files.config ?? {}) as Readonly<Record<string, unknown>>;
   const chatTemplate = texts.get("chat_template.jinja") ?? templateOf(config["chat_template"]);
-  const names = Object.fromEntries(
-    NAMED_TOKENS.map((key) => [key, spelling(config[key] as NamedToken)]),
-  );
   return {
     ...tokenizer,
     ...readTokenBytes(tokenizer, files),
-    ends: endsOf(tokenizer, texts.get("generation_config.json")),
+    ends: answerEnds({ config: model, tokenizer: files, files: texts }).map(({ id }) => id),
     ...chatTemplate === undefined ? {} : { chatTemplate },
     longest: longestOf(tokenizer),
-    info: { ...config, ...names, chat_template: chatTemplate ?? null },
+    info: { ...config, ...namedTokens(config), chat_template: chatTemplate ?? null },
+    source: { files, texts },
   };
 }
 
@@ -55,12 +71,6 @@ function templateOf(value: unknown): string | undefined {
 
 function spelling(token: NamedToken): string | null {
   return (typeof token === "string" ? token : token?.content) ?? null;
-}
-
-function endsOf(tokenizer: Tokenizer, generation: string | undefined): number[] {
-  const { eos_token_id: said } = JSON.parse(generation ?? "{}") as { eos_token_id?: unknown };
-  const all = [tokenizer.eos, ...Array.isArray(said) ? said : [said]];
-  return [...new Set(all.filter((id) => typeof id === "number"))];
 }
 
 function longestOf(tokenizer: Tokenizer): number {

@@ -4,7 +4,11 @@ import { openApp } from "./app.ts";
 import { openMetrics } from "./metrics.ts";
 import type { ModelCard } from "./model_card.ts";
 import { API_KEY_VARIABLE, type ServeOptions, serveOptions } from "./options.ts";
+import type { ReadingRules } from "./reading_rules.ts";
+import { listen } from "./listen.ts";
 import { logEvent } from "./request_log.ts";
+import type { RequestReaders } from "./read.ts";
+import { ReaderPool } from "./reader_pool.ts";
 import type { ServedTokenizer } from "./served_tokenizer.ts";
 import type { ServeContext } from "./request_scope.ts";
 
@@ -14,6 +18,8 @@ export interface ServerParts {
   readonly engine: Engine;
   readonly tokenizer: ServedTokenizer;
   readonly card: ModelCard;
+  /** Reads requests; threads do unless said. */
+  readonly readers?: (rules: Omit<ReadingRules, "context">) => RequestReaders;
   /** See `serveOptions`; what is left out has its default. */
   readonly options?: Readonly<Record<string, unknown>>;
   /** Stops the server, as `stop()` does. */
@@ -26,8 +32,6 @@ export interface Server extends AsyncDisposable {
   readonly url: string;
   /** Fulfilled when it has stopped. */
   readonly finished: Promise<void>;
-  /** Fulfilled when the last client has gone besides; one that does not read may take for ever. */
-  readonly gone: Promise<void>;
   /** Takes no more requests, gives those under way the time to drain, and ends. */
   stop(): Promise<void>;
 }
@@ -47,19 +51,26 @@ export async function startServer(parts: ServerParts): Promise<Server> {
   checkBinding(options);
   const closing = new AbortController();
   let draining = false;
+  const rules = { tokenizer, card, options };
+  const readers = parts.readers?.(rules) ?? openReaders(rules, () => engine.context);
   const serving: ServeContext = {
     engine,
     tokenizer,
     card,
     options,
     metrics: openMetrics(engine, card),
+    readers,
     created: Math.floor(Date.now() / 1000),
     closing: closing.signal,
     open: new Set(),
     draining: () => draining,
   };
-  const http = await listen(options, openApp(serving).fetch);
-  const { hostname, port } = http.addr;
+  const app = openApp(serving);
+  const http = await listen(options, (request) => app.fetch(request)).catch((error) => {
+    readers[Symbol.dispose]();
+    throw error;
+  });
+  const { hostname, port } = http;
   const url = `http://${hostname.includes(":") ? `[${hostname}]` : hostname}:${port}`;
   logEvent("Listening", { url, model: card.name });
   const finished = Promise.withResolvers<void>();
@@ -71,11 +82,11 @@ export async function startServer(parts: ServerParts): Promise<Server> {
     await idle(serving, performance.now() + seconds * 1000);
     closing.abort();
     await idle(serving, performance.now() + CLOSE_MS);
-    // A client that does not read its answer would be waited for without end.
-    const { promise: waited, resolve } = Promise.withResolvers<void>();
-    const timer = setTimeout(resolve, CLOSE_MS);
-    await Promise.race([http.shutdown(), waited]);
+    http.close();
+    const timer = setTimeout(() => http.cut(), CLOSE_MS);
+    await http.gone;
     clearTimeout(timer);
+    readers[Symbol.dispose]();
     logEvent("Stopped");
     finished.resolve();
   };
@@ -85,10 +96,16 @@ export async function startServer(parts: ServerParts): Promise<Server> {
   return {
     url,
     finished: finished.promise,
-    gone: http.finished,
     stop: () => stopped ??= stop(options.drain),
     [Symbol.asyncDispose]: () => stopped ??= stop(0),
   };
+}
+
+/** Threads that read requests, on their way before the first of these comes. */
+function openReaders(rules: Omit<ReadingRules, "context">, context: () => number): ReaderPool {
+  const pool = new ReaderPool(rules, context);
+  pool.start();
+  return pool;
 }
 
 function readOptions(said: Readonly<Record<string, unknown>>): ServeOptions {
@@ -96,34 +113,6 @@ function readOptions(said: Readonly<Record<string, unknown>>): ServeOptions {
   if (read.success) return read.data;
   const [issue] = read.error.issues;
   throw new TypeError(`Cannot serve with "${issue!.path.join(".")}": ${issue!.message}`);
-}
-
-async function listen(
-  { host, port }: ServeOptions,
-  answer: Deno.ServeHandler<Deno.NetAddr>,
-): Promise<Deno.HttpServer<Deno.NetAddr>> {
-  const hostname = host.replace(/^\[(.*)\]$/, "$1");
-  try {
-    const listening = Promise.withResolvers<void>();
-    const http = Deno.serve({ hostname, port, onListen: () => listening.resolve() }, answer);
-    await listening.promise;
-    return http;
-  } catch (cause) {
-    if (cause instanceof Deno.errors.AddrInUse) {
-      throw new TypeError(
-        `Cannot listen at ${host}:${port}: the port is taken, expected a free one; ` +
-          "say --port, or 0 for any",
-        { cause },
-      );
-    }
-    if (cause instanceof Deno.errors.AddrNotAvailable) {
-      throw new TypeError(
-        `Cannot listen at ${host}: this machine has no such address, expected one of its own`,
-        { cause },
-      );
-    }
-    throw cause;
-  }
 }
 
 /** Waits until no request is under way, at most until a moment. */

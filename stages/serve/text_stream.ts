@@ -31,9 +31,19 @@ export function openTextStream(
   };
 }
 
+const WHOLE = new TextDecoder("utf-8", { ignoreBOM: true });
+
+/** Texts of tokens by themselves: answers with log-probabilities ask for some tokens very often. */
+const known = new WeakMap<TokenBytes, Map<number, string>>();
+
 /** The text of one token by itself; U+FFFD where it is a part of a character. */
 export function textOf(tokens: TokenBytes, id: number): string {
-  return new TextDecoder("utf-8", { ignoreBOM: true }).decode(tokens.bytes(id));
+  const texts = known.get(tokens) ?? new Map<number, string>();
+  known.set(tokens, texts);
+  const found = texts.get(id) ?? WHOLE.decode(tokens.bytes(id));
+  // Ids that no token has would make it grow without end.
+  if (found !== "") texts.set(id, found);
+  return found;
 }
 
 /** Characters of a text, as Python counts them. */

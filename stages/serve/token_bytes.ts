@@ -1,5 +1,6 @@
 import type { TokenizerFiles } from "../formats/checkpoint.ts";
 import type { Tokenizer } from "../models/tokenizer.ts";
+import { fromByteCharacters } from "../tokenizer/byte_characters.ts";
 
 /** What a token adds to the bytes of a text. */
 export interface TokenBytes {
@@ -44,10 +45,9 @@ export function readTokenBytes(tokenizer: Tokenizer, files: TokenizerFiles): Tok
   const bytesOf = spellingOf(steps);
   return {
     bytes(id) {
-      const own = added.get(id);
-      if (own) return UTF8.encode(own.content);
       const token = tokenizer.token(id);
-      return token === undefined ? NOTHING : bytesOf(token);
+      if (token === undefined) return NOTHING;
+      return added.has(id) ? UTF8.encode(token) : bytesOf(token);
     },
     special: (id) => added.get(id)?.special === true,
     dropsFirstSpace: steps.some(dropsSpace),
@@ -66,29 +66,12 @@ function dropsSpace({ type, start, prepend_scheme: scheme, add_prefix_space: old
 
 function spellingOf(steps: readonly Decoder[]): (token: string) => Uint8Array<ArrayBuffer> {
   const types = steps.map(({ type }) => type);
-  if (types.includes("ByteLevel")) return byteLevel;
+  if (types.includes("ByteLevel")) return fromByteCharacters;
   if (types.includes("ByteFallback") || types.includes("Metaspace")) return sentencePiece;
   throw new TypeError(
     `Cannot stream text of a tokenizer: its decoder is ${types.join(", ") || "missing"}, ` +
       "expected ByteLevel, ByteFallback or Metaspace",
   );
-}
-
-/** GPT-2's characters for bytes: printable ones stand for themselves, others follow U+0100. */
-const BYTES = new Map<string, number>();
-for (let byte = 0, next = 256; byte < 256; byte++) {
-  const printable = (byte > 32 && byte < 127) || (byte > 160 && byte !== 173);
-  BYTES.set(String.fromCharCode(printable ? byte : next++), byte);
-}
-
-function byteLevel(token: string): Uint8Array<ArrayBuffer> {
-  const bytes: number[] = [];
-  for (const character of token) {
-    const byte = BYTES.get(character);
-    if (byte === undefined) bytes.push(...UTF8.encode(character));
-    else bytes.push(byte);
-  }
-  return Uint8Array.from(bytes);
 }
 
 function sentencePiece(token: string): Uint8Array<ArrayBuffer> {

@@ -204,7 +204,7 @@ async function start(model: string | undefined, store: string | undefined): Prom
   const what = model ?? fileURLToPath(new URL("../../configs/embedded", import.meta.url));
   const child = new Deno.Command(Deno.execPath(), {
     args: [
-      ...["run", "-A", "--unstable-no-legacy-abort", main, "serve", what],
+      ...["run", "-A", main, "serve", what],
       ...["--port", "0", "--json", "--store", folder],
     ],
     stdout: "piped",

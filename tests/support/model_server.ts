@@ -16,11 +16,13 @@ export interface ServedModel extends AsyncDisposable {
   get(path: string): Promise<Response>;
 }
 
-/** Serves a model with the embedded one's tokenizer, at a free port, once its engine is ready. */
+/** Serves a model at a free port, once its engine is ready. */
 export async function serveModel(
-  { path = EMBEDDED, wishes = {}, options = {}, notes = {} }: {
+  { path = EMBEDDED, tokenizer: own, wishes = {}, options = {}, notes = {} }: {
     /** Directory of the model; the embedded one's unless said. */
     readonly path?: string;
+    /** The embedded model's unless said. */
+    readonly tokenizer?: ServedTokenizer;
     readonly wishes?: SizeWishes;
     readonly options?: Readonly<Record<string, unknown>>;
     readonly notes?: EngineNotes;
@@ -28,7 +30,7 @@ export async function serveModel(
 ): Promise<ServedModel> {
   const engine = new WorkerEngine({ path, memoryBytes: 1e9, wishes }, notes);
   await engine.started;
-  const tokenizer = await embeddedTokenizer();
+  const tokenizer = own ?? await embeddedTokenizer();
   const server = await startServer({
     engine,
     tokenizer,

@@ -3,6 +3,8 @@ import { ggufMetadata } from "../../stages/formats/gguf/metadata.ts";
 import { ggufTokenizer } from "../../stages/formats/gguf/tokenizer.ts";
 import { EMBEDDED } from "../../stages/models/open_checkpoint.ts";
 import type { ModelCard } from "../../stages/serve/model_card.ts";
+import { READ, type RequestReaders } from "../../stages/serve/read.ts";
+import type { ReadingRules } from "../../stages/serve/reading_rules.ts";
 import { openServedTokenizer, type ServedTokenizer } from "../../stages/serve/served_tokenizer.ts";
 import { type Server, startServer } from "../../stages/serve/server.ts";
 import { FakeEngine, type FakeEngineOptions } from "./engine_stub.ts";
@@ -56,7 +58,7 @@ export function sentencePieceFiles(): TokenizerFiles {
 
 /** Starts a server at a free port; `says` makes the engine generate texts, one for each prompt's. */
 export async function serveFake(
-  { options = {}, says, template, tokenizer: given, ...engine }:
+  { options = {}, says, template, tokenizer: given, threads = false, ...engine }:
     & Partial<FakeEngineOptions>
     & {
       readonly options?: Readonly<Record<string, unknown>>;
@@ -64,6 +66,8 @@ export async function serveFake(
       readonly template?: string | null;
       /** Instead of the embedded model's, with `template`. */
       readonly tokenizer?: ServedTokenizer;
+      /** Whether requests are read in threads, which takes time to start, as where a model is served. */
+      readonly threads?: boolean;
     } = {},
 ): Promise<ServedFake> {
   const tokenizer = given ?? await embeddedTokenizer(template);
@@ -80,6 +84,7 @@ export async function serveFake(
     tokenizer,
     card: CARD,
     options: { port: 0, ...options },
+    ...!threads && { readers: (rules) => readersHere(rules, fake) },
   });
   return {
     server,
@@ -95,6 +100,17 @@ export async function serveFake(
       }),
     get: (path, init) => fetch(`${server.url}${path}`, init),
     [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
+  };
+}
+
+/** Reads requests in this thread. */
+function readersHere(
+  rules: Omit<ReadingRules, "context">,
+  { context }: FakeEngine,
+): RequestReaders {
+  return {
+    read: (kind, body) => Promise.try(() => READ[kind](body, { ...rules, context })),
+    [Symbol.dispose]() {},
   };
 }
 

@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import { stripVTControlCharacters } from "node:util";
+import { V8_FLAGS } from "../../kernels/device/cpu/v8_flags.ts";
 import { freeBytes } from "../../pipeline/store/trouble.ts";
 import { ROOT } from "./source_files.ts";
 
@@ -37,7 +38,10 @@ export async function runHands(
   let fine = true;
   const jobs = [
     ...hands.map((files) => async () => {
-      const { text, success } = await runHand(files, { TMPDIR: directory });
+      const { text, success } = await runHand(files, {
+        TMPDIR: directory,
+        DENO_V8_FLAGS: V8_FLAGS.join(),
+      });
       fine &&= success;
       texts.push(text);
       write(text);

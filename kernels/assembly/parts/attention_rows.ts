@@ -20,7 +20,8 @@ import { sumOf } from "./floats";
 
 /** Score of a hidden key. */
 const LOWEST: f32 = -3.4028234e38;
-/** Where in a row's state its sums of weights are. */
+/** Where in a row's state is what its scores are taken less of, and where its sums of weights are. */
+const BASE: usize = 8;
 const WEIGHTS: usize = 16;
 const ROWS_BYTES: usize = 64;
 
@@ -158,9 +159,9 @@ function togetherFrom(rows: Rows, row: u32): u32 {
 function score(rows: Rows, row: u32, count: u32, low: i32, high: i32): void {
   const q = rows.q + row * rows.bytes;
   const to = rows.scores + row * SCORE_BYTES;
-  if (count == 6) scoreRows<u16>(q, rows.keys, rows.bytes, to, low, high);
-  else if (count == 3) scoreRows<u8>(q, rows.keys, rows.bytes, to, low, high);
-  else scoreOne(q, rows.keys, rows.bytes, to, low, high);
+  if (count == 6) scoreRows<u16>(q, rows.keys, rows.bytes, to, low, high, rows.rest);
+  else if (count == 3) scoreRows<u8>(q, rows.keys, rows.bytes, to, low, high, rows.rest);
+  else scoreOne(q, rows.keys, rows.bytes, to, low, high, rows.rest);
 }
 
 function add(rows: Rows, row: u32, count: u32, low: i32, high: i32): void {
@@ -192,8 +193,8 @@ function soften(rows: Rows, row: u32, first: u32, from: i32, to: i32): void {
   let weights = f32x4.mul(v128.load(state, WEIGHTS), fade);
   const seen = f32x4.extract_lane(most, 0) > LOWEST;
   // Without a key in sight, scores are all the lowest, and e^0 would be 1.
-  const base = seen ? most : f32x4.splat(0);
-  weights = expFallingRun(rows.table, scores + <usize> from * 4, end, base, weights);
+  store<f32>(state, seen ? f32x4.extract_lane(most, 0) : 0, BASE);
+  weights = expFallingRun(rows.table, scores + <usize> from * 4, end, state + BASE, weights);
   store<f32>(state, f32x4.extract_lane(most, 0));
   store<f32>(state, f32x4.extract_lane(fade, 0), FADE);
   v128.store(state, weights, WEIGHTS);

@@ -19,8 +19,9 @@ export function expandNibbles(
       low = weights(low, first, second);
       high = weights(high, first, second);
     }
-    v128.store(to + k, low);
-    v128.store(to + k, high, 16);
+    const at = to + (k & ~63) + (k & 32) / 2;
+    v128.store(at, low);
+    v128.store(at, high, 32);
   }
 }
 

@@ -61,8 +61,18 @@ export function expFallingBy4(table: usize, x: v128): v128 {
   return v128.andnot(value, f32x4.lt(x, v128.load(table)));
 }
 
-/** e^(x - most) in the place of each x up to `end`, four at a time; gives `sum` with all added. */
-export function expFallingRun(table: usize, at: usize, end: usize, most: v128, sum: v128): v128 {
+/**
+ * e^(x - most) in the place of each x up to `end`, eight at a time and at last four; `most` lies in
+ * memory. Gives `sum` with all added.
+ */
+export function expFallingRun(
+  table: usize,
+  at: usize,
+  end: usize,
+  largest: usize,
+  sum: v128,
+): v128 {
+  const most = v128.load32_splat(largest);
   const least = v128.load(table);
   const log2OfE = v128.load(table, 16);
   const toWhole = v128.load(table, 32);
@@ -75,11 +85,10 @@ export function expFallingRun(table: usize, at: usize, end: usize, most: v128, s
   const p4 = v128.load(table, 144);
   const p5 = v128.load(table, 160);
   const one = v128.load(table, EXP_ONE);
-  for (; at < end; at += 16) {
-    const x = f32x4.sub(v128.load(at), most);
-    const inside = f32x4.pmax(x, least);
-    const exponential = expBetween(
-      inside,
+  for (; at + 32 <= end; at += 32) {
+    const x0 = f32x4.sub(v128.load(at), most);
+    const e0 = expBetween(
+      f32x4.pmax(x0, least),
       log2OfE,
       toWhole,
       lessLn2,
@@ -92,7 +101,44 @@ export function expFallingRun(table: usize, at: usize, end: usize, most: v128, s
       p5,
       one,
     );
-    const value = v128.andnot(exponential, f32x4.lt(x, least));
+    const value0 = v128.andnot(e0, f32x4.lt(x0, least));
+    const x1 = f32x4.sub(v128.load(at, 16), most);
+    const e1 = expBetween(
+      f32x4.pmax(x1, least),
+      log2OfE,
+      toWhole,
+      lessLn2,
+      lessLn2Rest,
+      p0,
+      p1,
+      p2,
+      p3,
+      p4,
+      p5,
+      one,
+    );
+    const value1 = v128.andnot(e1, f32x4.lt(x1, least));
+    v128.store(at, value0);
+    v128.store(at, value1, 16);
+    sum = f32x4.add(f32x4.add(sum, value0), value1);
+  }
+  for (; at < end; at += 16) {
+    const x = f32x4.sub(v128.load(at), most);
+    const e = expBetween(
+      f32x4.pmax(x, least),
+      log2OfE,
+      toWhole,
+      lessLn2,
+      lessLn2Rest,
+      p0,
+      p1,
+      p2,
+      p3,
+      p4,
+      p5,
+      one,
+    );
+    const value = v128.andnot(e, f32x4.lt(x, least));
     v128.store(at, value);
     sum = f32x4.add(sum, value);
   }

@@ -1,24 +1,34 @@
 /**
- * Bytes of a row in the order in which nibbles of words come: of each 32 the even columns, then the
- * odd ones. What is left of `padded` bytes, a multiple of 32, is zero.
+ * Bytes of a row in the order in which nibbles of words come: of each 64 the even columns, then the
+ * odd ones. What is left of `padded` bytes, a multiple of 64, is zero.
  */
 export function packRow(x: usize, inner: usize, to: usize, padded: usize): void {
-  for (let k: usize = 0; k < inner; k += 32) {
-    const a = v128.load(x + k);
-    const b = v128.load(x + k, 16);
-    const even = v128.shuffle<i8>(a, b, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
-    const odd = v128.shuffle<i8>(a, b, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31);
-    v128.store(to + k, even);
-    v128.store(to + k, odd, 16);
+  const whole = inner & ~63;
+  packBlocks(x, whole, to);
+  if (whole == padded) return;
+  // What lies behind the row is read too, and taken out.
+  packBlocks(x + whole, 64, to + whole);
+  const rest = (inner & 63) / 2;
+  memory.fill(to + whole + rest, 0, 32 - rest);
+  memory.fill(to + whole + 32 + rest, 0, 32 - rest);
+}
+
+function packBlocks(x: usize, count: usize, to: usize): void {
+  for (let k: usize = 0; k < count; k += 64) {
+    for (let at = k; at < k + 32; at += 16) {
+      const a = v128.load(x + 2 * at - k);
+      const b = v128.load(x + 2 * at - k, 16);
+      v128.store(
+        to + at,
+        v128.shuffle<i8>(a, b, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30),
+      );
+      v128.store(
+        to + at,
+        v128.shuffle<i8>(a, b, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31),
+        32,
+      );
+    }
   }
-  const rest = (inner & 31) / 2;
-  if (rest) {
-    const last = to + (inner & ~31);
-    memory.fill(last + rest, 0, 16 - rest);
-    memory.fill(last + 16 + rest, 0, 16 - rest);
-  }
-  const end = (inner + 31) & ~31;
-  memory.fill(to + end, 0, padded - end);
 }
 
 /** Bytes of a row as they are, with zeros behind them. */
@@ -35,17 +45,26 @@ export function widenBytes(from: usize, count: usize, to: usize): void {
   }
 }
 
+/** Values whose sum has 16 bits. */
+const SHORT: usize = 256;
+
 /** Bytes that the sums of so many groups take: see `putSums`. */
 export function sumBytes(groups: usize): usize {
   return ((groups + 7) & ~7) * 4;
 }
 
+/** Bytes from the sums of groups to their high parts; 0 where they have none. */
+export function highSums(group: usize, groups: usize): usize {
+  return group > SHORT ? sumBytes(groups) / 2 : 0;
+}
+
 /**
- * Sums of the groups of a packed row, each as low 15 bits and the bits above: all low parts, then
- * all high ones, with 16 bits each and zeros behind to whole vectors.
+ * Sums of the groups of a packed row, of 16 bits each with zeros behind to whole vectors. Where that is
+ * not enough, they are the low 15 bits, and all that is above comes behind them.
  */
 export function putSums(packed: usize, group: usize, groups: usize, to: usize): void {
   const half = sumBytes(groups) / 2;
+  const high = highSums(group, groups);
   for (let g: usize = 0; g < half / 2; g += 4) {
     const first = packed + g * group;
     const sums = sumsOfLanes(
@@ -54,7 +73,7 @@ export function putSums(packed: usize, group: usize, groups: usize, to: usize): 
       sumOfBytes(first + 2 * group, g + 2 < groups ? group : 0),
       sumOfBytes(first + 3 * group, g + 3 < groups ? group : 0),
     );
-    const low = v128.and(sums, i32x4.splat(0x7fff));
+    const low = high ? v128.and(sums, i32x4.splat(0x7fff)) : sums;
     const both = i16x8.narrow_i32x4_s(low, i32x4.shr_s(sums, 15));
     v128.store64_lane(to + 2 * g, both, 0);
     v128.store64_lane(to + half + 2 * g, both, 1);

@@ -1,3 +1,4 @@
+import { freeMemory } from "../free_memory.ts";
 import { CPU_LIMITS } from "../limits.ts";
 import { Pool } from "../memory.ts";
 import { PooledDevice } from "../pooled_device.ts";
@@ -13,7 +14,7 @@ import { Threads } from "./threads.ts";
 export interface CpuOptions {
   /** Threads that run kernels; as many as this process has processors unless said. */
   readonly threads?: number;
-  /** Most bytes of tensors to hold; what the system has free now unless said. */
+  /** Most bytes of tensors to hold; what is free now unless said. */
   readonly memoryBytes?: number;
   /** Which module to load; the fastest that runs here unless said. */
   readonly simd?: SimdKind;
@@ -62,7 +63,7 @@ export class Cpu extends PooledDevice<Region> {
       queue.hear();
     };
     queue.onClose = () => started.join();
-    const { memoryBytes = Deno.systemMemoryInfo().available } = options;
+    const { memoryBytes = freeMemory() } = options;
     const pool = options.pool?.(banks) ?? new Pool(banks, memoryBytes);
     return new Cpu({ name: engineName(module), threads }, { queue, pool });
   }

@@ -25,7 +25,7 @@ export const explain = defineCommand({
       const { against: named } = own;
       const explanation = await explainStep(manifest, {
         step: namedStep(manifest, word),
-        store: await openSharedStore(path, flags),
+        store: await openSharedStore(path, flags, manifest),
         stages,
         force: forcedSteps(manifest, flags.force),
         against: typeof named === "string" ? (runs) => findRun(runs, named) : undefined,

@@ -16,7 +16,7 @@ export const plan = defineCommand({
   run: tellingErrors(async (call) => {
     const { program: { stages }, screen, flags, words: [path = ""], own } = call;
     const manifest = await readManifest(path, { stages, set: flags.set });
-    const store = await openSharedStore(path, flags);
+    const store = await openSharedStore(path, flags, manifest);
     const selected = selectedSteps(manifest, own);
     const force = forcedSteps(manifest, flags.force, selected);
     const { locked } = await readLocks(path, { own, selected });

@@ -73,7 +73,7 @@ async function runManifest(
     tell.emit(event);
     if (flags.debug && event.type === "failed") tell.error(traceOf(event.error.cause));
   };
-  const store = await openSharedStore(path, flags);
+  const store = await openSharedStore(path, flags, manifest);
   const executor = await openExecutor(own.executor, { store });
   const { ok } = await runSteps(manifest, {
     store,

@@ -30,7 +30,7 @@ export const verify = defineCommand({
         "move what is damaged to quarantine, so that the next run makes it again",
       ),
   run: tellingErrors(async ({ screen, flags, own }) => {
-    const how = own.full ? "full" : flags.verify;
+    const how = own.full ? "full" : flags.verify ?? "stat";
     const store = await openStore(HERE, { ...flags, verify: how });
     if (!await isDirectory(store.path)) {
       throw new Error(`Cannot find a store in ${store.path}: name one with --store`);

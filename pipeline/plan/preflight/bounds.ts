@@ -20,35 +20,13 @@ export interface Bounds {
 
 /** The bounds with what is free where nothing is said. */
 export async function lookUp(said: Bounds | undefined, store: string): Promise<Bounds> {
-  const hostBytes = said?.hostBytes ?? await freeMemory();
+  const hostBytes = said?.hostBytes ?? Deno.systemMemoryInfo().available;
   const diskBytes = said?.diskBytes ?? await freeDisk(store);
   return { memoryBytes: hostBytes / 2, ...said, hostBytes, diskBytes };
-}
-
-/** Bytes of memory that this process may still take: what the system has, or its control group. */
-async function freeMemory(): Promise<number> {
-  const { available } = Deno.systemMemoryInfo();
-  return Math.min(available, await groupBytes() ?? available);
 }
 
 /** Free bytes of the file system that holds a path or will hold it; undefined where it cannot say. */
 async function freeDisk(path: string): Promise<number | undefined> {
   const missing = !await isThere(path) && dirname(path) !== path;
   return missing ? await freeDisk(dirname(path)) : await freeBytes(path);
-}
-
-/** What a container's limit leaves; pages of files do not count, the system drops them when asked. */
-async function groupBytes(): Promise<number | undefined> {
-  if (Deno.build.os !== "linux") return undefined;
-  const read = (path: string) => Deno.readTextFile(path).catch(() => "");
-  const [, own = "/"] = /^0::(\S*)$/m.exec(await read("/proc/self/cgroup")) ?? [];
-  for (const group of [`/sys/fs/cgroup${own}`, "/sys/fs/cgroup"]) {
-    // "max" and a file that is not there give NaN.
-    const most = parseInt(await read(`${group}/memory.max`));
-    const taken = parseInt(await read(`${group}/memory.current`));
-    if (!Number.isFinite(most - taken)) continue;
-    const [, files = "0"] = /^inactive_file (\d+)$/m.exec(await read(`${group}/memory.stat`)) ?? [];
-    return Math.max(0, most - taken + Number(files));
-  }
-  return undefined;
 }

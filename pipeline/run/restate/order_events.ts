@@ -1,6 +1,7 @@
 import { dirname, join } from "node:path";
 import type { Note } from "../../artifact.ts";
 import type { RunEvent } from "../../event.ts";
+import { openOwnDirectory, OWN_FILE } from "../../store/owner_only.ts";
 import { ORDERS_DIRECTORY } from "./wire.ts";
 
 /** What a worker tells of an order while it works at it. */
@@ -86,9 +87,9 @@ export class OrderEventReader implements AsyncDisposable {
   /** Makes the file that a worker will write to. */
   static async open(store: string, id: string): Promise<OrderEventReader> {
     const path = eventsPath(store, id);
-    await Deno.mkdir(dirname(path), { recursive: true });
+    await openOwnDirectory(dirname(path));
     await removeStale(dirname(path));
-    await Deno.writeTextFile(path, "", { createNew: true });
+    await Deno.writeTextFile(path, "", { createNew: true, mode: OWN_FILE });
     return new OrderEventReader(path);
   }
 

@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import { tryLock } from "../../store/lock.ts";
+import { openOwnDirectory } from "../../store/owner_only.ts";
 import { refuseTaken, startRestateServer } from "./server.ts";
 import { registrarAt } from "./registrar.ts";
 import { artifactOrders } from "./artifact_orders.ts";
@@ -26,7 +27,7 @@ export async function serveRestate(options: RestateOptions): Promise<void> {
   const { port, signal, onReady, ...rest } = options;
   const [adminPort, nodePort, dispatcherPort] = [port + 1, port + 2, port + 3];
   const admin = `http://127.0.0.1:${adminPort}`;
-  await Deno.mkdir(rest.directory, { recursive: true });
+  await openOwnDirectory(rest.directory);
   using lock = await tryLock(join(rest.directory, "lock"));
   if (lock === undefined) {
     throw new Error(

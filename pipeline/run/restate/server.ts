@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { messageOf } from "../../errors.ts";
+import { publicEnvironment } from "../../secrets.ts";
 
 /** Where a server listens and what it keeps. */
 export interface ServerOptions {
@@ -173,7 +174,9 @@ export async function serverProgram(): Promise<string> {
       `--lock=${here}deno.lock`,
       `${here}locate.ts`,
     ],
-    env: { NO_COLOR: "1" },
+    // What it fetches and runs is others' work.
+    clearEnv: true,
+    env: { ...publicEnvironment(), NO_COLOR: "1" },
   }).output();
   const path = new TextDecoder().decode(stdout).trim();
   if (code === 0 && path !== "") return path;

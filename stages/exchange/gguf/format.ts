@@ -1,5 +1,7 @@
+import { answerEnds } from "../../formats/answer_ends.ts";
 import { bytesOf, denseBytes } from "../../formats/half.ts";
 import { PIECE_VALUES } from "../../formats/rows.ts";
+import { lostEnds } from "../../formats/gguf/answer_ends.ts";
 import { codeBlocks, type CodeType, type GgmlCodes } from "../../formats/gguf/ggml_codes.ts";
 import { ggmlRounded } from "../../formats/gguf/ggml_rounding.ts";
 import { ggmlBytes } from "../../formats/gguf/ggml_types.ts";
@@ -38,10 +40,11 @@ export const gguf: Format = {
   source: "docs/gguf.md of ggml; ggml-common.h and ggml-quants.c for blocks",
   refusals: (subject, options) => [...ggufRefusals(subject, options)],
   refuseValues: (source) => Promise.resolve([...refusedTokenizer(source)]),
-  cautions: ({ checkpoint: { tokenizer } }) =>
+  cautions: (source) =>
     said([
-      addsSpaces(tokenizer) &&
+      addsSpaces(source.checkpoint.tokenizer) &&
       "texts that begin with a space get one more before it, which the model's tokenizer adds to others alone",
+      goesOn(source),
     ]),
   engines,
   weightBytes: (subject, options) =>
@@ -69,7 +72,19 @@ function tokenizerOf({ checkpoint, subject }: Source): GgufEntries {
     rows: subject.config.vocabulary,
     model: subject.json,
     chatTemplate: checkpoint.files.get("chat_template.jinja"),
+    ends: answerEnds(checkpoint),
   });
+}
+
+/** At which of the model's ends of answers llama.cpp goes on. */
+function goesOn(source: Source): string | undefined {
+  const eos = tokenizerOf(source)["tokenizer.ggml.eos_token_id"] as
+    | { readonly u32: number }
+    | undefined;
+  const lost = eos && lostEnds(eos.u32, answerEnds(source.checkpoint));
+  if (!lost || lost.length === 0) return undefined;
+  const names = lost.map(({ id, token }) => token === undefined ? String(id) : `${token} (${id})`);
+  return `does not end answers at ${names.join(", ")}, as the model does`;
 }
 
 function engines(subject: Subject, options: FormatOptions): EngineUse[] {

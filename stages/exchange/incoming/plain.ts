@@ -39,9 +39,12 @@ export function openPlain(checkpoint: Checkpoint): Import {
     parts: none,
     values: none,
     lineage: [],
-    warnings: claim
-      ? [`config.json says ${claim}, but all weights are plain; they are taken as they are`]
-      : [],
+    warnings: [
+      ...checkpoint.notes ?? [],
+      ...claim
+        ? [`config.json says ${claim}, but all weights are plain; they are taken as they are`]
+        : [],
+    ],
     [Symbol.dispose]: () => checkpoint[Symbol.dispose](),
   };
 }

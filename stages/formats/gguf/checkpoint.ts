@@ -1,4 +1,5 @@
 import { ByteFile } from "../byte_file.ts";
+import { ggufGeneration } from "./answer_ends.ts";
 import type { Checkpoint, RowRange, StoredTensor } from "../checkpoint.ts";
 import { dequantizeBlocks, READABLE } from "./dequantize.ts";
 import { ggmlType } from "./ggml_types.ts";
@@ -8,7 +9,7 @@ import { ggufMetadata } from "./metadata.ts";
 import type { GgufClass } from "./model_class.ts";
 import { interleavedRow, isInterleaved, transformersName } from "./names.ts";
 import { ROPE_TENSORS, type RopeDivisors } from "./rope.ts";
-import { ggufTokenizer } from "./tokenizer.ts";
+import { ggufTokenizer, ggufTokenizerNotes } from "./tokenizer.ts";
 import { findTensor, rowRange } from "../rows.ts";
 
 /** A tensor and where its rows lie. */
@@ -77,9 +78,10 @@ export async function openGguf(
     path,
     config,
     tokenizer,
-    files: new Map(),
+    files: ggufGeneration(metadata),
     tensors,
     sources: [path],
+    notes: ggufTokenizerNotes(metadata),
     readRaw,
     async read(name, rows) {
       const bytes = await readRaw(name, rows);

@@ -1,14 +1,17 @@
 import { z } from "zod";
+import type { AnswerEnd } from "../answer_ends.ts";
+import { endEntries } from "./answer_ends.ts";
 import type { GgufEntry } from "./encoding.ts";
 import { type TokenizerJson, WRITE } from "./tokenizer_json.ts";
 
-/** The first and last tokens, and whether texts begin and end with them. */
+/** The first and last tokens, whether texts begin and end with them, and other ends of answers. */
 export function specialTokens(
   { post_processor: post, model: { unk_token: unknown } }: TokenizerJson,
   ids: ReadonlyMap<string, number>,
-  { config, model }: {
+  { config, model, ends }: {
     readonly config: Readonly<Record<string, unknown>>;
     readonly model: Readonly<Record<string, unknown>>;
+    readonly ends: readonly AnswerEnd[];
   },
 ): Record<string, GgufEntry> {
   const around = template(post);
@@ -28,7 +31,7 @@ export function specialTokens(
       ? named("bos_token") ?? numbered("bos_token_id")
       : ids.get(around.first),
     eos: around.last === undefined
-      ? named("eos_token") ?? numbered("eos_token_id")
+      ? named("eos_token") ?? numbered("eos_token_id") ?? ends[0]?.id
       : ids.get(around.last),
     unknown: named("unk_token") ?? (unknown ? ids.get(unknown) : undefined),
     padding: named("pad_token") ?? numbered("pad_token_id"),
@@ -38,6 +41,7 @@ export function specialTokens(
   );
   return {
     ...Object.fromEntries(entries),
+    ...endEntries(found.eos, ends),
     "tokenizer.ggml.add_bos_token": {
       bool: post ? around.first !== undefined : config.add_bos_token === true,
     },

@@ -1,6 +1,6 @@
 import type { TokenizerFiles } from "../checkpoint.ts";
 import type { GgufMetadata } from "./metadata.ts";
-import { findPreTokenizer } from "./pre_tokenizers.ts";
+import { findPreTokenizer, UNNAMED } from "./pre_tokenizers.ts";
 import { mergesByScore, SPACE } from "./sentence_pieces.ts";
 import { CONTROL, NORMAL, UNKNOWN, USER_DEFINED } from "./tokenizer_json.ts";
 
@@ -32,8 +32,19 @@ export function ggufTokenizer(metadata: GgufMetadata): TokenizerFiles | undefine
   return model === "gpt2" ? byteLevel(metadata, vocabulary) : sentencePiece(metadata, vocabulary);
 }
 
+const PRE = "tokenizer.ggml.pre";
+
+/** What is read of a tokenizer otherwise than the file says, a sentence each. */
+export function ggufTokenizerNotes(metadata: GgufMetadata): string[] {
+  if (metadata.text("tokenizer.ggml.model") !== "gpt2" || metadata.has(PRE)) return [];
+  return [
+    `The file has no ${PRE}, so that text is cut as llama.cpp does then ("${UNNAMED}"); tokens are ` +
+    "others than the model's if it was trained with other cuts: convert it anew",
+  ];
+}
+
 function byteLevel(metadata: GgufMetadata, vocabulary: Vocabulary): TokenizerFiles {
-  const name = required(metadata, "tokenizer.ggml.pre", metadata.text);
+  const name = metadata.text(PRE) ?? UNNAMED;
   const { preTokenizer, composed, ignoreMerges, bos } = findPreTokenizer(name, metadata.path);
   const merges = required(metadata, "tokenizer.ggml.merges", metadata.texts);
   const bytes = { type: "ByteLevel", add_prefix_space: false, trim_offsets: true, use_regex: true };

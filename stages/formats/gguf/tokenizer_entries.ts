@@ -1,3 +1,4 @@
+import type { AnswerEnd } from "../answer_ends.ts";
 import type { TokenizerFiles } from "../checkpoint.ts";
 import type { GgufEntries, GgufEntry } from "./encoding.ts";
 import { namePreTokenizer } from "./pre_tokenizers.ts";
@@ -23,6 +24,8 @@ export interface TokenizerPlace {
   readonly model: Readonly<Record<string, unknown>>;
   /** `chat_template.jinja`, which comes before the template in `tokenizer_config.json`. */
   readonly chatTemplate: string | undefined;
+  /** All tokens with which the model ends an answer; none but the last token unless said. */
+  readonly ends?: readonly AnswerEnd[];
 }
 
 /**
@@ -69,7 +72,7 @@ export function tokenizerEntries(
   const config = (files.config ?? {}) as Readonly<Record<string, unknown>>;
   return {
     ...own,
-    ...specialTokens(json, vocabulary.ids, { config, model: place.model }),
+    ...specialTokens(json, vocabulary.ids, { config, model: place.model, ends: place.ends ?? [] }),
     ...chatTemplates(config, place.chatTemplate),
   };
 }

@@ -5,6 +5,7 @@ import { besideConfig } from "../quantization_file.ts";
 import { findTensor, rowRange } from "../rows.ts";
 import { parseHeader, type TensorEntry } from "./header.ts";
 import { widenTensor } from "../widen.ts";
+import { MOST_SHARDS } from "./found_files.ts";
 
 const SINGLE = "model.safetensors";
 const INDEX = "model.safetensors.index.json";
@@ -123,6 +124,11 @@ async function findShards(
     if (names) names.push(name);
     else shards.set(shard, [name]);
   }
+  if (shards.size > MOST_SHARDS) {
+    throw new RangeError(
+      `Cannot read "${path}": it names ${shards.size} files, expected at most ${MOST_SHARDS}`,
+    );
+  }
   return { index: true, shards };
 }
 
@@ -140,9 +146,7 @@ async function openShard(
 ): Promise<ByteFile> {
   const path = `${directory}/${shard}`;
   try {
-    // Opening a pipe would wait for whoever writes to it.
-    if ((await Deno.stat(path)).isFile) return await ByteFile.open(path);
-    throw new TypeError(`Cannot read "${path}": it is no file, expected one`);
+    return await ByteFile.open(path);
   } catch (cause) {
     if (!(cause instanceof Deno.errors.NotFound)) throw cause;
     throw new TypeError(

@@ -1,4 +1,5 @@
 import { basename } from "node:path";
+import { readOptionalJson } from "../foreign_json.ts";
 import { readHeader, type SafetensorsDType, type SafetensorsHeader } from "./header.ts";
 
 /** A tensor as a file really holds it. */
@@ -21,6 +22,9 @@ export interface FoundFiles {
   readonly shards: readonly string[];
 }
 
+/** Weight files of a checkpoint, all open at once; the largest models have about 200. */
+export const MOST_SHARDS = 1000;
+
 const INDEX = "model.safetensors.index.json";
 /** Files of ours that hold no weights of the model. */
 const CHANNELS = /^channels-\d+\.safetensors$/;
@@ -35,6 +39,10 @@ export async function findFiles(directory: string): Promise<FoundFiles> {
   const shards = names.filter((name) => name.endsWith(".safetensors") && !CHANNELS.test(name));
   const tensors = new Map<string, FoundTensor>();
   const problems: string[] = [];
+  if (shards.length > MOST_SHARDS) {
+    const text = `There are ${shards.length} weight files, expected at most ${MOST_SHARDS}`;
+    return { tensors, problems: [text], shards };
+  }
   for (const shard of shards) {
     const header = await readHeader(`${directory}/${shard}`).catch((error: Error) => error);
     if (header instanceof Error) problems.push(header.message);
@@ -98,12 +106,18 @@ async function indexProblems(
   return problems;
 }
 
+/** What an index says, as far as we look at it. */
+interface Index {
+  readonly weight_map: Record<string, string>;
+  readonly metadata: { readonly total_size?: unknown } | null;
+}
+
 async function readIndex(
   path: string,
 ): Promise<string | { readonly weights: Record<string, string>; readonly bytes?: number }> {
   try {
-    const index = JSON.parse(await Deno.readTextFile(path));
-    const { weight_map: weights, metadata } = index;
+    const index = await readOptionalJson(path) as Partial<Index> | null | undefined;
+    const { weight_map: weights, metadata } = index ?? {};
     if (typeof weights !== "object" || weights === null) return `${INDEX} has no weight_map`;
     const bytes = metadata?.total_size;
     return { weights, ...typeof bytes === "number" && { bytes } };

@@ -304,12 +304,12 @@ Deno.test("`parseCommandLine()` takes options before and after the command", () 
     command: "run",
     words: ["x.yaml"],
     own: {},
-    flags: { json: true, set: ["a=1", "b=2"], verify: "stat", memory: 8e9 },
+    flags: { json: true, set: ["a=1", "b=2"], memory: 8e9 },
   });
 });
 
 Deno.test("threads are those of the CPU, and of nothing else", () => {
-  const flags = { set: [], verify: "stat" } as const;
+  const flags = { set: [] };
   for (const device of [undefined, "auto", "cpu"]) {
     const said = { ...flags, ...device !== undefined && { device }, threads: 2 };
     deepStrictEqual(machineFlags(said), { device: "cpu:2" });

@@ -15,7 +15,7 @@ async function serve(
   /** Its exit status and what it wrote as errors. */
   readonly ended: Promise<{ readonly code: number; readonly errors: string }>;
 }> {
-  const args = ["run", "-A", "--unstable-no-legacy-abort", MAIN, "serve", ...words];
+  const args = ["run", "-A", MAIN, "serve", ...words];
   const child = new Deno.Command(Deno.execPath(), {
     args: [...args, "--port", "0", "--json", "--store", store],
     stdout: "piped",

@@ -13,6 +13,7 @@ import {
   writeModel,
   writePacked,
 } from "../../support/tiny_checkpoint.ts";
+import { writeTokenized } from "../../support/tiny_tokenizer.ts";
 
 const EMBEDDED = fileURLToPath(new URL("../../../configs/embedded", import.meta.url));
 
@@ -41,6 +42,10 @@ Deno.test("the embedded model is described as what it is", async () => {
   strictEqual(fact(description, "Model", "KV cache"), "2048 bytes per token");
   strictEqual(fact(description, "History", "changes"), "none: as it was loaded");
   strictEqual(fact(description, "Tokenizer", "tokenizer"), "BPE of 1024 tokens");
+  strictEqual(
+    fact(description, "Tokenizer", "ends of answers"),
+    "<|endoftext|> (0): tokenizer_config.json, generation_config.json, config.json, added tokens",
+  );
   deepStrictEqual(rows(description, "Element types"), [[
     "F16",
     "39",
@@ -48,6 +53,24 @@ Deno.test("the embedded model is described as what it is", async () => {
     `${2 * parameters}`,
   ]]);
 });
+
+Deno.test("ends of answers are listed with what says them, and those that no token has are told", () =>
+  withDirectory(async (directory) => {
+    await writeTokenized(directory, { ends: [0, 3, 99] });
+    const map = JSON.stringify({ eos_token: "<halt>" });
+    await Deno.writeTextFile(`${directory}/special_tokens_map.json`, map);
+    const description = await describePath(directory, { kind: "model" });
+    ok(description);
+    strictEqual(
+      fact(description, "Tokenizer", "ends of answers"),
+      "<|endoftext|> (0): tokenizer_config.json, generation_config.json, config.json, added tokens; " +
+        "<stop> (3): generation_config.json; no token (99): generation_config.json; " +
+        "<halt> (4): special_tokens_map.json; <|im_end|> (2): added tokens",
+    );
+    deepStrictEqual(description.warnings, [
+      "generation_config.json would end answers at id 99, which no token has",
+    ]);
+  }));
 
 Deno.test("a quantized model's schemes are told by linear and range of layers", () =>
   withDirectory(async (directory) => {

@@ -449,6 +449,11 @@ const WRONG: readonly (readonly [body: unknown, status: number, param: string | 
   [{ prompt: "a", logprobs: 21 }, 400, "logprobs"],
   [{ prompt: "a", logit_bias: { cat: 1 } }, 400, "logit_bias"],
   [{ prompt: "a", logit_bias: { "9999": 1 } }, 400, "logit_bias"],
+  [{ prompt: "a", logit_bias: { "": 1 } }, 400, "logit_bias"],
+  [{ prompt: "a", logit_bias: { "0x1": 1 } }, 400, "logit_bias"],
+  [{ prompt: "a", logit_bias: { " 1": 1 } }, 400, "logit_bias"],
+  [{ prompt: "a", logit_bias: { "1e1": 1 } }, 400, "logit_bias"],
+  [{ prompt: "a", echo: true, n: 128, logprobs: 20, max_tokens: 1000 }, 400, "logprobs"],
   [{ prompt: "a", stop: Array(257).fill("x") }, 400, "stop"],
   [{ prompt: "a", stop: Array(5000).fill("x") }, 400, "stop"],
   [{ prompt: "a", best_of: 2 }, 400, "best_of"],
@@ -521,6 +526,9 @@ Deno.test("`/openapi.json` describes every route that a client may ask", async (
   const fields = document.paths["/v1/chat/completions"].post.requestBody.content["application/json"]
     .schema.properties;
   ok(fields.messages && fields.temperature && fields.stream);
+  const { description, "x-limits": limits } = document.info;
+  deepStrictEqual([limits.maxBody, limits.maxText, limits.readTime], [8 << 20, 1 << 20, 10]);
+  match(description, /most bytes of a request: 8388608; .*most answers to one request/);
 });
 
 Deno.test("an embedded tokenizer stops at its own end", async () => {

@@ -150,12 +150,17 @@ Deno.test("a tokenizer with ends, template and special tokens is read from its f
   }, new Map([["generation_config.json", '{"eos_token_id": [2, 7]}']]));
   deepStrictEqual([more.ends, more.chatTemplate], [[2, 7], "d"]);
   const own = openServedTokenizer(files, new Map([["chat_template.jinja", "own"]]));
+  const config = { eos_token_id: [1, 9] };
+  deepStrictEqual(openServedTokenizer(files, new Map(), config).ends, [2, 1, 9]);
   strictEqual(own.chatTemplate, "own");
 });
 
 Deno.test("a tokenizer that cannot be streamed is refused in a sentence", () => {
   const files = sentencePieceFiles();
-  const tokenizer = { ...files.tokenizer as object, decoder: { type: "WordPiece" } };
+  const tokenizer = {
+    ...files.tokenizer as object,
+    decoder: { type: "WordPiece", prefix: "##", cleanup: true },
+  };
   throws(() => openServedTokenizer({ ...files, tokenizer }), {
     message: "Cannot stream text of a tokenizer: its decoder is WordPiece, " +
       "expected ByteLevel, ByteFallback or Metaspace",

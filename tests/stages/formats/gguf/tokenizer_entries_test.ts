@@ -173,7 +173,7 @@ const REFUSED: readonly (readonly [string, () => TokenizerFiles, RegExp])[] = [
   [
     "cuts that have no name, and says the nearest",
     () => tiny({ pattern: LLAMA3.pattern.replace("{1,3}", "{1,2}") }),
-    /expected one of gpt-2, .*, tekken; the nearest is llama-bpe, which differs in \/\\p\{N\}\{1,2\}\/$/,
+    /expected one that has a name; the nearest is llama-bpe, which differs in \/\\p\{N\}\{1,2\}\/$/,
   ],
   [
     "whole pieces before merges where the name says otherwise",

@@ -222,7 +222,7 @@ Deno.test("`readSourceText()` reads a file of a data set of the hub", async () =
     "raw/train.jsonl": "",
   });
   const place = "hf:datasets/maker/rows@v1/raw/test.jsonl";
-  assert.equal(await readSourceText(place), "one\n\ntwo");
+  assert.equal((await readSourceText(place)).text, "one\n\ntwo");
   const path = `${hub.cache}/datasets--maker--rows/snapshots/${COMMIT}/raw/test.jsonl`;
   assert.deepEqual(await textSources(place), [path]);
   assert.deepEqual(hub.fetched(), ["raw/test.jsonl"]);

@@ -1,0 +1,129 @@
+import { Readable } from "node:stream";
+import { createGunzip } from "node:zlib";
+import { Decompress } from "fzstd";
+
+/** How the bytes of a file are packed; several packed pieces may follow each other. */
+export type Packing = "gzip" | "zstd";
+
+const MAGIC: Readonly<Record<Packing, readonly number[]>> = {
+  gzip: [0x1f, 0x8b],
+  zstd: [0x28, 0xb5, 0x2f, 0xfd],
+};
+
+/** Bytes of a file's beginning that are looked at to tell what it is. */
+const HEAD_BYTES = 2 ** 16;
+
+/** Bytes of a file, unpacked, in pieces that follow each other. */
+export type Chunks = AsyncIterable<Uint8Array<ArrayBuffer>>;
+
+/** How bytes say at their beginning that they are packed. */
+export function packingOf(head: Uint8Array): Packing | undefined {
+  const names = Object.keys(MAGIC) as Packing[];
+  return names.find((name) => MAGIC[name].every((byte, at) => head[at] === byte));
+}
+
+/** The beginning of a file as it is when unpacked, at least 64 KiB where it has as many. */
+export async function readHead(
+  path: string,
+): Promise<{ readonly packing: Packing | undefined; readonly head: Uint8Array<ArrayBuffer> }> {
+  const first = await firstBytes(path, 4);
+  const packing = packingOf(first);
+  const pieces: Uint8Array[] = [];
+  let length = 0;
+  for await (const chunk of unpackedChunks(path, { packing })) {
+    pieces.push(chunk);
+    length += chunk.length;
+    if (length >= HEAD_BYTES) break;
+  }
+  const head = new Uint8Array(length);
+  let at = 0;
+  for (const piece of pieces) {
+    head.set(piece, at);
+    at += piece.length;
+  }
+  return { packing, head };
+}
+
+/** The bytes of a file, unpacked; throws a `SyntaxError` that names it where they cannot be. */
+export async function* unpackedChunks(
+  path: string,
+  { packing, signal, read = () => {} }: {
+    readonly packing: Packing | undefined;
+    readonly signal?: AbortSignal | undefined;
+    /** Told how many bytes of the file as it lies on disk have been read. */
+    readonly read?: ((bytes: number) => void) | undefined;
+  },
+): AsyncGenerator<Uint8Array<ArrayBuffer>> {
+  const stored = storedChunks(path, { signal, read });
+  if (packing === undefined) return yield* stored;
+  try {
+    yield* UNPACK[packing](stored);
+  } catch (cause) {
+    signal?.throwIfAborted();
+    throw new SyntaxError(
+      `Cannot unpack "${path}": ${packing} says ${
+        (cause as Error).message
+      }, expected a whole file; fetch it again`,
+      { cause },
+    );
+  }
+}
+
+/**
+ * Libraries that know where a file ends and go on with the next packed piece. The platform's streams
+ * do not: its gzip fails at a second piece, its zstd leaves it out, and what a cut off file lacks.
+ */
+const UNPACK: Readonly<
+  Record<Packing, (stored: Chunks) => AsyncGenerator<Uint8Array<ArrayBuffer>>>
+> = {
+  async *gzip(stored) {
+    const [source, unpack] = [Readable.from(stored, { objectMode: false }), createGunzip()];
+    source.on("error", (error) => unpack.destroy(error)).pipe(unpack);
+    try {
+      for await (const chunk of unpack) yield chunk;
+    } finally {
+      source.destroy();
+      unpack.destroy();
+    }
+  },
+  async *zstd(stored) {
+    let unpacked: Uint8Array<ArrayBuffer>[] = [];
+    const unpack = new Decompress((chunk) => void unpacked.push(chunk as Uint8Array<ArrayBuffer>));
+    const taken = () => {
+      const chunks = unpacked;
+      unpacked = [];
+      return chunks;
+    };
+    for await (const chunk of stored) {
+      unpack.push(chunk);
+      yield* taken();
+    }
+    unpack.push(new Uint8Array(0), true);
+    yield* taken();
+  },
+};
+
+async function* storedChunks(
+  path: string,
+  { signal, read }: {
+    readonly signal: AbortSignal | undefined;
+    read(bytes: number): void;
+  },
+): AsyncGenerator<Uint8Array<ArrayBuffer>> {
+  using file = await Deno.open(path);
+  for (let done = 0;;) {
+    signal?.throwIfAborted();
+    const chunk = new Uint8Array(HEAD_BYTES);
+    const count = await file.read(chunk);
+    if (count === null) return;
+    read(done += count);
+    yield chunk.subarray(0, count);
+  }
+}
+
+async function firstBytes(path: string, count: number): Promise<Uint8Array> {
+  for await (const chunk of unpackedChunks(path, { packing: undefined })) {
+    return chunk.subarray(0, count);
+  }
+  return new Uint8Array(0);
+}

@@ -1,0 +1,27 @@
+import type { AnswerRequest } from "./answer.ts";
+
+/** A request for answers as it was read: all that is needed to answer it, and nothing of its text. */
+export interface Asked {
+  /** An answer each; those to one prompt follow each other. */
+  readonly requests: readonly AnswerRequest[];
+  /** Answers to each prompt. */
+  readonly each: number;
+  readonly stream: boolean;
+  /** Whether a stream ends with the usage. */
+  readonly usage: boolean;
+  /** Likeliest tokens to score besides the chosen one; undefined where no scores are wanted. */
+  readonly logprobs: number | undefined;
+  /** Whether tokens of log-probabilities are spelt `token_id:123`. */
+  readonly asIds: boolean;
+  /** A prompt each, where prompts are given back before their answers. */
+  readonly echoes?: readonly Echo[];
+}
+
+/** A prompt as it stands before its answer: its text, and where its tokens begin in it. */
+export interface Echo {
+  readonly text: string;
+  /** Its characters, as Python counts them. */
+  readonly points: number;
+  readonly tokens: readonly number[];
+  readonly offsets: Uint32Array;
+}

@@ -1,0 +1,65 @@
+import { fieldError } from "./api_error.ts";
+import type { Asked } from "./asked.ts";
+import { chatFields } from "./chat_fields.ts";
+import { chatText } from "./chat_template.ts";
+import { answerRequests } from "./generation.ts";
+import { checkLength, ofText } from "./prompts.ts";
+import { readRequest } from "./read_request.ts";
+import type { ReadingRules } from "./reading_rules.ts";
+import { checkChoices, checkLogprobs, checkModel, checkScores } from "./request_limits.ts";
+
+/** Reads the body of `POST /v1/chat/completions`. */
+export function readChat(bytes: Uint8Array, rules: ReadingRules): Asked {
+  const { tokenizer, options, context } = rules;
+  const body = readRequest(bytes, { schema: chatFields, options });
+  checkModel(rules, body.model);
+  const logprobs = logprobsOf(body);
+  checkLogprobs(rules, logprobs, "top_logprobs");
+  const each = body.n ?? 1;
+  checkChoices(rules, { prompts: 1, each });
+  const text = chatText(tokenizer, body);
+  checkLength(text.length, { tokenizer, context, maxText: options.maxText, field: "messages" });
+  // The template has put the first token there already.
+  const { tokens: prompt } = ofText(text, tokenizer, { special: false });
+  if (prompt.length === 0) {
+    throw fieldError(
+      "Cannot answer the messages: the chat template makes no text of them",
+      "messages",
+    );
+  }
+  const wishes = {
+    fields: body,
+    maxTokens: {
+      count: body.max_completion_tokens ?? body.max_tokens,
+      field: isSaid(body.max_completion_tokens) ? "max_completion_tokens" : "max_tokens",
+    },
+    logprobs,
+  };
+  const requests = answerRequests(rules, wishes, [prompt]);
+  checkScores(rules, requests);
+  return {
+    requests,
+    each,
+    stream: body.stream ?? false,
+    usage: body.stream_options?.include_usage ?? false,
+    logprobs,
+    asIds: body.return_tokens_as_token_ids ?? false,
+  };
+}
+
+function isSaid(value: number | null | undefined): boolean {
+  return value !== undefined && value !== null;
+}
+
+/** How many likeliest tokens are wanted with every token; undefined where no scores are. */
+function logprobsOf({ logprobs, top_logprobs: top }: {
+  readonly logprobs?: boolean | null | undefined;
+  readonly top_logprobs?: number | null | undefined;
+}): number | undefined {
+  if (logprobs) return top ?? 0;
+  if (!top) return undefined;
+  throw fieldError(
+    'Cannot give likeliest tokens: "logprobs" is not set, expected true',
+    "top_logprobs",
+  );
+}

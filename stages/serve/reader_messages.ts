@@ -1,0 +1,27 @@
+import type { ApiErrorParts } from "./api_error.ts";
+import type { ReadingKind, Readings } from "./read.ts";
+import type { ReadingRules } from "./reading_rules.ts";
+
+/** What a reader is told: first how to read, then one body at a time. */
+export type ToReader =
+  | {
+    readonly type: "open";
+    /** JSON of what a tokenizer is opened with. */
+    readonly source: Uint8Array<SharedArrayBuffer>;
+    readonly rules: Pick<ReadingRules, "card" | "options">;
+  }
+  | {
+    readonly type: "read";
+    readonly kind: ReadingKind;
+    readonly body: Uint8Array<ArrayBuffer>;
+    readonly context: number;
+  };
+
+/** What a reader tells. */
+export type FromReader =
+  | { readonly type: "ready" }
+  | { readonly type: "read"; readonly reading: Readings[ReadingKind] }
+  /** The request is at fault. */
+  | { readonly type: "refused"; readonly error: ApiErrorParts }
+  /** The reader is at fault. */
+  | { readonly type: "failed"; readonly reason: string };

@@ -1,0 +1,35 @@
+/// <reference lib="deno.worker" />
+import { ApiError } from "./api_error.ts";
+import { READ } from "./read.ts";
+import type { FromReader, ToReader } from "./reader_messages.ts";
+import type { ReadingRules } from "./reading_rules.ts";
+import { openServedTokenizer } from "./served_tokenizer.ts";
+
+let opened: Omit<ReadingRules, "context"> | undefined;
+
+self.onmessage = ({ data }: MessageEvent<ToReader>) => {
+  try {
+    tell(hear(data));
+  } catch (error) {
+    tell(
+      error instanceof ApiError
+        ? { type: "refused", error: error.parts }
+        : { type: "failed", reason: error instanceof Error ? `${error.stack}` : String(error) },
+    );
+  }
+};
+
+function hear(message: ToReader): FromReader {
+  if (message.type === "open") {
+    const { source, rules } = message;
+    const { files, texts } = JSON.parse(new TextDecoder().decode(source.slice()));
+    opened = { ...rules, tokenizer: openServedTokenizer(files, new Map(texts)) };
+    return { type: "ready" };
+  }
+  const { kind, body, context } = message;
+  return { type: "read", reading: READ[kind](body, { ...opened!, context }) };
+}
+
+function tell(message: FromReader): void {
+  self.postMessage(message);
+}

@@ -1,0 +1,13 @@
+import type { ModelCard } from "./model_card.ts";
+import type { ServeOptions } from "./options.ts";
+import type { ServedTokenizer } from "./served_tokenizer.ts";
+
+/** What requests are read by. */
+export interface ReadingRules {
+  readonly tokenizer: ServedTokenizer;
+  /** The name under which requests ask for the model. */
+  readonly card: Pick<ModelCard, "name">;
+  readonly options: ServeOptions;
+  /** Longest prompt and answer together, in tokens; 0 while the model is loading. */
+  readonly context: number;
+}

@@ -1,0 +1,115 @@
+import { deepStrictEqual, match, ok, rejects, strictEqual } from "node:assert/strict";
+import { ReaderPool } from "../../../stages/serve/reader_pool.ts";
+import { serveOptions } from "../../../stages/serve/options.ts";
+import { embeddedTokenizer } from "../../support/server_stub.ts";
+
+/** A text that takes seconds, however quick the machine. */
+const LONG = "the cat sat ".repeat(400_000);
+
+async function openPool(said: Record<string, unknown> = {}) {
+  const tokenizer = await embeddedTokenizer(
+    "{% for one in messages %}{{ one.content }}{% endfor %}",
+  );
+  const options = serveOptions.parse({ maxText: 1e7, ...said });
+  const pool = new ReaderPool({ tokenizer, card: { name: "m" }, options }, () => 1e7);
+  const bytes = (value: unknown) => new TextEncoder().encode(JSON.stringify(value));
+  const chat = (content: string, more: object = {}) =>
+    pool.read("chat", bytes({ messages: [{ role: "user", content }], ...more }));
+  return { pool, tokenizer, bytes, chat, [Symbol.dispose]: () => pool[Symbol.dispose]() };
+}
+
+Deno.test("a body is read to tokens in another thread, and refused as it was there", async () => {
+  using reading = await openPool();
+  const { pool, tokenizer, bytes, chat } = reading;
+  const { requests, each, stream } = await chat("a cat", { n: 2, stream: true });
+  deepStrictEqual(requests.map(({ generation }) => generation.prompt), [
+    tokenizer.encode("a cat"),
+    tokenizer.encode("a cat"),
+  ]);
+  deepStrictEqual([each, stream], [2, true]);
+  const text = await pool.read("tokenize", bytes({ prompt: "a cat", add_special_tokens: false }));
+  deepStrictEqual(JSON.parse(new TextDecoder().decode(text)).tokens, tokenizer.encode("a cat"));
+  await rejects(
+    pool.read("completions", bytes({ prompt: "a", temperature: -1 })),
+    (error: { status: number; body: { error: { param: string } } }) =>
+      error.status === 400 && error.body.error.param === "temperature",
+  );
+});
+
+Deno.test("a body that takes too long ends its reader alone, and another takes its place", async () => {
+  using reading = await openPool({ readTime: 1.5, readers: 2 });
+  const { chat } = reading;
+  await Promise.all([chat("a"), chat("b")]);
+  const never = chat(LONG);
+  const order: string[] = [];
+  never.catch(() => order.push("late"));
+  await Promise.all([chat("a"), chat("b"), chat("c")]);
+  deepStrictEqual(order, [], "they waited for the one that never ends");
+  await rejects(never, { status: 408, message: /took 1\.5 s/ });
+  await Promise.all([chat("a"), chat("b")]);
+});
+
+Deno.test("large bodies leave a reader for small ones", async () => {
+  using reading = await openPool({ readTime: 1.5, readers: 2 });
+  const { chat } = reading;
+  await Promise.all([chat("a"), chat("b")]);
+  let ended = 0;
+  const large = [chat(LONG), chat(LONG)].map((one) => one.catch(() => ended++));
+  await chat("a");
+  strictEqual(ended, 0, "a small one waited for a large one");
+  await Promise.all(large);
+  strictEqual(ended, 2);
+});
+
+Deno.test("a client that leaves gives its place in the queue back", async () => {
+  using reading = await openPool({ readTime: 1.5, readers: 1, maxBody: 2 << 20 });
+  const { pool, bytes, chat } = reading;
+  const never = chat(LONG);
+  const leaving = new AbortController();
+  const body = { messages: [{ role: "user", content: "a" }], pad: " ".repeat(1.9e6) };
+  const waiting = Array.from(
+    { length: 4 },
+    () => pool.read("chat", bytes(body), leaving.signal),
+  );
+  await rejects(pool.read("chat", bytes(body)), { status: 429 });
+  leaving.abort(new Error("gone"));
+  for (const one of waiting) await rejects(one, /gone/);
+  const last = pool.read("chat", bytes(body));
+  await rejects(never, { status: 408 });
+  strictEqual((await last).requests.length, 1);
+});
+
+Deno.test("a pool that is closed refuses what waits", async () => {
+  const { pool, chat, bytes } = await openPool({ readers: 1 });
+  const asked = [chat(LONG), chat("a")].map((one) => rejects(one, { status: 503 }));
+  pool[Symbol.dispose]();
+  await Promise.all(asked);
+  await rejects(pool.read("tokenize", bytes({ prompt: "a" })), { status: 503 });
+});
+
+Deno.test("readers are not told the key", async () => {
+  const { options } = await serveOptionsOfReader();
+  match(JSON.stringify(options), /maxBody/);
+  ok(!JSON.stringify(options).includes("a planted secret"));
+});
+
+/** What a pool tells a reader when it starts one. */
+async function serveOptionsOfReader() {
+  const usual = globalThis.Worker;
+  const told: Record<string, unknown>[] = [];
+  globalThis.Worker = class {
+    onmessage = null;
+    onerror = null;
+    postMessage(message: Record<string, unknown>) {
+      told.push(message);
+    }
+    terminate() {}
+  } as unknown as typeof Worker;
+  try {
+    using reading = await openPool({ apiKey: "a planted secret" });
+    reading.pool.start();
+    return told[0]!["rules"] as { readonly options: unknown };
+  } finally {
+    globalThis.Worker = usual;
+  }
+}
