@@ -32,6 +32,12 @@ export function sampleSettings(rows: readonly SampleSettings[]): HostTensor {
   return u32([rows.length, 6], words);
 }
 
+/** Which tokens are chosen from. */
+interface SampleOptions {
+  /** Only the first ones, where a head has rows that stand for no token; all unless said. */
+  readonly choices?: number;
+}
+
 /**
  * Chooses a token for every row of `logits` f32 [rows, columns] as `settings` u32 [rows, 6] says (see
  * `sampleSettings()`): `tokens` u32 [rows].
@@ -40,11 +46,11 @@ export function sampleSettings(rows: readonly SampleSettings[]): HostTensor {
  * trick: the largest of logit + noise has the probability of its softmax. The noise depends on seed,
  * step and token alone, so a row's token does not depend on the others.
  */
-export const sample: Kernel<"logits" | "settings", "tokens", Record<never, never>> = {
+export const sample: Kernel<"logits" | "settings", "tokens", SampleOptions> = {
   wgsl: `${reduce}\n${wgsl}`,
   inputs: ["logits", "settings"],
   outputs: ["tokens"],
-  plan({ logits, settings }, _options, limits) {
+  plan({ logits, settings }, { choices }, limits) {
     const [rows, columns] = logits.shape;
     if (rows === undefined || columns === undefined || logits.shape.length !== 2) {
       throw new RangeError(`Cannot sample from ${describe(logits)}: expected [rows, columns]`);
@@ -54,22 +60,29 @@ export const sample: Kernel<"logits" | "settings", "tokens", Record<never, never
         `Cannot sample from ${describe(logits)} by ${describe(settings)}: expected u32[${rows}, 6]`,
       );
     }
+    if (choices !== undefined && !(choices > 0 && choices <= columns)) {
+      throw new RangeError(
+        `Cannot sample ${choices} tokens from ${describe(logits)}: expected 1 to ${columns}`,
+      );
+    }
     return {
       outputs: { tokens: { dtype: "u32", shape: [rows] } },
       constants: { THREADS: Math.min(256, limits.groupThreads) },
-      params: { columns: { u32: columns } },
+      params: { columns: { u32: columns }, choices: { u32: choices ?? columns } },
       grid: [rows, 1, 1],
     };
   },
   cpu({ logits }, _options, { params }) {
     return { program: "sample", tasks: logits.shape[0]!, args: params };
   },
-  reference({ logits, settings }) {
+  reference({ logits, settings }, { choices }) {
     const [rows = 0, columns = 0] = logits.shape;
     const words = settings.data as Uint32Array;
     const floats = new Float32Array(words.buffer, words.byteOffset, words.length);
     const tokens = Uint32Array.from({ length: rows }, (_, row) => {
-      const values = logits.data.subarray(row * columns, (row + 1) * columns) as Float32Array;
+      const first = row * columns;
+      const end = first + (choices ?? columns);
+      const values = logits.data.subarray(first, end) as Float32Array;
       const at = 6 * row;
       return choose(values, {
         temperature: floats[at]!,
@@ -91,6 +104,7 @@ export const sample: Kernel<"logits" | "settings", "tokens", Record<never, never
       { temperature: 1, topP: 0.3, seed: 77 },
       { temperature: 2, topK: 300 },
     ]),
+    asked(301, [{}, { temperature: 1.5 }, { temperature: 1, topK: 250, topP: 0.9 }], 203),
     asked(1_024, [{ temperature: 0 }, { temperature: 1, topK: 20, seed: 3 }]),
     asked(49_152, [{ temperature: 1, topK: 50, topP: 0.8, seed: 9 }]),
     asked(70_000, [{ temperature: 1, topK: 50, seed: 5 }, { temperature: 0 }]),
@@ -154,14 +168,14 @@ function scramble(word: number): number {
   return (h ^ h >>> 16) >>> 0;
 }
 
-function asked(columns: number, rows: readonly Partial<SampleSettings>[]) {
+function asked(columns: number, rows: readonly Partial<SampleSettings>[], choices?: number) {
   const plain = { temperature: 0, topK: 0, topP: 1, minP: 0, seed: 1, step: 0 };
   return {
     inputs: {
       logits: { dtype: "f32", shape: [rows.length, columns] },
       settings: sampleSettings(rows.map((row) => ({ ...plain, ...row }))),
     },
-    options: {},
+    options: choices === undefined ? {} : { choices },
     tolerance: 0,
   } as const;
 }

@@ -7,6 +7,8 @@
 
 struct Params {
   columns: u32,
+  // Tokens below which one is chosen; at most as many as there are columns.
+  choices: u32,
 }
 
 // What a row asks for; floats as their bits.
@@ -40,7 +42,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   let ask = settings[row];
   var best = LOWEST;
   var place = NOWHERE;
-  for (var c = thread; c < params.columns; c += THREADS) {
+  for (var c = thread; c < params.choices; c += THREADS) {
     let value = logits[first + c];
     if (value > best || place == NOWHERE) {
       best = value;
@@ -54,17 +56,17 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   }
   let most = logits[first + top];
   let scale = 1f / ask.temperature;
-  let by_count = ask.top_k > 0u && ask.top_k < params.columns;
+  let by_count = ask.top_k > 0u && ask.top_k < params.choices;
   var least = 0u;
   if (by_count || ask.top_p < 1f) {
     // Top-p is of what top-k leaves: of all tokens where that leaves all.
-    let every = mass(thread, Part(first, params.columns, false), 0u, most, scale);
+    let every = mass(thread, Part(first, params.choices, false), 0u, most, scale);
     var part = near_part(thread, first, most, ask.temperature);
     if (by_count) {
-      if (part.count < ask.top_k) { part = Part(first, params.columns, false); }
+      if (part.count < ask.top_k) { part = Part(first, params.choices, false); }
       least = count_bound(thread, part, most, ask.top_k);
     } else if (mass(thread, part, 0u, most, scale) < ask.top_p * every) {
-      part = Part(first, params.columns, false);
+      part = Part(first, params.choices, false);
     }
     if (ask.top_p < 1f) {
       var within = every;
@@ -75,7 +77,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   if (ask.min_p > 0f) { least = max(least, key_of(most + log(ask.min_p) * ask.temperature)); }
   best = LOWEST;
   place = NOWHERE;
-  for (var c = thread; c < params.columns; c += THREADS) {
+  for (var c = thread; c < params.choices; c += THREADS) {
     let value = logits[first + c];
     if (key_of(value) < least) { continue; }
     let drawn = (value - most) * scale + noise(ask.seed, ask.step, c);
@@ -106,7 +108,7 @@ fn near_part(thread: u32, first: u32, most: f32, temperature: f32) -> Part {
   var distance = NEAR * temperature;
   for (var i = 0u; i < TIGHTENINGS; i++) {
     var mine = 0u;
-    for (var c = thread; c < params.columns; c += THREADS) {
+    for (var c = thread; c < params.choices; c += THREADS) {
       mine += u32(logits[first + c] >= most - distance);
     }
     workgroupBarrier();
@@ -119,7 +121,7 @@ fn near_part(thread: u32, first: u32, most: f32, temperature: f32) -> Part {
       all += counts[other];
     }
     if (all <= MOST_NEAR) {
-      for (var c = thread; c < params.columns; c += THREADS) {
+      for (var c = thread; c < params.choices; c += THREADS) {
         let value = logits[first + c];
         if (value >= most - distance) {
           near[at] = value;
@@ -131,7 +133,7 @@ fn near_part(thread: u32, first: u32, most: f32, temperature: f32) -> Part {
     }
     distance /= 2f;
   }
-  return Part(first, params.columns, false);
+  return Part(first, params.choices, false);
 }
 
 // The largest key that leaves so many tokens.

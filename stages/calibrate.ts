@@ -15,6 +15,7 @@ import { beyondPositions, refuseBeyond } from "./models/positions.ts";
 import { siteRole } from "./models/site.ts";
 import { CountingKeeper, FileKeeper } from "./models/stream_entries.ts";
 import type { StreamsOptions } from "./models/streams.ts";
+import { checkTokenRows } from "./models/token_rows.ts";
 import { type PassOptions, Walk } from "./models/walk.ts";
 
 const params = z.strictObject({
@@ -77,6 +78,7 @@ export const calibrate = defineStage({
     const device = await job.tools.device();
     using model = await Model.open(artifact.path, device, { weightBytes: 0 });
     refuseBeyond(model.config, params);
+    checkTokenRows(ids, model.config);
     const { layers } = model.architecture;
     await using keeper = new FileKeeper(`${job.out}/streams`);
     using owned = new DisposableStack();

@@ -18,6 +18,7 @@ import { Model } from "./models/model.ts";
 import { describeModel } from "./models/model_facts.ts";
 import { readFirstToken } from "./models/first_token.ts";
 import { beyondPositions, refuseBeyond } from "./models/positions.ts";
+import { checkTokenRows } from "./models/token_rows.ts";
 import { writeEvaluation } from "./report/evaluation.ts";
 
 const params = z.strictObject({
@@ -101,6 +102,7 @@ export const evaluate = defineStage({
     const weightBytes = weightBudget(memoryBytes, baseline?.headBytes ?? 0);
     using model = await Model.open(inputs.model.path, device, { weightBytes });
     refuseBeyond(model.config, { context, beyond_positions });
+    checkTokenRows([tokens], model.config);
     baseline?.assertComparable(model.config);
     const group = windowsAtOnce(model, { memoryBytes, context, windows: count });
     const asked = { context, windows: count, memoryBytes, baseline };

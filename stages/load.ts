@@ -8,10 +8,11 @@ import {
   importSources,
   openImport,
 } from "./exchange/incoming/open_import.ts";
-import type { Import } from "./exchange/incoming/import.ts";
+import type { Import, ImportOptions } from "./exchange/incoming/import.ts";
 import { plannedTensors } from "./facts.ts";
 import { type RowRange, textBytes, writeCheckpointTexts } from "./formats/checkpoint.ts";
 import { createCheckpointWriter } from "./formats/checkpoint_writer.ts";
+import { HalfLosses, type HalfTensor } from "./formats/half_losses.ts";
 import { assertFinite, PIECE_VALUES, rowPieces } from "./formats/rows.ts";
 import { bytesOf, storedBytes } from "./formats/half.ts";
 import { resolveModel } from "./formats/hub/hub.ts";
@@ -31,6 +32,12 @@ const params = z.strictObject({
   ),
   codes: z.enum(["keep", "dequantize"]).optional().describe(
     "Whether the linears of a quantized checkpoint stay in their codes; they do unless said, but for those of GGUF files.",
+  ),
+  unused: z.enum(["refuse", "ignore"]).optional().describe(
+    "What becomes of tensors that nothing in the model reads, such as adapters and more layers; refused unless said.",
+  ),
+  use_biases: z.boolean().optional().describe(
+    "Use the biases that a checkpoint has though its config denies them.",
   ),
   config: z.string().optional().describe(
     "For what DeepCompressor saved: the directory with config.json and tokenizer, if they are elsewhere.",
@@ -57,9 +64,9 @@ export const load = defineStage({
       sources.map(async (path) => [basename(path), await files.digest(path, check)]),
     );
   },
-  async forecast(_inputs, { model, dtype, ...options }) {
+  async forecast(_inputs, { model, dtype, ...params }) {
     const path = await resolveModel(placeOf(model));
-    using incoming = await openImport(path, options);
+    using incoming = await openImport(path, optionsOf(params));
     const { config, record = PLAIN, lineage, checkpoint } = incoming;
     const { tokenizer } = checkpoint;
     const specifications = importedTensors(incoming, dtype);
@@ -80,22 +87,26 @@ export const load = defineStage({
       facts,
     };
   },
-  async run(job, _inputs, { model, dtype, codes, config: texts }) {
+  async run(job, _inputs, { model, dtype, ...params }) {
     const { signal } = job;
     const progress = (done: number, total: number, note?: string) =>
       job.progress(done, total, note);
     const path = await resolveModel(placeOf(model), { signal, progress });
-    using incoming = await openImport(path, { codes, config: texts });
+    using incoming = await openImport(path, optionsOf(params));
     const { checkpoint, config, record, lineage, warnings } = incoming;
     for (const text of warnings) job.note(text, undefined, "warning");
+    const { linearOf, tensors: shapes } = architectureOf(config);
     const tensors = importedTensors(incoming, dtype);
     using writer = await createCheckpointWriter(job.out, tensors);
     const reader = { ...incoming, parts: keepingLast(incoming.parts) };
     for (const [index, tensor] of tensors.entries()) {
-      for await (const bytes of piecesOf(reader, tensor)) {
+      const losses = lossesOf(tensor, { rowsCount: linearOf(tensor.name) !== undefined });
+      for await (const bytes of piecesOf(reader, tensor, losses)) {
         signal.throwIfAborted();
         await writer.write(tensor.name, bytes);
       }
+      const lost = losses?.finish();
+      if (lost !== undefined) job.note(lost, undefined, "warning");
       job.progress(index + 1, tensors.length, tensor.name);
     }
     await writer.close();
@@ -103,7 +114,7 @@ export const load = defineStage({
     await writeCheckpointTexts({ config, tokenizer, files }, job.out);
     for (const file of lineage) await Deno.copyFile(`${path}/${file}`, `${job.out}/${file}`);
     if (record) await writeModelRecord(job.out, record);
-    const parameters = architectureOf(config).tensors.values()
+    const parameters = shapes.values()
       .reduce((sum, shape) => sum + elements(shape), 0);
     const kept = Object.keys(record?.linears ?? {}).length;
     const words = kept > 0 ? `, ${kept} linears in codes` : "";
@@ -113,6 +124,12 @@ export const load = defineStage({
     });
   },
 });
+
+function optionsOf(
+  { use_biases: useBiases, ...options }: Omit<z.infer<typeof params>, "model" | "dtype">,
+): ImportOptions {
+  return { ...options, useBiases };
+}
 
 /** Bytes a code takes on the host: as it was packed, by itself, and as it is packed again. */
 const CODE_BYTES = 3;
@@ -133,10 +150,20 @@ function bytesAtOnce(
   return coded + values * (sourceBytes + 4 + (dtype === "F16" ? 2 : 0));
 }
 
-/** The bytes of a tensor, in pieces that follow each other. */
+/** What may be lost of a tensor that is kept in half precision. */
+function lossesOf(
+  { name, dtype, shape, linear }: ImportedTensor,
+  { rowsCount }: Pick<HalfTensor, "rowsCount">,
+): HalfLosses | undefined {
+  if (dtype !== "F16" || linear?.part !== undefined) return undefined;
+  return new HalfLosses({ name, columns: shape[1] ?? 1, rowsCount });
+}
+
+/** The bytes of a tensor, in pieces that follow each other; of their values `losses` is told. */
 async function* piecesOf(
   incoming: Pick<Import, "checkpoint" | "parts" | "values">,
   { name, dtype, shape, linear }: ImportedTensor,
+  losses: HalfLosses | undefined,
 ): AsyncGenerator<Uint8Array> {
   if (linear?.part !== undefined) {
     const parts = await incoming.parts(linear.name);
@@ -152,6 +179,7 @@ async function* piecesOf(
     const values = await read(rows);
     assertFinite(values, name, file);
     yield storedBytes(values, { name, dtype, file });
+    losses?.add(values);
   }
 }
 

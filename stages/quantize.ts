@@ -24,6 +24,7 @@ import { keptStreams } from "./models/memory_shares.ts";
 import { type ModelRecord, refuseQuantized, writeModelRecord } from "./models/model_record.ts";
 import { countPeaks, emptyWindows, FOREVER, hostPeak, layersThatDiffer } from "./models/peaks.ts";
 import { CountingKeeper, FileKeeper } from "./models/stream_entries.ts";
+import { checkTokenRows } from "./models/token_rows.ts";
 import { rowPieces } from "./formats/rows.ts";
 
 /** Turns the weights of a model's layers into codes. */
@@ -71,11 +72,14 @@ export const quantize = defineStage({
     const device = await job.tools.device();
     const entry = (at: number) => `layer-${at}`;
     await using keeper = new FileKeeper(`${job.out}/streams`);
-    const quantized = params.inputs === "quantized";
+    const windows = tokens && params.inputs === "quantized"
+      ? await sampleWindows(tokens.path, params)
+      : undefined;
+    checkTokenRows(windows ?? [], architecture.config);
     using grams = openGrams(device, { params, stats, plans }, {
       files,
       record,
-      windows: tokens && quantized ? await sampleWindows(tokens.path, params) : undefined,
+      windows,
       streams: keptStreams(job.journal, { keeper, memoryBytes: job.tools.memoryBytes }),
       made: async (at) =>
         (await job.journal.recall<QuantizedLayer>(entry(at), () => lost(at))).made,

@@ -10,6 +10,7 @@ class Args {
   settings: usize;
   tokens: usize;
   columns: u32;
+  choices: u32;
 }
 
 /** What a row asks for. */
@@ -32,8 +33,8 @@ const ROUNDED_STEPS = 64;
 /** A row is a task. */
 export function sample(at: usize, task: u32, scratch: usize): void {
   const args = changetype<Args>(at);
-  const columns = args.columns;
-  const row = args.logits + <usize> task * columns * 4;
+  const row = args.logits + <usize> task * args.columns * 4;
+  const columns = args.choices;
   const ask = changetype<Settings>(args.settings + <usize> task * offsetof<Settings>());
   const most = survey(row, columns, scratch);
   let token = placeOf(most, row, columns, scratch);

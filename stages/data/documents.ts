@@ -16,6 +16,8 @@ export interface TextDocument {
 export interface DocumentOptions {
   /** Field or column of the texts; `text` unless said, or where there is none, conversations. */
   readonly field?: string | undefined;
+  /** How many will be asked for. */
+  readonly documents?: number | undefined;
   /** Whether it is one text, though it may look like data. */
   readonly plain?: boolean | undefined;
   readonly signal?: AbortSignal | undefined;
@@ -62,6 +64,7 @@ export async function openDocuments(
   }
   const pieces = () => strictText(unpackedChunks(path, { packing, signal, read }), path);
   const layout = plain ? undefined : rowsLayout(beginning);
+  if (layout === undefined) refuseChoice(path, "one plain text", options);
   const rows = layout === "JSON array" ? jsonElements : jsonLines;
   return {
     form: layout ?? "text",
@@ -73,6 +76,20 @@ export async function openDocuments(
         : documentsOf(rows(pieces(), path), options.field),
     [Symbol.asyncDispose]: () => Promise.resolve(),
   };
+}
+
+/** Throws a `TypeError` where some of a text is chosen that has no parts to choose from. */
+export function refuseChoice(
+  place: string,
+  what: string,
+  { field, documents }: Pick<DocumentOptions, "field" | "documents">,
+): void {
+  const chosen = field !== undefined ? "field" : documents !== undefined ? "documents" : undefined;
+  if (chosen === undefined) return;
+  throw new TypeError(
+    `Cannot choose ${chosen} of "${place}": it is ${what}, expected JSON lines, a JSON array or ` +
+      `parquet; leave ${chosen} out`,
+  );
 }
 
 async function* wholeText(

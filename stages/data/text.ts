@@ -1,6 +1,6 @@
 import { resolveFile } from "../formats/hub/hub.ts";
 import type { Dialogue } from "./dialogue.ts";
-import { type DocumentFile, openDocuments } from "./documents.ts";
+import { type DocumentFile, openDocuments, refuseChoice } from "./documents.ts";
 import { type Split, stories } from "./stories.ts";
 
 const GENERATED = "stories:";
@@ -53,6 +53,7 @@ export async function readSourceText(
 ): Promise<GivenText> {
   const split = splitOf(place);
   if (split !== undefined) {
+    refuseChoice(place, "stories, whose length bytes says", options);
     const text = stories({ split, bytes: options.bytes ?? 100_000 });
     return { text, form: "stories", documents: 1, characters: text.length, chat: false };
   }

@@ -13,7 +13,7 @@ const PART_BYTES = 2 ** 12;
 const SAMPLE_BYTES = PARTS * PART_BYTES;
 /** How much of a text that is generated, or only known from its beginning, is looked at. */
 const START_BYTES = 2 ** 17;
-/** How much of a file is read for that: pieces on their way are some percent of it. */
+/** How much of a file is read for that: a block that is not whole yet is some percent of it. */
 const READ_BYTES = 2 ** 21;
 
 /** Looks at some of a text, which `readSourceText` takes with the same options. */
@@ -24,7 +24,10 @@ export async function sampleText(
   const { bytes } = options;
   const [path] = await textSources(place);
   if (path === undefined) {
-    const { text } = await readSourceText(place, { bytes: Math.min(bytes, START_BYTES) });
+    const { text } = await readSourceText(place, {
+      ...options,
+      bytes: Math.min(bytes, START_BYTES),
+    });
     return { parts: partsOf(text), bytes: Math.max(bytes, text.length) };
   }
   let read = 0;

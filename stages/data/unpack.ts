@@ -1,4 +1,3 @@
-import { Readable } from "node:stream";
 import { createGunzip } from "node:zlib";
 import { Decompress } from "fzstd";
 
@@ -12,6 +11,8 @@ const MAGIC: Readonly<Record<Packing, readonly number[]>> = {
 
 /** Bytes of a file's beginning that are looked at to tell what it is. */
 const HEAD_BYTES = 2 ** 16;
+/** Bytes that are read at once. */
+const PIECE_BYTES = 2 ** 15;
 
 /** Bytes of a file, unpacked, in pieces that follow each other. */
 export type Chunks = AsyncIterable<Uint8Array<ArrayBuffer>>;
@@ -77,31 +78,54 @@ const UNPACK: Readonly<
   Record<Packing, (stored: Chunks) => AsyncGenerator<Uint8Array<ArrayBuffer>>>
 > = {
   async *gzip(stored) {
-    const [source, unpack] = [Readable.from(stored, { objectMode: false }), createGunzip()];
-    source.on("error", (error) => unpack.destroy(error)).pipe(unpack);
+    const unpack = createGunzip();
+    const unpacked = new Queue();
+    unpack.on("data", (chunk) => unpacked.add(chunk));
+    const { promise: failed, reject } = Promise.withResolvers<never>();
+    failed.catch(() => {});
+    unpack.on("error", reject);
     try {
-      for await (const chunk of unpack) yield chunk;
+      // A piece is through before the next is read, so that what was read tells how far one is.
+      for await (const chunk of stored) {
+        const { promise, resolve } = Promise.withResolvers<void>();
+        unpack.write(chunk, () => resolve());
+        await Promise.race([failed, promise]);
+        yield* unpacked.take();
+      }
+      const { promise, resolve } = Promise.withResolvers<void>();
+      unpack.once("end", resolve).end();
+      await Promise.race([failed, promise]);
+      yield* unpacked.take();
     } finally {
-      source.destroy();
       unpack.destroy();
     }
   },
   async *zstd(stored) {
-    let unpacked: Uint8Array<ArrayBuffer>[] = [];
-    const unpack = new Decompress((chunk) => void unpacked.push(chunk as Uint8Array<ArrayBuffer>));
-    const taken = () => {
-      const chunks = unpacked;
-      unpacked = [];
-      return chunks;
-    };
+    const unpacked = new Queue();
+    const unpack = new Decompress((chunk) => unpacked.add(chunk));
     for await (const chunk of stored) {
       unpack.push(chunk);
-      yield* taken();
+      yield* unpacked.take();
     }
     unpack.push(new Uint8Array(0), true);
-    yield* taken();
+    yield* unpacked.take();
   },
 };
+
+/** Bytes that a library hands over, until somebody takes them. */
+class Queue {
+  #chunks: Uint8Array<ArrayBuffer>[] = [];
+
+  add(chunk: Uint8Array): void {
+    this.#chunks.push(chunk as Uint8Array<ArrayBuffer>);
+  }
+
+  take(): readonly Uint8Array<ArrayBuffer>[] {
+    const chunks = this.#chunks;
+    this.#chunks = [];
+    return chunks;
+  }
+}
 
 async function* storedChunks(
   path: string,
@@ -113,7 +137,7 @@ async function* storedChunks(
   using file = await Deno.open(path);
   for (let done = 0;;) {
     signal?.throwIfAborted();
-    const chunk = new Uint8Array(HEAD_BYTES);
+    const chunk = new Uint8Array(PIECE_BYTES);
     const count = await file.read(chunk);
     if (count === null) return;
     read(done += count);

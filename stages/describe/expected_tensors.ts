@@ -1,4 +1,5 @@
 import type { Architecture } from "../models/family.ts";
+import { explainUnused, isIdle } from "../exchange/unused_tensors.ts";
 import type { ModelRecord } from "../models/model_record.ts";
 import { moduleOf } from "../models/site.ts";
 import { codedTensors } from "../quant/stored_weight.ts";
@@ -51,6 +52,15 @@ export function unusedTensors({ architecture, record, tensors }: TensorCheck): s
   );
   const modules = new Set(expected.map(moduleOf));
   return [...tensors.keys()].filter((name) => !used.has(name) && !modules.has(moduleOf(name)));
+}
+
+/** What load would say of tensors that nothing reads, where no linear is in codes. */
+export function unreadProblems({ architecture, record, tensors }: TensorCheck): readonly string[] {
+  if (Object.keys(record.linears).length > 0) return [];
+  const { tensors: expected, ownHead } = architecture;
+  const unread = [...tensors.keys()]
+    .filter((name) => !expected.has(name) && name !== ownHead && !isIdle(name));
+  return explainUnused(unread, architecture);
 }
 
 /** The tensors that stand for a weight which the model's record calls quantized. */

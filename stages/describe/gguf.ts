@@ -1,12 +1,13 @@
 import type { DescribeOptions, Description, Section } from "../../pipeline/description.ts";
 import { elements } from "../../kernels/device/tensor.ts";
 import { millions } from "../../pipeline/words.ts";
-import { ByteFile } from "../formats/byte_file.ts";
 import { FILE_TYPES, ggmlType } from "../formats/gguf/ggml_types.ts";
 import { ggufEnds } from "../formats/gguf/answer_ends.ts";
-import { type GgufHeader, readGgufHeader } from "../formats/gguf/header.ts";
 import { ggufMetadata } from "../formats/gguf/metadata.ts";
+import { type GgufParts, openGgufParts, type PlacedTensor } from "../formats/gguf/parts.ts";
+import { bytesOfTensor } from "../formats/gguf/tensor_places.ts";
 import { openGguf } from "../formats/gguf/checkpoint.ts";
+import { explainUnused } from "../exchange/unused_tensors.ts";
 import { architectureOf } from "../models/architecture.ts";
 import { GGUF_CLASSES } from "../models/open_checkpoint.ts";
 import { architectureSection } from "./architecture.ts";
@@ -20,13 +21,18 @@ interface Held {
   readonly shape: readonly number[];
   readonly dtype: string;
   readonly bytes: number;
-  readonly end: number;
+  /** Whether its file ends before it does. */
+  readonly cut: boolean;
 }
 
-/** Describes a GGUF file from its header, whether or not we can run it. */
+/**
+ * Describes a GGUF file, or all parts of a split one, from headers, whether or not we can run it.
+ *
+ * Throws where a header contradicts itself.
+ */
 export async function describeGguf(path: string, { deep }: DescribeOptions): Promise<Description> {
-  using file = await ByteFile.open(path);
-  const header = await readGgufHeader(file);
+  using header = await openGgufParts(path);
+  const { files } = header;
   const held = header.tensors.map(sizeOf);
   const linears = held.filter(({ name }) => /^blk\.\d+\.(attn|ffn)_\w+\.weight$/.test(name))
     .filter(({ shape }) => shape.length === 2);
@@ -54,7 +60,10 @@ export async function describeGguf(path: string, { deep }: DescribeOptions): Pro
           ["name", text("general.name") ?? "none"],
           ["type", type ?? "not said"],
           ["parameters", String(parameters)],
-          ["file", `${file.size} bytes`],
+          [
+            files.length === 1 ? "file" : `${files.length} files`,
+            `${files.reduce((sum, { size }) => sum + size, 0)} bytes`,
+          ],
           ...weights > 0
             ? [
               [
@@ -84,17 +93,18 @@ export async function describeGguf(path: string, { deep }: DescribeOptions): Pro
     ],
     warnings: [
       ...typeProblems(type, linears),
-      ...sizeProblems(file, header, held),
+      ...sizeProblems(header, held),
       ...Array.isArray(vocabulary) ? endProblems(ends) : [],
-      ...known.problem === undefined ? [] : [known.problem],
+      ...held.some(({ cut }) => cut) ? [] : known.problems,
     ],
   };
 }
 
-function sizeOf({ name, shape, type, start }: GgufHeader["tensors"][number]): Held {
-  const known = ggmlType(type);
-  const bytes = known ? elements(shape) / known.elements * known.bytes : 0;
-  return { name, shape, dtype: known?.name ?? `type ${type}`, bytes, end: start + bytes };
+function sizeOf(tensor: PlacedTensor): Held {
+  const { name, shape, type, start, file } = tensor;
+  const bytes = bytesOfTensor(tensor);
+  const dtype = ggmlType(type)?.name ?? `type ${type}`;
+  return { name, shape, dtype, bytes, cut: start + bytes > file.size };
 }
 
 function typeProblems(
@@ -106,18 +116,32 @@ function typeProblems(
     .map(([dtype, some]) => ({ dtype, count: some.reduce((n, one) => n + elements(one.shape), 0) }))
     .sort((a, b) => b.count - a.count);
   const [most] = groups;
-  if (most === undefined || most.dtype === type.replace(/_[SML]$/, "")) return [];
+  const said = type.replace(/_[SML]$/, "");
+  // llama.cpp takes another type where rows are no multiple of 256.
+  if (most === undefined || most.dtype === said || most.dtype === NARROW_ROWS[said]) return [];
   return [`general.file_type says ${type}, but most weights of the linears are ${most.dtype}`];
 }
 
-function sizeProblems(file: ByteFile, { tensors }: GgufHeader, held: readonly Held[]): string[] {
-  const cut = held.filter(({ end }) => end > file.size).map(({ name }) => name);
-  const unknown = tensors.filter(({ type }) => ggmlType(type) === undefined).map(({ name }) =>
-    name
-  );
+/** What llama.cpp puts in the place of types whose blocks have 256 elements. */
+const NARROW_ROWS: Readonly<Record<string, string>> = {
+  Q2_K: "IQ4_NL",
+  Q3_K: "IQ4_NL",
+  Q4_K: "Q5_0",
+  Q5_K: "Q5_1",
+  Q6_K: "Q8_0",
+};
+
+function sizeProblems({ files, tensors }: GgufParts, held: readonly Held[]): string[] {
+  const cut = held.filter(({ cut }) => cut).map(({ name }) => name);
+  const short = tensors.find(({ name }) => name === cut[0])?.file;
+  const unknown = tensors.filter(({ type }) => ggmlType(type) === undefined)
+    .map(({ name }) => name);
   return [
-    ...cut.length > 0
-      ? [`The file ends after ${file.size} bytes, before the end of ${list(cut)}; fetch it again`]
+    ...short
+      ? [
+        `${files.length === 1 ? "The file" : `"${short.path}"`} ends after ${short.size} bytes, ` +
+        `before the end of ${list(cut)}; fetch it again`,
+      ]
       : [],
     ...unknown.length > 0 ? [`The type of ${list(unknown)} is none that is known`] : [],
   ];
@@ -126,11 +150,16 @@ function sizeProblems(file: ByteFile, { tensors }: GgufHeader, held: readonly He
 /** The architecture as our own reader sees it, or why it does not run the file. */
 async function openKnown(
   path: string,
-): Promise<{ readonly section?: Section; readonly problem?: string }> {
+): Promise<{ readonly section?: Section; readonly problems: readonly string[] }> {
   try {
     using checkpoint = await openGguf(path, GGUF_CLASSES);
-    return { section: architectureSection(architectureOf(checkpoint.config)) };
+    const architecture = architectureOf(checkpoint.config);
+    const unread = [...checkpoint.tensors.keys()].filter((name) => !architecture.tensors.has(name));
+    return {
+      section: architectureSection(architecture),
+      problems: explainUnused(unread, architecture),
+    };
   } catch (error) {
-    return { problem: (error as Error).message };
+    return { problems: [(error as Error).message] };
   }
 }

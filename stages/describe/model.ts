@@ -3,13 +3,14 @@ import { elements } from "../../kernels/device/tensor.ts";
 import { count, millions } from "../../pipeline/words.ts";
 import { readOptionalText } from "../formats/foreign_json.ts";
 import { architectureOf } from "../models/architecture.ts";
+import { wholeNames } from "../models/completed_checkpoint.ts";
 import type { Architecture } from "../models/family.ts";
 import { describeModel, type ModelFacts } from "../models/model_facts.ts";
 import { type ModelRecord, PLAIN, readModelRecord } from "../models/model_record.ts";
 import { architectureSection } from "./architecture.ts";
 import { elementTypesSection } from "./element_types.ts";
 import { moduleOf } from "../models/site.ts";
-import { tensorProblems, unusedTensors } from "./expected_tensors.ts";
+import { tensorProblems, unreadProblems, unusedTensors } from "./expected_tensors.ts";
 import { checkValues, normWords } from "./norms.ts";
 import { foreignQuantization } from "../exchange/foreign_quantization.ts";
 import { findFiles, type FoundFiles, list } from "../formats/safetensors/found_files.ts";
@@ -33,9 +34,12 @@ export async function describeModelDirectory(
   { deep = false, signal }: DescribeOptions,
 ): Promise<Description> {
   const files = await findFiles(directory);
-  const { tensors } = files;
   const outline = await readOutline(directory);
   const { json, name, architecture, record } = outline;
+  const names = architecture && wholeNames(files.tensors.keys(), architecture);
+  const tensors = names
+    ? new Map([...names].map(([name, held]) => [name, { ...files.tensors.get(held)!, name }]))
+    : files.tensors;
   const config = architecture?.config;
   const comparison = architecture && { architecture, record, tensors };
   const facts = await describeModel(directory).catch(() => undefined);
@@ -45,7 +49,7 @@ export async function describeModelDirectory(
     tensors.get(architecture?.embeddings ?? USUAL.embeddings)?.shape[0],
   );
   const values = deep ? await checkValues(tensors.values(), signal) : undefined;
-  const sizes = sizesOf(files, architecture);
+  const sizes = sizesOf(tensors, architecture);
   const unused = comparison ? unusedTensors(comparison) : [];
   const sections: Section[] = [
     {
@@ -82,9 +86,13 @@ export async function describeModelDirectory(
     warnings: [
       ...outline.problems,
       ...files.problems,
+      ...names
+        ? ['Tensors have no "model." before their names; load reads them as if they had']
+        : [],
       ...comparison ? tensorProblems(comparison) : [],
       ...tiedProblems(architecture, tensors),
       ...foreign.problems,
+      ...foreign.facts.length === 0 && comparison ? unreadProblems(comparison) : [],
       ...tokenizer.problems,
       ...values?.problems ?? [],
     ],
@@ -112,7 +120,9 @@ async function readOutline(directory: string): Promise<Outline> {
   });
   return {
     json,
-    name: Array.isArray(names) && names.length > 0 ? String(names[0]) : "unknown architecture",
+    name: Array.isArray(names) && names.length > 0
+      ? String(names[0])
+      : architecture?.name ?? "unknown architecture",
     architecture,
     record: record ?? PLAIN,
     problems,
@@ -133,7 +143,7 @@ async function readConfig(path: string): Promise<Record<string, unknown>> {
 }
 
 /** Parameters, bytes, and bits that a weight of the layers' linears takes. */
-function sizesOf({ tensors }: FoundFiles, architecture: Architecture | undefined) {
+function sizesOf(tensors: FoundFiles["tensors"], architecture: Architecture | undefined) {
   let [bytes, held] = [0, 0];
   const linears = new Map(architecture?.linears.map((linear) => [linear.name, linear]));
   for (const { name, start, end } of tensors.values()) {
@@ -158,7 +168,7 @@ function tiedProblems(
 ): string[] {
   if (!architecture?.config.tied || !tensors.has(architecture.ownHead)) return [];
   return [
-    `config.json ties the head to the embeddings, but "${architecture.ownHead}" is there; it is not used`,
+    `config.json ties the head to the embeddings, but "${architecture.ownHead}" is there; load uses it where it holds other values`,
   ];
 }
 

@@ -31,10 +31,13 @@ export class EngineLoop implements Disposable {
   #promptTokens = 0;
   #generatedTokens = 0;
 
-  /** Takes the memory of all pages; the model and the device stay the caller's. */
-  constructor(device: Device, model: Model, sizes: EngineSizes) {
+  /**
+   * Takes the memory of all pages; the model and the device stay the caller's. Tokens are drawn below
+   * `choices`, where the head has rows that stand for none.
+   */
+  constructor(device: Device, model: Model, sizes: EngineSizes, choices?: number) {
     this.sizes = sizes;
-    this.#model = new PagedModel(device, model, sizes);
+    this.#model = new PagedModel(device, model, { ...sizes, choices });
     this.#pages = new Pages(sizes.pages);
     this.#scheduler = new Scheduler(this.#pages, sizes.step);
   }

@@ -10,6 +10,8 @@ export interface StartOptions {
   /** See `DeviceChoice`. */
   readonly device?: string | undefined;
   readonly wishes: SizeWishes;
+  /** Tokens are drawn below this id; any that the head has a row for unless said. */
+  readonly choices?: number | undefined;
 }
 
 /** What the worker is told. */

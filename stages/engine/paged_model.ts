@@ -44,17 +44,26 @@ export class PagedModel implements Disposable {
   readonly #device: Device;
   readonly #forward: PagedForward;
   readonly #context: number;
+  readonly #drawn: { readonly choices?: number };
   readonly #mostRows: number;
   /** By sequences and steps; the one used last stands last. */
   readonly #recorded = new Map<string, RecordedSteps>();
 
-  /** Takes the memory of so many pages; `context` is the longest sequence. */
+  /**
+   * Takes the memory of so many pages; `context` is the longest sequence. Tokens are drawn below
+   * `choices`, from all rows of the head unless said.
+   */
   constructor(
     device: Device,
     model: Model,
-    { pages, context }: { readonly pages: number; readonly context: number },
+    { pages, context, choices }: {
+      readonly pages: number;
+      readonly context: number;
+      readonly choices?: number | undefined;
+    },
   ) {
     this.#device = device;
+    this.#drawn = choices === undefined ? {} : { choices };
     this.#forward = new PagedForward(device, model, { pages, context });
     this.#context = context;
     this.#mostRows = rowsAtOnce(model.config);
@@ -93,7 +102,7 @@ export class PagedModel implements Disposable {
         recorded[Symbol.dispose]();
         this.#recorded.delete(oldest);
       }
-      const wanted = { chunks, steps, context: this.#context };
+      const wanted = { chunks, steps, context: this.#context, drawn: this.#drawn };
       found = await recordSteps(this.#device, this.#forward, wanted);
     }
     this.#recorded.set(key, found);
@@ -198,13 +207,13 @@ export class PagedModel implements Disposable {
       rows[i]!.target === undefined ? penaltiesOf(sequence) : undefined
     );
     if (penalties.every((each) => each === undefined)) {
-      return device.run(sample, { logits, settings }, {}).tokens;
+      return device.run(sample, { logits, settings }, this.#drawn).tokens;
     }
     const tensors = penaltyTensors(penalties.map((each) => each ?? UNCHANGED));
     using penaltyRows = device.upload(tensors.rows);
     using entries = device.upload(tensors.entries);
     using changed = device.run(penalize, { logits, rows: penaltyRows, entries }, {}).y;
-    return device.run(sample, { logits: changed, settings }, {}).tokens;
+    return device.run(sample, { logits: changed, settings }, this.#drawn).tokens;
   }
 }
 

@@ -19,10 +19,12 @@ export interface RecordedSteps extends Disposable {
 export async function recordSteps(
   device: Device,
   forward: PagedForward,
-  { chunks, steps, context }: {
+  { chunks, steps, context, drawn = {} }: {
     readonly chunks: readonly Chunk[];
     readonly steps: number;
     readonly context: number;
+    /** Which tokens are drawn from; see `sample`. */
+    readonly drawn?: { readonly choices?: number };
   },
 ): Promise<RecordedSteps> {
   using stack = new DisposableStack();
@@ -47,7 +49,7 @@ export async function recordSteps(
         const from = tokens.at(-1) ?? ids;
         using hidden = await forward.hidden(from, { ...places, work, block_table, queries: 1 });
         using logits = await forward.logits(hidden);
-        tokens.push(device.run(sample, { logits, settings }, {}).tokens);
+        tokens.push(device.run(sample, { logits, settings }, drawn).tokens);
       }
       return tokens;
     }),

@@ -51,14 +51,16 @@ function fail(error: unknown): void {
   tell({ type: "failed", message: error instanceof Error ? error.message : String(error) });
 }
 
-async function start({ path, memoryBytes, wishes, device: choice }: StartOptions): Promise<void> {
+async function start(
+  { path, memoryBytes, wishes, device: choice, choices }: StartOptions,
+): Promise<void> {
   device = await openDevice(choice);
   const model = await Model.open(path, device, { weightBytes: Infinity });
   const memory = new EngineMemory(device.limits, model);
   const plan = await planMemory(memory, { memoryBytes, wishes });
   mostBytes = plannedBytes(plan);
   await model.loadWhole();
-  loop = new EngineLoop(device, model, plan.sizes);
+  loop = new EngineLoop(device, model, plan.sizes, choices);
   tell({ type: "events", events: [], stats: loop.stats });
   tell({ type: "ready", plan, device: device.name });
 }

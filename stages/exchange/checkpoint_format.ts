@@ -2,12 +2,13 @@ import { statingEnds } from "../formats/answer_ends.ts";
 import { bytesOf, denseBytes, DTYPES } from "../formats/half.ts";
 import { type Checkpoint, type RowRange, writeCheckpointTexts } from "../formats/checkpoint.ts";
 import { createCheckpointWriter } from "../formats/checkpoint_writer.ts";
-import { openDirectory } from "../formats/safetensors/directory.ts";
+import { openCheckpoint } from "../models/open_checkpoint.ts";
 import {
   type SafetensorsDType,
   tensorBytes,
   type TensorSpecification,
 } from "../formats/safetensors/header.ts";
+import { HalfLosses } from "../formats/half_losses.ts";
 import { rowPieces } from "../formats/rows.ts";
 import { architectureOf } from "../models/architecture.ts";
 import { unfused } from "../models/fused_tensors.ts";
@@ -222,10 +223,17 @@ async function write(
     else if ("values" in from) await writer.write(name, bytesOf(from.values));
     else if ("dense" in from) {
       const { file } = checkpoint.tensors.get(from.dense)!;
+      const losses = new HalfLosses({
+        name,
+        columns: shape.at(-1) ?? 1,
+        rowsCount: subject.linearOf(name) !== undefined,
+      });
       for (const rows of rowPieces(shape, { values: COMPARED_VALUES })) {
         const values = await checkpoint.read(from.dense, rows);
         await writer.write(name, denseBytes(values, { name, dtype, file }));
+        if (dtype === "F16") losses.add(values);
       }
+      losses.finish();
     } else {
       if (held?.name !== from.linear) {
         held = undefined;
@@ -252,7 +260,7 @@ async function write(
 }
 
 async function open(given: Codec, path: string): Promise<Reading> {
-  const stored = await openDirectory(path);
+  const stored = await openCheckpoint(path);
   try {
     const checkpoint = unfused(stored, architectureOf(stored.config));
     const { linears, kv, ...own } = await given.precision(checkpoint);

@@ -1,4 +1,5 @@
 import type { StoredTensor } from "../formats/checkpoint.ts";
+import { isIdle } from "./unused_tensors.ts";
 
 /** What a tensor should be. */
 export interface TensorRule {
@@ -6,9 +7,6 @@ export interface TensorRule {
   readonly dtypes: readonly string[];
   readonly optional: boolean;
 }
-
-/** Tensors that some programs store though nobody reads them. */
-const IDLE = /\.rotary_emb\.inv_freq$/;
 
 /** Compares what a checkpoint holds with what its format and architecture ask for, a sentence each. */
 export function compareTensors(
@@ -30,6 +28,6 @@ export function compareTensors(
       problems.push(`${at} is ${stored.dtype}, expected ${[...new Set(dtypes)].join(" or ")}`);
     }
   }
-  const unexpected = [...tensors.keys()].filter((name) => !expected.has(name) && !IDLE.test(name));
+  const unexpected = [...tensors.keys()].filter((name) => !expected.has(name) && !isIdle(name));
   return { problems, unexpected };
 }

@@ -5,6 +5,9 @@ export const WIDEN: Readonly<Record<string, (bytes: Uint8Array) => Float32Array<
   BF16: widenBf16,
 };
 
+/** How 8-bit floats are widened; scales lie beside them. */
+export const FLOAT8: typeof WIDEN = { F8_E4M3: widenE4m3, F8_E5M2: widenE5m2 };
+
 /** Values of a tensor by its type; throws for one that is not among `known`. */
 export function widenTensor(
   bytes: Uint8Array,
@@ -44,4 +47,29 @@ function widenF32(bytes: Uint8Array): Float32Array<ArrayBuffer> {
 function aligned(bytes: Uint8Array, size: number): ArrayBuffer {
   const whole = bytes.byteOffset === 0 && bytes.byteLength % size === 0;
   return whole && bytes.buffer instanceof ArrayBuffer ? bytes.buffer : bytes.slice().buffer;
+}
+
+/** Values of E4M3 by their codes. */
+const E4M3 = Float32Array.from({ length: 256 }, (_, code) => {
+  const [exponent, fraction] = [code >> 3 & 15, code & 7];
+  if ((code & 127) === 127) return NaN;
+  const size = exponent === 0 ? fraction * 2 ** -9 : (8 + fraction) * 2 ** (exponent - 10);
+  return code > 127 ? -size : size;
+});
+
+/**
+ * Values of E4M3 as PyTorch has it (`float8_e4m3fn`): an exponent less 7, no infinities, NaN where all
+ * bits but the sign are set. Micikevicius et al., "FP8 Formats for Deep Learning" (2022), section 3.
+ */
+function widenE4m3(bytes: Uint8Array): Float32Array<ArrayBuffer> {
+  const values = new Float32Array(bytes.length);
+  for (let i = 0; i < values.length; i++) values[i] = E4M3[bytes[i]!]!;
+  return values;
+}
+
+/** Values of E5M2, the upper bytes of half-precision numbers. */
+function widenE5m2(bytes: Uint8Array): Float32Array<ArrayBuffer> {
+  const halves = new Uint8Array(2 * bytes.length);
+  for (let i = 0; i < bytes.length; i++) halves[2 * i + 1] = bytes[i]!;
+  return widenF16(halves);
 }

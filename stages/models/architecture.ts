@@ -1,13 +1,12 @@
 import { openCheckpoint } from "./open_checkpoint.ts";
-import type { Architecture, Family, LayerLayout, LayerOutline, ModelFiles } from "./family.ts";
+import type { Architecture, LayerLayout, LayerOutline, ModelFiles } from "./family.ts";
+import { findFamily } from "./find_family.ts";
 import { fusedTensors } from "./fused_tensors.ts";
 import { readModelRecord } from "./model_record.ts";
-import { z } from "zod";
-import * as families from "./families/mod.ts";
 
 /** What a model is by its `config.json`; throws where no family runs it, or with the key that is odd. */
 export function architectureOf(json: unknown): Architecture {
-  const family = findFamily(json);
+  const { family, name } = findFamily(json);
   const config = family.config(json);
   const layout = family.layout(config);
   const layers = layout.layers.map(outlineOf);
@@ -16,7 +15,6 @@ export function architectureOf(json: unknown): Architecture {
   const byTensor = new Map(
     layers.flatMap(({ index, tensors }) => [...tensors.keys()].map((name) => [name, index])),
   );
-  const [name = ""] = (json as { readonly architectures: readonly string[] }).architectures;
   return {
     ...layout,
     name,
@@ -64,21 +62,4 @@ export async function openModel(path: string): Promise<ModelFiles & Disposable> 
     checkpoint[Symbol.dispose]();
     throw error;
   }
-}
-
-const named = z.looseObject({ architectures: z.array(z.string()).min(1) });
-
-/** The family that runs a `config.json`; throws and lists the known ones where none does. */
-function findFamily(json: unknown): Family {
-  const known = Object.values<Family>(families).flatMap(({ architectures }) => architectures);
-  const parsed = named.safeParse(json);
-  const [name] = parsed.success ? parsed.data.architectures : [];
-  const family = Object.values<Family>(families)
-    .find(({ architectures }) => name !== undefined && architectures.includes(name));
-  if (family) return family;
-  throw new TypeError(
-    `Cannot run architecture ${name ? `"${name}"` : "of config.json, which names none"}: expected ${
-      known.join(", ")
-    }`,
-  );
 }

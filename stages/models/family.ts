@@ -67,7 +67,7 @@ export interface LayerOutline extends LayerLayout {
 
 /** What a model is, from its `config.json` alone. */
 export interface Architecture extends Layout {
-  /** The first of `architectures`. */
+  /** The class of transformers: the first of `architectures`, or what `model_type` stands for. */
   readonly name: string;
   /** `config.json`. */
   readonly json: Readonly<Record<string, unknown>>;

@@ -1,5 +1,7 @@
 import type { Checkpoint } from "../formats/checkpoint.ts";
+import { completed } from "./completed_checkpoint.ts";
 import { openGguf } from "../formats/gguf/checkpoint.ts";
+import { ggufSources } from "../formats/gguf/parts.ts";
 import type { GgufClass } from "../formats/gguf/model_class.ts";
 import type { Family } from "./family.ts";
 import { takenApart } from "./fused_tensors.ts";
@@ -12,29 +14,34 @@ export const GGUF_CLASSES: readonly GgufClass[] = Object.values<Family>(families
   .flatMap(({ gguf }) => gguf ?? []);
 
 /**
- * Opens a directory of safetensors files as Hugging Face lays them out, or a GGUF file; what a family
- * stores as one tensor is seen as those of its layout.
+ * Opens a directory of safetensors files as Hugging Face lays them out, see `completed()` for what it
+ * has then, or a GGUF file; what a family stores as one tensor is seen as those of its layout.
  */
 export async function openCheckpoint(path: string): Promise<Checkpoint> {
-  const checkpoint = await kindOf(path) === "gguf"
+  const kind = await kindOf(path);
+  const checkpoint = kind === "gguf"
     ? await openGguf(path, GGUF_CLASSES)
     : await openDirectory(path);
-  const { architectures: [name] = [] } = checkpoint.config as {
-    readonly architectures?: readonly string[];
-  };
-  const family = Object.values<Family>(families)
-    .find(({ fused, architectures }) => fused && architectures.includes(name ?? ""));
   try {
-    return family ? takenApart(checkpoint, family) : checkpoint;
+    return apart(kind === "gguf" ? checkpoint : await completed(checkpoint));
   } catch (error) {
     checkpoint[Symbol.dispose]();
     throw error;
   }
 }
 
+function apart(checkpoint: Checkpoint): Checkpoint {
+  const { architectures: [name] = [] } = checkpoint.config as {
+    readonly architectures?: readonly string[];
+  };
+  const family = Object.values<Family>(families)
+    .find(({ fused, architectures }) => fused && architectures.includes(name ?? ""));
+  return family ? takenApart(checkpoint, family) : checkpoint;
+}
+
 /** The files that make the content of a checkpoint, without opening its weights. */
 export async function checkpointSources(path: string): Promise<string[]> {
-  return await kindOf(path) === "gguf" ? [path] : await directorySources(path);
+  return await kindOf(path) === "gguf" ? await ggufSources(path) : await directorySources(path);
 }
 
 async function kindOf(path: string): Promise<"gguf" | "directory"> {

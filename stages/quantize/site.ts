@@ -7,6 +7,7 @@ import { type GptqFactor, type GptqFactorOptions, prepare } from "../quant/gptq_
 import type { LinearOutline } from "../models/site.ts";
 import { QuadraticForm } from "../quant/quadratic_form.ts";
 import { quantizeWeight, type WeightMethod } from "../quant/quantize_weight.ts";
+import { refuseLostScales } from "../quant/scale_losses.ts";
 import type { LinearScheme } from "../quant/schemes.ts";
 import { storedTensors } from "../quant/stored_weight.ts";
 
@@ -48,7 +49,9 @@ export async function quantizeSite(
     assertFinite(values, weight, checkpoint.tensors.get(weight)!.file);
     const inputs = gram && form && { gram, form, ...factor && { factor } };
     const rounding = { scheme: scheme.weights, range };
-    const found = await quantizeWeight(device, { rows, columns, values }, rounding, inputs);
+    const matrix = { rows, columns, values };
+    refuseLostScales(name, matrix, scheme.weights);
+    const found = await quantizeWeight(device, matrix, rounding, inputs);
     for (const tensor of storedTensors(found.weight, name)) tensors.set(tensor.name, tensor);
     const { weightError, outputError, rtnRows } = found;
     facts[name] = {

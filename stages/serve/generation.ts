@@ -38,7 +38,7 @@ export function answerRequests(
   const stops = [fields.stop ?? []].flat().filter((text) => text !== "");
   checkStops(stops);
   // One list for all of them: answers travel between threads, and what is shared travels once.
-  const bias = readBias(fields.logit_bias, rules.tokenizer.size);
+  const bias = readBias(fields.logit_bias, rules.tokenizer.usable);
   return prompts.flatMap((prompt) =>
     seeds.map((seed) => answerRequest(rules, wishes, { prompt, seed, stops, bias }))
   );
@@ -58,6 +58,7 @@ function answerRequest(
   const { count, field, usual = Infinity } = wishes.maxTokens;
   const { maxTokens: most = Infinity } = options;
   const maxTokens = count ?? Math.max(1, Math.min(context - prompt.length, usual, most));
+  checkRows(prompt, tokenizer.usable);
   checkRoom(prompt.length, context, { maxTokens, field });
   if (maxTokens > most) {
     throw fieldError(
@@ -93,6 +94,17 @@ function answerRequest(
     keepStop: fields.include_stop_str_in_output ?? false,
     special: fields.skip_special_tokens === false,
   };
+}
+
+/** A tokenizer may have more tokens than the model: what they mean nobody knows. */
+function checkRows(prompt: readonly number[], rows: number): void {
+  const token = prompt.find((id) => id >= rows);
+  if (token === undefined) return;
+  throw fieldError(
+    `Cannot answer the prompt: its token ${token} has no row in the model's embedding table, ` +
+      `expected ids below ${rows}`,
+    "prompt",
+  );
 }
 
 function checkRoom(prompt: number, context: number, { maxTokens, field }: {

@@ -44,8 +44,8 @@ export class ReaderPool implements RequestReaders {
   constructor(rules: Omit<ReadingRules, "context">, context: () => number) {
     this.#rules = rules;
     this.#context = context;
-    const { files, texts } = rules.tokenizer.source;
-    const source = new TextEncoder().encode(JSON.stringify({ files, texts: [...texts] }));
+    const { texts, ...others } = rules.tokenizer.source;
+    const source = new TextEncoder().encode(JSON.stringify({ ...others, texts: [...texts] }));
     this.#source = new Uint8Array(new SharedArrayBuffer(source.length));
     this.#source.set(source);
   }

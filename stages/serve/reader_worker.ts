@@ -22,8 +22,9 @@ self.onmessage = ({ data }: MessageEvent<ToReader>) => {
 function hear(message: ToReader): FromReader {
   if (message.type === "open") {
     const { source, rules } = message;
-    const { files, texts } = JSON.parse(new TextDecoder().decode(source.slice()));
-    opened = { ...rules, tokenizer: openServedTokenizer(files, new Map(texts)) };
+    const { files, texts, model, rows } = JSON.parse(new TextDecoder().decode(source.slice()));
+    const tokenizer = openServedTokenizer(files, new Map(texts), model, rows);
+    opened = { ...rules, tokenizer };
     return { type: "ready" };
   }
   const { kind, body, context } = message;

@@ -1,5 +1,6 @@
 import type { StartOptions } from "../engine/messages.ts";
 import { type EngineNotes, WorkerEngine } from "../engine/worker_engine.ts";
+import { architectureOf } from "../models/architecture.ts";
 import { openCheckpoint } from "../models/open_checkpoint.ts";
 import type { ModelCard } from "./model_card.ts";
 import { templateProblem } from "./chat_template.ts";
@@ -36,7 +37,8 @@ export async function serveModel(
   const tokenizer = await readTokenizer(path);
   const problem = templateProblem(tokenizer);
   if (problem !== undefined) notes.warn(problem);
-  await using engine = new WorkerEngine({ path, memoryBytes, wishes, device }, notes);
+  const choices = tokenizer.usable;
+  await using engine = new WorkerEngine({ path, memoryBytes, wishes, device, choices }, notes);
   const server = await startServer({ engine, tokenizer, card: await card(), options, signal });
   notes.listening(server.url);
   try {
@@ -51,7 +53,8 @@ export async function serveModel(
 async function readTokenizer(path: string) {
   using checkpoint = await openCheckpoint(path);
   const { tokenizer, files, config } = checkpoint;
-  if (tokenizer) return openServedTokenizer(tokenizer, files, config);
+  const rows = architectureOf(config).config.vocabulary;
+  if (tokenizer) return openServedTokenizer(tokenizer, files, config, rows);
   throw new TypeError(
     `Cannot serve "${path}": it has no tokenizer, expected tokenizer.json; load it from a checkpoint that has one`,
   );

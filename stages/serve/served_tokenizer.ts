@@ -5,6 +5,8 @@ import { readTokenBytes, type TokenBytes } from "./token_bytes.ts";
 
 /** A tokenizer with what answering needs besides: bytes of tokens, ends of answers, chat template. */
 export interface ServedTokenizer extends Tokenizer, TokenBytes {
+  /** Ids below this have a row in the model, and stand for tokens. */
+  readonly usable: number;
   /** Tokens with which the model ends an answer. */
   readonly ends: readonly number[];
   /** How a conversation is laid out as text (Jinja), where the model says it. */
@@ -17,6 +19,8 @@ export interface ServedTokenizer extends Tokenizer, TokenBytes {
   readonly source: {
     readonly files: TokenizerFiles;
     readonly texts: ReadonlyMap<string, string>;
+    readonly model: unknown;
+    readonly rows?: number;
   };
 }
 
@@ -39,7 +43,8 @@ export function namedTokens(config: Readonly<Record<string, unknown>>): Record<s
 }
 
 /**
- * Makes a tokenizer from a checkpoint's `tokenizer`, its small files by name and its `config.json`.
+ * Makes a tokenizer from a checkpoint's `tokenizer`, its small files by name and its `config.json`, for
+ * a model whose embedding table has so many rows.
  *
  * `chat_template.jinja` comes before the template in `tokenizer_config.json`, as in transformers.
  */
@@ -47,6 +52,7 @@ export function openServedTokenizer(
   files: TokenizerFiles,
   texts: ReadonlyMap<string, string> = new Map(),
   model: unknown = {},
+  rows?: number,
 ): ServedTokenizer {
   const tokenizer = openTokenizer(files);
   const config = (files.config ?? {}) as Readonly<Record<string, unknown>>;
@@ -54,11 +60,12 @@ export function openServedTokenizer(
   return {
     ...tokenizer,
     ...readTokenBytes(tokenizer, files),
+    usable: Math.min(tokenizer.size, rows ?? Infinity),
     ends: answerEnds({ config: model, tokenizer: files, files: texts }).map(({ id }) => id),
     ...chatTemplate === undefined ? {} : { chatTemplate },
     longest: longestOf(tokenizer),
     info: { ...config, ...namedTokens(config), chat_template: chatTemplate ?? null },
-    source: { files, texts },
+    source: { files, texts, model, ...rows !== undefined && { rows } },
   };
 }
 

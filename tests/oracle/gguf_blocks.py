@@ -1,7 +1,7 @@
 """Writes tests/testdata/gguf_blocks.json: random ggml blocks and the values the gguf package reads in them,
 and tests/testdata/gguf_rounded.json: values and the blocks the gguf package rounds them to.
 
-Needs `pip install gguf numpy`. Scales are random half-precision numbers, codes random bytes, so every bit of a
+Needs `pip install gguf==0.19.0 numpy`. Scales are random half-precision numbers, codes random bytes, so every bit of a
 block counts. Values are hex too: float32, little-endian.
 """
 
@@ -12,8 +12,15 @@ import numpy as np
 from gguf.constants import GGML_QUANT_SIZES, GGMLQuantizationType
 from gguf.quants import dequantize, quantize
 
-BLOCKS = {"F32": 8, "F16": 8, "BF16": 8, "Q8_0": 2, "Q4_0": 2, "Q4_1": 2, "Q4_K": 2, "Q6_K": 2}
-HALVES = {"Q8_0": [0], "Q4_0": [0], "Q4_1": [0, 2], "Q4_K": [0, 2], "Q6_K": [208]}
+BLOCKS = {
+    "F32": 8, "F16": 8, "BF16": 8, "Q8_0": 2, "Q4_0": 2, "Q4_1": 2, "Q4_K": 2, "Q6_K": 2,
+    "Q5_0": 3, "Q5_1": 3, "Q2_K": 2, "Q3_K": 2, "Q5_K": 2, "IQ4_NL": 3, "IQ4_XS": 2, "MXFP4": 4,
+}
+HALVES = {
+    "Q8_0": [0], "Q4_0": [0], "Q4_1": [0, 2], "Q4_K": [0, 2], "Q6_K": [208],
+    "Q5_0": [0], "Q5_1": [0, 2], "Q2_K": [80, 82], "Q3_K": [108], "Q5_K": [0, 2], "IQ4_NL": [0], "IQ4_XS": [0],
+    "MXFP4": [],
+}
 
 random = np.random.default_rng(20)
 cases = []

@@ -71,17 +71,17 @@ Deno.test("JSON lines in gzip, as C4 is published, give the tokens of their text
   }
 });
 
-Deno.test("a large text's tokens are forecast from its beginning, packed or in JSON", async () => {
-  const text = stories({ split: "test", bytes: 300_000 });
+Deno.test("a text's tokens are forecast though it is packed, in JSON, or taken in part", async () => {
+  const text = stories({ split: "test", bytes: 60_000 });
   const rows = text.split("\n\n");
   const lines = rows.map((text) => JSON.stringify({ text, id: 7 })).join("\n");
-  for (const content of [gzipSync(text), lines, gzipSync(lines)]) {
+  for (const content of [gzipSync(text), lines]) {
     const { ids, forecast } = await tokenized(content);
     assert.ok(Math.abs(forecast / ids.length - 1) < 0.05, `${forecast} of ${ids.length}`);
   }
-  const few = await tokenized(gzipSync(lines), { documents: 150 });
-  assert.deepEqual(few.ids, (await tokenized(rows.slice(0, 150).join("\n\n"))).ids);
-  assert.ok(Math.abs(few.forecast / few.ids.length - 1) < 0.1, `${few.forecast}`);
+  const few = await tokenized(gzipSync(lines), { documents: 20 });
+  assert.deepEqual(few.ids, (await tokenized(rows.slice(0, 20).join("\n\n"))).ids);
+  assert.ok(Math.abs(few.forecast / few.ids.length - 1) < 0.05, `${few.forecast}`);
 });
 
 Deno.test("conversations are laid out by the model's own template, which writes its special tokens", async () => {

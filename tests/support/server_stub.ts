@@ -53,7 +53,7 @@ export async function embeddedTokenizer(template?: string | null): Promise<Serve
 /** What makes a SentencePiece tokenizer, with `<s>` put before texts. */
 export function sentencePieceFiles(): TokenizerFiles {
   const metadata = new Map(Object.entries(SENTENCE_PIECES));
-  return ggufTokenizer(ggufMetadata({ metadata, tensors: [] }, "model.gguf"))!;
+  return ggufTokenizer(ggufMetadata({ metadata }, "model.gguf"))!;
 }
 
 /** Starts a server at a free port; `says` makes the engine generate texts, one for each prompt's. */

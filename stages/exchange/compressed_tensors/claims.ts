@@ -55,6 +55,14 @@ export function claimIn(config: unknown): Record<string, unknown> | undefined {
   return (found.quant_method ?? (compression_config && METHOD)) === METHOD ? found : undefined;
 }
 
+/** Whether all that a config quantizes is float8, which is read as values and not as codes. */
+export function claimsFloat8(config: unknown): boolean {
+  const groups = claim.safeParse(claimIn(config)).data?.config_groups ?? {};
+  const weights = Object.values(groups).flatMap(({ weights }) => weights ?? []);
+  return weights.length > 0 &&
+    weights.every(({ type, num_bits }) => type === "float" && num_bits === 8);
+}
+
 /**
  * What a checkpoint says of its linears: the group of each by its name, by a pattern, or by its class,
  * in this order, as the library resolves targets; nothing of those in full precision.

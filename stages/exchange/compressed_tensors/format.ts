@@ -1,6 +1,6 @@
 import { INPUT_CODES, scaleOf } from "../../../kernels/codes/quantizer.ts";
 import { type BesideTensor, checkpointFormat } from "../checkpoint_format.ts";
-import { claimIn } from "./claims.ts";
+import { claimIn, claimsFloat8 } from "./claims.ts";
 import { quantizationConfig } from "./config.ts";
 import { compressedTensorsEngines } from "./engines.ts";
 import { layoutParts, readableParts, writtenLayout } from "./layout.ts";
@@ -24,7 +24,7 @@ export const compressed_tensors = checkpointFormat({
   source: "compressed-tensors 0.20, as vLLM 0.33 loads it",
   refusals: (subject) => [...refusedCompressedTensors(subject)],
   engines: compressedTensorsEngines,
-  recognizes: ({ config }) => claimIn(config) !== undefined,
+  recognizes: ({ config }) => claimIn(config) !== undefined && !claimsFloat8(config),
   parts: (linear) => layoutParts(linear, writtenLayout(linear.scheme)),
   *pack(weight, part) {
     yield packTensor(weight, part);

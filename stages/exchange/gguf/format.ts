@@ -1,5 +1,6 @@
 import { answerEnds } from "../../formats/answer_ends.ts";
 import { bytesOf, denseBytes } from "../../formats/half.ts";
+import { HalfLosses } from "../../formats/half_losses.ts";
 import { PIECE_VALUES } from "../../formats/rows.ts";
 import { lostEnds } from "../../formats/gguf/answer_ends.ts";
 import { codeBlocks, type CodeType, type GgmlCodes } from "../../formats/gguf/ggml_codes.ts";
@@ -147,11 +148,13 @@ async function writeRows(
   const weight = plan.linear && await linear(plan.linear.name);
   const heads = Math.floor(PIECE_VALUES / columns / headSize);
   const step = Math.max(1, heads) * headSize;
+  const rowsCount = subject.linearOf(from) !== undefined;
+  const losses = type === "F16" ? new HalfLosses({ name: from, columns, rowsCount }) : undefined;
   for (let start = 0; start < rows; start += step) {
     const piece = { start, end: Math.min(rows, start + step) };
     const bytes = weight
       ? codedBytes(weight, { name: from, type }, piece)
-      : denseBytesOf(await checkpoint.read(from, piece), {
+      : denseBytesOf(await taking(losses, checkpoint.read(from, piece)), {
         name: from,
         type,
         file: checkpoint.tensors.get(from)!.file,
@@ -159,6 +162,16 @@ async function writeRows(
     const count = piece.end - piece.start;
     await writer.write(name, interleaved ? interleave(bytes, { rows: count, headSize }) : bytes);
   }
+  losses?.finish();
+}
+
+async function taking<Values extends Float32Array>(
+  losses: HalfLosses | undefined,
+  read: Promise<Values>,
+): Promise<Values> {
+  const values = await read;
+  losses?.add(values);
+  return values;
 }
 
 function codedBytes(

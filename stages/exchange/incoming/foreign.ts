@@ -1,21 +1,29 @@
+import { architectureOf } from "../../models/architecture.ts";
 import { PLAIN } from "../../models/model_record.ts";
+import { moduleOf } from "../../models/site.ts";
 import { codedValues } from "../../quant/coded_weight.ts";
 import type { Format, Reading } from "../format.ts";
-import { type Import, type ImportedCodes, refuseProblems } from "./import.ts";
+import { explainUnused, withoutZeroBiases } from "../unused_tensors.ts";
+import { type Import, type ImportOptions, refuseProblems } from "./import.ts";
 import { checkedParts, checkRunnable } from "./codes.ts";
 
 /** Opens a checkpoint in a format of the registry. */
 export async function openForeign(
   path: string,
-  { format: [name, format], codes }: {
-    readonly format: readonly [name: string, format: Pick<Format, "open">];
-    readonly codes: ImportedCodes | undefined;
-  },
+  [name, format]: readonly [name: string, format: Pick<Format, "open">],
+  { codes, unused: fate = "refuse" }: ImportOptions,
 ): Promise<Import> {
   const reading = await format.open(path);
   try {
-    refuseProblems(path, [...reading.problems, ...strayParts(reading)]);
-    const { checkpoint, config, linears, kv } = reading;
+    const { checkpoint, config, linears, kv, problems } = reading;
+    const unused = await withoutZeroBiases(checkpoint, reading.unexpected);
+    const told = explainUnused(
+      unused.filter((name) => !isPart(reading, name)),
+      architectureOf(config),
+    );
+    const parts = unused.filter((name) => isPart(reading, name))
+      .map((name) => `tensor "${name}" is there, expected none in this format`);
+    refuseProblems(path, [...problems, ...parts, ...fate === "refuse" ? told : []]);
     const dequantized = codes === "dequantize";
     if (!dequantized) checkRunnable(linears, config);
     const params = { format: name, ...dequantized && { codes: "dequantize" } };
@@ -32,9 +40,7 @@ export async function openForeign(
         naming(path, async () => checkedParts(await reading.linear(linear), linear)),
       values: (linear) => naming(path, () => valuesOf(reading, linear)),
       lineage: [],
-      warnings: reading.unexpected.length === 0 ? [] : [
-        `${reading.unexpected.length} tensors are not used, such as "${reading.unexpected[0]}"`,
-      ],
+      warnings: [...checkpoint.notes ?? [], ...told.map((text) => `Not used: ${text}`)],
       [Symbol.dispose]: () => reading[Symbol.dispose](),
     };
   } catch (error) {
@@ -43,11 +49,9 @@ export async function openForeign(
   }
 }
 
-/** Tensors of quantized linears that the format does not know, which may change what they mean. */
-function strayParts({ linears, unexpected }: Reading): string[] {
-  return unexpected
-    .filter((name) => Object.hasOwn(linears, name.replace(/\.\w+$/, "")))
-    .map((name) => `tensor "${name}" is there, expected none in this format`);
+/** Whether a tensor is of a quantized linear, so that it may change what the others mean. */
+function isPart({ linears }: Reading, name: string): boolean {
+  return Object.hasOwn(linears, moduleOf(name));
 }
 
 async function valuesOf(

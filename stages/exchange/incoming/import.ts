@@ -6,6 +6,17 @@ import type { StoredPart } from "./codes.ts";
 /** What becomes of the codes of a quantized checkpoint. */
 export type ImportedCodes = "keep" | "dequantize";
 
+/** How a checkpoint is brought in. */
+export interface ImportOptions {
+  readonly codes?: ImportedCodes | undefined;
+  /** Where `config.json` and tokenizer lie, where the checkpoint has none beside it. */
+  readonly config?: string | undefined;
+  /** What becomes of tensors that nothing reads; refused unless said. */
+  readonly unused?: "refuse" | "ignore" | undefined;
+  /** Whether biases are used that the config denies. */
+  readonly useBiases?: boolean | undefined;
+}
+
 /** A checkpoint of any origin as it is brought in: dense tensors, and linears in codes. */
 export interface Import extends Disposable {
   /** Dense tensors by their names in transformers, tokenizer and texts. */

@@ -8,7 +8,7 @@ import {
   openDeepCompressor,
 } from "../deepcompressor/checkpoint.ts";
 import { FORMATS, recognizeFormat } from "../find_format.ts";
-import type { Import, ImportedCodes } from "./import.ts";
+import type { Import, ImportOptions } from "./import.ts";
 import { openOwn } from "./own.ts";
 import { openPlain } from "./plain.ts";
 import { openForeign } from "./foreign.ts";
@@ -20,13 +20,6 @@ export interface ImportedTensor extends TensorSpecification {
   readonly linear?: { readonly name: string; readonly part?: string };
 }
 
-/** How a checkpoint is brought in. */
-export interface ImportOptions {
-  readonly codes?: ImportedCodes | undefined;
-  /** Where `config.json` and tokenizer lie, where the checkpoint has none beside it. */
-  readonly config?: string | undefined;
-}
-
 /**
  * Opens a checkpoint of any origin: plain, an artifact of ours, in a format of the registry, or as
  * DeepCompressor saves it.
@@ -36,12 +29,13 @@ export interface ImportOptions {
  */
 export async function openImport(
   path: string,
-  { codes, config }: ImportOptions = {},
+  options: ImportOptions = {},
 ): Promise<Import> {
+  const { codes, config } = options;
   if (await isDeepCompressor(path)) {
-    const options = config === undefined ? {} : { texts: config };
-    const open = (path: string) => openDeepCompressor(path, options);
-    return await openForeign(path, { format: ["deepcompressor", { open }], codes });
+    const texts = config === undefined ? {} : { texts: config };
+    const open = (path: string) => openDeepCompressor(path, texts);
+    return await openForeign(path, ["deepcompressor", { open }], options);
   }
   const record = await readOwnRecord(path);
   if (record) return await openOwn(path, record, codes);
@@ -51,9 +45,9 @@ export async function openImport(
     const format = isFile
       ? codes === "keep" ? ["gguf", FORMATS.gguf!] as const : undefined
       : recognizeFormat(plain);
-    if (!format) return openPlain(plain);
+    if (!format) return await openPlain(plain, options);
     plain[Symbol.dispose]();
-    return await openForeign(path, { format, codes });
+    return await openForeign(path, format, options);
   } catch (error) {
     plain[Symbol.dispose]();
     throw error;

@@ -48,7 +48,7 @@ export async function openOwn(
         return (rows) => Promise.resolve(codedValues(weight, rows));
       },
       lineage: record.lineage.map(({ file }) => file),
-      warnings: [],
+      warnings: checkpoint.notes ?? [],
       [Symbol.dispose]: () => checkpoint[Symbol.dispose](),
     };
   } catch (error) {

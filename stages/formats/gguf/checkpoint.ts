@@ -1,20 +1,23 @@
-import { ByteFile } from "../byte_file.ts";
+import type { ByteFile } from "../byte_file.ts";
 import { ggufGeneration } from "./answer_ends.ts";
 import type { Checkpoint, RowRange, StoredTensor } from "../checkpoint.ts";
 import { dequantizeBlocks, READABLE } from "./dequantize.ts";
 import { ggmlType } from "./ggml_types.ts";
 import { ggufClass, ggufConfig, ggufHeads } from "./config.ts";
-import { type GgufHeader, type GgufTensor, readGgufHeader } from "./header.ts";
 import { ggufMetadata } from "./metadata.ts";
 import type { GgufClass } from "./model_class.ts";
 import { interleavedRow, isInterleaved, transformersName } from "./names.ts";
+import { ggufSources, openGgufParts, type PlacedTensor } from "./parts.ts";
 import { ROPE_TENSORS, type RopeDivisors } from "./rope.ts";
 import { ggufTokenizer, ggufTokenizerNotes } from "./tokenizer.ts";
 import { findTensor, rowRange } from "../rows.ts";
+import { bytesOfTensor } from "./tensor_places.ts";
 
 /** A tensor and where its rows lie. */
 interface Stored extends StoredTensor {
   readonly start: number;
+  /** The file of `file`. */
+  readonly bytes: ByteFile;
   /** Elements and bytes of one block. */
   readonly block: { readonly elements: number; readonly bytes: number };
   /** Whether llama.cpp has interleaved the halves of each head. */
@@ -22,49 +25,43 @@ interface Stored extends StoredTensor {
 }
 
 /**
- * Opens a GGUF file under the names, shapes and row order of transformers.
+ * Opens a GGUF file, or all parts of a split one, under the names, shapes and row order of
+ * transformers; tensors that have no name there keep their own, and cannot be read.
  *
- * Configuration and tokenizer are rebuilt from the metadata. The file stays open until the
- * checkpoint is disposed.
+ * Configuration and tokenizer are rebuilt from the metadata. Files stay open until the checkpoint is
+ * disposed.
  */
 export async function openGguf(
   path: string,
   classes: readonly GgufClass[],
 ): Promise<Checkpoint> {
   using stack = new DisposableStack();
-  const file = stack.use(await ByteFile.open(path));
-  const header = await readGgufHeader(file);
-  const metadata = ggufMetadata(header, path);
+  const parts = stack.use(await openGgufParts(path));
+  const metadata = ggufMetadata(parts, path);
   const known = ggufClass(metadata, classes);
-  if ((metadata.number("split.count") ?? 1) > 1) {
-    throw new TypeError(
-      `Cannot open "${path}": it is one of ${metadata.number("split.count")} parts, expected a ` +
-        `whole file (join them with llama-gguf-split --merge)`,
-    );
-  }
   const { headSize } = ggufHeads(metadata, known);
-  const tensors = listTensors(header, file, known);
-  const embedding = findTensor(tensors, "model.embed_tokens.weight", path);
+  const stored = listTensors(parts.tensors, known);
+  const embedding = findTensor(stored, "model.embed_tokens.weight", path);
   const config = ggufConfig(metadata, known, {
     vocabulary: embedding.shape[0] ?? 0,
-    tied: !tensors.has("lm_head.weight"),
-    attentionBias: tensors.has("model.layers.0.self_attn.q_proj.bias"),
-    mlpBias: tensors.has("model.layers.0.mlp.gate_proj.bias"),
+    tied: !stored.has("lm_head.weight"),
+    attentionBias: stored.has("model.layers.0.self_attn.q_proj.bias"),
+    mlpBias: stored.has("model.layers.0.mlp.gate_proj.bias"),
     // Phi-3's converter writes 0 for none.
     window: metadata.number(`${known.architecture}.attention.sliding_window`) || undefined,
-    rope: await readRopeDivisors(header, file),
+    rope: await readRopeDivisors(parts.tensors),
   });
   const tokenizer = ggufTokenizer(metadata);
 
   const readRaw: Checkpoint["readRaw"] = async (name, rows) => {
-    const tensor = findTensor(tensors, name, path);
+    const tensor = findTensor(stored, name, path);
     const range = rowRange(tensor, rows);
-    if (!tensor.interleaved) return await readRows(file, tensor, range);
+    if (!tensor.interleaved) return await readRows(tensor, range);
     const whole = {
       start: Math.floor(range.start / headSize) * headSize,
       end: Math.ceil(range.end / headSize) * headSize,
     };
-    const bytes = await readRows(file, tensor, whole);
+    const bytes = await readRows(tensor, whole);
     const size = bytes.length / (whole.end - whole.start);
     const ordered = new Uint8Array((range.end - range.start) * size);
     for (let row = range.start; row < range.end; row++) {
@@ -79,44 +76,48 @@ export async function openGguf(
     config,
     tokenizer,
     files: ggufGeneration(metadata),
-    tensors,
-    sources: [path],
+    tensors: new Map([...stored, ...unknownTensors(parts.tensors, known)]),
+    sources: await ggufSources(path),
     notes: ggufTokenizerNotes(metadata),
     readRaw,
     async read(name, rows) {
       const bytes = await readRaw(name, rows);
-      return dequantizeBlocks(findTensor(tensors, name, path).dtype, bytes);
+      return dequantizeBlocks(findTensor(stored, name, path).dtype, bytes);
     },
     [Symbol.dispose]: () => owned.dispose(),
   };
 }
 
 function listTensors(
-  { tensors }: GgufHeader,
-  file: ByteFile,
+  tensors: readonly PlacedTensor[],
   known: GgufClass,
 ): ReadonlyMap<string, Stored> {
   const listed = new Map<string, Stored>();
   for (const tensor of tensors) {
-    if (Object.values<string>(ROPE_TENSORS).includes(tensor.name)) continue;
+    if (isRope(tensor)) continue;
     const name = transformersName(tensor.name, known);
-    if (name === undefined) {
-      throw new TypeError(
-        `Cannot use tensor "${tensor.name}" of "${file.path}": it has no counterpart in the ` +
-          `families we know, expected none of this name`,
-      );
-    }
-    listed.set(name, {
-      ...describe(tensor, file),
-      name,
-      interleaved: isInterleaved(tensor.name, known),
-    });
+    if (name === undefined) continue;
+    const interleaved = isInterleaved(tensor.name, known);
+    listed.set(name, { ...describe(tensor), name, interleaved });
   }
   return listed;
 }
 
-function describe(tensor: GgufTensor, file: ByteFile): Omit<Stored, "interleaved"> {
-  const { name, shape, start } = tensor;
+/** What no family has a name for, such as layers that predict several tokens. */
+function unknownTensors(
+  tensors: readonly PlacedTensor[],
+  known: GgufClass,
+): (readonly [string, StoredTensor])[] {
+  return tensors
+    .filter((tensor) => !isRope(tensor) && transformersName(tensor.name, known) === undefined)
+    .map(({ name, shape, type, file: { path: file } }) => {
+      const dtype = ggmlType(type)?.name ?? `number ${type}`;
+      return [name, { name, dtype, shape, file }] as const;
+    });
+}
+
+function describe(tensor: PlacedTensor): Omit<Stored, "interleaved"> {
+  const { name, shape, start, file } = tensor;
   const at = `tensor "${name}" of "${file.path}"`;
   const type = ggmlType(tensor.type);
   if (type === undefined || !READABLE.includes(type.name)) {
@@ -132,22 +133,17 @@ function describe(tensor: GgufTensor, file: ByteFile): Omit<Stored, "interleaved
       `Cannot read ${at}: rows of ${width} in ${type.name}, expected a multiple of ${type.elements}`,
     );
   }
-  const elements = shape.reduce((product, size) => product * size, 1);
-  const end = start + elements / type.elements * type.bytes;
+  const end = start + bytesOfTensor(tensor);
   if (!(end <= file.size)) {
     throw new RangeError(
       `Cannot read ${at}: the file has ${file.size} bytes, expected at least ${end} ` +
         `(it is truncated, fetch it again)`,
     );
   }
-  return { name, dtype: type.name, shape, file: file.path, start, block: type };
+  return { name, dtype: type.name, shape, file: file.path, bytes: file, start, block: type };
 }
 
-async function readRows(
-  file: ByteFile,
-  tensor: Stored,
-  rows: RowRange,
-): Promise<Uint8Array<ArrayBuffer>> {
+async function readRows(tensor: Stored, rows: RowRange): Promise<Uint8Array<ArrayBuffer>> {
   const { start, end, width } = rowRange(tensor, rows);
   const { elements, bytes } = tensor.block;
   const from = start * width / elements;
@@ -158,17 +154,22 @@ async function readRows(
         `it is stored in blocks, expected multiples of ${elements}`,
     );
   }
-  return await file.read(tensor.start + from * bytes, tensor.start + to * bytes);
+  return await tensor.bytes.read(tensor.start + from * bytes, tensor.start + to * bytes);
 }
 
-async function readRopeDivisors({ tensors }: GgufHeader, file: ByteFile): Promise<RopeDivisors> {
+/** Whether a tensor holds divisors of rotary frequencies, which become part of the config. */
+function isRope({ name }: PlacedTensor): boolean {
+  return Object.values<string>(ROPE_TENSORS).includes(name);
+}
+
+async function readRopeDivisors(tensors: readonly PlacedTensor[]): Promise<RopeDivisors> {
   const found: Record<string, Float32Array> = {};
   for (const [key, name] of Object.entries(ROPE_TENSORS)) {
     const tensor = tensors.find((each) => each.name === name);
     if (!tensor) continue;
-    const stored = { ...describe(tensor, file), interleaved: false };
+    const stored = { ...describe(tensor), interleaved: false };
     const all = { start: 0, end: stored.shape[0] ?? 0 };
-    found[key] = dequantizeBlocks(stored.dtype, await readRows(file, stored, all));
+    found[key] = dequantizeBlocks(stored.dtype, await readRows(stored, all));
   }
   return found;
 }

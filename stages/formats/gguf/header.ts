@@ -1,22 +1,14 @@
 import type { ByteFile } from "../byte_file.ts";
+import { checkPlaces, type ListedTensor } from "./tensor_places.ts";
 
 /** A metadata value of a GGUF file; 64-bit integers come as numbers. */
 export type GgufValue = number | string | boolean | readonly GgufValue[];
 
-/** A tensor as a GGUF file lists it, its axes in the order of transformers: outermost first. */
-export interface GgufTensor {
-  readonly name: string;
-  readonly shape: readonly number[];
-  /** The type as ggml numbers it. */
-  readonly type: number;
-  /** Its first byte, counted from the start of the file. */
-  readonly start: number;
-}
-
 /** What a GGUF file says of itself before its weights. */
 export interface GgufHeader {
   readonly metadata: ReadonlyMap<string, GgufValue>;
-  readonly tensors: readonly GgufTensor[];
+  /** With their first bytes counted from the start of the file. */
+  readonly tensors: readonly ListedTensor[];
 }
 
 /** No header of a real model comes near; the longest hold a vocabulary of some ten megabytes. */
@@ -46,7 +38,11 @@ const READERS: Readonly<Record<number, (cursor: Cursor) => GgufValue>> = {
 };
 const LIST = 9;
 
-/** Reads the metadata and the tensor list of a GGUF file, and nothing of its weights. */
+/**
+ * Reads the metadata and the tensor list of a GGUF file, and nothing of its weights.
+ *
+ * Throws where the list contradicts itself; whether the file holds all of its tensors is not looked at.
+ */
 export async function readGgufHeader(file: ByteFile): Promise<GgufHeader> {
   for (let length = 1 << 22;; length *= 4) {
     const whole = length >= file.size;
@@ -95,7 +91,7 @@ function parseHeader(cursor: Cursor, path: string): GgufHeader {
     }
     metadata.set(key, readValue(cursor, { type: cursor.u32(), key, path }));
   }
-  const listed: GgufTensor[] = [];
+  const listed: ListedTensor[] = [];
   for (let i = 0; i < tensorCount; i++) {
     const name = cursor.string();
     const axes = cursor.u32();
@@ -106,11 +102,13 @@ function parseHeader(cursor: Cursor, path: string): GgufHeader {
     listed.push({ name, shape, type: cursor.u32(), start: cursor.u64() });
   }
   const alignment = metadata.get("general.alignment") ?? 32;
-  if (typeof alignment !== "number" || !(alignment > 0 && alignment <= 1 << 20)) {
+  const aligned = typeof alignment === "number" && alignment > 0 && alignment <= 1 << 20;
+  if (!aligned || alignment % 8 !== 0) {
     throw new TypeError(
-      `Cannot read "${path}": general.alignment is ${alignment}, expected a count of bytes`,
+      `Cannot read "${path}": general.alignment is ${alignment}, expected a multiple of 8 bytes`,
     );
   }
+  checkPlaces(listed, { alignment, path });
   const data = Math.ceil(cursor.position / alignment) * alignment;
   return { metadata, tensors: listed.map((each) => ({ ...each, start: data + each.start })) };
 }

@@ -12,7 +12,10 @@ export interface GgufMetadata {
 }
 
 /** Wraps the metadata of a GGUF file for typed access. */
-export function ggufMetadata({ metadata }: GgufHeader, path: string): GgufMetadata {
+export function ggufMetadata(
+  { metadata }: Pick<GgufHeader, "metadata">,
+  path: string,
+): GgufMetadata {
   const typed = <T extends GgufValue>(wanted: string, is: (value: GgufValue) => value is T) =>
   (
     key: string,

@@ -6,6 +6,7 @@ import {
   modelInfo,
 } from "@huggingface/hub";
 import { join } from "node:path";
+import { promisedParts } from "../gguf/parts.ts";
 import { fetchFile, type HubFile, type HubOptions } from "./download.ts";
 import { type HubPlace, parseHubPlace } from "./place.ts";
 import { type HubSettings, hubSettings } from "./settings.ts";
@@ -67,7 +68,11 @@ async function resolve(place: string, parsed: HubPlace, options: HubOptions): Pr
     if (parsed.file === undefined) {
       return await fetchCheckpoint(place, { files, settings, options });
     }
-    return await fetchFile(findFile(place, parsed.file, files), settings, options);
+    const paths = promisedParts(parsed.file);
+    const wanted = paths.map((path) => findFile(place, path, files));
+    const fetched: string[] = [];
+    for (const file of wanted) fetched.push(await fetchFile(file, settings, options));
+    return fetched[paths.indexOf(parsed.file)]!;
   } catch (error) {
     throw error instanceof HubApiError ? refusal(place, error, settings) : error;
   }

@@ -3,6 +3,7 @@ import type { Checkpoint } from "../checkpoint.ts";
 import { namesThere, readOptionalJson, readTexts, readTokenizer } from "../foreign_json.ts";
 import { besideConfig } from "../quantization_file.ts";
 import { findTensor, rowRange } from "../rows.ts";
+import { list } from "./found_files.ts";
 import { parseHeader, type TensorEntry } from "./header.ts";
 import { widenTensor } from "../widen.ts";
 import { MOST_SHARDS } from "./found_files.ts";
@@ -55,14 +56,18 @@ export async function openDirectory(directory: string): Promise<Checkpoint> {
   const sources = await directorySources(directory);
   const { shards } = await findShards(directory);
   using stack = new DisposableStack();
-  const opened = new Map<string, { readonly file: ByteFile; readonly entry: TensorEntry }>();
+  const opened = new Map<string, Opened>();
+  const others: Opened[] = [];
   for (const [shard, wanted] of shards) {
     const file = stack.use(await openShard(directory, shard, wanted));
     const { tensors } = await parseHeader(file);
     for (const name of wanted ?? tensors.keys()) {
       opened.set(name, { file, entry: findTensor(tensors, name, file.path) });
     }
+    const listed = new Set(wanted ?? tensors.keys());
+    for (const [name, entry] of tensors) if (!listed.has(name)) others.push({ file, entry });
   }
+  const notes = addUnlisted(others, opened);
   const tensors = new Map(
     [...opened].map(([name, { file, entry: { dtype, shape } }]) => [
       name,
@@ -84,12 +89,47 @@ export async function openDirectory(directory: string): Promise<Checkpoint> {
     files,
     tensors,
     sources,
+    notes,
     readRaw,
     async read(name, rows) {
       return widenTensor(await readRaw(name, rows), findTensor(tensors, name, directory));
     },
     [Symbol.dispose]: () => owned.dispose(),
   };
+}
+
+/** A tensor of an opened file. */
+interface Opened {
+  readonly file: ByteFile;
+  readonly entry: TensorEntry;
+}
+
+/**
+ * Adds what shards hold though the index lists it nowhere, and tells of it; throws where it lies in two
+ * of them. A tensor that the index means in one shard is not read from another.
+ */
+function addUnlisted(others: readonly Opened[], opened: Map<string, Opened>): readonly string[] {
+  const added: string[] = [];
+  const copies: string[] = [];
+  for (const tensor of others) {
+    const { name } = tensor.entry;
+    const known = opened.get(name);
+    if (known === undefined) {
+      added.push(name);
+      opened.set(name, tensor);
+    } else if (added.includes(name)) {
+      throw new TypeError(
+        `Cannot read tensor "${name}": it lies in "${known.file.path}" and in "${tensor.file.path}", ` +
+          `expected ${INDEX} to say which of them is meant`,
+      );
+    } else copies.push(name);
+  }
+  return [
+    ...added.length > 0 ? [`${INDEX} does not list ${list(added)}, which is read as well`] : [],
+    ...copies.length > 0
+      ? [`${list(copies)} lies in two files; it is read where ${INDEX} says`]
+      : [],
+  ];
 }
 
 /** The weight files by name, with the tensors the index expects of each. */

@@ -95,6 +95,18 @@ Deno.test("a field may be chosen, some texts taken, and data read as plain text"
   assert.equal((await readSourceText(table.path, { plain: true })).text, 'id,text\n1,"a, b"\n');
 });
 
+Deno.test("what has no parts to choose from is refused where some are chosen", async () => {
+  await using file = await temporaryFile("Once there was a girl.\n");
+  const wanted = "expected JSON lines, a JSON array or parquet; leave";
+  await assert.rejects(readSourceText(file.path, { field: "text" }), {
+    message: `Cannot choose field of "${file.path}": it is one plain text, ${wanted} field out`,
+  });
+  await assert.rejects(readSourceText("stories:test", { documents: 3 }), {
+    message: `Cannot choose documents of "stories:test": it is stories, whose length bytes says, ` +
+      `${wanted} documents out`,
+  });
+});
+
 Deno.test("conversations are laid out one behind the other, in either of their two forms", async () => {
   const turns = [{ role: "user", content: "hi" }, { role: "assistant", content: "ho" }];
   const shared = [{ from: "human", value: "hi" }, { from: "gpt", value: "ho" }];

@@ -1,4 +1,4 @@
-import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
+import { deepStrictEqual, match, ok, rejects, strictEqual } from "node:assert/strict";
 import { describePath } from "../../../stages/describe/describe.ts";
 import type { Benchmark } from "../../../stages/benchmark/results.ts";
 import { writeSafetensors } from "../../../stages/formats/safetensors/file.ts";
@@ -19,23 +19,23 @@ Deno.test("a GGUF file is described by its tensors, and told of where its type o
     };
     const tensors = [
       { name: "token_embd.weight", shape: [4, 32], type: 0, bytes: new Uint8Array(512) },
-      // Q8_0: 34 bytes for 32 elements; Q5_0, which we do not run: 22.
+      // Q8_0: 34 bytes for 32 elements; Q8_1, which we do not run: 40.
       { name: "blk.0.attn_q.weight", shape: [32, 32], type: 8, bytes: new Uint8Array(34 * 32) },
-      { name: "blk.0.ffn_up.weight", shape: [16, 32], type: 6, bytes: new Uint8Array(22 * 16) },
+      { name: "blk.0.ffn_up.weight", shape: [16, 32], type: 9, bytes: new Uint8Array(40 * 16) },
     ];
     await Deno.writeFile(path, ggufBytes({ metadata, tensors }));
     const description = (await describePath(path, {}))!;
     strictEqual(description.title, "GGUF, llama, 0.0 M parameters, Q4_K_M");
     strictEqual(fact(description, "Model", "parameters"), String(128 + 1024 + 512));
-    const bits = 8 * (34 * 32 + 22 * 16) / (1024 + 512);
+    const bits = 8 * (34 * 32 + 40 * 16) / (1024 + 512);
     strictEqual(
       fact(description, "Model", "bits per weight"),
       `${bits.toFixed(3)} in the layers' linears`,
     );
     deepStrictEqual(rows(description, "Element types"), [
       ["Q8_0", "1", "1024", "1088"],
+      ["Q8_1", "1", "512", "640"],
       ["F32", "1", "128", "512"],
-      ["Q5_0", "1", "512", "352"],
     ]);
     strictEqual(
       description.warnings[0],
@@ -46,6 +46,11 @@ Deno.test("a GGUF file is described by its tensors, and told of where its type o
     match(
       (await describePath(path, {}))!.warnings[1]!,
       /^The file ends after \d+ bytes, before the end of "blk\.0\.ffn_up\.weight"; fetch it again$/,
+    );
+    await Deno.writeFile(path, ggufBytes({ metadata, tensors: [...tensors, tensors[0]!] }));
+    await rejects(
+      describePath(path, {}),
+      /it lists tensor "token_embd\.weight" twice, expected each/,
     );
     await Deno.writeTextFile(path, "words");
     strictEqual(await describePath(path, {}), undefined);

@@ -301,7 +301,15 @@ const GGUFS: readonly (readonly [what: string, bytes: Uint8Array, message: RegEx
       metadata: { ...ARCHITECTURE, "general.alignment": { u32: 2 ** 31 } as GgufEntry },
       tensors: [],
     }),
-    /general\.alignment is 2147483648, expected a count of bytes/,
+    /general\.alignment is 2147483648, expected a multiple of 8 bytes/,
+  ],
+  [
+    "aligned to what no type is a multiple of",
+    ggufBytes({
+      metadata: { ...ARCHITECTURE, "general.alignment": { u32: 12 } as GgufEntry },
+      tensors: [],
+    }),
+    /general\.alignment is 12, expected a multiple of 8 bytes/,
   ],
   [
     "with a tensor that no disk holds",

@@ -7,6 +7,7 @@ import { openModel } from "../../../stages/models/architecture.ts";
 import { Model } from "../../../stages/models/model.ts";
 import { logitsOf, relativeError } from "../../support/forward_pass.ts";
 import { DEVICES } from "../../support/devices.ts";
+import { familyLogits } from "../../support/family_copy.ts";
 import { spreadCpu } from "../../support/spread_banks.ts";
 
 const FOLDER = fileURLToPath(new URL("../../testdata/families", import.meta.url));
@@ -18,7 +19,7 @@ for (const name of CASES) {
   const path = `${FOLDER}/${name}`;
   for (const [on, open] of Object.entries(DEVICES)) {
     Deno.test(`${name} has the logits of transformers on ${on}`, async () => {
-      const expected = await expectation(path);
+      const expected = await familyLogits(name);
       await using device = await open();
       using model = await Model.open(path, device, { weightBytes: Infinity });
       const error = relativeError(await logitsOf(device, model, expected.ids), expected.logits);
@@ -27,7 +28,7 @@ for (const name of CASES) {
   }
 
   Deno.test(`${name} gives the same logits a layer at a time`, async () => {
-    const { ids } = await expectation(path);
+    const { ids } = await familyLogits(name);
     await using device = await Cpu.open();
     using whole = await Model.open(path, device, { weightBytes: Infinity });
     using streamed = await Model.open(path, device, { weightBytes: 0 });
@@ -35,7 +36,7 @@ for (const name of CASES) {
   });
 
   Deno.test(`${name} gives the same logits with its tensors spread over banks`, async () => {
-    const { ids } = await expectation(path);
+    const { ids } = await familyLogits(name);
     const logits = async (device: Cpu) => {
       await using _device = device;
       using model = await Model.open(path, device, { weightBytes: Infinity });
@@ -45,7 +46,7 @@ for (const name of CASES) {
   });
 
   Deno.test(`${name} gives the same logits with tables split over many tensors`, async () => {
-    const { ids, logits } = await expectation(path);
+    const { ids, logits } = await familyLogits(name);
     const device = new ReferenceDevice();
     const small = { ...device.limits, bindingBytes: 4096 };
     await using split = Object.assign(device, { limits: small });
@@ -67,14 +68,4 @@ for (const name of CASES) {
     for (const { fedBy: { weight } } of sites) assert.ok(tensors.has(weight), weight);
     assert.deepEqual([...checkpoint.tensors.keys()].sort(), [...tensors.keys()].sort());
   });
-}
-
-async function expectation(path: string): Promise<{ ids: number[]; logits: Float32Array }> {
-  const { tensors } = await readHeader(`${path}/expected.st`);
-  const bytes = await Deno.readFile(`${path}/expected.st`);
-  const part = (name: string) => {
-    const { start, end } = tensors.get(name)!;
-    return bytes.slice(start, end).buffer;
-  };
-  return { ids: [...new Int32Array(part("ids"))], logits: new Float32Array(part("logits")) };
 }

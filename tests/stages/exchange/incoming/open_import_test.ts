@@ -338,7 +338,7 @@ Deno.test("load refuses codes that no format reads, and names their method", asy
   await claim("bitsandbytes");
   await editTensors(path, `${Q}.weight`, undefined, new Uint8Array(128 * 64));
   const message = new RegExp(
-    `"${Q}\\.weight" holds codes, quantized by quant_method "bitsandbytes", expected plain weights or .*gguf`,
+    `"${Q}\\.weight" holds codes, quantized by quant_method "bitsandbytes", expected plain weights, .*gguf`,
   );
   await assert.rejects(() => chain.run(load, {}, { model: path }), says(message));
 });

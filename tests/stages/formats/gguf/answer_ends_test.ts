@@ -14,7 +14,7 @@ const TOKENS = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "a", "<stop>"];
 function metadata(
   ids: Readonly<Record<string, number>>,
   tokens: readonly string[] = TOKENS,
-  kinds?: readonly number[],
+  kinds: readonly number[] | undefined = undefined,
 ) {
   const entries: [string, GgufValue][] = [
     ["tokenizer.ggml.tokens", tokens],

@@ -9,6 +9,7 @@ import {
   type GgufContent,
   type GgufPart,
 } from "../../../support/gguf_file.ts";
+import { temporary } from "../../../support/directory.ts";
 import { normals } from "../../../support/random.ts";
 import blocks from "../../../testdata/gguf_blocks.json" with { type: "json" };
 
@@ -20,9 +21,9 @@ const VOCABULARY = 6;
 
 /** Types as ggml numbers them. */
 const F32 = 0;
-const F16 = 1;
 const Q5_0 = 6;
 const Q8_0 = 8;
+const Q8_K = 15;
 
 for (const { type, blocks: stored, values } of blocks) {
   Deno.test(`\`dequantizeBlocks()\` gives the values of the gguf package for blocks of ${type}`, () => {
@@ -241,22 +242,18 @@ Deno.test("`openCheckpoint()` refuses architectures and scalings it does not kno
       `Cannot open "${path}": heads of 8 with values of 8 and 4 rotary dimensions, expected one ` +
       `even size`,
   );
-  await refuses(
-    tinyModel({ "split.count": { u32: 3 } }),
-    (path) =>
-      `Cannot open "${path}": it is one of 3 parts, expected a whole file (join them with ` +
-      `llama-gguf-split --merge)`,
-  );
 });
 
-Deno.test("`openCheckpoint()` refuses tensors it cannot read or place, naming file, tensor and type", async () => {
-  const bytes = new Uint8Array(22 * 6);
+Deno.test("`openCheckpoint()` refuses tensors it cannot read, naming file, tensor and type", async () => {
+  const bytes = new Uint8Array(292 * 6);
   const name = "token_embd.weight";
-  const readable = "F32, F16, BF16, Q8_0, Q4_0, Q4_1, Q4_K, Q6_K";
+  const readable =
+    "F32, F16, BF16, Q8_0, Q4_0, Q4_1, Q5_0, Q5_1, IQ4_NL, MXFP4, Q2_K, Q3_K, Q4_K, " +
+    "Q5_K, Q6_K, IQ4_XS";
   await refuses(
-    replaced(tinyModel({}), { name, shape: [6, 32], type: Q5_0, bytes }),
+    replaced(tinyModel({}), { name, shape: [6, 256], type: Q8_K, bytes }),
     (path) =>
-      `Cannot read tensor "${name}" of "${path}": its type is Q5_0, expected one of ${readable}`,
+      `Cannot read tensor "${name}" of "${path}": its type is Q8_K, expected one of ${readable}`,
   );
   await refuses(
     replaced(tinyModel({}), { name, shape: [6, 32], type: 99, bytes }),
@@ -268,18 +265,46 @@ Deno.test("`openCheckpoint()` refuses tensors it cannot read or place, naming fi
     (path) =>
       `Cannot read tensor "${name}" of "${path}": rows of 33 in Q8_0, expected a multiple of 32`,
   );
-  await refuses(
-    replaced(tinyModel({}), { name: "blk.0.ssm_in.weight", shape: [1], type: F16, bytes }),
-    (path) =>
-      `Cannot use tensor "blk.0.ssm_in.weight" of "${path}": it has no counterpart in the families ` +
-      `we know, expected none of this name`,
-  );
   const { metadata, tensors } = tinyModel({});
   await refuses(
     { metadata, tensors: tensors.filter((tensor) => tensor.name !== name) },
     (path) =>
       `Cannot read tensor "model.embed_tokens.weight" of "${path}": there is none, expected it ` +
       `among its ${tensors.length - 1} tensors`,
+  );
+});
+
+Deno.test("`openCheckpoint()` lists tensors of a GGUF file that no family has under their own names", async () => {
+  const name = "blk.0.nextn.eh_proj.weight";
+  await using file = await temporaryGguf(
+    replaced(tinyModel({}), { name, shape: [1, 256], type: Q8_K, bytes: new Uint8Array(292) }),
+  );
+  using checkpoint = await openCheckpoint(file.path);
+  assert.deepEqual(checkpoint.tensors.get(name), {
+    name,
+    dtype: "Q8_K",
+    shape: [1, 256],
+    file: file.path,
+  });
+  await assert.rejects(checkpoint.read(name), { name: "TypeError" });
+});
+
+Deno.test("`openCheckpoint()` reads rows of Q5_0, of which files of narrow models mostly are", async () => {
+  const { blocks: stored, values } = blocks.find(({ type }) => type === "Q5_0")!;
+  const [bytes, floats] = [fromHex(stored), new Float32Array(fromHex(values).buffer)];
+  const name = "blk.0.attn_v.weight";
+  // Three blocks of the gguf package, over and over.
+  const rows = Uint8Array.from({ length: 22 * 16 }, (_, i) => bytes[i % bytes.length]!);
+  await using file = await temporaryGguf(
+    replaced(tinyModel({}), { name, shape: [16, HIDDEN], type: Q5_0, bytes: rows }),
+  );
+  using checkpoint = await openCheckpoint(file.path);
+  const expected = Float32Array.from({ length: 16 * HIDDEN }, (_, i) => floats[i % floats.length]!);
+  const read = "model.layers.0.self_attn.v_proj.weight";
+  assert.deepEqual(await checkpoint.read(read), expected);
+  assert.deepEqual(
+    await checkpoint.read(read, { start: 4, end: 6 }),
+    expected.slice(4 * HIDDEN, 6 * HIDDEN),
   );
 });
 
@@ -297,6 +322,144 @@ Deno.test("`openCheckpoint()` refuses metadata that is missing or of another typ
       `expected a number`,
   );
 });
+
+Deno.test("`openCheckpoint()` reads all parts of a split file, whichever is named", async () => {
+  await using directory = await temporary();
+  const weights = tinyWeights();
+  const paths = await writeSplit(directory.path, tinyModel({ weights }));
+  for (const path of paths) {
+    using checkpoint = await openCheckpoint(path);
+    for (const [name, { values }] of weights) {
+      assert.deepEqual(await checkpoint.read(name), values, name);
+    }
+    assert.equal(checkpoint.tensors.size, weights.size);
+    assert.deepEqual(checkpoint.sources, paths);
+    assert.deepEqual(await checkpointSources(path), paths);
+  }
+});
+
+Deno.test("`openCheckpoint()` refuses parts that are missing, are others, or are called otherwise", async () => {
+  await using directory = await temporary();
+  const [first, second, third] = await writeSplit(directory.path, tinyModel({})) as [
+    string,
+    string,
+    string,
+  ];
+  const fails = (path: string, message: string) =>
+    assert.rejects(openCheckpoint(path), { name: "TypeError", message });
+  await Deno.rename(second, `${second}.kept`);
+  await fails(first, `Cannot open "${second}": there is no such file, expected part 2 of 3`);
+  await Deno.copyFile(third, second);
+  await fails(
+    first,
+    `Cannot read "${second}": its metadata says part 3 of 3, expected 2 of 3 as its name says`,
+  );
+  await Deno.rename(`${second}.kept`, second);
+  const other = `${directory.path}/other.gguf`;
+  await Deno.copyFile(first, other);
+  await fails(
+    other,
+    `Cannot open "${other}": it is one of 3 parts, expected a name that ends in ` +
+      `"-00001-of-00003.gguf", with the other parts beside it`,
+  );
+  const { metadata, tensors } = tinyModel({});
+  const whole = (tensors: GgufContent["tensors"]) => ({
+    metadata: { ...metadata, "split.tensors.count": { u32: 13 } },
+    tensors,
+  });
+  await writeSplit(directory.path, whole(tensors.slice(1)));
+  await fails(
+    first,
+    `Cannot read "${first}": its 3 parts hold 12 tensors, expected 13 as split.tensors.count says`,
+  );
+  await writeSplit(directory.path, whole([...tensors, tensors[0]!]));
+  await fails(
+    first,
+    `Cannot read "${third}": it holds tensor "token_embd.weight", which lies in "${first}" too, ` +
+      `expected each once`,
+  );
+});
+
+/** What a list of tensors says wrongly, by the message, with how the list is spoilt. */
+const LISTS: readonly (readonly [message: RegExp, spoil: (list: Listed[]) => void])[] = [
+  [/^Cannot read ".*": it lists tensor "token_embd\.weight" twice, expected each once$/, (list) => {
+    list[3]!.name = "token_embd.weight";
+  }],
+  [
+    /^Cannot read tensor "blk\.0\.attn_q\.bias" of ".*": it begins at byte \d+ of the tensors, expected a multiple of 32$/,
+    (list) => void (list[3]!.start += 8),
+  ],
+  [
+    /^Cannot read tensor "blk\.0\.attn_q\.bias" of ".*": it begins at byte \d+ of the tensors, inside "blk\.0\.attn_q\.weight", expected byte \d+ or more$/,
+    (list) => void (list[3]!.start -= 32),
+  ],
+  [
+    /^Cannot read tensor "output_norm\.weight" of ".*": it begins at byte 0 of the tensors, inside "token_embd\.weight", expected byte 768 or more$/,
+    (list) => void (list.at(-1)!.start = 0),
+  ],
+  [
+    /^Cannot read tensor "output_norm\.weight" of ".*": the file has \d+ bytes, expected at least \d+ \(it is truncated, fetch it again\)$/,
+    (list) => void (list.at(-1)!.start += 2 ** 20),
+  ],
+  [
+    /^Cannot read tensor "output_norm\.weight" of ".*": the file has \d+ bytes, expected at least \d+ /,
+    (list) => void (list.at(-1)!.start = 2 ** 62),
+  ],
+];
+
+for (const [message, spoil] of LISTS) {
+  Deno.test(`\`openCheckpoint()\` refuses a list of tensors that contradicts itself: ${message.source.slice(-60)}`, async () => {
+    await using file = await temporaryFile(withList(tinyModel({}), spoil));
+    await assert.rejects(openCheckpoint(file.path), { message });
+  });
+}
+
+/** A tensor as a header lists it. */
+interface Listed {
+  name: string;
+  start: number;
+}
+
+/** The bytes of a GGUF file with a list of tensors that says something else; names keep their length. */
+function withList(content: GgufContent, spoil: (list: Listed[]) => void): Uint8Array<ArrayBuffer> {
+  const bytes = ggufBytes(content);
+  const view = new DataView(bytes.buffer);
+  const text = new TextDecoder("latin1").decode(bytes);
+  const list = content.tensors.map(({ name, shape }) => {
+    const at = text.indexOf(name, 24);
+    const place = at + name.length + 4 + 8 * shape.length + 4;
+    return { name, start: Number(view.getBigUint64(place, true)), at, place };
+  });
+  const before = list.map(({ name }) => name);
+  spoil(list);
+  list.forEach(({ name, start, at, place }, i) => {
+    assert.equal(name.length, before[i]!.length);
+    bytes.set(new TextEncoder().encode(name), at);
+    view.setBigUint64(place, BigInt(start), true);
+  });
+  return bytes;
+}
+
+/** Writes a model in three parts as llama-gguf-split does: all metadata in the first one. */
+async function writeSplit(
+  directory: string,
+  { metadata, tensors }: GgufContent,
+): Promise<string[]> {
+  const cuts = [tensors.slice(0, 5), tensors.slice(5, 9), tensors.slice(9)];
+  const paths: string[] = [];
+  for (const [part, tensors] of cuts.entries()) {
+    const path = `${directory}/tiny-0000${part + 1}-of-00003.gguf`;
+    const split: Record<string, Entry> = {
+      "split.no": { u32: part },
+      "split.count": { u32: 3 },
+      "split.tensors.count": { u32: cuts.flat().length },
+    };
+    const own = part === 0 ? { ...split, ...metadata } : split;
+    await Deno.writeFile(path, ggufBytes({ metadata: own, tensors }));
+    paths.push(path);
+  }
+  return paths;
+}
 
 interface Weight {
   readonly shape: readonly number[];

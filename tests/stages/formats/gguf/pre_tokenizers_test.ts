@@ -70,5 +70,5 @@ function metadata(pre: string | undefined) {
     "tokenizer.ggml.token_type": golden.tokens.map(() => 1),
     "tokenizer.ggml.merges": golden.merges,
   };
-  return ggufMetadata({ metadata: new Map(Object.entries(metadata)), tensors: [] }, "model.gguf");
+  return ggufMetadata({ metadata: new Map(Object.entries(metadata)) }, "model.gguf");
 }

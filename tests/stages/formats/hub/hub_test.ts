@@ -216,6 +216,15 @@ Deno.test("`resolveModel()` refuses an index that leads out of the repository", 
   assert.equal(hub.fetched().includes(out), false);
 });
 
+Deno.test("`resolveModel()` fetches all parts of a split GGUF file with the one that is named", async () => {
+  const parts = ["a-00001-of-00002.gguf", "a-00002-of-00002.gguf"];
+  await using hub = await startHub({ [parts[0]!]: "GGUF 1", [parts[1]!]: "GGUF 2", "b.gguf": "" });
+  const path = await resolveModel(`hf:maker/model@v1/${parts[0]}`);
+  assert.equal(await Deno.readTextFile(path), "GGUF 1");
+  assert.equal(await Deno.readTextFile(path.replace("00001-of", "00002-of")), "GGUF 2");
+  assert.deepEqual(hub.fetched().sort(), parts);
+});
+
 Deno.test("`readSourceText()` reads a file of a data set of the hub", async () => {
   await using hub = await startHub({
     "raw/test.jsonl": `{"text":"one"}\n{"text":"two"}\n`,

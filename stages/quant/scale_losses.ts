@@ -1,0 +1,42 @@
+import { groupColumns, schemeKind, type WeightScheme } from "./schemes.ts";
+import type { Matrix } from "./weight_grid.ts";
+
+/** Half the distance between the smallest halves: so far off may a small scale be. */
+const HALF_STEP = 2 ** -25;
+/** The share of a weight's squares that its scales may lose; those of usual weights lose 2^-22. */
+const MOST = 2 ** -14;
+
+/**
+ * Throws where the scales of a weight are so small that half precision, which holds them, loses more
+ * than rounding to codes does: such weights come out wrong or as zeros.
+ */
+export function refuseLostScales(
+  name: string,
+  { rows, columns, values }: Matrix,
+  scheme: WeightScheme,
+): void {
+  const two = schemeKind(scheme) === "two_level";
+  const group = two ? columns : groupColumns(scheme, columns);
+  const steps = two ? 127 : 2 ** (scheme.bits - 1);
+  let [lost, size, small] = [0, 0, 0];
+  for (let from = 0; from < values.length; from += group) {
+    let [most, squares] = [0, 0];
+    for (let i = from; i < from + group; i++) {
+      const value = Math.abs(values[i]!);
+      if (value > most) most = value;
+      squares += value * value;
+    }
+    if (most === 0) continue;
+    const share = Math.min(1, (HALF_STEP * steps / most) ** 2);
+    if (share > MOST) small++;
+    lost += share * squares;
+    size += squares;
+  }
+  if (lost <= MOST * size) return;
+  throw new RangeError(
+    `Cannot quantize "${name}": ${small} of its ${
+      rows * columns / group
+    } scales are too small for half precision, expected larger weights; put fold or rotate before ` +
+      `quantize, which multiply weights by the gains of norms`,
+  );
+}
