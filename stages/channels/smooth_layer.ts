@@ -1,6 +1,7 @@
 import { schemeFor } from "../quant/schemes.ts";
 import { checkGroup, type Matrix } from "../quant/weight_grid.ts";
 import type { LayerOutline } from "../models/family.ts";
+import { turnedChannels } from "../models/rope.ts";
 import type { LayerSite, Projection, Tap } from "../models/site.ts";
 import type { ChannelWork } from "./channel_work.ts";
 import { outputErrors } from "./search_error.ts";
@@ -116,7 +117,7 @@ async function smoothAttention(
   // Behind a norm all heads have one gain, and so one scale, as if they shared a kv head.
   const sharing = taps.keys.fedBy.kind === "norm" ? { ...config, kvHeads: 1 } : config;
   const { headSize, ropes, ropeOf } = config;
-  const turned = ropes[ropeOf[layer]!]!.channels;
+  const turned = turnedChannels(ropes[ropeOf[layer]!]!);
   const share = (span: Float32Array, kind: SpanKind) =>
     shareRotaryPairs(shareKvHeads(span, sharing, kind), { headSize, turned }, kind);
   const candidates = await candidatesOf(params, async ([keyKind, queryKind]) => [

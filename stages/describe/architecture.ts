@@ -48,6 +48,7 @@ function ropeFacts({ ropes, ropeOf, headSize }: DecoderConfig): [string, string]
     const layers = of.find(({ words }) => words === String(at))?.layers;
     const where = ropes.length > 1 ? ` in layers ${layers}` : "";
     const { type } = scaling;
+    if (type === "none") return [["rotary positions", `none${where}`]];
     const factor = "factor" in scaling ? `, factor ${scaling.factor}` : "";
     return [
       ["rotary theta", `${theta}${where}`],

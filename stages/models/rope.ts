@@ -3,6 +3,8 @@ import { type HostTensor, lazyTensor } from "../../kernels/device/tensor.ts";
 /** How the frequencies of rotary position embedding are scaled; the names are those of transformers. */
 export type RopeScaling =
   | { readonly type: "default" }
+  /** Nothing turns: all angles are 0. */
+  | { readonly type: "none" }
   | { readonly type: "linear"; readonly factor: number }
   | {
     /** Chen et al. 2023's rule by the length of a sequence, where that is above `positions`. */
@@ -47,6 +49,14 @@ export interface Rope {
   readonly scaling: RopeScaling;
 }
 
+/** What layers have whose queries and keys do not turn. */
+export const STILL: Rope = { theta: 1, channels: 2, scaling: { type: "none" } };
+
+/** Channels of a head that a layer turns, which are the first ones. */
+export function turnedChannels({ channels, scaling }: Rope): number {
+  return scaling.type === "none" ? 0 : channels;
+}
+
 /**
  * Cosines and sines of the first positions, f32 [positions, channels that turn]: half a row of each,
  * for sequences of as many tokens, times the scale of attention that some scalings ask for.
@@ -84,6 +94,8 @@ export function ropeFrequencies(rope: Rope, length: number): Float32Array<ArrayB
   switch (scaling.type) {
     case "default":
       return inverse(periods(theta, channels));
+    case "none":
+      return new Float32Array(channels / 2);
     case "linear":
       return inverse(periods(theta, channels)).map((value) => value / Math.fround(scaling.factor));
     case "dynamic":

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import save_file
 from transformers import (
     LlamaConfig, LlamaForCausalLM, MistralConfig, MistralForCausalLM, Phi3Config, Phi3ForCausalLM, Qwen2Config,
-    Qwen2ForCausalLM, Qwen3Config, Qwen3ForCausalLM,
+    Qwen2ForCausalLM, Qwen3Config, Qwen3ForCausalLM, SmolLM3Config, SmolLM3ForCausalLM,
 )
 
 SMALL = dict(vocab_size=96, hidden_size=64, intermediate_size=72, num_hidden_layers=2,
@@ -43,6 +43,9 @@ CASES = {
     "phi3_longrope_window": (Phi3ForCausalLM, Phi3Config(
         **SMALL, num_attention_heads=4, num_key_value_heads=2, partial_rotary_factor=0.75, sliding_window=9,
         original_max_position_embeddings=64, rope_parameters=LONGROPE, pad_token_id=0, eos_token_id=0)),
+    "smollm3_still_window": (SmolLM3ForCausalLM, SmolLM3Config(
+        **{**SMALL, "num_hidden_layers": 4}, num_attention_heads=4, num_key_value_heads=2, use_sliding_window=True,
+        sliding_window=9, pad_token_id=0, bos_token_id=0, eos_token_id=0)),
 }
 
 

@@ -75,7 +75,19 @@ export function* refusedRope(
 ): Generator<Refusal> {
   const [rope, ...others] = config.ropes;
   if (!known || !rope) return;
-  if (others.length > 0) {
+  const turns = others.filter(({ scaling }) => scaling.type !== "none");
+  const { still = () => false } = known;
+  const odd = config.ropeOf.findIndex((at, layer) =>
+    (config.ropes[at]!.scaling.type === "none") !== still(layer)
+  );
+  if (turns.length === 0 && odd >= 0) {
+    yield modelRefusal(
+      `layer ${odd} turns ${still(odd) ? "" : "no "}queries and keys, expected it ${
+        still(odd) ? "not to" : "to"
+      } in a ${known.architecture} of llama.cpp`,
+    );
+  }
+  if (turns.length > 0) {
     yield modelRefusal(
       `its layers have ${config.ropes.length} rotary embeddings, expected one in a ${known.architecture} of llama.cpp`,
     );

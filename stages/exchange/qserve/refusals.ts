@@ -1,5 +1,6 @@
 import { schemeKind, weightWords } from "../../quant/schemes.ts";
-import { type FormatOptions, modelRefusal, type Refusal } from "../format.ts";
+import { type FormatOptions, modelRefusal, type Refusal, said } from "../format.ts";
+import { plainHeadProblems } from "../plain_heads.ts";
 import { refusedTransforms } from "../precision_refusals.ts";
 import { FORM_WORDS, formOf, KERNEL_GROUP, type QserveForm } from "./form.ts";
 import { refusedQserveKv } from "./kv.ts";
@@ -33,25 +34,14 @@ export function* refusedQserve(
 function* refusedArchitecture(
   { name, config }: Pick<Subject, "name" | "config">,
 ): Generator<Refusal> {
-  const { ropes: [rope, ...ropes], windows, heads, headSize, hidden } = config;
-  const scaling = rope!.scaling.type;
-  const refusals = [
+  const refusals = said([
     !ARCHITECTURES.includes(name) &&
     `its architecture is ${name}, expected ${ARCHITECTURES.join(" or ")}`,
-    scaling !== "default" &&
-    `its rotary positions are scaled (${scaling}), expected none: the engine ignores that or stops`,
-    (ropes.length > 0 || rope!.channels !== headSize) &&
-    `its layers turn ${
-      ropes.length > 0 ? "differently" : `${rope!.channels} of ${headSize} channels of a head`
-    }, expected all channels in all layers alike: the engine knows nothing else`,
-    windows.some((window) => window !== undefined) &&
+    ...plainHeadProblems(config),
+    config.windows.some((window) => window !== undefined) &&
     "its attention sees a window of keys, expected all: the engine has no windows",
-    heads * headSize !== hidden &&
-    `its head size is ${headSize}, expected hidden size / heads, which is ${
-      hidden / heads
-    }: the engine computes it so`,
-  ];
-  for (const text of refusals) if (text) yield modelRefusal(text);
+  ]);
+  for (const text of refusals) yield modelRefusal(text);
 }
 
 function linearProblems(

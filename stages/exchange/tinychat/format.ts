@@ -9,6 +9,7 @@ import {
   type Refusal,
   said,
 } from "../format.ts";
+import { plainHeadProblems } from "../plain_heads.ts";
 import { refusedPrecision } from "../precision_refusals.ts";
 import { packedLinears, statedQuantization } from "../stated_quantization.ts";
 import type { Subject } from "../subject.ts";
@@ -31,6 +32,7 @@ export const tinychat: Format = checkpointFormat({
   source: "llm-awq, awq/quantize/qmodule.py and tinychat/utils/load_quant.py",
   refusals: (subject): Refusal[] => [
     ...refusedNorms(subject),
+    ...plainHeadProblems(subject.config).map(modelRefusal),
     ...refusedPrecision(subject, "TinyChat's codes"),
     ...refusedWeights(subject, {
       bits: [4],

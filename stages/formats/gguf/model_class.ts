@@ -26,6 +26,8 @@ export interface GgufClass {
   readonly ownHeadSize: boolean;
   /** Whether some of a head's channels may turn alone. */
   readonly partialRotary: boolean;
+  /** Whether a layer leaves queries and keys as they are, where some do. */
+  readonly still?: (layer: number) => boolean;
   /** Whether llama.cpp divides its rotary frequencies by what tensors say (`ROPE_TENSORS`). */
   readonly ropeDivisors: boolean;
   /** Parts of a layer beside those that all decoders have, GGUF to transformers. */

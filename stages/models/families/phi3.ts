@@ -7,7 +7,7 @@ import { decoderLayout } from "./decoder_layout.ts";
 export const phi3: Family = {
   architectures: ["Phi3ForCausalLM"],
   config(json) {
-    const parsed = parseDecoderJson(withLongrope(json));
+    const parsed = parseDecoderJson({ rms_norm_eps: 1e-5, ...withLongrope(json) });
     const window = parsed.sliding_window ?? undefined;
     const windows = Array.from({ length: parsed.num_hidden_layers }, () => window);
     return decoderConfig(parsed, { biases: [], windows, rope: { partial: true } });
@@ -32,7 +32,7 @@ export const phi3: Family = {
 };
 
 /** Phi-3 was published with other words for LongRoPE, which transformers takes for it. */
-function withLongrope(json: unknown): unknown {
+function withLongrope(json: unknown): object {
   const named = (key: string) => {
     const rope = (json as Readonly<Record<string, unknown>>)[key] as
       | Readonly<Record<string, unknown>>

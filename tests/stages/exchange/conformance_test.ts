@@ -107,6 +107,7 @@ const MUST: Readonly<Record<string, readonly string[]>> = {
 const HOME: Readonly<Record<string, string>> = {
   // There are no scaled rotary positions.
   qserve: "llama_wide_heads",
+  tinychat: "llama_wide_heads",
 };
 
 for (const family of SHAPED) {

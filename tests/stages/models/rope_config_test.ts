@@ -1,5 +1,6 @@
 import { strict as assert } from "node:assert";
 import { architectureOf } from "../../../stages/models/architecture.ts";
+import { ropeAngles } from "../../../stages/models/rope.ts";
 import { readRopes } from "../../../stages/models/rope_config.ts";
 
 const JSON = { max_position_embeddings: 512, num_hidden_layers: 2 };
@@ -64,6 +65,12 @@ Deno.test("`readRopes()` turns a part of a head where the family can, an even nu
     () => partial(0.2),
     /turns 3 of 16 channels of a head, expected an even number of them$/,
   );
+});
+
+Deno.test("`readRopes()` gives layers that do not turn an embedding without angles", () => {
+  const { ropes, ropeOf } = readRopes(JSON, { ...HEAD, still: (layer) => layer === 1 });
+  assert.deepEqual(ropeOf, [0, 1]);
+  assert.deepEqual([...ropeAngles(ropes[1]!, 2).data], [1, 0, 1, 0]);
 });
 
 Deno.test("positions that YaRN stretches are what a model was made for", () => {

@@ -93,6 +93,10 @@ const REFUSED: readonly (readonly [Record<string, unknown>, RegExp])[] = [
     { architectures: ["Qwen2ForCausalLM"], rope_scaling: LLAMA3 },
     /scaled \(llama3\), which llama.cpp does not read for Qwen2ForCausalLM, expected none, linear or yarn$/,
   ],
+  [
+    { architectures: ["SmolLM3ForCausalLM"], num_key_value_heads: 2, no_rope_layers: [1, 0] },
+    /^layer 1 turns no queries and keys, expected it to in a smollm3 of llama.cpp$/,
+  ],
   [{
     layer_types: ["sliding_attention", "full_attention"],
     rope_scaling: { sliding_attention: { rope_theta: 1 }, full_attention: { rope_theta: 2 } },

@@ -338,7 +338,7 @@ Deno.test("gptq and awq exports say what they are to the engines", async () => {
 });
 
 async function plainModel(chain: StageChain): Promise<Artifact<"model">> {
-  const family = SHAPED.find((name) => name.startsWith("llama_llama3"))!;
+  const family = SHAPED.find((name) => name.startsWith("llama_wide"))!;
   return await writeShaped(family, await chain.directory());
 }
 
