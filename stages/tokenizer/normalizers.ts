@@ -14,6 +14,7 @@ import {
   MARKS,
   NMT_REMOVED,
   NMT_SPACES,
+  NONSPACING_MARKS,
   normalForm,
   WHITE,
 } from "./unicode.ts";
@@ -94,7 +95,7 @@ function bert(component: Component): Normalizer {
         .replace(WHITE, " ");
     }
     if (han) changed = changed.replace(HAN, " $& ");
-    if (accents) changed = changed.normalize("NFD").replace(/\p{Mn}/gu, "");
+    if (accents) changed = normalForm(changed, "NFD").replace(NONSPACING_MARKS, "");
     return lower ? lowercase(changed) : changed;
   };
 }

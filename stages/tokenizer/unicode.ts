@@ -29,6 +29,12 @@ const NEWER_MARKS = ranges(
     "11f34-11f3a 11f3e-11f42 11f5a 13440 13447-13455 1611e-1612f 16f4f 16f7f-16f87 16fe4 " +
     "16ff0-16ff1 1cf00-1cf2d 1cf30-1cf46 1e08f 1e130-1e136 1e2ae 1e2ec-1e2ef 1e4ec-1e4ef 1e5ee-1e5ef",
 );
+/** Further ones that the table of marks without a width lacks. */
+const NEWER_NONSPACING = ranges(
+  "8d4-8e1 1885-1886 1dfb a8c5 a9bd 1123e 11438-1143f 11442-11444 11446 11c30-11c36 11c38-11c3d " +
+    "11c3f 11c92-11ca7 11caa-11cb0 11cb2-11cb3 11cb5-11cb6 1e000-1e006 1e008-1e018 1e01b-1e021 " +
+    "1e023-1e024 1e026-1e02a 1e944-1e94a",
+);
 /** Characters that take another form since the library's tables were made. */
 const NEWER_FORMS = ranges(
   "32ff a7f2-a7f4 ab69 105c9 105e4 10781-10785 10787-107b0 107b2-107ba 11383 11385 1138e 11391 " +
@@ -46,6 +52,11 @@ export const NUMERIC = /[\p{N}\u{11de0}-\u{11de9}\u{16ff4}-\u{16ff6}]/gu;
 export const WHITE = /\p{White_Space}/gu;
 /** Marks that combine with the character before them. */
 export const MARKS = new RegExp(`[[\\p{M}\\u1cf2\\u1cf3]--${NEWER_MARKS}]`, "gv");
+/** Marks without a width of their own. */
+export const NONSPACING_MARKS = new RegExp(
+  `[[\\p{Mn}\\u1734\\u{1171e}]--[${NEWER_MARKS}${NEWER_NONSPACING}]]`,
+  "gv",
+);
 /** Control characters and others without a shape. */
 export const CONTROL_CHARACTERS =
   /(?![\t\n\r\u0890\u0891\u08e2\u{110cd}\u{13430}-\u{1343f}])[\p{Cc}\p{Cf}\p{Co}]/gu;

@@ -17,6 +17,8 @@ TEXTS = [
     "$1 + <2> = ^3~ | `4` @#%&*", "a_b-c__d", "<s>x</s> <tok>y <tok>z<tok>", "xtok tok tokx x tok! _tok tok1 tok",
     "▁a ▁▁b", "Ġc", "\0\x01\x7f\u200b\u00ad", "กรุงเทพ हिन्दी", "𝒳𝟙 🇩🇪", "aaaaabaaab", "l\u0142\u00f3d\u017a", "a-b--c", "--x--",
     "AbcDEF ghi", " <tok> ", "<TOK>", "naïve <tok>\u00a0\u2003x", "a\U000e0100b \U00020000",
+    # Characters younger than some of the library's tables, and one that has changed since.
+    "k\u0897 \u32ff x\u061dy\u166dz 1\U00011de02 \ua7ce \u1cf2 \u08d4 \u0890",
 ]
 KEEP = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": False}
 BYTES = sorted(pre_tokenizers.ByteLevel.alphabet())
