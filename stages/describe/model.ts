@@ -3,6 +3,7 @@ import { elements } from "../../kernels/device/tensor.ts";
 import { count, millions } from "../../pipeline/words.ts";
 import { readOptionalText } from "../formats/foreign_json.ts";
 import { architectureOf } from "../models/architecture.ts";
+import { apartPlaces } from "../models/fused_tensors.ts";
 import { wholeNames } from "../models/completed_checkpoint.ts";
 import type { Architecture } from "../models/family.ts";
 import { describeModel, type ModelFacts } from "../models/model_facts.ts";
@@ -37,9 +38,10 @@ export async function describeModelDirectory(
   const outline = await readOutline(directory);
   const { json, name, architecture, record } = outline;
   const names = architecture && wholeNames(files.tensors.keys(), architecture);
-  const tensors = names
+  const whole = names
     ? new Map([...names].map(([name, held]) => [name, { ...files.tensors.get(held)!, name }]))
     : files.tensors;
+  const tensors = architecture ? apartPlaces(whole, architecture) : whole;
   const config = architecture?.config;
   const comparison = architecture && { architecture, record, tensors };
   const facts = await describeModel(directory).catch(() => undefined);

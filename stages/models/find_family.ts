@@ -20,26 +20,36 @@ const named = z.looseObject({
   model_type: z.string().nullish(),
 });
 
+/** The family that runs a `config.json`, see {@linkcode findFamily}; undefined where none does. */
+export function knownFamily(json: unknown): FoundFamily | undefined {
+  const { architectures: [stated], model_type: type } = statedNames(json);
+  const found = stated === undefined || /Model$/.test(stated)
+    ? CLASSES.find((name) => type !== undefined && isType(name, type))
+    : stated;
+  const family = FAMILIES.find(({ architectures }) => architectures.includes(found ?? ""));
+  return family &&
+    { family, name: found!, by: found === stated ? undefined : `model_type "${type}"` };
+}
+
 /**
  * The family that runs a `config.json`: by its class, or by its `model_type` where it names no class or
  * one without a head. Throws and lists the known classes where none does.
  */
 export function findFamily(json: unknown): FoundFamily {
-  const { architectures, model_type: type } = named.safeParse(json).data ?? {};
-  const stated = architectures?.[0];
-  const found = stated === undefined || /Model$/.test(stated)
-    ? CLASSES.find((name) => type !== undefined && isType(name, type))
-    : stated;
-  const family = FAMILIES.find(({ architectures }) => architectures.includes(found ?? ""));
-  if (family) {
-    return { family, name: found!, by: found === stated ? undefined : `model_type "${type}"` };
-  }
+  const family = knownFamily(json);
+  if (family) return family;
+  const { architectures: [stated], model_type: type } = statedNames(json);
   const which = stated !== undefined
     ? `"${stated}"`
     : type
     ? `of model_type "${type}"`
     : "of config.json, which names none";
   throw new TypeError(`Cannot run architecture ${which}: expected ${CLASSES.join(", ")}`);
+}
+
+function statedNames(json: unknown) {
+  const { architectures, model_type } = named.safeParse(json).data ?? {};
+  return { architectures: architectures ?? [], model_type };
 }
 
 /** Whether a class has a head on the models of a type, as transformers calls both. */

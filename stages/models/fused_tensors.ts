@@ -72,6 +72,35 @@ export function unfused(
   };
 }
 
+/** Where the parts of fused tensors lie, by where whole ones do: rows follow each other. */
+export function apartPlaces<
+  T extends {
+    readonly name: string;
+    readonly shape: readonly number[];
+    readonly start: number;
+    readonly end: number;
+  },
+>(
+  places: ReadonlyMap<string, T>,
+  { fused, tensors: shapes }: { readonly fused: FusedTensors; readonly tensors: Shapes },
+): ReadonlyMap<string, T> {
+  const apart = new Map(places);
+  for (const [source, names] of fused) {
+    const whole = places.get(source);
+    const rows = names.reduce((sum, name) => sum + (shapes.get(name)?.[0] ?? 0), 0);
+    if (!whole || whole.shape[0] !== rows) continue;
+    apart.delete(source);
+    let { start } = whole;
+    for (const name of names) {
+      const shape = [shapes.get(name)![0]!, ...whole.shape.slice(1)];
+      const end = start + (whole.end - whole.start) / rows * shape[0]!;
+      apart.set(name, { ...whole, name, shape, start, end });
+      start = end;
+    }
+  }
+  return apart;
+}
+
 function oddRows(
   path: string,
   { name, shape }: StoredTensor,

@@ -4,6 +4,7 @@ import { openGguf } from "../formats/gguf/checkpoint.ts";
 import { ggufSources } from "../formats/gguf/parts.ts";
 import type { GgufClass } from "../formats/gguf/model_class.ts";
 import type { Family } from "./family.ts";
+import { knownFamily } from "./find_family.ts";
 import { takenApart } from "./fused_tensors.ts";
 import { directorySources, openDirectory } from "../formats/safetensors/directory.ts";
 import { fileURLToPath } from "node:url";
@@ -31,12 +32,8 @@ export async function openCheckpoint(path: string): Promise<Checkpoint> {
 }
 
 function apart(checkpoint: Checkpoint): Checkpoint {
-  const { architectures: [name] = [] } = checkpoint.config as {
-    readonly architectures?: readonly string[];
-  };
-  const family = Object.values<Family>(families)
-    .find(({ fused, architectures }) => fused && architectures.includes(name ?? ""));
-  return family ? takenApart(checkpoint, family) : checkpoint;
+  const family = knownFamily(checkpoint.config)?.family;
+  return family?.fused ? takenApart(checkpoint, family) : checkpoint;
 }
 
 /** The files that make the content of a checkpoint, without opening its weights. */
