@@ -23,7 +23,8 @@ function hear(message: ToReader): FromReader {
   if (message.type === "open") {
     const { source, rules } = message;
     const { files, texts, model, rows } = JSON.parse(new TextDecoder().decode(source.slice()));
-    const tokenizer = openServedTokenizer(files, new Map(texts), model, rows);
+    // JSON has no infinity.
+    const tokenizer = openServedTokenizer(files, new Map(texts), model, rows ?? Infinity);
     opened = { ...rules, tokenizer };
     return { type: "ready" };
   }

@@ -20,7 +20,7 @@ export interface ServedTokenizer extends Tokenizer, TokenBytes {
     readonly files: TokenizerFiles;
     readonly texts: ReadonlyMap<string, string>;
     readonly model: unknown;
-    readonly rows?: number;
+    readonly rows: number;
   };
 }
 
@@ -52,7 +52,7 @@ export function openServedTokenizer(
   files: TokenizerFiles,
   texts: ReadonlyMap<string, string> = new Map(),
   model: unknown = {},
-  rows?: number,
+  rows = Infinity,
 ): ServedTokenizer {
   const tokenizer = openTokenizer(files);
   const config = (files.config ?? {}) as Readonly<Record<string, unknown>>;
@@ -60,12 +60,12 @@ export function openServedTokenizer(
   return {
     ...tokenizer,
     ...readTokenBytes(tokenizer, files),
-    usable: Math.min(tokenizer.size, rows ?? Infinity),
+    usable: Math.min(tokenizer.size, rows),
     ends: answerEnds({ config: model, tokenizer: files, files: texts }).map(({ id }) => id),
     ...chatTemplate === undefined ? {} : { chatTemplate },
     longest: longestOf(tokenizer),
     info: { ...config, ...namedTokens(config), chat_template: chatTemplate ?? null },
-    source: { files, texts, model, ...rows !== undefined && { rows } },
+    source: { files, texts, model, rows },
   };
 }
 

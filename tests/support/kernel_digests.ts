@@ -33,6 +33,6 @@ if (import.meta.main) {
         hash.update(new Uint8Array(buffer));
       }
     }
-    console.log(name, hash.digest("hex"));
+    Deno.stdout.writeSync(new TextEncoder().encode(`${name} ${hash.digest("hex")}\n`));
   }
 }

@@ -2,7 +2,6 @@ import { strict as assert } from "node:assert";
 import { fileURLToPath } from "node:url";
 import { Cpu } from "../../../kernels/device/cpu/cpu.ts";
 import { ReferenceDevice } from "../../../kernels/device/reference.ts";
-import { readHeader } from "../../../stages/formats/safetensors/header.ts";
 import { openModel } from "../../../stages/models/architecture.ts";
 import { Model } from "../../../stages/models/model.ts";
 import { logitsOf, relativeError } from "../../support/forward_pass.ts";
