@@ -31,8 +31,11 @@ export interface Tokenizer {
  * Throws where the file has something that would not be read exactly so, and says what.
  */
 export function openTokenizer({ tokenizer, config }: TokenizerFiles): Tokenizer {
-  if (typeof tokenizer !== "object" || tokenizer === null || Array.isArray(tokenizer)) {
-    throw new TypeError("Cannot use the tokenizer: tokenizer.json is no object, expected one");
+  for (const [name, file] of [["", tokenizer], ["_config", config ?? {}]] as const) {
+    if (typeof file === "object" && file !== null && !Array.isArray(file)) continue;
+    throw new TypeError(
+      `Cannot use the tokenizer: tokenizer${name}.json is no object, expected one`,
+    );
   }
   const json = tokenizer as Readonly<Record<string, unknown>>;
   const model = makeModel(json.model);

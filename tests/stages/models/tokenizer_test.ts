@@ -37,12 +37,12 @@ Deno.test("a tokenizer that is none is refused in a sentence", () => {
   ) {
     assert.throws(
       () => openTokenizer({ tokenizer, config: {} }),
-      /^TypeError: Cannot open the tokenizer: .*, expected /,
+      /^TypeError: Cannot use .*, expected /,
       JSON.stringify(tokenizer),
     );
   }
   assert.throws(
     () => openTokenizer({ tokenizer: whole, config: 5 }),
-    /^TypeError: Cannot open the tokenizer: tokenizer_config\.json is no object, expected one$/,
+    /^TypeError: Cannot use the tokenizer: tokenizer_config\.json is no object, expected one$/,
   );
 });

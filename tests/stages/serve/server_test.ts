@@ -583,6 +583,9 @@ Deno.test("many clients that come, leave, and send what they must not leave noth
   };
   await Promise.all(Array.from({ length: 200 }, (_, at) => client(at)));
   ok([...statuses.keys()].every((status) => [200, 400, 429].includes(status)), `${[...statuses]}`);
-  ok(statuses.get(200) && statuses.get(400) && statuses.get(429), `${[...statuses]}`);
+  ok(statuses.get(400) && statuses.get(429), `${[...statuses]}`);
   await until("all is free", () => atRest(served));
+  // Among so many that leave it is luck who is answered; afterwards whoever comes is.
+  const after = await served.post("/v1/completions", { prompt: "a", max_tokens: 3, n: 3 });
+  strictEqual(after.status, 200, await after.text());
 });

@@ -3,7 +3,7 @@ import { Cpu } from "../../../../kernels/device/cpu/cpu.ts";
 import { SLOTS } from "../../../../kernels/device/cpu/protocol.ts";
 import type { Tensor } from "../../../../kernels/device/device.ts";
 import { f32 } from "../../../../kernels/device/tensor.ts";
-import { groupDot, rmsNorm } from "../../../../kernels/mod.ts";
+import { groupDot, matmul, rmsNorm } from "../../../../kernels/mod.ts";
 
 const COLUMNS = 64;
 const EPS = 0;
@@ -89,18 +89,19 @@ Deno.test("an engine that lost a thread says so wherever it is used, and closes"
 Deno.test("a thread that traps ends the work in a sentence", async () => {
   const cpu = await Cpu.open({ threads: 2 });
   const x = cpu.upload(rows(1, 1));
-  const gain = cpu.upload(f32([COLUMNS], new Float32Array(COLUMNS).fill(1)));
+  const weight = cpu.upload(rows(8, 1));
+  const y = cpu.upload(f32([1, 8]));
   const trapping = {
-    ...rmsNorm,
-    cpu: (...call: Parameters<typeof rmsNorm.cpu>) => {
-      const launch = rmsNorm.cpu(...call);
-      // Rows behind the end of the memory.
-      return { ...launch, tasks: 2 ** 31, args: { ...launch.args, columns: { u32: 2 ** 28 } } };
+    ...matmul,
+    cpu: (...call: Parameters<typeof matmul.cpu>) => {
+      const launch = matmul.cpu(...call);
+      // A number is divided by it.
+      return { ...launch, args: { ...launch.args, task_columns: { u32: 0 } } };
     },
   };
-  const y = cpu.run(trapping, { x, gain }, { eps: EPS }).y;
-  await assert.rejects(() => cpu.read(y), /Cannot go on with the CPU engine: .*out of bounds/);
-  for (const tensor of [x, gain, y]) tensor[Symbol.dispose]();
+  cpu.run(trapping, { x, weight, y }, {});
+  await assert.rejects(() => cpu.read(y), /Cannot go on with the CPU engine: .*divide by zero/);
+  for (const tensor of [x, weight, y]) tensor[Symbol.dispose]();
   await cpu[Symbol.asyncDispose]();
 });
 
