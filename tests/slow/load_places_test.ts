@@ -1,3 +1,4 @@
+// Slow: an index of hundreds of thousands of files is written and looked at.
 import { match, ok, strictEqual } from "node:assert/strict";
 import { load } from "../../stages/load.ts";
 import { tokenize } from "../../stages/tokenize.ts";

@@ -1,5 +1,6 @@
+// Slow: plans of thousands of steps are made.
 import { ok, strictEqual } from "node:assert/strict";
-import { openProject } from "../../support/toy/project.ts";
+import { openProject } from "../support/toy/project.ts";
 
 /** Steps in a chain, each with a param of its own. */
 function chain(count: number): string {

@@ -1,7 +1,8 @@
+// Slow: readers are started, ended in the middle of their work, and waited for.
 import { deepStrictEqual, match, ok, rejects, strictEqual } from "node:assert/strict";
-import { ReaderPool } from "../../../stages/serve/reader_pool.ts";
-import { serveOptions } from "../../../stages/serve/options.ts";
-import { embeddedTokenizer } from "../../support/server_stub.ts";
+import { ReaderPool } from "../../stages/serve/reader_pool.ts";
+import { serveOptions } from "../../stages/serve/options.ts";
+import { embeddedTokenizer } from "../support/server_stub.ts";
 
 /** A text that takes seconds, however quick the machine. */
 const LONG = "the cat sat ".repeat(400_000);

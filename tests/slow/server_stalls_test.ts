@@ -1,9 +1,10 @@
+// Slow: the largest bodies that a server takes are read while others are answered.
 import { ok, strictEqual } from "node:assert/strict";
-import type { GenerationEvent, ScoredToken } from "../../../stages/engine/engine.ts";
-import { heavyRequests } from "../../support/heavy_requests.ts";
-import { likeliest } from "../../support/engine_stub.ts";
-import { serveFake } from "../../support/server_stub.ts";
-import { longestWork } from "../../support/thread_stalls.ts";
+import type { GenerationEvent, ScoredToken } from "../../stages/engine/engine.ts";
+import { heavyRequests } from "../support/heavy_requests.ts";
+import { likeliest } from "../support/engine_stub.ts";
+import { serveFake } from "../support/server_stub.ts";
+import { longestWork } from "../support/thread_stalls.ts";
 
 /**
  * How long a request may hold up others, in milliseconds of the server's thread, which is the
