@@ -89,8 +89,9 @@ async function roundRows(
   using codes = device.empty({ dtype, shape }, "codes");
   for (let k = panels.length - 1; k >= 0; k--) {
     const [first, factor] = [k * block, panels[k]!];
-    // Delta is still zero up to the block's last column, which is all that the last block has.
-    const begin = Math.min(first + block, columns - 8);
+    // Delta is still zero up to the block's last column, which is all that the last block has; inner
+    // values begin at a multiple of 8.
+    const begin = Math.min(first + block - (first + block) % 8, columns - 8);
     device.run(matmul, { x: delta, weight: factor, y: codes }, { column: first, begin });
     device.run(gptqPanel, { ...inputs, factor, delta, codes }, {
       first,

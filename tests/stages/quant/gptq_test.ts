@@ -227,6 +227,7 @@ const SCHEMES: readonly (Scheme & { columns: number; rows: number; block: number
   { columns: 96, rows: 40, block: 128, zero: "pre_scale", group: 16 },
   { columns: 200, rows: 24, block: 128, zero: "none", group: 200 },
   { columns: 64, rows: 24, block: 16, zero: "none", group: 64, bound: 0.75 },
+  { columns: 64, rows: 24, block: 12, zero: "post_scale", group: 32 },
   { columns: 64, rows: 24, block: 64, zero: "post_scale", group: 64, activationOrder: false },
 ];
 
