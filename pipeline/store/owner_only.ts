@@ -18,9 +18,15 @@ export function openOwnDirectorySync(path: string): void {
   Deno.mkdirSync(path, { mode: OWN_DIRECTORY, recursive: true });
 }
 
-/** Takes rights that others have on something away; one that is another user's stays as it is. */
+/**
+ * Takes rights that others have on something away; one that is another user's stays as it is, and one
+ * that somebody has removed meanwhile has none.
+ */
 export async function ownOnly(path: string, mode: number): Promise<void> {
   if (Deno.build.os === "windows") return;
-  const now = (await Deno.stat(path)).mode ?? mode;
+  const there = await Deno.stat(path).catch((error) => {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  });
+  const now = there?.mode ?? mode;
   if ((now & 0o777 & ~mode) !== 0) await Deno.chmod(path, mode).catch(() => {});
 }

@@ -2,7 +2,8 @@
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import { setTimeout as sleep } from "node:timers/promises";
 import { serverProgram } from "../../pipeline/run/restate/server.ts";
-import { Fleet, linesOf, until } from "../support/restate_fleet.ts";
+import { Fleet, linesOf } from "../support/restate_fleet.ts";
+import { until } from "../support/wait.ts";
 
 /** Why the tests that need Restate's server cannot run here, if they cannot. */
 const missing = await serverProgram().then(() => undefined, (error: Error) => error.message);

@@ -1,4 +1,4 @@
-import { setTimeout as sleep } from "node:timers/promises";
+import { until } from "./wait.ts";
 
 const ROOT = new URL("../..", import.meta.url).pathname;
 
@@ -129,14 +129,6 @@ export class Fleet implements AsyncDisposable {
       ({ child }) => child.status,
     ));
     await Deno.remove(this.directory, { recursive: true });
-  }
-}
-
-/** Waits until something is so. */
-export async function until(is: () => boolean | Promise<boolean>): Promise<void> {
-  for (let waited = 0; !await is(); waited += 20) {
-    if (waited > 20_000) throw new Error(`Not so after 20 s: ${is}`);
-    await sleep(20);
   }
 }
 

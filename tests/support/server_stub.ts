@@ -38,6 +38,9 @@ export const CARD: ModelCard = {
   },
 };
 
+/** A request that goes on until somebody ends it. */
+export const LONG_REQUEST = { prompt: "a secret prompt", max_tokens: 500, ignore_eos: true };
+
 /** The tokenizer of the embedded model: byte-level BPE. */
 export async function embeddedTokenizer(template?: string | null): Promise<ServedTokenizer> {
   const read = async (name: string) => await Deno.readTextFile(`${EMBEDDED}/${name}`);
@@ -112,6 +115,12 @@ function readersHere(
     read: (kind, body) => Promise.try(() => READ[kind](body, { ...rules, context })),
     [Symbol.dispose]() {},
   };
+}
+
+/** The error of an answer, with its status. */
+export async function errorOf(response: Response) {
+  const { error } = await response.json();
+  return { status: response.status, ...error };
 }
 
 /** The data of server-sent events, without `[DONE]`, which must be the last. */

@@ -8,6 +8,7 @@ import {
   GREEDY,
 } from "../../../stages/engine/engine.ts";
 import { WorkerEngine } from "../../../stages/engine/worker_engine.ts";
+import { until } from "../../support/wait.ts";
 
 const EMBEDDED = fileURLToPath(new URL("../../../configs/embedded", import.meta.url));
 const WISHES = { context: 2000, sequences: 4, stepTokens: 64, queueRequests: 3 };
@@ -26,11 +27,6 @@ async function open(): Promise<WorkerEngine> {
   const engine = new WorkerEngine({ path: EMBEDDED, memoryBytes: 1e9, wishes: WISHES });
   await engine.started;
   return engine;
-}
-
-async function until(holds: () => boolean): Promise<void> {
-  for (let i = 0; i < 500 && !holds(); i++) await sleep(20);
-  assert.ok(holds());
 }
 
 async function failure(events: AsyncIterable<GenerationEvent>): Promise<EngineError> {

@@ -3,6 +3,7 @@ import type { Browser, Page } from "playwright-core";
 import { browserTest } from "../../support/browser.ts";
 import { headingLevels, lowContrasts, overflows, watch } from "../../support/page_check.ts";
 import { type ServedFake, serveFake } from "../../support/server_stub.ts";
+import { until } from "../../support/wait.ts";
 
 const HOSTILE =
   '<script>globalThis.bad = 1</script><img src="http://198.51.100.7/x" onerror="bad = 1">';
@@ -30,15 +31,6 @@ async function open(
 /** Waits until nothing is being answered. */
 async function answered(page: Page): Promise<void> {
   await page.locator("#send:visible").waitFor();
-}
-
-/** Waits until something holds; the page's own policy forbids the driver to wait inside it. */
-async function until(holds: () => Promise<boolean>): Promise<void> {
-  for (let tries = 0; tries < 100; tries++) {
-    if (await holds()) return;
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
-  throw new Error("It did not come to this");
 }
 
 browserTest("the page streams a chat and reads well on every screen", async (browser) => {

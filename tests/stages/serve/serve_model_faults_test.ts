@@ -5,20 +5,13 @@ import { WorkerEngine } from "../../../stages/engine/worker_engine.ts";
 import { EMBEDDED } from "../../../stages/models/open_checkpoint.ts";
 import { eventsOf } from "../../support/server_stub.ts";
 import { type ServedModel, serveModel } from "../../support/model_server.ts";
+import { until } from "../../support/wait.ts";
 
 /** Two run, the others wait. */
 const WISHES = { context: 2000, sequences: 2, stepTokens: 64, queueRequests: 8 };
 const PROMPT = "Once upon a time there was a cat";
 const LONG = { prompt: PROMPT, max_tokens: 1900, ignore_eos: true, temperature: 0 };
 const FAILED = { type: "server_error", param: null, code: "engine_failed" };
-
-async function until(what: string, holds: () => boolean | Promise<boolean>): Promise<void> {
-  for (let i = 0; i < 2000; i++) {
-    if (await holds()) return;
-    await sleep(5);
-  }
-  throw new Error(`It did not come to this: ${what}`);
-}
 
 /** An answer that does not depend on chance. */
 async function ask({ post }: ServedModel): Promise<unknown> {
@@ -86,18 +79,18 @@ for (
     const { engine, post, get } = served;
     const before = await ask(served);
     const running = [post("/v1/completions", { ...LONG, stream: true })];
-    await until("one runs", () => engine.stats().running === 1);
+    await until(() => engine.stats().running === 1);
     running.push(post("/v1/completions", LONG));
-    await until("two run", () => engine.stats().running === 2);
+    await until(() => engine.stats().running === 2);
     const waiting = [true, false].map((stream) => post("/v1/completions", { ...LONG, stream }));
-    await until("two wait", () => engine.stats().waiting === 2);
+    await until(() => engine.stats().waiting === 2);
     // The stream that waits has begun, since it is a second old; the youngest may get a status yet.
     await sleep(1050);
     const youngest = post("/v1/completions", { ...LONG, stream: true });
-    await until("three wait", () => engine.stats().waiting === 3);
+    await until(() => engine.stats().waiting === 3);
     const { counters: then } = await figures(served);
     disturb(engine);
-    await until("it is noticed", () => engine.state === "loading");
+    await until(() => engine.state === "loading");
 
     const states = await Promise.all([
       get("/health"),
@@ -122,12 +115,12 @@ for (
       assert.deepEqual(await errorOf(response), { status: 500, error: FAILED });
     }
 
-    await until("it is there again", () => engine.state === "ready");
+    await until(() => engine.state === "ready");
     for (const path of ["/health", "/ready"]) {
       assert.deepEqual(await (await get(path)).json(), { status: "ok" });
     }
     assert.deepEqual(await ask(served), before);
-    await until("all is free", () => engine.stats().pages.used === 0);
+    await until(() => engine.stats().pages.used === 0);
     const { counters: now, gauges } = await figures(served);
     assertAtRest(gauges);
     for (const [name, value] of then) {
@@ -145,7 +138,7 @@ Deno.test("a server that stops ends although its worker is killed meanwhile", as
   const { engine, server, post } = served;
   const stream = await post("/v1/completions", { ...LONG, stream: true });
   const plain = post("/v1/completions", LONG);
-  await until("both run", () => engine.stats().running === 2);
+  await until(() => engine.stats().running === 2);
   const stopped = server.stop();
   const drained = engine.drain();
   await sleep(50);
@@ -174,13 +167,13 @@ Deno.test("an engine whose model is gone for a while is tried again until it is 
     await Deno.rename(there, gone);
     served.engine.crash();
     served.engine.crash();
-    await until("it fails again", () => told.length === 2);
+    await until(() => told.length === 2);
     assert.doesNotMatch(told[1]!, /the worker was ended/);
     assert.ok(told.every((text) => text.endsWith(" true")), told.join());
     const health = await served.get("/health");
     assert.equal((await errorOf(health)).status, 503);
     await Deno.rename(gone, there);
-    await until("it is there again", () => served.engine.state === "ready");
+    await until(() => served.engine.state === "ready");
     assert.deepEqual(await ask(served), before);
   } finally {
     await Deno.remove(directory, { recursive: true });

@@ -1,5 +1,4 @@
 import { strict as assert } from "node:assert";
-import { setTimeout as sleep } from "node:timers/promises";
 import OpenAI from "openai";
 import { Cpu } from "../../../kernels/device/cpu/cpu.ts";
 import { EMBEDDED } from "../../../stages/models/open_checkpoint.ts";
@@ -7,6 +6,7 @@ import { Model } from "../../../stages/models/model.ts";
 import { logitsOf } from "../../support/forward_pass.ts";
 import { CARD } from "../../support/server_stub.ts";
 import { type ServedModel, serveModel } from "../../support/model_server.ts";
+import { until } from "../../support/wait.ts";
 
 const WISHES = { context: 2000, sequences: 4, stepTokens: 64, queueRequests: 64 };
 const model = CARD.name;
@@ -61,14 +61,6 @@ function near(got: number | null | undefined, expected: number): void {
 
 function clientOf({ url }: ServedModel, more: Record<string, unknown> = {}): OpenAI {
   return new OpenAI({ baseURL: `${url}/v1`, apiKey: "none", maxRetries: 0, ...more });
-}
-
-async function until(what: string, holds: () => boolean): Promise<void> {
-  for (let i = 0; i < 1000; i++) {
-    if (holds()) return;
-    await sleep(5);
-  }
-  throw new Error(`It did not come to this: ${what}`);
 }
 
 Deno.test("openai-node completes the four shapes of prompts with the model's own likeliest words", async () => {
@@ -256,18 +248,18 @@ Deno.test("openai-node lists models, and makes its own errors of what is refused
   const body = { ...endless, ignore_eos: true };
   const first = await client.completions.create(body, { signal: controllers[0]!.signal });
   const second = client.completions.create(body, { signal: controllers[1]!.signal });
-  await until("one waits", () => engine.stats().waiting === 1);
+  await until(() => engine.stats().waiting === 1);
   await assert.rejects(
     client.completions.create({ model, prompt: "a" }),
     (error) => error instanceof OpenAI.RateLimitError && error.code === "queue_full",
   );
   controllers[1]!.abort();
   await assert.rejects(second, OpenAI.APIUserAbortError);
-  await until("none waits", () => engine.stats().waiting === 0);
+  await until(() => engine.stats().waiting === 0);
   assert.equal(engine.stats().running, 1);
   let seen = 0;
   for await (const _ of first) if (++seen === 3) break;
-  await until("none runs", () => engine.stats().running + engine.stats().pages.used === 0);
+  await until(() => engine.stats().running + engine.stats().pages.used === 0);
   assert.ok(engine.stats().generatedTokens < 1000);
 
   // Lost on the way: in a stream and in one piece.
