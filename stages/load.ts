@@ -15,6 +15,7 @@ import { createCheckpointWriter } from "./formats/checkpoint_writer.ts";
 import { HalfLosses, type HalfTensor } from "./formats/half_losses.ts";
 import { assertFinite, PIECE_VALUES, rowPieces } from "./formats/rows.ts";
 import { bytesOf, storedBytes } from "./formats/half.ts";
+import { release } from "./formats/release.ts";
 import { resolveModel } from "./formats/hub/hub.ts";
 import { defineStage } from "./kinds.ts";
 import { EMBEDDED } from "./models/open_checkpoint.ts";
@@ -178,8 +179,11 @@ async function* piecesOf(
   for (const rows of rowPieces(shape)) {
     const values = await read(rows);
     assertFinite(values, name, file);
-    yield storedBytes(values, { name, dtype, file });
     losses?.add(values);
+    const bytes = storedBytes(values, { name, dtype, file });
+    if (bytes.buffer !== values.buffer) release(values);
+    yield bytes;
+    release(bytes);
   }
 }
 

@@ -4,6 +4,7 @@ import { openCheckpoint } from "./open_checkpoint.ts";
 import { createCheckpointWriter } from "../formats/checkpoint_writer.ts";
 import { assertFinite, rowPieces } from "../formats/rows.ts";
 import { storedBytes } from "../formats/half.ts";
+import { release } from "../formats/release.ts";
 import {
   type SafetensorsDType,
   tensorBytes,
@@ -63,7 +64,9 @@ export async function rewriteModel(from: string, out: string, rewrite: Rewrite):
     for (const rows of rowPieces(shape, edit)) {
       rewrite.signal.throwIfAborted();
       const place = { name, source: sources.get(name)!, rows };
-      await writer.write(name, await changed(checkpoint, place, edit));
+      const bytes = await changed(checkpoint, place, edit);
+      await writer.write(name, bytes);
+      release(bytes);
     }
     rewrite.progress(index + 1, specifications.length, name);
   }
@@ -88,7 +91,9 @@ async function changed(
   const values = await checkpoint.read(source, rows);
   edit.change({ values, rows, columns: values.length / Math.max(1, rows.end - rows.start) });
   assertFinite(values, name, file);
-  return storedBytes(values, { name, dtype, file });
+  const bytes = storedBytes(values, { name, dtype, file });
+  if (bytes.buffer !== values.buffer) release(values);
+  return bytes;
 }
 
 /** Most bytes of arrays while a model is rewritten: a piece as it is stored, widened, and stored again. */

@@ -10,6 +10,7 @@ import { interleavedRow, isInterleaved, transformersName } from "./names.ts";
 import { ggufSources, openGgufParts, type PlacedTensor } from "./parts.ts";
 import { ROPE_TENSORS, type RopeDivisors } from "./rope.ts";
 import { ggufTokenizer, ggufTokenizerNotes } from "./tokenizer.ts";
+import { release } from "../release.ts";
 import { findTensor, rowRange } from "../rows.ts";
 import { bytesOfTensor } from "./tensor_places.ts";
 
@@ -82,7 +83,9 @@ export async function openGguf(
     readRaw,
     async read(name, rows) {
       const bytes = await readRaw(name, rows);
-      return dequantizeBlocks(findTensor(stored, name, path).dtype, bytes);
+      const values = dequantizeBlocks(findTensor(stored, name, path).dtype, bytes);
+      if (values.buffer !== bytes.buffer) release(bytes);
+      return values;
     },
     [Symbol.dispose]: () => owned.dispose(),
   };

@@ -3,6 +3,7 @@ import type { Checkpoint } from "../checkpoint.ts";
 import { namesThere, readOptionalJson, readTexts } from "../foreign_json.ts";
 import { readTokenizer, TOKENIZER_SOURCES } from "../tokenizers/read_tokenizer.ts";
 import { besideConfig } from "../quantization_file.ts";
+import { release } from "../release.ts";
 import { findTensor, rowRange } from "../rows.ts";
 import { list } from "./found_files.ts";
 import { parseHeader, type TensorEntry } from "./header.ts";
@@ -93,7 +94,10 @@ export async function openDirectory(directory: string): Promise<Checkpoint> {
     notes,
     readRaw,
     async read(name, rows) {
-      return widenTensor(await readRaw(name, rows), findTensor(tensors, name, directory));
+      const bytes = await readRaw(name, rows);
+      const values = widenTensor(bytes, findTensor(tensors, name, directory));
+      if (values.buffer !== bytes.buffer) release(bytes);
+      return values;
     },
     [Symbol.dispose]: () => owned.dispose(),
   };
