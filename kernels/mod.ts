@@ -1,3 +1,4 @@
+export { addScaled } from "./add_scaled.ts";
 export { appendKv } from "./append_kv.ts";
 export { attention } from "./attention.ts";
 export { attentionPaged } from "./attention_paged.ts";

@@ -1,48 +1,47 @@
-import type { Kernel } from "./device/kernel.ts";
+import { counts, type Kernel } from "./device/kernel.ts";
 import half from "./parts/half.wgsl" with { type: "text" };
 import normalize from "./parts/normalize_row.wgsl" with { type: "text" };
 import row from "./parts/quantize_row.wgsl" with { type: "text" };
 import { quantizeRows, type QuantizeRowsOptions, rowsLaunch, rowsOnCpu } from "./quantize_rows.ts";
-import { rmsNorm } from "./rms_norm.ts";
+import { type NormOptions, rmsNorm } from "./rms_norm.ts";
 import wgsl from "./norm_quantize.wgsl" with { type: "text" };
 
 /** How rows are normalized, then quantized. */
-export interface NormQuantizeOptions extends QuantizeRowsOptions {
-  readonly eps: number;
-}
+export interface NormQuantizeOptions extends NormOptions, QuantizeRowsOptions {}
 
-type In = "x" | "gain" | "residual";
+type In = "x" | "gain" | "residual" | "bias";
 
 /**
  * `rmsNorm` and `quantizeRows` in one launch: `x` f32 [tokens, columns] and `gain` f32 [columns] to
- * `codes` u32 [tokens, columns / 4] and `rows` f32 [tokens, 2]. With `residual`, `x` is added to it first.
- * Bits are those of the two launches.
+ * `codes` u32 [tokens, columns / 4] and `rows` f32 [tokens, 2]. With `residual`, `x` is added to it first;
+ * `bias` f32 [columns] is added last. Bits are those of the two launches.
  */
 export const normQuantize: Kernel<
   In,
   "codes" | "rows",
   NormQuantizeOptions,
   "residual",
-  "residual"
+  "residual" | "bias"
 > = {
   wgsl: `${half}\n${normalize}\n${row}\n${wgsl}`,
-  inputs: ["x", "gain", "residual"],
+  inputs: ["x", "gain", "residual", "bias"],
   outputs: ["codes", "rows"],
   mutates: ["residual"],
-  optional: ["residual"],
+  optional: ["residual", "bias"],
   plan(inputs, options, limits) {
-    const { x, residual } = inputs;
-    rmsNorm.plan(inputs, options, limits);
+    const { x } = inputs;
+    const { RESIDUAL, CENTERED, BIAS } = rmsNorm.plan(inputs, options, limits).constants;
     const [rows = 0, columns = 0] = x.shape;
     const { constants, params, ...launch } = rowsLaunch({ rows, columns }, options, limits);
     return {
       ...launch,
-      constants: { RESIDUAL: residual !== undefined, ...constants },
+      constants: { RESIDUAL: RESIDUAL!, CENTERED: CENTERED!, BIAS: BIAS!, ...constants },
       params: { columns: params.columns, eps: { f32: options.eps }, scale: params.scale },
     };
   },
   cpu({ x: { shape: [rows = 0, columns = 0] } }, options, { params }) {
-    return rowsOnCpu("normQuantize", { rows, columns }, options, params);
+    const centered = counts({ centered: Number(options.centered ?? false) });
+    return rowsOnCpu("normQuantize", { rows, columns }, options, { ...params, ...centered });
   },
   reference(inputs, options) {
     const { y, residual } = rmsNorm.reference(inputs, options);
@@ -59,6 +58,15 @@ export const normQuantize: Kernel<
     {
       inputs: { ...spec(33, 72), residual: { dtype: "f32", shape: [33, 72] } },
       options: { eps: 1e-5, range: 3.5 },
+      tolerance: 1e-4,
+    },
+    {
+      inputs: {
+        ...spec(5, 576),
+        residual: { dtype: "f32", shape: [5, 576] },
+        bias: { dtype: "f32", shape: [576] },
+      },
+      options: { eps: 1e-5, centered: true },
       tolerance: 1e-4,
     },
     {

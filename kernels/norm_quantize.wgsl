@@ -1,4 +1,4 @@
-// The codes of y = x / sqrt(mean(x * x) + eps) * gain, which is made anew where it is needed instead of
+// The codes of y = x / sqrt(mean(x * x) + eps) * gain + bias, which is made anew where it is needed instead of
 // stored.
 // Expects: parts/half.wgsl, parts/normalize_row.wgsl, parts/quantize_row.wgsl and what they expect.
 
@@ -8,9 +8,9 @@ struct Params {
   scale: f32,
 }
 
-@group(0) @binding(3) var<storage, read_write> codes: array<u32>;
-@group(0) @binding(4) var<storage, read_write> rows: array<vec2f>;
-@group(0) @binding(5) var<uniform> params: Params;
+@group(0) @binding(4) var<storage, read_write> codes: array<u32>;
+@group(0) @binding(5) var<storage, read_write> rows: array<vec2f>;
+@group(0) @binding(6) var<uniform> params: Params;
 
 var<private> normal: f32;
 

@@ -3,22 +3,28 @@ import { describe, f32 } from "./device/tensor.ts";
 import { rowTasks } from "./parts/row_tasks.ts";
 import wgsl from "./query_key_norm.wgsl" with { type: "text" };
 
+/** How queries and keys are normalized. */
+export interface QueryKeyNormOptions {
+  readonly kvHeads: number;
+  readonly eps: number;
+  /** Whether the mean of what is normalized is taken away first. */
+  readonly centered?: boolean;
+  /** Whether all query heads are normalized as one row, and all key heads; else each by itself. */
+  readonly rows?: boolean;
+}
+
 /**
- * Root-mean-square normalization of query and key heads, in place: `x` f32 [tokens, query, key and
- * value heads, head size] as `rope` takes it; values stay. `gains` f32 [2, head size] has the gain of
- * all query heads, then that of all key heads. Dehghani et al. 2023, section 2, with the norm of Qwen 3.
+ * Root-mean-square normalization of queries and keys, in place: `x` f32 [tokens, query, key and value
+ * heads, head size] as `rope` takes it; values stay. `gains` is f32 [2, head size], the gain of all query
+ * heads and then that of all key heads, or f32 [query and key heads, head size], one of each.
+ * Dehghani et al. 2023, section 2, with the norms of Qwen 3, OLMo 2 (rows) and, centered, Cohere.
  */
-export const queryKeyNorm: Kernel<
-  "x" | "gains",
-  never,
-  { readonly kvHeads: number; readonly eps: number },
-  "x"
-> = {
+export const queryKeyNorm: Kernel<"x" | "gains", never, QueryKeyNormOptions, "x"> = {
   wgsl,
   inputs: ["x", "gains"],
   outputs: [],
   mutates: ["x"],
-  plan({ x, gains }, { kvHeads, eps }) {
+  plan({ x, gains }, { kvHeads, eps, centered = false, rows = false }) {
     const [tokens, all, size] = x.shape;
     const heads = (all ?? 0) - 2 * kvHeads;
     if (tokens === undefined || size === undefined || size % 4 !== 0 || heads <= 0) {
@@ -28,38 +34,64 @@ export const queryKeyNorm: Kernel<
         }, expected [tokens, heads, a multiple of 4] with more than ${2 * kvHeads} heads`,
       );
     }
-    if (gains.shape.length !== 2 || gains.shape[0] !== 2 || gains.shape[1] !== size) {
+    const [count] = gains.shape;
+    const own = count === heads + kvHeads;
+    if (gains.shape.length !== 2 || !own && (count !== 2 || rows) || gains.shape[1] !== size) {
       throw new RangeError(
-        `Cannot normalize the heads of x ${describe(x)}: gains are ${
-          describe(gains)
-        }, expected f32[2, ${size}]`,
+        `Cannot normalize the heads of x ${describe(x)}: gains are ${describe(gains)}, expected ${
+          rows ? "" : `f32[2, ${size}] or `
+        }f32[${heads + kvHeads}, ${size}]`,
       );
     }
+    const quads = size / 4;
     return {
       outputs: {},
-      constants: {},
+      constants: { CENTERED: centered },
       params: {
-        ...counts({ heads, kv_heads: kvHeads, quads: size / 4 }),
+        // Runs of channels that are normalized: of queries, then of keys.
+        ...counts(
+          rows
+            ? { queries: 1, keys: 1, query_quads: heads * quads, key_quads: kvHeads * quads }
+            : { queries: heads, keys: kvHeads, query_quads: quads, key_quads: quads },
+        ),
+        ...counts({
+          quads: all! * quads,
+          query_gain: own && !rows ? quads : 0,
+          key_gain: own && !rows ? quads : 0,
+          keys_from: own ? heads * quads : quads,
+        }),
         eps: { f32: eps },
       },
-      grid: [heads + kvHeads, tokens, 1],
+      grid: [rows ? 2 : heads + kvHeads, tokens, 1],
     };
   },
-  cpu({ x: { shape: [count = 0, all = 0, size = 0] } }, _options, { params }) {
+  cpu({ x: { shape: [count = 0, all = 0, size = 0] } }, { centered = false }, { params }) {
     const { tasks, args } = rowTasks(count, all * size);
-    return { program: "queryKeyNorm", tasks, args: { ...params, ...counts({ count }), ...args } };
+    const own = counts({ centered: Number(centered), count });
+    return { program: "queryKeyNorm", tasks, args: { ...params, ...own, ...args } };
   },
-  reference({ x, gains }, { kvHeads, eps }) {
+  reference({ x, gains }, { kvHeads, eps, centered = false, rows = false }) {
     const [tokens = 0, all = 0, size = 0] = x.shape;
     const heads = all - 2 * kvHeads;
+    const shared = gains.shape[0] !== heads + kvHeads;
     const data = Float32Array.from(x.data);
+    const normalize = (at: number, count: number, gain: number) => {
+      const row = data.subarray(at, at + count);
+      const mean = centered ? row.reduce((total, value) => total + value, 0) / count : 0;
+      const squares = row.reduce((total, value) => total + (value - mean) ** 2, 0);
+      const scale = 1 / Math.sqrt(squares / count + eps);
+      row.forEach((value, c) => row[c] = (value - mean) * scale * gains.data[gain + c]!);
+    };
     for (let t = 0; t < tokens; t++) {
+      const first = t * all * size;
+      if (rows) {
+        normalize(first, heads * size, 0);
+        normalize(first + heads * size, kvHeads * size, heads * size);
+        continue;
+      }
       for (let head = 0; head < heads + kvHeads; head++) {
-        const row = data.subarray((t * all + head) * size, (t * all + head + 1) * size);
-        const gain = head < heads ? 0 : size;
-        const squares = row.reduce((total, value) => total + value * value, 0);
-        const scale = 1 / Math.sqrt(squares / size + eps);
-        row.forEach((value, c) => row[c] = value * scale * gains.data[gain + c]!);
+        const gain = shared ? Number(head >= heads) : head;
+        normalize(first + head * size, size, gain * size);
       }
     }
     return { x: f32(x.shape, data) };
@@ -74,6 +106,11 @@ export const queryKeyNorm: Kernel<
     },
     { inputs: spec(5, 7, 64), options: { kvHeads: 2, eps: 1e-6 } },
     { inputs: spec(3, 12, 80), options: { kvHeads: 1, eps: 1e-5 } },
+    { inputs: spec(3, 12, 80, 11), options: { kvHeads: 1, eps: 1e-5, centered: true } },
+    { inputs: spec(2, 8, 64, 6), options: { kvHeads: 2, eps: 1e-5 } },
+    { inputs: spec(3, 8, 64), options: { kvHeads: 2, eps: 1e-5, centered: true } },
+    { inputs: spec(3, 8, 36, 6), options: { kvHeads: 2, eps: 1e-6, rows: true } },
+    { inputs: spec(2, 40, 128, 36), options: { kvHeads: 4, eps: 1e-6, rows: true } },
     {
       inputs: spec(512, 32, 128),
       options: { kvHeads: 8, eps: 1e-6 },
@@ -82,9 +119,9 @@ export const queryKeyNorm: Kernel<
   ],
 };
 
-function spec(tokens: number, heads: number, size: number) {
+function spec(tokens: number, heads: number, size: number, gains = 2) {
   return {
     x: { dtype: "f32", shape: [tokens, heads, size] },
-    gains: { dtype: "f32", shape: [2, size] },
+    gains: { dtype: "f32", shape: [gains, size] },
   } as const;
 }

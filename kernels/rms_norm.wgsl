@@ -1,4 +1,4 @@
-// y = x / sqrt(mean(x * x) + eps) * gain, a row at a time.
+// y = x / sqrt(mean(x * x) + eps) * gain + bias, a row at a time, centered or not.
 // Expects: parts/normalize_row.wgsl and what it expects.
 
 struct Params {
@@ -6,8 +6,8 @@ struct Params {
   eps: f32,
 }
 
-@group(0) @binding(3) var<storage, read_write> y: array<vec4f>;
-@group(0) @binding(4) var<uniform> params: Params;
+@group(0) @binding(4) var<storage, read_write> y: array<vec4f>;
+@group(0) @binding(5) var<uniform> params: Params;
 
 @compute @workgroup_size(THREADS)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {

@@ -5,11 +5,19 @@ import wgsl from "./rope.wgsl" with { type: "text" };
 
 const THREADS = 64;
 
+/** How rows of heads are taken apart and turned. */
+export interface RopeOptions {
+  readonly kvHeads: number;
+  /** Whether neighbours turn together instead of halves. */
+  readonly neighbours?: boolean;
+}
+
 /**
  * Rotary position embedding of what one product makes: `x` f32 [tokens, query, key and value heads,
  * head size] into `q` f32 [tokens, query heads, head size], `k` and `v` f32 [tokens, kv heads, head
  * size]. The first channels of queries and keys turn in the half-split pairing of transformers:
- * channel d with channel d + half of those that turn; the others stay, and values.
+ * channel d with channel d + half of those that turn, or as in the paper with its neighbour; the others
+ * stay, and values.
  *
  * `angles` f32 [positions, channels that turn] holds cosines, then sines (made on the host, where the
  * sine of a large angle is exact); `positions` u32 [tokens] picks its rows. Su et al. 2021, section
@@ -18,12 +26,12 @@ const THREADS = 64;
 export const rope: Kernel<
   "x" | "positions" | "angles",
   "q" | "k" | "v",
-  { readonly kvHeads: number }
+  RopeOptions
 > = {
   wgsl,
   inputs: ["x", "positions", "angles"],
   outputs: ["q", "k", "v"],
-  plan({ x, positions, angles }, { kvHeads }) {
+  plan({ x, positions, angles }, { kvHeads, neighbours = false }) {
     const [tokens, all, size] = x.shape;
     const heads = (all ?? 0) - 2 * kvHeads;
     if (tokens === undefined || size === undefined || size % 2 !== 0 || heads <= 0) {
@@ -44,16 +52,18 @@ export const rope: Kernel<
     const of = (count: number) => ({ dtype: "f32", shape: [tokens, count, size] }) as const;
     return {
       outputs: { q: of(heads), k: of(kvHeads), v: of(kvHeads) },
-      constants: { THREADS },
+      constants: { NEIGHBOURS: neighbours, THREADS },
       params: counts({ heads, kv_heads: kvHeads, half: size / 2, pairs: turned / 2 }),
       grid: [Math.ceil((heads + 2 * kvHeads) * size / 2 / THREADS), tokens, 1],
     };
   },
-  cpu({ x: { shape: [count = 0, all = 0, size = 0] } }, _options, { params }) {
+  cpu({ x: { shape: [count = 0, all = 0, size = 0] } }, { neighbours = false }, { params }) {
     const { tasks, args } = rowTasks(count, all * size);
-    return { program: "rope", tasks, args: { ...params, ...counts({ count }), ...args } };
+    const own = counts({ neighbours: Number(neighbours), count });
+    return { program: "rope", tasks, args: { ...params, ...own, ...args } };
   },
-  reference({ x, positions, angles }, { kvHeads }) {
+  reference({ x, positions, angles }, { kvHeads, neighbours = false }) {
+    const rotated = neighbours ? neighboursRotated : halvesRotated;
     const [tokens = 0, all = 0, size = 0] = x.shape;
     const part = (first: number, count: number, turned: boolean) => {
       const data = new Float32Array(tokens * count * size);
@@ -125,10 +135,46 @@ export const rope: Kernel<
       },
       options: { kvHeads: 1 },
     },
+    {
+      inputs: {
+        x: f32([1, 3, 4], [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]),
+        positions: u32([1], [1]),
+        angles: f32([2, 4], [1, 1, 0, 0, 0.6, 0, 0.8, 1]),
+      },
+      options: { kvHeads: 1, neighbours: true },
+    },
+    {
+      inputs: {
+        x: { dtype: "f32", shape: [3, 12, 80] },
+        positions: u32([3], [2, 0, 1]),
+        angles: { dtype: "f32", shape: [3, 80] },
+      },
+      options: { kvHeads: 1, neighbours: true },
+    },
+    {
+      inputs: {
+        x: { dtype: "f32", shape: [3, 5, 32] },
+        positions: u32([3], [1, 0, 2]),
+        angles: { dtype: "f32", shape: [3, 12] },
+      },
+      options: { kvHeads: 1, neighbours: true },
+    },
   ],
 };
 
-function rotated(values: ArrayLike<number>, turn: ArrayLike<number>): Float32Array {
+function neighboursRotated(values: ArrayLike<number>, turn: ArrayLike<number>): Float32Array {
+  const pairs = turn.length / 2;
+  return Float32Array.from(values, (value, d) => {
+    if (d >= turn.length) return value;
+    const pair = Math.floor(d / 2);
+    const [cosine, sine] = [turn[pair]!, turn[pair + pairs]!];
+    return d % 2 === 0
+      ? value * cosine - values[d + 1]! * sine
+      : value * cosine + values[d - 1]! * sine;
+  });
+}
+
+function halvesRotated(values: ArrayLike<number>, turn: ArrayLike<number>): Float32Array {
   const half = turn.length / 2;
   return Float32Array.from(values, (value, d) => {
     if (d >= turn.length) return value;

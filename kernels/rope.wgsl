@@ -1,7 +1,7 @@
-// Takes rows of query, key and value heads apart, and turns the first pairs (x[d], x[d + pairs]) of the
-// query and key heads by the angles of their position. The table holds, for each position, so many
+// Takes rows of query, key and value heads apart, and turns the first pairs of the query and key heads,
+// (x[d], x[d + pairs]) or neighbours, by the angles of their position. The table holds, for each position, so many
 // cosines and then as many sines. One thread a pair; behind those that turn, neighbours are one.
-// Expects: THREADS (u32).
+// Expects: NEIGHBOURS (bool), THREADS (u32).
 
 struct Params {
   heads: u32,
@@ -29,8 +29,9 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
   let all = values_from + params.kv_heads;
   if (head >= all) { return; }
   let turns = pair < params.pairs;
-  let first = select(2u * pair, pair, turns);
-  let second = select(1u, params.pairs, turns);
+  let halves = turns && !NEIGHBOURS;
+  let first = select(2u * pair, pair, halves);
+  let second = select(1u, params.pairs, halves);
   let at = (token * all + head) * 2u * half + first;
   let given = vec2f(x[at], x[at + second]);
   if (head >= values_from) {

@@ -1,3 +1,4 @@
+export { addScaled } from "./add_scaled";
 export { appendKv } from "./append_kv";
 export { attention } from "./attention";
 export { attentionPaged } from "./attention_paged";

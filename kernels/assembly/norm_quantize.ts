@@ -1,4 +1,4 @@
-import { addRow, normalizeRow } from "./parts/normalize_row";
+import { addRow, centerRow, normalizeRow } from "./parts/normalize_row";
 import { quantizeRow } from "./parts/quantize_row";
 
 @unmanaged
@@ -6,12 +6,14 @@ class Args {
   x: usize;
   gain: usize;
   residual: usize;
+  bias: usize;
   codes: usize;
   rows: usize;
   columns: u32;
   eps: f32;
   /** 0 where it is measured. */
   scale: f32;
+  centered: u32;
   count: u32;
   /** Rows of a task. */
   task_rows: u32;
@@ -29,7 +31,12 @@ export function normQuantize(at: usize, task: u32, scratch: usize): void {
       addRow(x, args.residual + row * bytes, bytes);
       x = args.residual + row * bytes;
     }
+    if (args.centered) {
+      centerRow(x, bytes, scratch);
+      x = scratch;
+    }
     normalizeRow(x, args.gain, bytes, args.eps, scratch);
+    if (args.bias) addRow(args.bias, scratch, bytes);
     quantizeRow(scratch, bytes, args.scale, args.codes + row * args.columns, args.rows + row * 8);
   }
 }

@@ -1,13 +1,15 @@
-import { addRow, normalizeRow } from "./parts/normalize_row";
+import { addRow, centerRow, normalizeRow } from "./parts/normalize_row";
 
 @unmanaged
 class Args {
   x: usize;
   gain: usize;
   residual: usize;
+  bias: usize;
   y: usize;
   columns: u32;
   eps: f32;
+  centered: u32;
   rows: u32;
   /** Rows of a task. */
   task_rows: u32;
@@ -25,6 +27,12 @@ export function rmsNorm(at: usize, task: u32, _scratch: usize): void {
       addRow(x, args.residual + row * bytes, bytes);
       x = args.residual + row * bytes;
     }
-    normalizeRow(x, args.gain, bytes, args.eps, args.y + row * bytes);
+    const y = args.y + row * bytes;
+    if (args.centered) {
+      centerRow(x, bytes, y);
+      x = y;
+    }
+    normalizeRow(x, args.gain, bytes, args.eps, y);
+    if (args.bias) addRow(args.bias, y, bytes);
   }
 }

@@ -11,6 +11,7 @@ class Args {
   half: u32;
   /** Pairs that turn. */
   pairs: u32;
+  neighbours: u32;
   count: u32;
   /** Tokens of a task. */
   task_rows: u32;
@@ -28,8 +29,13 @@ export function rope(at: usize, task: u32, _scratch: usize): void {
   for (let token: usize = first; token < end; token++) {
     const x = args.x + token * (queries + 2 * keys);
     const angles = args.angles + load<u32>(args.positions + token * 4) * (half + half);
-    turn(x, queries, head, angles, half, args.q + token * queries);
-    turn(x + queries, keys, head, angles, half, args.k + token * keys);
+    if (args.neighbours) {
+      turnNeighbours(x, queries, head, angles, half, args.q + token * queries);
+      turnNeighbours(x + queries, keys, head, angles, half, args.k + token * keys);
+    } else {
+      turn(x, queries, head, angles, half, args.q + token * queries);
+      turn(x + queries, keys, head, angles, half, args.k + token * keys);
+    }
     memory.copy(args.v + token * keys, x + queries + keys, keys);
   }
 }
@@ -62,6 +68,44 @@ function turn(
       const sine = load<f32>(angles + half + at);
       store<f32>(to + at, low * cosine - high * sine);
       store<f32>(to + half + at, high * cosine + low * sine);
+    }
+    const end = half + half;
+    if (end < head) memory.copy(to + end, left + end, head - end);
+  }
+}
+
+/** The same of neighbours; four pairs at a time are taken apart and put together again. */
+function turnNeighbours(
+  x: usize,
+  bytes: usize,
+  head: usize,
+  angles: usize,
+  half: usize,
+  y: usize,
+): void {
+  for (let from: usize = 0; from < bytes; from += head) {
+    const left = x + from;
+    const to = y + from;
+    let at: usize = 0;
+    for (; at + 16 <= half; at += 16) {
+      const a = v128.load(left + 2 * at);
+      const b = v128.load(left + 2 * at, 16);
+      const even = i32x4.shuffle(a, b, 0, 2, 4, 6);
+      const odd = i32x4.shuffle(a, b, 1, 3, 5, 7);
+      const cosine = v128.load(angles + at);
+      const sine = v128.load(angles + half + at);
+      const low = f32x4.sub(f32x4.mul(even, cosine), f32x4.mul(odd, sine));
+      const high = f32x4.add(f32x4.mul(odd, cosine), f32x4.mul(even, sine));
+      v128.store(to + 2 * at, i32x4.shuffle(low, high, 0, 4, 1, 5));
+      v128.store(to + 2 * at, i32x4.shuffle(low, high, 2, 6, 3, 7), 16);
+    }
+    for (; at < half; at += 4) {
+      const even = load<f32>(left + 2 * at);
+      const odd = load<f32>(left + 2 * at, 4);
+      const cosine = load<f32>(angles + at);
+      const sine = load<f32>(angles + half + at);
+      store<f32>(to + 2 * at, even * cosine - odd * sine);
+      store<f32>(to + 2 * at, odd * cosine + even * sine, 4);
     }
     const end = half + half;
     if (end < head) memory.copy(to + end, left + end, head - end);

@@ -56,7 +56,8 @@ export class PooledDevice<B extends Destroyable> implements Device {
   readonly #pool: Pool<B>;
   readonly #scratch: Scratch<B>;
   readonly #live = new Set<PooledTensor<B>>();
-  readonly #nothing: Block<B>;
+  /** In the place of inputs that are left out: one that is read, and one that would be changed. */
+  readonly #nothing: Readonly<Record<"read" | "changed", Block<B>>>;
   #recorder: Recorder<B> | undefined;
   /** Launches that are not submitted. */
   #gathered = 0;
@@ -70,7 +71,8 @@ export class PooledDevice<B extends Destroyable> implements Device {
     this.#queue = queue;
     this.#pool = pool;
     this.#scratch = new Scratch(pool);
-    this.#nothing = pool.take(16, "an input left out");
+    const nothing = () => pool.take(16, "an input left out");
+    this.#nothing = { read: nothing(), changed: nothing() };
   }
 
   /** Bytes of device memory held now and at most. */
@@ -120,7 +122,12 @@ export class PooledDevice<B extends Destroyable> implements Device {
     this.#queue.check();
     const launch = kernel.plan(inputs as never, options, this.limits);
     const given = inputs as Readonly<Record<string, TensorRef | undefined>>;
-    const read = kernel.inputs.map((name) => this.#blockOf(name, given[name]));
+    const mutates: readonly string[] = kernel.mutates ?? [];
+    const read = kernel.inputs.map((name) =>
+      given[name] === undefined
+        ? this.#nothing[mutates.includes(name) ? "changed" : "read"]
+        : this.#blockOf(name, given[name])
+    );
     const outputs: Record<string, PooledTensor<B>> = {};
     try {
       for (const name of kernel.outputs) outputs[name] = this.#take(launch.outputs[name], name);
@@ -226,8 +233,7 @@ export class PooledDevice<B extends Destroyable> implements Device {
     return tensor;
   }
 
-  #blockOf(name: string, tensor: TensorRef | undefined): Block<B> {
-    if (tensor === undefined) return this.#nothing;
+  #blockOf(name: string, tensor: TensorRef): Block<B> {
     if (!(tensor instanceof PooledTensor)) {
       throw new TypeError(`Cannot use ${name}: it lives on another device, expected this one`);
     }

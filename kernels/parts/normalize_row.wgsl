@@ -1,17 +1,41 @@
-// What the shaders that normalize rows share: x / sqrt(mean(x * x) + eps) * gain; with a residual,
-// x + residual takes the place of x and is written back to the residual. One workgroup a row.
-// Expects: params.columns and params.eps, RESIDUAL (bool), THREADS (u32, a power of two).
+// What the shaders that normalize rows share: x / sqrt(mean(x * x) + eps) * gain + bias, of x less its
+// mean where rows are centered; with a residual, x + residual takes the place of x and is written back
+// to the residual. One workgroup a row.
+// Expects: params.columns and params.eps, RESIDUAL, CENTERED and BIAS (bool), THREADS (u32, a power of
+// two).
 
 @group(0) @binding(0) var<storage, read> x: array<vec4f>;
 @group(0) @binding(1) var<storage, read> gain: array<vec4f>;
 @group(0) @binding(2) var<storage, read_write> residual: array<vec4f>;
+@group(0) @binding(3) var<storage, read> bias: array<vec4f>;
 
-var<workgroup> squares: array<f32, THREADS>;
+var<workgroup> row_sums: array<f32, THREADS>;
+
+// The mean of a row that is centered.
+var<private> middle: f32;
+
+// Sum over all threads.
+fn sum_of(thread: u32, value: f32) -> f32 {
+  row_sums[thread] = value;
+  workgroupBarrier();
+  for (var half_way = THREADS / 2u; half_way > 0u; half_way /= 2u) {
+    if (thread < half_way) { row_sums[thread] += row_sums[thread + half_way]; }
+    workgroupBarrier();
+  }
+  return workgroupUniformLoad(&row_sums[0]);
+}
+
+// Four values of a row as they are normalized.
+fn given(at: u32) -> vec4f {
+  if (RESIDUAL) { return residual[at]; }
+  return x[at];
+}
 
 // What a row is multiplied by before its gain; adds it to the residual on the way.
 fn normal_of(row: u32, thread: u32) -> f32 {
   let quads = params.columns / 4u;
   let first = row * quads;
+  let columns = f32(params.columns);
   var sum = 0f;
   for (var i = thread; i < quads; i += THREADS) {
     var value = x[first + i];
@@ -19,20 +43,26 @@ fn normal_of(row: u32, thread: u32) -> f32 {
       value += residual[first + i];
       residual[first + i] = value;
     }
-    sum += dot(value, value);
+    sum += dot(value, select(value, vec4f(1f), CENTERED));
   }
-  squares[thread] = sum;
-  workgroupBarrier();
-  for (var half_way = THREADS / 2u; half_way > 0u; half_way /= 2u) {
-    if (thread < half_way) { squares[thread] += squares[thread + half_way]; }
-    workgroupBarrier();
+  var total = sum_of(thread, sum);
+  if (CENTERED) {
+    middle = total / columns;
+    var squares = 0f;
+    for (var i = thread; i < quads; i += THREADS) {
+      let value = given(first + i) - middle;
+      squares += dot(value, value);
+    }
+    total = sum_of(thread, squares);
   }
-  return inverseSqrt(squares[0] / f32(params.columns) + params.eps);
+  return inverseSqrt(total / columns + params.eps);
 }
 
 // Four values of a row by its normal.
 fn normalized(row: u32, i: u32, normal: f32) -> vec4f {
-  let at = row * (params.columns / 4u) + i;
-  if (RESIDUAL) { return residual[at] * normal * gain[i]; }
-  return x[at] * normal * gain[i];
+  var value = given(row * (params.columns / 4u) + i);
+  if (CENTERED) { value -= middle; }
+  value = value * normal * gain[i];
+  if (BIAS) { value += bias[i]; }
+  return value;
 }

@@ -42,7 +42,7 @@ export class PagedForward implements Disposable {
       stream = weights.run(device, { stream, places, attention });
     }
     using last = stream;
-    return normalize(device, last, await model.finalGain(), model.config.normEps);
+    return normalize(device, last, await model.finalNorm());
   }
 
   /** What the head makes of its inputs, f32 [tokens, vocabulary]. */

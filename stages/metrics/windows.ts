@@ -82,8 +82,8 @@ export function columnsAtOnce(bytes: number, tokens: number): number {
 }
 
 async function finish(device: Device, model: Model, stream: Stream) {
-  const gain = await model.finalGain();
-  const hidden = normalize(device, stream, gain, model.config.normEps);
-  model.release(gain);
+  const norm = await model.finalNorm();
+  const hidden = normalize(device, stream, norm);
+  model.release(norm);
   return hidden;
 }

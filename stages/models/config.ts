@@ -22,7 +22,43 @@ export interface DecoderConfig extends Ropes {
   readonly biases: readonly LinearRole[];
   /** Keys each layer's attention sees, where that is fewer than all. */
   readonly windows: readonly (number | undefined)[];
+  /** Whether norms go by the root mean square, or take a row's mean away first (LayerNorm). */
+  readonly norm: "rms" | "layer";
+  /** Whether norms of the residual stream add a bias. */
+  readonly normBias: boolean;
+  /** What has a norm of queries and keys before they turn: heads with gains that they share or with their own, or all heads as one row. */
+  readonly queryKeyNorms: "shared" | "own" | "row" | undefined;
+  /** Whether the MLP reads what attention reads, so that both are added at once. */
+  readonly parallel: boolean;
+  /** Whether neighbours among a head's channels turn together, instead of halves. */
+  readonly neighbours: boolean;
+  /** What blocks make is multiplied by as it is added to the residual stream. */
+  readonly residualScale: number;
+  /** What logits are multiplied by. */
+  readonly logitScale: number;
 }
+
+/** What families say where they are not as Llama is. */
+type Unlike = Pick<
+  DecoderConfig,
+  | "norm"
+  | "normBias"
+  | "queryKeyNorms"
+  | "parallel"
+  | "neighbours"
+  | "residualScale"
+  | "logitScale"
+>;
+
+const LLAMA: Unlike = {
+  norm: "rms",
+  normBias: false,
+  queryKeyNorms: undefined,
+  parallel: false,
+  neighbours: false,
+  residualScale: 1,
+  logitScale: 1,
+};
 
 /** More would be no model: sizes are multiplied, and every layer is listed. */
 const count = z.int().positive().max(2 ** 31);
@@ -69,7 +105,7 @@ export function parseDecoderJson(json: unknown): DecoderJson {
 }
 
 /** What a family says beside the shared keys. */
-export interface Particulars {
+export interface Particulars extends Partial<Unlike> {
   readonly biases: readonly LinearRole[];
   readonly windows: readonly (number | undefined)[];
   /** What its rotary embeddings are like, where they are not Llama's. */
@@ -104,6 +140,7 @@ export function decoderConfig(
     ropes,
     ropeOf,
     tied: json.tie_word_embeddings,
+    ...LLAMA,
     ...particulars,
   };
 }

@@ -1,4 +1,4 @@
-import type { Device, Tensor } from "../../kernels/device/device.ts";
+import type { Device } from "../../kernels/device/device.ts";
 import type { Checkpoint } from "../formats/checkpoint.ts";
 import type { Architecture, ModelFiles } from "./family.ts";
 import { type Sizes, sizesOf } from "./model_facts.ts";
@@ -6,7 +6,8 @@ import type { ModelRecord } from "./model_record.ts";
 import { openModel } from "./architecture.ts";
 import type { DecoderConfig } from "./config.ts";
 import type { Layer } from "./layer.ts";
-import { loadVector, Weight } from "./weight.ts";
+import { loadNorm, type Norm } from "./norm.ts";
+import { Weight } from "./weight.ts";
 
 /** A model of which some or all weights are on the device. */
 export class Model implements ModelFiles, Disposable {
@@ -20,7 +21,7 @@ export class Model implements ModelFiles, Disposable {
   readonly checkpoint: Checkpoint;
   readonly #device: Device;
   readonly #owned = new DisposableStack();
-  readonly #kept = new Map<string, Layer | Weight | Tensor>();
+  readonly #kept = new Map<string, Layer | Weight | Norm>();
 
   private constructor(device: Device, files: ModelFiles, weightBytes: number) {
     this.#device = device;
@@ -66,21 +67,23 @@ export class Model implements ModelFiles, Disposable {
     return this.#table(this.architecture.head.linears[0].weight);
   }
 
-  finalGain(): Promise<Tensor> {
-    const { weight } = this.architecture.head.fedBy;
-    return this.#take(weight, () => loadVector(this.#device, this.checkpoint, weight));
+  /** The norm before the head, which scales logits on the way. */
+  finalNorm(): Promise<Norm> {
+    const { config, architecture: { head: { fedBy } } } = this;
+    const how = { fedBy, config, factor: config.logitScale };
+    return this.#take(fedBy.weight, () => loadNorm(this.#device, this.checkpoint, how));
   }
 
   /** Takes all weights onto the device, where they stay if the model is resident. */
   async loadWhole(): Promise<void> {
     await this.embeddings();
     await this.head();
-    await this.finalGain();
+    await this.finalNorm();
     for (let layer = 0; layer < this.config.layers; layer++) await this.layer(layer);
   }
 
   /** Says that a part is no longer used; it leaves the device unless the model is resident. */
-  release(part: Layer | Weight | Tensor): void {
+  release(part: Layer | Weight | Norm): void {
     if (!this.resident) part[Symbol.dispose]();
   }
 
@@ -94,7 +97,7 @@ export class Model implements ModelFiles, Disposable {
     return this.#take(name, () => Weight.load(this.#device, this.checkpoint, [name]));
   }
 
-  async #take<T extends Layer | Weight | Tensor>(name: string, load: () => Promise<T>): Promise<T> {
+  async #take<T extends Layer | Weight | Norm>(name: string, load: () => Promise<T>): Promise<T> {
     const kept = this.#kept.get(name);
     if (kept) return kept as T;
     const part = await load();

@@ -1,14 +1,9 @@
 import type { Device, Tensor, TensorRef } from "../../kernels/device/device.ts";
-import {
-  hadamard,
-  normQuantize,
-  quantizeRows,
-  rmsNorm,
-  siluMul,
-  siluQuantize,
-} from "../../kernels/mod.ts";
+import { hadamard, normQuantize, quantizeRows, siluMul, siluQuantize } from "../../kernels/mod.ts";
 import { hadamardFactor, leftFactor } from "../quant/hadamard.ts";
 import type { InputScheme } from "../quant/schemes.ts";
+import type { Norm } from "./norm.ts";
+import { normalize, normReads, type Stream } from "./stream.ts";
 
 /** What happens to a site's activation before its linears. */
 export interface SiteForm extends Disposable {
@@ -64,17 +59,19 @@ export function siteInput(device: Device, activation: TensorRef, form: SiteForm)
   };
 }
 
-/** A site's input that is a norm of a row, or of what `residual` and it make together. */
+/** A site's input that is a norm of a stream, to whose residual what is outstanding is added. */
 export function normInput(
   device: Device,
-  norm: { readonly x: TensorRef; readonly gain: TensorRef; readonly residual?: TensorRef },
-  { form, eps, whole }: FusedOptions & { readonly eps: number },
+  stream: Stream,
+  norm: Norm,
+  { form, whole }: FusedOptions,
 ): SiteInput {
   if (form.inputs && !form.hadamard && !whole) {
-    const options = { eps, ...optionsOf(form.inputs) };
-    return codesOnly(norm.x.shape[0]!, device.run(normQuantize, norm, options));
+    const options = { ...norm.options, ...optionsOf(form.inputs) };
+    const quantized = device.run(normQuantize, normReads(stream, norm), options);
+    return codesOnly(stream.residual.shape[0]!, quantized);
   }
-  return owning(device, device.run(rmsNorm, norm, { eps }).y, form);
+  return owning(device, normalize(device, stream, norm), form);
 }
 
 /** A site's input that is a gated product: `x` f32 [tokens, 2 channels], gates and what they gate. */

@@ -1,5 +1,6 @@
-import type { Device, Tensor, TensorRef } from "../../kernels/device/device.ts";
-import { rmsNorm } from "../../kernels/mod.ts";
+import type { Device, Tensor } from "../../kernels/device/device.ts";
+import { addScaled, rmsNorm } from "../../kernels/mod.ts";
+import type { Norm } from "./norm.ts";
 
 /** The residual stream between layers: what the last MLP made is not added yet. */
 export interface Stream extends Disposable {
@@ -30,10 +31,39 @@ export async function cloneStream(device: Device, { residual, delta }: Stream): 
   return makeStream(await copy(residual), delta && await copy(delta));
 }
 
+/**
+ * What a block made, times a factor, added to a residual: by the norm that reads it next, unless it is
+ * scaled or asked for now. Both are used up.
+ */
+export function addedTo(
+  device: Device,
+  residual: Tensor,
+  { made, factor, now = false }: {
+    readonly made: Tensor;
+    readonly factor: number;
+    readonly now?: boolean;
+  },
+): Stream {
+  if (factor === 1 && !now) return makeStream(residual, made);
+  using x = made;
+  device.run(addScaled, { x, sum: residual }, { factor });
+  return makeStream(residual, undefined);
+}
+
+/** What a norm reads of a stream: it adds what is outstanding to the residual. */
+export function normReads(
+  { residual, delta }: Stream,
+  { gain, bias }: Norm,
+): {
+  readonly x: Tensor;
+  readonly gain: Tensor;
+  readonly residual?: Tensor;
+  readonly bias?: Tensor;
+} {
+  return { ...delta ? { x: delta, residual } : { x: residual }, gain, ...bias && { bias } };
+}
+
 /** Adds what is outstanding to the residual and normalizes it. */
-export function normalize(device: Device, stream: Stream, gain: TensorRef, eps: number): Tensor {
-  const { residual, delta } = stream;
-  return delta
-    ? device.run(rmsNorm, { x: delta, gain, residual }, { eps }).y
-    : device.run(rmsNorm, { x: residual, gain }, { eps }).y;
+export function normalize(device: Device, stream: Stream, norm: Norm): Tensor {
+  return device.run(rmsNorm, normReads(stream, norm), norm.options).y;
 }

@@ -1,5 +1,4 @@
 import type { Device, Tensor, TensorRef } from "../../kernels/device/device.ts";
-import { f32 } from "../../kernels/device/tensor.ts";
 import { embed, matmul } from "../../kernels/mod.ts";
 import type { Checkpoint, StoredTensor } from "../formats/checkpoint.ts";
 
@@ -186,14 +185,4 @@ function deviceType({ name, dtype, file }: StoredTensor): "f16" | "f32" {
   throw new TypeError(
     `Cannot place "${name}" of ${file} on the device: it is ${dtype}, expected F16 or F32; load the checkpoint first`,
   );
-}
-
-/** A vector on the device in single precision, such as a norm's gain. */
-export async function loadVector(
-  device: Device,
-  checkpoint: Checkpoint,
-  name: string,
-): Promise<Tensor> {
-  const values = await checkpoint.read(name);
-  return device.upload(f32(checkpoint.tensors.get(name)?.shape ?? [], values), name);
 }

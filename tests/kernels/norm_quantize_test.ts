@@ -17,11 +17,14 @@ for (const [on, open] of Object.entries(ENGINES)) {
           gain: f32([columns], randomRows(1, columns, "g").data),
         };
         const residual = randomRows(count, columns, "residual");
-        for (const given of [inputs, { ...inputs, residual }]) {
+        const bias = f32([columns], randomRows(1, columns, "bias").data);
+        const forms = [inputs, { ...inputs, residual }, { ...inputs, bias, residual }, inputs];
+        for (const [at, given] of forms.entries()) {
           const more = "residual" in given ? ["residual"] : [];
+          const norm = { eps: 1e-5, centered: at >= 2 };
           const normed = await launch(gpu, rmsNorm, {
             inputs: given,
-            options: { eps: 1e-5 },
+            options: norm,
             names: ["y", ...more],
           });
           const two = await launch(gpu, quantizeRows, {
@@ -31,7 +34,7 @@ for (const [on, open] of Object.entries(ENGINES)) {
           });
           const { residual: sum, ...one } = await launch(gpu, normQuantize, {
             inputs: given,
-            options: { eps: 1e-5, ...options },
+            options: { ...norm, ...options },
             names: ["codes", "rows", ...more],
           });
           assert.deepEqual(one, two);

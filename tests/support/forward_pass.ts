@@ -29,9 +29,9 @@ export async function logitsOf(
     model.release(weights);
   }
   stack.use(stream);
-  const gain = await model.finalGain();
-  const x = stack.use(normalize(device, stream, gain, config.normEps));
-  model.release(gain);
+  const norm = await model.finalNorm();
+  const x = stack.use(normalize(device, stream, norm));
+  model.release(norm);
   const head = await model.head();
   const logits = stack.use(head.apply(device, x));
   model.release(head);

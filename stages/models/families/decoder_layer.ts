@@ -16,8 +16,8 @@ import {
   type SiteInput,
   siteInput,
 } from "../site_input.ts";
-import { makeStream, type Stream } from "../stream.ts";
-import { loadVector } from "../weight.ts";
+import { loadNorm, type Norm } from "../norm.ts";
+import { addedTo, makeStream, type Stream } from "../stream.ts";
 
 /** What a layer holds on the device. */
 interface Parts {
@@ -26,9 +26,9 @@ interface Parts {
   readonly index: number;
   readonly linears: Readonly<Record<SiteRole, Linear>>;
   readonly forms: Readonly<Record<SiteRole, SiteForm>>;
-  /** Gains of the norms before attention and before the MLP. */
-  readonly gains: Readonly<Record<"attention" | "mlp", TensorRef>>;
-  /** Gains of queries and of keys f32 [2, head size], where they are normalized. */
+  /** The norms before attention and before the MLP, which may be one. */
+  readonly norms: Readonly<Record<"attention" | "mlp", Norm>>;
+  /** Gains of queries and of keys f32 [2 or query and key heads, head size], where they are normalized. */
   readonly headGains: TensorRef | undefined;
   readonly attention: AttentionForm;
 }
@@ -51,18 +51,17 @@ export async function loadDecoderLayer(
     const hadamard = record.hadamard.includes(role);
     forms[role] = stack.use(openSiteForm(device, { hadamard, channels, inputs }));
   }
-  const gain = async (name: string) => stack.use(await loadVector(device, checkpoint, name));
-  const gains = {
-    attention: await gain(outline.site("attention.in").fedBy.weight),
-    mlp: await gain(outline.site("mlp.in").fedBy.weight),
-  };
-  const headGains = await loadHeadGains(device, checkpoint, outline);
+  const norm = async (role: SiteRole) =>
+    stack.use(await loadNorm(device, checkpoint, { fedBy: outline.site(role).fedBy, config }));
+  const attention = await norm("attention.in");
+  const norms = { attention, mlp: config.parallel ? attention : await norm("mlp.in") };
+  const headGains = await loadHeadGains(device, checkpoint, { outline, config });
   return new DecoderLayer({
     config,
     index: layer,
     linears: linears as Parts["linears"],
     forms: forms as Parts["forms"],
-    gains,
+    norms,
     headGains: headGains && stack.use(headGains),
     attention: { window: config.windows[layer], kv: record.kv[layer] },
   }, stack.move());
@@ -72,14 +71,17 @@ export async function loadDecoderLayer(
 async function loadHeadGains(
   device: Device,
   checkpoint: Checkpoint,
-  { taps: { queries, keys } }: LayerOutline,
+  { outline: { taps: { queries, keys } }, config: { queryKeyNorms, headSize } }: {
+    readonly outline: LayerOutline;
+    readonly config: DecoderConfig;
+  },
 ): Promise<Tensor | undefined> {
-  if (queries.fedBy.kind !== "norm") return undefined;
-  const { channels } = queries.fedBy;
-  const values = new Float32Array(2 * channels);
-  values.set(await checkpoint.read(queries.fedBy.weight));
-  values.set(await checkpoint.read(keys.fedBy.weight), channels);
-  return device.upload(f32([2, channels], values), queries.fedBy.weight);
+  if (queryKeyNorms === undefined) return undefined;
+  const [first, second] = [queries.fedBy, keys.fedBy];
+  const values = new Float32Array(first.channels + second.channels);
+  values.set(await checkpoint.read(first.weight));
+  values.set(await checkpoint.read(second.weight), first.channels);
+  return device.upload(f32([values.length / headSize, headSize], values), first.weight);
 }
 
 /** Such a layer on the device. */
@@ -105,23 +107,26 @@ export class DecoderLayer implements Layer {
 
 function runLayer(device: Device, parts: Parts, pass: LayerPass): Stream {
   const { stream: { residual, delta }, observe } = pass;
-  const { config: { normEps: eps }, linears, forms, gains } = parts;
+  const { config: { parallel, residualScale: factor }, linears, forms, norms } = parts;
   const whole = observe !== undefined;
   const told = (site: SiteRole, input: SiteInput) => {
     if (input.x) observe?.(site, input.x);
     return input;
   };
-  const form = (site: SiteRole) => ({ form: forms[site], eps, whole });
-  const norm = delta ? { x: delta, residual } : { x: residual };
-  const first = normInput(device, { ...norm, gain: gains.attention }, form("attention.in"));
+  const read = (site: SiteRole, stream: Stream, norm: Norm) =>
+    told(site, normInput(device, stream, norm, { form: forms[site], whole }));
+  const first = read("attention.in", pass.stream, norms.attention);
   delta?.[Symbol.dispose]();
-  using mixed = mix(device, parts, told("attention.in", first), pass);
+  // Where both blocks read one norm, the MLP reads the stream before attention is added.
+  const beside = parallel ? read("mlp.in", makeStream(residual, undefined), norms.mlp) : undefined;
+  using mixed = mix(device, parts, first, pass);
   using out = told("attention.out", siteInput(device, mixed, forms["attention.out"]));
-  using attended = linears["attention.out"].apply(device, out);
-  const second = { x: attended, gain: gains.mlp, residual };
-  using both = gates(device, parts, told("mlp.in", normInput(device, second, form("mlp.in"))));
-  using inner = told("mlp.out", gatedInput(device, both, form("mlp.out")));
-  return makeStream(residual, linears["mlp.out"].apply(device, inner));
+  const attended = linears["attention.out"].apply(device, out);
+  const stream = addedTo(device, residual, { made: attended, factor, now: parallel });
+  using _outstanding = stream.delta;
+  using both = gates(device, parts, beside ?? read("mlp.in", stream, norms.mlp));
+  using inner = told("mlp.out", gatedInput(device, both, { form: forms["mlp.out"], whole }));
+  return addedTo(device, residual, { made: linears["mlp.out"].apply(device, inner), factor });
 }
 
 /** Gates of the MLP and what they gate, side by side; `input` is used up. */
@@ -133,16 +138,20 @@ function gates(device: Device, { linears }: Parts, input: SiteInput): Tensor {
 /** What attention makes of a normalized input, f32 [tokens, heads * head size]; it is used up. */
 function mix(
   device: Device,
-  { config: { heads, kvHeads, headSize, normEps: eps }, index, linears, ...parts }: Parts,
+  { config, index, linears, ...parts }: Parts,
   normalized: SiteInput,
   { places: { positions, angles: ofLayers }, observe, attention = attend }: LayerPass,
 ): Tensor {
+  const { heads, kvHeads, headSize, normEps: eps, norm, queryKeyNorms, neighbours } = config;
   using input = normalized;
   using all = linears["attention.in"].apply(device, input);
   const x = all.view([input.tokens, heads + 2 * kvHeads, headSize]);
-  if (parts.headGains) device.run(queryKeyNorm, { x, gains: parts.headGains }, { kvHeads, eps });
+  if (parts.headGains) {
+    const how = { kvHeads, eps, centered: norm === "layer", rows: queryKeyNorms === "row" };
+    device.run(queryKeyNorm, { x, gains: parts.headGains }, how);
+  }
   const angles = ofLayers[index]!;
-  const sequence = device.run(rope, { x, positions, angles }, { kvHeads });
+  const sequence = device.run(rope, { x, positions, angles }, { kvHeads, neighbours });
   using q = sequence.q;
   using k = sequence.k;
   using v = sequence.v;

@@ -11,22 +11,13 @@ import {
 } from "../site.ts";
 
 const EMBEDDINGS = "model.embed_tokens";
-const NORM = "model.norm.weight";
 const HEAD = "lm_head";
 
-/** What a decoder may have beside what all have. */
-interface LayoutOptions {
-  /** Whether each head's queries and keys are normalized before they turn, by gains all heads share. */
-  readonly queryKeyNorms?: boolean;
-}
-
-/** The layout of a decoder with two norms a layer, a gated MLP and rotary positions. */
-export function decoderLayout(config: DecoderConfig, options: LayoutOptions = {}): Layout {
+/** The layout of a decoder with norms of the residual stream, a gated MLP and rotary positions. */
+export function decoderLayout(config: DecoderConfig): Layout {
   const { hidden, vocabulary, tied } = config;
-  const layers = Array.from(
-    { length: config.layers },
-    (_, layer) => layerLayout(config, layer, options),
-  );
+  const layers = Array.from({ length: config.layers }, (_, layer) => layerLayout(config, layer));
+  const last = streamNorm("model.norm", config);
   const head = tied ? EMBEDDINGS : HEAD;
   const weight = `${head}.weight`;
   const embeddings = `${EMBEDDINGS}.weight`;
@@ -34,7 +25,7 @@ export function decoderLayout(config: DecoderConfig, options: LayoutOptions = {}
     tensors: new Map([
       [embeddings, [vocabulary, hidden]],
       ...layers.flatMap(({ tensors }) => [...tensors]),
-      [NORM, [hidden]],
+      ...vectorsOf(last),
       ...tied ? [] : [[weight, [vocabulary, hidden]] as const],
     ]),
     embeddings,
@@ -45,22 +36,18 @@ export function decoderLayout(config: DecoderConfig, options: LayoutOptions = {}
       role: "head",
       residual: "read",
       channels: hidden,
-      fedBy: norm(NORM, hidden),
+      fedBy: last,
       linears: [{ name: head, weight, bias: undefined, rows: vocabulary, columns: hidden }],
     },
   };
 }
 
-function layerLayout(
-  config: DecoderConfig,
-  layer: number,
-  { queryKeyNorms = false }: LayoutOptions,
-): LayerLayout {
-  const { hidden, inner, heads, kvHeads, headSize } = config;
+function layerLayout(config: DecoderConfig, layer: number): LayerLayout {
+  const { hidden, inner, heads, kvHeads, headSize, queryKeyNorms, parallel } = config;
   const [queries, keys] = [heads * headSize, kvHeads * headSize];
   const prefix = `model.layers.${layer}`;
-  const before = norm(`${prefix}.input_layernorm.weight`, hidden);
-  const between = norm(`${prefix}.post_attention_layernorm.weight`, hidden);
+  const before = streamNorm(`${prefix}.input_layernorm`, config);
+  const between = parallel ? before : streamNorm(`${prefix}.post_attention_layernorm`, config);
   const linear = (role: LinearRole, rows: number, columns: number): LayerLinear => {
     const block = "qkvo".includes(role) ? "self_attn" : "mlp";
     const module = `${block}.${role}_proj`;
@@ -89,10 +76,11 @@ function layerLayout(
   const tap = (name: string, channels: number, fedBy: Feeder): Tap => (
     { name: `layers.${layer}.attention.${name}`, channels, fedBy }
   );
-  const normed = (linear: LayerLinear) =>
-    queryKeyNorms
-      ? norm(`${prefix}.self_attn.${linear.role}_norm.weight`, headSize)
-      : outputs(linear);
+  const normed = (linear: LayerLinear) => {
+    if (!queryKeyNorms) return outputs(linear);
+    const channels = queryKeyNorms === "shared" ? headSize : linear.rows;
+    return norm(`${prefix}.self_attn.${linear.role}_norm`, { channels });
+  };
   const [queriesBy, keysBy] = [normed(q), normed(k)];
   return {
     sites: [
@@ -107,25 +95,34 @@ function layerLayout(
       values: tap("values", keys, outputs(v)),
     },
     tensors: new Map([
-      ...shapesOf(before),
+      ...vectorsOf(before),
       ...[q, k, v, o].flatMap(tensorsOf),
-      ...queryKeyNorms ? [queriesBy, keysBy].flatMap(shapesOf) : [],
-      ...shapesOf(between),
+      ...queryKeyNorms ? [queriesBy, keysBy].flatMap(vectorsOf) : [],
+      ...parallel ? [] : vectorsOf(between),
       ...[gate, up, down].flatMap(tensorsOf),
     ]),
   };
 }
 
-function norm(weight: string, channels: number): Feeder {
-  return { kind: "norm", weight, bias: undefined, channels };
+/** A norm of the residual stream. */
+function streamNorm(module: string, { hidden: channels, normBias: bias }: DecoderConfig): Feeder {
+  return norm(module, { channels, bias });
+}
+
+function norm(
+  module: string,
+  { channels, bias = false }: { readonly channels: number; readonly bias?: boolean },
+): Feeder {
+  const added = bias ? `${module}.bias` : undefined;
+  return { kind: "norm", weight: `${module}.weight`, bias: added, channels };
 }
 
 function outputs({ weight, bias, rows }: LayerLinear): Feeder {
   return { kind: "linear", weight, bias, channels: rows };
 }
 
-function shapesOf({ weight, channels }: Feeder): [string, number[]][] {
-  return [[weight, [channels]]];
+function vectorsOf({ weight, bias, channels }: Feeder): [string, number[]][] {
+  return [weight, ...bias === undefined ? [] : [bias]].map((name) => [name, [channels]]);
 }
 
 function tensorsOf({ weight, bias, rows, columns }: LayerLinear): [string, number[]][] {

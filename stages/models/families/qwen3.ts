@@ -11,9 +11,10 @@ export const qwen3: Family = {
     return decoderConfig({ ...parsed, head_dim: parsed.head_dim ?? 128 }, {
       biases: parsed.attention_bias ? ["q", "k", "v", "o"] : [],
       windows: laterWindows(parsed),
+      queryKeyNorms: "shared",
     });
   },
-  layout: (config) => decoderLayout(config, { queryKeyNorms: true }),
+  layout: decoderLayout,
   load: loadDecoderLayer,
   gguf: {
     architecture: "qwen3",
