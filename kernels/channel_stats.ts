@@ -1,5 +1,6 @@
 import { counts, type Kernel } from "./device/kernel.ts";
-import { describe, f32 } from "./device/tensor.ts";
+import { describe, f32, u32 } from "./device/tensor.ts";
+import { checkBounds } from "./parts/expert_rows.ts";
 import wgsl from "./channel_stats.wgsl" with { type: "text" };
 
 const THREADS = 8;
@@ -8,14 +9,23 @@ const TASK_CHANNELS = 64;
 
 /**
  * Magnitudes of the channels of `x` f32 [tokens, channels], joined into `stats` f32 [3, channels]:
- * the largest, the sum, and the sum of squares. What SmoothQuant, AWQ and reordering look at.
+ * the largest, the sum, and the sum of squares. What SmoothQuant, AWQ and reordering look at. With an
+ * expert only rows `bounds[expert]` to `bounds[expert + 1]` of `x` are looked at.
  */
-export const channelStats: Kernel<"x" | "stats", never, Record<never, never>, "stats"> = {
+export const channelStats: Kernel<
+  "x" | "stats" | "bounds",
+  never,
+  { readonly expert?: number },
+  "stats",
+  "bounds"
+> = {
   wgsl,
-  inputs: ["x", "stats"],
+  inputs: ["x", "stats", "bounds"],
   outputs: [],
   mutates: ["stats"],
-  plan({ x, stats }) {
+  optional: ["bounds"],
+  plan({ x, stats, bounds }, { expert }) {
+    checkBounds(bounds, expert === undefined ? undefined : { first: expert, count: 1 });
     const [rows, columns] = x.shape;
     if (rows === undefined || columns === undefined || columns % 4 !== 0) {
       throw new RangeError(
@@ -29,8 +39,8 @@ export const channelStats: Kernel<"x" | "stats", never, Record<never, never>, "s
     }
     return {
       outputs: {},
-      constants: { THREADS },
-      params: { rows: { u32: rows }, quads: { u32: columns / 4 } },
+      constants: { EXPERTS: expert !== undefined, THREADS },
+      params: counts({ rows, quads: columns / 4, expert: expert ?? 0 }),
       grid: [Math.ceil(columns / 4 / THREADS), 1, 1],
     };
   },
@@ -39,10 +49,13 @@ export const channelStats: Kernel<"x" | "stats", never, Record<never, never>, "s
     const each = counts({ task_quads: TASK_CHANNELS / 4 });
     return { program: "channelStats", tasks, args: { ...params, ...each } };
   },
-  reference({ x, stats }) {
+  reference({ x, stats, bounds }, { expert }) {
     const [rows = 0, columns = 0] = x.shape;
+    const [begin = 0, end = rows] = expert === undefined
+      ? []
+      : bounds!.data.subarray(expert, expert + 2);
     const data = Float32Array.from(stats.data);
-    for (let row = 0; row < rows; row++) {
+    for (let row = begin; row < end; row++) {
       for (let c = 0; c < columns; c++) {
         const size = Math.abs(x.data[row * columns + c]!);
         data[c] = Math.max(data[c]!, size);
@@ -61,6 +74,14 @@ export const channelStats: Kernel<"x" | "stats", never, Record<never, never>, "s
       options: {},
     },
     { inputs: { x: { dtype: "f32", shape: [37, 260] }, stats: f32([3, 260]) }, options: {} },
+    ...[0, 1, 2].map((expert) => ({
+      inputs: {
+        x: { dtype: "f32", shape: [20, 100] } as const,
+        stats: f32([3, 100]),
+        bounds: u32([4], [0, 5, 5, 20]),
+      },
+      options: { expert },
+    })),
     {
       inputs: { x: { dtype: "f32", shape: [512, 1536] }, stats: f32([3, 1536]) },
       options: {},

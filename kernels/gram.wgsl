@@ -1,6 +1,7 @@
 // sum[i, j] += factor * (sum over r of x[r, first + i] * x[r, j]) where j >= first + i.
 // A workgroup of 256 threads stages 16 rows of x, 64 columns for each side
 // of the tile, in workgroup memory; each thread makes a square of 4 rows and columns.
+// Expects: EXPERTS (bool, only the rows of one expert are taken).
 
 struct Params {
   rows: u32,
@@ -8,11 +9,13 @@ struct Params {
   first: u32,
   held: u32,
   factor: f32,
+  expert: u32,
 }
 
 @group(0) @binding(0) var<storage, read> x: array<vec4f>;
 @group(0) @binding(1) var<storage, read_write> sum: array<vec4f>;
-@group(0) @binding(2) var<uniform> params: Params;
+@group(0) @binding(2) var<storage, read> bounds: array<u32>;
+@group(0) @binding(3) var<uniform> params: Params;
 
 const SIDE = 16u;
 const TILE = 64u;
@@ -20,9 +23,9 @@ const TILE = 64u;
 var<workgroup> down_tile: array<vec4f, SIDE * SIDE>;
 var<workgroup> across_tile: array<vec4f, SIDE * SIDE>;
 
-fn quad_of(row: u32, quad: u32) -> vec4f {
+fn quad_of(row: u32, end: u32, quad: u32) -> vec4f {
   let quads = params.columns / 4u;
-  if (row >= params.rows || quad >= quads) { return vec4f(); }
+  if (row >= end || quad >= quads) { return vec4f(); }
   return x[row * quads + quad];
 }
 
@@ -44,9 +47,15 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   var s1 = vec4f();
   var s2 = vec4f();
   var s3 = vec4f();
-  for (var r = 0u; r < params.rows; r += SIDE) {
-    down_tile[thread] = quad_of(r + down, diagonal / 4u + across);
-    across_tile[thread] = quad_of(r + down, group.x * SIDE + across);
+  var begin = 0u;
+  var end = params.rows;
+  if (EXPERTS) {
+    begin = bounds[params.expert];
+    end = bounds[params.expert + 1u];
+  }
+  for (var r = begin; r < end; r += SIDE) {
+    down_tile[thread] = quad_of(r + down, end, diagonal / 4u + across);
+    across_tile[thread] = quad_of(r + down, end, group.x * SIDE + across);
     workgroupBarrier();
     for (var c = 0u; c < SIDE; c++) {
       let a = down_tile[c * SIDE + down];

@@ -2,7 +2,8 @@
 // bias[column + n].
 // A workgroup of 256 threads stages 16 inner values of TILE rows and TILE
 // columns in workgroup memory; each thread makes a square of TILE / 16 rows and columns.
-// Expects: HALF (bool, weights are f16), BIAS (bool), TILE (u32, a multiple of 16).
+// Expects: parts/expert_rows.wgsl, HALF (bool, weights are f16), BIAS (bool), TILE (u32, a multiple of
+// 16).
 
 struct Params {
   rows: u32,
@@ -13,13 +14,15 @@ struct Params {
   stride: u32,
   begin: u32,
   end: u32,
+  expert: u32,
 }
 
 @group(0) @binding(0) var<storage, read> x: array<vec4f>;
 @group(0) @binding(1) var<storage, read> weight: array<vec4u>;
 @group(0) @binding(2) var<storage, read_write> y: array<f32>;
 @group(0) @binding(3) var<storage, read> bias: array<f32>;
-@group(0) @binding(4) var<uniform> params: Params;
+@group(0) @binding(4) var<storage, read> bounds: array<u32>;
+@group(0) @binding(5) var<uniform> params: Params;
 
 const SIDE = 16u;
 const STEP = 16u;
@@ -42,7 +45,9 @@ fn weights(row: u32, quad: u32) -> vec4f {
 
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
+  let span = span_of(group.z);
   let first_row = group.y * TILE;
+  if (first_row >= span.rows) { return; }
   let first_column = group.x * TILE;
   let across = thread % SIDE;
   let down = thread / SIDE;
@@ -54,11 +59,11 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
       let inside = k + 4u * quad < params.end;
       var from_x = vec4f();
       var from_w = vec4f();
-      if (inside && first_row + line < params.rows) {
-        from_x = x[(first_row + line) * (params.inner / 4u) + k / 4u + quad];
+      if (inside && first_row + line < span.rows) {
+        from_x = x[(span.first + first_row + line) * (params.inner / 4u) + k / 4u + quad];
       }
       if (inside && first_column + line < params.columns) {
-        from_w = weights(params.row + first_column + line, k / 4u + quad);
+        from_w = weights(span.weight + first_column + line, k / 4u + quad);
       }
       for (var c = 0u; c < 4u; c++) {
         x_tile[(4u * quad + c) * STRIDE + line] = from_x[c];
@@ -85,10 +90,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     for (var j = 0u; j < EACH; j++) {
       let row = first_row + down + SIDE * i;
       let n = first_column + across + SIDE * j;
-      if (row < params.rows && n < params.columns) {
+      if (row < span.rows && n < params.columns) {
         var value = sum[i][j];
         if (BIAS) { value += bias[params.column + n]; }
-        y[row * params.stride + params.column + n] = value;
+        y[(span.first + row) * params.stride + params.column + n] = value;
       }
     }
   }

@@ -3,7 +3,8 @@ import { counts, type Kernel, type KernelCase } from "./device/kernel.ts";
 import { describe, u32 } from "./device/tensor.ts";
 import { unpackCodes } from "./codes/integer_codes.ts";
 import { floatTask } from "./parts/float_task.ts";
-import type { MatmulOptions } from "./parts/output_sizes.ts";
+import { expertCases, firstRow } from "./parts/expert_cases.ts";
+import { type MatmulOptions, usedColumns } from "./parts/output_sizes.ts";
 import {
   checkedGroup,
   productLaunch,
@@ -25,7 +26,8 @@ export interface MatmulCodesOptions extends MatmulOptions {
   readonly zero: ZeroDomain;
 }
 
-type Input = "x" | "weight" | "groups" | "y" | "bias";
+type Input = "x" | "weight" | "groups" | "y" | "bias" | "bounds";
+type Optional = "bias" | "bounds";
 
 /**
  * A linear layer on packed weights: `x` f32 [tokens, inner] times `weight` u32 [outputs, inner *
@@ -33,17 +35,17 @@ type Input = "x" | "weight" | "groups" | "y" | "bias";
  *
  * Column 8w + j of a row lies in bits 4j of word w, or 4w + j in byte j. `groups` u32 [outputs,
  * inner / group] holds the scale of each group in the low half as f16, and the zero in the high one.
- * The bits of a row of `y` do not depend on how many rows there are.
+ * The bits of a row of `y` do not depend on how many rows there are. Experts are as in `matmul`.
  */
-export const matmulCodes: Kernel<Input, never, MatmulCodesOptions, "y", "bias"> = {
+export const matmulCodes: Kernel<Input, never, MatmulCodesOptions, "y", Optional> = {
   wgsl: productShaders({ part: `${quantizer}\n${part}`, tiles }),
-  inputs: ["x", "weight", "groups", "y", "bias"],
+  inputs: ["x", "weight", "groups", "y", "bias", "bounds"],
   outputs: [],
   mutates: ["y"],
-  optional: ["bias"],
-  plan({ x, weight, groups, y, bias }, options) {
-    const { bits, zero } = options;
-    const sizes = productSizes({ x, weight, y, bias }, options, {
+  optional: ["bias", "bounds"],
+  plan({ x, weight, groups, y, bias, bounds }, options) {
+    const { bits, zero, experts } = options;
+    const sizes = productSizes({ x, weight, y, bias, bounds }, options, {
       xPerWord: 1,
       perWord: 32 / bits,
     });
@@ -60,25 +62,27 @@ export const matmulCodes: Kernel<Input, never, MatmulCodesOptions, "y", "bias"> 
       ZERO: ZERO_DOMAINS[zero],
       BIAS: bias !== undefined,
     };
-    return productLaunch(sizes, group, constants);
+    return productLaunch(sizes, { group, experts }, constants);
   },
   cpu(inputs, options, { params }) {
     const { x: { shape: [rows = 0] }, weight: { shape: [held = 0] } } = inputs;
-    const { bits, zero } = options;
-    const columns = options.rows ?? held - (options.row ?? 0);
-    const { tasks, args } = floatTask({ rows, columns }, { panels: true });
+    const { bits, zero, experts } = options;
+    const columns = usedColumns(held, options);
+    const { tasks, args } = floatTask({ rows, columns }, { panels: true, experts });
     const codes = counts({ nibbles: Number(bits === 4), zero: ZERO_DOMAINS[zero] });
     return { program: "matmulCodes", tasks, args: { ...params, ...codes, ...args } };
   },
   reference(inputs, options) {
-    const { x, y, bias } = inputs;
-    const { row = 0, column = 0 } = options;
+    const { x, y, bias, bounds } = inputs;
+    const { column = 0 } = options;
     const [tokens = 0, inner = 0] = x.shape;
-    const columns = options.rows ?? inputs.weight.shape[0]! - row;
+    const columns = usedColumns(inputs.weight.shape[0]!, options);
     const stride = y.shape[1]!;
     const weights = dequantized(inputs, options);
     const data = Float32Array.from(y.data);
     for (let m = 0; m < tokens; m++) {
+      const row = firstRow({ row: m, columns, bounds }, options);
+      if (row === undefined) continue;
       const values = Float64Array.from(x.data.subarray(m * inner, (m + 1) * inner));
       for (let n = 0; n < columns; n++) {
         const sum = dot(values, weights.subarray((row + n) * inner, (row + n + 1) * inner));
@@ -114,6 +118,13 @@ export const matmulCodes: Kernel<Input, never, MatmulCodesOptions, "y", "bias"> 
       { tokens: 40, inner: 64, outputs: 32, stride: 96, bias: true },
       { bits: 4, group: 32, zero: "post_scale", row: 7, rows: 20, column: 3 },
     ),
+    ...expertCases.flatMap(({ bounds, experts, rows }) =>
+      ([4, 8] as const).map((bits) => {
+        const sizes = { tokens: rows, inner: 48, outputs: experts.count * 37, stride: 40 };
+        const one = shaped(sizes, { bits, group: 24, zero: "pre_scale", column: 2, experts });
+        return { ...one, inputs: { ...one.inputs, bounds } };
+      })
+    ),
     ...[1, 16, 64].map((tokens) =>
       timed(tokens, 1536, { bits: 4, group: 128, zero: "post_scale" })
     ),
@@ -131,7 +142,7 @@ function shaped(
     readonly bias?: boolean;
   },
   options: MatmulCodesOptions,
-): KernelCase<Input, MatmulCodesOptions, "bias"> {
+): KernelCase<Input, MatmulCodesOptions, Optional> {
   const { bits, group } = options;
   return {
     inputs: {

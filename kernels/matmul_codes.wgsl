@@ -2,7 +2,7 @@
 // A workgroup of 256 threads stages 16 inner values of TILE rows and TILE
 // columns in workgroup memory; each thread makes a square of TILE / 16 rows and columns. Sums are those
 // of parts of PART inner values, added in order, as where there are few rows.
-// Expects: parts/matmul_codes.wgsl, PART and TILE (u32, multiples of 16).
+// Expects: parts/matmul_codes.wgsl, parts/expert_rows.wgsl, PART and TILE (u32, multiples of 16).
 
 const SIDE = 16u;
 const STEP = 16u;
@@ -16,7 +16,9 @@ var<workgroup> w_tile: array<f32, STEP * STRIDE>;
 
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
+  let span = span_of(group.z);
   let first_row = group.y * TILE;
+  if (first_row >= span.rows) { return; }
   let first_column = group.x * TILE;
   let across = thread % SIDE;
   let down = thread / SIDE;
@@ -26,9 +28,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     for (var load = thread; load < TILE * STEP / 4u; load += THREADS) {
       let line = load / (STEP / 4u);
       let quad = load % (STEP / 4u);
-      let row = first_row + line;
+      let row = span.first + first_row + line;
       var held = vec4f();
-      if (k + 4u * quad < params.inner && row < params.rows) {
+      if (k + 4u * quad < params.inner && first_row + line < span.rows) {
         held = x[(row * params.inner + k) / 4u + quad];
       }
       for (var c = 0u; c < 4u; c++) { x_tile[(4u * quad + c) * STRIDE + line] = held[c]; }
@@ -39,7 +41,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
       let at = k / 8u + eight;
       var held = array<vec4f, 2>();
       if (8u * at < params.inner && first_column + line < params.columns) {
-        let row = params.row + first_column + line;
+        let row = span.weight + first_column + line;
         held = weights_of(row, at, group_of(row, 8u * at));
       }
       for (var c = 0u; c < 4u; c++) {
@@ -73,7 +75,11 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   }
   for (var i = 0u; i < EACH; i++) {
     for (var j = 0u; j < EACH; j++) {
-      write(first_row + down + SIDE * i, first_column + across + SIDE * j, total[i][j]);
+      let row = first_row + down + SIDE * i;
+      let n = first_column + across + SIDE * j;
+      if (row < span.rows && n < params.columns) {
+        write(span.first + row, n, span.weight + n, total[i][j]);
+      }
     }
   }
 }

@@ -5,7 +5,9 @@ import { describe, f32, u32 } from "./device/tensor.ts";
 import { type CodeValues, unpackCodes } from "./codes/integer_codes.ts";
 import { twoLevelWords } from "./codes/layout.ts";
 import { valueOf } from "./codes/quantizer.ts";
-import type { MatmulOptions } from "./parts/output_sizes.ts";
+import { expertCases, firstRow } from "./parts/expert_cases.ts";
+import { expertTiles } from "./parts/expert_rows.ts";
+import { type MatmulOptions, usedColumns } from "./parts/output_sizes.ts";
 import {
   checkedGroup,
   productLaunch,
@@ -23,7 +25,8 @@ export interface MatmulInt8Options extends MatmulOptions {
   readonly group?: number;
 }
 
-type Input = "x" | "x_rows" | "weight" | "w_rows" | "groups" | "y" | "bias";
+type Input = "x" | "x_rows" | "weight" | "w_rows" | "groups" | "y" | "bias" | "bounds";
+type Optional = "groups" | "bias" | "bounds";
 
 /** As many products of two bytes as 32 bits can surely sum. */
 const MOST_INNER = 2 ** 17;
@@ -47,16 +50,17 @@ const FEW_ROWS = 8;
  *   weight is the signed byte q s - z: y = sum(x (q s - z)) w_scale x_scale.
  *
  * Column 8w + j of a row lies in bits 4j of word w, or 4w + j in byte j. `bias` is added last.
+ * Experts are as in `matmul`.
  */
-export const matmulInt8: Kernel<Input, never, MatmulInt8Options, "y", "groups" | "bias"> = {
+export const matmulInt8: Kernel<Input, never, MatmulInt8Options, "y", Optional> = {
   wgsl: productShaders({ part, tiles }),
-  inputs: ["x", "x_rows", "weight", "w_rows", "groups", "y", "bias"],
+  inputs: ["x", "x_rows", "weight", "w_rows", "groups", "y", "bias", "bounds"],
   outputs: [],
   mutates: ["y"],
-  optional: ["groups", "bias"],
-  plan({ x, x_rows, weight, w_rows, groups, y, bias }, options) {
-    const { bits } = options;
-    const sizes = productSizes({ x, weight, y, bias }, options, {
+  optional: ["groups", "bias", "bounds"],
+  plan({ x, x_rows, weight, w_rows, groups, y, bias, bounds }, options) {
+    const { bits, experts } = options;
+    const sizes = productSizes({ x, weight, y, bias, bounds }, options, {
       xPerWord: 4,
       perWord: 32 / bits,
     });
@@ -88,38 +92,44 @@ export const matmulInt8: Kernel<Input, never, MatmulInt8Options, "y", "groups" |
       GROUPED: options.group !== undefined,
       BIAS: bias !== undefined,
     };
-    return productLaunch(sizes, group, constants);
+    return productLaunch(sizes, { group, experts }, constants);
   },
   cpu(inputs, options, { params }) {
     const { rows, inner, columns } = productSizes(inputs, options, {
       xPerWord: 4,
       perWord: 32 / options.bits,
     });
-    const task = integerTask({ rows, inner, columns }, options.bits);
+    const { bits, experts } = options;
+    const together = experts ? Math.min(rows, experts.most) : rows;
+    const task = integerTask({ rows: together, inner, columns }, bits);
+    const down = experts ? expertTiles(experts, rows, task.rows) : Math.ceil(rows / task.rows);
     return {
       program: "matmulInt8",
-      tasks: Math.ceil(rows / task.rows) * Math.ceil(columns / task.columns),
+      tasks: down * Math.ceil(columns / task.columns),
       args: {
         ...params,
         ...counts({
-          nibbles: Number(options.bits === 4),
+          nibbles: Number(bits === 4),
           task_rows: task.rows,
           task_columns: task.columns,
+          experts: experts?.count ?? 0,
         }),
       },
     };
   },
   reference(inputs, options) {
-    const { x, x_rows, w_rows, y, bias } = inputs;
-    const { row = 0, column = 0, bits, group } = options;
+    const { x, x_rows, w_rows, y, bias, bounds } = inputs;
+    const { column = 0, bits, group } = options;
     const [tokens = 0, words = 0] = x.shape;
     const inner = 4 * words;
-    const columns = options.rows ?? inputs.weight.shape[0]! - row;
+    const columns = usedColumns(inputs.weight.shape[0]!, options);
     const stride = y.shape[1]!;
     const [left, right] = [codesOf(x, 8), expanded(inputs, options)];
     const data = Float32Array.from(y.data);
     const { fround } = Math;
     for (let m = 0; m < tokens; m++) {
+      const row = firstRow({ row: m, columns, bounds }, options);
+      if (row === undefined) continue;
       const values = left.subarray(m * inner, (m + 1) * inner);
       const [xScale, xSum] = x_rows.data.subarray(2 * m, 2 * m + 2);
       for (let n = 0; n < columns; n++) {
@@ -157,6 +167,13 @@ export const matmulInt8: Kernel<Input, never, MatmulInt8Options, "y", "groups" |
     shaped(
       { tokens: 40, inner: 64, outputs: 32, stride: 96, bias: true },
       { bits: 4, group: 16, row: 7, rows: 20, column: 3 },
+    ),
+    ...expertCases.flatMap(({ bounds, experts, rows }) =>
+      ([{ bits: 8 }, { bits: 4 }, { bits: 4, group: 24 }] as const).map((form) => {
+        const sizes = { tokens: rows, inner: 48, outputs: experts.count * 37, stride: 40 };
+        const one = shaped(sizes, { ...form, column: 2, experts });
+        return { ...one, inputs: { ...one.inputs, bounds } };
+      })
     ),
     ...[1, 16, 64].flatMap((tokens) => [
       timed(tokens, 1536, { bits: 8 }),
@@ -200,7 +217,7 @@ function shaped(
     readonly bytes?: boolean;
   },
   options: MatmulInt8Options,
-): KernelCase<Input, MatmulInt8Options, "groups" | "bias"> {
+): KernelCase<Input, MatmulInt8Options, Optional> {
   const { bits, group } = options;
   return {
     inputs: {

@@ -1,7 +1,7 @@
 // y[m, column + n] = w_scale[n] * x_scale[m] * sum over k of x[m, k] * w8[n, k], less the zero's part.
 // A workgroup of 256 threads stages 64 inner values, as words of 4 bytes,
 // of TILE rows and TILE columns; each thread makes a square of TILE / 16 rows and columns.
-// Expects: parts/matmul_int8.wgsl, TILE (u32, a multiple of 16).
+// Expects: parts/matmul_int8.wgsl, parts/expert_rows.wgsl, TILE (u32, a multiple of 16).
 
 const SIDE = 16u;
 const STEP = 64u;
@@ -16,7 +16,9 @@ var<workgroup> w_tile: array<u32, WORDS * STRIDE>;
 
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
+  let span = span_of(group.z);
   let first_row = group.y * TILE;
+  if (first_row >= span.rows) { return; }
   let first_column = group.x * TILE;
   let across = thread % SIDE;
   let down = thread / SIDE;
@@ -25,9 +27,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     for (var load = thread; load < TILE * WORDS; load += THREADS) {
       let line = load / WORDS;
       let word = load % WORDS;
-      let row = first_row + line;
+      let row = span.first + first_row + line;
       var held = 0u;
-      if (k + 4u * word < params.inner && row < params.rows) {
+      if (k + 4u * word < params.inner && first_row + line < span.rows) {
         held = x[(row * params.inner + k) / 4u + word];
       }
       x_tile[word * STRIDE + line] = held;
@@ -38,7 +40,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
       let at = k / 8u + pair;
       var held = vec2u();
       if (8u * at < params.inner && first_column + line < params.columns) {
-        let row = params.row + first_column + line;
+        let row = span.weight + first_column + line;
         held = weights_of(row, at, group_of(row, 8u * at));
       }
       w_tile[2u * pair * STRIDE + line] = held.x;
@@ -62,7 +64,11 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   }
   for (var i = 0u; i < EACH; i++) {
     for (var j = 0u; j < EACH; j++) {
-      write(first_row + down + SIDE * i, first_column + across + SIDE * j, sum[i][j]);
+      let row = first_row + down + SIDE * i;
+      let n = first_column + across + SIDE * j;
+      if (row < span.rows && n < params.columns) {
+        write(span.first + row, n, span.weight + n, sum[i][j]);
+      }
     }
   }
 }

@@ -4,8 +4,11 @@ import { multiplyAdd } from "./parts/floats";
 class Args {
   x: usize;
   stats: usize;
+  bounds: usize;
   rows: u32;
   quads: u32;
+  /** Whose rows of x are looked at, where there are bounds. */
+  expert: u32;
   /** Quads of channels of a task. */
   task_quads: u32;
 }
@@ -28,8 +31,11 @@ function watch<R>(args: Args, place: usize): void {
   let nextMost = f32x4.splat(0);
   let nextSum = f32x4.splat(0);
   let nextSquares = f32x4.splat(0);
-  let x = args.x + place;
-  for (let row: u32 = 0; row < args.rows; row++) {
+  const bounds = args.bounds + <usize> args.expert * 4;
+  const end = args.bounds ? load<u32>(bounds, 4) : args.rows;
+  let row = args.bounds ? load<u32>(bounds) : 0;
+  let x = args.x + row * width + place;
+  for (; row < end; row++) {
     const value = v128.load(x);
     const size = f32x4.abs(value);
     // The bits of magnitudes have the order of their values.

@@ -4,11 +4,14 @@ import { multiplyAdd } from "./parts/floats";
 class Args {
   x: usize;
   sum: usize;
+  bounds: usize;
   rows: u32;
   columns: u32;
   first: u32;
   held: u32;
   factor: f32;
+  /** Whose rows of x are taken, where there are bounds. */
+  expert: u32;
 }
 
 /** Rows and columns of the block of `sum` that is a task. */
@@ -42,8 +45,10 @@ export function gram(at: usize, task: u32, scratch: usize): void {
   const panelsDown = (down + DOWN - 1) / DOWN;
   const panelsAcross = (across + ACROSS - 1) / ACROSS;
   memory.fill(tiles, 0, panelsDown * panelsAcross * TILE_BYTES);
-  for (let from: u32 = 0; from < args.rows; from += DEEP) {
-    const deep = min(DEEP, args.rows - from);
+  const bounds = args.bounds + <usize> args.expert * 4;
+  const end = args.bounds ? load<u32>(bounds, 4) : args.rows;
+  for (let from = args.bounds ? load<u32>(bounds) : 0; from < end; from += DEEP) {
+    const deep = min(DEEP, end - from);
     packSixes(args, from, deep, diagonal, panelsDown, lefts);
     packSixteens(args, from, deep, column, panelsAcross, rights);
     for (let a: u32 = 0; a < panelsAcross; a++) {

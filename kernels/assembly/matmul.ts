@@ -5,6 +5,7 @@ import {
   PANEL_STEP,
   panelColumn,
 } from "./parts/float_product";
+import { expertTile, tileExpert, tileFirst, tileRows } from "./parts/expert_tile";
 import {
   joined,
   multiplyAdd,
@@ -21,6 +22,7 @@ class Args {
   weight: usize;
   y: usize;
   bias: usize;
+  bounds: usize;
   rows: u32;
   inner: u32;
   columns: u32;
@@ -29,19 +31,31 @@ class Args {
   stride: u32;
   begin: u32;
   end: u32;
+  expert: u32;
   half: u32;
   /** Rows and columns of a task. */
   task_rows: u32;
   task_columns: u32;
+  /** How many experts have their weights here; 0 where rows are not those of experts. */
+  experts: u32;
 }
 
 /** A block of rows and columns is a task; `Product` has the order of sums, of a row alone too. */
 export function matmul(at: usize, task: u32, scratch: usize): void {
   const args = changetype<Args>(at);
   const across = (args.columns + args.task_columns - 1) / args.task_columns;
-  const firstRow = (task / across) * args.task_rows;
+  const down = task / across;
   const firstColumn = (task % across) * args.task_columns;
-  const rows = min(args.task_rows, args.rows - firstRow);
+  let firstRow = down * args.task_rows;
+  let rows = min(args.task_rows, args.rows - firstRow);
+  let above = args.row;
+  if (args.experts) {
+    const tile = expertTile(args.bounds, args.expert, args.experts, args.task_rows, down);
+    rows = tileRows(tile);
+    if (!rows) return;
+    firstRow = tileFirst(tile);
+    above += tileExpert(tile) * args.columns;
+  }
   const columns = min(args.task_columns, args.columns - firstColumn);
   const bytes = <usize> args.inner * 4;
   const x = args.x + firstRow * bytes;
@@ -49,7 +63,7 @@ export function matmul(at: usize, task: u32, scratch: usize): void {
   const y = args.y + (<usize> firstRow * args.stride + column) * 4;
   const bias = args.bias ? args.bias + <usize> column * 4 : 0;
   const next = args.half ? bytes / 2 : bytes;
-  const weight = args.weight + (args.row + firstColumn) * next;
+  const weight = args.weight + (above + firstColumn) * next;
   widenTable(scratch);
   if (rows == 1) {
     if (args.half) line<u16>(args, x, weight, columns, next, scratch, y, bias);

@@ -1,3 +1,4 @@
+import { expertTile, tileExpert, tileFirst, tileRows } from "./parts/expert_tile";
 import {
   addProducts,
   beginProduct,
@@ -15,6 +16,7 @@ class Args {
   groups: usize;
   y: usize;
   bias: usize;
+  bounds: usize;
   rows: u32;
   inner: u32;
   columns: u32;
@@ -22,20 +24,32 @@ class Args {
   row: u32;
   stride: u32;
   group: u32;
+  expert: u32;
   nibbles: u32;
   zero: u32;
   /** Rows and columns of a task. */
   task_rows: u32;
   task_columns: u32;
+  /** How many experts have their weights here; 0 where rows are not those of experts. */
+  experts: u32;
 }
 
 /** A block of rows and columns is a task: its weights become floats once, then floats are multiplied. */
 export function matmulCodes(at: usize, task: u32, scratch: usize): void {
   const args = changetype<Args>(at);
   const across = (args.columns + args.task_columns - 1) / args.task_columns;
-  const firstRow = (task / across) * args.task_rows;
+  const down = task / across;
   const firstColumn = (task % across) * args.task_columns;
-  const rows = min(args.task_rows, args.rows - firstRow);
+  let firstRow = down * args.task_rows;
+  let rows = min(args.task_rows, args.rows - firstRow);
+  let above = args.row;
+  if (args.experts) {
+    const tile = expertTile(args.bounds, args.expert, args.experts, args.task_rows, down);
+    rows = tileRows(tile);
+    if (!rows) return;
+    firstRow = tileFirst(tile);
+    above += tileExpert(tile) * args.columns;
+  }
   const columns = min(args.task_columns, args.columns - firstColumn);
   const bytes = <usize> args.inner * 4;
   const column = args.column + firstColumn;
@@ -47,7 +61,7 @@ export function matmulCodes(at: usize, task: u32, scratch: usize): void {
   product.bias = args.bias ? args.bias + <usize> column * 4 : 0;
   for (let from: u32 = 0; nextPanels(product, from); from += product.deep) {
     for (let n: u32 = 0; n < columns; n++) {
-      const row = args.row + firstColumn + n;
+      const row = above + firstColumn + n;
       unpack(args, row, from, from + product.deep, panelColumn(product, n));
     }
     addProducts(product);

@@ -2,6 +2,7 @@ import { byteTile } from "./parts/byte_tile";
 import { expandNibbles, wraps } from "./parts/byte_weights";
 import { KEPT_BYTES, SLOT_ARGS, SLOT_TURN } from "../device/cpu/protocol";
 import { factorBytes, layFactors } from "./parts/block_factors";
+import { expertTile, tileExpert, tileFirst, tileRows } from "./parts/expert_tile";
 import { BLOCK, nibbleTile, TILE_BYTES } from "./parts/nibble_tile";
 import { copyRow, highSums, packRow, putSums, sumBytes, widenBytes } from "./parts/packed_rows";
 
@@ -14,6 +15,7 @@ class Args {
   groups: usize;
   y: usize;
   bias: usize;
+  bounds: usize;
   rows: u32;
   inner: u32;
   columns: u32;
@@ -21,10 +23,13 @@ class Args {
   row: u32;
   stride: u32;
   group: u32;
+  expert: u32;
   nibbles: u32;
   /** Rows and columns of a task. */
   task_rows: u32;
   task_columns: u32;
+  /** How many experts have their weights here; 0 where rows are not those of experts. */
+  experts: u32;
 }
 
 /** Rows of a task and where what is made of them lies, in memory of the thread. */
@@ -32,6 +37,8 @@ class Args {
 class Rows {
   first: u32;
   count: usize;
+  /** Row of the weight that makes the first column. */
+  above: u32;
   /** Bytes of a packed row, with zeros at its end; from one row to the next. */
   padded: usize;
   stride: usize;
@@ -65,7 +72,19 @@ const ONES: u64 = 0x0001000100010001;
 export function matmulInt8(at: usize, task: u32, scratch: usize): void {
   const args = changetype<Args>(at);
   const across = (args.columns + args.task_columns - 1) / args.task_columns;
-  const rows = packRows(args, (task / across) * args.task_rows, scratch);
+  const down = task / across;
+  let first = down * args.task_rows;
+  let rowsHere = min(args.task_rows, args.rows - first);
+  let above = args.row;
+  if (args.experts) {
+    const tile = expertTile(args.bounds, args.expert, args.experts, args.task_rows, down);
+    rowsHere = tileRows(tile);
+    if (!rowsHere) return;
+    first = tileFirst(tile);
+    above += tileExpert(tile) * args.columns;
+  }
+  const rows = packRows(args, first, rowsHere, scratch);
+  rows.above = above;
   let column = (task % across) * args.task_columns;
   const end = min(column + args.task_columns, args.columns);
   for (; column < end; column += 4) {
@@ -83,7 +102,7 @@ class Kept {
 }
 
 /** Packs rows from one on, unless they are those of the thread's task before. */
-function packRows(args: Args, first: u32, scratch: usize): Rows {
+function packRows(args: Args, first: u32, count: u32, scratch: usize): Rows {
   const rows = changetype<Rows>(scratch);
   const kept = changetype<Kept>(scratch - KEPT_BYTES);
   const turn = load<u32>(changetype<usize>(args) - SLOT_ARGS + SLOT_TURN);
@@ -92,7 +111,7 @@ function packRows(args: Args, first: u32, scratch: usize): Rows {
   kept.end = first + 1;
   const inner: usize = args.inner;
   const padded = (inner + BLOCK - 1) & ~(BLOCK - 1);
-  rows.count = min(args.task_rows, args.rows - first);
+  rows.count = count;
   rows.first = first;
   rows.padded = padded;
   rows.codeBytes = args.nibbles ? inner / 2 : inner;
@@ -132,11 +151,11 @@ function wrap(args: Args, rows: Rows, column: u32, count: u32): bool {
 }
 
 function codesOf(args: Args, rows: Rows, column: u32): usize {
-  return args.weight + (args.row + column) * rows.codeBytes;
+  return args.weight + (rows.above + column) * rows.codeBytes;
 }
 
 function groupsOf(args: Args, rows: Rows, column: u32): usize {
-  return args.groups + (args.row + column) * rows.groupBytes;
+  return args.groups + (rows.above + column) * rows.groupBytes;
 }
 
 /** Multiplies with the nibbles themselves; gives whether that is enough, and else does nothing. */
@@ -168,18 +187,18 @@ function nibbleColumns(args: Args, rows: Rows, column: u32, count: u32): bool {
   let m: usize = 0;
   for (; m + 4 <= rows.count; m += 4) {
     nibbleTile<u32>(x, stride, c0, c1, c2, c3, g0, g1, g2, g3, groups, above, blocks, f, mask, to);
-    finish(args, rows.first + <u32> m, 4, column, count, to);
+    finish(args, rows, <u32> m, 4, column, count, to);
     x += 4 * stride;
   }
   if (m + 2 <= rows.count) {
     nibbleTile<u16>(x, stride, c0, c1, c2, c3, g0, g1, g2, g3, groups, above, blocks, f, mask, to);
-    finish(args, rows.first + <u32> m, 2, column, count, to);
+    finish(args, rows, <u32> m, 2, column, count, to);
     x += 2 * stride;
     m += 2;
   }
   if (m < rows.count) {
     nibbleTile<u8>(x, stride, c0, c1, c2, c3, g0, g1, g2, g3, groups, above, blocks, f, mask, to);
-    finish(args, rows.first + <u32> m, 1, column, count, to);
+    finish(args, rows, <u32> m, 1, column, count, to);
   }
   return true;
 }
@@ -207,24 +226,33 @@ function byteColumns(args: Args, rows: Rows, column: u32, count: u32): void {
   let m: usize = 0;
   for (; m + 4 <= rows.count; m += 4) {
     byteTile<u32>(x, stride, c0, c1, c2, c3, padded, sums);
-    finish(args, rows.first + <u32> m, 4, column, count, sums);
+    finish(args, rows, <u32> m, 4, column, count, sums);
     x += 4 * stride;
   }
   if (m + 2 <= rows.count) {
     byteTile<u16>(x, stride, c0, c1, c2, c3, padded, sums);
-    finish(args, rows.first + <u32> m, 2, column, count, sums);
+    finish(args, rows, <u32> m, 2, column, count, sums);
     x += 2 * stride;
     m += 2;
   }
   if (m < rows.count) {
     byteTile<u8>(x, stride, c0, c1, c2, c3, padded, sums);
-    finish(args, rows.first + <u32> m, 1, column, count, sums);
+    finish(args, rows, <u32> m, 1, column, count, sums);
   }
 }
 
 /** Scales sums of rows, four columns each, and writes `count` of them. */
-function finish(args: Args, first: u32, rows: u32, column: u32, count: u32, sums: usize): void {
-  const pairs = args.w_rows + <usize> (args.row + column) * 8;
+function finish(
+  args: Args,
+  packed: Rows,
+  row: u32,
+  rows: u32,
+  column: u32,
+  count: u32,
+  sums: usize,
+): void {
+  const first = packed.first + row;
+  const pairs = args.w_rows + <usize> (packed.above + column) * 8;
   const two = v128.load(pairs);
   const more = v128.load(pairs, 16);
   const scales = v128.shuffle<f32>(two, more, 0, 2, 4, 6);
@@ -235,11 +263,11 @@ function finish(args: Args, first: u32, rows: u32, column: u32, count: u32, sums
   const biased = args.bias !== 0;
   const bytes = <usize> args.stride * 4;
   let y = args.y + first * bytes + <usize> out * 4;
-  let row = args.x_rows + <usize> first * 8;
+  let scale = args.x_rows + <usize> first * 8;
   for (const end = sums + 16 * <usize> rows; sums < end; sums += 16) {
     const sum = f32x4.convert_i32x4_s(v128.load(sums));
-    let value = f32x4.mul(f32x4.mul(sum, scales), v128.load32_splat(row));
-    if (shifted) value = f32x4.sub(value, f32x4.mul(zeros, v128.load32_splat(row, 4)));
+    let value = f32x4.mul(f32x4.mul(sum, scales), v128.load32_splat(scale));
+    if (shifted) value = f32x4.sub(value, f32x4.mul(zeros, v128.load32_splat(scale, 4)));
     if (biased) value = f32x4.add(value, bias);
     if (count === 4) v128.store(y, value);
     else {
@@ -247,7 +275,7 @@ function finish(args: Args, first: u32, rows: u32, column: u32, count: u32, sums
       if (count > 1) store<f32>(y, f32x4.extract_lane(value, 1), 4);
       if (count > 2) store<f32>(y, f32x4.extract_lane(value, 2), 8);
     }
-    row += 8;
+    scale += 8;
     y += bytes;
   }
 }

@@ -8,7 +8,8 @@
 @group(0) @binding(2) var<storage, read> groups: array<u32>;
 @group(0) @binding(3) var<storage, read_write> y: array<f32>;
 @group(0) @binding(4) var<storage, read> bias: array<f32>;
-@group(0) @binding(5) var<uniform> params: Params;
+@group(0) @binding(5) var<storage, read> bounds: array<u32>;
+@group(0) @binding(6) var<uniform> params: Params;
 
 // Scale and zero of a group; eight weights; a sum of products.
 alias Group = vec2f;
@@ -59,8 +60,8 @@ fn add_four(sum: f32, a: vec4f, b: vec4f) -> f32 {
   return fma(a.w, b.w, fma(a.z, b.z, fma(a.y, b.y, fma(a.x, b.x, sum))));
 }
 
-fn write(row: u32, n: u32, sum: Sum) {
-  if (row >= params.rows || n >= params.columns) { return; }
+// Writes a sum of column n to a row of y; `weight` is the row of the weight that made it.
+fn write(row: u32, n: u32, weight: u32, sum: Sum) {
   let column = params.column + n;
   var value = sum;
   if (BIAS) { value += bias[column]; }

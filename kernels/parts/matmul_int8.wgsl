@@ -10,7 +10,8 @@
 @group(0) @binding(4) var<storage, read> groups: array<u32>;
 @group(0) @binding(5) var<storage, read_write> y: array<f32>;
 @group(0) @binding(6) var<storage, read> bias: array<f32>;
-@group(0) @binding(7) var<uniform> params: Params;
+@group(0) @binding(7) var<storage, read> bounds: array<u32>;
+@group(0) @binding(8) var<uniform> params: Params;
 
 // What turns codes of a group into bytes: a factor, and a byte to subtract from each; eight weights;
 // a sum of products.
@@ -58,10 +59,10 @@ fn add_products(sum: Sum, row: u32, at: u32, weights: Eight) -> Sum {
   return sum + dot4I8Packed(x[from_x], weights.x) + dot4I8Packed(x[from_x + 1u], weights.y);
 }
 
-fn write(row: u32, n: u32, sum: Sum) {
-  if (row >= params.rows || n >= params.columns) { return; }
+// Writes a sum of column n to a row of y; `weight` is the row of the weight that made it.
+fn write(row: u32, n: u32, weight: u32, sum: Sum) {
   let by_row = x_rows[row];
-  let by_column = w_rows[params.row + n];
+  let by_column = w_rows[weight];
   let column = params.column + n;
   let scaled = f32(sum) * by_column.x;
   var value = scaled * by_row.x;

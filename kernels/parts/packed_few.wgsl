@@ -2,8 +2,8 @@
 // For few rows, where reading the weights is what takes time: a workgroup of
 // 256 threads makes 16 columns of all rows. The 16 threads of a column take a part of PART inner
 // values each, side by side, then the next ones; parts are added in order, as where there are many rows.
-// Expects: parts/matmul_codes.wgsl or parts/matmul_int8.wgsl, PART (u32, a multiple of 8), ROWS (u32,
-// at least as many as x has: 1, 2, 4 or 8).
+// Expects: parts/matmul_codes.wgsl or parts/matmul_int8.wgsl, parts/expert_rows.wgsl, PART (u32, a multiple of 8), ROWS (u32,
+// at least as many as x has, or an expert: 1, 2, 4 or 8).
 
 const SHARE = 16u;
 const COLUMNS = 16u;
@@ -18,9 +18,11 @@ var<workgroup> partial: array<Sum, TURNS * ROWS * STRIDE>;
 
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
+  let span = span_of(group.z);
+  if (span.rows == 0u) { return; }
   let n = group.x * COLUMNS + thread / SHARE;
   let part = thread % SHARE;
-  let row = params.row + min(n, params.columns - 1u);
+  let row = span.weight + min(n, params.columns - 1u);
   let eights = params.inner / 8u;
   var total: Sum;
   for (var start = 0u; start < eights; start += TURNS * SHARE * EIGHTS) {
@@ -34,7 +36,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
         let at = min(wanted, eights - 1u);
         let held = weights_of(row, at, group_of(row, 8u * at));
         for (var m = 0u; m < ROWS; m++) {
-          let next = add_products(sum[m], min(m, params.rows - 1u), at, held);
+          let next = add_products(sum[m], span.first + min(m, span.rows - 1u), at, held);
           sum[m] = select(sum[m], next, wanted < eights);
         }
       }
@@ -52,5 +54,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     }
     workgroupBarrier();
   }
-  if (part < ROWS) { write(part, n, total); }
+  if (part < min(ROWS, span.rows) && n < params.columns) {
+    write(span.first + part, n, row, total);
+  }
 }

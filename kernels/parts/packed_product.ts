@@ -1,8 +1,15 @@
 import type { TensorSpec } from "../device/device.ts";
 import { counts, type Launch } from "../device/kernel.ts";
 import { describe } from "../device/tensor.ts";
-import { type MatmulOptions, type OutputSizes, outputSizes, tileSize } from "./output_sizes.ts";
-
+import {
+  type MatmulOptions,
+  type OutputSizes,
+  outputSizes,
+  tileGrid,
+  tileSize,
+} from "./output_sizes.ts";
+import type { ExpertSpan } from "./expert_rows.ts";
+import experts from "./expert_rows.wgsl" with { type: "text" };
 import few from "./packed_few.wgsl" with { type: "text" };
 import params from "./packed_product.wgsl" with { type: "text" };
 
@@ -29,11 +36,12 @@ export function productSizes(
     readonly weight: TensorSpec;
     readonly y: TensorSpec;
     readonly bias?: TensorSpec | undefined;
+    readonly bounds?: TensorSpec | undefined;
   },
   options: MatmulOptions,
   { xPerWord, perWord }: { readonly xPerWord: number; readonly perWord: number },
 ): ProductSizes {
-  const { x, weight, y, bias } = specs;
+  const { x, weight, y, bias, bounds } = specs;
   const [rows, width] = x.shape;
   if (rows === undefined || width === undefined || x.shape.length !== 2) {
     throw new RangeError(`Cannot multiply x: it is ${describe(x)}, expected two axes`);
@@ -52,7 +60,7 @@ export function productSizes(
       }]`,
     );
   }
-  return { inner, ...outputSizes({ rows, held, y, bias }, options) };
+  return { inner, ...outputSizes({ rows, held, y, bias, bounds }, options) };
 }
 
 /** Columns of a group; throws unless `group` is a multiple of 8 that divides `inner`. */
@@ -71,33 +79,36 @@ export function productShaders(
   { part, tiles }: { readonly part: string; readonly tiles: string },
 ) {
   return {
-    tiles: `${params}\n${part}\n${tiles}`,
-    few: `${params}\n${part}\n${few}`,
+    tiles: `${params}\n${part}\n${experts}\n${tiles}`,
+    few: `${params}\n${part}\n${experts}\n${few}`,
   };
 }
 
 /** The launch of a product whose shaders are those of `productShaders`. */
 export function productLaunch(
-  { rows, inner, columns, column, row, stride }: ProductSizes,
-  group: number,
-  constants: Readonly<Record<string, number | boolean>>,
+  { rows, inner, columns, column, row, stride, expert }: ProductSizes,
+  { group, experts }: { readonly group: number; readonly experts: ExpertSpan | undefined },
+  given: Readonly<Record<string, number | boolean>>,
 ): Launch<never> {
-  const sizes = counts({ rows, inner, columns, column, row, stride, group });
-  if (rows <= FEW_ROWS) {
+  const sizes = counts({ rows, inner, columns, column, row, stride, group, expert });
+  const constants = { ...given, EXPERTS: experts !== undefined };
+  // Rows that meet the same weights, at most.
+  const together = experts?.most ?? rows;
+  if (together <= FEW_ROWS) {
     return {
       shader: "few",
       outputs: {},
-      constants: { ...constants, PART, ROWS: 2 ** Math.ceil(Math.log2(Math.max(1, rows))) },
+      constants: { ...constants, PART, ROWS: 2 ** Math.ceil(Math.log2(Math.max(1, together))) },
       params: sizes,
-      grid: [Math.ceil(columns / FEW_COLUMNS), Math.min(1, rows), 1],
+      grid: tileGrid({ rows, columns }, { rows: FEW_ROWS, columns: FEW_COLUMNS }, experts),
     };
   }
-  const TILE = tileSize(rows);
+  const TILE = tileSize(together);
   return {
     shader: "tiles",
     outputs: {},
     constants: { ...constants, PART, TILE },
     params: sizes,
-    grid: [Math.ceil(columns / TILE), Math.ceil(rows / TILE), 1],
+    grid: tileGrid({ rows, columns }, { rows: TILE, columns: TILE }, experts),
   };
 }

@@ -1,5 +1,5 @@
 // Sizes of a product with packed weights: rows of x, its inner size, columns made, where they begin in
-// y, the first weight row, columns of y, and inner indices that share a scale.
+// y, the first weight row, columns of y, inner indices that share a scale, and the first expert.
 
 struct Params {
   rows: u32,
@@ -9,4 +9,5 @@ struct Params {
   row: u32,
   stride: u32,
   group: u32,
+  expert: u32,
 }
