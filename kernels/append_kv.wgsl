@@ -165,7 +165,7 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
     }
     if (scheme.bits == 4u) {
       let places = vec4u(1u, 1u << 4u, 1u << 8u, 1u << 12u);
-      store(scheme.values, to + i, dot(low, places) | dot(high, places) << 16u);
+      store(scheme.values, to + i, dot(low, places) | (dot(high, places) << 16u));
     } else {
       let places = vec4u(1u, 1u << 8u, 1u << 16u, 1u << 24u);
       store(scheme.values, to + 2u * i, dot(low, places));

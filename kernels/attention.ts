@@ -14,16 +14,27 @@ export interface AttentionOptions {
 /** The window where none is said. */
 export const NO_WINDOW = 2 ** 31;
 
-/** Keys of a tile that fits workgroup memory, its scores taking at least `least` columns. */
-export function tileKeys(size: number, { groupBytes }: Limits, least = 0): number {
-  const bytes = (rows: number) => 4 * ((16 + rows) * (size + 4) + 16 * (Math.max(rows, least) + 1));
-  const keys = [32, 16, 8].find((rows) => bytes(rows) <= groupBytes);
-  if (keys !== undefined) return keys;
-  throw new RangeError(
-    `Cannot attend with head size ${size}: a tile takes ${
-      bytes(8)
-    } bytes of workgroup memory, expected at most ${groupBytes}`,
-  );
+/** How many queries a workgroup makes, and how many keys it stages at once. */
+export interface AttentionTile {
+  readonly QUERIES: number;
+  readonly KEYS: number;
+}
+
+/** The largest tile that fits workgroup memory, its scores taking at least `least` columns. */
+export function attentionTile(
+  size: number,
+  { groupBytes }: Limits,
+  { queries = [16, 4], least = 0 }: {
+    readonly queries?: readonly number[];
+    readonly least?: number;
+  } = {},
+): AttentionTile | undefined {
+  const tiles = queries.flatMap((QUERIES) => [32, 16, 8].map((KEYS) => ({ QUERIES, KEYS })));
+  return tiles.find((tile) => tileBytes(size, tile, least) <= groupBytes);
+}
+
+function tileBytes(size: number, { QUERIES, KEYS }: AttentionTile, least: number): number {
+  return 4 * ((QUERIES + KEYS) * (size + 4) + QUERIES * (Math.max(KEYS, least) + 1));
 }
 
 /** Rows, each a query for a head, that a task of the CPU engine makes, about. */
@@ -68,15 +79,23 @@ export const attention: Kernel<"q" | "k" | "v", "y", AttentionOptions> = {
   outputs: ["y"],
   plan(inputs, { window = NO_WINDOW, scale }, limits) {
     const { queries, keys, heads, kvHeads, size } = dimensions(inputs);
+    const tile = attentionTile(size, limits);
+    if (!tile) {
+      throw new RangeError(
+        `Cannot attend with head size ${size}: a tile takes ${
+          tileBytes(size, { QUERIES: 4, KEYS: 8 }, 0)
+        } bytes of workgroup memory, expected at most ${limits.groupBytes}`,
+      );
+    }
     const params = {
       ...counts({ queries, keys, heads, kv_heads: kvHeads, window }),
       scale: { f32: scale ?? 1 / Math.sqrt(size) },
     };
     return {
       outputs: { y: { dtype: "f32", shape: inputs.q.shape } },
-      constants: { SIZE: size, KEYS: tileKeys(size, limits) },
+      constants: { SIZE: size, ...tile },
       params,
-      grid: [Math.ceil(queries / 16), heads, 1],
+      grid: [Math.ceil(queries / tile.QUERIES), heads, 1],
     };
   },
   cpu(inputs, _options, { params }) {

@@ -1,7 +1,7 @@
 // Causal attention with online softmax: y = softmax(scale * q k^T) v, a head at a time.
-// A workgroup of 128 threads makes 16 queries of one head and stages KEYS
+// A workgroup makes QUERIES queries of one head and stages KEYS
 // keys, then their values, in workgroup memory; 8 threads share a query.
-// Expects: SIZE (u32, head size, a multiple of 4), KEYS (u32, a multiple of 8).
+// Expects: SIZE (u32, head size, a multiple of 4), QUERIES (u32), KEYS (u32, a multiple of 8).
 
 struct Params {
   queries: u32,
@@ -18,7 +18,6 @@ struct Params {
 @group(0) @binding(3) var<storage, read_write> y: array<vec4f>;
 @group(0) @binding(4) var<uniform> params: Params;
 
-const QUERIES = 16u;
 const SHARE = 8u;
 const THREADS = QUERIES * SHARE;
 const QUADS = SIZE / 4u;

@@ -1,7 +1,13 @@
 import type { HostTensor, TensorSpec } from "./device/device.ts";
 import { counts, type Kernel } from "./device/kernel.ts";
 import { describe, f32, lazyTensor, u32 } from "./device/tensor.ts";
-import { attention, type AttentionOptions, NO_WINDOW, taskSizes, tileKeys } from "./attention.ts";
+import {
+  attention,
+  type AttentionOptions,
+  attentionTile,
+  NO_WINDOW,
+  taskSizes,
+} from "./attention.ts";
 import blocks from "./parts/attention_blocks.wgsl" with { type: "text" };
 import {
   checkPage,
@@ -86,15 +92,16 @@ export const attentionPaged: Kernel<In, "y", AttentionPagedOptions> = {
     };
     const constants = { SIZE: size, ...schemeConstants({ key, value }) };
     const outputs = { y: { dtype: "f32", shape: inputs.q.shape } } as const;
-    if (queries <= MOST_SPLIT_QUERIES) {
-      const grid = [items * queries, heads, 1] as const;
-      const PARTS = queries;
+    const tile = attentionTile(Math.ceil(size / 8) * 8, limits, { queries: [TILE], least: 16 });
+    if (queries <= MOST_SPLIT_QUERIES || !tile) {
+      const PARTS = Math.min(queries, TILE);
+      const grid = [items * PARTS, heads, 1] as const;
       // The sums of their blocks take 8 KiB of workgroup memory.
       const KEYS = [256, 128, 64, 32].find((keys) => keys * size <= 2 ** 15) ?? 16;
       return { shader: "split", outputs, constants: { ...constants, PARTS, KEYS }, params, grid };
     }
-    const KEYS = tileKeys(Math.ceil(size / 8) * 8, limits, 16);
     const grid = [items, heads, 1] as const;
+    const { KEYS } = tile;
     return { shader: "tiles", outputs, constants: { ...constants, KEYS }, params, grid };
   },
   cpu(inputs, options, { params: { heads, kv_heads, window, scale } }) {

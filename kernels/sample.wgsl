@@ -34,6 +34,7 @@ const TIGHTENINGS = 4u;
 
 var<workgroup> near: array<f32, MOST_NEAR>;
 var<workgroup> counts: array<u32, THREADS>;
+var<workgroup> found: u32;
 
 @compute @workgroup_size(THREADS)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
@@ -111,15 +112,12 @@ fn near_part(thread: u32, first: u32, most: f32, temperature: f32) -> Part {
     for (var c = thread; c < params.choices; c += THREADS) {
       mine += u32(logits[first + c] >= most - distance);
     }
-    workgroupBarrier();
     counts[thread] = mine;
     workgroupBarrier();
     var at = 0u;
-    var all = 0u;
-    for (var other = 0u; other < THREADS; other++) {
-      at += select(0u, counts[other], other < thread);
-      all += counts[other];
-    }
+    for (var other = 0u; other < thread; other++) { at += counts[other]; }
+    if (thread == THREADS - 1u) { found = at + mine; }
+    let all = workgroupUniformLoad(&found);
     if (all <= MOST_NEAR) {
       for (var c = thread; c < params.choices; c += THREADS) {
         let value = logits[first + c];

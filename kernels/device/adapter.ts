@@ -1,4 +1,4 @@
-import type { Limits } from "./limits.ts";
+import { type Limits, PROMISED_LIMITS } from "./limits.ts";
 
 /** What to do where no adapter is found. */
 export const NO_ADAPTER =
@@ -11,11 +11,21 @@ export interface Opened {
   readonly name: string;
 }
 
-/** Opens an adapter, the best one unless said; throws with the way out where there is none. */
-export async function openAdapter(
-  options: { readonly adapter?: GPUAdapter } = {},
-): Promise<Opened> {
+/** What adapter to open, and whether for all that it allows. */
+export interface AdapterOptions {
+  /** The best one unless said. */
+  readonly adapter?: GPUAdapter;
+  /** Asks for no more than what WebGPU promises on any adapter. */
+  readonly modest?: boolean;
+}
+
+/** Opens an adapter; throws with the way out where there is none. */
+export async function openAdapter(options: AdapterOptions = {}): Promise<Opened> {
   const adapter = options.adapter ?? await findAdapter();
+  if (options.modest) {
+    const device = await adapter.requestDevice();
+    return { device, name: nameOf(adapter.info), limits: PROMISED_LIMITS };
+  }
   const most = adapter.limits;
   const requiredLimits = {
     maxBufferSize: most.maxBufferSize,

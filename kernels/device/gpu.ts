@@ -1,13 +1,11 @@
-import { openAdapter, type Opened } from "./adapter.ts";
+import { type AdapterOptions, openAdapter, type Opened } from "./adapter.ts";
 import { LaunchQueue } from "./launch_queue.ts";
 import { type Allocator, Pool } from "./memory.ts";
 import { PooledDevice } from "./pooled_device.ts";
 import { Readback } from "./readback.ts";
 
 /** How to open a `Gpu`. */
-export interface GpuOptions {
-  /** The adapter to open; the best unless said. */
-  readonly adapter?: GPUAdapter;
+export interface GpuOptions extends AdapterOptions {
   /** Most bytes of device memory to hold; all there is unless said. */
   readonly memoryBytes?: number;
   /** Whether to read back without Deno's sleep where that works; on unless said. */

@@ -11,6 +11,15 @@ export interface Limits {
   readonly bindingBytes: number;
 }
 
+/** What WebGPU promises on any adapter: what a device has that was asked for nothing more. */
+export const PROMISED_LIMITS: Limits = {
+  adapter: "gpu",
+  groupBytes: 16384,
+  groupThreads: 256,
+  gridAxis: 65535,
+  bindingBytes: 2 ** 27,
+};
+
 /** What most graphics processors have, for planning where none is known. */
 export const USUAL_LIMITS: Limits = {
   adapter: "gpu",

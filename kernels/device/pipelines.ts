@@ -53,7 +53,7 @@ export class Pipelines {
 }
 
 /** The text given to the compiler: the launch's constants as declarations, then the shader as it stands. */
-function shaderSource(kernel: AnyKernel, launch: Launch<string>): string {
+export function shaderSource(kernel: AnyKernel, launch: Launch<string>): string {
   const lines = Object.entries(launch.constants).map(([name, value]) =>
     typeof value === "string"
       ? `alias ${name} = ${value};`

@@ -1,4 +1,5 @@
-// What the threads of a workgroup know together of one row.
+// What the threads of a workgroup know together of one row: the same for all of them, as compilers
+// see too, so that barriers may depend on it.
 // Expects: THREADS (u32, a power of two from 16 on).
 
 const LOWEST = -3.4028234e38;
@@ -40,8 +41,8 @@ fn total(thread: u32, value: f32) -> f32 {
     for (var i = 0u; i < THREADS / PARTS; i++) { sum += values[thread * (THREADS / PARTS) + i]; }
     partials[thread] = sum;
   }
-  workgroupBarrier();
+  let parts = workgroupUniformLoad(&partials);
   var sum = 0f;
-  for (var i = 0u; i < PARTS; i++) { sum += partials[i]; }
+  for (var i = 0u; i < PARTS; i++) { sum += parts[i]; }
   return sum;
 }

@@ -1,27 +1,16 @@
 import { strict as assert } from "node:assert";
 import { Buffer } from "node:buffer";
-import type { HostTensor, Limits, Tensor, TensorSpec } from "../../kernels/device/device.ts";
+import type { Limits, TensorSpec } from "../../kernels/device/device.ts";
 import type { AnyKernel, KernelCase, Launch, Param } from "../../kernels/device/kernel.ts";
 import { CPU_LIMITS, USUAL_LIMITS } from "../../kernels/device/limits.ts";
-import type { Destroyable } from "../../kernels/device/memory.ts";
 import { bindingNames } from "../../kernels/device/pipelines.ts";
-import { describe, elements } from "../../kernels/device/tensor.ts";
+import { elements } from "../../kernels/device/tensor.ts";
 import * as kernels from "../../kernels/mod.ts";
-import {
-  type Guarded,
-  guardedCpu,
-  guardedGpu,
-  type GuardedOptions,
-} from "../support/guarded_pool.ts";
-import { randomTensor } from "../support/random.ts";
+import { compare, launched } from "../support/case_check.ts";
+import { guardedCpu, guardedGpu, type GuardedOptions } from "../support/guarded_pool.ts";
+import { casesOf, expectations } from "../support/kernel_cases.ts";
 
 type AnyCase = KernelCase<string, unknown>;
-type LabelledCase = AnyCase & { readonly label: string };
-
-interface Expectation {
-  readonly hosts: Readonly<Record<string, HostTensor>>;
-  readonly outputs: Readonly<Record<string, HostTensor>>;
-}
 
 const ASSEMBLY = new URL("../../kernels/assembly/", import.meta.url);
 /**
@@ -36,10 +25,7 @@ const CPUS: readonly GuardedOptions[] = [
 ];
 
 for (const [name, kernel] of Object.entries<AnyKernel>(kernels)) {
-  const cases = (kernel.cases as readonly AnyCase[]).map((one, index) => ({
-    ...one,
-    label: `${name} case ${index}`,
-  }));
+  const cases = casesOf(name, kernel);
   const expectation = expectations(kernel);
   Deno.test(`${name} agrees with its reference on a GPU`, async () => {
     await using gpu = await guardedGpu();
@@ -99,22 +85,6 @@ for (const [name, kernel] of Object.entries<AnyKernel>(kernels)) {
   });
 }
 
-/** Inputs and reference outputs of cases, made once for all devices. */
-function expectations(kernel: AnyKernel) {
-  const made = new Map<string, Expectation>();
-  return ({ label, inputs, options }: LabelledCase): Expectation => {
-    const found = made.get(label);
-    if (found) return found;
-    const hosts: Record<string, HostTensor> = {};
-    for (const [name, input] of Object.entries(inputs)) {
-      hosts[name] = "data" in input ? input as HostTensor : randomTensor(input, `${label} ${name}`);
-    }
-    const expected = { hosts, outputs: kernel.reference(hosts, options) };
-    made.set(label, expected);
-    return expected;
-  };
-}
-
 /** Whether a case that is compared and has fewer inputs runs the very pipeline of this one. */
 function hasSmaller(
   kernel: AnyKernel,
@@ -133,62 +103,6 @@ function hasSmaller(
 
 function inputSize({ inputs }: AnyCase): number {
   return Object.values(inputs).reduce((sum, { shape }) => sum + elements(shape), 0);
-}
-
-/** Compares what a device makes with what is expected. */
-async function compare<B extends Destroyable>(
-  guarded: Guarded<B>,
-  kernel: AnyKernel,
-  one: LabelledCase,
-  expected: Expectation,
-): Promise<Record<string, HostTensor>> {
-  const made = await launched(guarded, kernel, one, expected.hosts);
-  for (const [name, got] of Object.entries(made)) {
-    near(got, expected.outputs[name]!, one.tolerance ?? 1e-6, `${one.label} ${name}`);
-  }
-  return made;
-}
-
-/** What a device makes and writes, and nothing behind it. */
-async function launched<B extends Destroyable>(
-  guarded: Guarded<B>,
-  kernel: AnyKernel,
-  { label, options }: LabelledCase,
-  hosts: Readonly<Record<string, HostTensor>>,
-): Promise<Record<string, HostTensor>> {
-  const { device } = guarded;
-  using stack = new DisposableStack();
-  const inputs = Object.fromEntries(
-    Object.entries(hosts).map(([name, host]) => [name, stack.use(guarded.upload(host))]),
-  );
-  const outputs: Record<string, Tensor> = device.run(kernel, inputs, options);
-  for (const output of Object.values(outputs)) stack.use(output);
-  const written = { ...outputs, ...pick(inputs, kernel.mutates ?? []) };
-  const made: Record<string, HostTensor> = {};
-  for (const [name, tensor] of Object.entries(written)) made[name] = await device.read(tensor);
-  for (const [name, tensor] of Object.entries({ ...inputs, ...outputs })) {
-    await guarded.holds(tensor, `${label} ${name}`);
-  }
-  return made;
-}
-
-function near(got: HostTensor, expected: HostTensor, tolerance: number, label: string): void {
-  assert.equal(describe(got), describe(expected), label);
-  let [error, size] = [0, 0];
-  got.data.forEach((value, i) => {
-    const wanted = expected.data[i]!;
-    assert.ok(Number.isFinite(value), `${label}[${i}] is ${value}, expected ${wanted}`);
-    error += (value - wanted) ** 2;
-    size += wanted ** 2;
-  });
-  const relative = size === 0 ? error : error / size;
-  assert.ok(relative <= tolerance, `${label}: error ${relative} is above ${tolerance}`);
-}
-
-function pick<T>(record: Readonly<Record<string, T>>, names: readonly string[]): Record<string, T> {
-  return Object.fromEntries(
-    names.flatMap((name) => record[name] ? [[name, record[name]]] : []),
-  );
 }
 
 function plansOf(kernel: AnyKernel): { plan: Launch<string>; sources: string[] } {

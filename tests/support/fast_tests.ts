@@ -4,6 +4,7 @@ import { deal, runHands } from "./test_run.ts";
 
 /** What opens a device, or takes as long as if it did. */
 const DOORS = [
+  "kernels/device/adapter.ts",
   "kernels/device/cpu/compile.ts",
   "kernels/device/cpu/cpu.ts",
   "kernels/device/gpu.ts",

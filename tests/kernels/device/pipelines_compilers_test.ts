@@ -1,0 +1,55 @@
+import { strict as assert } from "node:assert";
+import { openAdapter } from "../../../kernels/device/adapter.ts";
+import { PROMISED_LIMITS } from "../../../kernels/device/limits.ts";
+import { Pipelines } from "../../../kernels/device/pipelines.ts";
+import { PLANNED_LIMITS, shaderTexts } from "../../support/shader_texts.ts";
+import { faultsOf, openTint } from "../../support/tint.ts";
+
+Deno.test("every shader of every plan of every case compiles in Tint", async () => {
+  using tint = await openTint();
+  await assertFaultless(tint.device);
+});
+
+Deno.test("every shader of every plan of every case compiles in naga", async () => {
+  const { device } = await openAdapter();
+  try {
+    await assertFaultless(device);
+  } finally {
+    device.destroy();
+  }
+});
+
+Deno.test("every shader is a pipeline within WebGPU's default limits, by Chrome's checks", async () => {
+  using tint = await openTint();
+  const { device } = tint;
+  const pipelines = new Pipelines(device);
+  for (const { label, kernel, launch } of shaderTexts({ default: PROMISED_LIMITS })) {
+    device.pushErrorScope("validation");
+    pipelines.find(kernel, launch);
+    assert.equal((await device.popErrorScope())?.message, undefined, label);
+  }
+});
+
+Deno.test("Tint sees what naga does not look for, and what exceeds a limit", async () => {
+  using tint = await openTint();
+  const main = "@compute @workgroup_size(64) fn main(@builtin(local_invocation_index) i: u32)";
+  const mixed = `${main} { let x = i | i << 2u; }`;
+  assert.match((await faultsOf(tint.device, mixed)).join(), /mixing '\|' and '<<'/);
+  const early = `var<workgroup> seen: u32;
+    ${main} {
+      if (i == 0u) { seen = 1u; }
+      workgroupBarrier();
+      if (seen == 1u) { workgroupBarrier(); }
+    }`;
+  assert.match((await faultsOf(tint.device, early)).join(), /uniform control flow/);
+  const module = tint.device.createShaderModule({ code: main.replace("64", "512") + " {}" });
+  tint.device.pushErrorScope("validation");
+  tint.device.createComputePipeline({ layout: "auto", compute: { module } });
+  assert.match((await tint.device.popErrorScope())!.message, /512/);
+});
+
+async function assertFaultless(device: GPUDevice): Promise<void> {
+  const texts = shaderTexts(PLANNED_LIMITS);
+  assert.ok(texts.length > 100);
+  for (const { label, code } of texts) assert.deepEqual(await faultsOf(device, code), [], label);
+}
