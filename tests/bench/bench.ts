@@ -9,7 +9,7 @@ import { randomTensor } from "../support/random.ts";
 
 const SECONDS = 0.5;
 const USAGE =
-  "deno task bench kernels, which takes no options and some minutes, engine or serve --url URL; QUATTUOR_DEVICE says where";
+  "deno task bench kernels, which takes no options and some minutes, engine, growth [SHAPES] or serve --url URL; QUATTUOR_DEVICE says where";
 
 interface Timed {
   readonly name: string;
@@ -31,6 +31,10 @@ if (import.meta.main) {
     const { benchEngine } = await import("./engine.ts");
     await benchEngine(Deno.args.slice(1));
     Deno.exit(0);
+  }
+  if (Deno.args[0] === "growth") {
+    const { benchGrowth } = await import("./growth.ts");
+    Deno.exit(await benchGrowth(Deno.args.slice(1)));
   }
   const [what = "kernels", ...rest] = Deno.args;
   if (what !== "kernels" || rest.length > 0) {
