@@ -25,7 +25,7 @@ import type { Cpu } from "../../kernels/device/cpu/cpu.ts";
 import type { Gpu } from "../../kernels/device/gpu.ts";
 import { openDevice } from "../../kernels/device/open_device.ts";
 import type { AnyKernel, Kernel } from "../../kernels/device/kernel.ts";
-import { u32 } from "../../kernels/device/tensor.ts";
+import { f16, f32, u32 } from "../../kernels/device/tensor.ts";
 import type { Artifact } from "../../pipeline/artifact.ts";
 import { calibrate_kv } from "../../stages/calibrate_kv.ts";
 import { GREEDY } from "../../stages/engine/engine.ts";
@@ -74,10 +74,17 @@ class WatchedDevice implements Device {
   #readingSince = 0;
   readonly #gpu: Cpu | Gpu;
   readonly #fence: Tensor;
+  /** A product of nothing, whose output the CPU engine can be waited for by. */
+  readonly #last: { readonly x: Tensor; readonly weight: Tensor; readonly y: Tensor };
 
   constructor(gpu: Cpu | Gpu, { each }: { readonly each: boolean }) {
     this.#gpu = gpu;
     this.#fence = gpu.upload(u32([1]));
+    this.#last = {
+      x: gpu.upload(f32([1, 8])),
+      weight: gpu.upload(f16([1, 8])),
+      y: gpu.upload(f32([1, 1])),
+    };
     this.limits = gpu.limits;
     this.name = gpu.name;
     this.kernels = each ? new Map() : undefined;
@@ -158,13 +165,20 @@ class WatchedDevice implements Device {
     this.kernels!.set(key, { launches: before.launches + 1, ms: before.ms + ms });
   }
 
-  /** Blocks until the device is idle; a fast readback does so before it returns. */
+  /**
+   * Blocks until the device is idle: a fast readback does so before it returns, and the CPU engine
+   * before it lets a tensor be written that a launch before uses.
+   */
   #idle(): void {
-    this.#gpu.read(this.#fence).catch(() => {});
+    if (this.limits.adapter === "cpu") {
+      this.#gpu.run(kernels.matmul, this.#last, {});
+      this.#gpu.write(this.#last.y, f32([1, 1]));
+    } else this.#gpu.read(this.#fence).catch(() => {});
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#fence[Symbol.dispose]();
+    for (const tensor of Object.values(this.#last)) tensor[Symbol.dispose]();
     await this.#gpu[Symbol.asyncDispose]();
   }
 }
