@@ -182,7 +182,10 @@ function finite(halves: v128, bits: v128, factor: v128): v128 {
   return f32x4.mul(v128.and(i32x4.shl(halves, 13), bits), factor);
 }
 
-/** A row by rows of the weight, `next` bytes each. */
+/**
+ * A row by rows of the weight, `next` bytes each: four at a time, a quarter of them apart, for memory is
+ * read ahead where a thread goes along it.
+ */
 function line<T>(
   args: Args,
   x: usize,
@@ -198,20 +201,22 @@ function line<T>(
   const beyond = v128.load(table, 32);
   const infinite = v128.load(table, 48);
   const chains = table + WIDEN_TABLE_BYTES;
-  const end = weight + columns * next;
+  const quarter: usize = columns / 4;
+  const apart = quarter * next;
+  const far = quarter * 4;
   const skipped = <usize> args.begin * sizeof<T>();
   const used = <usize> args.end * sizeof<T>();
   x += <usize> args.begin * 4;
-  for (; weight + 4 * next <= end; weight += 4 * next) {
+  for (const end = weight + apart; weight < end; weight += next) {
     if (
       sizeof<T>() == 4 ||
-      !finiteLine(x, weight + skipped, weight + used, next, bits, factor, chains)
+      !finiteLine(x, weight + skipped, weight + used, apart, bits, factor, chains)
     ) {
       let a = x;
       let b0 = weight + skipped;
-      let b1 = b0 + next;
-      let b2 = b1 + next;
-      let b3 = b2 + next;
+      let b1 = b0 + apart;
+      let b2 = b1 + apart;
+      let b3 = b2 + apart;
       let s0l = f32x4.splat(0);
       let s0h = f32x4.splat(0);
       let s1l = f32x4.splat(0);
@@ -251,10 +256,17 @@ function line<T>(
       joined(chains + 64),
       joined(chains + 96),
     );
-    v128.store(y, bias ? f32x4.add(sums, v128.load(bias)) : sums);
-    y += 16;
-    if (bias) bias += 16;
+    put(y, 0, bias, f32x4.extract_lane(sums, 0));
+    put(y, far, bias, f32x4.extract_lane(sums, 1));
+    put(y, 2 * far, bias, f32x4.extract_lane(sums, 2));
+    put(y, 3 * far, bias, f32x4.extract_lane(sums, 3));
+    y += 4;
+    if (bias) bias += 4;
   }
+  weight += 3 * apart;
+  y += 3 * far;
+  if (bias) bias += 3 * far;
+  const end = weight + <usize> (columns % 4) * next;
   for (let n: usize = 0; weight < end; n++) {
     let l = f32x4.splat(0);
     let h = f32x4.splat(0);
@@ -265,7 +277,12 @@ function line<T>(
       a += 32;
     }
     const sum = sumOf(f32x4.add(l, h));
-    store<f32>(y + n * 4, bias ? sum + load<f32>(bias + n * 4) : sum);
+    put(y, 4 * n, bias, sum);
     weight += next;
   }
+}
+
+/** Writes a sum some bytes from `y`, with its bias if there is any. */
+function put(y: usize, at: usize, bias: usize, sum: f32): void {
+  store<f32>(y + at, bias ? sum + load<f32>(bias + at) : sum);
 }
