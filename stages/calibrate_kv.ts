@@ -73,8 +73,9 @@ export const calibrate_kv = defineStage({
     const facts = { ...model, record: { ...recordAfter(record, "calibrate_kv", params), kv: all } };
     return {
       deviceBytes: peaks.deviceBytes,
-      // The exact outputs of all windows, and twice that of the one that is compared.
-      hostBytes: hostPeak((sizes.attentionWindows + 2) * peaks.largest, peaks) + parsedBytes(model),
+      // The exact outputs of all windows, twice that of the one that is compared, and what they are of.
+      hostBytes: hostPeak(3 * (sizes.attentionWindows + 2) * peaks.largest, peaks) +
+        parsedBytes(model),
       diskBytes: modelBytes(facts),
       // All but the record become links.
       linkedBytes: linkedBytes(model),

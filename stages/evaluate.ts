@@ -82,7 +82,7 @@ export const evaluate = defineStage({
     const errors = Object.keys(linears).length > 0 ? layers : 0;
     return {
       deviceBytes: peaks.deviceBytes,
-      hostBytes: peaks.hostBytes + parsedBytes(model),
+      hostBytes: peaks.hostBytes + parsedBytes(model, { tokenizes: true }),
       diskBytes: scored + REPORT_BYTES + FIGURE_BYTES * (windows + 2 * errors + kv.length),
       // The journal keeps every window until the last one is scored, and the group at work.
       workBytes: scored + peaks.streamBytes,

@@ -83,7 +83,8 @@ export const load = defineStage({
     const arrays = specifications.map((tensor) => bytesAtOnce(checkpoint, tensor));
     return {
       deviceBytes: 0,
-      hostBytes: hostPeak(arrays.reduce((a, b) => Math.max(a, b))) + parsedBytes(facts),
+      hostBytes: hostPeak(arrays.reduce((a, b) => Math.max(a, b))) +
+        parsedBytes(facts, { tokenizes: true }),
       diskBytes: modelBytes(facts),
       facts,
     };

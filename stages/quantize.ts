@@ -123,8 +123,11 @@ export const quantize = defineStage({
   },
 });
 
-/** Bytes on the host for a value of the largest weight: as read, in its domain and order, its codes. */
-const VALUE_BYTES = 24;
+/**
+ * Bytes on the host for a value of the largest weight: as read, in its domain and order, its codes and
+ * what they stand for, of the best attempt and of the one beside it.
+ */
+const VALUE_BYTES = 52;
 
 /**
  * Bytes of arrays while the largest weight is quantized, with its Gram matrix as read and ordered, and

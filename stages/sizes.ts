@@ -36,9 +36,15 @@ export function tensorsBytes(
   return bytes;
 }
 
-/** Bytes of objects that a checkpoint's texts become when it is opened: most are its tokenizer's. */
-export function parsedBytes({ textBytes }: Pick<ModelOutline, "textBytes">): number {
-  return 16 * textBytes;
+/**
+ * Bytes of objects that a checkpoint's texts become when it is opened, most of which are its
+ * tokenizer's, and as many again where `tokenizes` says that tokens are looked up.
+ */
+export function parsedBytes(
+  { textBytes }: Pick<ModelOutline, "textBytes">,
+  { tokenizes = false }: { readonly tokenizes?: boolean } = {},
+): number {
+  return (tokenizes ? 32 : 16) * textBytes;
 }
 
 /** Most bytes of a file of channel changes of such a model: some of every tap. */

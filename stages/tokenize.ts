@@ -66,7 +66,8 @@ export const tokenize = defineStage({
     const count = Math.round(around + tokens * sample.bytes / Math.max(1, sampled));
     return {
       deviceBytes: 0,
-      hostBytes: hostPeak(4 * count) + parsedBytes(model) + HELD_BYTES * sample.bytes,
+      hostBytes: hostPeak(4 * count) + parsedBytes(model, { tokenizes: true }) +
+        HELD_BYTES * sample.bytes,
       diskBytes: RECORD_BYTES + String(count).length + 4 * count,
       facts: { count },
     };

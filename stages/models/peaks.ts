@@ -4,14 +4,13 @@ import type { Device } from "../../kernels/device/device.ts";
 import type { LayerOutline, ModelFiles } from "./family.ts";
 import { type Limits, USUAL_LIMITS } from "../../kernels/device/limits.ts";
 
-/**
- * What the runtime holds at work: young objects, and some 64 MB of arrays that nobody uses any more
- * before its collector looks at them. With a driver, compiled shaders too.
- */
+/** What the runtime holds at work: young objects, and with a driver compiled shaders. */
 const RUNTIME = 3 * 2 ** 25;
 const DRIVER_RUNTIME = 5 * 2 ** 25;
-/** Bytes of arrays there are beside that for each that is in use. */
+/** Bytes of arrays for each that is in use. */
 const UNCOLLECTED = 1.75;
+/** Most bytes beside that of small arrays that nobody uses any more, before the collector looks. */
+const [UNSEEN, UNSEEN_TIMES] = [3 * 2 ** 24, 3];
 
 /** The most that some work on a device takes; zeros where it needs none. */
 export interface DevicePeaks {
@@ -90,5 +89,6 @@ export const FOREVER: AbortSignal = new AbortController().signal;
 /** Peak bytes on the host beside what the process holds anyway, with so many in arrays at once. */
 export function hostPeak(arrays: number, peaks?: DevicePeaks): number {
   const { largest, staged, runtimeBytes } = peaks ?? NO_DEVICE;
-  return runtimeBytes + UNCOLLECTED * (arrays + largest) + staged;
+  const used = arrays + largest;
+  return runtimeBytes + UNCOLLECTED * used + Math.min(UNSEEN, UNSEEN_TIMES * used) + staged;
 }
