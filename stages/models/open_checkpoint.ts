@@ -5,6 +5,7 @@ import { ggufSources } from "../formats/gguf/parts.ts";
 import type { GgufClass } from "../formats/gguf/model_class.ts";
 import type { Family } from "./family.ts";
 import { knownFamily } from "./find_family.ts";
+import { joinedOf } from "./joined_tensors.ts";
 import { takenApart } from "./fused_tensors.ts";
 import { directorySources, openDirectory } from "../formats/safetensors/directory.ts";
 import { fileURLToPath } from "node:url";
@@ -33,7 +34,9 @@ export async function openCheckpoint(path: string): Promise<Checkpoint> {
 
 function apart(checkpoint: Checkpoint): Checkpoint {
   const family = knownFamily(checkpoint.config)?.family;
-  return family?.fused ? takenApart(checkpoint, family) : checkpoint;
+  if (!family) return checkpoint;
+  const whole = joinedOf(checkpoint, family);
+  return family.fused ? takenApart(whole, family) : whole;
 }
 
 /** The files that make the content of a checkpoint, without opening its weights. */
