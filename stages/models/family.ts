@@ -62,6 +62,8 @@ export interface Family {
   layout(config: DecoderConfig): Layout;
   /** Linears of a layer that others store as one, by the name it has there; its rows in order. */
   readonly fused?: Readonly<Record<string, readonly string[]>>;
+  /** Whether vectors of some models are stored otherwise than they are laid out (`Layout.joined`). */
+  readonly joins?: boolean;
   /** How llama.cpp holds such models, where it does. */
   readonly gguf?: GgufClass;
   /** Reads one layer onto the device. */

@@ -1,16 +1,10 @@
 import type { Checkpoint, RowRange, StoredTensor } from "../formats/checkpoint.ts";
-import type { Family, JoinedTensors } from "./family.ts";
+import type { JoinedTensors } from "./family.ts";
 
 /** Where the values of a joined vector lie: runs of one length, each the tensor of a name or a row of it. */
 interface Runs {
   readonly size: number;
   readonly sourceOf: (run: number) => { readonly name: string; readonly rows?: RowRange };
-}
-
-/** A checkpoint of a family as its layout has it; see {@linkcode joined}. */
-export function joinedOf(checkpoint: Checkpoint, family: Family): Checkpoint {
-  const layout = family.layout(family.config(checkpoint.config));
-  return layout.joined ? joined(checkpoint, layout.joined) : checkpoint;
 }
 
 /**
@@ -80,4 +74,32 @@ function concatenated<T extends Float32Array<ArrayBuffer> | Uint8Array<ArrayBuff
     at += piece.length;
   }
   return all as T;
+}
+
+/** Where joined vectors lie, by where their parts do: one file holds them one after another. */
+export function joinedPlaces<
+  T extends {
+    readonly name: string;
+    readonly shape: readonly number[];
+    readonly file: string;
+    readonly start: number;
+    readonly end: number;
+  },
+>(places: ReadonlyMap<string, T>, joins: JoinedTensors): ReadonlyMap<string, T> {
+  const whole = new Map(places);
+  for (const [name, { rows, names }] of joins) {
+    const parts = (names ?? [name]).flatMap((part) => places.get(part) ?? []);
+    const [first] = parts;
+    if (!first || parts.length !== (names?.length ?? 1)) continue;
+    const [start, end] = [
+      Math.min(...parts.map((part) => part.start)),
+      Math.max(...parts.map((part) => part.end)),
+    ];
+    const bytes = parts.reduce((sum, part) => sum + part.end - part.start, 0);
+    if (end - start !== bytes || parts.some(({ file }) => file !== first.file)) continue;
+    const size = first.shape.at(-1)!;
+    for (const part of names ?? []) whole.delete(part);
+    whole.set(name, { ...first, name, shape: [rows * size], start, end });
+  }
+  return whole;
 }

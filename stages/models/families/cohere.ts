@@ -42,5 +42,6 @@ export const cohere: Family = {
     return decoderConfig(parsed, { ...particulars, windows: noWindows(parsed) });
   },
   layout: decoderLayout,
+  joins: true,
   load: loadDecoderLayer,
 };

@@ -35,5 +35,6 @@ export const stablelm: Family = {
       queryKeyNorm: "layernorm",
       headGain: (module, head) => `${module}.norms.${head}.weight`,
     }),
+  joins: true,
   load: loadDecoderLayer,
 };
