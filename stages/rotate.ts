@@ -11,11 +11,11 @@ import type { LinearOutline } from "./models/site.ts";
 import { rewriteModel, type TensorEdit } from "./models/rewrite.ts";
 import { hadamardFactor } from "./quant/hadamard.ts";
 import { rewriteForecast } from "./sizes.ts";
-import { rotateVectors, type Rotation, rotationOf } from "./quant/rotation.ts";
+import { keepingMeans, rotateVectors, type Rotation, rotationOf } from "./quant/rotation.ts";
 
 const params = z.strictObject({
   seed: z.int().min(0).max(2 ** 32 - 1).optional().describe(
-    "Draws random signs before the Hadamard matrices; none without a seed.",
+    "Draws random signs before the Hadamard matrices; none without a seed, but in models that take means away, where it is 0 then.",
   ),
   transforms: z.array(z.enum(["out_proj", "down_proj"])).default(["out_proj"]).describe(
     "Beside the residual stream: out_proj rotates the values of each head, at no cost; down_proj rotates the MLP's inner activations while the model runs.",
@@ -91,15 +91,17 @@ function refuse(record: ModelRecord, transforms: readonly Transform[]): void {
 }
 
 function rotationsOf(
-  { hidden, headSize, inner }: DecoderConfig,
+  { hidden, headSize, inner, norm }: DecoderConfig,
   seed: number | undefined,
   transforms: readonly Transform[],
 ): Rotations {
   const wants = (transform: Transform) => transforms.includes(transform);
   const residual = hadamardFactor(hidden, "hidden size");
   const head = wants("out_proj") ? hadamardFactor(headSize, "head size") : undefined;
+  const stream = (seed: number | undefined) => rotationOf(residual, { seed, place: "residual" });
   return {
-    residual: rotationOf(residual, { seed, place: "residual" }),
+    // Without signs, what keeps means would leave the first channel where it is.
+    residual: norm === "layer" ? keepingMeans(stream(seed ?? 0)) : stream(seed),
     head: head && rotationOf(head, { seed, place: "head" }),
     // Signs would have to be multiplied while the model runs; the plain transform spreads as well.
     inner: wants("down_proj") ? { factor: hadamardFactor(inner, "inner size") } : undefined,
@@ -122,6 +124,12 @@ async function editsOf(
     if (bias !== undefined) add(bias, edit);
   };
   add(embeddings, inputsBy(residual));
+  const biases = new Set(
+    sites.flatMap(({ residual: side, fedBy: { bias } }) =>
+      side === "read" && bias !== undefined ? [bias] : []
+    ),
+  );
+  for (const bias of biases) add(bias, outputsBy(residual));
   for (const { role, residual: side, linears, fedBy } of sites) {
     if (role === "attention.out" && head) withBias(fedBy, outputsBy(head));
     for (const linear of linears) {
@@ -155,7 +163,8 @@ function outputsBy(rotation: Rotation): TensorEdit {
   return { whole: true, change: ({ values, columns }) => rotateVectors(values, rotation, columns) };
 }
 
-function words({ factor: { size, order }, signs }: Rotation): string {
+function words({ factor: { size, order }, signs, mirror }: Rotation): string {
   const shape = order === 1 ? `2^${Math.log2(size)}` : `${order} * 2^${Math.log2(size / order)}`;
-  return signs ? `${shape} with random signs` : shape;
+  const kept = mirror ? ", which keeps means" : "";
+  return `${shape}${signs ? " with random signs" : ""}${kept}`;
 }

@@ -1,5 +1,5 @@
 import type { LayerOutline } from "../models/family.ts";
-import { roleOf } from "../models/site.ts";
+import { type Feeder, roleOf } from "../models/site.ts";
 import type { ChannelWork } from "./channel_work.ts";
 import { kvOrder, type Reordering } from "./order.ts";
 import { chooseOrder, type OrderChoice } from "./order_search.ts";
@@ -49,14 +49,17 @@ export async function orderResidual(work: ChannelWork, params: Reordering): Prom
     .filter(({ residual }) => residual === "read");
   const { order, ...choice } = await chooseOrder(work, readers, { params });
   work.permuteInputs(embeddings, order);
+  // Sites may share one.
+  const norms = new Map<string, Feeder>();
   for (const { name, residual, linears, fedBy } of sites) {
     for (const linear of linears) {
       if (residual === "written") work.permuteOutputs(linear, order);
       else if (linear.weight !== embeddings) work.permuteInputs(linear.weight, order);
     }
     if (residual === "written") continue;
-    work.permuteOutputs(fedBy, order);
+    norms.set(fedBy.weight, fedBy);
     work.change(name, { index: order });
   }
+  for (const norm of norms.values()) work.permuteOutputs(norm, order);
   return { place: "residual", ...choice };
 }

@@ -57,22 +57,27 @@ export async function smoothLayer(
 ): Promise<SmoothChoice[]> {
   const choices: SmoothChoice[] = [];
   if (attention) choices.push(await smoothAttention(work, layer, attention));
-  for (const site of layer.sites) {
-    if (!projections?.sites.includes(site.projection)) continue;
-    choices.push(await smoothProjection(work, site, layer.taps.values, projections));
+  for (const sites of Map.groupBy(layer.sites, ({ fedBy }) => fedBy.weight).values()) {
+    const asked = sites.find(({ projection }) => projections?.sites.includes(projection));
+    if (!projections || !asked) continue;
+    choices.push(await smoothProjection(work, { asked, sites }, layer.taps.values, projections));
   }
   return choices;
 }
 
-/** Scales the input channels of the linears at one site; the scale goes into what feeds it. */
+/**
+ * Scales the input channels of the linears at a site, and at those that are fed by the same norm; the
+ * scale goes into what feeds them.
+ */
 async function smoothProjection(
   work: ChannelWork,
-  site: LayerSite,
+  { asked: site, sites }: { readonly asked: LayerSite; readonly sites: readonly LayerSite[] },
   values: Tap,
   params: ProjectionSmoothing,
 ): Promise<SmoothChoice> {
   const { edits, source: { checkpoint, architecture: { config }, stats, signal, device } } = work;
-  const { layer, linears, projection: place } = site;
+  const { layer, projection: place } = site;
+  const linears = sites.flatMap(({ linears }) => linears);
   const weights = linears.map(({ weight }) => weight);
   const columns = await weightSpans(checkpoint, weights, edits);
   const attends = site.role === "attention.out";
@@ -100,7 +105,7 @@ async function smoothProjection(
   for (const name of weights) work.scaleInputs(name, scale);
   const feeding = attends ? takeKvHeads(scale, config) : scale;
   work.scaleOutputs(site.fedBy, feeding.map((factor) => 1 / factor));
-  work.change(site.name, { scale });
+  for (const { name } of sites) work.change(name, { scale });
   if (attends) work.change(values.name, { scale: feeding });
   return choiceOf({ layer, place }, candidates, params, { errors, best });
 }
@@ -115,11 +120,11 @@ async function smoothAttention(
   const spanAt = (name: "queries" | "keys", kind: SpanKind) =>
     stats.magnitude(layer, taps[name].name, MAGNITUDES[kind]);
   // Behind a norm all heads have one gain, and so one scale, as if they shared a kv head.
-  const sharing = taps.keys.fedBy.kind === "norm" ? { ...config, kvHeads: 1 } : config;
-  const { headSize, ropes, ropeOf } = config;
+  const sharing = config.queryKeyNorms === "shared" ? { ...config, kvHeads: 1 } : config;
+  const { headSize, ropes, ropeOf, neighbours } = config;
   const turned = turnedChannels(ropes[ropeOf[layer]!]!);
   const share = (span: Float32Array, kind: SpanKind) =>
-    shareRotaryPairs(shareKvHeads(span, sharing, kind), { headSize, turned }, kind);
+    shareRotaryPairs(shareKvHeads(span, sharing, kind), { headSize, turned, neighbours }, kind);
   const candidates = await candidatesOf(params, async ([keyKind, queryKind]) => [
     share(spreadKvHeads(await spanAt("keys", keyKind), config), keyKind),
     share(await spanAt("queries", queryKind), queryKind),

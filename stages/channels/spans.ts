@@ -64,22 +64,29 @@ export function shareKvHeads(
   });
 }
 
+/** Which channels rotary embedding turns together. */
+export interface RotaryPairs {
+  readonly headSize: number;
+  /** Channels of a head that turn, its first ones. */
+  readonly turned: number;
+  /** Whether neighbours turn together, instead of i and i + half of those that turn. */
+  readonly neighbours: boolean;
+}
+
 /**
- * Gives the two channels that rotary embedding turns together, i and i + half of those that turn, the
- * same span, their largest or their mean, so that one factor commutes with the rotation. `turned`
- * channels of a head turn, its first ones.
+ * Gives the two channels that rotary embedding turns together the same span, their largest or their mean, so that one factor commutes with the rotation.
  */
 export function shareRotaryPairs(
   span: Float32Array,
-  { headSize, turned }: { readonly headSize: number; readonly turned: number },
+  { headSize, turned, neighbours }: RotaryPairs,
   kind: SpanKind,
 ): Float32Array<ArrayBuffer> {
   const half = turned / 2;
   return Float32Array.from(span, (own, i) => {
     const channel = i % headSize;
     if (channel >= turned) return own;
-    const first = i - channel + channel % half;
-    return pooled(2, (side) => span[first + side * half]!, kind);
+    const [first, step] = neighbours ? [i - channel % 2, 1] : [i - channel + channel % half, half];
+    return pooled(2, (side) => span[first + side * step]!, kind);
   });
 }
 

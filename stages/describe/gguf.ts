@@ -9,7 +9,7 @@ import { bytesOfTensor } from "../formats/gguf/tensor_places.ts";
 import { openGguf } from "../formats/gguf/checkpoint.ts";
 import { explainUnused } from "../exchange/unused_tensors.ts";
 import { architectureOf } from "../models/architecture.ts";
-import { unfused } from "../models/fused_tensors.ts";
+import { laidOut } from "../models/laid_out.ts";
 import { GGUF_CLASSES } from "../models/open_checkpoint.ts";
 import { architectureSection } from "./architecture.ts";
 import { endProblems, endWords } from "./tokenizer_facts.ts";
@@ -155,7 +155,7 @@ async function openKnown(
   try {
     using checkpoint = await openGguf(path, GGUF_CLASSES);
     const architecture = architectureOf(checkpoint.config);
-    const { tensors } = unfused(checkpoint, architecture);
+    const { tensors } = laidOut(checkpoint, architecture);
     const unread = [...tensors.keys()].filter((name) => !architecture.tensors.has(name));
     return {
       section: architectureSection(architecture),

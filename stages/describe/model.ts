@@ -3,6 +3,7 @@ import { elements } from "../../kernels/device/tensor.ts";
 import { count, millions } from "../../pipeline/words.ts";
 import { readOptionalText } from "../formats/foreign_json.ts";
 import { architectureOf } from "../models/architecture.ts";
+import { joinedPlaces } from "../models/joined_tensors.ts";
 import { apartPlaces } from "../models/fused_tensors.ts";
 import { wholeNames } from "../models/completed_checkpoint.ts";
 import type { Architecture } from "../models/family.ts";
@@ -41,7 +42,9 @@ export async function describeModelDirectory(
   const whole = names
     ? new Map([...names].map(([name, held]) => [name, { ...files.tensors.get(held)!, name }]))
     : files.tensors;
-  const tensors = architecture ? apartPlaces(whole, architecture) : whole;
+  const tensors = architecture
+    ? apartPlaces(joinedPlaces(whole, architecture.joined ?? new Map()), architecture)
+    : whole;
   const config = architecture?.config;
   const comparison = architecture && { architecture, record, tensors };
   const facts = await describeModel(directory).catch(() => undefined);

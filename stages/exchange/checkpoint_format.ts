@@ -11,7 +11,7 @@ import {
 import { HalfLosses } from "../formats/half_losses.ts";
 import { rowPieces } from "../formats/rows.ts";
 import { architectureOf } from "../models/architecture.ts";
-import { unfused } from "../models/fused_tensors.ts";
+import { laidOut } from "../models/laid_out.ts";
 import { type ModelRecord, PLAIN } from "../models/model_record.ts";
 import { moduleOf } from "../models/site.ts";
 import type { CodedWeight } from "../quant/coded_weight.ts";
@@ -145,7 +145,11 @@ function refusedFused({ fuses, name }: Codec, { fused, name: model }: Subject): 
 interface PlannedTensor {
   readonly specification: TensorSpecification;
   readonly from:
-    | { readonly dense: string }
+    | {
+      readonly dense: string;
+      /** Rows of it that are meant; all unless said. */
+      readonly rows?: RowRange;
+    }
     | { readonly linear: string; readonly part: string }
     | { readonly values: ArrayBufferView }
     /** One below the other. */
@@ -182,7 +186,28 @@ function plannedTensors(
   const beside = (codec.beside?.(subject) ?? []).map(({ name, dtype, shape, values }) => (
     { specification: { name, dtype, shape }, from: { values }, layer: undefined }
   ));
-  return [...fusedTensors(planned, subject), ...beside];
+  return [...fusedTensors(partedTensors(planned, subject), subject), ...beside];
+}
+
+/** The tensors with vectors as others store them: rows of a matrix, or each by itself. */
+function partedTensors(
+  planned: readonly PlannedTensor[],
+  { joined }: Pick<Subject, "joined">,
+): PlannedTensor[] {
+  return planned.flatMap((tensor): PlannedTensor[] => {
+    const { specification: { name, dtype, shape: [count = 0] }, layer } = tensor;
+    const stored = joined?.get(name);
+    if (!stored) return [tensor];
+    const size = count / stored.rows;
+    if (!stored.names) {
+      return [{ ...tensor, specification: { name, dtype, shape: [stored.rows, size] } }];
+    }
+    return stored.names.map((part, row) => ({
+      specification: { name: part, dtype, shape: [size] },
+      from: { dense: name, rows: { start: row * size, end: (row + 1) * size } },
+      layer,
+    }));
+  });
 }
 
 /** The tensors with those in one that checkpoints of others store as one. */
@@ -222,13 +247,14 @@ async function write(
     if ("tensors" in from) { for (const tensor of from.tensors) await put(name, tensor); }
     else if ("values" in from) await writer.write(name, bytesOf(from.values));
     else if ("dense" in from) {
-      const { file } = checkpoint.tensors.get(from.dense)!;
+      const { file, shape: held } = checkpoint.tensors.get(from.dense)!;
       const losses = new HalfLosses({
         name,
         columns: shape.at(-1) ?? 1,
         rowsCount: subject.linearOf(name) !== undefined,
       });
-      for (const rows of rowPieces(shape, { values: COMPARED_VALUES })) {
+      const pieces = from.rows ? [from.rows] : rowPieces(held, { values: COMPARED_VALUES });
+      for (const rows of pieces) {
         const values = await checkpoint.read(from.dense, rows);
         await writer.write(name, denseBytes(values, { name, dtype, file }));
         if (dtype === "F16") losses.add(values);
@@ -262,7 +288,7 @@ async function write(
 async function open(given: Codec, path: string): Promise<Reading> {
   const stored = await openCheckpoint(path);
   try {
-    const checkpoint = unfused(stored, architectureOf(stored.config));
+    const checkpoint = laidOut(stored, architectureOf(stored.config));
     const { linears, kv, ...own } = await given.precision(checkpoint);
     const codec: Codec = { ...given, ...own };
     const { quantization_config: _, compression_config: __, ...config } = checkpoint

@@ -98,7 +98,12 @@ export type DecoderJson = z.infer<typeof decoderJson>;
 
 /** Parses the shared keys; all problems in one error. */
 export function parseDecoderJson(json: unknown): DecoderJson {
-  const parsed = decoderJson.safeParse(json);
+  return readConfig(decoderJson, json);
+}
+
+/** Keys of `config.json` by a schema; all problems in one error. */
+export function readConfig<T>(schema: z.ZodType<T>, json: unknown): T {
+  const parsed = schema.safeParse(json);
   if (parsed.success) return parsed.data;
   const problems = parsed.error.issues.map(({ path, message }) => `${path.join(".")}: ${message}`);
   throw new TypeError(`Cannot read config.json: ${problems.join("; ")}`);

@@ -21,17 +21,29 @@ export type Shapes = ReadonlyMap<string, readonly number[]>;
 /** Tensors by the name of the one whose rows they are. */
 export type FusedTensors = ReadonlyMap<string, readonly string[]>;
 
+/** How others store a vector: as the rows of a matrix of its name, or each in a tensor of its own. */
+export interface JoinedRows {
+  readonly rows: number;
+  readonly names?: readonly string[];
+}
+
+/** Vectors that others store otherwise, by their names. */
+export type JoinedTensors = ReadonlyMap<string, JoinedRows>;
+
 /** A layer as its family lays it out. */
 export interface LayerLayout {
   /** In the order they run. */
   readonly sites: readonly LayerSite[];
   readonly taps: Readonly<Record<AttentionTap, Tap>>;
   readonly tensors: Shapes;
+  readonly joined?: JoinedTensors;
 }
 
 /** A model as its family lays it out: names and shapes of all that a checkpoint must hold. */
 export interface Layout {
   readonly tensors: Shapes;
+  /** Vectors among them that others store otherwise. */
+  readonly joined?: JoinedTensors;
   /** Tensor of the embedding table. */
   readonly embeddings: string;
   readonly layers: readonly LayerLayout[];
@@ -50,6 +62,8 @@ export interface Family {
   layout(config: DecoderConfig): Layout;
   /** Linears of a layer that others store as one, by the name it has there; its rows in order. */
   readonly fused?: Readonly<Record<string, readonly string[]>>;
+  /** Whether vectors of some models are stored otherwise than they are laid out (`Layout.joined`). */
+  readonly joins?: boolean;
   /** How llama.cpp holds such models, where it does. */
   readonly gguf?: GgufClass;
   /** Reads one layer onto the device. */

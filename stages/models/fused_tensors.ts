@@ -23,12 +23,6 @@ export function fusedTensors(
   ));
 }
 
-/** A checkpoint of a family as its layout has it; see {@linkcode unfused}. */
-export function takenApart(checkpoint: Checkpoint, family: Family): Checkpoint {
-  const layout = family.layout(family.config(checkpoint.config));
-  return unfused(checkpoint, { fused: fusedTensors(family, layout), tensors: layout.tensors });
-}
-
 /**
  * A checkpoint in which what a family stores as one tensor is seen as the tensors of its layout, each
  * some rows of it; the same checkpoint where it stores none so.

@@ -4,7 +4,7 @@ import type { Piece, TensorEdit } from "./rewrite.ts";
 
 /** What folding the gains of norms into the linears they feed changes. */
 export interface FoldedGains {
-  /** Gains become 1, columns of linears are multiplied by them. */
+  /** Gains become 1, biases are divided by them, columns of linears are multiplied. */
   readonly edits: ReadonlyMap<string, TensorEdit>;
   /** The gains as they were, by the name of the site they feed. */
   readonly gains: ReadonlyMap<string, Float32Array<ArrayBuffer>>;
@@ -25,6 +25,11 @@ export async function foldGains(
   for (const site of sites) {
     if (site.residual === "written") continue;
     const gain = await gainOf(checkpoint, site, stage);
+    const { bias } = site.fedBy;
+    if (bias !== undefined) {
+      refuseHidden(await checkpoint.read(bias), { gain, site, stage });
+      edits.set(bias, dividedBy(gain));
+    }
     gains.set(site.name, gain);
     edits.set(site.fedBy.weight, { change: ({ values }) => void values.fill(1) });
     for (const { weight } of site.linears) edits.set(weight, foldedBy(gain));
@@ -42,6 +47,35 @@ async function gainOf(
   throw new TypeError(
     `Cannot ${stage} the model: "${fedBy.weight}" feeds ${name}, expected a norm; gains that stand elsewhere cannot be folded`,
   );
+}
+
+/** Throws where a bias stands behind a gain of 0, which nothing makes up for behind the norm. */
+function refuseHidden(
+  biases: Float32Array,
+  { gain, site: { fedBy }, stage }: {
+    readonly gain: Float32Array;
+    readonly site: Site;
+    readonly stage: string;
+  },
+): void {
+  const channel = biases.findIndex((bias, channel) => bias !== 0 && gain[channel] === 0);
+  if (channel < 0) return;
+  throw new RangeError(
+    `Cannot ${stage} the model: "${fedBy.weight}" is 0 at channel ${channel}, where "${fedBy.bias}" is ${
+      biases[channel]
+    }, expected another gain, by which the bias can be divided`,
+  );
+}
+
+/** A bias divided by the gain of its channel; both may be 0. */
+function dividedBy(gain: Float32Array): TensorEdit {
+  return {
+    change({ values, rows: { start } }: Piece) {
+      for (let at = 0; at < values.length; at++) {
+        if (values[at] !== 0) values[at]! /= gain[start + at]!;
+      }
+    },
+  };
 }
 
 /** W[:, c] times the gain of channel c. */

@@ -5,7 +5,7 @@ import { ggufSources } from "../formats/gguf/parts.ts";
 import type { GgufClass } from "../formats/gguf/model_class.ts";
 import type { Family } from "./family.ts";
 import { knownFamily } from "./find_family.ts";
-import { takenApart } from "./fused_tensors.ts";
+import { laidOutBy } from "./laid_out.ts";
 import { directorySources, openDirectory } from "../formats/safetensors/directory.ts";
 import { fileURLToPath } from "node:url";
 import * as families from "./families/mod.ts";
@@ -33,7 +33,7 @@ export async function openCheckpoint(path: string): Promise<Checkpoint> {
 
 function apart(checkpoint: Checkpoint): Checkpoint {
   const family = knownFamily(checkpoint.config)?.family;
-  return family?.fused ? takenApart(checkpoint, family) : checkpoint;
+  return family?.fused || family?.joins ? laidOutBy(checkpoint, family) : checkpoint;
 }
 
 /** The files that make the content of a checkpoint, without opening its weights. */

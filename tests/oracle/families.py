@@ -1,14 +1,19 @@
 """Writes tiny random models of every family as transformers saves them, with the logits it computes.
 
-Run: python tests/oracle/families.py tests/testdata/families   (torch 2.13, transformers 5.24)
+Run: python tests/oracle/families.py tests/testdata/families [case ...]   (torch 2.13, transformers 5.24)
 """
 
 import json
 import sys
+import zlib
 from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
+from transformers import (
+    Cohere2Config, Cohere2ForCausalLM, CohereConfig, CohereForCausalLM, GraniteConfig, GraniteForCausalLM,
+    StableLmConfig, StableLmForCausalLM,
+)
 from transformers import (
     LlamaConfig, LlamaForCausalLM, MistralConfig, MistralForCausalLM, Phi3Config, Phi3ForCausalLM, Qwen2Config,
     Qwen2ForCausalLM, Qwen3Config, Qwen3ForCausalLM, SmolLM3Config, SmolLM3ForCausalLM,
@@ -54,29 +59,82 @@ def as_version_4(config: dict) -> dict:
     old = dict(config)
     rope = dict(old.pop("rope_parameters"))
     old["rope_theta"] = rope.pop("rope_theta")
+    if rope["rope_type"] == "default" and "partial_rotary_factor" in rope:
+        old["partial_rotary_factor"] = rope["partial_rotary_factor"]
     old["rope_scaling"] = None if rope["rope_type"] == "default" else rope
     old["torch_dtype"] = old.pop("dtype")
     return old
 
 
+HEADS = dict(num_attention_heads=4, num_key_value_heads=2)
+NO_IDS = dict(pad_token_id=0, bos_token_id=0, eos_token_id=0)
+# Drawn by their names, so that cases may come and go.
+NAMED = {
+    "yi_as_published": (LlamaForCausalLM, LlamaConfig(
+        **SMALL, **HEADS, rope_theta=5000000.0, rms_norm_eps=1e-5, pretraining_tp=1, use_cache=True, **NO_IDS)),
+    "qwen15_as_published": (Qwen2ForCausalLM, Qwen2Config(
+        **SMALL, num_attention_heads=4, num_key_value_heads=4, rope_theta=1000000.0, sliding_window=32,
+        max_window_layers=1, use_sliding_window=False, attention_dropout=0.0)),
+    "granite_scaled_tied": (GraniteForCausalLM, GraniteConfig(
+        **SMALL, **HEADS, embedding_multiplier=12.0, residual_multiplier=0.22, attention_multiplier=0.15625,
+        logits_scaling=8.0, tie_word_embeddings=True)),
+    "granite_scaled_biases": (GraniteForCausalLM, GraniteConfig(
+        **SMALL, **HEADS, embedding_multiplier=6, residual_multiplier=0.5, attention_multiplier=0.3,
+        logits_scaling=3, attention_bias=True, mlp_bias=True)),
+    "stablelm_biases": (StableLmForCausalLM, StableLmConfig(
+        **SMALL, num_attention_heads=4, num_key_value_heads=4, use_qkv_bias=True, partial_rotary_factor=0.25)),
+    "stablelm_parallel_norms": (StableLmForCausalLM, StableLmConfig(
+        **SMALL, **HEADS, qk_layernorm=True, use_parallel_residual=True, partial_rotary_factor=0.5)),
+    "cohere_tied": (CohereForCausalLM, CohereConfig(
+        **SMALL, **HEADS, logit_scale=0.0625, tie_word_embeddings=True, **NO_IDS)),
+    "cohere_norms_biases": (CohereForCausalLM, CohereConfig(
+        **SMALL, **HEADS, logit_scale=0.8, use_qk_norm=True, attention_bias=True, tie_word_embeddings=False,
+        **NO_IDS)),
+    "cohere2_window": (Cohere2ForCausalLM, Cohere2Config(
+        **{**SMALL, "num_hidden_layers": 4}, **HEADS, logit_scale=0.25, sliding_window=9, **NO_IDS)),
+}
+
+# What the config.json of published models has that transformers would write otherwise today.
+PUBLISHED = {
+    "yi_as_published": ({"head_dim", "mlp_bias", "pad_token_id"}, {
+        "bos_token_id": 1, "eos_token_id": 2, "torch_dtype": "bfloat16", "transformers_version": "4.34.0"}),
+    "qwen15_as_published": ({"layer_types", "pad_token_id"}, {
+        "sliding_window": 32768, "max_window_layers": 21, "torch_dtype": "bfloat16", "bos_token_id": 1,
+        "eos_token_id": 2, "transformers_version": "4.37.0"}),
+}
+
+
+def seeds() -> dict[str, int]:
+    """What the values of each case are drawn by."""
+    return {name: seed for seed, name in enumerate(CASES)} | {name: zlib.crc32(name.encode()) for name in NAMED}
+
+
 def main() -> None:
     out = Path(sys.argv[1])
-    for seed, (name, (kind, config)) in enumerate(CASES.items()):
+    all_cases = CASES | NAMED
+    wanted = sys.argv[2:] or all_cases
+    for name, seed in ((name, seed) for name, seed in seeds().items() if name in wanted):
+        kind, config = all_cases[name]
         torch.manual_seed(seed)
         model = kind(config).eval()
         with torch.no_grad():
-            for parameter in model.parameters():
+            for key, parameter in model.named_parameters():
                 # Large enough that attention is far from uniform and biases and gains matter.
-                parameter.copy_(torch.randn_like(parameter) * (0.2 if parameter.ndim > 1 else 0.5)
-                                + (1.0 if parameter.ndim == 1 else 0.0))
+                is_vector = parameter.ndim == 1 or "_norm" in key
+                parameter.copy_(torch.randn_like(parameter) * (0.5 if is_vector else 0.2)
+                                + (1.0 if is_vector else 0.0))
             ids = torch.randint(0, config.vocab_size, (1, 40))
             logits = model(input_ids=ids).logits[0]
         folder = out / name
         model.save_pretrained(folder)
         (folder / "generation_config.json").unlink(missing_ok=True)
-        if seed % 2 == 0:
-            path = folder / "config.json"
+        path = folder / "config.json"
+        if seed % 2 == 0 or name in PUBLISHED:
             path.write_text(json.dumps(as_version_4(json.loads(path.read_text())), indent=2) + "\n")
+        if name in PUBLISHED:
+            gone, more = PUBLISHED[name]
+            config = {key: value for key, value in json.loads(path.read_text()).items() if key not in gone}
+            path.write_text(json.dumps(config | more, indent=2) + "\n")
         save_file({"ids": ids[0].int(), "logits": logits.contiguous()}, folder / "expected.st")
 
 

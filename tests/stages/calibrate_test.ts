@@ -12,7 +12,9 @@ import { layerFile, openStats } from "../../stages/calibration/stats.ts";
 import { attentionScale } from "../../stages/models/rope.ts";
 import { openCheckpoint } from "../../stages/models/open_checkpoint.ts";
 import { openSafetensors } from "../../stages/formats/safetensors/file.ts";
-import type { LinearOutline } from "../../stages/models/site.ts";
+import type { Feeder, LinearOutline } from "../../stages/models/site.ts";
+import type { Checkpoint } from "../../stages/formats/checkpoint.ts";
+import type { DecoderConfig } from "../../stages/models/config.ts";
 import { architectureOf } from "../../stages/models/architecture.ts";
 import { applyHadamard, hadamardFactor } from "../../stages/quant/hadamard.ts";
 import { rotate } from "../../stages/rotate.ts";
@@ -64,9 +66,10 @@ for (const family of FAMILIES) {
         keys.map((key, i) => i % headSize < rope.channels ? key / attentionScale(rope) : key);
       const made = async (role: "q" | "k") => {
         const heads = await apply(role, "attention.in");
-        const norm = `model.layers.${layer}.self_attn.${role}_norm.weight`;
-        if (!checkpoint.tensors.has(norm)) return lengths(heads);
-        return lengths(normalized(heads, await checkpoint.read(norm), config.normEps));
+        const { fedBy } = layers[layer]!.taps[role === "q" ? "queries" : "keys"];
+        if (fedBy.kind !== "norm") return lengths(heads);
+        const size = config.queryKeyNorms === "row" ? fedBy.channels : headSize;
+        return lengths(await normalized(heads, { checkpoint, config, fedBy, size }));
       };
       const keys = windowsOf("attention.keys");
       near(lengths(unscaled(joined(keys))), await made("k"), 1e-4, "keys");
@@ -271,20 +274,35 @@ async function normalizedEmbeddings(chain: StageChain, model: Artifact): Promise
   const { path } = await chain.tokens(TOKENS);
   const ids = new Uint32Array((await Deno.readFile(`${path}/tokens.u32`)).buffer);
   using checkpoint = await openCheckpoint(model.path);
-  const { hidden, normEps } = architectureOf(checkpoint.config).config;
+  const { config, layers } = architectureOf(checkpoint.config);
+  const { hidden: size } = config;
   const table = await checkpoint.read("model.embed_tokens.weight");
-  const gain = await checkpoint.read("model.layers.0.input_layernorm.weight");
-  const rows = [...ids].map((id) => table.subarray(id * hidden, (id + 1) * hidden));
-  return normalized(joined(rows), gain, normEps);
+  const { fedBy } = layers[0]!.site("attention.in");
+  const rows = [...ids].map((id) => table.subarray(id * size, (id + 1) * size));
+  return await normalized(joined(rows), { checkpoint, config, fedBy, size });
 }
 
-/** Rows as long as a gain over their root mean squares, times the gain. */
-function normalized(values: Float32Array, gain: Float32Array, eps: number): Float32Array {
-  const size = gain.length;
+/** Runs of values, less their means where a model takes them away, over their root mean squares; then gains and biases. */
+async function normalized(
+  values: Float32Array,
+  { checkpoint, config: { normEps, norm }, fedBy: { weight, bias }, size }: {
+    readonly checkpoint: Checkpoint;
+    readonly config: DecoderConfig;
+    readonly fedBy: Feeder;
+    readonly size: number;
+  },
+): Promise<Float32Array> {
+  const gain = await checkpoint.read(weight);
+  const added = bias === undefined ? undefined : await checkpoint.read(bias);
   return joined(Array.from({ length: values.length / size }, (_, at) => {
     const row = values.subarray(at * size, (at + 1) * size);
-    const mean = row.reduce((sum, value) => sum + value ** 2, 0) / size;
-    return row.map((value, c) => value / Math.sqrt(mean + eps) * gain[c]!);
+    const middle = norm === "layer" ? row.reduce((sum, value) => sum + value, 0) / size : 0;
+    const mean = row.reduce((sum, value) => sum + (value - middle) ** 2, 0) / size;
+    return row.map((value, c) => {
+      const channel = (at * size + c) % gain.length;
+      return (value - middle) / Math.sqrt(mean + normEps) * gain[channel]! +
+        (added?.[channel] ?? 0);
+    });
   }));
 }
 

@@ -3,6 +3,7 @@ import type { Artifact } from "../../pipeline/artifact.ts";
 import { calibrate_kv } from "../../stages/calibrate_kv.ts";
 import { openStats } from "../../stages/calibration/stats.ts";
 import { fold } from "../../stages/fold.ts";
+import { architectureOf } from "../../stages/models/architecture.ts";
 import { openCheckpoint } from "../../stages/models/open_checkpoint.ts";
 import { readModelRecord } from "../../stages/models/model_record.ts";
 import { quantize } from "../../stages/quantize.ts";
@@ -24,9 +25,11 @@ for (const family of FAMILIES) {
     using after = await openCheckpoint(folded.path);
     assert.equal((after.config as { tie_word_embeddings: boolean }).tie_word_embeddings, false);
     // Those of queries and keys stand behind linears.
-    const norms = [...after.tensors.keys()].filter((name) => /layernorm|model\.norm/.test(name));
-    const { num_hidden_layers: layers } = before.config as { num_hidden_layers: number };
-    assert.equal(norms.length, 2 * layers + 1);
+    const norms = [...after.tensors.keys()]
+      .filter((name) => /layernorm\.weight|model\.norm\.weight/.test(name))
+      .filter((name) => !/[qk]_layernorm/.test(name));
+    const { config } = architectureOf(before.config);
+    assert.equal(norms.length, (config.parallel ? 1 : 2) * config.layers + 1);
     for (const name of norms) {
       assert.ok((await before.read(name)).some((gain) => gain !== 1), `${name} was 1 before`);
       assert.ok((await after.read(name)).every((gain) => gain === 1), name);

@@ -10,7 +10,7 @@ import type { Tools } from "../../stages/kinds.ts";
 import { Model } from "../../stages/models/model.ts";
 import { readModelRecord, writeModelRecord } from "../../stages/models/model_record.ts";
 import { applyHadamard, hadamardFactor } from "../../stages/quant/hadamard.ts";
-import { rotateVectors, rotationOf } from "../../stages/quant/rotation.ts";
+import { keepingMeans, rotateVectors, rotationOf } from "../../stages/quant/rotation.ts";
 import { rotate } from "../../stages/rotate.ts";
 import { logitsOf, relativeError } from "../support/forward_pass.ts";
 import { forgetful } from "../support/journal_stub.ts";
@@ -56,8 +56,8 @@ for (const name of FAMILIES) {
       for (const { name, shape } of after.tensors.values()) {
         const values = await after.read(name);
         // Heads as a whole are not turned before they are normalized.
-        if (/[qk]_norm/.test(name)) assert.deepEqual(values, await before.read(name), name);
-        else if (name.includes("norm")) assert.ok(values.every((gain) => gain === 1), name);
+        if (/[qk]_(layer)?norm/.test(name)) assert.deepEqual(values, await before.read(name), name);
+        else if (/norm\.weight$/.test(name)) assert.ok(values.every((gain) => gain === 1), name);
         if (shape.length < 2) continue;
         const old = await before.read(before.tensors.has(name) ? name : EMBEDDINGS);
         if (/\.(q|k)_proj/.test(name) && isZero(old)) continue;
@@ -85,22 +85,70 @@ Deno.test("rotate turns embeddings by R, and the values of each head by R of the
   });
 });
 
-Deno.test("rotate spreads an outlier channel of the residual stream over all channels", async () => {
+for (const family of ["mistral_window", "stablelm_biases"]) {
+  Deno.test(`rotate spreads an outlier channel of the residual stream of ${family} over all channels`, async () => {
+    // What keeps means spreads the first channel by as many sums of random signs, others by equal values.
+    for (const [channel, most] of [[0, family === "stablelm_biases" ? 20 : 6], [5, 6]] as const) {
+      const path = await Deno.makeTempDir();
+      try {
+        await copyModel(`${FOLDER}/${family}`, path, (name, values) => {
+          if (name !== EMBEDDINGS) return;
+          for (let at = channel; at < values.length; at += 64) values[at]! *= 50;
+        });
+        for (const variant of [{}, { seed: 3 }]) {
+          await rotated(path, variant, async (out) => {
+            using before = await openCheckpoint(path);
+            using after = await openCheckpoint(out);
+            const [spiked, spread] = [await before.read(EMBEDDINGS), await after.read(EMBEDDINGS)];
+            // 64 equal values squared and to the fourth have kurtosis near 3 if normal, 64 if one stands out.
+            assert.ok(kurtosis(spiked) > 40, `${kurtosis(spiked)}`);
+            assert.ok(kurtosis(spread) < most, `${kurtosis(spread)}`);
+          });
+        }
+      } finally {
+        await Deno.remove(path, { recursive: true });
+      }
+    }
+  });
+}
+
+Deno.test("a rotation that keeps means is orthogonal, and leaves equal values equal", () => {
+  for (const size of [4, 12, 20, 64]) {
+    for (const seed of [undefined, 0, 5]) {
+      const plain = rotationOf(hadamardFactor(size), { seed, place: "residual" });
+      const rotation = keepingMeans(plain);
+      const matrix = Float32Array.from(
+        { length: size * size },
+        (_, i) => Math.floor(i / size) === i % size ? 1 : 0,
+      );
+      rotateVectors(matrix, rotation);
+      const dot = (a: number, b: number) => {
+        let sum = 0;
+        for (let c = 0; c < size; c++) sum += matrix[a * size + c]! * matrix[b * size + c]!;
+        return sum;
+      };
+      for (let a = 0; a < size; a++) {
+        for (let b = 0; b < size; b++) assert.ok(Math.abs(dot(a, b) - Number(a === b)) < 1e-6);
+      }
+      const equal = new Float32Array(size).fill(3);
+      rotateVectors(equal, rotation);
+      for (const value of equal) assert.ok(Math.abs(value - 3) < 1e-5, `${size}: ${value}`);
+    }
+  }
+});
+
+Deno.test("rotate refuses a norm that adds a bias behind a gain of 0", async () => {
   const path = await Deno.makeTempDir();
   try {
-    await copyModel(`${FOLDER}/mistral_window`, path, (name, values) => {
-      if (name === EMBEDDINGS) { for (let at = 5; at < values.length; at += 64) values[at]! *= 50; }
+    const norm = "model.layers.1.input_layernorm";
+    await copyModel(`${FOLDER}/stablelm_biases`, path, (name, values) => {
+      if (name === `${norm}.weight`) values[3] = 0;
+      if (name === `${norm}.bias`) values[3] = 0.5;
     });
-    for (const variant of [{}, { seed: 3 }]) {
-      await rotated(path, variant, async (out) => {
-        using before = await openCheckpoint(path);
-        using after = await openCheckpoint(out);
-        const [spiked, spread] = [await before.read(EMBEDDINGS), await after.read(EMBEDDINGS)];
-        // 64 equal values squared and to the fourth have kurtosis near 3 if normal, 64 if one stands out.
-        assert.ok(kurtosis(spiked) > 40, `${kurtosis(spiked)}`);
-        assert.ok(kurtosis(spread) < 6, `${kurtosis(spread)}`);
-      });
-    }
+    await assert.rejects(
+      () => rotated(path, {}),
+      /Cannot rotate the model: "model\.layers\.1\.input_layernorm\.weight" is 0 at channel 3, where ".*bias" is 0\.5, expected/,
+    );
   } finally {
     await Deno.remove(path, { recursive: true });
   }

@@ -1,4 +1,4 @@
-import { unfused } from "../../models/fused_tensors.ts";
+import { laidOut } from "../../models/laid_out.ts";
 import { PLAIN } from "../../models/model_record.ts";
 import type { Checkpoint } from "../../formats/checkpoint.ts";
 import { blockCodes, type CodeType } from "../../formats/gguf/ggml_codes.ts";
@@ -46,7 +46,7 @@ function readingOf(stored: Checkpoint): Reading {
     config,
     record: PLAIN,
   });
-  const checkpoint = unfused(stored, plain);
+  const checkpoint = laidOut(stored, plain);
   const linears: Record<string, LinearScheme> = {};
   for (const { name } of plain.linears) {
     const scheme = SCHEMES[checkpoint.tensors.get(`${name}.weight`)?.dtype as CodeType];

@@ -1,10 +1,11 @@
 import type { DecoderConfig } from "../config.ts";
-import type { LayerLayout, Layout } from "../family.ts";
+import type { JoinedRows, LayerLayout, Layout } from "../family.ts";
 import {
   type Feeder,
   type LayerLinear,
   type LayerSite,
   type LinearRole,
+  moduleOf,
   type Projection,
   roleOf,
   type Tap,
@@ -13,10 +14,22 @@ import {
 const EMBEDDINGS = "model.embed_tokens";
 const HEAD = "lm_head";
 
+/** What families call otherwise than most do. */
+interface LayoutOptions {
+  /** The norms of queries and keys, behind `q_` and `k_`. */
+  readonly queryKeyNorm?: string;
+  /** The tensor of a head's gain, where those of a module are not the rows of one. */
+  readonly headGain?: (module: string, head: number) => string;
+}
+
 /** The layout of a decoder with norms of the residual stream, a gated MLP and rotary positions. */
-export function decoderLayout(config: DecoderConfig): Layout {
+export function decoderLayout(config: DecoderConfig, options: LayoutOptions = {}): Layout {
   const { hidden, vocabulary, tied } = config;
-  const layers = Array.from({ length: config.layers }, (_, layer) => layerLayout(config, layer));
+  const layers = Array.from(
+    { length: config.layers },
+    (_, layer) => layerLayout(config, layer, options),
+  );
+  const joined = layers.flatMap((layer) => [...layer.joined ?? []]);
   const last = streamNorm("model.norm", config);
   const head = tied ? EMBEDDINGS : HEAD;
   const weight = `${head}.weight`;
@@ -28,6 +41,7 @@ export function decoderLayout(config: DecoderConfig): Layout {
       ...vectorsOf(last),
       ...tied ? [] : [[weight, [vocabulary, hidden]] as const],
     ]),
+    ...joined.length > 0 && { joined: new Map(joined) },
     embeddings,
     layers,
     ownHead: `${HEAD}.weight`,
@@ -42,7 +56,11 @@ export function decoderLayout(config: DecoderConfig): Layout {
   };
 }
 
-function layerLayout(config: DecoderConfig, layer: number): LayerLayout {
+function layerLayout(
+  config: DecoderConfig,
+  layer: number,
+  { queryKeyNorm = "norm", headGain }: LayoutOptions,
+): LayerLayout {
   const { hidden, inner, heads, kvHeads, headSize, queryKeyNorms, parallel } = config;
   const [queries, keys] = [heads * headSize, kvHeads * headSize];
   const prefix = `model.layers.${layer}`;
@@ -79,10 +97,17 @@ function layerLayout(config: DecoderConfig, layer: number): LayerLayout {
   const normed = (linear: LayerLinear) => {
     if (!queryKeyNorms) return outputs(linear);
     const channels = queryKeyNorms === "shared" ? headSize : linear.rows;
-    return norm(`${prefix}.self_attn.${linear.role}_norm`, { channels });
+    return norm(`${prefix}.self_attn.${linear.role}_${queryKeyNorm}`, { channels });
   };
   const [queriesBy, keysBy] = [normed(q), normed(k)];
+  const gainsOf = ({ weight, channels }: Feeder): [string, JoinedRows] => {
+    const rows = channels / headSize;
+    const module = moduleOf(weight);
+    const names = headGain && Array.from({ length: rows }, (_, head) => headGain(module, head));
+    return [weight, { rows, ...names && { names } }];
+  };
   return {
+    ...queryKeyNorms === "own" && { joined: new Map([queriesBy, keysBy].map(gainsOf)) },
     sites: [
       site("qkv_proj", [q, k, v], before),
       site("out_proj", [o], outputs(v)),

@@ -35,10 +35,16 @@ Deno.test("spans are shared by heads of one kv head and by the two halves of rot
   const span = Float32Array.of(1, 2, 3, 4, 5, 6, 9, 8);
   assert.deepEqual([...shareKvHeads(span, layout, "abs_max")], [3, 4, 3, 4, 9, 8, 9, 8]);
   assert.deepEqual([...shareKvHeads(span, layout, "rms")], [2, 3, 2, 3, 7, 7, 7, 7]);
-  const whole = { headSize: 4, turned: 4 };
+  const whole = { headSize: 4, turned: 4, neighbours: false };
   assert.deepEqual([...shareRotaryPairs(span, whole, "abs_max")], [3, 4, 3, 4, 9, 8, 9, 8]);
   assert.deepEqual([...shareRotaryPairs(span, whole, "rms")], [2, 3, 2, 3, 7, 7, 7, 7]);
   // Two of four channels turn together, the others by themselves.
-  const half = { headSize: 4, turned: 2 };
+  const half = { headSize: 4, turned: 2, neighbours: false };
   assert.deepEqual([...shareRotaryPairs(span, half, "abs_max")], [2, 2, 3, 4, 6, 6, 9, 8]);
+  const pairs = { ...whole, neighbours: true };
+  assert.deepEqual([...shareRotaryPairs(span, pairs, "abs_max")], [2, 2, 4, 4, 6, 6, 9, 9]);
+  assert.deepEqual([...shareRotaryPairs(span, { ...pairs, turned: 2 }, "abs_max")], [
+    ...[2, 2, 3, 4],
+    ...[6, 6, 9, 8],
+  ]);
 });
