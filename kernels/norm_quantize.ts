@@ -1,6 +1,7 @@
 import type { Kernel } from "./device/kernel.ts";
 import half from "./parts/half.wgsl" with { type: "text" };
 import normalize from "./parts/normalize_row.wgsl" with { type: "text" };
+import quotient from "./parts/quotient.wgsl" with { type: "text" };
 import row from "./parts/quantize_row.wgsl" with { type: "text" };
 import { quantizeRows, type QuantizeRowsOptions, rowsLaunch, rowsOnCpu } from "./quantize_rows.ts";
 import { rmsNorm } from "./rms_norm.ts";
@@ -25,7 +26,7 @@ export const normQuantize: Kernel<
   "residual",
   "residual"
 > = {
-  wgsl: `${half}\n${normalize}\n${row}\n${wgsl}`,
+  wgsl: `${half}\n${quotient}\n${normalize}\n${row}\n${wgsl}`,
   inputs: ["x", "gain", "residual"],
   outputs: ["codes", "rows"],
   mutates: ["residual"],
