@@ -6,6 +6,8 @@ import { fixedScale, type KvScheme, schemeConstants } from "./codes/kv_scheme.ts
 import half from "./parts/half.wgsl" with { type: "text" };
 import page from "./codes/kv_page.wgsl" with { type: "text" };
 import quantizer from "./codes/quantizer.wgsl" with { type: "text" };
+import quotient from "./parts/quotient.wgsl" with { type: "text" };
+import rounding from "./codes/rounding.wgsl" with { type: "text" };
 import wgsl from "./append_kv.wgsl" with { type: "text" };
 
 const THREADS = 64;
@@ -26,7 +28,7 @@ type Pool = "keys" | "values";
  * `keys` and `values` u32 [pages, words]. A slot behind the last page is left out, which pads a batch.
  */
 export const appendKv: Kernel<"k" | "v" | "slots" | Pool, never, AppendKvOptions, Pool> = {
-  wgsl: `${half}\n${quantizer}\n${page}\n${wgsl}`,
+  wgsl: `${half}\n${quotient}\n${quantizer}\n${rounding}\n${page}\n${wgsl}`,
   inputs: ["k", "v", "slots", "keys", "values"],
   outputs: [],
   mutates: ["keys", "values"],

@@ -2,7 +2,7 @@
 // with scale s and zero point z of each token, head and group of channels: one thread each, of keys
 // in the first layer of the grid, of values in the second. Threads of neighbouring tokens share
 // words of scales, hence the atomics.
-// Expects: parts/half.wgsl, codes/quantizer.wgsl, codes/kv_page.wgsl and what it expects, KEY_BITS
+// Expects: parts/half.wgsl, codes/rounding.wgsl, codes/kv_page.wgsl and what they expect, KEY_BITS
 // (u32), KEY_ZERO (u32, zero domain), KEY_GROUP (u32, channels that share a scale), KEY_FIXED
 // (bool, params.key_scale is the scale of all), the same of VALUE_, THREADS (u32).
 
@@ -95,8 +95,14 @@ fn codes(scheme: Scheme, quad: vec4f, scale: f32, zero: f32) -> vec4u {
   return bitcast<vec4u>(vec4i(inside)) & vec4u((1u << scheme.bits) - 1u);
 }
 
+// A product as it was rounded. A driver may add another one to it before rounding, which it cannot
+// know to be the same once `nothing`, which is 0, was added to its bits.
+fn kept(product: f32, nothing: u32) -> f32 {
+  return bitcast<f32>(bitcast<u32>(product) + nothing);
+}
+
 // Scale and zero point of the group whose first quad is given.
-fn scale_of(scheme: Scheme, source: u32) -> vec2f {
+fn scale_of(scheme: Scheme, source: u32, nothing: u32) -> vec2f {
   var low = given(scheme.values, source);
   var high = low;
   for (var i = 1u; i < scheme.group / 4u; i++) {
@@ -104,17 +110,17 @@ fn scale_of(scheme: Scheme, source: u32) -> vec2f {
     low = min(low, quad);
     high = max(high, quad);
   }
-  var least = scheme.clip * min(min(low.x, low.y), min(low.z, low.w));
-  var most = scheme.clip * max(max(high.x, high.y), max(high.z, high.w));
+  var least = kept(scheme.clip * min(min(low.x, low.y), min(low.z, low.w)), nothing);
+  var most = kept(scheme.clip * max(max(high.x, high.y), max(high.z, high.w)), nothing);
   if (scheme.zero == PRE_SCALE) {
     least = min(least, 0f);
     most = max(most, 0f);
   }
   let span = select(most - least, max(-least, most), scheme.zero == NONE);
-  var scale = half(span / highest(scheme));
+  var scale = half(quotient(span, highest(scheme)));
   if (scale == 0f) { scale = 1f; }
   var zero = 0f;
-  if (scheme.zero == PRE_SCALE) { zero = min(round(-least / scale), highest(scheme)); }
+  if (scheme.zero == PRE_SCALE) { zero = min(round(quotient(-least, scale)), highest(scheme)); }
   if (scheme.zero == POST_SCALE) { zero = half(-least); }
   // No negative zero: it has other bits.
   if (zero == 0f) { zero = 0f; }
@@ -149,7 +155,7 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
   }
   var scale = vec2f(scheme.scale, 0f);
   if (!scheme.fixed) {
-    scale = scale_of(scheme, source);
+    scale = scale_of(scheme, source, id.z);
     let at = page +
       scales_at(scheme.bits, scheme.group, params.kv_heads, head, token, group * scheme.group);
     put(scheme.values, at, token, scale.x);

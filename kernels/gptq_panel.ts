@@ -2,6 +2,7 @@ import { counts, type Kernel } from "./device/kernel.ts";
 import { describe, elements, f32, lazyTensor, u32 } from "./device/tensor.ts";
 import { clamp, codeOf, type Codes, valueOf, ZERO_DOMAINS } from "./codes/quantizer.ts";
 import quantizer from "./codes/quantizer.wgsl" with { type: "text" };
+import quotient from "./parts/quotient.wgsl" with { type: "text" };
 import wgsl from "./gptq_panel.wgsl" with { type: "text" };
 
 /** Which columns are rounded and onto what. */
@@ -32,7 +33,7 @@ const CPU_ROWS = 32;
  * Arithmetic is f32, rounding half to even.
  */
 export const gptqPanel: Kernel<In, never, GptqPanelOptions, "delta" | "codes", "zeros"> = {
-  wgsl: `${quantizer}\n${wgsl}`,
+  wgsl: `${quotient}\n${quantizer}\n${wgsl}`,
   inputs: ["weight", "factor", "scales", "group", "delta", "codes", "zeros"],
   outputs: [],
   mutates: ["delta", "codes"],

@@ -2,7 +2,7 @@
 // + sum over later j of the block of delta[j] * V[c, j]) / V[c, c]; its code replaces codes[c], and
 // delta[c] = w[c] - what the code stands for.
 // A thread keeps its row of the block's delta in workgroup memory, which no other thread reads.
-// Expects: codes/quantizer.wgsl, THREADS (u32), STRIDE (u32, columns of the block and 1, which keeps threads out of each
+// Expects: codes/quantizer.wgsl, parts/quotient.wgsl, THREADS (u32), STRIDE (u32, columns of the block and 1, which keeps threads out of each
 // other's banks), ZERO (u32, zero domain).
 
 struct Params {
@@ -33,10 +33,10 @@ fn quantize(weight: f32, at: u32) -> vec2f {
   var zero = 0f;
   if (ZERO != NONE) { zero = zeros[at]; }
   if (ZERO == PRE_SCALE) {
-    let code = clamp(round(weight / scale + zero), params.low, params.high);
+    let code = clamp(round(quotient(weight, scale) + zero), params.low, params.high);
     return vec2f(code, (code - zero) * scale);
   }
-  let code = clamp(round((weight + zero) / scale), params.low, params.high);
+  let code = clamp(round(quotient(weight + zero, scale)), params.low, params.high);
   return vec2f(code, code * scale - zero);
 }
 

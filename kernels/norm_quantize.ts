@@ -1,6 +1,7 @@
 import { counts, type Kernel } from "./device/kernel.ts";
 import half from "./parts/half.wgsl" with { type: "text" };
 import normalize from "./parts/normalize_row.wgsl" with { type: "text" };
+import quotient from "./parts/quotient.wgsl" with { type: "text" };
 import row from "./parts/quantize_row.wgsl" with { type: "text" };
 import { quantizeRows, type QuantizeRowsOptions, rowsLaunch, rowsOnCpu } from "./quantize_rows.ts";
 import { type NormOptions, rmsNorm } from "./rms_norm.ts";
@@ -23,7 +24,11 @@ export const normQuantize: Kernel<
   "residual",
   "residual" | "bias"
 > = {
-  wgsl: `${half}\n${normalize}\n${row}\n${wgsl}`,
+  wgsl: `${half}
+${quotient}
+${normalize}
+${row}
+${wgsl}`,
   inputs: ["x", "gain", "residual", "bias"],
   outputs: ["codes", "rows"],
   mutates: ["residual"],

@@ -1,6 +1,6 @@
 // The codes of y = x / sqrt(mean(x * x) + eps) * gain + bias, which is made anew where it is needed instead of
 // stored.
-// Expects: parts/half.wgsl, parts/normalize_row.wgsl, parts/quantize_row.wgsl and what they expect.
+// Expects: parts/half.wgsl, parts/quotient.wgsl, parts/normalize_row.wgsl, parts/quantize_row.wgsl and what they expect.
 
 struct Params {
   columns: u32,

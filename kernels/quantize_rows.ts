@@ -4,6 +4,7 @@ import { describe, f32, u32 } from "./device/tensor.ts";
 import { codeOf, INPUT_CODES, scaleOf } from "./codes/quantizer.ts";
 import half from "./parts/half.wgsl" with { type: "text" };
 import { rowTasks } from "./parts/row_tasks.ts";
+import quotient from "./parts/quotient.wgsl" with { type: "text" };
 import row from "./parts/quantize_row.wgsl" with { type: "text" };
 import wgsl from "./quantize_rows.wgsl" with { type: "text" };
 
@@ -68,7 +69,7 @@ export function rowsOnCpu(
  * product exactly. (QServe sums the values before rounding, so that z * s * sum(rounding) remains.)
  */
 export const quantizeRows: Kernel<"x", "codes" | "rows", QuantizeRowsOptions> = {
-  wgsl: `${half}\n${row}\n${wgsl}`,
+  wgsl: `${half}\n${quotient}\n${row}\n${wgsl}`,
   inputs: ["x"],
   outputs: ["codes", "rows"],
   plan({ x }, options, limits) {

@@ -1,5 +1,5 @@
 // Signed 8-bit codes of rows, see parts/quantize_row.wgsl.
-// Expects: parts/half.wgsl, parts/quantize_row.wgsl and what it expects.
+// Expects: parts/half.wgsl, parts/quotient.wgsl, parts/quantize_row.wgsl and what it expects.
 
 struct Params {
   columns: u32,

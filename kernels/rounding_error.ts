@@ -3,6 +3,8 @@ import { counts, type Kernel } from "./device/kernel.ts";
 import { describe, elements, f32 } from "./device/tensor.ts";
 import { codeOf, type Codes, valueOf, ZERO_DOMAINS } from "./codes/quantizer.ts";
 import quantizer from "./codes/quantizer.wgsl" with { type: "text" };
+import quotient from "./parts/quotient.wgsl" with { type: "text" };
+import rounding from "./codes/rounding.wgsl" with { type: "text" };
 import { rowTasks } from "./parts/row_tasks.ts";
 import wgsl from "./rounding_error.wgsl" with { type: "text" };
 
@@ -17,7 +19,7 @@ export const roundingError: Kernel<
   "error",
   Codes
 > = {
-  wgsl: `${quantizer}\n${wgsl}`,
+  wgsl: `${quotient}\n${quantizer}\n${rounding}\n${wgsl}`,
   inputs: ["weight", "scales", "zeros"],
   outputs: ["error"],
   plan(inputs, { zero, low, high }, limits) {

@@ -1,6 +1,6 @@
 // error = what a weight's nearest code stands for - the weight, four values a thread; codes by scale
 // and zero of the value's row and group.
-// Expects: codes/quantizer.wgsl, ZERO (u32, zero domain), THREADS (u32).
+// Expects: codes/rounding.wgsl and what it expects, ZERO (u32, zero domain), THREADS (u32).
 
 struct Params {
   quads: u32,

@@ -1,6 +1,7 @@
 import type { Kernel } from "./device/kernel.ts";
 import { describe } from "./device/tensor.ts";
 import half from "./parts/half.wgsl" with { type: "text" };
+import quotient from "./parts/quotient.wgsl" with { type: "text" };
 import row from "./parts/quantize_row.wgsl" with { type: "text" };
 import { quantizeRows, type QuantizeRowsOptions, rowsLaunch, rowsOnCpu } from "./quantize_rows.ts";
 import { siluMul } from "./silu_mul.ts";
@@ -11,7 +12,7 @@ import wgsl from "./silu_quantize.wgsl" with { type: "text" };
  * `codes` u32 [tokens, columns / 4] and `rows` f32 [tokens, 2]. Bits are those of the two launches.
  */
 export const siluQuantize: Kernel<"x", "codes" | "rows", QuantizeRowsOptions> = {
-  wgsl: `${half}\n${row}\n${wgsl}`,
+  wgsl: `${half}\n${quotient}\n${row}\n${wgsl}`,
   inputs: ["x"],
   outputs: ["codes", "rows"],
   plan({ x }, options, limits) {

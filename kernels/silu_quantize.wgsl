@@ -1,6 +1,6 @@
 // The codes of y = gate / (1 + exp(-gate)) * up, which is made anew where it is needed instead of stored;
 // gate and up are the halves of a row of x. One workgroup a row.
-// Expects: parts/half.wgsl, parts/quantize_row.wgsl and what it expects.
+// Expects: parts/half.wgsl, parts/quotient.wgsl, parts/quantize_row.wgsl and what it expects.
 
 struct Params {
   columns: u32,

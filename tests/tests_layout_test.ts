@@ -23,7 +23,9 @@ Deno.test("tests stand where their subjects do, and are called as they are", asy
     const folder = dirname(subject);
     const words = basename(subject).split("_");
     const names = words.map((_, i) => `${folder}/${words.slice(0, i + 1).join("_")}`);
-    const fits = await Promise.all(names.flatMap((name) => [isThere(`${name}.ts`), isThere(name)]));
+    const fits = await Promise.all(
+      names.flatMap((name) => [isThere(`${name}.ts`), isThere(`${name}.wgsl`), isThere(name)]),
+    );
     const itself = basename(folder) === basename(subject) && await isThere(`${folder}.ts`);
     assert.ok(
       itself || fits.includes(true),

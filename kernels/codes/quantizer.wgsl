@@ -5,13 +5,6 @@ const NONE = 0u;
 const PRE_SCALE = 1u;
 const POST_SCALE = 2u;
 
-// The codes of values, rounded half to even but not clamped.
-fn rounded(zero_domain: u32, values: vec4f, scale: f32, zero: f32) -> vec4f {
-  if (zero_domain == POST_SCALE) { return round((values + zero) / scale); }
-  if (zero_domain == PRE_SCALE) { return round(values / scale + zero); }
-  return round(values / scale);
-}
-
 // What codes stand for.
 fn dequantized(zero_domain: u32, codes: vec4f, scale: f32, zero: f32) -> vec4f {
   if (zero_domain == POST_SCALE) { return codes * scale - zero; }
