@@ -101,7 +101,7 @@ export const benchmark = defineStage({
       // Random weights lie there as long as they are measured.
       ...shape &&
         { workBytes: largest(all, (files) => sizesOf(files.checkpoint, files.architecture).bytes) },
-      facts: { layers: 0, kvLayers: 0 },
+      facts: { layers: 0, kvLayers: 0, tasks: [] },
     };
   },
   async run(job, { models }, params) {

@@ -39,7 +39,7 @@ export const compare = defineStage({
       deviceBytes: 0,
       hostBytes: hostPeak(diskBytes) + (plot ? DRAWING_BYTES : 0),
       diskBytes,
-      facts: { layers: 0, kvLayers: 0 },
+      facts: { layers: 0, kvLayers: 0, tasks: [] },
     };
   },
   async run(job, { reports }, { title, labels, plot }) {

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { deserialize, serialize } from "node:v8";
 import { z } from "zod";
-import { headerFiles } from "./facts.ts";
+import { headerFiles, type ModelOutline, tokenizerOf } from "./facts.ts";
 import { parsedBytes } from "./sizes.ts";
 import { bytesOf, joined } from "./formats/half.ts";
 import { defineStage } from "./kinds.ts";
@@ -19,7 +19,13 @@ import { describeModel } from "./models/model_facts.ts";
 import { readFirstToken } from "./models/first_token.ts";
 import { beyondPositions, refuseBeyond } from "./models/positions.ts";
 import { checkTokenRows } from "./models/token_rows.ts";
-import { writeEvaluation } from "./report/evaluation.ts";
+import { readEvaluation, writeEvaluation } from "./report/evaluation.ts";
+import { headScore, type TaskResult, type TaskResults } from "./report/task_result.ts";
+import { taskWords } from "./describe/tasks.ts";
+import { prepareTasks, tasksFingerprint } from "./tasks/prepare_tasks.ts";
+import { checkBaselineTasks, runTasks, tasksTokens } from "./tasks/run_tasks.ts";
+import { type TaskChoice, taskChoices } from "./tasks/task_choice.ts";
+import { tasksPeaks } from "./tasks/tasks_memory.ts";
 
 const params = z.strictObject({
   context: z.int().min(2).default(512).describe("Tokens a window."),
@@ -39,6 +45,7 @@ const params = z.strictObject({
   keep_hidden: z.boolean().default(false).describe(
     "Keep the inputs of the head, so that other models can be compared with this one.",
   ),
+  tasks: taskChoices,
 });
 
 /** Most bytes of a report without its figures, and of one of those. */
@@ -57,16 +64,20 @@ interface ScoredWindow extends Score {
   readonly hidden: Float32Array | undefined;
 }
 
-/** Measures how well a model foresees a text. */
+/** Measures how well a model foresees a text, and what it answers to tasks. */
 export const evaluate = defineStage({
   about:
-    "Perplexity of a model on tokens by the protocol of GPTQ's evaluation, and its divergence from a baseline.",
+    "Perplexity of a model on tokens by the protocol of GPTQ's evaluation, its divergence from a baseline, and scores of tasks as lm-eval has them.",
   version: 2,
   params,
   inputs: { model: "model", tokens: "tokens", baseline: "report?", baseline_model: "model?" },
   output: "report",
   example: { context: 64, windows: 2 },
-  async forecast(inputs, { context, keep_hidden, beyond_positions, ...choice }, bounds) {
+  places: ["tasks"],
+  async fingerprint({ tasks }, files) {
+    return tasks && await tasksFingerprint(tasks, (path) => files.digest(path));
+  },
+  async forecast(inputs, { context, keep_hidden, beyond_positions, tasks, ...choice }, bounds) {
     const { model, tokens } = inputs;
     refuseBeyond(architectureOf(model.config).config, { context, beyond_positions });
     const { count: windows } = windowCount(tokens.count, { ...choice, context });
@@ -75,28 +86,34 @@ export const evaluate = defineStage({
     const evaluated = { model: files, baseline: other && headerFiles(other) };
     const { memoryBytes, limits } = bounds;
     const peaks = await evaluationPeaks(evaluated, { memoryBytes, limits, context, windows });
+    const asked = await forecastTasks(tasks, { model, memoryBytes, limits });
     const { hidden, layers } = files.architecture.config;
     const kept = keep_hidden ? 4 * windows * context * hidden : 0;
     const scored = kept + (other ? 2 : 1) * 4 * windows * (context - 1);
     const { linears, kv } = model.record;
     const errors = Object.keys(linears).length > 0 ? layers : 0;
+    const figures = FIGURE_BYTES * (windows + 2 * errors + kv.length);
     return {
-      deviceBytes: peaks.deviceBytes,
-      hostBytes: peaks.hostBytes + parsedBytes(model, { tokenizes: true }),
-      diskBytes: scored + REPORT_BYTES + FIGURE_BYTES * (windows + 2 * errors + kv.length),
+      deviceBytes: Math.max(peaks.deviceBytes, asked.deviceBytes),
+      hostBytes: Math.max(peaks.hostBytes, asked.hostBytes) +
+        parsedBytes(model, { tokenizes: true }),
+      diskBytes: scored + REPORT_BYTES + figures + asked.diskBytes,
       // The journal keeps every window until the last one is scored, and the group at work.
-      workBytes: scored + peaks.streamBytes,
-      facts: { layers: errors, kvLayers: kv.length },
+      workBytes: scored + peaks.streamBytes + asked.diskBytes,
+      facts: { layers: errors, kvLayers: kv.length, tasks: asked.names },
     };
   },
-  async run(job, inputs, { keep_hidden, beyond_positions, ...choice }) {
+  async run(job, inputs, { keep_hidden, beyond_positions, tasks, ...choice }) {
     const { context } = choice;
+    const prepared = await prepareTasks(tasks ?? [], job.signal);
     const first = choice.bos && await readFirstToken(inputs.model.path);
     const tokens = cutWindows(await readIds(inputs.tokens.path), choice, first);
     const count = tokens.length / context;
     const protocol = { id: protocolId(choice), context, windows: count, tokens: sha256(tokens) };
     const artifacts = baselineOf(inputs.baseline, inputs.baseline_model);
     using baseline = artifacts && await Baseline.open(artifacts, protocol);
+    const found = artifacts && (await readEvaluation(artifacts.report.path)).tasks?.tasks;
+    if (artifacts) checkBaselineTasks(prepared, { tasks: found ?? [] });
     const device = await job.tools.device();
     const { memoryBytes } = job.tools;
     const weightBytes = weightBudget(memoryBytes, baseline?.headBytes ?? 0);
@@ -111,7 +128,11 @@ export const evaluate = defineStage({
     if (estimate instanceof Error) job.note(`What it takes is not known: ${estimate.message}`);
     else job.note(estimateWords(estimate, device), estimate);
     using kept = keep_hidden ? await HiddenWriter.create(job.out) : undefined;
-    const progress = (done: number, total: number, note: string) => job.progress(done, total, note);
+    // Progress counts tokens, of windows and of tasks.
+    const windowTokens = count * context;
+    const allTokens = windowTokens + tasksTokens(prepared);
+    const progress = (done: number, total: number, note: string) =>
+      job.progress(windowTokens * done / total, allTokens, note);
     const scored: Score[] = [];
     const take = async (window: number, { hidden, ...score }: ScoredWindow) => {
       scored[window] = score;
@@ -137,6 +158,19 @@ export const evaluate = defineStage({
     const likelihoods = scored.map(({ logLikelihoods }) => logLikelihoods);
     const divergences = scored.flatMap(({ divergence }) => divergence ?? []);
     const result = perplexity(likelihoods);
+    const taskResults = prepared.length === 0 ? undefined : await runTasks(prepared, {
+      device,
+      model,
+      path: inputs.model.path,
+      baseline: artifacts && { path: artifacts.report.path, tasks: found ?? [] },
+      out: job.out,
+      memoryBytes,
+      journal,
+      signal,
+      beyond: beyond_positions,
+      progress: (done, _total, note) => job.progress(windowTokens + done, allTokens, note),
+      scored: (result) => job.note(taskWords(result), { ...headScore(result) }, "result"),
+    });
     const scores = {
       perplexity: result.perplexity,
       ...baseline && { perplexity_ratio: result.perplexity / baseline.perplexity },
@@ -149,14 +183,44 @@ export const evaluate = defineStage({
       ...artifacts && { baseline: artifacts.model.digest },
       windowMeans: result.windowMeans,
       hidden: keep_hidden,
+      ...taskResults && { tasks: taskResults },
     });
     await Deno.writeFile(`${job.out}/log_likelihoods.f32`, bytesOf(joined(likelihoods)));
     if (baseline) {
       await Deno.writeFile(`${job.out}/kl.f32`, bytesOf(joined(divergences.map(({ kl }) => kl))));
     }
-    return { scores };
+    return { scores: { ...scores, ...taskScores(taskResults) } };
   },
 });
+
+/** What tasks take, from their rows and the model's headers; rows that do not fit are refused here. */
+async function forecastTasks(
+  choices: readonly TaskChoice[] | undefined,
+  { model, memoryBytes, limits }: {
+    readonly model: ModelOutline;
+    readonly memoryBytes: number;
+    readonly limits: unknown;
+  },
+) {
+  if (!choices) return { deviceBytes: 0, hostBytes: 0, diskBytes: 0, names: [] };
+  const prepared = await prepareTasks(choices);
+  const [files, tokenizer] = [headerFiles(model), await tokenizerOf(model)];
+  const peaks = await tasksPeaks(prepared, { files, tokenizer, memoryBytes, limits });
+  return { ...peaks, names: prepared.map(({ task }) => task.name) };
+}
+
+/** The scores that stand for tasks and groups, for the summary. */
+function taskScores(results: TaskResults | undefined): Readonly<Record<string, number>> {
+  const { tasks = [], groups = [] } = results ?? {};
+  const name = (task: string, metric: string) => `${task}_${metric}`.replaceAll(/\W+/g, "_");
+  return Object.fromEntries([
+    ...tasks.map((result: TaskResult) => {
+      const { metric, value } = headScore(result);
+      return [name(result.task, metric), value] as const;
+    }),
+    ...groups.map(({ group, score }) => [name(group, score.metric), score.value] as const),
+  ]);
+}
 
 async function readIds(path: string): Promise<Uint32Array<ArrayBuffer>> {
   return new Uint32Array((await Deno.readFile(`${path}/tokens.u32`)).buffer);

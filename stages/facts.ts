@@ -4,6 +4,8 @@ import { readHeader, type TensorSpecification } from "./formats/safetensors/head
 import { architectureOf } from "./models/architecture.ts";
 import type { ModelFiles } from "./models/family.ts";
 import { MODEL_RECORD, type ModelRecord, readModelRecord } from "./models/model_record.ts";
+import { openCheckpoint } from "./models/open_checkpoint.ts";
+import { openTokenizer, type Tokenizer } from "./models/tokenizer.ts";
 import type { Evaluation } from "./report/evaluation.ts";
 
 /** Facts of a model: what its headers tell. */
@@ -28,10 +30,14 @@ export interface TokensOutline {
 /** Facts of statistics. */
 export type StatsOutline = StatsSizes;
 
-/** Facts of a report: how many layers it has errors of, for the plots of those that compare it. */
+/**
+ * Facts of a report: how many layers it has errors of, for the plots of those that compare it, and
+ * which tasks it has.
+ */
 export interface ReportOutline {
   readonly layers: number;
   readonly kvLayers: number;
+  readonly tasks: readonly string[];
 }
 
 /** The form of each kind's facts. */
@@ -110,8 +116,12 @@ async function tokensFacts(path: string): Promise<TokensOutline> {
 
 /** A comparison has no model of its own. */
 async function reportFacts(path: string): Promise<ReportOutline> {
-  const { model } = await readJson<Partial<Evaluation>>(`${path}/report.json`);
-  return { layers: model?.layers.length ?? 0, kvLayers: model?.kvErrors.length ?? 0 };
+  const { model, tasks } = await readJson<Partial<Evaluation>>(`${path}/report.json`);
+  return {
+    layers: model?.layers.length ?? 0,
+    kvLayers: model?.kvErrors.length ?? 0,
+    tasks: tasks?.tasks?.map(({ task }) => task) ?? [],
+  };
 }
 
 async function readJson<T>(path: string): Promise<T> {
@@ -122,4 +132,20 @@ async function readJson<T>(path: string): Promise<T> {
 export function headerFiles({ config, tensors, record }: ModelOutline): ModelFiles {
   const checkpoint = headerCheckpoint({ config, tensors });
   return { checkpoint, record, architecture: architectureOf(config) };
+}
+
+/** Tokenizers by the model they are of: opening one takes longer than a sample. */
+const opened = new WeakMap<ModelOutline, Promise<Tokenizer | undefined>>();
+
+/** The tokenizer of a model, if it has one. */
+export async function tokenizerOf(model: ModelOutline): Promise<Tokenizer | undefined> {
+  const found = opened.get(model) ?? openFrom(model);
+  opened.set(model, found);
+  return await found;
+}
+
+async function openFrom({ tokenizer }: ModelOutline): Promise<Tokenizer | undefined> {
+  if (typeof tokenizer !== "string") return tokenizer && openTokenizer(tokenizer);
+  using checkpoint = await openCheckpoint(tokenizer);
+  return checkpoint.tokenizer && openTokenizer(checkpoint.tokenizer);
 }

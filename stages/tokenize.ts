@@ -4,12 +4,12 @@ import type { Dialogue } from "./data/dialogue.ts";
 import { tellReading } from "./data/reading.ts";
 import { readSourceText, textSources } from "./data/text.ts";
 import { sampleText } from "./data/text_sample.ts";
-import type { ModelOutline } from "./facts.ts";
+import { tokenizerOf } from "./facts.ts";
 import type { TokenizerFiles } from "./formats/checkpoint.ts";
 import { openCheckpoint } from "./models/open_checkpoint.ts";
 import { defineStage } from "./kinds.ts";
 import { hostPeak } from "./models/peaks.ts";
-import { openTokenizer, type Tokenizer } from "./models/tokenizer.ts";
+import { openTokenizer } from "./models/tokenizer.ts";
 import type { Conversation } from "./serve/chat_fields.ts";
 import { chatText } from "./serve/chat_template.ts";
 import { openServedTokenizer, type ServedTokenizer } from "./serve/served_tokenizer.ts";
@@ -127,19 +127,4 @@ function unknownToken({ tokenizer }: TokenizerFiles): number | undefined {
     };
   };
   return model?.unk_id ?? (model?.unk_token ? model.vocab?.[model.unk_token] : undefined);
-}
-
-/** Tokenizers by the model they are of: opening one takes longer than a sample. */
-const opened = new WeakMap<ModelOutline, Promise<Tokenizer | undefined>>();
-
-async function tokenizerOf(model: ModelOutline): Promise<Tokenizer | undefined> {
-  const found = opened.get(model) ?? openFrom(model);
-  opened.set(model, found);
-  return await found;
-}
-
-async function openFrom({ tokenizer }: ModelOutline): Promise<Tokenizer | undefined> {
-  if (typeof tokenizer !== "string") return tokenizer && openTokenizer(tokenizer);
-  using checkpoint = await openCheckpoint(tokenizer);
-  return checkpoint.tokenizer && openTokenizer(checkpoint.tokenizer);
 }

@@ -88,6 +88,16 @@ const ALLOWED: readonly (readonly [from: string, to: readonly string[]])[] = [
     "stages/report/",
     "stages/tokenizer/",
   ]],
+  ["stages/tasks/", [
+    "kernels/",
+    "stages/data/",
+    "stages/engine/",
+    "stages/formats/",
+    "stages/jinja/",
+    "stages/models/",
+    "stages/report/",
+    "stages/serve/",
+  ]],
   ["stages/commands/", [
     ...CONTRACT,
     "pipeline/cli/mod.ts",

@@ -27,7 +27,11 @@ type Ending = "end" | "break" | "continue";
 
 /** Runs a template's statements by Jinja's rules and Python's values. */
 export class Evaluator {
-  constructor(private readonly budget: Budget) {}
+  /** Where it is `strict`, to write what is undefined is an error, as with `StrictUndefined`. */
+  constructor(
+    private readonly budget: Budget,
+    private readonly options: { readonly strict?: boolean } = {},
+  ) {}
 
   /** The text that a body writes. */
   text(body: Body, scope: Scope): string {
@@ -35,6 +39,11 @@ export class Evaluator {
     this.#run(body, scope, out);
     checkSize(out.reduce((sum, { length }) => sum + length, 0));
     return out.join("");
+  }
+
+  /** What an expression gives. */
+  value(expression: Expression, scope: Scope): TemplateValue {
+    return this.#value(expression, scope);
   }
 
   #run(body: Body, scope: Scope, out: string[]): Ending {
@@ -52,7 +61,7 @@ export class Evaluator {
         this.#write(statement.text, out);
         return "end";
       case "output":
-        this.#write(strOf(this.#value(statement.value, scope)), out);
+        this.#write(strOf(this.#written(statement.value, scope)), out);
         return "end";
       case "if": {
         const branch = statement.branches.find(({ test }) => isTrue(this.#value(test, scope)));
@@ -93,6 +102,12 @@ export class Evaluator {
       case "continue":
         return statement.kind;
     }
+  }
+
+  #written(expression: Expression, scope: Scope): TemplateValue {
+    const value = this.#value(expression, scope);
+    if (this.options.strict && value instanceof Undefined) value.fail();
+    return value;
   }
 
   #write(text: string, out: string[]): void {

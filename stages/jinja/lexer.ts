@@ -34,10 +34,12 @@ const END_RAW = /\{%([-+]?)\s*endraw\s*([-+]?)%\}/g;
 
 /**
  * Cuts a template into tokens as Jinja 3 does with `trim_blocks` and `lstrip_blocks`: white space
- * before a tag that begins its line is dropped, as is a line end behind it.
+ * before a tag that begins its line is dropped, as is a line end behind it, and one at the end of all;
+ * where `verbatim` is set, none is.
  */
-export function templateTokens(template: string): Token[] {
-  const source = template.replaceAll(/\r\n|\r/g, "\n").replace(/\n$/, "");
+export function templateTokens(template: string, { verbatim = false } = {}): Token[] {
+  const lines = template.replaceAll(/\r\n|\r/g, "\n");
+  const source = verbatim ? lines : lines.replace(/\n$/, "");
   const tokens: Token[] = [];
   let [at, line] = [0, 1];
   let lineStarts = true;
@@ -55,7 +57,7 @@ export function templateTokens(template: string): Token[] {
   /** The text before a tag, less what the tag and its sign drop. */
   const before = (text: string, sign: string, tag: string): string => {
     if (sign === "-") return trimEnd(text);
-    if (sign === "+" || tag === "{{") return text;
+    if (verbatim || sign === "+" || tag === "{{") return text;
     const start = text.lastIndexOf("\n") + 1;
     if (start === 0 && !lineStarts) return text;
     const rest = text.slice(start);
@@ -67,7 +69,7 @@ export function templateTokens(template: string): Token[] {
       while (end < source.length && isSpace(source[end]!)) end++;
       return end;
     }
-    return trims && sign !== "+" && source[at] === "\n" ? at + 1 : at;
+    return trims && !verbatim && sign !== "+" && source[at] === "\n" ? at + 1 : at;
   };
 
   while (at < source.length) {

@@ -9,9 +9,12 @@ const RESERVED = ["true", "false", "none", "True", "False", "None"];
 const FOREIGN = ["autoescape", "block", "do", "extends", "from", "import", "include", "trans"];
 const DEEPEST = 100;
 
-/** Reads a template: what it does, in order. */
-export function parseTemplate(source: string): Body {
-  return new StatementParser(new TokenStream(templateTokens(source))).body([]);
+/** Reads a template: what it does, in order. See {@linkcode templateTokens} for `verbatim`. */
+export function parseTemplate(
+  source: string,
+  options: { readonly verbatim?: boolean } = {},
+): Body {
+  return new StatementParser(new TokenStream(templateTokens(source, options))).body([]);
 }
 
 class StatementParser {

@@ -1,4 +1,5 @@
 import type { ModelFacts } from "../models/model_facts.ts";
+import type { TaskResults } from "./task_result.ts";
 
 /** What was scored and how: reports can be compared where all of it is equal. */
 export interface Protocol {
@@ -28,6 +29,8 @@ export interface Evaluation {
   readonly windowMeans: readonly number[];
   /** Whether `hidden.f32` holds the inputs of the head. */
   readonly hidden: boolean;
+  /** What tasks found, where there were any; their items are in `items-<task>.jsonl`. */
+  readonly tasks?: TaskResults;
 }
 
 const FILE = "report.json";

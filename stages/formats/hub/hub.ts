@@ -44,28 +44,85 @@ export async function resolveFile(place: string, options: HubOptions = {}): Prom
   return parsed === undefined ? place : await resolve(place, parsed, options);
 }
 
-async function resolve(place: string, parsed: HubPlace, options: HubOptions): Promise<string> {
+/**
+ * The local paths of files of a data set such as `hf:datasets/org/name@revision`, which `choose` takes
+ * from the names of all that are there; what it throws is passed on.
+ */
+export async function resolveChosen(
+  place: string,
+  choose: (paths: readonly string[]) => readonly string[],
+  options: HubOptions = {},
+): Promise<readonly string[]> {
+  const parsed = parseHubPlace(place)!;
+  const found = await findRepository(place, parsed, options);
+  if (found.snapshot !== undefined) {
+    const { snapshot } = found;
+    return choose(await pathsBelow(snapshot)).map((path) => join(snapshot, path));
+  }
+  const { files, settings } = found;
+  try {
+    const fetched: string[] = [];
+    for (const path of choose([...files.keys()])) {
+      fetched.push(await fetchFile(findFile(place, path, files), settings, options));
+    }
+    return fetched;
+  } catch (error) {
+    throw error instanceof HubApiError ? refusal(place, error, settings) : error;
+  }
+}
+
+/** A repository at a commit: what the hub lists of it, or where the cache has some of it. */
+type Repository =
+  | { readonly snapshot: string }
+  | {
+    readonly snapshot?: never;
+    readonly files: ReadonlyMap<string, HubFile>;
+    readonly settings: HubSettings;
+  };
+
+async function findRepository(
+  place: string,
+  parsed: HubPlace,
+  options: HubOptions,
+): Promise<Repository> {
   const settings = await hubSettings();
   const folder = join(settings.cacheDir, `${parsed.type}s--${parsed.name.replaceAll("/", "--")}`);
-  if (settings.offline) {
-    return await cached(place, { parsed, folder, why: "HF_HUB_OFFLINE is set" });
-  }
+  const kept = async (why: string) => ({
+    snapshot: await cached(place, { parsed, folder, why }),
+  });
+  if (settings.offline) return await kept("HF_HUB_OFFLINE is set");
   let commit: string;
   try {
     commit = await findCommit(parsed, settings, options);
   } catch (error) {
     options.signal?.throwIfAborted();
     if (error instanceof HubApiError) throw refusal(place, error, settings);
-    const why = `${settings.hubUrl} cannot be reached (${
-      error instanceof Error ? error.message : error
-    })`;
-    return await cached(place, { parsed, folder, why });
+    return await kept(
+      `${settings.hubUrl} cannot be reached (${error instanceof Error ? error.message : error})`,
+    );
   }
   const entries = await list(parsed, commit, settings, options);
   if (commit !== parsed.revision) await writeReference(folder, parsed.revision, commit);
   const files = new Map(
     entries.map((entry) => [entry.path, { place: parsed, commit, folder, entry }]),
   );
+  return { files, settings };
+}
+
+async function pathsBelow(folder: string, before = ""): Promise<string[]> {
+  const paths: string[] = [];
+  for await (const { name, isDirectory } of Deno.readDir(join(folder, before))) {
+    const path = before === "" ? name : `${before}/${name}`;
+    if (isDirectory) paths.push(...await pathsBelow(folder, path));
+    else paths.push(path);
+  }
+  return paths.sort();
+}
+
+async function resolve(place: string, parsed: HubPlace, options: HubOptions): Promise<string> {
+  const found = await findRepository(place, parsed, options);
+  if (found.snapshot !== undefined) return found.snapshot;
+  const { files, settings } = found;
   try {
     if (parsed.file === undefined) {
       return await fetchCheckpoint(place, { files, settings, options });

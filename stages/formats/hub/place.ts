@@ -40,7 +40,11 @@ export function parseHubPlace(place: string): HubPlace | undefined {
 }
 
 function splitRevision(text: string): { readonly revision: string; readonly file: string } {
-  const [revision = "", ...path] = text.split("/");
+  // A branch that the hub makes, such as `refs/convert/parquet` or `refs/pr/1`, has three parts.
+  const own = /^refs\/(?:convert|pr)\/[^/]+/.exec(text)?.[0];
+  const [revision = "", ...path] = own === undefined
+    ? text.split("/")
+    : [own, ...text.slice(own.length + 1).split("/")];
   const last = path.at(-1) ?? "";
   if (!/\.\w+$/.test(last)) return { revision: text, file: "" };
   return { revision, file: path.join("/") };

@@ -1,0 +1,48 @@
+import { chatText } from "../serve/chat_template.ts";
+import type { ServedTokenizer } from "../serve/served_tokenizer.ts";
+import type { AnswerWish } from "./generate_answers.ts";
+import type { TaskFile } from "./task_file.ts";
+import type { TaskItem } from "./task_items.ts";
+import type { RequestEncoder } from "./token_requests.ts";
+
+/**
+ * The prompt of an item as ids, cut to leave room for the answer: from its left as lm-eval does, or
+ * in its middle as LongBench does (LongBench/pred.py), which cuts before a chat template lays it out.
+ *
+ * Throws a `RangeError` where answers are as long as all the model takes.
+ */
+export function answerWish(
+  { generation }: TaskFile,
+  { pairs: [pair] }: TaskItem,
+  { tokenizer, encoder }: {
+    readonly tokenizer: ServedTokenizer;
+    readonly encoder: RequestEncoder;
+  },
+): AnswerWish {
+  const { max_tokens: maxTokens, min_tokens: minTokens, until, truncate, chat } = generation;
+  const room = encoder.maxLength - maxTokens;
+  if (room < 1) {
+    throw new RangeError(
+      `Cannot generate ${maxTokens} tokens: the model takes ${encoder.maxLength} of prompt and answer together, expected more; lower max_tokens or raise max_length`,
+    );
+  }
+  const text = truncate === "middle" ? shortened(pair!.context, room, tokenizer) : pair!.context;
+  const laid = chat && tokenizer.chatTemplate !== undefined
+    ? tokenizer.encode(chatText(tokenizer, {
+      messages: [{ role: "user", content: text }],
+      add_generation_prompt: true,
+    }))
+    : encoder.encode(text);
+  const prompt = laid.slice(-room);
+  return { prompt: prompt.length > 0 ? prompt : [encoder.prefix], until, maxTokens, minTokens };
+}
+
+/** A text of which the middle is left out, so that about `most` tokens are left. */
+function shortened(text: string, most: number, tokenizer: ServedTokenizer): string {
+  const ids = tokenizer.encode(text, { special: true });
+  if (ids.length <= most) return text;
+  const half = Math.floor(most / 2);
+  const plain = (part: readonly number[]) =>
+    tokenizer.decode(part.filter((id) => !tokenizer.special(id)));
+  return plain(ids.slice(0, half)) + plain(ids.slice(-half));
+}

@@ -1,0 +1,112 @@
+import { EngineMemory } from "../engine/engine_memory.ts";
+import { planMemory } from "../engine/engine_sizes.ts";
+import type { ModelFiles } from "../models/family.ts";
+import { weightShare } from "../models/memory_shares.ts";
+import { Model } from "../models/model.ts";
+import { countPeaks, FOREVER, headersOf, hostPeak } from "../models/peaks.ts";
+import type { Tokenizer } from "../models/tokenizer.ts";
+import { scoreTrees } from "./log_likelihoods.ts";
+import type { PrefixTree } from "./prefix_tree.ts";
+import type { PreparedTask } from "./prepare_tasks.ts";
+import { batchRows, requestBatches } from "./score_requests.ts";
+import type { TaskItem } from "./task_items.ts";
+import { RequestEncoder } from "./token_requests.ts";
+
+/** Items that are made into tokens to see how large batches become: the first ones, and the longest. */
+const FIRST_ITEMS = 300;
+const LONGEST_ITEMS = 20;
+/** Bytes of an item in a report beside its texts, and of the summary of a task. */
+const ITEM_BYTES = 400;
+const TASK_BYTES = 2_000;
+/** Characters of a token where no tokenizer can be asked. */
+const USUAL_CHARACTERS = 4;
+
+/** What tasks take at their peak, and what is kept of them: their code is run on headers. */
+export async function tasksPeaks(
+  prepared: readonly PreparedTask[],
+  { files, tokenizer, memoryBytes, limits }: {
+    readonly files: ModelFiles;
+    readonly tokenizer: Tokenizer | undefined;
+    readonly memoryBytes: number;
+    /** Those of the device, if they are known. */
+    readonly limits: unknown;
+  },
+): Promise<{
+  readonly deviceBytes: number;
+  readonly hostBytes: number;
+  readonly diskBytes: number;
+}> {
+  const { positions, ropes } = files.architecture.config;
+  let planned = 0;
+  const peaks = await countPeaks(limits, async (open) => {
+    const device = await open();
+    using model = Model.of(device, headersOf(files), { weightBytes: weightShare(memoryBytes) });
+    const trees: PrefixTree[] = [];
+    for (const { task: { file, maxLength = positions }, items } of prepared) {
+      if (!tokenizer) continue;
+      const encoder = new RequestEncoder(tokenizer, maxLength);
+      if (file.output_type === "generate_until") {
+        const prompt = longest(items).reduce(
+          (most, { pairs }) => Math.max(most, encoder.encode(pairs[0]!.context).length),
+          1,
+        );
+        const context = Math.min(maxLength, prompt + file.generation.max_tokens);
+        const memory = new EngineMemory(device.limits, files);
+        const plan = await planMemory(memory, { memoryBytes, wishes: { context } });
+        planned = Math.max(planned, plan.weightBytes + plan.workspaceBytes + plan.kvBytes);
+        continue;
+      }
+      const rolling = file.output_type === "loglikelihood_rolling";
+      const requests = [...longest(items), ...items.slice(0, FIRST_ITEMS)].flatMap(({ pairs }) =>
+        rolling ? encoder.rolling(pairs[0]!.continuation) : pairs.map((pair) => encoder.pair(pair))
+      );
+      const rows = batchRows(device);
+      for (const { tree } of requestBatches(requests, { rows, ropes })) trees.push(tree);
+    }
+    for (const tree of largestOf(trees)) {
+      for await (const _ of scoreTrees(device, model, [tree], { signal: FOREVER }));
+    }
+  });
+  const diskBytes = prepared.reduce((sum, { items, task: { file } }) => {
+    const text = file.output_type === "generate_until"
+      ? USUAL_CHARACTERS * file.generation.max_tokens
+      : 0;
+    return sum + TASK_BYTES + items.reduce(
+      (sum, { answers, pairs }) =>
+        sum + ITEM_BYTES + text + 30 * pairs.length + answers.join("").length,
+      0,
+    );
+  }, 0);
+  const texts = prepared.reduce(
+    (sum, { items }) => items.reduce((sum, { pairs }) => sum + sizeOf(pairs), sum),
+    0,
+  );
+  return {
+    deviceBytes: Math.max(peaks.deviceBytes, planned),
+    hostBytes: hostPeak(2 * texts, peaks),
+    diskBytes,
+  };
+}
+
+function longest(items: readonly TaskItem[]): readonly TaskItem[] {
+  return items.toSorted((a, b) => sizeOf(b.pairs) - sizeOf(a.pairs)).slice(0, LONGEST_ITEMS);
+}
+
+function sizeOf(pairs: TaskItem["pairs"]): number {
+  const own = pairs.reduce((sum, { continuation }) => sum + continuation.length, 0);
+  return own + (pairs[0]?.context.length ?? 0);
+}
+
+/** The trees of most rows, of most runs and of most that is scored: no other takes more. */
+function largestOf(trees: readonly PrefixTree[]): readonly PrefixTree[] {
+  const most = (of: (tree: PrefixTree) => number) =>
+    trees.toSorted((a, b) => of(b) - of(a)).slice(0, 3);
+  return [
+    ...new Set([
+      ...most(({ ids }) => ids.length),
+      ...most(({ runs }) => runs.length),
+      ...most(({ runs }) => runs.reduce((sum, { path }) => sum + path.length, 0)),
+      ...most(({ targets }) => targets.length),
+    ]),
+  ];
+}
