@@ -9,6 +9,7 @@ import { codeOf, codeRange, scaleAndZero, valueOf } from "../../kernels/codes/qu
 import type { KvSchemes } from "../../stages/models/attend.ts";
 import type { Model } from "../../stages/models/model.ts";
 import { DecoderLayer } from "../../stages/models/families/decoder_layer.ts";
+import { applyHadamard, hadamardFactor } from "../../stages/quant/hadamard.ts";
 import type { LinearScheme } from "../../stages/quant/schemes.ts";
 import { logitsOf } from "./forward_pass.ts";
 
@@ -38,6 +39,21 @@ export function fakeQuantize(
     });
   }
   return out;
+}
+
+/** Keys of heads under schemes, where they are rotated back behind their codes. */
+export function fakeKeys(
+  values: Float32Array,
+  headSize: number,
+  { key, rotatedKeys }: Pick<KvSchemes, "key" | "rotatedKeys">,
+): Float32Array {
+  if (!rotatedKeys) return fakeQuantize(values, key.group, key);
+  const factor = hadamardFactor(headSize);
+  const turned = Float32Array.from(values);
+  applyHadamard(turned, factor);
+  const rounded = fakeQuantize(turned, key.group, key);
+  applyHadamard(rounded, factor, { transposed: true });
+  return rounded;
 }
 
 const fake: Kernel<"x", "y", { of(x: HostTensor): Float32Array }> = {
@@ -77,11 +93,16 @@ class FakeQuantizing extends ReferenceDevice {
       return super.run(kernel, { ...inputs, x } as never, options);
     }
     if (name === attention && this.kv) {
-      const { key, value } = this.kv;
-      const of = (scheme: KvScheme) => ({ data }: HostTensor) =>
-        fakeQuantize(data as Float32Array, scheme.group, scheme);
-      using k = round(given.k!, of(key));
-      using v = round(given.v!, of(value));
+      const { value } = this.kv;
+      const schemes = this.kv;
+      using k = round(
+        given.k!,
+        ({ data, shape }) => fakeKeys(data as Float32Array, shape[2]!, schemes),
+      );
+      using v = round(
+        given.v!,
+        ({ data }) => fakeQuantize(data as Float32Array, value.group, value),
+      );
       return super.run(kernel, { ...inputs, k, v } as never, options);
     }
     return super.run(kernel, inputs, options);

@@ -40,7 +40,11 @@ const ownRecord = z.strictObject({
       }).optional(),
     }),
   ),
-  kv: z.array(z.strictObject({ key: kvScheme, value: kvScheme })),
+  kv: z.array(z.strictObject({
+    key: kvScheme,
+    value: kvScheme,
+    rotatedKeys: z.literal(true).optional(),
+  })),
   measured: z.strictObject({
     linears: z.record(z.string(), z.looseObject({})),
     kv: z.array(z.number().nullable()),
