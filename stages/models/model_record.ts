@@ -120,5 +120,6 @@ export function refuseChannels(
 /** How inputs at a linear are quantized, in words. */
 export function inputWords(inputs: InputScheme | undefined): string {
   if (inputs === undefined) return "A16";
-  return `A${inputs.bits} ${inputs.range === "dynamic" ? "per token" : "static"}`;
+  const clip = inputs.clip === undefined ? "" : ` clip ${inputs.clip}`;
+  return `A${inputs.bits} ${inputs.range === "dynamic" ? "per token" : "static"}${clip}`;
 }

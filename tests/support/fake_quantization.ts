@@ -17,14 +17,17 @@ import { logitsOf } from "./forward_pass.ts";
 export function fakeQuantize(
   values: Float32Array,
   group: number,
-  { bits, zero, range, clip = 1 }: {
+  { bits, zero, range, clip = 1, lowest }: {
     readonly bits: number;
     readonly zero: KvScheme["zero"];
     readonly range?: number | undefined;
     readonly clip?: number;
+    /** The lowest code, where it is not that of the bits and the zero point. */
+    readonly lowest?: number;
   },
 ): Float32Array {
-  const [low, high] = codeRange({ bits, zero });
+  const [least, high] = codeRange({ bits, zero });
+  const low = lowest ?? least;
   const codes = { low, high, zero, scale: "f16" } as const;
   const out = new Float32Array(values.length);
   for (let first = 0; first < values.length; first += group) {
@@ -83,11 +86,13 @@ class FakeQuantizing extends ReferenceDevice {
       super.run(fake, { x }, { of }).y;
     const name: unknown = kernel;
     if (name === matmul && this.linear?.inputs) {
-      const { range } = this.linear.inputs;
+      const { range, bits, clip = 1 } = this.linear.inputs;
       using x = round(given.x!, ({ data, shape }) =>
         fakeQuantize(data as Float32Array, shape[1]!, {
-          bits: 8,
+          bits,
           zero: "none",
+          clip,
+          lowest: bits === 4 ? -8 : -127,
           range: range === "dynamic" ? undefined : range,
         }));
       return super.run(kernel, { ...inputs, x } as never, options);

@@ -35,8 +35,9 @@ const ownRecord = z.strictObject({
     z.strictObject({
       weights,
       inputs: z.strictObject({
-        bits: z.literal(8),
+        bits: z.union([z.literal(8), z.literal(4)]),
         range: z.union([z.literal("dynamic"), z.number().positive()]),
+        clip: z.number().positive().max(1).optional(),
       }).optional(),
     }),
   ),

@@ -33,6 +33,9 @@ const A8 = [
   { weights: { group: "row", bits: 8, zero: "none" }, activations: "dynamic" },
   { weights: { group: "row", zero: "post_scale" }, activations: "dynamic" },
   { weights: { group: "row", zero: "none" }, activations: "dynamic" },
+  { weights: { group: "row", zero: "none" }, activations: { bits: 4, clip: 0.9 } },
+  { weights: { group: 8, levels: 2 }, activations: { bits: 4 } },
+  { weights: { group: "row", bits: 8, zero: "none" }, activations: { clip: 0.8 } },
 ];
 
 Deno.test("every value that a field of a weight scheme may have is among the cases", () => {
