@@ -43,6 +43,6 @@ export function* refusedTransforms({ record }: Pick<Subject, "record">): Generat
   const [site] = record.hadamard;
   if (site === undefined) return;
   yield modelRefusal(
-    `a Hadamard transform runs at ${site} while the model runs, expected none; leave down_proj out of rotate's transforms`,
+    `a Hadamard transform runs at ${site} while the model runs, expected none; leave out_proj_online and down_proj out of rotate's transforms`,
   );
 }

@@ -39,8 +39,8 @@ export const quantizeParams = z.strictObject({
   ratio: z.number().positive().default(1).describe("Factor on all ranges, without a search."),
   range: rangeSearch.optional().describe("Search the ranges of groups."),
   range_skips: z.array(projection).default([]).describe("Linears whose ranges are not searched."),
-  inputs: z.enum(["original", "quantized"]).default("original").describe(
-    "What GPTQ sees: activations of the full-precision model, or of the layers quantized so far.",
+  inputs: z.enum(["original", "weights", "quantized"]).default("original").describe(
+    "What GPTQ sees: activations of the full-precision model, or of the layers quantized so far, by their weights alone or with their inputs in codes too.",
   ),
   windows: z.int().positive().default(128).describe("Samples, for quantized inputs."),
   context: z.int().min(2).default(512).describe("Tokens a sample, for quantized inputs."),
