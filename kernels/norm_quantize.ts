@@ -24,11 +24,7 @@ export const normQuantize: Kernel<
   "residual",
   "residual" | "bias"
 > = {
-  wgsl: `${half}
-${quotient}
-${normalize}
-${row}
-${wgsl}`,
+  wgsl: `${half}\n${quotient}\n${normalize}\n${row}\n${wgsl}`,
   inputs: ["x", "gain", "residual", "bias"],
   outputs: ["codes", "rows"],
   mutates: ["residual"],
@@ -41,7 +37,14 @@ ${wgsl}`,
     return {
       ...launch,
       constants: { RESIDUAL: RESIDUAL!, CENTERED: CENTERED!, BIAS: BIAS!, ...constants },
-      params: { columns: params.columns, eps: { f32: options.eps }, scale: params.scale },
+      params: {
+        columns: params.columns,
+        eps: { f32: options.eps },
+        scale: params.scale,
+        low: params.low,
+        high: params.high,
+        clip: params.clip,
+      },
     };
   },
   cpu({ x: { shape: [rows = 0, columns = 0] } }, options, { params }) {
@@ -65,6 +68,7 @@ ${wgsl}`,
       options: { eps: 1e-5, range: 3.5 },
       tolerance: 1e-4,
     },
+    { inputs: spec(3, 260), options: { eps: 1e-6, bits: 4, clip: 0.9 }, tolerance: 1e-4 },
     {
       inputs: {
         ...spec(5, 576),

@@ -6,6 +6,9 @@ struct Params {
   columns: u32,
   eps: f32,
   scale: f32,
+  low: f32,
+  high: f32,
+  clip: f32,
 }
 
 @group(0) @binding(4) var<storage, read_write> codes: array<u32>;

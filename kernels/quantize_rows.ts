@@ -1,23 +1,27 @@
 import type { Limits } from "./device/device.ts";
 import { counts, type CpuLaunch, type Kernel, type Param } from "./device/kernel.ts";
 import { describe, f32, u32 } from "./device/tensor.ts";
-import { codeOf, INPUT_CODES, scaleOf } from "./codes/quantizer.ts";
+import { codeOf, inputCodes, scaleOf } from "./codes/quantizer.ts";
 import half from "./parts/half.wgsl" with { type: "text" };
 import { rowTasks } from "./parts/row_tasks.ts";
 import quotient from "./parts/quotient.wgsl" with { type: "text" };
 import row from "./parts/quantize_row.wgsl" with { type: "text" };
 import wgsl from "./quantize_rows.wgsl" with { type: "text" };
 
-/** Whether the scale is measured on each row, or given. */
+/** Whether the scale is measured on each row, or given, and which codes there are. */
 export interface QuantizeRowsOptions {
   /** Largest absolute value of all rows, known beforehand (static scales); measured unless given. */
   readonly range?: number;
+  /** Bits of a code, 8 unless said: -127 to 127, or -8 to 7. */
+  readonly bits?: 8 | 4;
+  /** Factor above 0 and up to 1, its default, on the largest absolute value. */
+  readonly clip?: number;
 }
 
 /** The launch that quantizes rows, a workgroup each; throws where they cannot be. */
 export function rowsLaunch(
   { rows, columns }: { readonly rows: number; readonly columns: number },
-  { range }: QuantizeRowsOptions,
+  { range, bits = 8, clip = 1 }: QuantizeRowsOptions,
   limits: Limits,
 ) {
   if (columns % 4 !== 0) {
@@ -26,12 +30,18 @@ export function rowsLaunch(
   if (range !== undefined && !(range >= 0 && range < Infinity)) {
     throw new RangeError(`Cannot quantize rows to range ${range}: expected a finite size`);
   }
+  if (!(clip > 0 && clip <= 1)) {
+    throw new RangeError(
+      `Cannot clip rows to ${clip} of their range: expected a factor above 0 and up to 1`,
+    );
+  }
   if (rows > limits.gridAxis) {
     throw new RangeError(
       `Cannot quantize ${rows} rows at once: expected at most ${limits.gridAxis}`,
     );
   }
   const THREADS = Math.min(256, limits.groupThreads);
+  const { low, high } = inputCodes(bits);
   return {
     outputs: {
       codes: { dtype: "u32", shape: [rows, columns / 4] },
@@ -41,10 +51,18 @@ export function rowsLaunch(
     // Where none is given, the scale is not read.
     params: {
       columns: { u32: columns },
-      scale: { f32: scaleOf(range ?? 0, INPUT_CODES.high, "f16") },
+      scale: { f32: scaleOf(clipped(range ?? 0, clip), high, "f16") },
+      low: { f32: low },
+      high: { f32: high },
+      clip: { f32: clip },
     },
     grid: [rows, 1, 1],
   } as const;
+}
+
+/** A size times a factor, in single precision. */
+function clipped(size: number, clip: number): number {
+  return Math.fround(Math.fround(size) * Math.fround(clip));
 }
 
 /** The same on the CPU engine, by a program that takes `params`, the rows, and the rows of a task. */
@@ -61,10 +79,11 @@ export function rowsOnCpu(
 }
 
 /**
- * Signed 8-bit codes of the rows of `x` f32 [tokens, columns]: `codes` u32 [tokens, columns / 4],
- * column 4w + j in byte j of word w, and `rows` f32 [tokens, 2] with each row's scale and sum.
+ * Signed codes of the rows of `x` f32 [tokens, columns]: `codes` u32 [tokens, columns / 4], a
+ * byte each also where they have 4 bits, column 4w + j in byte j of word w, and `rows` f32 [tokens, 2] with each row's scale and sum.
  *
- * The scale is the f16 value nearest to the largest |x| / 127, at most 65504, and 1 where that is 0.
+ * The scale is the f16 value nearest to the largest |x| times `clip` over 127, or over 7 of 4 bits, at
+ * most 65504, and 1 where that is 0.
  * The sum is that of what the codes stand for, which takes the zero points of 4-bit weights out of a
  * product exactly. (QServe sums the values before rounding, so that z * s * sum(rounding) remains.)
  */
@@ -82,16 +101,17 @@ export const quantizeRows: Kernel<"x", "codes" | "rows", QuantizeRowsOptions> = 
   cpu({ x: { shape: [rows = 0, columns = 0] } }, options, { params }) {
     return rowsOnCpu("quantizeRows", { rows, columns }, options, params);
   },
-  reference({ x }, { range }) {
+  reference({ x }, { range, bits = 8, clip = 1 }) {
+    const kinds = inputCodes(bits);
     const [tokens = 0, columns = 0] = x.shape;
     const codes = new Int8Array(tokens * columns);
     const rows = new Float32Array(2 * tokens);
     for (let row = 0; row < tokens; row++) {
       const values = Array.from(x.data.subarray(row * columns, (row + 1) * columns));
       const most = values.reduce((size, value) => Math.max(size, Math.abs(value)), 0);
-      const scale = scaleOf(range ?? most, INPUT_CODES.high, "f16");
+      const scale = scaleOf(clipped(range ?? most, clip), kinds.high, "f16");
       const sum = values.reduce((sum, value, k) => {
-        codes[row * columns + k] = codeOf(value, scale, 0, INPUT_CODES);
+        codes[row * columns + k] = codeOf(value, scale, 0, kinds);
         return sum + codes[row * columns + k]!;
       }, 0);
       rows.set([scale, sum * scale], 2 * row);
@@ -127,6 +147,22 @@ export const quantizeRows: Kernel<"x", "codes" | "rows", QuantizeRowsOptions> = 
     { inputs: { x: f32([33, 1536], fewBits(33 * 1536)) }, options: {}, tolerance: 0 },
     { inputs: { x: f32([5, 72], fewBits(5 * 72)) }, options: { range: 11.3 }, tolerance: 0 },
     { inputs: { x: f32([1, 8], ties(3)) }, options: { range: 0 }, tolerance: 0 },
+    {
+      inputs: { x: f32([3, 8], [...ties(7), ...ties(-8), ...Array(8).fill(0)]) },
+      options: { bits: 4 },
+      tolerance: 0,
+    },
+    {
+      inputs: { x: f32([33, 1536], fewBits(33 * 1536)) },
+      options: { bits: 4, clip: 0.9 },
+      tolerance: 0,
+    },
+    { inputs: { x: f32([7, 260], fewBits(7 * 260)) }, options: { clip: 0.5 }, tolerance: 0 },
+    {
+      inputs: { x: f32([5, 72], fewBits(5 * 72)) },
+      options: { bits: 4, clip: 0.7, range: 11.3 },
+      tolerance: 0,
+    },
     {
       inputs: { x: { dtype: "f32", shape: [512, 1536] } },
       options: {},

@@ -4,6 +4,9 @@
 struct Params {
   columns: u32,
   scale: f32,
+  low: f32,
+  high: f32,
+  clip: f32,
 }
 
 @group(0) @binding(0) var<storage, read> x: array<vec4f>;

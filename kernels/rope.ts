@@ -1,7 +1,9 @@
 import { counts, type Kernel } from "./device/kernel.ts";
 import { describe, f32, u32 } from "./device/tensor.ts";
 import { rowTasks } from "./parts/row_tasks.ts";
-import wgsl from "./rope.wgsl" with { type: "text" };
+import mixed from "./rope_hadamard.wgsl" with { type: "text" };
+import pair from "./parts/rope_pair.wgsl" with { type: "text" };
+import plain from "./rope.wgsl" with { type: "text" };
 
 const THREADS = 64;
 
@@ -10,6 +12,8 @@ export interface RopeOptions {
   readonly kvHeads: number;
   /** Whether neighbours turn together instead of halves. */
   readonly neighbours?: boolean;
+  /** Sends queries and keys through the Hadamard transform of a head behind it; off unless said. */
+  readonly hadamard?: boolean;
 }
 
 /**
@@ -22,16 +26,20 @@ export interface RopeOptions {
  * `angles` f32 [positions, channels that turn] holds cosines, then sines (made on the host, where the
  * sine of a large angle is exact); `positions` u32 [tokens] picks its rows. Su et al. 2021, section
  * 3.4.
+ *
+ * With `hadamard`, each head of queries and keys is then multiplied by the Sylvester matrix of its
+ * size, a power of two from 4, over the size's square root: products of queries and keys stay as they
+ * are, and no channel of keys stands out (Ashkboos et al. 2024, QuaRot, section 4, stage 2b).
  */
 export const rope: Kernel<
   "x" | "positions" | "angles",
   "q" | "k" | "v",
   RopeOptions
 > = {
-  wgsl,
+  wgsl: { plain: `${pair}\n${plain}`, mixed: `${pair}\n${mixed}` },
   inputs: ["x", "positions", "angles"],
   outputs: ["q", "k", "v"],
-  plan({ x, positions, angles }, { kvHeads, neighbours = false }) {
+  plan({ x, positions, angles }, { kvHeads, neighbours = false, hadamard = false }) {
     const [tokens, all, size] = x.shape;
     const heads = (all ?? 0) - 2 * kvHeads;
     if (tokens === undefined || size === undefined || size % 2 !== 0 || heads <= 0) {
@@ -49,20 +57,41 @@ export const rope: Kernel<
         }, expected u32[${tokens}] and f32[positions, an even number up to ${size}]`,
       );
     }
+    if (hadamard && !canMix(size)) {
+      throw new RangeError(
+        `Cannot send heads of x ${
+          describe(x)
+        } through a Hadamard transform: a head has ${size} channels, expected a power of two from 4`,
+      );
+    }
     const of = (count: number) => ({ dtype: "f32", shape: [tokens, count, size] }) as const;
-    return {
-      outputs: { q: of(heads), k: of(kvHeads), v: of(kvHeads) },
-      constants: { NEIGHBOURS: neighbours, THREADS },
-      params: counts({ heads, kv_heads: kvHeads, half: size / 2, pairs: turned / 2 }),
-      grid: [Math.ceil((heads + 2 * kvHeads) * size / 2 / THREADS), tokens, 1],
+    const outputs = { q: of(heads), k: of(kvHeads), v: of(kvHeads) };
+    const params = {
+      ...counts({ heads, kv_heads: kvHeads, half: size / 2, pairs: turned / 2 }),
+      scale: { f32: hadamard ? 1 / Math.sqrt(size) : 0 },
     };
+    return hadamard
+      ? {
+        shader: "mixed",
+        outputs,
+        constants: { NEIGHBOURS: neighbours, SIZE: size, THREADS },
+        params,
+        grid: [heads + 2 * kvHeads, tokens, 1],
+      }
+      : {
+        shader: "plain",
+        outputs,
+        constants: { NEIGHBOURS: neighbours, THREADS },
+        params,
+        grid: [Math.ceil((heads + 2 * kvHeads) * size / 2 / THREADS), tokens, 1],
+      };
   },
   cpu({ x: { shape: [count = 0, all = 0, size = 0] } }, { neighbours = false }, { params }) {
     const { tasks, args } = rowTasks(count, all * size);
     const own = counts({ neighbours: Number(neighbours), count });
     return { program: "rope", tasks, args: { ...params, ...own, ...args } };
   },
-  reference({ x, positions, angles }, { kvHeads, neighbours = false }) {
+  reference({ x, positions, angles }, { kvHeads, neighbours = false, hadamard = false }) {
     const rotated = neighbours ? neighboursRotated : halvesRotated;
     const [tokens = 0, all = 0, size = 0] = x.shape;
     const part = (first: number, count: number, turned: boolean) => {
@@ -74,7 +103,8 @@ export const rope: Kernel<
           const width = angles.shape[1]!;
           const table = positions.data[t]! * width;
           const turn = angles.data.subarray(table, table + width);
-          data.set(turned ? rotated(values, turn) : values, (t * count + head) * size);
+          const made = turned ? rotated(values, turn) : values;
+          data.set(turned && hadamard ? mixedHead(made) : made, (t * count + head) * size);
         }
       }
       return f32([tokens, count, size], data);
@@ -159,8 +189,61 @@ export const rope: Kernel<
       },
       options: { kvHeads: 1, neighbours: true },
     },
+    mixedCase({ tokens: 1, heads: 1, kvHeads: 1, size: 4, turned: 4 }),
+    mixedCase({ tokens: 5, heads: 3, kvHeads: 2, size: 64, turned: 64 }),
+    mixedCase({ tokens: 3, heads: 2, kvHeads: 1, size: 128, turned: 96 }),
+    mixedCase({ tokens: 2, heads: 4, kvHeads: 1, size: 256, turned: 2 }),
+    mixedCase({ tokens: 3, heads: 2, kvHeads: 1, size: 128, turned: 96, neighbours: true }),
+    {
+      ...mixedCase({ tokens: 512, heads: 9, kvHeads: 3, size: 64, turned: 64 }),
+      cost: { bytes: 8 * 512 * 15 * 64, flops: 512 * 15 * 64 * 9 },
+      timedOnly: true,
+    },
   ],
 };
+
+/** Whether heads of this size can go through the Hadamard transform. */
+export function canMix(size: number): boolean {
+  return size >= 4 && Number.isInteger(Math.log2(size));
+}
+
+function mixedCase({ tokens, heads, kvHeads, size, turned, neighbours = false }: {
+  readonly tokens: number;
+  readonly heads: number;
+  readonly kvHeads: number;
+  readonly size: number;
+  readonly turned: number;
+  readonly neighbours?: boolean;
+}) {
+  return {
+    inputs: {
+      x: { dtype: "f32", shape: [tokens, heads + 2 * kvHeads, size] },
+      positions: u32(
+        [tokens],
+        Array.from({ length: tokens }, (_, i) => (3 * i + 1) % (tokens + 1)),
+      ),
+      angles: { dtype: "f32", shape: [tokens + 1, turned] },
+    },
+    options: { kvHeads, neighbours, hadamard: true },
+  } as const;
+}
+
+/** The values times the Sylvester matrix of their number over its square root, entry by entry. */
+function mixedHead(values: ArrayLike<number>): Float32Array {
+  const size = values.length;
+  return Float32Array.from({ length: size }, (_, j) => {
+    let sum = 0;
+    for (let i = 0; i < size; i++) sum += values[i]! * signOf(i & j);
+    return sum / Math.sqrt(size);
+  });
+}
+
+/** -1 for an odd number of ones among the bits, else 1. */
+function signOf(bits: number): number {
+  let odd = 0;
+  for (let left = bits; left > 0; left >>>= 1) odd ^= left & 1;
+  return odd ? -1 : 1;
+}
 
 function neighboursRotated(values: ArrayLike<number>, turn: ArrayLike<number>): Float32Array {
   const pairs = turn.length / 2;

@@ -35,6 +35,11 @@ export const siluQuantize: Kernel<"x", "codes" | "rows", QuantizeRowsOptions> = 
     { inputs: { x: { dtype: "f32", shape: [3, 264] } }, options: {}, tolerance: 1e-4 },
     { inputs: { x: { dtype: "f32", shape: [33, 72] } }, options: { range: 2.5 }, tolerance: 1e-4 },
     {
+      inputs: { x: { dtype: "f32", shape: [3, 264] } },
+      options: { bits: 4, clip: 0.9 },
+      tolerance: 1e-4,
+    },
+    {
       inputs: { x: { dtype: "f32", shape: [512, 3072] } },
       options: {},
       tolerance: 1e-4,

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { kvGroups, PAGE_TOKENS, pageWords } from "../kernels/codes/kv_page.ts";
 import type { KvScheme } from "../kernels/codes/kv_scheme.ts";
+import { canMix } from "../kernels/rope.ts";
 import { KvProbe } from "./calibration/kv_error.ts";
 import { headerStats, openStats, type Stats, type StatsSizes } from "./calibration/stats.ts";
 import { headerFiles } from "./facts.ts";
@@ -22,6 +23,9 @@ const params = z.strictObject({
   zero: zeroDomain.default("post_scale"),
   group: z.union([z.int().positive(), z.literal("head")]).default("head").describe(
     "Channels of a head that share a scale for each token.",
+  ),
+  rotate_keys: z.boolean().optional().describe(
+    "Send queries and keys through the Hadamard transform of a head behind their rotary positions, so that no channel of keys stands out (QuaRot).",
   ),
   range: z.enum(["dynamic", "static"]).default("dynamic").describe(
     "A scale for each token, or one for a layer's keys and one for its values (zero none).",
@@ -135,7 +139,20 @@ function refuseNoWindows({ attentionWindows }: StatsSizes): void {
   );
 }
 
-function check({ zero, group, range, bits, fallback }: Params, { headSize }: DecoderConfig): void {
+function check(
+  { zero, group, range, bits, fallback, rotate_keys }: Params,
+  { headSize }: DecoderConfig,
+): void {
+  if (rotate_keys && !canMix(headSize)) {
+    throw new RangeError(
+      `Cannot rotate keys: a head has ${headSize} channels, expected a power of two from 4; leave rotate_keys out`,
+    );
+  }
+  if (rotate_keys && range === "static") {
+    throw new TypeError(
+      "Cannot rotate keys under a static range: it is that of keys that are not rotated, expected range dynamic; or leave rotate_keys out",
+    );
+  }
   if (fallback && bits === 8) {
     throw new TypeError(
       "Cannot fall back from 8 bits: layers have the most bits already, expected bits 4; leave fallback out",
@@ -163,7 +180,7 @@ function check({ zero, group, range, bits, fallback }: Params, { headSize }: Dec
 
 /** The schemes to try for a layer: one for each clip. */
 async function candidates(
-  { bits, zero, group, range, clips }: Params,
+  { bits, zero, group, range, clips, rotate_keys }: Params,
   { stats, architecture, layer }: {
     readonly stats: Stats;
     readonly architecture: Architecture;
@@ -187,7 +204,11 @@ async function candidates(
       ...most !== undefined && { range: most * clip },
       ...most === undefined && clip !== 1 && { clip },
     });
-    return { key: of(ranges?.key), value: of(ranges?.value) };
+    return {
+      key: of(ranges?.key),
+      value: of(ranges?.value),
+      ...rotate_keys && { rotatedKeys: true as const },
+    };
   });
 }
 

@@ -72,7 +72,7 @@ export const quantize = defineStage({
     const device = await job.tools.device();
     const entry = (at: number) => `layer-${at}`;
     await using keeper = new FileKeeper(`${job.out}/streams`);
-    const windows = tokens && params.inputs === "quantized"
+    const windows = tokens && params.inputs !== "original"
       ? await sampleWindows(tokens.path, params)
       : undefined;
     checkTokenRows(windows ?? [], architecture.config);

@@ -17,9 +17,12 @@ const params = z.strictObject({
   seed: z.int().min(0).max(2 ** 32 - 1).optional().describe(
     "Draws random signs before the Hadamard matrices; none without a seed, but in models that take means away, where it is 0 then.",
   ),
-  transforms: z.array(z.enum(["out_proj", "down_proj"])).default(["out_proj"]).describe(
-    "Beside the residual stream: out_proj rotates the values of each head, at no cost; down_proj rotates the MLP's inner activations while the model runs.",
-  ),
+  transforms: z.array(z.enum(["out_proj", "out_proj_online", "down_proj"])).default(["out_proj"])
+    .refine((all) => !(all.includes("out_proj") && all.includes("out_proj_online")), {
+      error: "expected out_proj or out_proj_online, which rotate the same activations",
+    }).describe(
+      "Beside the residual stream: out_proj rotates the values of each head, at no cost; out_proj_online what all heads make, while the model runs; down_proj rotates the MLP's inner activations while the model runs.",
+    ),
 });
 
 type Transform = z.infer<typeof params>["transforms"][number];
@@ -28,6 +31,7 @@ type Transform = z.infer<typeof params>["transforms"][number];
 interface Rotations {
   readonly residual: Rotation;
   readonly head: Rotation | undefined;
+  readonly heads: Rotation | undefined;
   readonly inner: Rotation | undefined;
 }
 
@@ -76,22 +80,32 @@ async function rotation(files: ModelFiles, { seed, transforms }: z.infer<typeof 
       ...recordAfter(record, "rotate", { seed, transforms }),
       // Rotated channels are mixtures of the earlier ones: what was measured there is void here.
       lineage: [],
-      hadamard: [...record.hadamard, ...rotations.inner ? ["mlp.out" as const] : []],
+      hadamard: [
+        ...record.hadamard,
+        ...rotations.heads ? ["attention.out" as const] : [],
+        ...rotations.inner ? ["mlp.out" as const] : [],
+      ],
     },
   };
 }
 
 function refuse(record: ModelRecord, transforms: readonly Transform[]): void {
   refuseChannels(record, "rotate", []);
-  if (transforms.includes("down_proj") && record.hadamard.includes("mlp.out")) {
+  const sites = [
+    ["down_proj", "down_proj", "mlp.out"],
+    ["out_proj_online", "out_proj", "attention.out"],
+    ["out_proj", "out_proj", "attention.out"],
+  ] as const;
+  for (const [transform, place, site] of sites) {
+    if (!transforms.includes(transform) || !record.hadamard.includes(site)) continue;
     throw new TypeError(
-      "Cannot rotate the inputs of down_proj: an earlier stage rotated them, expected that once; leave down_proj out of transforms",
+      `Cannot rotate the inputs of ${place}: an earlier stage rotated them, expected that once; leave ${transform} out of transforms`,
     );
   }
 }
 
 function rotationsOf(
-  { hidden, headSize, inner, norm }: DecoderConfig,
+  { hidden, heads, headSize, inner, norm }: DecoderConfig,
   seed: number | undefined,
   transforms: readonly Transform[],
 ): Rotations {
@@ -104,6 +118,9 @@ function rotationsOf(
     residual: norm === "layer" ? keepingMeans(stream(seed ?? 0)) : stream(seed),
     head: head && rotationOf(head, { seed, place: "head" }),
     // Signs would have to be multiplied while the model runs; the plain transform spreads as well.
+    heads: wants("out_proj_online")
+      ? { factor: hadamardFactor(heads * headSize, "size of all heads") }
+      : undefined,
     inner: wants("down_proj") ? { factor: hadamardFactor(inner, "inner size") } : undefined,
   };
 }
@@ -116,7 +133,7 @@ async function editsOf(
     readonly rotations: Rotations;
   },
 ): Promise<ReadonlyMap<string, TensorEdit>> {
-  const { residual, head, inner } = rotations;
+  const { residual, head, heads, inner } = rotations;
   const edits = new Map((await foldGains(checkpoint, sites, "rotate")).edits);
   const add = (name: string, edit: TensorEdit) => edits.set(name, both(edits.get(name), edit));
   const withBias = ({ weight, bias }: Pick<LinearOutline, "weight" | "bias">, edit: TensorEdit) => {
@@ -136,6 +153,7 @@ async function editsOf(
       if (side === "read") add(linear.weight, inputsBy(residual));
       else withBias(linear, outputsBy(residual));
       if (role === "attention.out" && head) add(linear.weight, inputsBy(head));
+      if (role === "attention.out" && heads) add(linear.weight, inputsBy(heads));
       if (role === "mlp.out" && inner) add(linear.weight, inputsBy(inner));
     }
   }

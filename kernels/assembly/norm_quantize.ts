@@ -13,6 +13,9 @@ class Args {
   eps: f32;
   /** 0 where it is measured. */
   scale: f32;
+  low: f32;
+  high: f32;
+  clip: f32;
   centered: u32;
   count: u32;
   /** Rows of a task. */
@@ -37,6 +40,8 @@ export function normQuantize(at: usize, task: u32, scratch: usize): void {
     }
     normalizeRow(x, args.gain, bytes, args.eps, scratch);
     if (args.bias) addRow(args.bias, scratch, bytes);
-    quantizeRow(scratch, bytes, args.scale, args.codes + row * args.columns, args.rows + row * 8);
+    const codes = args.codes + row * args.columns;
+    const to = args.rows + row * 8;
+    quantizeRow(scratch, bytes, args.scale, args.low, args.high, args.clip, codes, to);
   }
 }

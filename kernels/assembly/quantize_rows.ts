@@ -8,6 +8,9 @@ class Args {
   columns: u32;
   /** 0 where it is measured. */
   scale: f32;
+  low: f32;
+  high: f32;
+  clip: f32;
   count: u32;
   /** Rows of a task. */
   task_rows: u32;
@@ -21,6 +24,7 @@ export function quantizeRows(at: usize, task: u32, _scratch: usize): void {
   const end = min(first + args.task_rows, args.count);
   for (let row: usize = first; row < end; row++) {
     const codes = args.codes + row * args.columns;
-    quantizeRow(args.x + row * bytes, bytes, args.scale, codes, args.rows + row * 8);
+    const x = args.x + row * bytes;
+    quantizeRow(x, bytes, args.scale, args.low, args.high, args.clip, codes, args.rows + row * 8);
   }
 }

@@ -1,3 +1,5 @@
+import { transform } from "./parts/walsh_hadamard";
+
 @unmanaged
 class Args {
   x: usize;
@@ -11,6 +13,8 @@ class Args {
   half: u32;
   /** Pairs that turn. */
   pairs: u32;
+  /** What the Hadamard transform of a head is multiplied by; 0 for none. */
+  scale: f32;
   neighbours: u32;
   count: u32;
   /** Tokens of a task. */
@@ -37,6 +41,9 @@ export function rope(at: usize, task: u32, _scratch: usize): void {
       turn(x + queries, keys, head, angles, half, args.k + token * keys);
     }
     memory.copy(args.v + token * keys, x + queries + keys, keys);
+    if (args.scale == 0) continue;
+    mix(args.q + token * queries, queries, head, args.scale);
+    mix(args.k + token * keys, keys, head, args.scale);
   }
 }
 
@@ -110,4 +117,9 @@ function turnNeighbours(
     const end = half + half;
     if (end < head) memory.copy(to + end, left + end, head - end);
   }
+}
+
+/** The Hadamard transform of each head. */
+function mix(y: usize, bytes: usize, head: usize, scale: f32): void {
+  for (let at = y; at < y + bytes; at += head) transform(at, head, scale, at);
 }

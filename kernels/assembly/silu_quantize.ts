@@ -10,6 +10,9 @@ class Args {
   columns: u32;
   /** 0 where it is measured. */
   scale: f32;
+  low: f32;
+  high: f32;
+  clip: f32;
   count: u32;
   /** Rows of a task. */
   task_rows: u32;
@@ -26,6 +29,16 @@ export function siluQuantize(at: usize, task: u32, scratch: usize): void {
   for (let row: usize = first; row < end; row++) {
     const x = args.x + row * bytes * 2;
     gate(x, x + bytes, bytes, scratch, gated);
-    quantizeRow(gated, bytes, args.scale, args.codes + row * args.columns, args.rows + row * 8);
+    const codes = args.codes + row * args.columns;
+    quantizeRow(
+      gated,
+      bytes,
+      args.scale,
+      args.low,
+      args.high,
+      args.clip,
+      codes,
+      args.rows + row * 8,
+    );
   }
 }

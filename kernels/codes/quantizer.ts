@@ -41,8 +41,16 @@ export function codeRange(
 
 const [LEAST_INPUT, LARGEST_INPUT] = codeRange({ bits: 8, zero: "none" });
 
-/** The codes of the quantized inputs of linears. */
+/** The 8-bit codes of the quantized inputs of linears. */
 export const INPUT_CODES: Codes = { low: LEAST_INPUT, high: LARGEST_INPUT, zero: "none" };
+
+/**
+ * The codes of inputs of so many bits: 4 have all of -8 to 7, though scales are those of 7 (Ashkboos et
+ * al. 2024, QuaRot; Zhao et al. 2024, Atom).
+ */
+export function inputCodes(bits: 8 | 4): Codes {
+  return bits === 8 ? INPUT_CODES : { low: -8, high: 7, zero: "none" };
+}
 
 /** Rounds to f16, to nearest with ties to even; beyond its range to its largest number. */
 export function half(x: number): number {

@@ -1,8 +1,8 @@
-// code[m, k] = clamp(round(y[m, k] / scale[m]), -127, 127), with scale[m] = f16(max |y[m, :]| / 127) or
-// one for all rows, and sum[m] = scale[m] * sum over k of code[m, k]. A workgroup a row, a word of 4
+// code[m, k] = clamp(round(y[m, k] / scale[m]), low, high), with scale[m] = f16(clip max |y[m, :]| / high)
+// or one for all rows, and sum[m] = scale[m] * sum over k of code[m, k]. A workgroup a row, a word of 4
 // codes a thread.
-// Expects: parts/half.wgsl, parts/quotient.wgsl, value_of(row, i) (4 values of y), params.columns and params.scale, bindings
-// codes and rows, STATIC (bool, params.scale is the scale), THREADS (u32, a power of two).
+// Expects: parts/half.wgsl, parts/quotient.wgsl, value_of(row, i) (4 values of y), params.columns, scale, low, high and clip,
+// bindings codes and rows, STATIC (bool, params.scale is the scale), THREADS (u32, a power of two).
 
 var<workgroup> largest: array<f32, THREADS>;
 var<workgroup> sums: array<i32, THREADS>;
@@ -21,12 +21,12 @@ fn quantize_row(row: u32, thread: u32) {
       if (thread < half_way) { largest[thread] = max(largest[thread], largest[thread + half_way]); }
       workgroupBarrier();
     }
-    scale = half(quotient(largest[0], 127f));
+    scale = half(quotient(params.clip * largest[0], params.high));
     if (scale == 0f) { scale = 1f; }
   }
   var sum = vec4i();
   for (var i = thread; i < quads; i += THREADS) {
-    let code = vec4i(clamp(round(quotients(value_of(row, i), scale)), vec4f(-127f), vec4f(127f)));
+    let code = vec4i(clamp(round(quotients(value_of(row, i), scale)), vec4f(params.low), vec4f(params.high)));
     codes[first + i] = pack4xI8(code);
     sum += code;
   }

@@ -1,6 +1,7 @@
 import type { Device, Tensor, TensorRef } from "../../kernels/device/device.ts";
 import { f32 } from "../../kernels/device/tensor.ts";
-import { attend, type KvSchemes } from "../models/attend.ts";
+import { hadamard } from "../../kernels/mod.ts";
+import { attend, type KvSchemes, type SequenceTensors } from "../models/attend.ts";
 import type { Architecture } from "../models/family.ts";
 import type { AttentionTap } from "../models/site.ts";
 import type { Stats } from "./stats.ts";
@@ -56,7 +57,8 @@ export class KvProbe implements Disposable {
   async error(kv: KvSchemes): Promise<number> {
     let [error, size] = [0, 0];
     for (const { q, k, v, exact } of this.#samples) {
-      using mixed = attend(this.#device, { q, k, v }, { window: this.#window, kv });
+      using given = asCached(this.#device, { q, k, v }, kv);
+      using mixed = attend(this.#device, given.sequence, { window: this.#window, kv });
       const got = await valuesOf(this.#device, mixed);
       for (let i = 0; i < exact.length; i++) {
         error += (got[i]! - exact[i]!) ** 2;
@@ -76,6 +78,24 @@ interface Sample {
   readonly k: TensorRef;
   readonly v: TensorRef;
   readonly exact: Float32Array;
+}
+
+/** A sequence as a layer has it under schemes: queries and keys rotated where keys are. */
+function asCached(
+  device: Device,
+  { q, k, v }: SequenceTensors,
+  { rotatedKeys }: KvSchemes,
+): { readonly sequence: SequenceTensors } & Disposable {
+  if (!rotatedKeys) return { sequence: { q, k, v }, [Symbol.dispose]() {} };
+  using stack = new DisposableStack();
+  const rotated = (tensor: TensorRef) => {
+    const { shape: [tokens = 0, heads = 0, size = 0] } = tensor;
+    const x = tensor.view([tokens * heads, size]);
+    return stack.use(device.run(hadamard, { x }, {}).y).view(tensor.shape);
+  };
+  const sequence = { q: rotated(q), k: rotated(k), v };
+  const owned = stack.move();
+  return { sequence, [Symbol.dispose]: () => owned.dispose() };
 }
 
 async function valuesOf(device: Device, tensor: Tensor): Promise<Float32Array> {

@@ -214,6 +214,7 @@ function* precisionBreaches(
 
 function sameInputs(a: LinearScheme["inputs"], b: LinearScheme["inputs"]): boolean {
   if (!a || !b) return a === b;
+  if (a.bits !== b.bits || a.clip !== b.clip) return false;
   if (typeof a.range !== "number" || typeof b.range !== "number") return a.range === b.range;
   return Math.abs(a.range / b.range - 1) <= RANGE;
 }

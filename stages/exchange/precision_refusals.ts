@@ -2,7 +2,7 @@ import { modelRefusal, type Refusal } from "./format.ts";
 import type { Subject } from "./subject.ts";
 
 /**
- * Why a format for weights alone cannot hold a model: its 8-bit inputs, its KV cache, and transforms
+ * Why a format for weights alone cannot hold a model: its quantized inputs, its KV cache, and transforms
  * that run between its linears.
  */
 export function* refusedPrecision(
@@ -14,9 +14,9 @@ export function* refusedPrecision(
   if (first) {
     yield {
       what: "activations",
-      text: `${first.name} and ${
-        quantized.length - 1
-      } other linears take 8-bit inputs, expected none beside ${format}`,
+      text: `${first.name} and ${quantized.length - 1} other linears take ${
+        first.scheme!.inputs!.bits
+      }-bit inputs, expected none beside ${format}`,
     };
   }
   yield* refusedKv({ record }, format);
@@ -43,6 +43,6 @@ export function* refusedTransforms({ record }: Pick<Subject, "record">): Generat
   const [site] = record.hadamard;
   if (site === undefined) return;
   yield modelRefusal(
-    `a Hadamard transform runs at ${site} while the model runs, expected none; leave down_proj out of rotate's transforms`,
+    `a Hadamard transform runs at ${site} while the model runs, expected none; leave out_proj_online and down_proj out of rotate's transforms`,
   );
 }

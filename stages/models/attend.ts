@@ -9,6 +9,11 @@ import type { KvScheme } from "../../kernels/codes/kv_scheme.ts";
 export interface KvSchemes {
   readonly key: KvScheme;
   readonly value: KvScheme;
+  /**
+   * Whether queries and keys go through the Hadamard transform of a head behind their rotary
+   * positions, before keys get codes: `rope` does it, so that pages hold keys of that form.
+   */
+  readonly rotatedKeys?: true;
 }
 
 /** How a layer attends. */

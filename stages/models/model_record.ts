@@ -1,4 +1,4 @@
-import type { KvScheme } from "../../kernels/codes/kv_scheme.ts";
+import type { KvSchemes } from "./attend.ts";
 import type { InputScheme, LinearScheme } from "../quant/schemes.ts";
 import { type Projection, roleOf, type SiteRole } from "./site.ts";
 
@@ -18,7 +18,7 @@ export interface ModelRecord {
   /** Precision of the linears that are quantized, by their names. */
   readonly linears: Readonly<Record<string, LinearScheme>>;
   /** Precision of the KV cache, a layer each; full precision where there is none. */
-  readonly kv: readonly { readonly key: KvScheme; readonly value: KvScheme }[];
+  readonly kv: readonly KvSchemes[];
   /** What quantization cost, as measured when it was done. */
   readonly measured: {
     readonly linears: Readonly<Record<string, LinearFacts>>;
@@ -120,5 +120,6 @@ export function refuseChannels(
 /** How inputs at a linear are quantized, in words. */
 export function inputWords(inputs: InputScheme | undefined): string {
   if (inputs === undefined) return "A16";
-  return `A${inputs.bits} ${inputs.range === "dynamic" ? "per token" : "static"}`;
+  const clip = inputs.clip === undefined ? "" : ` clip ${inputs.clip}`;
+  return `A${inputs.bits} ${inputs.range === "dynamic" ? "per token" : "static"}${clip}`;
 }

@@ -1,5 +1,6 @@
 import type { Device, Tensor, TensorRef } from "../../kernels/device/device.ts";
 import { hadamard, normQuantize, quantizeRows, siluMul, siluQuantize } from "../../kernels/mod.ts";
+import type { QuantizeRowsOptions } from "../../kernels/quantize_rows.ts";
 import { hadamardFactor, leftFactor } from "../quant/hadamard.ts";
 import type { InputScheme } from "../quant/schemes.ts";
 import type { Norm } from "./norm.ts";
@@ -20,7 +21,7 @@ export interface SiteInput extends Disposable {
    * codes came at once.
    */
   readonly x?: TensorRef;
-  /** Its signed 8-bit codes u32 [tokens, channels / 4], and scale and sum of each row. */
+  /** Its signed codes, a byte each, u32 [tokens, channels / 4], and scale and sum of each row. */
   readonly quantized?: { readonly codes: Tensor; readonly rows: Tensor };
 }
 
@@ -118,6 +119,10 @@ function transformed(device: Device, x: TensorRef, left: Tensor | "none"): Tenso
   return device.run(hadamard, { x, ...left !== "none" && { left } }, {}).y;
 }
 
-function optionsOf({ range }: InputScheme): { readonly range?: number } {
-  return range === "dynamic" ? {} : { range };
+function optionsOf({ bits, range, clip }: InputScheme): QuantizeRowsOptions {
+  return {
+    ...bits !== 8 && { bits },
+    ...clip !== undefined && { clip },
+    ...range !== "dynamic" && { range },
+  };
 }

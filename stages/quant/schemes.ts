@@ -25,12 +25,19 @@ export const unevenGroup = z.enum(["refuse", "shrink"]).default("refuse").descri
 export type WeightScheme = z.infer<typeof weightScheme>;
 
 /**
- * How the input of a linear becomes signed 8-bit codes: with a scale a token, or under one `range`
- * (the largest magnitude calibration saw) for all tokens.
+ * How the input of a linear becomes signed codes: with a scale a token, or under one `range` (the
+ * largest magnitude calibration saw) for all tokens.
  */
 export interface InputScheme {
-  readonly bits: 8;
+  readonly bits: 8 | 4;
   readonly range: "dynamic" | number;
+  /** Factor above 0 and below 1 on the range; what lies beyond gets the outermost codes. */
+  readonly clip?: number;
+}
+
+/** Whether inputs are 8-bit codes of their whole range, which other programs know. */
+export function plainBytes({ bits, clip }: InputScheme): boolean {
+  return bits === 8 && clip === undefined;
 }
 
 /** Precision of one linear: its weight's codes, and its input's where that is quantized too. */
@@ -82,8 +89,23 @@ export function largestGroup(columns: number, most: number): number {
   return 8;
 }
 
-/** How the inputs of linears are quantized, as manifests say it. */
+/** How the inputs of linears get their scales. */
 export type Activations = "none" | "dynamic" | "static";
+
+/** How the inputs of linears are quantized, as manifests say it: 8 bits by a word, or more of it. */
+export const activationScheme = z.union([
+  z.enum(["none", "dynamic", "static"]),
+  z.strictObject({
+    range: z.enum(["dynamic", "static"]).default("dynamic"),
+    bits: z.union([z.literal(8), z.literal(4)]).default(8),
+    clip: z.number().positive().max(1).default(1).describe("Factor on ranges."),
+  }),
+]);
+
+/** Which scales the inputs have. */
+export function activationRange(scheme: z.infer<typeof activationScheme>): Activations {
+  return typeof scheme === "string" ? scheme : scheme.range;
+}
 
 /**
  * Throws unless there is a kernel that runs weights of this scheme on such inputs; says which

@@ -47,14 +47,20 @@ export function openGrams(
   { windows, ...options }: QuantizedGramsOptions,
 ): GramSource | undefined {
   const { inputs, method, range } = params;
-  if (inputs === "quantized") {
+  if (inputs !== "original") {
+    if (inputs === "weights" && params.weights.levels === 2) {
+      throw new TypeError(
+        "Cannot quantize from inputs behind quantized weights alone: weights of two levels run on quantized inputs only, expected levels 1; or set inputs to quantized",
+      );
+    }
     if (!windows) {
       throw new TypeError(
         "Cannot quantize from inputs of quantized layers: there are no tokens to run, expected them; feed tokens or set inputs to original",
       );
     }
     const sites = [...new Set(plans.map(({ site }) => site))];
-    return quantizedGrams(device, { ...options, windows, sites });
+    const record = inputs === "weights" ? withoutInputs(options.record) : options.record;
+    return quantizedGrams(device, { ...options, record, windows, sites });
   }
   if (stats?.record.gram) return statsGrams(stats, options.files.architecture);
   const need = method === "gptq"
@@ -68,6 +74,12 @@ export function openGrams(
       stats ? "is no Gram matrix in the stats" : "are no stats"
     }, expected those of a calibrate step with gram: true`,
   );
+}
+
+/** The same, with the inputs of linears in full precision. */
+function withoutInputs(record: ModelRecord): ModelRecord {
+  const linears = Object.entries(record.linears).map(([name, { weights }]) => [name, { weights }]);
+  return { ...record, linears: Object.fromEntries(linears) };
 }
 
 /** Gram matrices that a calibrate step took from the full-precision model. */

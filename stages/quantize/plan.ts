@@ -6,7 +6,10 @@ import type { Architecture } from "../models/family.ts";
 import { roundingMethod } from "../quant/quantize_weight.ts";
 import { rangeSearch } from "../quant/range_search.ts";
 import {
+  activationRange,
+  activationScheme,
   checkScheme,
+  type InputScheme,
   type LinearScheme,
   schemeFor,
   unevenGroup,
@@ -24,8 +27,8 @@ export const quantizeParams = z.strictObject({
   ),
   weights: weightScheme.prefault({}),
   uneven_group: unevenGroup,
-  activations: z.enum(["none", "dynamic", "static"]).default("none").describe(
-    "8-bit inputs of linears with a scale a token, or under the range calibration saw.",
+  activations: activationScheme.default("none").describe(
+    "8-bit inputs of linears with a scale a token, or under the range calibration saw; or with range, bits and clip.",
   ),
   gptq: z.strictObject({
     damping: z.number().positive().default(0.01),
@@ -36,8 +39,8 @@ export const quantizeParams = z.strictObject({
   ratio: z.number().positive().default(1).describe("Factor on all ranges, without a search."),
   range: rangeSearch.optional().describe("Search the ranges of groups."),
   range_skips: z.array(projection).default([]).describe("Linears whose ranges are not searched."),
-  inputs: z.enum(["original", "quantized"]).default("original").describe(
-    "What GPTQ sees: activations of the full-precision model, or of the layers quantized so far.",
+  inputs: z.enum(["original", "weights", "quantized"]).default("original").describe(
+    "What GPTQ sees: activations of the full-precision model, or of the layers quantized so far, by their weights alone or with their inputs in codes too.",
   ),
   windows: z.int().positive().default(128).describe("Samples, for quantized inputs."),
   context: z.int().min(2).default(512).describe("Tokens a sample, for quantized inputs."),
@@ -66,7 +69,7 @@ export async function planSites(
   params: QuantizeParams,
   stats: Pick<Stats, "magnitude"> | undefined,
 ): Promise<readonly SitePlan[]> {
-  checkScheme(params.weights, params.activations);
+  checkScheme(params.weights, activationRange(params.activations));
   const plans: SitePlan[] = [];
   for (const site of layers.flatMap(({ sites }) => sites)) {
     const { layer, role, projection } = site;
@@ -101,15 +104,20 @@ async function inputsOf(
   stats: Pick<Stats, "magnitude"> | undefined,
   { layer, name }: LayerSite,
 ): Promise<Pick<LinearScheme, "inputs">> {
-  if (activations === "none") return {};
-  if (activations === "dynamic") return { inputs: { bits: 8, range: "dynamic" } };
+  const kind = activationRange(activations);
+  if (kind === "none") return {};
+  const { bits = 8, clip = 1 } = typeof activations === "string" ? {} : activations;
+  const of = (range: InputScheme["range"]) => ({
+    inputs: { bits, range, ...clip < 1 && { clip } },
+  });
+  if (kind === "dynamic") return of("dynamic");
   if (!stats) {
     throw new TypeError(
       "Cannot quantize activations to static ranges: there are no stats, expected those of a calibrate step; feed stats or set activations to dynamic",
     );
   }
   const sizes = await stats.magnitude(layer, name, "absmax");
-  return { inputs: { bits: 8, range: sizes.reduce((a, b) => Math.max(a, b)) } };
+  return of(sizes.reduce((a, b) => Math.max(a, b)));
 }
 
 /** All tensors of the quantized model, layer after layer. */

@@ -20,7 +20,7 @@ export function warnings(
       }`,
     );
   }
-  const { windows, context } = params.inputs === "quantized" || !stats ? params : stats.record;
+  const { windows, context } = params.inputs !== "original" || !stats ? params : stats.record;
   const inputs = linears.map(({ linear }) => linear.columns);
   const most = inputs.reduce((a, b) => Math.max(a, b));
   if (params.method === "gptq" && windows * context < most) {

@@ -2,6 +2,7 @@ import { strict as assert } from "node:assert";
 import { f32 } from "../../kernels/device/tensor.ts";
 import { attention } from "../../kernels/mod.ts";
 import { PAGE_TOKENS, pageWords } from "../../kernels/codes/kv_page.ts";
+import { canMix } from "../../kernels/rope.ts";
 import type { Artifact } from "../../pipeline/artifact.ts";
 import { calibrate } from "../../stages/calibrate.ts";
 import { calibrate_kv } from "../../stages/calibrate_kv.ts";
@@ -15,7 +16,7 @@ import { quantize } from "../../stages/quantize.ts";
 import { reorder } from "../../stages/reorder.ts";
 import { rotate } from "../../stages/rotate.ts";
 import { smooth } from "../../stages/smooth.ts";
-import { fakeQuantize } from "../support/fake_quantization.ts";
+import { fakeKeys, fakeQuantize } from "../support/fake_quantization.ts";
 import { StageChain } from "../support/stage_chain.ts";
 
 const FORMS: readonly object[] = [
@@ -33,7 +34,8 @@ for (const family of ["llama_linear_biases", "llama_wide_heads", "mistral_window
     await using chain = await StageChain.open();
     const model = chain.family(family);
     const stats = await chain.calibrate(model);
-    for (const form of FORMS) {
+    const { config: { headSize } } = architectureOf((await openCheckpoint(model.path)).config);
+    for (const form of [...FORMS, ...canMix(headSize) ? [{ rotate_keys: true }] : []]) {
       const { kv, measured } = await calibrated(chain, { model, stats }, form);
       assert.deepEqual([kv.length, measured.kv.length], [2, 2]);
       for (const [layer, schemes] of kv.entries()) {
@@ -181,6 +183,7 @@ Deno.test("calibrate_kv refuses what it cannot do", async () => {
     [stats, { ...fixed, bits: 8 }, /static range with zero post_scale.*expected zero none$/],
     [stats, { ...fixed, bits: 8, zero: "pre_scale" }, /static range with zero pre_scale/],
     [stats, { ...fixed, zero: "none" }, /in 4 bits under a static range: expected 8 bits/],
+    [stats, { ...fixed, bits: 8, zero: "none", rotate_keys: true }, /keys under a static range/],
     [stats, { group: 24 }, /groups of 24: a head has 16 channels, expected one of 8, 16; or set/],
     [stats, { group: 4 }, /groups of 4: a head has 16 channels.*set group to head$/],
     [blind, {}, /the stats keep no window of queries, keys and values.*set attention_windows/],
@@ -269,7 +272,7 @@ async function calibrated(
 
 /** Squared error of a layer's attention over the kept windows, relative to it, on the host. */
 async function errorOf(
-  { key, value }: KvSchemes,
+  schemes: KvSchemes,
   { stats, model, layer }: {
     readonly stats: Artifact;
     readonly model: Artifact;
@@ -299,8 +302,8 @@ async function errorOf(
       }, options).y.data;
     const exact = attended(k!, v!);
     const rounded = attended(
-      fakeQuantize(k!, key.group, key as Parameters<typeof fakeQuantize>[2]),
-      fakeQuantize(v!, value.group, value as Parameters<typeof fakeQuantize>[2]),
+      fakeKeys(k!, headSize, schemes),
+      fakeQuantize(v!, schemes.value.group, schemes.value),
     );
     exact.forEach((is, i) => {
       error += (rounded[i]! - is) ** 2;

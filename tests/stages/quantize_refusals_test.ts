@@ -47,6 +47,11 @@ const REFUSED: readonly (readonly [what: string, params: object, message: RegExp
     /inputs of quantized layers: there are no tokens/,
   ],
   [
+    "inputs behind weights of two levels alone",
+    { ...RTN, weights: { group: 8, levels: 2 }, activations: "dynamic", inputs: "weights" },
+    /weights of two levels run on quantized inputs only, expected levels 1; or set inputs to/,
+  ],
+  [
     "groups of one level with 8-bit activations",
     { ...RTN, activations: "dynamic" },
     /no scale a group, expected levels 2 or group row/,

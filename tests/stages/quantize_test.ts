@@ -223,6 +223,21 @@ Deno.test("quantized inputs are those of the layers before as they have become",
   }
 });
 
+Deno.test("inputs behind weights alone are those of the layers before without codes of inputs", async () => {
+  await using chain = await StageChain.open();
+  const model = chain.family("llama_llama3_gqa_tied");
+  const tokens = await chain.tokens(64);
+  const given = { windows: 2, context: 32, weights: { group: "row", zero: "none" } };
+  const run = (more: object) => chain.run(quantize, { model, tokens }, { ...given, ...more });
+  const activations = { bits: 4, clip: 0.9 };
+  const codes = async (quantized: Artifact) =>
+    (await weightPairs(chain, model, quantized)).map(({ after }) => [...after]);
+  const alone = await codes(await run({ inputs: "weights", activations }));
+  // Without codes of inputs at all there is no difference between the two.
+  assert.deepEqual(alone, await codes(await run({ inputs: "quantized" })));
+  assert.notDeepEqual(alone, await codes(await run({ inputs: "quantized", activations })));
+});
+
 Deno.test("skipped linears stay as they are, and the mixed model can be evaluated", async () => {
   await using chain = await StageChain.open();
   const model = chain.family("qwen2_untied");

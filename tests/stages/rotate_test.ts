@@ -27,6 +27,7 @@ const VARIANTS: readonly unknown[] = [
   { transforms: [] },
   { transforms: ["out_proj", "down_proj"] },
   { seed: 7, transforms: ["down_proj"] },
+  { seed: 7, transforms: ["out_proj_online", "down_proj"] },
 ];
 
 for (const name of FAMILIES) {
@@ -215,6 +216,21 @@ Deno.test("rotate records itself and the transform that runs with the model", as
       /Cannot rotate the inputs of down_proj: .*leave down_proj out/,
     );
   });
+});
+
+Deno.test("rotate refuses to rotate what the heads make twice", async () => {
+  const params = { transforms: ["out_proj_online"] };
+  await rotated(`${FOLDER}/llama_linear_biases`, params, async (out) => {
+    assert.deepEqual((await readModelRecord(out)).hadamard, ["attention.out"]);
+    for (const transform of ["out_proj_online", "out_proj"]) {
+      await assert.rejects(
+        () => rotated(out, { transforms: [transform] }),
+        new RegExp(`Cannot rotate the inputs of out_proj: .*leave ${transform} out`),
+      );
+    }
+  });
+  const both = { transforms: ["out_proj", "out_proj_online"] };
+  assert.ok(!rotate.params.safeParse(both).success);
 });
 
 const REFUSED: readonly (readonly [what: string, config: object, params: unknown, RegExp])[] = [

@@ -9,6 +9,7 @@ import { codeOf, codeRange, scaleAndZero, valueOf } from "../../kernels/codes/qu
 import type { KvSchemes } from "../../stages/models/attend.ts";
 import type { Model } from "../../stages/models/model.ts";
 import { DecoderLayer } from "../../stages/models/families/decoder_layer.ts";
+import { applyHadamard, hadamardFactor } from "../../stages/quant/hadamard.ts";
 import type { LinearScheme } from "../../stages/quant/schemes.ts";
 import { logitsOf } from "./forward_pass.ts";
 
@@ -16,14 +17,17 @@ import { logitsOf } from "./forward_pass.ts";
 export function fakeQuantize(
   values: Float32Array,
   group: number,
-  { bits, zero, range, clip = 1 }: {
+  { bits, zero, range, clip = 1, lowest }: {
     readonly bits: number;
     readonly zero: KvScheme["zero"];
     readonly range?: number | undefined;
     readonly clip?: number;
+    /** The lowest code, where it is not that of the bits and the zero point. */
+    readonly lowest?: number;
   },
 ): Float32Array {
-  const [low, high] = codeRange({ bits, zero });
+  const [least, high] = codeRange({ bits, zero });
+  const low = lowest ?? least;
   const codes = { low, high, zero, scale: "f16" } as const;
   const out = new Float32Array(values.length);
   for (let first = 0; first < values.length; first += group) {
@@ -38,6 +42,21 @@ export function fakeQuantize(
     });
   }
   return out;
+}
+
+/** Keys of heads under schemes, where they are rotated back behind their codes. */
+export function fakeKeys(
+  values: Float32Array,
+  headSize: number,
+  { key, rotatedKeys }: Pick<KvSchemes, "key" | "rotatedKeys">,
+): Float32Array {
+  if (!rotatedKeys) return fakeQuantize(values, key.group, key);
+  const factor = hadamardFactor(headSize);
+  const turned = Float32Array.from(values);
+  applyHadamard(turned, factor);
+  const rounded = fakeQuantize(turned, key.group, key);
+  applyHadamard(rounded, factor, { transposed: true });
+  return rounded;
 }
 
 const fake: Kernel<"x", "y", { of(x: HostTensor): Float32Array }> = {
@@ -67,21 +86,28 @@ class FakeQuantizing extends ReferenceDevice {
       super.run(fake, { x }, { of }).y;
     const name: unknown = kernel;
     if (name === matmul && this.linear?.inputs) {
-      const { range } = this.linear.inputs;
+      const { range, bits, clip = 1 } = this.linear.inputs;
       using x = round(given.x!, ({ data, shape }) =>
         fakeQuantize(data as Float32Array, shape[1]!, {
-          bits: 8,
+          bits,
           zero: "none",
+          clip,
+          lowest: bits === 4 ? -8 : -127,
           range: range === "dynamic" ? undefined : range,
         }));
       return super.run(kernel, { ...inputs, x } as never, options);
     }
     if (name === attention && this.kv) {
-      const { key, value } = this.kv;
-      const of = (scheme: KvScheme) => ({ data }: HostTensor) =>
-        fakeQuantize(data as Float32Array, scheme.group, scheme);
-      using k = round(given.k!, of(key));
-      using v = round(given.v!, of(value));
+      const { value } = this.kv;
+      const schemes = this.kv;
+      using k = round(
+        given.k!,
+        ({ data, shape }) => fakeKeys(data as Float32Array, shape[2]!, schemes),
+      );
+      using v = round(
+        given.v!,
+        ({ data }) => fakeQuantize(data as Float32Array, value.group, value),
+      );
       return super.run(kernel, { ...inputs, k, v } as never, options);
     }
     return super.run(kernel, inputs, options);

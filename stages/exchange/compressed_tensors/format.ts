@@ -8,7 +8,8 @@ import { packTensor } from "./pack.ts";
 import { readStoredLinears } from "./precision.ts";
 import { unpackTensors } from "./unpack.ts";
 import type { Subject } from "../subject.ts";
-import { weightWords } from "../../quant/schemes.ts";
+import { plainBytes, weightWords } from "../../quant/schemes.ts";
+import { inputWords } from "../../models/model_record.ts";
 import { modelRefusal, type Refusal } from "../format.ts";
 import { refusedKv, refusedTransforms } from "../precision_refusals.ts";
 import type { StoredLinear } from "../../models/linear.ts";
@@ -91,6 +92,15 @@ function* refusedCompressedTensors(subject: Subject): Generator<Refusal> {
     yield {
       what: "activations",
       text: `${unsigned} have 8-bit weights with zeros beside 8-bit inputs, expected zero none`,
+    };
+  }
+  const other = linears.find(({ scheme }) => scheme?.inputs && !plainBytes(scheme.inputs));
+  if (other) {
+    yield {
+      what: "activations",
+      text: `${
+        first(({ scheme }) => scheme?.inputs && !plainBytes(scheme.inputs))
+      } take inputs of ${inputWords(other.scheme!.inputs)}, expected 8 bits that are not clipped`,
     };
   }
   yield* refusedKv(subject, "integer weights in vLLM");

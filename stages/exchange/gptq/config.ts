@@ -89,7 +89,7 @@ function historyKeys({ record }: Pick<Subject, "record">): Record<string, unknow
   if (params?.method !== "gptq") return {};
   const { damping = 0, activation_order } = params.gptq ?? {};
   return {
-    true_sequential: params.inputs === "quantized",
+    true_sequential: params.inputs === "quantized" || params.inputs === "weights",
     static_groups: activation_order === true,
     ...damping > 0 && damping < 1 && { damp_percent: damping },
   };

@@ -35,12 +35,17 @@ const ownRecord = z.strictObject({
     z.strictObject({
       weights,
       inputs: z.strictObject({
-        bits: z.literal(8),
+        bits: z.union([z.literal(8), z.literal(4)]),
         range: z.union([z.literal("dynamic"), z.number().positive()]),
+        clip: z.number().positive().max(1).optional(),
       }).optional(),
     }),
   ),
-  kv: z.array(z.strictObject({ key: kvScheme, value: kvScheme })),
+  kv: z.array(z.strictObject({
+    key: kvScheme,
+    value: kvScheme,
+    rotatedKeys: z.literal(true).optional(),
+  })),
   measured: z.strictObject({
     linears: z.record(z.string(), z.looseObject({})),
     kv: z.array(z.number().nullable()),

@@ -1,4 +1,5 @@
-import { schemeKind, weightWords } from "../../quant/schemes.ts";
+import { plainBytes, schemeKind, weightWords } from "../../quant/schemes.ts";
+import { inputWords } from "../../models/model_record.ts";
 import { type FormatOptions, modelRefusal, type Refusal, said } from "../format.ts";
 import { plainHeadProblems } from "../plain_heads.ts";
 import { refusedTransforms } from "../precision_refusals.ts";
@@ -61,8 +62,12 @@ function linearProblems(
       `has groups of ${scheme.weights.group} columns, expected ${KERNEL_GROUP}`,
     ({ scheme }) => {
       const inputs = scheme?.inputs;
-      if (!scheme || inputs?.range === "dynamic") return undefined;
-      const found = inputs ? "8-bit inputs under one scale" : "inputs in full precision";
+      const found = inputs && plainBytes(inputs)
+        ? inputs.range === "dynamic" ? undefined : "8-bit inputs under one scale"
+        : inputs
+        ? `inputs of ${inputWords(inputs)}`
+        : "inputs in full precision";
+      if (!scheme || found === undefined) return undefined;
       return `has ${found}, expected 8 bits with a scale a token; set activations: dynamic on the quantize step`;
     },
     ({ scheme }) => {

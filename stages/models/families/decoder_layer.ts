@@ -151,7 +151,8 @@ function mix(
     device.run(queryKeyNorm, { x, gains: parts.headGains }, how);
   }
   const angles = ofLayers[index]!;
-  const sequence = device.run(rope, { x, positions, angles }, { kvHeads, neighbours });
+  const hadamard = parts.attention.kv?.rotatedKeys ?? false;
+  const sequence = device.run(rope, { x, positions, angles }, { kvHeads, neighbours, hadamard });
   using q = sequence.q;
   using k = sequence.k;
   using v = sequence.v;

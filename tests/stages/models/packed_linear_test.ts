@@ -1,8 +1,11 @@
 import { strict as assert } from "node:assert";
 import { z } from "zod";
 import { Cpu } from "../../../kernels/device/cpu/cpu.ts";
+import { canMix } from "../../../kernels/rope.ts";
 import type { Artifact } from "../../../pipeline/artifact.ts";
+import { architectureOf } from "../../../stages/models/architecture.ts";
 import { readModelRecord } from "../../../stages/models/model_record.ts";
+import { openCheckpoint } from "../../../stages/models/open_checkpoint.ts";
 import { Model } from "../../../stages/models/model.ts";
 import { type WeightScheme, weightScheme } from "../../../stages/quant/schemes.ts";
 import { calibrate_kv, quantize } from "../../../stages/mod.ts";
@@ -30,6 +33,9 @@ const A8 = [
   { weights: { group: "row", bits: 8, zero: "none" }, activations: "dynamic" },
   { weights: { group: "row", zero: "post_scale" }, activations: "dynamic" },
   { weights: { group: "row", zero: "none" }, activations: "dynamic" },
+  { weights: { group: "row", zero: "none" }, activations: { bits: 4, clip: 0.9 } },
+  { weights: { group: 8, levels: 2 }, activations: { bits: 4 } },
+  { weights: { group: "row", bits: 8, zero: "none" }, activations: { clip: 0.8 } },
 ];
 
 Deno.test("every value that a field of a weight scheme may have is among the cases", () => {
@@ -73,6 +79,17 @@ for (const name of FAMILIES) {
     const w4a8kv4 = await chain.run(calibrate_kv, { model: w4a8, stats });
     const error = await errorAgainstOracle(chain, w4a8kv4);
     assert.ok(error < 5e-3, `relative error is ${error}`);
+    const [inputs, params] = [{ model: w4a8, stats }, { rotate_keys: true }];
+    using checkpoint = await openCheckpoint(model.path);
+    if (!canMix(architectureOf(checkpoint.config).config.headSize)) {
+      const message = /a head has \d+ channels, expected a power of two from 4; leave rotate_keys/;
+      await chain.refuses(calibrate_kv, { inputs, params, message });
+      return;
+    }
+    const rotated = await chain.run(calibrate_kv, inputs, params);
+    const other = await errorAgainstOracle(chain, rotated);
+    assert.ok(other < 5e-3, `relative error with rotated keys is ${other}`);
+    assert.notDeepEqual(await chain.logits(rotated), await chain.logits(w4a8kv4));
   });
 }
 

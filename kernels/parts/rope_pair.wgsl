@@ -1,0 +1,38 @@
+// Pairs of query and key heads, (x[d], x[d + pairs]) or neighbours, turned by the angles of their
+// position. The table holds, for each position, so many cosines and then as many sines.
+// Expects: NEIGHBOURS (bool).
+
+struct Params {
+  heads: u32,
+  kv_heads: u32,
+  half: u32,
+  pairs: u32,
+  scale: f32,
+}
+
+@group(0) @binding(0) var<storage, read> x: array<f32>;
+@group(0) @binding(1) var<storage, read> positions: array<u32>;
+@group(0) @binding(2) var<storage, read> angles: array<f32>;
+@group(0) @binding(3) var<storage, read_write> q: array<f32>;
+@group(0) @binding(4) var<storage, read_write> k: array<f32>;
+@group(0) @binding(5) var<storage, read_write> v: array<f32>;
+@group(0) @binding(6) var<uniform> params: Params;
+
+// Channels of a pair; behind those that turn, neighbours are one.
+fn place_of(pair: u32) -> vec2u {
+  if (pair < params.pairs && !NEIGHBOURS) { return vec2u(pair, pair + params.pairs); }
+  return vec2u(2u * pair, 2u * pair + 1u);
+}
+
+// What a pair of a token's head becomes; heads of values stay as they are.
+fn turned_pair(token: u32, head: u32, pair: u32) -> vec2f {
+  let all = params.heads + 2u * params.kv_heads;
+  let from_channel = (token * all + head) * 2u * params.half;
+  let place = place_of(pair);
+  let given = vec2f(x[from_channel + place.x], x[from_channel + place.y]);
+  if (pair >= params.pairs || head >= params.heads + params.kv_heads) { return given; }
+  let angle = positions[token] * 2u * params.pairs + pair;
+  let cosine = angles[angle];
+  let sine = angles[angle + params.pairs];
+  return vec2f(given.x * cosine - given.y * sine, given.y * cosine + given.x * sine);
+}
