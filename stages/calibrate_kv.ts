@@ -6,7 +6,7 @@ import { KvProbe } from "./calibration/kv_error.ts";
 import { headerStats, openStats, type Stats, type StatsSizes } from "./calibration/stats.ts";
 import { headerFiles } from "./facts.ts";
 import type { Device } from "../kernels/device/device.ts";
-import { countPeaks, hostPeak, layersThatDiffer } from "./models/peaks.ts";
+import { countPeaks, type DevicePeaks, hostPeak, layersThatDiffer } from "./models/peaks.ts";
 import { linkedBytes, modelBytes, parsedBytes } from "./sizes.ts";
 import { defineStage } from "./kinds.ts";
 import type { KvSchemes } from "./models/attend.ts";
@@ -52,6 +52,11 @@ interface Choice {
   readonly error: number;
 }
 
+/** The exact outputs of all windows, twice that of the one that is compared, and what they are made of. */
+function arrayBytes({ attentionWindows }: StatsSizes, { largest }: DevicePeaks): number {
+  return 3 * (attentionWindows + 2) * largest;
+}
+
 /** Chooses the precision of every layer's KV cache and measures what it costs. */
 export const calibrate_kv = defineStage({
   about: "Gives keys and values 4- or 8-bit codes and measures each layer's attention with them.",
@@ -77,9 +82,7 @@ export const calibrate_kv = defineStage({
     const facts = { ...model, record: { ...recordAfter(record, "calibrate_kv", params), kv: all } };
     return {
       deviceBytes: peaks.deviceBytes,
-      // The exact outputs of all windows, twice that of the one that is compared, and what they are of.
-      hostBytes: hostPeak(3 * (sizes.attentionWindows + 2) * peaks.largest, peaks) +
-        parsedBytes(model),
+      hostBytes: hostPeak(arrayBytes(sizes, peaks), peaks) + parsedBytes(model),
       diskBytes: modelBytes(facts),
       // All but the record become links.
       linkedBytes: linkedBytes(model),
