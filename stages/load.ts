@@ -21,7 +21,7 @@ import { defineStage } from "./kinds.ts";
 import { EMBEDDED } from "./models/open_checkpoint.ts";
 import { architectureOf } from "./models/architecture.ts";
 import { PLAIN, writeModelRecord } from "./models/model_record.ts";
-import { hostPeak } from "./models/peaks.ts";
+import { releasedPeak } from "./models/peaks.ts";
 import { modelBytes, parsedBytes } from "./sizes.ts";
 
 const params = z.strictObject({
@@ -83,7 +83,7 @@ export const load = defineStage({
     const arrays = specifications.map((tensor) => bytesAtOnce(checkpoint, tensor));
     return {
       deviceBytes: 0,
-      hostBytes: hostPeak(arrays.reduce((a, b) => Math.max(a, b))) +
+      hostBytes: releasedPeak(arrays.reduce((a, b) => Math.max(a, b))) +
         parsedBytes(facts, { tokenizes: true }),
       diskBytes: modelBytes(facts),
       facts,

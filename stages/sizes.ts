@@ -3,7 +3,7 @@ import type { ModelOutline } from "./facts.ts";
 import type { StoredTensor } from "./formats/checkpoint.ts";
 import { type SafetensorsDType, tensorBytes } from "./formats/safetensors/header.ts";
 import { architectureOf } from "./models/architecture.ts";
-import { type DevicePeaks, hostPeak } from "./models/peaks.ts";
+import { type DevicePeaks, hostPeak, releasedPeak } from "./models/peaks.ts";
 import { type Rewrite, rewriteBytes } from "./models/rewrite.ts";
 
 /** Most bytes that the header of a safetensors file has for a tensor. */
@@ -81,7 +81,7 @@ export function rewriteForecast(
   const facts = { ...model, config, tensors, record, lineageBytes };
   return {
     deviceBytes: peaks?.deviceBytes ?? 0,
-    hostBytes: Math.max(hostPeak(rewriteBytes(tensors, edit)), hostPeak(arrays, peaks)) +
+    hostBytes: Math.max(releasedPeak(rewriteBytes(tensors, edit)), hostPeak(arrays, peaks)) +
       parsedBytes(model),
     diskBytes: modelBytes(facts) + CHOICE_BYTES * choices,
     // The journal has the changes, and the factors of weights in double precision.

@@ -92,3 +92,8 @@ export function hostPeak(arrays: number, peaks?: DevicePeaks): number {
   const used = arrays + largest;
   return runtimeBytes + UNCOLLECTED * used + Math.min(UNSEEN, UNSEEN_TIMES * used) + staged;
 }
+
+/** The same where arrays are given back as soon as they are of no use. */
+export function releasedPeak(arrays: number): number {
+  return RUNTIME + arrays + 2 ** 25;
+}
