@@ -64,6 +64,8 @@ export interface Family {
   readonly fused?: Readonly<Record<string, readonly string[]>>;
   /** Whether vectors of some models are stored otherwise than they are laid out (`Layout.joined`). */
   readonly joins?: boolean;
+  /** What checkpoints store the gains of norms less of, such as 1 where they hold w of 1 + w; 0 unless said. */
+  readonly gainOffset?: number;
   /** How llama.cpp holds such models, where it does. */
   readonly gguf?: GgufClass;
   /** Reads one layer onto the device. */

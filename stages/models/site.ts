@@ -99,4 +99,6 @@ export interface LayerSite extends Site {
   readonly role: SiteRole;
   readonly projection: Projection;
   readonly linears: readonly LayerLinear[];
+  /** What its linears write goes through on its way to the residual stream, where that is a norm. */
+  readonly outputNorm?: Feeder;
 }

@@ -15,6 +15,7 @@ from transformers import (
     StableLmConfig, StableLmForCausalLM,
 )
 from transformers import (
+    Gemma2Config, Gemma2ForCausalLM, Gemma3ForCausalLM, Gemma3TextConfig,
     LlamaConfig, LlamaForCausalLM, MistralConfig, MistralForCausalLM, Phi3Config, Phi3ForCausalLM, Qwen2Config,
     Qwen2ForCausalLM, Qwen3Config, Qwen3ForCausalLM, SmolLM3Config, SmolLM3ForCausalLM,
 )
@@ -26,6 +27,8 @@ LLAMA3 = {"rope_type": "llama3", "rope_theta": 500000.0, "factor": 8.0, "low_fre
 LINEAR = {"rope_type": "linear", "rope_theta": 10000.0, "factor": 2.0}
 LONGROPE = {"rope_type": "longrope", "rope_theta": 10000.0,
             "short_factor": [1 + i / 4 for i in range(6)], "long_factor": [1 + i * i / 2 for i in range(6)]}
+GLOBAL_LINEAR = {"sliding_attention": {"rope_type": "default", "rope_theta": 5000.0},
+                 "full_attention": {"rope_type": "linear", "rope_theta": 200000.0, "factor": 8.0}}
 CASES = {
     "llama_llama3_gqa_tied": (LlamaForCausalLM, LlamaConfig(
         **SMALL, num_attention_heads=4, num_key_value_heads=2, rope_parameters=LLAMA3,
@@ -58,6 +61,9 @@ def as_version_4(config: dict) -> dict:
     """The same facts under the keys of transformers 4."""
     old = dict(config)
     rope = dict(old.pop("rope_parameters"))
+    if "full_attention" in rope:
+        old["rope_local_base_freq"] = rope["sliding_attention"]["rope_theta"]
+        rope = dict(rope["full_attention"])
     old["rope_theta"] = rope.pop("rope_theta")
     if rope["rope_type"] == "default" and "partial_rotary_factor" in rope:
         old["partial_rotary_factor"] = rope["partial_rotary_factor"]
@@ -92,6 +98,17 @@ NAMED = {
         **NO_IDS)),
     "cohere2_window": (Cohere2ForCausalLM, Cohere2Config(
         **{**SMALL, "num_hidden_layers": 4}, **HEADS, logit_scale=0.25, sliding_window=9, **NO_IDS)),
+    "gemma2_caps_window": (Gemma2ForCausalLM, Gemma2Config(
+        **SMALL, num_attention_heads=4, num_key_value_heads=2, head_dim=32, sliding_window=9,
+        query_pre_attn_scalar=20, attn_logit_softcapping=3.0, final_logit_softcapping=5.0)),
+    "gemma3_window_tied": (Gemma3ForCausalLM, Gemma3TextConfig(
+        **{**SMALL, "num_hidden_layers": 6}, num_attention_heads=4, num_key_value_heads=1, head_dim=32,
+        sliding_window=9, query_pre_attn_scalar=32)),
+    "gemma3_linear_capped": (Gemma3ForCausalLM, Gemma3TextConfig(
+        **SMALL, num_attention_heads=2, num_key_value_heads=2, head_dim=32, sliding_window=9,
+        query_pre_attn_scalar=24, layer_types=["full_attention", "sliding_attention"],
+        rope_parameters=GLOBAL_LINEAR, final_logit_softcapping=4.0, attention_bias=True,
+        tie_word_embeddings=False)),
 }
 
 # What the config.json of published models has that transformers would write otherwise today.

@@ -51,6 +51,7 @@ export async function openGguf(
     // Phi-3's converter writes 0 for none.
     window: metadata.number(`${known.architecture}.attention.sliding_window`) || undefined,
     rope: await readRopeDivisors(parts.tensors),
+    number: (key) => metadata.number(`${known.architecture}.${key}`),
   });
   const tokenizer = ggufTokenizer(metadata);
 

@@ -1,13 +1,13 @@
 import type { Device, Tensor, TensorRef } from "../../../kernels/device/device.ts";
 import { f32 } from "../../../kernels/device/tensor.ts";
-import { queryKeyNorm, rope } from "../../../kernels/mod.ts";
-import { attend, type AttentionForm } from "../attend.ts";
+import { queryKeyNorm, rmsNorm, rope } from "../../../kernels/mod.ts";
+import { attend, type AttentionForm, attentionOptions } from "../attend.ts";
 import type { DecoderConfig } from "../config.ts";
 import type { Checkpoint } from "../../formats/checkpoint.ts";
 import type { LayerOutline, ModelFiles } from "../family.ts";
 import type { Layer, LayerPass } from "../layer.ts";
 import { type Linear, loadLinears } from "../linear.ts";
-import type { SiteRole } from "../site.ts";
+import type { Feeder, SiteRole } from "../site.ts";
 import {
   gatedInput,
   normInput,
@@ -28,12 +28,14 @@ interface Parts {
   readonly forms: Readonly<Record<SiteRole, SiteForm>>;
   /** The norms before attention and before the MLP, which may be one. */
   readonly norms: Readonly<Record<"attention" | "mlp", Norm>>;
+  /** Those behind them, where what they make is normalized. */
+  readonly outputNorms: Readonly<Record<"attention" | "mlp", Norm | undefined>>;
   /** Gains of queries and of keys f32 [2 or query and key heads, head size], where they are normalized. */
   readonly headGains: TensorRef | undefined;
   readonly attention: AttentionForm;
 }
 
-/** Reads a layer with a norm before attention and before a gated MLP. */
+/** Reads a layer with norms before attention and a gated MLP, and with some behind them. */
 export async function loadDecoderLayer(
   device: Device,
   { checkpoint, record, architecture }: ModelFiles,
@@ -51,10 +53,16 @@ export async function loadDecoderLayer(
     const hadamard = record.hadamard.includes(role);
     forms[role] = stack.use(openSiteForm(device, { hadamard, channels, inputs }));
   }
-  const norm = async (role: SiteRole) =>
-    stack.use(await loadNorm(device, checkpoint, { fedBy: outline.site(role).fedBy, config }));
-  const attention = await norm("attention.in");
-  const norms = { attention, mlp: config.parallel ? attention : await norm("mlp.in") };
+  const norm = async (fedBy: Feeder) =>
+    stack.use(await loadNorm(device, checkpoint, { fedBy, config }));
+  const before = (role: SiteRole) => norm(outline.site(role).fedBy);
+  const behind = async (role: SiteRole) => {
+    const { outputNorm } = outline.site(role);
+    return outputNorm && await norm(outputNorm);
+  };
+  const attention = await before("attention.in");
+  const norms = { attention, mlp: config.parallel ? attention : await before("mlp.in") };
+  const outputNorms = { attention: await behind("attention.out"), mlp: await behind("mlp.out") };
   const headGains = await loadHeadGains(device, checkpoint, { outline, config });
   return new DecoderLayer({
     config,
@@ -62,8 +70,9 @@ export async function loadDecoderLayer(
     linears: linears as Parts["linears"],
     forms: forms as Parts["forms"],
     norms,
+    outputNorms,
     headGains: headGains && stack.use(headGains),
-    attention: { window: config.windows[layer], kv: record.kv[layer] },
+    attention: { options: attentionOptions(config, layer), kv: record.kv[layer] },
   }, stack.move());
 }
 
@@ -107,7 +116,7 @@ export class DecoderLayer implements Layer {
 
 function runLayer(device: Device, parts: Parts, pass: LayerPass): Stream {
   const { stream: { residual, delta }, observe } = pass;
-  const { config: { parallel, residualScale: factor }, linears, forms, norms } = parts;
+  const { config: { parallel, residualScale: factor, activation }, linears, forms, norms } = parts;
   const whole = observe !== undefined;
   const told = (site: SiteRole, input: SiteInput) => {
     if (input.x) observe?.(site, input.x);
@@ -121,12 +130,35 @@ function runLayer(device: Device, parts: Parts, pass: LayerPass): Stream {
   const beside = parallel ? read("mlp.in", makeStream(residual, undefined), norms.mlp) : undefined;
   using mixed = mix(device, parts, first, pass);
   using out = told("attention.out", siteInput(device, mixed, forms["attention.out"]));
-  const attended = linears["attention.out"].apply(device, out);
+  const attended = normedOutput(
+    device,
+    parts,
+    "attention",
+    linears["attention.out"].apply(device, out),
+  );
   const stream = addedTo(device, residual, { made: attended, factor, now: parallel });
   using _outstanding = stream.delta;
   using both = gates(device, parts, beside ?? read("mlp.in", stream, norms.mlp));
-  using inner = told("mlp.out", gatedInput(device, both, { form: forms["mlp.out"], whole }));
-  return addedTo(device, residual, { made: linears["mlp.out"].apply(device, inner), factor });
+  using inner = told(
+    "mlp.out",
+    gatedInput(device, both, { form: forms["mlp.out"], whole, activation }),
+  );
+  const made = normedOutput(device, parts, "mlp", linears["mlp.out"].apply(device, inner));
+  return addedTo(device, residual, { made, factor });
+}
+
+/** What a block adds to the residual stream, normalized where the layer has it so; `made` is used up. */
+function normedOutput(
+  device: Device,
+  { outputNorms }: Parts,
+  block: "attention" | "mlp",
+  made: Tensor,
+): Tensor {
+  const norm = outputNorms[block];
+  if (!norm) return made;
+  using x = made;
+  const { gain, bias, options } = norm;
+  return device.run(rmsNorm, { x, gain, ...bias && { bias } }, options).y;
 }
 
 /** Gates of the MLP and what they gate, side by side; `input` is used up. */
