@@ -2,6 +2,7 @@ export { cohere } from "./cohere.ts";
 export { cohere2 } from "./cohere2.ts";
 export { gemma2 } from "./gemma2.ts";
 export { gemma3 } from "./gemma3.ts";
+export { internlm2 } from "./internlm2.ts";
 export { llama } from "./llama.ts";
 export { mistral } from "./mistral.ts";
 export { phi3 } from "./phi3.ts";
