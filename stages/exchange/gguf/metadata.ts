@@ -1,5 +1,6 @@
 import { GGUF_ALIGNMENT, type GgufEntries, type GgufEntry } from "../../formats/gguf/encoding.ts";
 import { FILE_TYPES } from "../../formats/gguf/ggml_types.ts";
+import { epsilonKey } from "../../formats/gguf/config.ts";
 import type { GgufTensorPlan } from "./plan.ts";
 import { ropeEntries } from "./rope.ts";
 import type { Provenance } from "../provenance.ts";
@@ -31,7 +32,7 @@ export function modelEntries(
     "attention.head_count_kv": { u32: config.kvHeads },
     "attention.key_length": { u32: config.headSize },
     "attention.value_length": { u32: config.headSize },
-    "attention.layer_norm_rms_epsilon": { f32: config.normEps },
+    [epsilonKey(config.norm === "layer")]: { f32: config.normEps },
     // Without windows, one as long as the context lets every layer attend to all keys.
     ...windows && {
       "attention.sliding_window": {

@@ -43,7 +43,9 @@ export function planTensors(subject: Subject, options: Options): GgufTensorPlan[
       ? linearType(linear, options)
       : DTYPES[options.dtype];
     const source = { from, rows: shape[0]!, linear: linear?.scheme ? linear : undefined };
-    return [from, { name: from, shape, type, sources: [source] }];
+    const { rows } = subject.joined?.get(from) ?? {};
+    const stored = rows === undefined ? shape : [rows, shape[0]! / rows];
+    return [from, { name: from, shape: stored, type, sources: [source] }];
   });
   const plans = fusedPlans(new Map(typed), subject)
     .map((plan) => ({ ...plan, name: ggufName(plan.name, { parts })! }));

@@ -52,6 +52,8 @@ export interface GgufClass {
   readonly partialRotary: boolean;
   /** Whether a layer leaves queries and keys as they are, where some do. */
   readonly still?: (layer: number) => boolean;
+  /** Whether its norms take means away (LayerNorm), which has an epsilon of another name. */
+  readonly layerNorm?: boolean;
   /** The layers with a window; unless said, all layers attend to all keys. */
   readonly windows?: GgufWindows;
   /** Whether llama.cpp divides its rotary frequencies by what tensors say (`ROPE_TENSORS`). */

@@ -4,6 +4,7 @@ import type { GgufClass } from "./model_class.ts";
 const WHOLE: Readonly<Record<string, string>> = {
   "token_embd.weight": "model.embed_tokens.weight",
   "output_norm.weight": "model.norm.weight",
+  "output_norm.bias": "model.norm.bias",
   "output.weight": "lm_head.weight",
 };
 
