@@ -60,7 +60,7 @@ export async function orderResidual(work: ChannelWork, params: Reordering): Prom
       else if (linear.weight !== embeddings) work.permuteInputs(linear.weight, order);
     }
     if (residual === "written") continue;
-    norms.set(fedBy.weight, fedBy);
+    if (fedBy.kind === "norm") norms.set(fedBy.weight, fedBy);
     work.change(name, { index: order });
   }
   for (const norm of norms.values()) work.permuteOutputs(norm, order);

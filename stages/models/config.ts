@@ -56,8 +56,8 @@ export type LayerNorms = Readonly<Record<"attention" | "mlp", BlockNorms>>;
 
 /** The norms around attention or the MLP, by their modules within the layer. */
 export interface BlockNorms {
-  /** Of what it reads. */
-  readonly before: string;
+  /** Of what it reads; the stream itself where there is none. */
+  readonly before?: string;
   /** Of what it adds to the residual stream, if that is normalized. */
   readonly behind?: string;
 }
@@ -185,6 +185,12 @@ export function decoderConfig(
     ...LLAMA,
     ...particulars,
   };
+}
+
+/** The linears that `attention_bias` and `mlp_bias` give a bias. */
+export function statedBiases(json: DecoderJson): LinearRole[] {
+  const attention: LinearRole[] = json.attention_bias ? ["q", "k", "v", "o"] : [];
+  return json.mlp_bias ? [...attention, "gate", "up", "down"] : attention;
 }
 
 /** No window in any layer. */

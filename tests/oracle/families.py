@@ -12,6 +12,7 @@ import torch
 from safetensors.torch import save_file
 from transformers import (
     Cohere2Config, Cohere2ForCausalLM, CohereConfig, CohereForCausalLM, GraniteConfig, GraniteForCausalLM,
+    Olmo2Config, Olmo2ForCausalLM,
     StableLmConfig, StableLmForCausalLM,
 )
 from transformers import (
@@ -96,6 +97,9 @@ NAMED = {
     "cohere_norms_biases": (CohereForCausalLM, CohereConfig(
         **SMALL, **HEADS, logit_scale=0.8, use_qk_norm=True, attention_bias=True, tie_word_embeddings=False,
         **NO_IDS)),
+    "olmo2_untied": (Olmo2ForCausalLM, Olmo2Config(**SMALL, **HEADS, tie_word_embeddings=False)),
+    "olmo2_tied_biases": (Olmo2ForCausalLM, Olmo2Config(
+        **SMALL, num_attention_heads=4, num_key_value_heads=4, attention_bias=True, tie_word_embeddings=True)),
     "cohere2_window": (Cohere2ForCausalLM, Cohere2Config(
         **{**SMALL, "num_hidden_layers": 4}, **HEADS, logit_scale=0.25, sliding_window=9, **NO_IDS)),
     "gemma2_caps_window": (Gemma2ForCausalLM, Gemma2Config(

@@ -11,8 +11,10 @@ export interface GgufFacts {
   readonly window: number | undefined;
   /** Divisors of the rotary frequencies. */
   readonly rope: RopeDivisors;
-  /** A number by its key behind the architecture. */
+  /** A number by its key behind the architecture, with the fewest digits that tell it from others. */
   number(key: string): number | undefined;
+  /** Whether layers have a module, by its name in transformers. */
+  has(module: string): boolean;
 }
 
 /** What a model says that only some classes have a place for. */
@@ -24,6 +26,8 @@ export interface GgufModel {
   readonly biases: readonly string[];
   readonly tied: boolean;
   readonly embeddingScale: number;
+  readonly residualScale: number;
+  readonly logitScale: number;
   readonly attentionScale: number;
   readonly attentionCap: number | undefined;
   readonly logitCap: number | undefined;

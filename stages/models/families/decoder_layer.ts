@@ -17,7 +17,7 @@ import {
   siteInput,
 } from "../site_input.ts";
 import { loadNorm, type Norm } from "../norm.ts";
-import { addedTo, makeStream, type Stream } from "../stream.ts";
+import { addedTo, makeStream, settled, type Stream } from "../stream.ts";
 
 /** What a layer holds on the device. */
 interface Parts {
@@ -26,8 +26,8 @@ interface Parts {
   readonly index: number;
   readonly linears: Readonly<Record<SiteRole, Linear>>;
   readonly forms: Readonly<Record<SiteRole, SiteForm>>;
-  /** The norms before attention and before the MLP, which may be one. */
-  readonly norms: Readonly<Record<"attention" | "mlp", Norm>>;
+  /** The norms before attention and before the MLP, which may be one; where there is none, they read the stream. */
+  readonly norms: Readonly<Record<"attention" | "mlp", Norm | undefined>>;
   /** Those behind them, where what they make is normalized. */
   readonly outputNorms: Readonly<Record<"attention" | "mlp", Norm | undefined>>;
   /** Gains of queries and of keys f32 [2 or query and key heads, head size], where they are normalized. */
@@ -55,7 +55,10 @@ export async function loadDecoderLayer(
   }
   const norm = async (fedBy: Feeder) =>
     stack.use(await loadNorm(device, checkpoint, { fedBy, config }));
-  const before = (role: SiteRole) => norm(outline.site(role).fedBy);
+  const before = async (role: SiteRole) => {
+    const { fedBy } = outline.site(role);
+    return fedBy.kind === "norm" ? await norm(fedBy) : undefined;
+  };
   const behind = async (role: SiteRole) => {
     const { outputNorm } = outline.site(role);
     return outputNorm && await norm(outputNorm);
@@ -122,8 +125,15 @@ function runLayer(device: Device, parts: Parts, pass: LayerPass): Stream {
     if (input.x) observe?.(site, input.x);
     return input;
   };
-  const read = (site: SiteRole, stream: Stream, norm: Norm) =>
-    told(site, normInput(device, stream, norm, { form: forms[site], whole }));
+  const read = (site: SiteRole, stream: Stream, norm: Norm | undefined) => {
+    const form = forms[site];
+    return told(
+      site,
+      norm
+        ? normInput(device, stream, norm, { form, whole })
+        : siteInput(device, settled(device, stream), form),
+    );
+  };
   const first = read("attention.in", pass.stream, norms.attention);
   delta?.[Symbol.dispose]();
   // Where both blocks read one norm, the MLP reads the stream before attention is added.
@@ -136,7 +146,7 @@ function runLayer(device: Device, parts: Parts, pass: LayerPass): Stream {
     "attention",
     linears["attention.out"].apply(device, out),
   );
-  const stream = addedTo(device, residual, { made: attended, factor, now: parallel });
+  const stream = addedTo(device, residual, { made: attended, factor, now: parallel || !norms.mlp });
   using _outstanding = stream.delta;
   using both = gates(device, parts, beside ?? read("mlp.in", stream, norms.mlp));
   using inner = told(

@@ -70,7 +70,7 @@ function layerLayout(
   const [queries, keys] = [heads * headSize, kvHeads * headSize];
   const prefix = `model.layers.${layer}`;
   const normsOf = ({ before, behind }: BlockNorms) => ({
-    fedBy: streamNorm(`${prefix}.${before}`, config),
+    fedBy: before === undefined ? stream(config) : streamNorm(`${prefix}.${before}`, config),
     behind: behind === undefined ? undefined : streamNorm(`${prefix}.${behind}`, config),
   });
   const attention = normsOf(norms.attention);
@@ -96,7 +96,7 @@ function layerLayout(
   ): LayerSite => {
     const role = roleOf(projection);
     const name = `layers.${layer}.${role}`;
-    const residual = fedBy.kind === "norm" ? "read" : "written";
+    const residual = fedBy.kind === "linear" ? "written" : "read";
     const channels = linears[0]!.columns;
     const site = { name, layer, role, projection, residual, channels, fedBy, linears } as const;
     return behind ? { ...site, outputNorm: behind } : site;
@@ -130,15 +130,24 @@ function layerLayout(
       values: tap("values", keys, outputs(v)),
     },
     tensors: new Map([
-      ...vectorsOf(attention.fedBy),
+      ...normsBefore(attention.fedBy),
       ...[q, k, v, o].flatMap(tensorsOf),
       ...queryKeyNorms ? [queriesBy, keysBy].flatMap(vectorsOf) : [],
       ...attention.behind ? vectorsOf(attention.behind) : [],
-      ...parallel ? [] : vectorsOf(mlp.fedBy),
+      ...parallel ? [] : normsBefore(mlp.fedBy),
       ...[gate, up, down].flatMap(tensorsOf),
       ...mlp.behind ? vectorsOf(mlp.behind) : [],
     ]),
   };
+}
+
+/** The residual stream itself. */
+function stream({ hidden }: DecoderConfig): Feeder {
+  return { kind: "stream", weight: `${EMBEDDINGS}.weight`, bias: undefined, channels: hidden };
+}
+
+function normsBefore(fedBy: Feeder): [string, number[]][] {
+  return fedBy.kind === "norm" ? vectorsOf(fedBy) : [];
 }
 
 /** A norm of the residual stream. */
