@@ -1,6 +1,8 @@
 import type { Limits, TensorSpec } from "./device/device.ts";
 import { counts, type Kernel } from "./device/kernel.ts";
 import { describe, f32 } from "./device/tensor.ts";
+import softCap from "./parts/soft_cap.wgsl" with { type: "text" };
+import { softCapped } from "./soft_cap.ts";
 import wgsl from "./attention.wgsl" with { type: "text" };
 
 /** How far a query looks and how its scores are scaled. */
@@ -9,6 +11,8 @@ export interface AttentionOptions {
   readonly window?: number;
   /** Factor of the scores; 1 / sqrt(head size) unless said. */
   readonly scale?: number;
+  /** Keeps scores, times the factor, between -cap and cap (`softCap`); nothing does unless said. */
+  readonly cap?: number;
 }
 
 /** The window where none is said. */
@@ -74,10 +78,10 @@ export function taskSizes(
  * Softmax is online (Milakov and Gimelshein 2018), so memory does not grow with the keys.
  */
 export const attention: Kernel<"q" | "k" | "v", "y", AttentionOptions> = {
-  wgsl,
+  wgsl: `${softCap}\n${wgsl}`,
   inputs: ["q", "k", "v"],
   outputs: ["y"],
-  plan(inputs, { window = NO_WINDOW, scale }, limits) {
+  plan(inputs, { window = NO_WINDOW, scale, cap }, limits) {
     const { queries, keys, heads, kvHeads, size } = dimensions(inputs);
     const tile = attentionTile(size, limits);
     if (!tile) {
@@ -90,10 +94,11 @@ export const attention: Kernel<"q" | "k" | "v", "y", AttentionOptions> = {
     const params = {
       ...counts({ queries, keys, heads, kv_heads: kvHeads, window }),
       scale: { f32: scale ?? 1 / Math.sqrt(size) },
+      cap: { f32: cap ?? 0 },
     };
     return {
       outputs: { y: { dtype: "f32", shape: inputs.q.shape } },
-      constants: { SIZE: size, ...tile },
+      constants: { SIZE: size, CAPPED: cap !== undefined, ...tile },
       params,
       grid: [Math.ceil(queries / tile.QUERIES), heads, 1],
     };
@@ -110,7 +115,7 @@ export const attention: Kernel<"q" | "k" | "v", "y", AttentionOptions> = {
       },
     };
   },
-  reference({ q, k, v }, { window = NO_WINDOW, scale }) {
+  reference({ q, k, v }, { window = NO_WINDOW, scale, cap }) {
     const { queries, keys, heads, kvHeads, size } = dimensions({ q, k, v });
     const y = new Float32Array(queries * heads * size);
     const factor = scale ?? 1 / Math.sqrt(size);
@@ -123,7 +128,7 @@ export const attention: Kernel<"q" | "k" | "v", "y", AttentionOptions> = {
         const scores = Float64Array.from({ length: place - first + 1 }, (_, i) => {
           let sum = 0;
           for (let d = 0; d < size; d++) sum += q.data[at + d]! * k.data[row(first + i) + d]!;
-          return sum * factor;
+          return cap === undefined ? sum * factor : softCapped(sum * factor, cap);
         });
         const largest = scores.reduce((a, b) => Math.max(a, b));
         const weights = scores.map((score) => Math.exp(score - largest));
@@ -150,6 +155,10 @@ export const attention: Kernel<"q" | "k" | "v", "y", AttentionOptions> = {
     {
       inputs: spec({ queries: 5, keys: 150, heads: 2, kvHeads: 1, size: 64 }),
       options: { scale: 0.5 },
+    },
+    {
+      inputs: spec({ queries: 37, keys: 90, heads: 4, kvHeads: 1, size: 32 }),
+      options: { scale: 0.7, cap: 2.5, window: 20 },
     },
     { inputs: spec({ queries: 3, keys: 8200, heads: 1, kvHeads: 1, size: 64 }), options: {} },
     {

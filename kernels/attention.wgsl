@@ -1,7 +1,8 @@
 // Causal attention with online softmax: y = softmax(scale * q k^T) v, a head at a time.
 // A workgroup makes QUERIES queries of one head and stages KEYS
 // keys, then their values, in workgroup memory; 8 threads share a query.
-// Expects: SIZE (u32, head size, a multiple of 4), QUERIES (u32), KEYS (u32, a multiple of 8).
+// Expects: parts/soft_cap.wgsl and what it expects, SIZE (u32, head size, a multiple of 4), QUERIES (u32),
+// KEYS (u32, a multiple of 8).
 
 struct Params {
   queries: u32,
@@ -10,6 +11,7 @@ struct Params {
   kv_heads: u32,
   window: u32,
   scale: f32,
+  cap: f32,
 }
 
 @group(0) @binding(0) var<storage, read> q: array<vec4f>;
@@ -65,7 +67,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
         score += dot(q_tile[row * STRIDE + d], kv_tile[at * STRIDE + d]);
       }
       let seen = index <= place && index + params.window > place;
-      weights[row * (KEYS + 1u) + at] = select(LOWEST, score * params.scale, seen);
+      weights[row * (KEYS + 1u) + at] = select(LOWEST, soft_capped(score * params.scale, params.cap), seen);
     }
     workgroupBarrier();
     var higher = largest;

@@ -18,6 +18,7 @@ import {
   writeSlot,
 } from "./codes/kv_page.ts";
 import { fixedScale, type KvScheme, schemeConstants } from "./codes/kv_scheme.ts";
+import softCap from "./parts/soft_cap.wgsl" with { type: "text" };
 import page from "./codes/kv_page.wgsl" with { type: "text" };
 import quantizer from "./codes/quantizer.wgsl" with { type: "text" };
 import read from "./codes/kv_read.wgsl" with { type: "text" };
@@ -74,23 +75,24 @@ export function attentionBatch(
  */
 export const attentionPaged: Kernel<In, "y", AttentionPagedOptions> = {
   wgsl: {
-    tiles: `${quantizer}\n${page}\n${read}\n${blocks}\n${tiles}`,
-    split: `${quantizer}\n${page}\n${read}\n${blocks}\n${split}`,
+    tiles: `${quantizer}\n${page}\n${read}\n${blocks}\n${softCap}\n${tiles}`,
+    split: `${quantizer}\n${page}\n${read}\n${blocks}\n${softCap}\n${split}`,
   },
   inputs: ["q", "k", "v", "block_table", "spans", "work"],
   outputs: ["y"],
   plan(inputs, options, limits) {
     const { items, heads, size } = dimensions(inputs, options);
-    const { kvHeads, key, value, queries, window = NO_WINDOW, scale } = options;
+    const { kvHeads, key, value, queries, window = NO_WINDOW, scale, cap } = options;
     const params = {
       ...counts({ heads, kv_heads: kvHeads, window }),
       scale: { f32: scale ?? 1 / Math.sqrt(size) },
+      cap: { f32: cap ?? 0 },
       key_words: { u32: pageWords(key, kvHeads, size) },
       key_scale: { f32: fixedScale(key) },
       value_words: { u32: pageWords(value, kvHeads, size) },
       value_scale: { f32: fixedScale(value) },
     };
-    const constants = { SIZE: size, ...schemeConstants({ key, value }) };
+    const constants = { SIZE: size, CAPPED: cap !== undefined, ...schemeConstants({ key, value }) };
     const outputs = { y: { dtype: "f32", shape: inputs.q.shape } } as const;
     const tile = attentionTile(Math.ceil(size / 8) * 8, limits, { queries: [TILE], least: 16 });
     if (queries <= MOST_SPLIT_QUERIES || !tile) {
@@ -104,7 +106,7 @@ export const attentionPaged: Kernel<In, "y", AttentionPagedOptions> = {
     const { KEYS } = tile;
     return { shader: "tiles", outputs, constants: { ...constants, KEYS }, params, grid };
   },
-  cpu(inputs, options, { params: { heads, kv_heads, window, scale } }) {
+  cpu(inputs, options, { params: { heads, kv_heads, window, scale, cap } }) {
     const { kvHeads, key, value, queries } = options;
     const { items, ...sizes } = dimensions(inputs, options);
     const { taskHeads, across, steps } = taskSizes({ ...sizes, kvHeads }, TILE);
@@ -118,6 +120,7 @@ export const attentionPaged: Kernel<In, "y", AttentionPagedOptions> = {
         kv_heads: kv_heads!,
         window: window!,
         scale: scale!,
+        cap: cap!,
         ...counts({
           items,
           size: sizes.size,
@@ -173,6 +176,16 @@ export const attentionPaged: Kernel<In, "y", AttentionPagedOptions> = {
     held({ queries: 3, keys: 200, heads: 2, kvHeads: 1, size: 80 }, pre(8, 40), post(4, 16), {
       window: 70,
       scale: 0.5,
+    }),
+    held({ queries: 3, keys: 90, heads: 4, kvHeads: 1, size: 32 }, post(4, 32), pre(8, 32), {
+      window: 40,
+      scale: 0.7,
+      cap: 2.5,
+    }),
+    held({ queries: 21, keys: 90, heads: 4, kvHeads: 1, size: 32 }, none(16, 32), none(16, 32), {
+      window: 40,
+      scale: 0.7,
+      cap: 2.5,
     }),
     held({ queries: 5, keys: 150, heads: 2, kvHeads: 1, size: 64 }, none(8, 64, 3), none(8, 64, 2)),
     held({ queries: 19, keys: 81, heads: 2, kvHeads: 2, size: 64 }, none(16, 64), none(16, 64)),

@@ -4,7 +4,7 @@
 // for one head and stages the values of KEYS keys, then those of their values, in workgroup memory; 8
 // threads share a query. Sums are in the order of parts/attention_blocks.wgsl.
 // Expects: codes/kv_page.wgsl, codes/kv_read.wgsl and what they expect, parts/attention_blocks.wgsl,
-// KEYS (u32: 8, 16 or 32).
+// parts/soft_cap.wgsl and what it expects, KEYS (u32: 8, 16 or 32).
 
 @group(0) @binding(0) var<storage, read> q: array<vec4f>;
 @group(0) @binding(1) var<storage, read> k: array<u32>;
@@ -89,7 +89,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
           score = add_four(score, q_tile[row * STRIDE + d], kv_tile[at * STRIDE + d]);
         }
         let seen = index <= place && index + params.window > place;
-        weights[mine + from_key + at] = select(LOWEST, score, seen);
+        weights[mine + from_key + at] = select(LOWEST, soft_capped(score, params.cap), seen);
       }
     }
     workgroupBarrier();

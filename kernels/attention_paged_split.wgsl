@@ -4,7 +4,7 @@
 // by 8 channels, then merge blocks, 4 channels each. Sums are in the order of
 // parts/attention_blocks.wgsl.
 // Expects: codes/kv_page.wgsl, codes/kv_read.wgsl and what they expect, parts/attention_blocks.wgsl,
-// PARTS (u32, workgroups that share an item of work), KEYS (u32, a multiple of 16).
+// parts/soft_cap.wgsl and what it expects, PARTS (u32, workgroups that share an item of work), KEYS (u32, a multiple of 16).
 
 @group(0) @binding(0) var<storage, read> q: array<vec4f>;
 @group(0) @binding(1) var<storage, read> k: array<u32>;
@@ -89,7 +89,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     for (var i = thread; i < KEYS; i += THREADS) {
       let index = here + i;
       var mine = LOWEST;
-      if (index <= place && index + params.window > place) { mine = score(span, index, kv_head); }
+      if (index <= place && index + params.window > place) {
+        mine = soft_capped(score(span, index, kv_head), params.cap);
+      }
       scores[i] = mine;
     }
     workgroupBarrier();

@@ -1,11 +1,12 @@
 // y[t, :] = table[tokens[t] - first, :], for the tokens whose row is in this part of the table.
 // One thread copies 4 values of one token.
-// Expects: HALF (bool, the table is f16), THREADS (u32).
+// Expects: HALF (bool, the table is f16), SCALED (bool, values are multiplied), THREADS (u32).
 
 struct Params {
   columns: u32,
   first: u32,
   rows: u32,
+  scale: f32,
 }
 
 @group(0) @binding(0) var<storage, read> tokens: array<u32>;
@@ -21,11 +22,13 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
   if (id.x >= quads || row >= params.rows) { return; }
   let source = row * quads + id.x;
   let to = id.y * quads + id.x;
+  var value: vec4f;
   if (HALF) {
     let packed = embeddings[source];
-    y[to] = vec4f(unpack2x16float(packed.x), unpack2x16float(packed.y));
+    value = vec4f(unpack2x16float(packed.x), unpack2x16float(packed.y));
   } else {
-    let values = vec4u(embeddings[2u * source], embeddings[2u * source + 1u]);
-    y[to] = bitcast<vec4f>(values);
+    value = bitcast<vec4f>(vec4u(embeddings[2u * source], embeddings[2u * source + 1u]));
   }
+  if (SCALED) { value *= params.scale; }
+  y[to] = value;
 }

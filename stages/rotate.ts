@@ -9,7 +9,7 @@ import { type ModelRecord, recordAfter, refuseChannels } from "./models/model_re
 import { foldGains } from "./models/norm_gains.ts";
 import type { LinearOutline } from "./models/site.ts";
 import { rewriteModel, type TensorEdit } from "./models/rewrite.ts";
-import { hadamardFactor } from "./quant/hadamard.ts";
+import { type HadamardFactor, hadamardFactor } from "./quant/hadamard.ts";
 import { rewriteForecast } from "./sizes.ts";
 import { keepingMeans, rotateVectors, type Rotation, rotationOf } from "./quant/rotation.ts";
 
@@ -21,7 +21,7 @@ const params = z.strictObject({
     .refine((all) => !(all.includes("out_proj") && all.includes("out_proj_online")), {
       error: "expected out_proj or out_proj_online, which rotate the same activations",
     }).describe(
-      "Beside the residual stream: out_proj rotates the values of each head, at no cost; out_proj_online what all heads make, while the model runs; down_proj rotates the MLP's inner activations while the model runs.",
+      "Beside the residual stream, which stays where norms stand behind attention or MLP: out_proj rotates the values of each head, at no cost; out_proj_online what all heads make, while the model runs; down_proj rotates the MLP's inner activations while the model runs.",
     ),
 });
 
@@ -29,7 +29,8 @@ type Transform = z.infer<typeof params>["transforms"][number];
 
 /** The parts of a model's sizes that are rotated. */
 interface Rotations {
-  readonly residual: Rotation;
+  /** Undefined where something stands in its way. */
+  readonly residual: Rotation | undefined;
   readonly head: Rotation | undefined;
   readonly heads: Rotation | undefined;
   readonly inner: Rotation | undefined;
@@ -44,12 +45,12 @@ export const rotate = defineStage({
   output: "model",
   example: {},
   async forecast({ model }, params) {
-    const { rotations: _, ...rewrite } = await rotation(headerFiles(model), params);
+    const { rotations: _, behind: __, ...rewrite } = await rotation(headerFiles(model), params);
     return rewriteForecast(model, rewrite, { changes: false });
   },
   async run(job, { model }, { seed, transforms }) {
     using files = await openModel(model.path);
-    const { rotations, ...rewrite } = await rotation(files, { seed, transforms });
+    const { rotations, behind, ...rewrite } = await rotation(files, { seed, transforms });
     await rewriteModel(model.path, job.out, {
       ...rewrite,
       signal: job.signal,
@@ -60,6 +61,8 @@ export const rotate = defineStage({
     );
     const { tied } = files.architecture.config;
     job.note(`rotated ${sizes.join(", ")}`, { tied });
+    if (behind === undefined) return;
+    job.note(`the residual stream stays as it is: ${behind}`, undefined, "warning");
   },
 });
 
@@ -67,15 +70,23 @@ export const rotate = defineStage({
 async function rotation(files: ModelFiles, { seed, transforms }: z.infer<typeof params>) {
   const { checkpoint, record, architecture: { config: { tied }, json } } = files;
   refuse(record, transforms);
-  const architecture = architectureOf({ ...json, tie_word_embeddings: false });
+  const behind = inTheWay(files.architecture);
+  const unties = tied && behind === undefined;
+  const architecture = architectureOf(unties ? { ...json, tie_word_embeddings: false } : json);
   const { config, embeddings, ownHead } = architecture;
-  const rotations = rotationsOf(config, seed, transforms);
+  const rotations = rotationsOf(config, { seed, transforms, residual: behind === undefined });
+  if (behind !== undefined && transforms.length === 0) {
+    throw new TypeError(
+      `Cannot rotate the model: ${behind}, expected transforms that turn other channels: out_proj or down_proj`,
+    );
+  }
   const edits = await editsOf(checkpoint, { architecture, rotations });
   return {
     rotations,
+    behind,
     edit: (name: string) => edits.get(name),
-    ...tied && { added: new Map([[ownHead, embeddings]]) },
-    config: tied ? architecture.json : json,
+    ...unties && { added: new Map([[ownHead, embeddings]]) },
+    config: architecture.json,
     record: {
       ...recordAfter(record, "rotate", { seed, transforms }),
       // Rotated channels are mixtures of the earlier ones: what was measured there is void here.
@@ -104,18 +115,33 @@ function refuse(record: ModelRecord, transforms: readonly Transform[]): void {
   }
 }
 
+/**
+ * Why the residual stream cannot be rotated: the gains of a norm behind attention or MLP differ from
+ * channel to channel, and nothing behind them can take them over.
+ */
+function inTheWay({ layers }: Architecture): string | undefined {
+  const norm = layers.flatMap(({ sites }) => sites).find(({ outputNorm }) => outputNorm)
+    ?.outputNorm?.weight;
+  return norm && `"${norm}" and its like add to it with gains that no linear can take over`;
+}
+
 function rotationsOf(
   { hidden, heads, headSize, inner, norm }: DecoderConfig,
-  seed: number | undefined,
-  transforms: readonly Transform[],
+  { seed, transforms, residual: turns }: {
+    readonly seed: number | undefined;
+    readonly transforms: readonly Transform[];
+    readonly residual: boolean;
+  },
 ): Rotations {
   const wants = (transform: Transform) => transforms.includes(transform);
-  const residual = hadamardFactor(hidden, "hidden size");
+  const residual = turns ? hadamardFactor(hidden, "hidden size") : undefined;
   const head = wants("out_proj") ? hadamardFactor(headSize, "head size") : undefined;
-  const stream = (seed: number | undefined) => rotationOf(residual, { seed, place: "residual" });
+  const stream = (factor: HadamardFactor, seed: number | undefined) =>
+    rotationOf(factor, { seed, place: "residual" });
   return {
     // Without signs, what keeps means would leave the first channel where it is.
-    residual: norm === "layer" ? keepingMeans(stream(seed ?? 0)) : stream(seed),
+    residual: residual &&
+      (norm === "layer" ? keepingMeans(stream(residual, seed ?? 0)) : stream(residual, seed)),
     head: head && rotationOf(head, { seed, place: "head" }),
     // Signs would have to be multiplied while the model runs; the plain transform spreads as well.
     heads: wants("out_proj_online")
@@ -134,24 +160,27 @@ async function editsOf(
   },
 ): Promise<ReadonlyMap<string, TensorEdit>> {
   const { residual, head, heads, inner } = rotations;
-  const edits = new Map((await foldGains(checkpoint, sites, "rotate")).edits);
+  const folded = residual ? (await foldGains(checkpoint, sites, "rotate")).edits : [];
+  const edits = new Map<string, TensorEdit>(folded);
   const add = (name: string, edit: TensorEdit) => edits.set(name, both(edits.get(name), edit));
   const withBias = ({ weight, bias }: Pick<LinearOutline, "weight" | "bias">, edit: TensorEdit) => {
     add(weight, edit);
     if (bias !== undefined) add(bias, edit);
   };
-  add(embeddings, inputsBy(residual));
-  const biases = new Set(
-    sites.flatMap(({ residual: side, fedBy: { bias } }) =>
-      side === "read" && bias !== undefined ? [bias] : []
-    ),
-  );
-  for (const bias of biases) add(bias, outputsBy(residual));
+  if (residual) {
+    add(embeddings, inputsBy(residual));
+    const biases = new Set(
+      sites.flatMap(({ residual: side, fedBy: { bias } }) =>
+        side === "read" && bias !== undefined ? [bias] : []
+      ),
+    );
+    for (const bias of biases) add(bias, outputsBy(residual));
+  }
   for (const { role, residual: side, linears, fedBy } of sites) {
     if (role === "attention.out" && head) withBias(fedBy, outputsBy(head));
     for (const linear of linears) {
-      if (side === "read") add(linear.weight, inputsBy(residual));
-      else withBias(linear, outputsBy(residual));
+      if (residual && side === "read") add(linear.weight, inputsBy(residual));
+      else if (residual) withBias(linear, outputsBy(residual));
       if (role === "attention.out" && head) add(linear.weight, inputsBy(head));
       if (role === "attention.out" && heads) add(linear.weight, inputsBy(heads));
       if (role === "mlp.out" && inner) add(linear.weight, inputsBy(inner));

@@ -61,6 +61,15 @@ function methodOf({ projections, attention }: z.infer<typeof params>): ChannelMe
     places: ["attention", ...projection.options],
     inputs: projections?.sites ?? [],
     tried: projections?.strategy === "grid" ? candidateCount(projections) : 0,
+    refuse({ layers }) {
+      const site = layers.flatMap(({ sites }) => sites).find(({ fedBy, projection }) =>
+        fedBy.kind === "stream" && projections?.sites.includes(projection)
+      );
+      if (!site) return;
+      throw new TypeError(
+        `Cannot smooth ${site.projection}: the residual stream feeds ${site.name} as it is, expected a norm, whose gain takes the scale; leave ${site.projection} out of sites`,
+      );
+    },
     check({ record }) {
       if (attention?.strategy === "grid" && record.attentionWindows === 0) {
         throw new RangeError(

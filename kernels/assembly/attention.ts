@@ -13,6 +13,8 @@ class Args {
   kv_heads: u32;
   window: u32;
   scale: f32;
+  /** 0 where there is none. */
+  cap: f32;
   size: u32;
   /** Queries of a task, and heads of one kv head. */
   task_queries: u32;
@@ -32,7 +34,7 @@ export function attention(at: usize, task: u32, scratch: usize): void {
   const heads = min(args.task_heads, group - part);
   const queries = min(args.task_queries, args.queries - first);
   const place = args.keys - args.queries + first;
-  const rows = layRows(scratch, queries, heads, args.size, place, args.window);
+  const rows = layRows(scratch, queries, heads, args.size, place, args.window, args.cap);
   const stride = args.heads * rows.given;
   const from = first * stride + (kvHead * group + part) * rows.given;
   takeQueries(rows, args.q + from, stride, args.scale);

@@ -15,6 +15,8 @@ class Args {
   kv_heads: u32;
   window: u32;
   scale: f32;
+  /** 0 where there is none. */
+  cap: f32;
   items: u32;
   size: u32;
   /** Queries of an item, items of a task, and heads of one kv head. */
@@ -100,7 +102,7 @@ function attend(
   const queries = min(most, span.queries - first);
   const place = span.keys - span.queries + first;
   const size = args.size;
-  const rows = layRows(scratch, queries, heads, size, place, args.window);
+  const rows = layRows(scratch, queries, heads, size, place, args.window, args.cap);
   const stride = args.heads * rows.given;
   const from = (span.row + first) * stride + head * rows.given;
   takeQueries(rows, args.q + from, stride, args.scale);

@@ -8,6 +8,7 @@ class Args {
   columns: u32;
   first: u32;
   rows: u32;
+  scale: f32;
   half: u32;
   count: u32;
   /** Tokens of a task. */
@@ -30,6 +31,15 @@ export function embed(at: usize, task: u32, _scratch: usize): void {
     } else {
       memory.copy(y, args.embeddings + <usize> row * columns * 4, columns * 4);
     }
+    if (args.scale != 1) multiply(y, columns * 4, args.scale);
+  }
+}
+
+/** Multiplies values, a multiple of four. */
+function multiply(y: usize, bytes: usize, scale: f32): void {
+  const factor = f32x4.splat(scale);
+  for (let at: usize = 0; at < bytes; at += 16) {
+    v128.store(y + at, f32x4.mul(v128.load(y + at), factor));
   }
 }
 

@@ -8,6 +8,7 @@ struct Params {
   kv_heads: u32,
   window: u32,
   scale: f32,
+  cap: f32,
   key_words: u32,
   key_scale: f32,
   value_words: u32,

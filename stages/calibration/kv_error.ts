@@ -1,7 +1,13 @@
 import type { Device, Tensor, TensorRef } from "../../kernels/device/device.ts";
+import type { AttentionOptions } from "../../kernels/attention.ts";
 import { f32 } from "../../kernels/device/tensor.ts";
 import { hadamard } from "../../kernels/mod.ts";
-import { attend, type KvSchemes, type SequenceTensors } from "../models/attend.ts";
+import {
+  attend,
+  attentionOptions,
+  type KvSchemes,
+  type SequenceTensors,
+} from "../models/attend.ts";
 import type { Architecture } from "../models/family.ts";
 import type { AttentionTap } from "../models/site.ts";
 import type { Stats } from "./stats.ts";
@@ -9,20 +15,20 @@ import type { Stats } from "./stats.ts";
 /** Queries, keys and values of a layer in the windows that calibration kept, on the device. */
 export class KvProbe implements Disposable {
   readonly #device: Device;
-  readonly #window: number | undefined;
+  readonly #options: AttentionOptions;
   readonly #samples: readonly Sample[];
   readonly #owned: DisposableStack;
 
   private constructor(
     device: Device,
-    { window, samples }: {
-      readonly window: number | undefined;
+    { options, samples }: {
+      readonly options: AttentionOptions;
       readonly samples: readonly Sample[];
     },
     owned: DisposableStack,
   ) {
     this.#device = device;
-    this.#window = window;
+    this.#options = options;
     this.#samples = samples;
     this.#owned = owned;
   }
@@ -36,7 +42,7 @@ export class KvProbe implements Disposable {
     using stack = new DisposableStack();
     const { config, layers } = architecture;
     const { taps } = layers[layer]!;
-    const window = config.windows[layer];
+    const options = attentionOptions(config, layer);
     const samples: Sample[] = [];
     for (let at = 0; at < stats.record.attentionWindows; at++) {
       const tensor = async (tap: AttentionTap, heads: number) => {
@@ -47,10 +53,10 @@ export class KvProbe implements Disposable {
       const q = await tensor("queries", config.heads);
       const k = await tensor("keys", config.kvHeads);
       const v = await tensor("values", config.kvHeads);
-      using exact = attend(device, { q, k, v }, { window, kv: undefined });
+      using exact = attend(device, { q, k, v }, { options, kv: undefined });
       samples.push({ q, k, v, exact: await valuesOf(device, exact) });
     }
-    return new KvProbe(device, { window, samples }, stack.move());
+    return new KvProbe(device, { options, samples }, stack.move());
   }
 
   /** Squared error of the attention output under schemes for keys and values, relative to it. */
@@ -58,7 +64,7 @@ export class KvProbe implements Disposable {
     let [error, size] = [0, 0];
     for (const { q, k, v, exact } of this.#samples) {
       using given = asCached(this.#device, { q, k, v }, kv);
-      using mixed = attend(this.#device, given.sequence, { window: this.#window, kv });
+      using mixed = attend(this.#device, given.sequence, { options: this.#options, kv });
       const got = await valuesOf(this.#device, mixed);
       for (let i = 0; i < exact.length; i++) {
         error += (got[i]! - exact[i]!) ** 2;

@@ -49,6 +49,9 @@ export async function orderResidual(work: ChannelWork, params: Reordering): Prom
     .filter(({ residual }) => residual === "read");
   const { order, ...choice } = await chooseOrder(work, readers, { params });
   work.permuteInputs(embeddings, order);
+  for (const { outputNorm } of layers.flatMap((layer) => layer.sites)) {
+    if (outputNorm) work.permuteOutputs(outputNorm, order);
+  }
   // Sites may share one.
   const norms = new Map<string, Feeder>();
   for (const { name, residual, linears, fedBy } of sites) {
@@ -57,7 +60,7 @@ export async function orderResidual(work: ChannelWork, params: Reordering): Prom
       else if (linear.weight !== embeddings) work.permuteInputs(linear.weight, order);
     }
     if (residual === "written") continue;
-    norms.set(fedBy.weight, fedBy);
+    if (fedBy.kind === "norm") norms.set(fedBy.weight, fedBy);
     work.change(name, { index: order });
   }
   for (const norm of norms.values()) work.permuteOutputs(norm, order);

@@ -10,7 +10,7 @@ import {
 } from "../calibration/stats.ts";
 import type { Tools } from "../kinds.ts";
 import { openModel } from "../models/architecture.ts";
-import type { LayerOutline, ModelFiles } from "../models/family.ts";
+import type { Architecture, LayerOutline, ModelFiles } from "../models/family.ts";
 import { lengthenLineage } from "../models/lineage.ts";
 import { type ModelRecord, recordAfter, refuseChannels } from "../models/model_record.ts";
 import { countPeaks, type DevicePeaks, FOREVER, layersThatDiffer } from "../models/peaks.ts";
@@ -38,6 +38,8 @@ export interface ChannelMethod<Choice extends ChannelChoice> {
   readonly inputs: readonly Projection[];
   /** Most candidates that are tried at one place by their errors. */
   readonly tried: number;
+  /** Throws where the model has no place for what the method does. */
+  refuse?(architecture: Architecture): void;
   /** Throws where the statistics do not hold what the method needs. */
   check?(stats: Stats): void;
   /** Changes the channels that lie within one layer. */
@@ -66,6 +68,7 @@ export async function searchLayers<Choice extends ChannelChoice>(
   const { checkpoint, record, architecture } = files;
   const { layers } = architecture;
   refuseChannels(record, stage, method.inputs);
+  method.refuse?.(architecture);
   using stats = await openStats(artifact, model);
   method.check?.(stats);
   const device = () => job.tools.device();
@@ -115,6 +118,7 @@ export async function countSearch(
 }> {
   const { checkpoint, record, architecture } = files;
   refuseChannels(record, method.stage, method.inputs);
+  method.refuse?.(architecture);
   method.check?.(headerStats(stats, architecture));
   const layers = layersThatDiffer(files);
   let work: ChannelWork | undefined;

@@ -1,5 +1,6 @@
 import { schemeFor } from "../quant/schemes.ts";
 import { checkGroup, type Matrix } from "../quant/weight_grid.ts";
+import { attentionOptions } from "../models/attend.ts";
 import type { LayerOutline } from "../models/family.ts";
 import { turnedChannels } from "../models/rope.ts";
 import type { LayerSite, Projection, Tap } from "../models/site.ts";
@@ -142,8 +143,8 @@ async function smoothAttention(
       weightPieces(checkpoint, linear("o").weight),
     );
     const scales = candidates.map(({ scale }) => scale);
-    const keep = config.windows[layer];
-    const parts = { windows, layout: config, keep, output, keys: params.kv, scales, signal };
+    const options = attentionOptions(config, layer);
+    const parts = { windows, layout: config, options, output, keys: params.kv, scales, signal };
     errors = await attentionErrors(await device(), parts);
   }
   const best = lastSmallest(errors);

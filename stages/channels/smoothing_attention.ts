@@ -1,6 +1,7 @@
 import type { Device, HostTensor, TensorRef } from "../../kernels/device/device.ts";
 import { f16, f32 } from "../../kernels/device/tensor.ts";
 import { attention, matmul } from "../../kernels/mod.ts";
+import type { AttentionOptions } from "../../kernels/attention.ts";
 import { kvGroups } from "../../kernels/codes/kv_page.ts";
 import { groupScale, kvCodes, type KvScheme } from "../../kernels/codes/kv_scheme.ts";
 import { codeOf, valueOf } from "../../kernels/codes/quantizer.ts";
@@ -26,11 +27,11 @@ export interface AttentionWindow {
  */
 export async function attentionErrors(
   device: Device,
-  { windows, layout, keep, output, keys: scheme, scales, signal }: {
+  { windows, layout, options, output, keys: scheme, scales, signal }: {
     readonly windows: readonly AttentionWindow[];
     readonly layout: HeadLayout;
-    /** Keys a query sees, where that is fewer than all. */
-    readonly keep: number | undefined;
+    /** Which keys a query sees, and what becomes of its scores. */
+    readonly options: AttentionOptions;
     /** The output projection [hidden, heads * head size], in pieces of its rows. */
     readonly output: readonly Matrix[];
     readonly keys: KeyScheme;
@@ -48,7 +49,7 @@ export async function attentionErrors(
     using v = device.upload(f32([values.rows, kvHeads, headSize], values.values));
     const attend = async (changed: Float32Array) => {
       using k = device.upload(f32([keys.rows, kvHeads, headSize], changed));
-      return await attended(device, { q, k, v }, keep, projection);
+      return await attended(device, { q, k, v }, options, projection);
     };
     const expected = await attend(keys.values);
     for (const [i, scale] of kvScales.entries()) {
@@ -100,10 +101,10 @@ function weightOf({ rows, columns, values }: Matrix): HostTensor {
 async function attended(
   device: Device,
   inputs: { readonly q: TensorRef; readonly k: TensorRef; readonly v: TensorRef },
-  keep: number | undefined,
+  options: AttentionOptions,
   projection: readonly TensorRef[],
 ): Promise<Float32Array<ArrayBuffer>> {
-  using mixed = device.run(attention, inputs, keep === undefined ? {} : { window: keep }).y;
+  using mixed = device.run(attention, inputs, options).y;
   const [tokens = 0, heads = 0, headSize = 0] = inputs.q.shape;
   const x = mixed.view([tokens, heads * headSize]);
   const hidden = projection.reduce((sum, { shape }) => sum + shape[0]!, 0);

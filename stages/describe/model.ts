@@ -5,6 +5,7 @@ import { readOptionalText } from "../formats/foreign_json.ts";
 import { architectureOf } from "../models/architecture.ts";
 import { joinedPlaces } from "../models/joined_tensors.ts";
 import { apartPlaces } from "../models/fused_tensors.ts";
+import { retoldPlaces } from "../models/retold.ts";
 import { wholeNames } from "../models/completed_checkpoint.ts";
 import type { Architecture } from "../models/family.ts";
 import { describeModel, type ModelFacts } from "../models/model_facts.ts";
@@ -38,10 +39,14 @@ export async function describeModelDirectory(
   const files = await findFiles(directory);
   const outline = await readOutline(directory);
   const { json, name, architecture, record } = outline;
-  const names = architecture && wholeNames(files.tensors.keys(), architecture);
-  const whole = names
-    ? new Map([...names].map(([name, held]) => [name, { ...files.tensors.get(held)!, name }]))
+  const retelling = architecture?.family.retelling?.(json, architecture.config);
+  const told = retelling && architecture
+    ? retoldPlaces(files.tensors, retelling, architecture.tensors)
     : files.tensors;
+  const names = architecture && wholeNames(told.keys(), architecture);
+  const whole = names
+    ? new Map([...names].map(([name, held]) => [name, { ...told.get(held)!, name }]))
+    : told;
   const tensors = architecture
     ? apartPlaces(joinedPlaces(whole, architecture.joined ?? new Map()), architecture)
     : whole;

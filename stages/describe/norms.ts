@@ -2,6 +2,7 @@ import { shortNumber } from "../../pipeline/words.ts";
 import { type FoundTensor, list } from "../formats/safetensors/found_files.ts";
 import type { Architecture } from "../models/family.ts";
 import { USUAL } from "../models/usual_names.ts";
+import { storedOffset } from "../models/whole_gains.ts";
 import { ByteFile } from "../formats/byte_file.ts";
 import { WIDEN } from "../formats/widen.ts";
 
@@ -35,14 +36,16 @@ export async function normWords(
     : [...tensors.keys()].filter((name) => USUAL.norm.test(name));
   const norms = names.flatMap((name) => tensors.get(name) ?? [])
     .filter((tensor) => tensor.shape.length === 1 && isFloat(tensor));
+  const offset = architecture ? storedOffset(architecture.json, architecture.family) : 0;
   let [folded, low, high] = [0, Infinity, -Infinity];
   for (const norm of norms) {
     let ones = true;
     for await (const values of readValues(norm)) {
       for (const value of values) {
-        ones &&= value === 1;
-        low = Math.min(low, value);
-        high = Math.max(high, value);
+        const gain = value + offset;
+        ones &&= gain === 1;
+        low = Math.min(low, gain);
+        high = Math.max(high, gain);
       }
     }
     if (ones) folded++;

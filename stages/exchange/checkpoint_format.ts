@@ -12,6 +12,7 @@ import { HalfLosses } from "../formats/half_losses.ts";
 import { rowPieces } from "../formats/rows.ts";
 import { architectureOf } from "../models/architecture.ts";
 import { laidOut } from "../models/laid_out.ts";
+import { GAIN_OFFSET, gainsOf } from "../models/whole_gains.ts";
 import { type ModelRecord, PLAIN } from "../models/model_record.ts";
 import { moduleOf } from "../models/site.ts";
 import type { CodedWeight } from "../quant/coded_weight.ts";
@@ -149,6 +150,8 @@ interface PlannedTensor {
       readonly dense: string;
       /** Rows of it that are meant; all unless said. */
       readonly rows?: RowRange;
+      /** What its values are less by, as its family stores gains; 0 unless said. */
+      readonly offset?: number;
     }
     | { readonly linear: string; readonly part: string }
     | { readonly values: ArrayBufferView }
@@ -164,9 +167,19 @@ function plannedTensors(
 ): PlannedTensor[] {
   const dtype = DTYPES[options.dtype];
   const coded = new Map(subject.linears.map((linear) => [linear.weight, linear]));
+  const offset = subject.family.gainOffset ?? 0;
+  const less = offset === 0 ? new Set<string>() : gainsOf(subject);
   const planned = [...subject.tensors].flatMap(([name, shape]): PlannedTensor[] => {
     const layer = subject.layerOf(name);
     const linear = coded.get(name);
+    if (less.has(name)) {
+      // Half precision would leave little of a small gain.
+      return [{
+        specification: { name, dtype: "F32", shape },
+        from: { dense: name, offset },
+        layer,
+      }];
+    }
     if (!linear?.scheme) {
       return [{ specification: { name, dtype, shape }, from: { dense: name }, layer }];
     }
@@ -229,7 +242,7 @@ function configOf(
   subject: Subject,
   { dtype }: Pick<FormatOptions, "dtype">,
 ): Record<string, unknown> {
-  const { dtype: _, ...json } = subject.json;
+  const { dtype: _, [GAIN_OFFSET]: __, ...json } = subject.json;
   return codec.config(subject, { ...json, torch_dtype: dtype });
 }
 
@@ -253,9 +266,11 @@ async function write(
         columns: shape.at(-1) ?? 1,
         rowsCount: subject.linearOf(name) !== undefined,
       });
+      const { dense, offset = 0 } = from;
       const pieces = from.rows ? [from.rows] : rowPieces(held, { values: COMPARED_VALUES });
       for (const rows of pieces) {
-        const values = await checkpoint.read(from.dense, rows);
+        const whole = await checkpoint.read(dense, rows);
+        const values = offset === 0 ? whole : whole.map((value) => value - offset);
         await writer.write(name, denseBytes(values, { name, dtype, file }));
         if (dtype === "F16") losses.add(values);
       }

@@ -66,7 +66,9 @@ export function explainUnused(
 
 function reasonsFor({ json, name: own, config: { layers } }: Architecture): readonly Reason[] {
   const biased = architectureOf({ ...json, attention_bias: true, mlp_bias: true });
-  const others = layoutsOf(json).filter(([name]) => name !== own);
+  // Of several families that have a tensor, the one with least beside it is nearest.
+  const others = layoutsOf(json).filter(([name]) => name !== own)
+    .sort(([, a], [, b]) => a.tensors.size - b.tensors.size);
   const owner = (tensor: string) => others.find(([, { tensors }]) => tensors.has(tensor))?.[0];
   const layerOf = (name: string) => Number(/\blayers\.(\d+)\./.exec(name)?.[1] ?? -1);
   return [

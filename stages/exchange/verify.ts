@@ -142,7 +142,12 @@ async function compareDense(
     : undefined;
   const shape = tensors.get(name)!;
   const from = name === ownHead && config.tied ? embeddings : name;
-  const round = ROUND[stored.dtype] ?? ((values) => values);
+  const { offset } = stored;
+  const round = offset === undefined
+    ? ROUND[stored.dtype] ?? ((values) => values)
+    // What is stored is rounded, and so is the sum.
+    : (values: Float32Array) =>
+      values.map((value) => value - offset).map((value) => value + offset);
   for (const piece of rowPieces(shape, { values: COMPARED_VALUES })) {
     const got = await checkpoint.read(name, piece);
     const expected = round(

@@ -1,5 +1,7 @@
 /** A tensor of a checkpoint, by its name in transformers. */
 export interface StoredTensor {
+  /** What is added to its values as they are stored; nothing unless said. */
+  readonly offset?: number;
   readonly name: string;
   /** Element type as stored, such as `"BF16"` or `"Q4_1"`. */
   readonly dtype: string;

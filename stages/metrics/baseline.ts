@@ -4,7 +4,7 @@ import type { DecoderConfig } from "../models/config.ts";
 import { openModel } from "../models/architecture.ts";
 import type { Model } from "../models/model.ts";
 import type { ModelFiles } from "../models/family.ts";
-import { Weight } from "../models/weight.ts";
+import { Head } from "../models/head.ts";
 import {
   type Evaluation,
   type Protocol,
@@ -29,9 +29,8 @@ export class Baseline implements Disposable {
   readonly headBytes: number;
   /** The files of its model; closed with the baseline. */
   readonly files: ModelFiles;
-  readonly #headWeight: string;
   readonly #hidden: Pick<HiddenReader, "window"> & Disposable;
-  #head: Weight | undefined;
+  #head: Head | undefined;
 
   private constructor(
     files: ModelFiles,
@@ -40,7 +39,6 @@ export class Baseline implements Disposable {
   ) {
     const { config, head: { linears: [head] } } = files.architecture;
     this.files = files;
-    this.#headWeight = head.weight;
     this.#hidden = hidden;
     this.config = config;
     this.perplexity = perplexity;
@@ -72,8 +70,7 @@ export class Baseline implements Disposable {
 
   /** Compares a model with the baseline in a window; the head stays on the device if the model does. */
   async compare(device: Device, model: Model, state: WindowState): Promise<WindowDivergence> {
-    const { checkpoint } = this.files;
-    const head = this.#head ?? await Weight.load(device, checkpoint, [this.#headWeight]);
+    const head = this.#head ?? await Head.load(device, this.files);
     if (model.resident) this.#head = head;
     try {
       using hidden = await this.#hidden.window(device, state.window);

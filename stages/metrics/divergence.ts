@@ -3,7 +3,7 @@ import { f32, u32 } from "../../kernels/device/tensor.ts";
 import { divergence } from "../../kernels/mod.ts";
 import { DIVERGENCE_STATE } from "../../kernels/divergence.ts";
 import type { Model } from "../models/model.ts";
-import type { Weight } from "../models/weight.ts";
+import type { Head } from "../models/head.ts";
 import { columnsAtOnce, LOGIT_BYTES, nextTokens, type WindowState } from "./windows.ts";
 
 /** How a window went under a model and its baseline, for every token but the first. */
@@ -24,7 +24,7 @@ export async function compareWindow(
   device: Device,
   model: Model,
   { ids, hidden, baseline }: Pick<WindowState, "ids" | "hidden"> & {
-    readonly baseline: { readonly head: Weight; readonly hidden: TensorRef };
+    readonly baseline: { readonly head: Head; readonly hidden: TensorRef };
   },
 ): Promise<WindowDivergence> {
   const tokens = ids.length;

@@ -1,8 +1,10 @@
 import type { Device, Tensor, TensorRef } from "../../kernels/device/device.ts";
 import { u32 } from "../../kernels/device/tensor.ts";
 import { appendKv, attention, attentionPaged } from "../../kernels/mod.ts";
+import type { AttentionOptions } from "../../kernels/attention.ts";
 import { attentionBatch } from "../../kernels/attention_paged.ts";
 import { PAGE_TOKENS, pageWords } from "../../kernels/codes/kv_page.ts";
+import type { DecoderConfig } from "./config.ts";
 import type { KvScheme } from "../../kernels/codes/kv_scheme.ts";
 
 /** Precision of keys and values. */
@@ -18,10 +20,22 @@ export interface KvSchemes {
 
 /** How a layer attends. */
 export interface AttentionForm {
-  /** Keys a query sees; all before it where undefined. */
-  readonly window: number | undefined;
+  /** Which keys a query sees, and what becomes of its scores. */
+  readonly options: AttentionOptions;
   /** Precision of the KV cache; the tensors themselves where undefined. */
   readonly kv: KvSchemes | undefined;
+}
+
+/** How far the queries of a layer look, and what becomes of their scores. */
+export function attentionOptions(
+  { windows, attentionScale: scale, attentionCap: cap }: Pick<
+    DecoderConfig,
+    "windows" | "attentionScale" | "attentionCap"
+  >,
+  layer: number,
+): AttentionOptions {
+  const window = windows[layer];
+  return { scale, ...window !== undefined && { window }, ...cap !== undefined && { cap } };
 }
 
 /** Queries, keys and values of a sequence, f32 [tokens, heads or kv heads, head size]. */
@@ -41,11 +55,10 @@ export type Attend = (device: Device, sequence: SequenceTensors, form: Attention
 export function attend(
   device: Device,
   sequence: SequenceTensors,
-  { window, kv }: AttentionForm,
+  { options, kv }: AttentionForm,
 ): Tensor {
-  const seen = window === undefined ? {} : { window };
   return flat(
-    kv ? attendPages(device, sequence, kv, seen) : device.run(attention, sequence, seen).y,
+    kv ? attendPages(device, sequence, kv, options) : device.run(attention, sequence, options).y,
   );
 }
 
@@ -53,7 +66,7 @@ function attendPages(
   device: Device,
   { q, k, v }: SequenceTensors,
   { key, value }: KvSchemes,
-  seen: { readonly window?: number },
+  form: AttentionOptions,
 ): Tensor {
   const [tokens = 0, kvHeads = 0, headSize = 0] = k.shape;
   const pages = Math.ceil(tokens / PAGE_TOKENS);
@@ -69,7 +82,7 @@ function attendPages(
   using keys = pool(key);
   using values = pool(value);
   device.run(appendKv, { k, v, slots, keys, values }, { key, value });
-  const options = { queries: tokens, kvHeads, key, value, ...seen };
+  const options = { queries: tokens, kvHeads, key, value, ...form };
   const inputs = { q, k: keys, v: values, block_table, spans, work };
   return device.run(attentionPaged, inputs, options).y;
 }

@@ -1,25 +1,32 @@
 import { elements } from "../../kernels/device/tensor.ts";
 import type { Checkpoint } from "../formats/checkpoint.ts";
 import { rowPieces } from "../formats/rows.ts";
-import type { Layout } from "./family.ts";
+import type { Layout, Retelling } from "./family.ts";
 import { findFamily } from "./find_family.ts";
+import { retold } from "./retold.ts";
 import { moduleOf } from "./site.ts";
 
 /**
- * A checkpoint as its family has it: with a class in its config, tensors under `model.`, and the head
+ * A checkpoint as its family has it: read as the class that it is by other names, with a class in its config, tensors under `model.`, and the head
  * that the file holds. What is read otherwise than the files say stands in its notes; one of no family
  * stays as it is.
  */
 export async function completed(checkpoint: Checkpoint): Promise<Checkpoint> {
   let found: ReturnType<typeof findFamily>;
   let layout: Layout;
+  let retelling: Retelling | undefined;
   try {
     found = findFamily(checkpoint.config);
-    layout = found.family.layout(found.family.config(checkpoint.config));
+    const config = found.family.config(checkpoint.config);
+    layout = found.family.layout(config);
+    retelling = found.family.retelling?.(checkpoint.config, config);
   } catch {
     return checkpoint;
   }
-  return await withOwnHead(underModel(withClass(checkpoint, found), layout), layout);
+  const told = retelling
+    ? retold(checkpoint, retelling, layout.tensors)
+    : withClass(checkpoint, found);
+  return await withOwnHead(underModel(told, layout), layout);
 }
 
 function withClass(

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import type { Activation } from "../../kernels/glu.ts";
 import { readRopes, type RopeFacts, type Ropes } from "./rope_config.ts";
 import type { Rope } from "./rope.ts";
 import type { LinearRole } from "./site.ts";
@@ -36,6 +37,29 @@ export interface DecoderConfig extends Ropes {
   readonly residualScale: number;
   /** What logits are multiplied by. */
   readonly logitScale: number;
+  /** The norms of the residual stream in a layer; those of Llama where undefined. */
+  readonly layerNorms: LayerNorms | undefined;
+  /** What the gates of the MLP go through. */
+  readonly activation: Activation;
+  /** What rows of the embedding table are multiplied by. */
+  readonly embeddingScale: number;
+  /** What attention's scores are multiplied by. */
+  readonly attentionScale: number;
+  /** Keeps those scores between it and its negative (`softCap`). */
+  readonly attentionCap: number | undefined;
+  /** The same of logits. */
+  readonly logitCap: number | undefined;
+}
+
+/** The norms of a layer. */
+export type LayerNorms = Readonly<Record<"attention" | "mlp", BlockNorms>>;
+
+/** The norms around attention or the MLP, by their modules within the layer. */
+export interface BlockNorms {
+  /** Of what it reads; the stream itself where there is none. */
+  readonly before?: string;
+  /** Of what it adds to the residual stream, if that is normalized. */
+  readonly behind?: string;
 }
 
 /** What families say where they are not as Llama is. */
@@ -48,6 +72,11 @@ type Unlike = Pick<
   | "neighbours"
   | "residualScale"
   | "logitScale"
+  | "layerNorms"
+  | "activation"
+  | "embeddingScale"
+  | "attentionCap"
+  | "logitCap"
 >;
 
 const LLAMA: Unlike = {
@@ -58,6 +87,11 @@ const LLAMA: Unlike = {
   neighbours: false,
   residualScale: 1,
   logitScale: 1,
+  layerNorms: undefined,
+  activation: "silu",
+  embeddingScale: 1,
+  attentionCap: undefined,
+  logitCap: undefined,
 };
 
 /** More would be no model: sizes are multiplied, and every layer is listed. */
@@ -113,6 +147,8 @@ export function readConfig<T>(schema: z.ZodType<T>, json: unknown): T {
 export interface Particulars extends Partial<Unlike> {
   readonly biases: readonly LinearRole[];
   readonly windows: readonly (number | undefined)[];
+  /** 1 / sqrt(head size) unless said. */
+  readonly attentionScale?: number;
   /** What its rotary embeddings are like, where they are not Llama's. */
   readonly rope?: Omit<RopeFacts, "headSize">;
 }
@@ -145,9 +181,16 @@ export function decoderConfig(
     ropes,
     ropeOf,
     tied: json.tie_word_embeddings,
+    attentionScale: 1 / Math.sqrt(headSize),
     ...LLAMA,
     ...particulars,
   };
+}
+
+/** The linears that `attention_bias` and `mlp_bias` give a bias. */
+export function statedBiases(json: DecoderJson): LinearRole[] {
+  const attention: LinearRole[] = json.attention_bias ? ["q", "k", "v", "o"] : [];
+  return json.mlp_bias ? [...attention, "gate", "up", "down"] : attention;
 }
 
 /** No window in any layer. */

@@ -53,6 +53,27 @@ export interface Layout {
   readonly ownHead: string;
 }
 
+/** Where a tensor lies in the checkpoint of a class that has other names: all of a tensor, or runs of rows. */
+export interface Origin {
+  readonly source: string;
+  /** Rows of the source, where it is taken apart. */
+  readonly rows?: number;
+  /** Rows of a run; all unless said. */
+  readonly size?: number;
+  /** The row of the source that a run begins with. */
+  firstOf?(run: number): number;
+}
+
+/** What the models of a class are that is another's under other names. */
+export interface Retelling {
+  /** `config.json` of that class. */
+  readonly config: Readonly<Record<string, unknown>>;
+  /** Where its tensors lie, by its names. */
+  readonly origins: ReadonlyMap<string, Origin>;
+  /** A sentence that says so. */
+  readonly words: string;
+}
+
 /** One architecture: how its config reads, what stands where, and how a layer runs. */
 export interface Family {
   /** Values of `architectures` in `config.json` that this family runs. */
@@ -60,10 +81,14 @@ export interface Family {
   /** Reads `config.json`; throws with the key and what it should be. */
   config(json: unknown): DecoderConfig;
   layout(config: DecoderConfig): Layout;
+  /** What the models of this class are read as, where that is another. */
+  retelling?(json: unknown, config: DecoderConfig): Retelling;
   /** Linears of a layer that others store as one, by the name it has there; its rows in order. */
   readonly fused?: Readonly<Record<string, readonly string[]>>;
   /** Whether vectors of some models are stored otherwise than they are laid out (`Layout.joined`). */
   readonly joins?: boolean;
+  /** What checkpoints store the gains of norms less of, such as 1 where they hold w of 1 + w; 0 unless said. */
+  readonly gainOffset?: number;
   /** How llama.cpp holds such models, where it does. */
   readonly gguf?: GgufClass;
   /** Reads one layer onto the device. */

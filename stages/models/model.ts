@@ -5,6 +5,8 @@ import { type Sizes, sizesOf } from "./model_facts.ts";
 import type { ModelRecord } from "./model_record.ts";
 import { openModel } from "./architecture.ts";
 import type { DecoderConfig } from "./config.ts";
+import { Embeddings } from "./embeddings.ts";
+import { Head } from "./head.ts";
 import type { Layer } from "./layer.ts";
 import { loadNorm, type Norm } from "./norm.ts";
 import { Weight } from "./weight.ts";
@@ -59,12 +61,12 @@ export class Model implements ModelFiles, Disposable {
     return this.#take(name, () => this.architecture.family.load(this.#device, this, layer));
   }
 
-  embeddings(): Promise<Weight> {
-    return this.#table(this.architecture.embeddings);
+  async embeddings(): Promise<Embeddings> {
+    return new Embeddings(await this.#table(this.architecture.embeddings), this.config);
   }
 
-  head(): Promise<Weight> {
-    return this.#table(this.architecture.head.linears[0].weight);
+  async head(): Promise<Head> {
+    return new Head(await this.#table(this.architecture.head.linears[0].weight), this.config);
   }
 
   /** The norm before the head, which scales logits on the way. */
@@ -83,7 +85,7 @@ export class Model implements ModelFiles, Disposable {
   }
 
   /** Says that a part is no longer used; it leaves the device unless the model is resident. */
-  release(part: Layer | Weight | Norm): void {
+  release(part: Layer | Embeddings | Head | Norm): void {
     if (!this.resident) part[Symbol.dispose]();
   }
 

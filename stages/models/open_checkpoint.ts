@@ -6,6 +6,7 @@ import type { GgufClass } from "../formats/gguf/model_class.ts";
 import type { Family } from "./family.ts";
 import { knownFamily } from "./find_family.ts";
 import { laidOutBy } from "./laid_out.ts";
+import { wholeGains } from "./whole_gains.ts";
 import { directorySources, openDirectory } from "../formats/safetensors/directory.ts";
 import { fileURLToPath } from "node:url";
 import * as families from "./families/mod.ts";
@@ -16,7 +17,8 @@ export const GGUF_CLASSES: readonly GgufClass[] = Object.values<Family>(families
 
 /**
  * Opens a directory of safetensors files as Hugging Face lays them out, see `completed()` for what it
- * has then, or a GGUF file; what a family stores as one tensor is seen as those of its layout.
+ * has then, or a GGUF file; what a family stores as one tensor is seen as those of its layout, and gains
+ * of norms are whole.
  */
 export async function openCheckpoint(path: string): Promise<Checkpoint> {
   const kind = await kindOf(path);
@@ -24,16 +26,18 @@ export async function openCheckpoint(path: string): Promise<Checkpoint> {
     ? await openGguf(path, GGUF_CLASSES)
     : await openDirectory(path);
   try {
-    return apart(kind === "gguf" ? checkpoint : await completed(checkpoint));
+    return inOurForm(kind === "gguf" ? checkpoint : await completed(checkpoint));
   } catch (error) {
     checkpoint[Symbol.dispose]();
     throw error;
   }
 }
 
-function apart(checkpoint: Checkpoint): Checkpoint {
+function inOurForm(checkpoint: Checkpoint): Checkpoint {
   const family = knownFamily(checkpoint.config)?.family;
-  return family?.fused || family?.joins ? laidOutBy(checkpoint, family) : checkpoint;
+  if (!family) return checkpoint;
+  const laid = family.fused || family.joins ? laidOutBy(checkpoint, family) : checkpoint;
+  return wholeGains(laid, family);
 }
 
 /** The files that make the content of a checkpoint, without opening its weights. */

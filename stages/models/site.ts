@@ -60,8 +60,9 @@ export interface LayerLinear extends LinearOutline {
 
 /** What makes the channels of an activation, so that they can be scaled or permuted there. */
 export interface Feeder {
-  /** The gain of a norm, or the outputs of a linear. */
-  readonly kind: "norm" | "linear";
+  /** The gain of a norm, the outputs of a linear, or all that writes to the residual stream. */
+  readonly kind: "norm" | "linear" | "stream";
+  /** The tensor; of the stream that which it begins with. */
   readonly weight: string;
   readonly bias: string | undefined;
   /** Channels it has of its own: fewer than it feeds where heads share the gain of a norm. */
@@ -99,4 +100,6 @@ export interface LayerSite extends Site {
   readonly role: SiteRole;
   readonly projection: Projection;
   readonly linears: readonly LayerLinear[];
+  /** What its linears write goes through on its way to the residual stream, where that is a norm. */
+  readonly outputNorm?: Feeder;
 }

@@ -1,5 +1,6 @@
 import type { Device, Tensor, TensorRef } from "../../kernels/device/device.ts";
-import { hadamard, normQuantize, quantizeRows, siluMul, siluQuantize } from "../../kernels/mod.ts";
+import type { Activation } from "../../kernels/glu.ts";
+import { glu, gluQuantize, hadamard, normQuantize, quantizeRows } from "../../kernels/mod.ts";
 import type { QuantizeRowsOptions } from "../../kernels/quantize_rows.ts";
 import { hadamardFactor, leftFactor } from "../quant/hadamard.ts";
 import type { InputScheme } from "../quant/schemes.ts";
@@ -76,11 +77,18 @@ export function normInput(
 }
 
 /** A site's input that is a gated product: `x` f32 [tokens, 2 channels], gates and what they gate. */
-export function gatedInput(device: Device, x: TensorRef, { form, whole }: FusedOptions): SiteInput {
+export function gatedInput(
+  device: Device,
+  x: TensorRef,
+  { form, whole, activation }: FusedOptions & { readonly activation: Activation },
+): SiteInput {
   if (form.inputs && !form.hadamard && !whole) {
-    return codesOnly(x.shape[0]!, device.run(siluQuantize, { x }, optionsOf(form.inputs)));
+    return codesOnly(
+      x.shape[0]!,
+      device.run(gluQuantize, { x }, { activation, ...optionsOf(form.inputs) }),
+    );
   }
-  return owning(device, device.run(siluMul, { gate: x }, {}).y, form);
+  return owning(device, device.run(glu, { gate: x }, { activation }).y, form);
 }
 
 interface FusedOptions {

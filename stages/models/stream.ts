@@ -50,6 +50,12 @@ export function addedTo(
   return makeStream(residual, undefined);
 }
 
+/** The residual with what is outstanding, which is added; the stream keeps both. */
+export function settled(device: Device, { residual, delta }: Stream): Tensor {
+  if (delta) device.run(addScaled, { x: delta, sum: residual }, { factor: 1 });
+  return residual;
+}
+
 /** What a norm reads of a stream: it adds what is outstanding to the residual. */
 export function normReads(
   { residual, delta }: Stream,

@@ -79,11 +79,11 @@ export class Weight implements Disposable {
     }
   }
 
-  /** The rows of tokens: u32 [tokens] to f32 [tokens, columns]. */
-  embed(device: Device, tokens: TensorRef): Tensor {
+  /** The rows of tokens times a factor: u32 [tokens] to f32 [tokens, columns]. */
+  embed(device: Device, tokens: TensorRef, scale: number): Tensor {
     const y = device.empty({ dtype: "f32", shape: [tokens.shape[0]!, this.columns] });
     for (const { first, tensor } of this.#parts) {
-      device.run(embed, { tokens, embeddings: tensor, y }, { first });
+      device.run(embed, { tokens, embeddings: tensor, y }, { first, scale });
     }
     return y;
   }

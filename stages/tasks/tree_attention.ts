@@ -54,10 +54,9 @@ function layRuns({ ids, runs }: PrefixTree, upload: Upload) {
 function attendRuns(
   device: Device,
   { q, k, v }: SequenceTensors,
-  { form: { window }, rows, runs }: ReturnType<typeof layRuns> & { readonly form: AttentionForm },
+  { form: { options }, rows, runs }: ReturnType<typeof layRuns> & { readonly form: AttentionForm },
 ): Tensor {
-  const seen = window === undefined ? {} : { window };
-  if (!rows) return flat(device.run(attention, { q, k, v }, seen).y);
+  if (!rows) return flat(device.run(attention, { q, k, v }, options).y);
   const [tokens = 0, heads = 0, size = 0] = q.shape;
   const y = device.empty({ dtype: "f32", shape: [tokens, heads * size] });
   for (const run of runs) {
@@ -65,7 +64,7 @@ function attendRuns(
     using keys = taken(device, k, run.seen!);
     using values = taken(device, v, run.seen!);
     const inputs = { q: byHead(asked, q), k: byHead(keys, k), v: byHead(values, v) };
-    using mixed = device.run(attention, inputs, seen).y;
+    using mixed = device.run(attention, inputs, options).y;
     const embeddings = mixed.view([mixed.shape[0]!, heads * size]);
     device.run(embed, { tokens: rows, embeddings, y }, { first: run.start });
   }
@@ -107,7 +106,7 @@ function layPages({ ids, runs }: PrefixTree, upload: Upload) {
 function attendPages(
   device: Device,
   { q, k, v }: SequenceTensors,
-  { key, value, form: { window }, pages, written, slots, queries, ...where }:
+  { key, value, form, pages, written, slots, queries, ...where }:
     & ReturnType<typeof layPages>
     & { readonly key: KvScheme; readonly value: KvScheme; readonly form: AttentionForm },
 ): Tensor {
@@ -124,7 +123,7 @@ function attendPages(
       written ? byHead(stack.use(taken(device, rows, written)), rows) : rows;
     device.run(appendKv, { k: all(k), v: all(v), slots, keys, values }, { key, value });
   }
-  const options = { kvHeads, key, value, queries, ...window !== undefined && { window } };
+  const options = { kvHeads, key, value, queries, ...form.options };
   return flat(device.run(attentionPaged, { q, k: keys, v: values, ...where }, options).y);
 }
 

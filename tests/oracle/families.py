@@ -12,9 +12,11 @@ import torch
 from safetensors.torch import save_file
 from transformers import (
     Cohere2Config, Cohere2ForCausalLM, CohereConfig, CohereForCausalLM, GraniteConfig, GraniteForCausalLM,
+    Olmo2Config, Olmo2ForCausalLM,
     StableLmConfig, StableLmForCausalLM,
 )
 from transformers import (
+    Gemma2Config, Gemma2ForCausalLM, Gemma3ForCausalLM, Gemma3TextConfig,
     LlamaConfig, LlamaForCausalLM, MistralConfig, MistralForCausalLM, Phi3Config, Phi3ForCausalLM, Qwen2Config,
     Qwen2ForCausalLM, Qwen3Config, Qwen3ForCausalLM, SmolLM3Config, SmolLM3ForCausalLM,
 )
@@ -26,6 +28,8 @@ LLAMA3 = {"rope_type": "llama3", "rope_theta": 500000.0, "factor": 8.0, "low_fre
 LINEAR = {"rope_type": "linear", "rope_theta": 10000.0, "factor": 2.0}
 LONGROPE = {"rope_type": "longrope", "rope_theta": 10000.0,
             "short_factor": [1 + i / 4 for i in range(6)], "long_factor": [1 + i * i / 2 for i in range(6)]}
+GLOBAL_LINEAR = {"sliding_attention": {"rope_type": "default", "rope_theta": 5000.0},
+                 "full_attention": {"rope_type": "linear", "rope_theta": 200000.0, "factor": 8.0}}
 CASES = {
     "llama_llama3_gqa_tied": (LlamaForCausalLM, LlamaConfig(
         **SMALL, num_attention_heads=4, num_key_value_heads=2, rope_parameters=LLAMA3,
@@ -58,6 +62,9 @@ def as_version_4(config: dict) -> dict:
     """The same facts under the keys of transformers 4."""
     old = dict(config)
     rope = dict(old.pop("rope_parameters"))
+    if "full_attention" in rope:
+        old["rope_local_base_freq"] = rope["sliding_attention"]["rope_theta"]
+        rope = dict(rope["full_attention"])
     old["rope_theta"] = rope.pop("rope_theta")
     if rope["rope_type"] == "default" and "partial_rotary_factor" in rope:
         old["partial_rotary_factor"] = rope["partial_rotary_factor"]
@@ -90,8 +97,22 @@ NAMED = {
     "cohere_norms_biases": (CohereForCausalLM, CohereConfig(
         **SMALL, **HEADS, logit_scale=0.8, use_qk_norm=True, attention_bias=True, tie_word_embeddings=False,
         **NO_IDS)),
+    "olmo2_untied": (Olmo2ForCausalLM, Olmo2Config(**SMALL, **HEADS, tie_word_embeddings=False)),
+    "olmo2_tied_biases": (Olmo2ForCausalLM, Olmo2Config(
+        **SMALL, num_attention_heads=4, num_key_value_heads=4, attention_bias=True, tie_word_embeddings=True)),
     "cohere2_window": (Cohere2ForCausalLM, Cohere2Config(
         **{**SMALL, "num_hidden_layers": 4}, **HEADS, logit_scale=0.25, sliding_window=9, **NO_IDS)),
+    "gemma2_caps_window": (Gemma2ForCausalLM, Gemma2Config(
+        **SMALL, num_attention_heads=4, num_key_value_heads=2, head_dim=32, sliding_window=9,
+        query_pre_attn_scalar=20, attn_logit_softcapping=3.0, final_logit_softcapping=5.0)),
+    "gemma3_window_tied": (Gemma3ForCausalLM, Gemma3TextConfig(
+        **{**SMALL, "num_hidden_layers": 6}, num_attention_heads=4, num_key_value_heads=1, head_dim=32,
+        sliding_window=9, query_pre_attn_scalar=32)),
+    "gemma3_linear_capped": (Gemma3ForCausalLM, Gemma3TextConfig(
+        **SMALL, num_attention_heads=2, num_key_value_heads=2, head_dim=32, sliding_window=9,
+        query_pre_attn_scalar=24, layer_types=["full_attention", "sliding_attention"],
+        rope_parameters=GLOBAL_LINEAR, final_logit_softcapping=4.0, attention_bias=True,
+        tie_word_embeddings=False)),
 }
 
 # What the config.json of published models has that transformers would write otherwise today.

@@ -14,6 +14,7 @@ import { openCheckpoint } from "../../stages/models/open_checkpoint.ts";
 import { openSafetensors } from "../../stages/formats/safetensors/file.ts";
 import type { Feeder, LinearOutline } from "../../stages/models/site.ts";
 import type { Checkpoint } from "../../stages/formats/checkpoint.ts";
+import { attentionOptions } from "../../stages/models/attend.ts";
 import type { DecoderConfig } from "../../stages/models/config.ts";
 import { architectureOf } from "../../stages/models/architecture.ts";
 import { applyHadamard, hadamardFactor } from "../../stages/quant/hadamard.ts";
@@ -82,14 +83,13 @@ for (const family of FAMILIES) {
           k: tensor(keys[at]!, kvHeads),
           v: tensor(values[at]!, kvHeads),
         };
-        const window = config.windows[layer];
-        return attention.reference(sequence, window === undefined ? {} : { window })
-          .y.data as Float32Array;
+        const { y } = attention.reference(sequence, attentionOptions(config, layer));
+        return y.data as Float32Array;
       });
       near(seen.get("attention.out.rows")!, joined(mixed), 1e-4, "attention");
       near(
         seen.get("mlp.out.rows")!,
-        gated(await apply("gate", "mlp.in"), await apply("up", "mlp.in")),
+        gated(await apply("gate", "mlp.in"), await apply("up", "mlp.in"), config),
         1e-4,
         "MLP",
       );
@@ -196,7 +196,7 @@ Deno.test("an activation with an online Hadamard transform is watched behind it"
     const seen = await layerOf(stats, layer);
     const apply = (role: "gate" | "up") =>
       linearOf(checkpoint, layers[layer]!.linear(role), seen.get("mlp.in.rows")!);
-    const inner = gated(await apply("gate"), await apply("up"));
+    const inner = gated(await apply("gate"), await apply("up"), { activation: "silu" });
     const rows = seen.get("mlp.out.rows")!;
     assert.ok(relativeError(rows, inner) > 0.5);
     applyHadamard(inner, hadamardFactor(72));
@@ -265,8 +265,16 @@ async function linearOf(
 }
 
 /** SiLU(gate) * up. */
-function gated(gate: Float32Array, up: Float32Array): Float32Array {
-  return gate.map((value, i) => value / (1 + Math.exp(-value)) * up[i]!);
+function gated(
+  gate: Float32Array,
+  up: Float32Array,
+  { activation }: Pick<DecoderConfig, "activation">,
+): Float32Array {
+  const silu = (x: number) => x / (1 + Math.exp(-x));
+  const gelu = (x: number) =>
+    x * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3))) / 2;
+  const activated = activation === "silu" ? silu : gelu;
+  return gate.map((value, i) => activated(value) * up[i]!);
 }
 
 /** What the first layer reads: embeddings of the chain's text, normalized. */
@@ -279,7 +287,8 @@ async function normalizedEmbeddings(chain: StageChain, model: Artifact): Promise
   const table = await checkpoint.read("model.embed_tokens.weight");
   const { fedBy } = layers[0]!.site("attention.in");
   const rows = [...ids].map((id) => table.subarray(id * size, (id + 1) * size));
-  return await normalized(joined(rows), { checkpoint, config, fedBy, size });
+  const scaled = joined(rows).map((value) => value * config.embeddingScale);
+  return await normalized(scaled, { checkpoint, config, fedBy, size });
 }
 
 /** Runs of values, less their means where a model takes them away, over their root mean squares; then gains and biases. */

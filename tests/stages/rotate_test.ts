@@ -3,6 +3,8 @@ import { fileURLToPath } from "node:url";
 import { Cpu } from "../../kernels/device/cpu/cpu.ts";
 import type { Artifact } from "../../pipeline/artifact.ts";
 import type { Job } from "../../pipeline/stage.ts";
+import type { Checkpoint } from "../../stages/formats/checkpoint.ts";
+import { openModel } from "../../stages/models/architecture.ts";
 import { openCheckpoint } from "../../stages/models/open_checkpoint.ts";
 import { createCheckpointWriter } from "../../stages/formats/checkpoint_writer.ts";
 import { bytesOf } from "../../stages/formats/half.ts";
@@ -40,6 +42,13 @@ for (const name of FAMILIES) {
     };
     const before = await logits(path);
     for (const variant of VARIANTS) {
+      if (turnsNothing(variant, await normsBehind(path))) {
+        await assert.rejects(
+          () => rotated(path, variant),
+          /Cannot rotate the model: .*no linear can take over, expected transforms/,
+        );
+        continue;
+      }
       await rotated(path, variant, async (out) => {
         const error = relativeError(await logits(out), before);
         assert.ok(error < 1e-4, `${JSON.stringify(variant)}: relative error is ${error}`);
@@ -52,6 +61,7 @@ for (const name of FAMILIES) {
     await rotated(path, { transforms: ["out_proj", "down_proj"] }, async (out) => {
       using before = await openCheckpoint(path);
       using after = await openCheckpoint(out);
+      if ((await normsBehind(path)).length > 0) return await assertInsideOnly(before, after);
       assert.equal((after.config as { tie_word_embeddings: boolean }).tie_word_embeddings, false);
       assert.ok(after.tensors.has("lm_head.weight"));
       for (const { name, shape } of after.tensors.values()) {
@@ -263,6 +273,31 @@ Deno.test("rotate refuses a quantized model", async () => {
     await assert.rejects(() => rotated(path, {}), /put rotate before quantize/);
   });
 });
+
+/** Norms between a layer's linears and the residual stream. */
+async function normsBehind(path: string): Promise<readonly unknown[]> {
+  using files = await openModel(path);
+  return files.architecture.layers.flatMap(({ sites }) =>
+    sites.flatMap(({ outputNorm }) => outputNorm ?? [])
+  );
+}
+
+/** Whether nothing is left to rotate: the residual stream is in the way of norms, and all else unasked. */
+function turnsNothing(variant: unknown, behind: readonly unknown[]): boolean {
+  const { transforms } = rotate.params.parse(variant) as { readonly transforms: readonly string[] };
+  return behind.length > 0 && transforms.length === 0;
+}
+
+/** Asserts that values and what goes into out_proj and down_proj turned, and nothing else changed. */
+async function assertInsideOnly(before: Checkpoint, after: Checkpoint): Promise<void> {
+  assert.deepEqual(after.config, before.config);
+  assert.deepEqual([...after.tensors.keys()], [...before.tensors.keys()]);
+  for (const name of after.tensors.keys()) {
+    const [was, is] = [await before.read(name), await after.read(name)];
+    if (/\.(v|o|down)_proj\.weight/.test(name)) assert.notDeepEqual(is, was, name);
+    else if (!name.endsWith("v_proj.bias")) assert.deepEqual(is, was, name);
+  }
+}
 
 /** Runs the stage on a model directory; the output is gone after `use`. */
 async function rotated(

@@ -128,8 +128,11 @@ Deno.test("the attention search prefers the scale that makes keys whole multiple
     signal: SIGNAL,
   };
   // A query that sees only itself does not depend on keys.
-  assert.deepEqual([...await attentionErrors(device, { ...search, keep: 1 })], [0, 0]);
-  const errors = await attentionErrors(device, { ...search, keep: undefined });
+  assert.deepEqual([...await attentionErrors(device, { ...search, options: { window: 1 } })], [
+    0,
+    0,
+  ]);
+  const errors = await attentionErrors(device, { ...search, options: {} });
   assert.ok(errors[0]! > 1, `without scales ${errors[0]}`);
   assert.ok(errors[1]! < 1e-8 * errors[0]!, `with scales ${errors[1]}`);
 });

@@ -16,6 +16,8 @@ const SIZES = {
   num_attention_heads: 2,
   num_key_value_heads: 1,
   head_dim: 64,
+  // Of Gemma, where others have the head size.
+  query_pre_attn_scalar: 64,
 };
 
 /** The families of `testdata/families` in sizes that formats of other programs can pack. */
@@ -28,6 +30,7 @@ export async function writeShaped(family: string, directory: string): Promise<Ar
     ...SIZES,
   };
   stretchFactors(json);
+  if (json.layer_types) json.layer_types = json.layer_types.slice(0, SIZES.num_hidden_layers);
   const specifications = [...architectureOf(json).tensors].map(([name, shape]) =>
     ({ name, dtype: "F32", shape }) as const
   );

@@ -17,6 +17,7 @@ import {
 } from "./attention_products";
 import { EXP_TABLE_BYTES, expFalling4, expFallingRun, expTable } from "./exp";
 import { sumOf } from "./floats";
+import { softCap4 } from "./tanh";
 
 /** Score of a hidden key. */
 const LOWEST: f32 = -3.4028234e38;
@@ -37,6 +38,8 @@ export class Rows {
   /** Where the first query stands, and how many keys a query sees. */
   place: u32;
   window: u32;
+  /** Of scores; 0 where there is none. */
+  cap: f32;
   q: usize;
   scores: usize;
   states: usize;
@@ -58,6 +61,7 @@ export function layRows(
   size: u32,
   place: u32,
   window: u32,
+  cap: f32,
 ): Rows {
   const rows = changetype<Rows>(scratch);
   const count = queries * heads;
@@ -69,6 +73,7 @@ export function layRows(
   rows.bytes = bytes;
   rows.place = place;
   rows.window = window;
+  rows.cap = cap;
   rows.q = scratch + ROWS_BYTES;
   rows.sums = rows.q + count * bytes;
   rows.scores = rows.sums + count * bytes;
@@ -162,6 +167,18 @@ function score(rows: Rows, row: u32, count: u32, low: i32, high: i32): void {
   if (count == 6) scoreRows<u16>(q, rows.keys, rows.bytes, to, low, high, rows.rest);
   else if (count == 3) scoreRows<u8>(q, rows.keys, rows.bytes, to, low, high, rows.rest);
   else scoreOne(q, rows.keys, rows.bytes, to, low, high, rows.rest);
+  if (rows.cap > 0) capScores(to, count, low, high, rows.cap);
+}
+
+/** Caps the scores of rows by keys of a block, from a multiple of four. */
+function capScores(scores: usize, count: u32, low: i32, high: i32, cap: f32): void {
+  for (let row: u32 = 0; row < count; row++) {
+    const first = scores + row * SCORE_BYTES;
+    for (let key = low; key < high; key += 4) {
+      const at = first + <usize> key * 4;
+      v128.store(at, softCap4(v128.load(at), cap));
+    }
+  }
 }
 
 function add(rows: Rows, row: u32, count: u32, low: i32, high: i32): void {

@@ -41,12 +41,14 @@ export const gguf: Format = {
   source: "docs/gguf.md of ggml; ggml-common.h and ggml-quants.c for blocks",
   refusals: (subject, options) => [...ggufRefusals(subject, options)],
   refuseValues: (source) => Promise.resolve([...refusedTokenizer(source)]),
-  cautions: (source) =>
-    said([
+  cautions: (source) => [
+    ...source.subject.family.gguf?.cautions?.(source.subject.config) ?? [],
+    ...said([
       addsSpaces(source.checkpoint.tokenizer) &&
       "texts that begin with a space get one more before it, which the model's tokenizer adds to others alone",
       goesOn(source),
     ]),
+  ],
   engines,
   weightBytes: (subject, options) =>
     planTensors(subject, options).reduce((sum, { type, shape }) => sum + ggmlBytes(type, shape), 0),
@@ -90,7 +92,7 @@ function goesOn(source: Source): string | undefined {
 
 function engines(subject: Subject, options: FormatOptions): EngineUse[] {
   const { config } = subject;
-  const context = contextOf(config);
+  const context = contextOf(subject);
   const limits = said([
     context < config.positions &&
     `attends to all keys where the model has a window of ${context}: the file states a context of ${context}, up to which they agree`,

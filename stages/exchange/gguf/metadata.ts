@@ -1,5 +1,6 @@
 import { GGUF_ALIGNMENT, type GgufEntries, type GgufEntry } from "../../formats/gguf/encoding.ts";
 import { FILE_TYPES } from "../../formats/gguf/ggml_types.ts";
+import { epsilonKey } from "../../formats/gguf/config.ts";
 import type { GgufTensorPlan } from "./plan.ts";
 import { ropeEntries } from "./rope.ts";
 import type { Provenance } from "../provenance.ts";
@@ -13,16 +14,17 @@ const PROVENANCE_KEY = "quattuor.provenance";
 
 /** What a GGUF file says of a model beside its tokenizer: gguf.md of ggml, as llama.cpp reads it. */
 export function modelEntries(
-  { family, config, json }: Subject,
+  subject: Subject,
   { plans, provenance }: {
     readonly plans: readonly GgufTensorPlan[];
     readonly provenance: Provenance;
   },
 ): GgufEntries {
-  const { architecture } = family.gguf!;
+  const { family, config, json } = subject;
+  const { architecture, windows, numbers } = family.gguf!;
   const own: Record<string, GgufEntry> = {
     vocab_size: { u32: config.vocabulary },
-    context_length: { u32: contextOf(config) },
+    context_length: { u32: contextOf(subject) },
     embedding_length: { u32: config.hidden },
     block_count: { u32: config.layers },
     feed_forward_length: { u32: config.inner },
@@ -30,7 +32,16 @@ export function modelEntries(
     "attention.head_count_kv": { u32: config.kvHeads },
     "attention.key_length": { u32: config.headSize },
     "attention.value_length": { u32: config.headSize },
-    "attention.layer_norm_rms_epsilon": { f32: config.normEps },
+    [epsilonKey(config.norm === "layer")]: { f32: config.normEps },
+    // Without windows, one as long as the context lets every layer attend to all keys.
+    ...windows && {
+      "attention.sliding_window": {
+        u32: config.windows.find((window) => window !== undefined) ?? config.positions,
+      },
+    },
+    ...Object.fromEntries(
+      Object.entries(numbers?.(config) ?? {}).map(([key, f32]) => [key, { f32 }]),
+    ),
   };
   const type = mostCommonType(plans);
   const origin = typeof json._name_or_path === "string" && json._name_or_path.split("/").at(-1);
@@ -59,10 +70,11 @@ export function modelEntries(
 }
 
 /**
- * The longest context in which llama.cpp computes what the model does: it lets these
- * architectures attend to all keys, so a window ends it.
+ * The longest context in which llama.cpp computes what the model does: a window ends it in
+ * architectures that it lets attend to all keys.
  */
-export function contextOf({ positions, windows }: Subject["config"]): number {
+export function contextOf({ config: { positions, windows }, family }: Subject): number {
+  if (family.gguf?.windows) return positions;
   return Math.min(positions, ...windows.map((window) => window ?? Infinity));
 }
 

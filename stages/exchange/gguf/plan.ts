@@ -9,7 +9,7 @@ import { GGUF_CLASSES } from "../../models/open_checkpoint.ts";
 import type { StoredLinear } from "../../models/linear.ts";
 import { moduleOf } from "../../models/site.ts";
 import type { Subject } from "../subject.ts";
-import { refusedRope, ropeTensors } from "./rope.ts";
+import { isFull, refusedRope, ropeTensors } from "./rope.ts";
 
 /** Values that share a scale in every type of ggml that codes can be put into. */
 const BLOCK = 32;
@@ -43,7 +43,9 @@ export function planTensors(subject: Subject, options: Options): GgufTensorPlan[
       ? linearType(linear, options)
       : DTYPES[options.dtype];
     const source = { from, rows: shape[0]!, linear: linear?.scheme ? linear : undefined };
-    return [from, { name: from, shape, type, sources: [source] }];
+    const { rows } = subject.joined?.get(from) ?? {};
+    const stored = rows === undefined ? shape : [rows, shape[0]! / rows];
+    return [from, { name: from, shape: stored, type, sources: [source] }];
   });
   const plans = fusedPlans(new Map(typed), subject)
     .map((plan) => ({ ...plan, name: ggufName(plan.name, { parts })! }));
@@ -103,6 +105,8 @@ export function* ggufRefusals(subject: Subject, { type }: Options): Generator<Re
       `its ${config.heads} heads of ${config.headSize} do not make up the ${config.hidden} channels, expected them to in a ${known.architecture} of llama.cpp`,
     );
   }
+  for (const text of known?.differences?.(config) ?? []) yield modelRefusal(text);
+  yield* refusedWindows(subject);
   yield* refusedRope(subject);
   yield* refusedFused(subject);
   yield* refusedPrecision(subject, "GGUF weights");
@@ -124,6 +128,23 @@ export function* ggufRefusals(subject: Subject, { type }: Options): Generator<Re
       );
     }
   }
+}
+
+/** Why llama.cpp would let layers attend to other keys than the model does. */
+function* refusedWindows({ family: { gguf: known }, config }: Subject): Generator<Refusal> {
+  const { architecture, windows } = known ?? {};
+  if (!windows) return;
+  const { period } = windows;
+  const window = config.windows.find((each) => each !== undefined);
+  const odd = config.windows.findIndex((each, layer) =>
+    each !== (isFull(layer, windows) ? undefined : window)
+  );
+  if (odd < 0) return;
+  yield modelRefusal(
+    `layer ${odd} attends to ${config.windows[odd] ?? "all"} keys, expected ${
+      isFull(odd, windows) ? "all" : window
+    } in a ${architecture} of llama.cpp, where all do in every layer behind ${period - 1} others`,
+  );
 }
 
 /** Linears that are one tensor there, and so of one type. */

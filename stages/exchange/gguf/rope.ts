@@ -6,6 +6,7 @@ import {
   ROPE_TENSORS,
 } from "../../formats/gguf/rope.ts";
 import type { GgufEntries } from "../../formats/gguf/encoding.ts";
+import type { GgufClass, GgufWindows } from "../../formats/gguf/model_class.ts";
 import type { Rope } from "../../models/rope.ts";
 import { modelRefusal, type Refusal } from "../format.ts";
 import type { Subject } from "../subject.ts";
@@ -73,8 +74,11 @@ export function ropeTensors(rope: Rope): ReadonlyMap<string, Float32Array<ArrayB
 export function* refusedRope(
   { name, family: { gguf: known }, config }: Subject,
 ): Generator<Refusal> {
-  const [rope, ...others] = config.ropes;
+  const [rope, ...more] = config.ropes;
   if (!known || !rope) return;
+  const { windows } = known;
+  if (windows?.theta !== undefined) yield* refusedWindowRopes(config, known);
+  const others = windows?.theta === undefined ? more : [];
   const turns = others.filter(({ scaling }) => scaling.type !== "none");
   const { still = () => false } = known;
   const odd = config.ropeOf.findIndex((at, layer) =>
@@ -117,6 +121,31 @@ export function* refusedRope(
       }, expected ${BETAS.fast} and ${BETAS.slow}: llama.cpp takes no others`,
     );
   }
+}
+
+/** Whether all keys are attended to in a layer of a class that has windows. */
+export function isFull(layer: number, { period }: GgufWindows): boolean {
+  return (layer + 1) % period === 0;
+}
+
+/** Why layers with a window, or those without, would turn queries and keys otherwise than the model does. */
+function* refusedWindowRopes(
+  { ropes, ropeOf, headSize }: Subject["config"],
+  { architecture, windows }: GgufClass,
+): Generator<Refusal> {
+  const { period, theta } = windows!;
+  const odd = ropeOf.findIndex((at, layer) => {
+    if (isFull(layer, windows!)) return at !== 0;
+    const { scaling, channels, theta: own } = ropes[at]!;
+    return own !== theta || scaling.type !== "default" || channels !== headSize;
+  });
+  if (odd < 0) return;
+  const { theta: own, scaling } = ropes[ropeOf[odd]!]!;
+  yield modelRefusal(
+    `layer ${odd} has rotary positions of theta ${own} scaled by "${scaling.type}", expected ${
+      isFull(odd, windows!) ? "those of all full layers" : `theta ${theta}, unscaled`
+    } in a ${architecture} of llama.cpp, which is full in every layer behind ${period - 1} others`,
+  );
 }
 
 /** llama3 scaling in the words of `config.json`. */

@@ -9,6 +9,7 @@ import {
   type Refusal,
   said,
 } from "../format.ts";
+import { plainBlockProblems } from "../plain_blocks.ts";
 import { plainHeadProblems } from "../plain_heads.ts";
 import { refusedPrecision } from "../precision_refusals.ts";
 import { packedLinears, statedQuantization } from "../stated_quantization.ts";
@@ -32,6 +33,7 @@ export const tinychat: Format = checkpointFormat({
   source: "llm-awq, awq/quantize/qmodule.py and tinychat/utils/load_quant.py",
   refusals: (subject): Refusal[] => [
     ...refusedNorms(subject),
+    ...plainBlockProblems(subject.config).map(modelRefusal),
     ...plainHeadProblems(subject.config).map(modelRefusal),
     ...refusedPrecision(subject, "TinyChat's codes"),
     ...refusedWeights(subject, {

@@ -8,7 +8,7 @@ import { ggufMetadata } from "./metadata.ts";
 import type { GgufClass } from "./model_class.ts";
 import { interleavedRow, isInterleaved, transformersName } from "./names.ts";
 import { ggufSources, openGgufParts, type PlacedTensor } from "./parts.ts";
-import { ROPE_TENSORS, type RopeDivisors } from "./rope.ts";
+import { ROPE_TENSORS, type RopeDivisors, shortest } from "./rope.ts";
 import { ggufTokenizer, ggufTokenizerNotes } from "./tokenizer.ts";
 import { release } from "../release.ts";
 import { findTensor, rowRange } from "../rows.ts";
@@ -51,6 +51,11 @@ export async function openGguf(
     // Phi-3's converter writes 0 for none.
     window: metadata.number(`${known.architecture}.attention.sliding_window`) || undefined,
     rope: await readRopeDivisors(parts.tensors),
+    number: (key) => {
+      const value = metadata.number(`${known.architecture}.${key}`);
+      return value === undefined ? undefined : shortest(value);
+    },
+    has: (module) => stored.has(`model.layers.0.${module}.weight`),
   });
   const tokenizer = ggufTokenizer(metadata);
 

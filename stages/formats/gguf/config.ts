@@ -21,7 +21,7 @@ export function ggufConfig(
   known: GgufClass,
   facts: GgufFacts,
 ): Record<string, unknown> {
-  const { architecture, name, type, config } = known;
+  const { architecture, name, type, layerNorm = false, config } = known;
   const required = (key: string): number => {
     const value = metadata.number(`${architecture}.${key}`);
     if (value !== undefined) return value;
@@ -60,7 +60,7 @@ export function ggufConfig(
     head_dim: headSize,
     hidden_act: "silu",
     max_position_embeddings: count("context_length"),
-    rms_norm_eps: shortest(required("attention.layer_norm_rms_epsilon")),
+    [layerNorm ? "layer_norm_eps" : "rms_norm_eps"]: shortest(required(epsilonKey(layerNorm))),
     rope_theta: shortest(theta),
     rope_scaling: ggufRopeScaling(metadata, architecture, {
       theta,
@@ -74,6 +74,11 @@ export function ggufConfig(
     ...tokenId("eos_token_id", metadata.number("tokenizer.ggml.eos_token_id")),
     torch_dtype: "float32",
   };
+}
+
+/** Behind which key files have the epsilon of norms. */
+export function epsilonKey(layerNorm: boolean): string {
+  return layerNorm ? "attention.layer_norm_epsilon" : "attention.layer_norm_rms_epsilon";
 }
 
 /** Size of an attention head and the channels of it that turn; throws where they are odd. */

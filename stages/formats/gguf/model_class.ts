@@ -11,6 +11,34 @@ export interface GgufFacts {
   readonly window: number | undefined;
   /** Divisors of the rotary frequencies. */
   readonly rope: RopeDivisors;
+  /** A number by its key behind the architecture, with the fewest digits that tell it from others. */
+  number(key: string): number | undefined;
+  /** Whether layers have a module, by its name in transformers. */
+  has(module: string): boolean;
+}
+
+/** What a model says that only some classes have a place for. */
+export interface GgufModel {
+  readonly hidden: number;
+  readonly layers: number;
+  readonly heads: number;
+  readonly headSize: number;
+  readonly biases: readonly string[];
+  readonly tied: boolean;
+  readonly embeddingScale: number;
+  readonly residualScale: number;
+  readonly logitScale: number;
+  readonly attentionScale: number;
+  readonly attentionCap: number | undefined;
+  readonly logitCap: number | undefined;
+}
+
+/** Which layers of a class attend to a window of keys in llama.cpp. */
+export interface GgufWindows {
+  /** Of so many layers the last one attends to all keys. */
+  readonly period: number;
+  /** Theta of the rotary positions in those with a window, which are not scaled; that of all unless said. */
+  readonly theta?: number;
 }
 
 /** How llama.cpp holds the models of a class of transformers. */
@@ -28,10 +56,20 @@ export interface GgufClass {
   readonly partialRotary: boolean;
   /** Whether a layer leaves queries and keys as they are, where some do. */
   readonly still?: (layer: number) => boolean;
+  /** Whether its norms take means away (LayerNorm), which has an epsilon of another name. */
+  readonly layerNorm?: boolean;
+  /** The layers with a window; unless said, all layers attend to all keys. */
+  readonly windows?: GgufWindows;
   /** Whether llama.cpp divides its rotary frequencies by what tensors say (`ROPE_TENSORS`). */
   readonly ropeDivisors: boolean;
   /** Parts of a layer beside those that all decoders have, GGUF to transformers. */
   readonly parts: Readonly<Record<string, string>>;
+  /** Numbers that files say beside those that all have, by their keys behind the architecture. */
+  numbers?(model: GgufModel): Readonly<Record<string, number>>;
+  /** What llama.cpp computes otherwise than a model, `<what is>, expected <what should be>`. */
+  differences?(model: GgufModel): readonly string[];
+  /** What it computes otherwise by a rounding, to be told alone. */
+  cautions?(model: GgufModel): readonly string[];
   /** What `config.json` says beside the keys that all have. */
   config(facts: GgufFacts): Readonly<Record<string, unknown>>;
 }

@@ -4,6 +4,7 @@ import type { GgufClass } from "./model_class.ts";
 const WHOLE: Readonly<Record<string, string>> = {
   "token_embd.weight": "model.embed_tokens.weight",
   "output_norm.weight": "model.norm.weight",
+  "output_norm.bias": "model.norm.bias",
   "output.weight": "lm_head.weight",
 };
 
@@ -37,8 +38,9 @@ export function ggufName(
   { parts }: Pick<GgufClass, "parts">,
 ): string | undefined {
   const [, layer, part, kind] = /^model\.layers\.(\d+)\.([\w.]+)\.(weight|bias)$/.exec(name) ?? [];
-  const table = part === undefined ? WHOLE : { ...PART, ...parts };
-  const found = Object.entries(table).find(([, theirs]) => theirs === (part ?? name))?.[0];
+  const tables = part === undefined ? [WHOLE] : [parts, PART];
+  const found = tables.flatMap((table) => Object.entries(table))
+    .find(([, theirs]) => theirs === (part ?? name))?.[0];
   return found && part !== undefined ? `blk.${layer}.${found}.${kind}` : found;
 }
 

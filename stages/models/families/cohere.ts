@@ -6,6 +6,7 @@ import {
   type Particulars,
   readConfig,
 } from "../config.ts";
+import type { GgufClass } from "../../formats/gguf/model_class.ts";
 import type { Family } from "../family.ts";
 import { loadDecoderLayer } from "./decoder_layer.ts";
 import { decoderLayout } from "./decoder_layout.ts";
@@ -34,6 +35,30 @@ export function readCohere(json: unknown) {
   return { parsed, particulars };
 }
 
+/** What llama.cpp has both as. */
+export const COHERE_GGUF = {
+  // Neighbours turn in the model as well.
+  interleaved: false,
+  ownHeadSize: false,
+  partialRotary: false,
+  layerNorm: true,
+  ropeDivisors: false,
+  parts: { attn_q_norm: "self_attn.q_norm", attn_k_norm: "self_attn.k_norm" },
+  numbers: ({ logitScale }) => ({ logit_scale: logitScale }),
+  differences: ({ tied, biases, logitScale }) =>
+    said([
+      !tied &&
+      "its head is a tensor of its own, expected the embedding table, which llama.cpp takes for it; rotate and fold take them apart",
+      biases.includes("o") && "its o_proj has a bias, expected none: llama.cpp loads none",
+      logitScale === 0 &&
+      "its logit_scale is 0, expected another number: llama.cpp takes 0 for none",
+    ]),
+} as const satisfies Partial<GgufClass>;
+
+function said(texts: readonly (string | false)[]): string[] {
+  return texts.filter((text) => text !== false);
+}
+
 /** Cohere's Command R: LayerNorm without biases, blocks beside each other, neighbours that turn together. */
 export const cohere: Family = {
   architectures: ["CohereForCausalLM"],
@@ -44,4 +69,15 @@ export const cohere: Family = {
   layout: decoderLayout,
   joins: true,
   load: loadDecoderLayer,
+  gguf: {
+    ...COHERE_GGUF,
+    architecture: "command-r",
+    name: "CohereForCausalLM",
+    type: "cohere",
+    config: ({ attentionBias, number, has }) => ({
+      attention_bias: attentionBias,
+      logit_scale: number("logit_scale"),
+      use_qk_norm: has("self_attn.q_norm"),
+    }),
+  },
 };

@@ -1,14 +1,17 @@
 import { z } from "zod";
 import { decoderConfig, readConfig } from "../config.ts";
 import type { Family } from "../family.ts";
-import { readCohere } from "./cohere.ts";
+import { COHERE_GGUF, readCohere } from "./cohere.ts";
 import { loadDecoderLayer } from "./decoder_layer.ts";
 import { decoderLayout } from "./decoder_layout.ts";
+
+/** Layers up to one that attends to all keys. */
+const PERIOD = 4;
 
 /** What transformers takes for keys that a `config.json` leaves out. */
 const cohere2Json = z.looseObject({
   sliding_window: z.int().positive().nullish(),
-  sliding_window_pattern: z.int().positive().default(4),
+  sliding_window_pattern: z.int().positive().default(PERIOD),
   layer_types: z.array(z.enum(["sliding_attention", "full_attention"])).nullish(),
 });
 
@@ -37,4 +40,19 @@ export const cohere2: Family = {
   },
   layout: decoderLayout,
   load: loadDecoderLayer,
+  gguf: {
+    ...COHERE_GGUF,
+    architecture: "cohere2",
+    name: "Cohere2ForCausalLM",
+    type: "cohere2",
+    parts: {},
+    still: (layer) => (layer + 1) % PERIOD === 0,
+    windows: { period: PERIOD },
+    config: ({ attentionBias, number, window }) => ({
+      attention_bias: attentionBias,
+      logit_scale: number("logit_scale"),
+      sliding_window: window ?? null,
+      sliding_window_pattern: number("attention.sliding_window_pattern") ?? PERIOD,
+    }),
+  },
 };

@@ -1,13 +1,13 @@
 import type { Device, Tensor, TensorRef } from "../../../kernels/device/device.ts";
 import { f32 } from "../../../kernels/device/tensor.ts";
-import { queryKeyNorm, rope } from "../../../kernels/mod.ts";
-import { attend, type AttentionForm } from "../attend.ts";
+import { queryKeyNorm, rmsNorm, rope } from "../../../kernels/mod.ts";
+import { attend, type AttentionForm, attentionOptions } from "../attend.ts";
 import type { DecoderConfig } from "../config.ts";
 import type { Checkpoint } from "../../formats/checkpoint.ts";
 import type { LayerOutline, ModelFiles } from "../family.ts";
 import type { Layer, LayerPass } from "../layer.ts";
 import { type Linear, loadLinears } from "../linear.ts";
-import type { SiteRole } from "../site.ts";
+import type { Feeder, SiteRole } from "../site.ts";
 import {
   gatedInput,
   normInput,
@@ -17,7 +17,7 @@ import {
   siteInput,
 } from "../site_input.ts";
 import { loadNorm, type Norm } from "../norm.ts";
-import { addedTo, makeStream, type Stream } from "../stream.ts";
+import { addedTo, makeStream, settled, type Stream } from "../stream.ts";
 
 /** What a layer holds on the device. */
 interface Parts {
@@ -26,14 +26,16 @@ interface Parts {
   readonly index: number;
   readonly linears: Readonly<Record<SiteRole, Linear>>;
   readonly forms: Readonly<Record<SiteRole, SiteForm>>;
-  /** The norms before attention and before the MLP, which may be one. */
-  readonly norms: Readonly<Record<"attention" | "mlp", Norm>>;
+  /** The norms before attention and before the MLP, which may be one; where there is none, they read the stream. */
+  readonly norms: Readonly<Record<"attention" | "mlp", Norm | undefined>>;
+  /** Those behind them, where what they make is normalized. */
+  readonly outputNorms: Readonly<Record<"attention" | "mlp", Norm | undefined>>;
   /** Gains of queries and of keys f32 [2 or query and key heads, head size], where they are normalized. */
   readonly headGains: TensorRef | undefined;
   readonly attention: AttentionForm;
 }
 
-/** Reads a layer with a norm before attention and before a gated MLP. */
+/** Reads a layer with norms before attention and a gated MLP, and with some behind them. */
 export async function loadDecoderLayer(
   device: Device,
   { checkpoint, record, architecture }: ModelFiles,
@@ -51,10 +53,19 @@ export async function loadDecoderLayer(
     const hadamard = record.hadamard.includes(role);
     forms[role] = stack.use(openSiteForm(device, { hadamard, channels, inputs }));
   }
-  const norm = async (role: SiteRole) =>
-    stack.use(await loadNorm(device, checkpoint, { fedBy: outline.site(role).fedBy, config }));
-  const attention = await norm("attention.in");
-  const norms = { attention, mlp: config.parallel ? attention : await norm("mlp.in") };
+  const norm = async (fedBy: Feeder) =>
+    stack.use(await loadNorm(device, checkpoint, { fedBy, config }));
+  const before = async (role: SiteRole) => {
+    const { fedBy } = outline.site(role);
+    return fedBy.kind === "norm" ? await norm(fedBy) : undefined;
+  };
+  const behind = async (role: SiteRole) => {
+    const { outputNorm } = outline.site(role);
+    return outputNorm && await norm(outputNorm);
+  };
+  const attention = await before("attention.in");
+  const norms = { attention, mlp: config.parallel ? attention : await before("mlp.in") };
+  const outputNorms = { attention: await behind("attention.out"), mlp: await behind("mlp.out") };
   const headGains = await loadHeadGains(device, checkpoint, { outline, config });
   return new DecoderLayer({
     config,
@@ -62,8 +73,9 @@ export async function loadDecoderLayer(
     linears: linears as Parts["linears"],
     forms: forms as Parts["forms"],
     norms,
+    outputNorms,
     headGains: headGains && stack.use(headGains),
-    attention: { window: config.windows[layer], kv: record.kv[layer] },
+    attention: { options: attentionOptions(config, layer), kv: record.kv[layer] },
   }, stack.move());
 }
 
@@ -107,26 +119,56 @@ export class DecoderLayer implements Layer {
 
 function runLayer(device: Device, parts: Parts, pass: LayerPass): Stream {
   const { stream: { residual, delta }, observe } = pass;
-  const { config: { parallel, residualScale: factor }, linears, forms, norms } = parts;
+  const { config: { parallel, residualScale: factor, activation }, linears, forms, norms } = parts;
   const whole = observe !== undefined;
   const told = (site: SiteRole, input: SiteInput) => {
     if (input.x) observe?.(site, input.x);
     return input;
   };
-  const read = (site: SiteRole, stream: Stream, norm: Norm) =>
-    told(site, normInput(device, stream, norm, { form: forms[site], whole }));
+  const read = (site: SiteRole, stream: Stream, norm: Norm | undefined) => {
+    const form = forms[site];
+    return told(
+      site,
+      norm
+        ? normInput(device, stream, norm, { form, whole })
+        : siteInput(device, settled(device, stream), form),
+    );
+  };
   const first = read("attention.in", pass.stream, norms.attention);
   delta?.[Symbol.dispose]();
   // Where both blocks read one norm, the MLP reads the stream before attention is added.
   const beside = parallel ? read("mlp.in", makeStream(residual, undefined), norms.mlp) : undefined;
   using mixed = mix(device, parts, first, pass);
   using out = told("attention.out", siteInput(device, mixed, forms["attention.out"]));
-  const attended = linears["attention.out"].apply(device, out);
-  const stream = addedTo(device, residual, { made: attended, factor, now: parallel });
+  const attended = normedOutput(
+    device,
+    parts,
+    "attention",
+    linears["attention.out"].apply(device, out),
+  );
+  const stream = addedTo(device, residual, { made: attended, factor, now: parallel || !norms.mlp });
   using _outstanding = stream.delta;
   using both = gates(device, parts, beside ?? read("mlp.in", stream, norms.mlp));
-  using inner = told("mlp.out", gatedInput(device, both, { form: forms["mlp.out"], whole }));
-  return addedTo(device, residual, { made: linears["mlp.out"].apply(device, inner), factor });
+  using inner = told(
+    "mlp.out",
+    gatedInput(device, both, { form: forms["mlp.out"], whole, activation }),
+  );
+  const made = normedOutput(device, parts, "mlp", linears["mlp.out"].apply(device, inner));
+  return addedTo(device, residual, { made, factor });
+}
+
+/** What a block adds to the residual stream, normalized where the layer has it so; `made` is used up. */
+function normedOutput(
+  device: Device,
+  { outputNorms }: Parts,
+  block: "attention" | "mlp",
+  made: Tensor,
+): Tensor {
+  const norm = outputNorms[block];
+  if (!norm) return made;
+  using x = made;
+  const { gain, bias, options } = norm;
+  return device.run(rmsNorm, { x, gain, ...bias && { bias } }, options).y;
 }
 
 /** Gates of the MLP and what they gate, side by side; `input` is used up. */

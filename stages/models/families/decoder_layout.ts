@@ -1,4 +1,4 @@
-import type { DecoderConfig } from "../config.ts";
+import type { BlockNorms, DecoderConfig, LayerNorms } from "../config.ts";
 import type { JoinedRows, LayerLayout, Layout } from "../family.ts";
 import {
   type Feeder,
@@ -13,6 +13,10 @@ import {
 
 const EMBEDDINGS = "model.embed_tokens";
 const HEAD = "lm_head";
+const LLAMA_NORMS: LayerNorms = {
+  attention: { before: "input_layernorm" },
+  mlp: { before: "post_attention_layernorm" },
+};
 
 /** What families call otherwise than most do. */
 interface LayoutOptions {
@@ -62,10 +66,15 @@ function layerLayout(
   { queryKeyNorm = "norm", headGain }: LayoutOptions,
 ): LayerLayout {
   const { hidden, inner, heads, kvHeads, headSize, queryKeyNorms, parallel } = config;
+  const norms = config.layerNorms ?? LLAMA_NORMS;
   const [queries, keys] = [heads * headSize, kvHeads * headSize];
   const prefix = `model.layers.${layer}`;
-  const before = streamNorm(`${prefix}.input_layernorm`, config);
-  const between = parallel ? before : streamNorm(`${prefix}.post_attention_layernorm`, config);
+  const normsOf = ({ before, behind }: BlockNorms) => ({
+    fedBy: before === undefined ? stream(config) : streamNorm(`${prefix}.${before}`, config),
+    behind: behind === undefined ? undefined : streamNorm(`${prefix}.${behind}`, config),
+  });
+  const attention = normsOf(norms.attention);
+  const mlp = parallel ? attention : normsOf(norms.mlp);
   const linear = (role: LinearRole, rows: number, columns: number): LayerLinear => {
     const block = "qkvo".includes(role) ? "self_attn" : "mlp";
     const module = `${block}.${role}_proj`;
@@ -83,13 +92,14 @@ function layerLayout(
   const site = (
     projection: Projection,
     linears: readonly LayerLinear[],
-    fedBy: Feeder,
+    { fedBy, behind }: { readonly fedBy: Feeder; readonly behind?: Feeder | undefined },
   ): LayerSite => {
     const role = roleOf(projection);
     const name = `layers.${layer}.${role}`;
-    const residual = fedBy.kind === "norm" ? "read" : "written";
+    const residual = fedBy.kind === "linear" ? "written" : "read";
     const channels = linears[0]!.columns;
-    return { name, layer, role, projection, residual, channels, fedBy, linears };
+    const site = { name, layer, role, projection, residual, channels, fedBy, linears } as const;
+    return behind ? { ...site, outputNorm: behind } : site;
   };
   const tap = (name: string, channels: number, fedBy: Feeder): Tap => (
     { name: `layers.${layer}.attention.${name}`, channels, fedBy }
@@ -109,10 +119,10 @@ function layerLayout(
   return {
     ...queryKeyNorms === "own" && { joined: new Map([queriesBy, keysBy].map(gainsOf)) },
     sites: [
-      site("qkv_proj", [q, k, v], before),
-      site("out_proj", [o], outputs(v)),
-      site("up_proj", [gate, up], between),
-      site("down_proj", [down], outputs(up)),
+      site("qkv_proj", [q, k, v], { fedBy: attention.fedBy }),
+      site("out_proj", [o], { fedBy: outputs(v), behind: attention.behind }),
+      site("up_proj", [gate, up], { fedBy: mlp.fedBy }),
+      site("down_proj", [down], { fedBy: outputs(up), behind: mlp.behind }),
     ],
     taps: {
       queries: tap("queries", queries, queriesBy),
@@ -120,13 +130,24 @@ function layerLayout(
       values: tap("values", keys, outputs(v)),
     },
     tensors: new Map([
-      ...vectorsOf(before),
+      ...normsBefore(attention.fedBy),
       ...[q, k, v, o].flatMap(tensorsOf),
       ...queryKeyNorms ? [queriesBy, keysBy].flatMap(vectorsOf) : [],
-      ...parallel ? [] : vectorsOf(between),
+      ...attention.behind ? vectorsOf(attention.behind) : [],
+      ...parallel ? [] : normsBefore(mlp.fedBy),
       ...[gate, up, down].flatMap(tensorsOf),
+      ...mlp.behind ? vectorsOf(mlp.behind) : [],
     ]),
   };
+}
+
+/** The residual stream itself. */
+function stream({ hidden }: DecoderConfig): Feeder {
+  return { kind: "stream", weight: `${EMBEDDINGS}.weight`, bias: undefined, channels: hidden };
+}
+
+function normsBefore(fedBy: Feeder): [string, number[]][] {
+  return fedBy.kind === "norm" ? vectorsOf(fedBy) : [];
 }
 
 /** A norm of the residual stream. */

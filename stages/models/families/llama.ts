@@ -1,6 +1,5 @@
-import { decoderConfig, noWindows, parseDecoderJson } from "../config.ts";
+import { decoderConfig, noWindows, parseDecoderJson, statedBiases } from "../config.ts";
 import type { Family } from "../family.ts";
-import type { LinearRole } from "../site.ts";
 import { loadDecoderLayer } from "./decoder_layer.ts";
 import { decoderLayout } from "./decoder_layout.ts";
 import type { GgufClass } from "../../formats/gguf/model_class.ts";
@@ -23,10 +22,7 @@ export const llama: Family = {
   architectures: ["LlamaForCausalLM"],
   config(json) {
     const parsed = parseDecoderJson(json);
-    const biases: LinearRole[] = [];
-    if (parsed.attention_bias) biases.push("q", "k", "v", "o");
-    if (parsed.mlp_bias) biases.push("gate", "up", "down");
-    return decoderConfig(parsed, { biases, windows: noWindows(parsed) });
+    return decoderConfig(parsed, { biases: statedBiases(parsed), windows: noWindows(parsed) });
   },
   layout: decoderLayout,
   load: loadDecoderLayer,

@@ -1,7 +1,12 @@
 export { cohere } from "./cohere.ts";
 export { cohere2 } from "./cohere2.ts";
+export { gemma2 } from "./gemma2.ts";
+export { gemma3 } from "./gemma3.ts";
+export { granite } from "./granite.ts";
+export { internlm2 } from "./internlm2.ts";
 export { llama } from "./llama.ts";
 export { mistral } from "./mistral.ts";
+export { olmo2 } from "./olmo2.ts";
 export { phi3 } from "./phi3.ts";
 export { qwen2 } from "./qwen2.ts";
 export { qwen3 } from "./qwen3.ts";

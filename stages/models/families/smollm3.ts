@@ -1,7 +1,6 @@
 import { z } from "zod";
-import { decoderConfig, laterWindows, parseDecoderJson } from "../config.ts";
+import { decoderConfig, laterWindows, parseDecoderJson, statedBiases } from "../config.ts";
 import type { Family } from "../family.ts";
-import type { LinearRole } from "../site.ts";
 import { loadDecoderLayer } from "./decoder_layer.ts";
 import { decoderLayout } from "./decoder_layout.ts";
 
@@ -29,11 +28,8 @@ export const smollm3: Family = {
     };
     const layer_types = parsed.layer_types ??
       layers.map((layer) => still(layer) ? "sliding_attention" : "full_attention");
-    const biases: LinearRole[] = [];
-    if (parsed.attention_bias) biases.push("q", "k", "v", "o");
-    if (parsed.mlp_bias) biases.push("gate", "up", "down");
     return decoderConfig(parsed, {
-      biases,
+      biases: statedBiases(parsed),
       windows: laterWindows({ ...parsed, layer_types }),
       rope: { theta: 2_000_000, still },
     });

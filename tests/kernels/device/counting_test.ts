@@ -5,7 +5,7 @@ import { Gpu } from "../../../kernels/device/gpu.ts";
 import { USUAL_LIMITS } from "../../../kernels/device/limits.ts";
 import { LARGE_BYTES } from "../../../kernels/device/memory.ts";
 import { f32, withoutValues } from "../../../kernels/device/tensor.ts";
-import { matmul, siluMul } from "../../../kernels/mod.ts";
+import { glu, matmul } from "../../../kernels/mod.ts";
 
 /** What each piece of work left of a device's memory. */
 async function watch(device: Gpu | CountingDevice): Promise<readonly object[]> {
@@ -29,8 +29,8 @@ async function watch(device: Gpu | CountingDevice): Promise<readonly object[]> {
   }
   {
     using recording = await device.record(() => {
-      using first = device.run(siluMul, { gate: many, up: many }, {}).y;
-      return Promise.resolve([device.run(siluMul, { gate: first, up: many }, {}).y]);
+      using first = device.run(glu, { gate: many, up: many }, {}).y;
+      return Promise.resolve([device.run(glu, { gate: first, up: many }, {}).y]);
     });
     for (let round = 0; round < 300; round++) recording.replay();
     await device.read(recording.outputs[0]!);

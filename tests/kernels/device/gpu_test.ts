@@ -4,7 +4,7 @@ import { fileURLToPath } from "node:url";
 import { Gpu } from "../../../kernels/device/gpu.ts";
 import { LARGE_BYTES, OutOfMemoryError, sizeClass } from "../../../kernels/device/memory.ts";
 import { f16, f32, u32 } from "../../../kernels/device/tensor.ts";
-import { matmul, siluMul } from "../../../kernels/mod.ts";
+import { glu, matmul } from "../../../kernels/mod.ts";
 import { guardedGpu } from "../../support/guarded_pool.ts";
 
 Deno.test("Gpu reads back what was uploaded, with and without the fast path", async () => {
@@ -82,13 +82,13 @@ Deno.test("Gpu refuses a tensor that was disposed", async () => {
   await using gpu = await Gpu.open();
   const gate = gpu.upload(f32([4]));
   gate[Symbol.dispose]();
-  assert.throws(() => gpu.run(siluMul, { gate, up: gate }, {}), /gate: it was disposed/);
+  assert.throws(() => gpu.run(glu, { gate, up: gate }, {}), /gate: it was disposed/);
 });
 
 Deno.test("Gpu finds a shader that writes behind its tensor", async () => {
   const bad: AnyKernel = {
-    ...siluMul,
-    wgsl: (siluMul.wgsl as string).replace("if (i >= params.quads) { return; }", ""),
+    ...glu,
+    wgsl: (glu.wgsl as string).replace("if (i >= params.quads) { return; }", ""),
   };
   await using guarded = await guardedGpu();
   using gate = guarded.upload(f32([4], [1, 1, 1, 1]));
@@ -130,7 +130,7 @@ Deno.test("Gpu says that the device was lost, and what is kept", async () => {
     raw!.destroy();
     await new Promise((resolve) => setTimeout(resolve, 20));
     assert.throws(
-      () => gpu.run(siluMul, { gate, up: gate }, {}),
+      () => gpu.run(glu, { gate, up: gate }, {}),
       /the device was lost .* run the command again, finished steps are kept/,
     );
     gate[Symbol.dispose]();

@@ -3,7 +3,7 @@ import type { Device, Tensor } from "../../../kernels/device/device.ts";
 import { Gpu } from "../../../kernels/device/gpu.ts";
 import { ReferenceDevice } from "../../../kernels/device/reference.ts";
 import { f32 } from "../../../kernels/device/tensor.ts";
-import { matmul, siluMul } from "../../../kernels/mod.ts";
+import { glu, matmul } from "../../../kernels/mod.ts";
 
 const DOUBLE = f32([8, 8], Array.from({ length: 64 }, (_, i) => i % 9 === 0 ? 2 : 0));
 
@@ -76,8 +76,8 @@ Deno.test("recordings share the memory of what they make, and the last one gives
   using x = gpu.upload(rows);
   const record = () =>
     gpu.record(() => {
-      using inner = gpu.run(siluMul, { gate: x }, {}).y;
-      return Promise.resolve([gpu.run(siluMul, { gate: inner }, {}).y]);
+      using inner = gpu.run(glu, { gate: x }, {}).y;
+      return Promise.resolve([gpu.run(glu, { gate: inner }, {}).y]);
     });
   const before = gpu.memory.held;
   const first = await record();

@@ -9,7 +9,7 @@ import { OutOfMemoryError } from "../../../../kernels/device/memory.ts";
 import { SLACK_BYTES } from "../../../../kernels/device/cpu/protocol.ts";
 import type { PooledTensor } from "../../../../kernels/device/pooled_tensor.ts";
 import { f32 } from "../../../../kernels/device/tensor.ts";
-import { groupDot, matmul, rmsNorm, siluMul } from "../../../../kernels/mod.ts";
+import { glu, groupDot, matmul, rmsNorm } from "../../../../kernels/mod.ts";
 import { spreadCpu } from "../../../support/spread_banks.ts";
 
 const MB = 2 ** 20;
@@ -162,7 +162,7 @@ async function computed(cpu: Cpu): Promise<Uint8Array[]> {
   const layer = (x: Tensor, weight: Tensor) => {
     const y = stack.use(cpu.empty({ dtype: "f32", shape: [37, 96] }));
     cpu.run(matmul, { x, weight, y }, {});
-    using active = cpu.run(siluMul, { gate: y, up: y }, {}).y;
+    using active = cpu.run(glu, { gate: y, up: y }, {}).y;
     return cpu.run(rmsNorm, { x: active, gain, residual: sum }, { eps: 0 }).y;
   };
   const made = [stack.use(layer(x, first))];

@@ -69,8 +69,8 @@ const UNUSED: readonly (readonly [what: string, family: string, change: FamilyCh
   [
     "norms of no family",
     "llama_wide_heads",
-    { edit: adding("model.layers.0.pre_feedforward_layernorm.weight") },
-    /pre_feedforward_layernorm\.weight" is of parts that LlamaForCausalLM has not, expected none/,
+    { edit: adding("model.layers.0.pre_mixer_layernorm.weight") },
+    /pre_mixer_layernorm\.weight" is of parts that LlamaForCausalLM has not, expected none/,
   ],
   [
     "scales of a KV cache",

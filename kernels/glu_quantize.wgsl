@@ -1,6 +1,7 @@
-// The codes of y = gate / (1 + exp(-gate)) * up, which is made anew where it is needed instead of stored;
-// gate and up are the halves of a row of x. One workgroup a row.
-// Expects: parts/half.wgsl, parts/quotient.wgsl, parts/quantize_row.wgsl and what it expects.
+// The codes of y = activation(gate) * up, which is made anew where it is needed instead of stored; gate
+// and up are the halves of a row of x. One workgroup a row.
+// Expects: parts/gate.wgsl, parts/half.wgsl, parts/quotient.wgsl, parts/quantize_row.wgsl and
+// what they expect.
 
 struct Params {
   columns: u32,
@@ -17,8 +18,7 @@ struct Params {
 
 fn value_of(row: u32, i: u32) -> vec4f {
   let at = row * (params.columns / 2u) + i;
-  let g = x[at];
-  return g / (1f + exp(-g)) * x[at + params.columns / 4u];
+  return gated(x[at], x[at + params.columns / 4u]);
 }
 
 @compute @workgroup_size(THREADS)

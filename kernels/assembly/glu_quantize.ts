@@ -1,6 +1,6 @@
 import { EXP_TABLE_BYTES, expTable } from "./parts/exp";
 import { quantizeRow } from "./parts/quantize_row";
-import { gate } from "./parts/silu";
+import { gate } from "./parts/gate";
 
 @unmanaged
 class Args {
@@ -16,10 +16,12 @@ class Args {
   count: u32;
   /** Rows of a task. */
   task_rows: u32;
+  /** Whether gates go through GELU instead of SiLU. */
+  gelu: u32;
 }
 
 /** Some rows are a task; gated ones lie in the thread's own memory. */
-export function siluQuantize(at: usize, task: u32, scratch: usize): void {
+export function gluQuantize(at: usize, task: u32, scratch: usize): void {
   const args = changetype<Args>(at);
   const bytes = <usize> args.columns * 4;
   const first = task * args.task_rows;
@@ -28,7 +30,7 @@ export function siluQuantize(at: usize, task: u32, scratch: usize): void {
   expTable(scratch);
   for (let row: usize = first; row < end; row++) {
     const x = args.x + row * bytes * 2;
-    gate(x, x + bytes, bytes, scratch, gated);
+    gate(x, x + bytes, bytes, scratch, gated, args.gelu);
     const codes = args.codes + row * args.columns;
     quantizeRow(
       gated,

@@ -1,5 +1,6 @@
-// y = gate / (1 + exp(-gate)) * up, four values a thread.
-// Expects: HALVES (bool, gate and up are the halves of rows of `gate`), THREADS (u32).
+// y = activation(gate) * up, four values a thread.
+// Expects: parts/gate.wgsl and what it expects, HALVES (bool, gate and up are the halves of rows of
+// `gate`), THREADS (u32).
 
 struct Params {
   quads: u32,
@@ -20,10 +21,8 @@ fn main(
   if (i >= params.quads) { return; }
   if (HALVES) {
     let at = i + i / params.row * params.row;
-    let g = gate[at];
-    y[i] = g / (1f + exp(-g)) * gate[at + params.row];
+    y[i] = gated(gate[at], gate[at + params.row]);
   } else {
-    let g = gate[i];
-    y[i] = g / (1f + exp(-g)) * up[i];
+    y[i] = gated(gate[i], up[i]);
   }
 }

@@ -1,5 +1,5 @@
 import { expTable } from "./parts/exp";
-import { gate } from "./parts/silu";
+import { gate } from "./parts/gate";
 
 @unmanaged
 class Args {
@@ -8,12 +8,14 @@ class Args {
   y: usize;
   quads: u32;
   row: u32;
+  /** Whether gates go through GELU instead of SiLU. */
+  gelu: u32;
   /** Quads of a task. */
   task_quads: u32;
 }
 
 /** A run of values is a task. */
-export function siluMul(at: usize, task: u32, scratch: usize): void {
+export function glu(at: usize, task: u32, scratch: usize): void {
   const args = changetype<Args>(at);
   expTable(scratch);
   let quad = task * args.task_quads;
@@ -21,14 +23,16 @@ export function siluMul(at: usize, task: u32, scratch: usize): void {
   const width = <usize> args.row * 16;
   if (args.up) {
     const first = <usize> quad * 16;
-    gate(args.gate + first, args.up + first, <usize> (end - quad) * 16, scratch, args.y + first);
+    const bytes = <usize> (end - quad) * 16;
+    gate(args.gate + first, args.up + first, bytes, scratch, args.y + first, args.gelu);
     return;
   }
   while (quad < end) {
     const row = quad / args.row;
     const last = min(end, (row + 1) * args.row);
     const from = args.gate + (<usize> quad + <usize> row * args.row) * 16;
-    gate(from, from + width, <usize> (last - quad) * 16, scratch, args.y + <usize> quad * 16);
+    const bytes = <usize> (last - quad) * 16;
+    gate(from, from + width, bytes, scratch, args.y + <usize> quad * 16, args.gelu);
     quad = last;
   }
 }

@@ -1,18 +1,22 @@
-import type { Kernel } from "./device/kernel.ts";
+import { counts, type Kernel } from "./device/kernel.ts";
 import { describe } from "./device/tensor.ts";
+import gate from "./parts/gate.wgsl" with { type: "text" };
 import half from "./parts/half.wgsl" with { type: "text" };
 import quotient from "./parts/quotient.wgsl" with { type: "text" };
 import row from "./parts/quantize_row.wgsl" with { type: "text" };
 import { quantizeRows, type QuantizeRowsOptions, rowsLaunch, rowsOnCpu } from "./quantize_rows.ts";
-import { siluMul } from "./silu_mul.ts";
-import wgsl from "./silu_quantize.wgsl" with { type: "text" };
+import { glu, type GluOptions, isGelu } from "./glu.ts";
+import wgsl from "./glu_quantize.wgsl" with { type: "text" };
+
+/** How gates are activated, and products quantized. */
+export interface GluQuantizeOptions extends QuantizeRowsOptions, GluOptions {}
 
 /**
- * `siluMul` and `quantizeRows` in one launch: `x` f32 [tokens, 2 columns], gates and what they gate, to
+ * `glu` and `quantizeRows` in one launch: `x` f32 [tokens, 2 columns], gates and what they gate, to
  * `codes` u32 [tokens, columns / 4] and `rows` f32 [tokens, 2]. Bits are those of the two launches.
  */
-export const siluQuantize: Kernel<"x", "codes" | "rows", QuantizeRowsOptions> = {
-  wgsl: `${half}\n${quotient}\n${row}\n${wgsl}`,
+export const gluQuantize: Kernel<"x", "codes" | "rows", GluQuantizeOptions> = {
+  wgsl: `${gate}\n${half}\n${quotient}\n${row}\n${wgsl}`,
   inputs: ["x"],
   outputs: ["codes", "rows"],
   plan({ x }, options, limits) {
@@ -22,13 +26,20 @@ export const siluQuantize: Kernel<"x", "codes" | "rows", QuantizeRowsOptions> = 
         `Cannot gate x: it is ${describe(x)}, expected [tokens, a multiple of 8]`,
       );
     }
-    return rowsLaunch({ rows, columns: width / 2 }, options, limits);
+    const { constants, ...launch } = rowsLaunch({ rows, columns: width / 2 }, options, limits);
+    return { ...launch, constants: { GELU: isGelu(options), ...constants } };
   },
   cpu({ x: { shape: [rows = 0, width = 0] } }, options, { params }) {
-    return rowsOnCpu("siluQuantize", { rows, columns: width / 2 }, options, params);
+    const { args, ...launch } = rowsOnCpu(
+      "gluQuantize",
+      { rows, columns: width / 2 },
+      options,
+      params,
+    );
+    return { ...launch, args: { ...args, ...counts({ gelu: Number(isGelu(options)) }) } };
   },
   reference({ x }, options) {
-    return quantizeRows.reference({ x: siluMul.reference({ gate: x }, {}).y }, options);
+    return quantizeRows.reference({ x: glu.reference({ gate: x }, options).y }, options);
   },
   cases: [
     // Another exp can move a value over the border between two codes.
@@ -37,6 +48,11 @@ export const siluQuantize: Kernel<"x", "codes" | "rows", QuantizeRowsOptions> = 
     {
       inputs: { x: { dtype: "f32", shape: [3, 264] } },
       options: { bits: 4, clip: 0.9 },
+      tolerance: 1e-4,
+    },
+    {
+      inputs: { x: { dtype: "f32", shape: [9, 264] } },
+      options: { activation: "gelu_pytorch_tanh" },
       tolerance: 1e-4,
     },
     {
