@@ -10,7 +10,7 @@ import * as kernels from "../../kernels/mod.ts";
 import { calibrate } from "../../stages/calibrate.ts";
 import { calibrate_kv } from "../../stages/calibrate_kv.ts";
 import { evaluate } from "../../stages/evaluate.ts";
-import { GREEDY } from "../../stages/engine/engine.ts";
+import { type GenerationEvent, GREEDY } from "../../stages/engine/engine.ts";
 import { EngineLoop } from "../../stages/engine/engine_loop.ts";
 import { Model } from "../../stages/models/model.ts";
 import { quantize } from "../../stages/quantize.ts";
@@ -108,7 +108,7 @@ async function firstTokens(device: Device, path: string) {
     const prompt = Array.from({ length }, (_, i) => (i * 37 + length) % 256);
     loop.add(id, { prompt, maxTokens: 2, sampling: GREEDY, stopTokens: [], logprobs: 0 });
   });
-  const events = [];
+  const events: { readonly id: number; readonly event: GenerationEvent }[] = [];
   while (!loop.idle) events.push(...(await loop.step()).map(([id, event]) => ({ id, event })));
   return [0, 1].flatMap((id) =>
     events.flatMap((one) => one.id === id && one.event.type === "token" ? [one.event] : [])
