@@ -4,6 +4,7 @@ import { deal, type Hand, runHands } from "./test_run.ts";
 /** What takes half a minute and more: these begin first, so that none is left alone at the end. */
 const LONG: readonly string[] = [
   "tests/kernels/conformance_test.ts",
+  "tests/kernels/device/gpu_second_driver_test.ts",
   "tests/slow/recipes_test.ts",
   "tests/stages/exchange/conformance_test.ts",
   "tests/kernels/batch_order_test.ts",
