@@ -63,6 +63,7 @@ export function applyHadamard(
   }
   const lanes = Math.min(inner, LANES);
   const scratch = { from: new Float64Array(size * lanes), to: new Float64Array(size * lanes) };
+  const left = signRows(factor, transposed);
   for (let block = 0; block < values.length; block += blockSize) {
     for (let lane = 0; lane < inner; lane += lanes) {
       const width = Math.min(lanes, inner - lane);
@@ -72,7 +73,7 @@ export function applyHadamard(
           scratch.from[i * width + w] = values[start + i * inner + w]!;
         }
       }
-      const done = transform(scratch, factor, { width, transposed });
+      const done = transform(scratch, left, { size, width });
       for (let i = 0; i < size; i++) {
         for (let w = 0; w < width; w++) values[start + i * inner + w] = done[i * width + w]!;
       }
@@ -93,24 +94,59 @@ export function leftFactor({ order, signs }: HadamardFactor): HostTensor | undef
 /** Columns carried through a transform together, so that memory is read in runs. */
 const LANES = 16;
 
+/** The rows of L or its transpose; none for order 1. */
+function signRows({ order, signs }: HadamardFactor, transposed: boolean): Float64Array[] {
+  if (order === 1) return [];
+  return Array.from({ length: order }, (_, i) =>
+    Float64Array.from(
+      { length: order },
+      (_, j) => signs[transposed ? j * order + i : i * order + j]!,
+    ));
+}
+
 function transform(
   { from, to }: { readonly from: Float64Array; readonly to: Float64Array },
-  { size, order, signs }: HadamardFactor,
-  { width, transposed }: { readonly width: number; readonly transposed: boolean },
+  left: readonly Float64Array[],
+  { size, width }: { readonly size: number; readonly width: number },
 ): Float64Array {
   const length = size * width;
-  const run = length / order;
+  const run = length / Math.max(1, left.length);
   sylvester(from, length, { run, width, scale: 1 / Math.sqrt(size) });
-  if (order === 1) return from;
-  to.fill(0, 0, length);
-  for (let i = 0; i < order; i++) {
-    for (let j = 0; j < order; j++) {
-      const sign = signs[transposed ? j * order + i : i * order + j]!;
-      const [target, source] = [i * run, j * run];
-      for (let c = 0; c < run; c++) to[target + c]! += sign * from[source + c]!;
+  left.forEach((signs, i) => mixRuns(from, signs, { to, at: i * run, run }));
+  return left.length === 0 ? from : to;
+}
+
+/**
+ * Sums of runs times signs, run after run, `run` values from `at`: some at a time, which stay in
+ * registers.
+ */
+function mixRuns(
+  from: Float64Array,
+  signs: Float64Array,
+  { to, at, run }: { readonly to: Float64Array; readonly at: number; readonly run: number },
+): void {
+  let c = 0;
+  for (; c + 4 <= run; c += 4) {
+    let [s0, s1, s2, s3] = [0, 0, 0, 0];
+    for (let j = 0, source = c; j < signs.length; j++, source += run) {
+      const sign = signs[j]!;
+      s0 += sign * from[source]!;
+      s1 += sign * from[source + 1]!;
+      s2 += sign * from[source + 2]!;
+      s3 += sign * from[source + 3]!;
     }
+    to[at + c] = s0;
+    to[at + c + 1] = s1;
+    to[at + c + 2] = s2;
+    to[at + c + 3] = s3;
   }
-  return to;
+  for (; c < run; c++) {
+    let sum = 0;
+    for (let j = 0, source = c; j < signs.length; j++, source += run) {
+      sum += signs[j]! * from[source]!;
+    }
+    to[at + c] = sum;
+  }
 }
 
 /** The fast Walsh-Hadamard transform of consecutive runs of run / width entries each. */
