@@ -75,9 +75,9 @@ async function scoresOf(
   stream: Stream,
   { targets }: PrefixTree,
 ): Promise<TargetScores> {
-  const gain = await model.finalGain();
-  using hidden = normalize(device, stream, gain, model.config.normEps);
-  model.release(gain);
+  const norm = await model.finalNorm();
+  using hidden = normalize(device, stream, norm);
+  model.release(norm);
   const head = await model.head();
   const logLikelihoods = new Float64Array(targets.length);
   const greedy: boolean[] = [];
