@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { documentPage, drawPlots, markdownText } from "../pipeline/tell/document.ts";
 import { comparisonPassage, comparisonPlots, rowWords } from "./describe/comparison.ts";
+import { tasksPassage } from "./describe/tasks.ts";
 import { defineStage } from "./kinds.ts";
 import { hostPeak } from "./models/peaks.ts";
 import { readEvaluation } from "./report/evaluation.ts";
@@ -20,6 +21,8 @@ const DRAWING_BYTES = 2 ** 25;
 const EMPTY_PLOTS_BYTES = 14_000;
 const ROW_BYTES = 1_000;
 const POINT_BYTES = 400;
+/** Bytes of what is told of a task of a model, in all files. */
+const TASK_BYTES = 4_000;
 
 /** Puts evaluations of several models side by side. */
 export const compare = defineStage({
@@ -34,7 +37,9 @@ export const compare = defineStage({
     const points = reports.reduce((sum, { layers, kvLayers }) => sum + layers + kvLayers, 0);
     const plots = plot ? EMPTY_PLOTS_BYTES + ROW_BYTES * reports.length + POINT_BYTES * points : 0;
     // Once as they are and once in the page that holds them, beside a table.
-    const diskBytes = 2 * plots + ROW_BYTES * 1.5 * (1 + reports.length) + 60 * points;
+    const tasks = reports.reduce((sum, { tasks }) => sum + tasks.length, 0);
+    const diskBytes = 2 * plots + ROW_BYTES * 1.5 * (1 + reports.length) + 60 * points +
+      TASK_BYTES * tasks;
     return {
       deviceBytes: 0,
       hostBytes: hostPeak(diskBytes) + (plot ? DRAWING_BYTES : 0),
@@ -46,7 +51,8 @@ export const compare = defineStage({
     const evaluations = await Promise.all(reports.map(({ path }) => readEvaluation(path)));
     const comparison = compareEvaluations(evaluations, { title, labels });
     const { rows } = comparison;
-    const passages = [comparisonPassage(comparison)];
+    const passages = [comparisonPassage(comparison), tasksPassage(rows)]
+      .filter((passage) => passage !== undefined);
     const write = (name: string, text: string) => Deno.writeTextFile(`${job.out}/${name}`, text);
     await write("report.json", `${JSON.stringify(comparison, undefined, 2)}\n`);
     await write("report.md", markdownText(passages));

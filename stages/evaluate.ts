@@ -169,6 +169,7 @@ export const evaluate = defineStage({
       signal,
       beyond: beyond_positions,
       progress: (done, _total, note) => job.progress(windowTokens + done, allTokens, note),
+      warn: (text) => job.note(text, undefined, "warning"),
       scored: (result) => job.note(taskWords(result), { ...headScore(result) }, "result"),
     });
     const scores = {

@@ -1,6 +1,7 @@
 import type { Passage, Plot, TableColumn } from "../../pipeline/description.ts";
 import { millions, percent, significant } from "../../pipeline/words.ts";
 import type { Comparison, Row } from "../report/rows.ts";
+import { overallScores, scoreWithError } from "./tasks.ts";
 
 /** A column of the table, with how it tells a row; an empty text tells nothing. */
 interface RowColumn extends TableColumn {
@@ -31,6 +32,7 @@ export function comparisonPassage({ title, protocol, rows }: Comparison): Passag
     METHOD,
     ...rows.some(({ scheme, label }) => scheme !== label) ? [SCHEME] : [],
     ...FIGURES.filter(({ cell }) => rows.some((row) => cell(row) !== "")),
+    ...taskColumns(rows),
   ];
   return {
     title,
@@ -42,6 +44,20 @@ export function comparisonPassage({ title, protocol, rows }: Comparison): Passag
       rows: rows.map((row) => columns.map(({ cell }) => cell(row))),
     },
   };
+}
+
+/** A column for every group of tasks, and for every task that is in none. */
+function taskColumns(rows: readonly Row[]): readonly RowColumn[] {
+  const scores = rows.map(({ tasks }) => new Map(tasks ? overallScores(tasks) : []));
+  const names = [...new Set(scores.flatMap((each) => [...each.keys()]))];
+  return names.map((heading) => ({
+    heading,
+    number,
+    cell(row) {
+      const score = scores[rows.indexOf(row)]!.get(heading);
+      return score ? scoreWithError(score) : "";
+    },
+  }));
 }
 
 /** Quality against size, and what quantization cost in every layer where models record it. */
@@ -97,6 +113,9 @@ export function rowWords(row: Row): string {
     `${row.bitsPerWeight.toFixed(2)} bits per weight`,
     `${millions(row.weightBytes)} MB`,
     `${row.kvBytesPerToken} KV bytes per token`,
+    ...row.tasks
+      ? overallScores(row.tasks).map(([name, score]) => `${name} ${scoreWithError(score)}`)
+      : [],
   ];
   return `${row.label}: ${words.join(", ")}`;
 }

@@ -1,23 +1,57 @@
-import type { Description, Figure, Picture } from "../../pipeline/description.ts";
+import type { Description, Figure, Picture, Section } from "../../pipeline/description.ts";
 import { percent } from "../../pipeline/words.ts";
 import { describeBenchmark } from "./benchmark.ts";
 import { comparisonPassage, comparisonPlots } from "./comparison.ts";
 import { type Evaluation, readEvaluation } from "../report/evaluation.ts";
 import type { Comparison } from "../report/rows.ts";
+import { itemsFile } from "../report/task_result.ts";
 import { sizeFigures } from "./model_figures.ts";
+import {
+  type FlippedItem,
+  flippedPassage,
+  overallScores,
+  scoreText,
+  tasksPassage,
+} from "./tasks.ts";
 
 /** Describes the report of an evaluation, of a comparison or of a benchmark. */
 export async function describeReport(directory: string): Promise<Description | undefined> {
   const report = JSON.parse(await Deno.readTextFile(`${directory}/report.json`));
   if (Array.isArray(report.rows)) return await describeComparison(directory, report);
   if (report.benchmark !== undefined) return describeBenchmark(report.benchmark);
-  if (report.scores !== undefined) return describeEvaluation(await readEvaluation(directory));
+  if (report.scores !== undefined) {
+    const evaluation = await readEvaluation(directory);
+    return describeEvaluation(evaluation, await taskSections(directory, evaluation));
+  }
   return undefined;
 }
 
-function describeEvaluation(evaluation: Evaluation): Description {
+/** What tasks found, and the items that flipped. */
+async function taskSections(
+  directory: string,
+  { model, tasks }: Evaluation,
+): Promise<readonly Section[]> {
+  const table = tasks && tasksPassage([{ label: model.scheme, tasks }]);
+  if (!tasks || !table) return [];
+  const flips: (Section | undefined)[] = [];
+  for (const { task, scores: [score] } of tasks.tasks) {
+    const { lost = 0, won = 0 } = score?.paired ?? {};
+    if (lost + won === 0) continue;
+    const text = await Deno.readTextFile(`${directory}/${itemsFile(task)}`).catch(() => "");
+    const items: FlippedItem[] = text.split("\n").filter(Boolean).map((line) => JSON.parse(line));
+    flips.push(flippedPassage(task, items.filter(({ flip }) => flip !== undefined)));
+  }
+  return [table, ...flips].filter((passage) => passage !== undefined);
+}
+
+function describeEvaluation(evaluation: Evaluation, tasks: readonly Section[]): Description {
   const { scores, protocol, model, baseline, windowMeans, hidden } = evaluation;
-  const figures = [...qualityFigures(scores), ...sizeFigures(model)];
+  const answered = evaluation.tasks ? overallScores(evaluation.tasks) : [];
+  const figures: readonly Figure[] = [
+    ...qualityFigures(scores),
+    ...answered.map(([name, score]) => ({ name, value: score.value, text: scoreText(score) })),
+    ...sizeFigures(model),
+  ];
   return {
     title: `perplexity ${scores.perplexity.toPrecision(5)} of ${model.scheme}`,
     sections: [
@@ -41,6 +75,7 @@ function describeEvaluation(evaluation: Evaluation): Description {
           ],
         ],
       },
+      ...tasks,
       {
         title: "Windows",
         charts: [{
@@ -85,7 +120,10 @@ async function describeComparison(directory: string, comparison: Comparison): Pr
   }
   return {
     title: `comparison of ${rows.length} evaluations`,
-    sections: [{ ...comparisonPassage(comparison), pictures }],
+    sections: [
+      { ...comparisonPassage(comparison), pictures },
+      tasksPassage(rows),
+    ].filter((section) => section !== undefined),
     warnings: [],
   };
 }

@@ -1,8 +1,10 @@
+import type { Passage } from "../../pipeline/description.ts";
 import {
   headScore,
   type PairedScore,
   scoreName,
   type TaskResult,
+  type TaskResults,
   type TaskScore,
 } from "../report/task_result.ts";
 
@@ -51,4 +53,96 @@ export function taskWords(result: TaskResult): string {
   return `${result.task}: ${scoreName(score)} ${
     scoreWithError(score)
   } of ${result.items} items${against}${flips === "" ? "" : ` (${flips})`}`;
+}
+
+/** A score by the name that stands above or before it: of a group, or of a task that is in none. */
+export function overallScores(
+  { tasks, groups }: TaskResults,
+): readonly (readonly [name: string, score: TaskScore])[] {
+  const alone = tasks.filter((task) => !groups.some(({ group }) => task.groups.includes(group)));
+  return [
+    ...alone.map((task) => [task.task, headScore(task)] as const),
+    ...groups.map(({ group, score }) => [group, score] as const),
+  ];
+}
+
+/** Every task of several models in a table, with how each differs from its baseline. */
+export function tasksPassage(
+  models: readonly { readonly label: string; readonly tasks?: TaskResults }[],
+): Passage | undefined {
+  const names = [
+    ...new Set(models.flatMap(({ tasks }) => tasks?.tasks.map(({ task }) => task) ?? [])),
+  ];
+  if (names.length === 0) return undefined;
+  const number = true;
+  const rows = names.flatMap((name) =>
+    models.flatMap(({ label, tasks }) => {
+      const found = tasks?.tasks.find(({ task }) => task === name);
+      return found?.scores.map((score, at) => [
+        at === 0 ? name : "",
+        label,
+        scoreName(score),
+        scoreWithError(score),
+        pairedText(score),
+        flipsText(score.paired),
+        String(found.items),
+      ]) ?? [];
+    })
+  );
+  return {
+    title: "Tasks",
+    lines: [
+      "Scores with their standard errors; differences are to each model's baseline, item by item: an item is lost that the baseline has right and the model wrong.",
+    ],
+    table: {
+      columns: [
+        { heading: "Task" },
+        { heading: "Model" },
+        { heading: "Score" },
+        { heading: "Value", number },
+        { heading: "Difference", number },
+        { heading: "Flips", number },
+        { heading: "Items", number },
+      ],
+      rows,
+    },
+  };
+}
+
+/** Items that went wrong or right, where there are some. */
+export function flippedPassage(task: string, items: readonly FlippedItem[]): Passage | undefined {
+  if (items.length === 0) return undefined;
+  const shown = items.slice(0, MOST_FLIPPED);
+  const text = (value: number | string | undefined) => String(value ?? "").slice(0, 80);
+  return {
+    title: `Flipped items of ${task}`,
+    lines: shown.length < items.length ? [`The first ${shown.length} of ${items.length}.`] : [],
+    table: {
+      columns: ["Item", "Flip", "Right", "Baseline", "Model", "Question ends"].map((heading) => ({
+        heading,
+      })),
+      rows: shown.map(({ at, flip, gold, answers, before, prediction, asked }) => [
+        at,
+        flip,
+        text(gold ?? answers?.[0]),
+        text(before),
+        text(prediction),
+        (asked ?? "").slice(-120),
+      ]),
+    },
+  };
+}
+
+/** Rows of items that are shown of a task. */
+const MOST_FLIPPED = 20;
+
+/** An item that the baseline and the model did not both have right or wrong. */
+export interface FlippedItem {
+  readonly at: string;
+  readonly flip: "lost" | "won";
+  readonly gold?: number;
+  readonly answers?: readonly string[];
+  readonly before?: number | string;
+  readonly prediction?: number | string;
+  readonly asked?: string;
 }

@@ -1,5 +1,6 @@
 import type { ModelFacts } from "../models/model_facts.ts";
 import { type Evaluation, type Protocol, protocolDifference } from "./evaluation.ts";
+import type { TaskResults } from "./task_result.ts";
 
 /** One evaluated model in a comparison. */
 export interface Row {
@@ -20,6 +21,8 @@ export interface Row {
   readonly layers: ModelFacts["layers"];
   /** What the KV cache of each layer costs, as the model records it. */
   readonly kvErrors: ModelFacts["kvErrors"];
+  /** What tasks found, where there were any. */
+  readonly tasks?: TaskResults;
 }
 
 /** What a comparison shows. */
@@ -55,8 +58,9 @@ export function compareEvaluations(
       } with the first: ${difference}; evaluate all models on the same tokens with the same parameters`,
     );
   }
+  refuseOtherTasks(evaluations);
   const names = distinct(labels ?? evaluations.map(({ model }) => model.scheme));
-  const rows = evaluations.map(({ scores, model }, index): Row => ({
+  const rows = evaluations.map(({ scores, model, tasks }, index): Row => ({
     label: names[index]!,
     scheme: model.scheme,
     bitsPerWeight: model.bitsPerWeight,
@@ -68,8 +72,26 @@ export function compareEvaluations(
     ...scores.top1 !== undefined && { top1: scores.top1 },
     layers: model.layers,
     kvErrors: model.kvErrors,
+    ...tasks && { tasks },
   }));
   return { title, protocol: first.protocol, rows };
+}
+
+/** Throws a `TypeError` where one task was asked different questions. */
+function refuseOtherTasks(evaluations: readonly Evaluation[]): void {
+  const digests = new Map<string, string>();
+  for (const [index, { tasks }] of evaluations.entries()) {
+    for (const { task, digest } of tasks?.tasks ?? []) {
+      if ((digests.get(task) ?? digest) !== digest) {
+        throw new TypeError(
+          `Cannot compare report ${
+            index + 1
+          } with those before: task "${task}" was asked other questions, expected the same; evaluate all models with the same tasks`,
+        );
+      }
+      digests.set(task, digest);
+    }
+  }
 }
 
 /** The same names with a number after each that came before. */

@@ -59,3 +59,8 @@ export function headScore({ scores }: TaskResult): TaskScore {
 export function scoreName({ metric, filter }: Pick<TaskScore, "metric" | "filter">): string {
   return filter === undefined ? metric : `${metric}, ${filter}`;
 }
+
+/** The file of a task's items in a report, a line of JSON each. */
+export function itemsFile(task: string): string {
+  return `items-${task}.jsonl`;
+}

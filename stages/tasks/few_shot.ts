@@ -23,7 +23,8 @@ export async function openFewShot(
   const { shots, seed } = task;
   if (shots === 0) return { before: () => "" };
   const split = fewShot.split ?? data.split;
-  const own = split === data.split;
+  // Where rows may be examples of themselves, one more is drawn than shown.
+  const own = split === data.split || fewShot.spare;
   const rows: TaskRow[] = [];
   for await (const row of taskRows(task.rows(split), signal)) rows.push(row);
   const drawn = fewShot.sampler === "random" && own ? shots + 1 : shots;

@@ -1,3 +1,4 @@
+import { itemsFile } from "../report/task_result.ts";
 import type { Share } from "./estimates.ts";
 
 /** What a model said to the questions of an item. */
@@ -21,13 +22,13 @@ export interface ItemResult extends ItemAnswer {
   readonly prediction?: number | string;
   /** Right answers, where they are texts. */
   readonly answers?: readonly string[];
+  /** Whether the baseline had it right or wrong where the model has not. */
+  readonly flip?: "lost" | "won";
+  /** Of items that flipped: what the baseline took, and the end of the question. */
+  readonly before?: number | string;
+  readonly asked?: string;
   /** By score. */
   readonly shares: Readonly<Record<string, Share>>;
-}
-
-/** The file of a task's items in a report. */
-function itemsFile(task: string): string {
-  return `items-${task}.jsonl`;
 }
 
 /** Writes the items of a task, a line each. */

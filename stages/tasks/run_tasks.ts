@@ -14,7 +14,7 @@ import { type ItemAnswer, readItemResults, writeItemResults } from "./item_resul
 import type { PreparedTask } from "./prepare_tasks.ts";
 import { scoreItem } from "./score_items.ts";
 import { type ScoreKeeper, scoreRequests } from "./score_requests.ts";
-import { groupResults, summarize } from "./summarize.ts";
+import { groupResults, summarize, withFlips } from "./summarize.ts";
 import type { TaskItem } from "./task_items.ts";
 import { RequestEncoder } from "./token_requests.ts";
 
@@ -35,6 +35,8 @@ export interface TasksRun {
   readonly beyond: boolean | undefined;
   /** Told of tokens, about, of all that go through the model. */
   progress(done: number, total: number, note: string): void;
+  /** Told of what to beware of. */
+  warn(text: string): void;
   /** Told of each task that is done. */
   scored(result: TaskResult): void;
 }
@@ -95,8 +97,8 @@ export async function runTasks(
     };
     const answers = await answersOf(one, { ...run, done: progress });
     const items = one.items.map((item, at) => scoreItem(one.task.file, item, answers[at]!));
-    await writeItemResults(out, name, items);
     const other = baseline && await readItemResults(baseline.path, name);
+    await writeItemResults(out, name, withFlips(one, items, other));
     const result = summarize(one, items, other);
     results.push(result);
     run.scored(result);
@@ -149,6 +151,12 @@ async function likelihoodsOf(
     )
   );
   const requests = parts.flat(2);
+  const empty = rolling ? 0 : requests.filter(({ scored }) => scored === 0).length;
+  if (empty > 0) {
+    run.warn(
+      `${empty} continuations of task "${name}" have no tokens of their own: they become one with the context's last, and count as certain, as in lm-eval`,
+    );
+  }
   checkTokenRows(requests.map(({ ids }) => ids), model.config);
   const scores = await scoreRequests(device, model, requests, {
     ...run,

@@ -48,6 +48,31 @@ function scoreOf(
   };
 }
 
+/** Characters of a question that are told of an item that flipped. */
+const ASKED = 200;
+
+/** The same items, told of those that the baseline had right or wrong where the model has not. */
+export function withFlips(
+  { task, items }: PreparedTask,
+  results: readonly ItemResult[],
+  baseline: readonly ItemResult[] | undefined,
+): readonly ItemResult[] {
+  const [{ key, binary }] = scoresOf(task.file) as [ScoreOutline];
+  if (!baseline || !binary) return results;
+  return results.map((result, at) => {
+    const other = baseline[at]!;
+    const [now, then] = [result, other].map(({ shares }) => shares[key]!.sum === 1);
+    if (now === then) return result;
+    const { prediction } = other;
+    return {
+      ...result,
+      flip: then ? "lost" : "won",
+      ...prediction !== undefined && { before: prediction },
+      asked: items[at]!.pairs[0]!.context.slice(-ASKED).toWellFormed(),
+    };
+  });
+}
+
 /**
  * The means of groups: over all items, with lm-eval's pooled error (`pooled_sample_stderr`), or over
  * tasks.

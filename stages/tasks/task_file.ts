@@ -2,6 +2,7 @@ import { parse } from "yaml";
 import { z } from "zod";
 
 const template = z.string();
+const words = z.string().regex(/\S/).transform((text) => text.trim().split(/\s+/));
 
 /** What stands in the place of something in a text, one after another. */
 const substitutions = z.array(z.union([
@@ -43,8 +44,9 @@ const schema = z.strictObject({
     config: z.string().default("default").describe("Configuration of the data set."),
     split: z.string().default("test").describe("Split that is scored."),
   }),
-  variants: z.record(z.string(), z.record(z.string(), z.array(z.string()).min(1))).optional()
-    .describe("A variable, and its values by the group each is in: a task for every value."),
+  variants: z.record(z.string(), z.record(z.string(), words)).optional().describe(
+    "A variable, and by group the words that are its values: a task for every value.",
+  ),
   description: template.default("").describe("What stands before everything."),
   doc_to_text: z.union([template, z.array(template).min(2)]).describe(
     "The context; a list where each choice has one of its own.",
@@ -65,6 +67,8 @@ const schema = z.strictObject({
     split: z.string().optional(),
     shots: z.int().nonnegative().default(0),
     sampler: z.enum(["random", "first_n"]).default("random"),
+    /** One more is drawn than shown, as lm-eval does for tasks that name no split of tests. */
+    spare: z.boolean().default(false),
     delimiter: z.string().default("\n\n"),
   }).prefault({}).describe("Examples before the question, as lm-eval draws them."),
   generation: z.strictObject({

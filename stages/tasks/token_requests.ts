@@ -51,15 +51,16 @@ export class RequestEncoder {
    * A continuation behind its context: white space at the context's end is of the continuation, both
    * are cut into tokens as one text, and what is too long loses its beginning.
    *
-   * Throws a `RangeError` where nothing is left to be scored, or too much is.
+   * Where both become one token nothing is left to be scored, which lm-eval takes for certain. Throws a
+   * `RangeError` for a continuation that is longer than all the model takes.
    */
   pair({ context, continuation }: TextPair): TokenRequest {
     const { before, after } = this.#split({ context, continuation });
-    if (after.length === 0 || after.length > this.maxLength) {
+    if (after.length > this.maxLength) {
       throw new RangeError(
         `Cannot score "${
           continuation.slice(0, 60)
-        }": it has ${after.length} tokens behind its context, expected 1 to ${this.maxLength}`,
+        }": it has ${after.length} tokens behind its context, expected at most ${this.maxLength}`,
       );
     }
     const ids = [...before, ...after].slice(-(this.maxLength + 1));

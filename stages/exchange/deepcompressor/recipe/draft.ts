@@ -124,7 +124,12 @@ function sourceSteps(): readonly DraftStep[] {
       name: "fp16",
       stage: "evaluate",
       from: { model: "source", tokens: "text" },
-      with: { context: "${context}", windows: "${windows}", keep_hidden: true },
+      with: {
+        context: "${context}",
+        windows: "${windows}",
+        keep_hidden: true,
+        tasks: "${tasks}",
+      },
       comments: [],
     },
     {
@@ -143,7 +148,7 @@ function resultSteps(at: string): readonly DraftStep[] {
       name: "quantized",
       stage: "evaluate",
       from: { model: at, tokens: "text", baseline: "fp16", baseline_model: "source" },
-      with: { context: "${context}", windows: "${windows}" },
+      with: { context: "${context}", windows: "${windows}", tasks: "${tasks}" },
       comments: [],
     },
     {
@@ -183,7 +188,8 @@ function tellUnused(
   if (seed !== 12345 && !rotation?.random) {
     notes.note(`seed ${seed} has no effect here: nothing is drawn`);
   }
-  const others = evaluation.evaluators.filter((name) => name !== "gptq");
+  const known = ["gptq", "lm_eval", "longbench"];
+  const others = evaluation.evaluators.filter((name) => !known.includes(name));
   if (others.length > 0) notes.note(`${others.join(" and ")} have no counterpart here`);
   if (evaluation.off) notes.note("the recipe measures nothing: take the evaluate steps out");
   for (const key of ["load_from", "copy_on_save", "save_model"]) {

@@ -1,5 +1,6 @@
 import type { DraftParam } from "./manifest_text.ts";
 import type { DeepCompressorRecipe } from "./read_recipe.ts";
+import { tasksOf } from "./task_names.ts";
 
 /** Params of every manifest that is made of a recipe. */
 export function commonParams(
@@ -27,6 +28,7 @@ export function commonParams(
       },
     },
     windows: { value: "all" },
+    tasks: tasksOf({ evaluation }),
     calibration: localPath !== "" ? { value: localPath } : {
       value: "stories:calibration",
       comment: `the recipe calibrates on ${data}: set it to a file with those texts`,

@@ -50,7 +50,6 @@ function readEvaluation(root: RecipeSection) {
   section.known(
     "num_gpus",
     "batch_size",
-    "num_shot",
     "fewshot_as_multiturn",
     "apply_chat_template",
   );
@@ -60,6 +59,7 @@ function readEvaluation(root: RecipeSection) {
     off: root.flag("skip_eval", false),
     tasks: given("tasks"),
     evaluators: given("evaluators"),
+    shots: section.text("num_shot", "") === "" ? undefined : section.number("num_shot", 0),
     length: section.number("max_seq_length", -4096),
   };
 }
