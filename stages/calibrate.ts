@@ -15,12 +15,14 @@ import { beyondPositions, refuseBeyond } from "./models/positions.ts";
 import { siteRole } from "./models/site.ts";
 import { CountingKeeper, FileKeeper } from "./models/stream_entries.ts";
 import type { StreamsOptions } from "./models/streams.ts";
+import { firstTokenPlace } from "./models/text_windows.ts";
 import { checkTokenRows } from "./models/token_rows.ts";
 import { type PassOptions, Walk } from "./models/walk.ts";
 
 const params = z.strictObject({
   windows: z.int().positive().default(128).describe("Samples from the start of the text."),
   context: z.int().min(2).default(512).describe("Tokens a sample."),
+  bos: firstTokenPlace,
   beyond_positions: beyondPositions,
   gram: z.boolean().default(true).describe(
     "Sum the Gram matrix of every site, which GPTQ and the range search need.",
@@ -73,8 +75,8 @@ export const calibrate = defineStage({
     };
   },
   async run(job, { model: artifact, tokens: text }, params) {
-    const { windows, context } = params;
-    const ids = await sampleWindows(text.path, { context, windows });
+    const { windows, bos } = params;
+    const ids = await sampleWindows({ model: artifact.path, tokens: text.path }, params);
     const device = await job.tools.device();
     using model = await Model.open(artifact.path, device, { weightBytes: 0 });
     refuseBeyond(model.config, params);
@@ -105,6 +107,7 @@ export const calibrate = defineStage({
       version: 1,
       model: artifact.digest,
       tokens: text.digest,
+      ...bos && { bos },
       ...statsFacts(params),
     };
     await Deno.writeTextFile(`${job.out}/stats.json`, JSON.stringify(record, undefined, 2));

@@ -11,7 +11,7 @@ import { estimateWords, estimateWork } from "./metrics/estimate.ts";
 import { evaluationPeaks, weightBudget, windowsAtOnce } from "./metrics/evaluation_memory.ts";
 import { HiddenWriter } from "./metrics/hidden_file.ts";
 import { perplexity, protocolId, scoreWindow } from "./metrics/perplexity.ts";
-import { cutWindows, windowCount } from "./metrics/text_windows.ts";
+import { cutWindows, firstTokenPlace, windowCount } from "./models/text_windows.ts";
 import { windowStates } from "./metrics/windows.ts";
 import { architectureOf } from "./models/architecture.ts";
 import { Model } from "./models/model.ts";
@@ -37,10 +37,7 @@ const params = z.strictObject({
   ]).default("all").describe(
     "Windows to score from the start of the text, or how many to leave out first and how many to score.",
   ),
-  bos: z.enum(["none", "window", "text"]).optional()
-    .transform((bos) => bos === "none" ? undefined : bos).describe(
-      "Put the model's first token before every window, which has one token less of the text then, or before the text; none unless said.",
-    ),
+  bos: firstTokenPlace,
   beyond_positions: beyondPositions,
   keep_hidden: z.boolean().default(false).describe(
     "Keep the inputs of the head, so that other models can be compared with this one.",

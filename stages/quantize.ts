@@ -73,7 +73,7 @@ export const quantize = defineStage({
     const entry = (at: number) => `layer-${at}`;
     await using keeper = new FileKeeper(`${job.out}/streams`);
     const windows = tokens && params.inputs !== "original"
-      ? await sampleWindows(tokens.path, params)
+      ? await sampleWindows({ model: artifact.path, tokens: tokens.path }, params)
       : undefined;
     checkTokenRows(windows ?? [], architecture.config);
     using grams = openGrams(device, { params, stats, plans }, {

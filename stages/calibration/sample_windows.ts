@@ -1,18 +1,16 @@
-/** The first `windows` pieces of `context` tokens of a tokens artifact. */
+import { readFirstToken } from "../models/first_token.ts";
+import { cutWindows, type WindowChoice } from "../models/text_windows.ts";
+
+/** The first `windows` pieces of `context` tokens of a tokens artifact, for a model in `model`. */
 export async function sampleWindows(
-  path: string,
-  { windows, context }: { readonly windows: number; readonly context: number },
+  paths: { readonly model: string; readonly tokens: string },
+  { windows, context, bos }: WindowChoice & { readonly windows: number },
 ): Promise<Uint32Array[]> {
-  const all = new Uint32Array((await Deno.readFile(`${path}/tokens.u32`)).buffer);
-  if (windows * context > all.length) {
-    throw new RangeError(
-      `Cannot take ${windows} samples of ${context} tokens: the text has ${all.length}, expected at least ${
-        windows * context
-      }; lower windows or context, or use a longer text`,
-    );
-  }
+  const text = new Uint32Array((await Deno.readFile(`${paths.tokens}/tokens.u32`)).buffer);
+  const first = bos && await readFirstToken(paths.model);
+  const cut = cutWindows(text, { windows, context, bos }, first);
   return Array.from(
     { length: windows },
-    (_, i) => all.subarray(i * context, (i + 1) * context),
+    (_, i) => cut.subarray(i * context, (i + 1) * context),
   );
 }

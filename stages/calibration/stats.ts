@@ -10,6 +10,8 @@ export interface StatsRecord {
   readonly model: string;
   /** Content digest of its tokens. */
   readonly tokens: string;
+  /** Where the model's first token stood; nowhere unless said. */
+  readonly bos?: "window" | "text";
   readonly windows: number;
   readonly context: number;
   /** Activations of every site that are kept, evenly spread over the tokens. */
@@ -20,7 +22,7 @@ export interface StatsRecord {
 }
 
 /** What a stats artifact holds, whatever it was taken of. */
-export type StatsSizes = Omit<StatsRecord, "version" | "model" | "tokens">;
+export type StatsSizes = Omit<StatsRecord, "version" | "model" | "tokens" | "bos">;
 
 /** Magnitudes of each channel over all calibration tokens. */
 export type Magnitude = "absmax" | "absmean" | "rms";

@@ -2,6 +2,12 @@ import type { DescribeOptions, Description, Series } from "../../pipeline/descri
 import type { StatsRecord } from "../calibration/stats.ts";
 import { openSafetensors } from "../formats/safetensors/file.ts";
 
+/** Where the model's first token stood, in words. */
+const FIRST = {
+  window: ", the model's first one before each",
+  text: ", the model's first one before the text",
+} as const;
+
 /** Describes what calibration saw. */
 export async function describeStats(
   directory: string,
@@ -23,7 +29,7 @@ export async function describeStats(
     }
   }
   const series = [...largest].map(([name, points]): Series => ({ name, points }));
-  const { windows, context, rows, attentionWindows, gram, model, tokens } = record;
+  const { windows, context, rows, attentionWindows, gram, model, tokens, bos } = record;
   return {
     title: `statistics of ${files.length} layers over ${windows * context} tokens`,
     sections: [
@@ -31,7 +37,7 @@ export async function describeStats(
         title: "Statistics",
         facts: [
           ["layers", String(files.length)],
-          ["samples", `${windows} of ${context} tokens`],
+          ["samples", `${windows} of ${context} tokens${bos ? FIRST[bos] : ""}`],
           ["activations kept", `${rows} of every site`],
           ["attention kept", `${attentionWindows} samples of queries, keys and values`],
           ["Gram matrices", gram ? "of every site" : "none, so that GPTQ cannot use them"],

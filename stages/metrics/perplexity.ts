@@ -2,7 +2,7 @@ import type { Device } from "../../kernels/device/device.ts";
 import { f32, u32 } from "../../kernels/device/tensor.ts";
 import { nll } from "../../kernels/mod.ts";
 import type { Model } from "../models/model.ts";
-import type { WindowChoice } from "./text_windows.ts";
+import type { WindowChoice } from "../models/text_windows.ts";
 import { columnsAtOnce, LOGIT_BYTES, nextTokens, type WindowState } from "./windows.ts";
 
 /** Where a protocol puts the model's first token, in words. */

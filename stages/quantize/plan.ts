@@ -2,6 +2,7 @@ import { z } from "zod";
 import type { Checkpoint } from "../formats/checkpoint.ts";
 import type { TensorSpecification } from "../formats/safetensors/header.ts";
 import { type LayerSite, projection, type SiteRole } from "../models/site.ts";
+import { firstTokenPlace } from "../models/text_windows.ts";
 import type { Architecture } from "../models/family.ts";
 import { roundingMethod } from "../quant/quantize_weight.ts";
 import { rangeSearch } from "../quant/range_search.ts";
@@ -44,6 +45,7 @@ export const quantizeParams = z.strictObject({
   ),
   windows: z.int().positive().default(128).describe("Samples, for quantized inputs."),
   context: z.int().min(2).default(512).describe("Tokens a sample, for quantized inputs."),
+  bos: firstTokenPlace,
   skips: z.array(projection).default([]).describe("Linears that stay in full precision."),
 });
 

@@ -16,6 +16,7 @@ import type { Feeder, LinearOutline } from "../../stages/models/site.ts";
 import type { Checkpoint } from "../../stages/formats/checkpoint.ts";
 import { attentionOptions } from "../../stages/models/attend.ts";
 import type { DecoderConfig } from "../../stages/models/config.ts";
+import { describeStats } from "../../stages/describe/stats.ts";
 import { architectureOf } from "../../stages/models/architecture.ts";
 import { applyHadamard, hadamardFactor } from "../../stages/quant/hadamard.ts";
 import { rotate } from "../../stages/rotate.ts";
@@ -172,9 +173,33 @@ Deno.test("a text that is too short is refused with the numbers", async () => {
   const left = await chain.refuses(calibrate, {
     inputs,
     params: { windows: 3, context: 32 },
-    message: /3 samples of 32 tokens: the text has 64, expected at least 96; lower windows/,
+    message: /3 windows of 32 tokens: the text has 64 tokens, expected at least 96; lower windows/,
   });
   assert.deepEqual(left, []);
+});
+
+Deno.test("the first token before every sample gives the statistics of a text that has it there", async () => {
+  await using chain = await StageChain.open();
+  const model = chain.family("gemma3_window_tied");
+  const plain = await chain.tokens(2 * CONTEXT - 2);
+  const ids = new Uint32Array((await Deno.readFile(`${plain.path}/tokens.u32`)).buffer);
+  const begun = { ...plain, digest: "begun", path: await chain.directory() };
+  const samples = [0, 1].map((at) => ids.subarray(at * (CONTEXT - 1), (at + 1) * (CONTEXT - 1)));
+  // What its config.json says is the first token.
+  const text = Uint32Array.from(samples.flatMap((sample) => [2, ...sample]));
+  await Deno.writeFile(`${begun.path}/tokens.u32`, new Uint8Array(text.buffer));
+  const params = { ...ALL, windows: 2, context: CONTEXT, attention_windows: 2 };
+  const put = await chain.run(calibrate, { model, tokens: plain }, { ...params, bos: "window" });
+  const had = await chain.run(calibrate, { model, tokens: begun }, params);
+  for (const layer of [0, 5]) {
+    const bytes = ({ path }: Artifact) => Deno.readFile(`${path}/${layerFile(layer)}`);
+    assert.deepEqual(await bytes(put), await bytes(had));
+  }
+  const { bos } = JSON.parse(await Deno.readTextFile(`${put.path}/stats.json`));
+  assert.equal(bos, "window");
+  const [stated] = (await describeStats(put.path, {})).sections[0]!.facts!
+    .filter(([name]) => name === "samples");
+  assert.equal(stated?.[1], "2 of 32 tokens, the model's first one before each");
 });
 
 Deno.test("stats without Gram matrices or windows say so when asked for them", async () => {

@@ -105,7 +105,7 @@ Deno.test("quantize refuses stats that do not serve, and texts that are too shor
     [
       { model, tokens },
       { ...RTN, inputs: "quantized", windows: 3, context: 32 },
-      /3 samples of 32 tokens: the text has 64, expected at least 96/,
+      /3 windows of 32 tokens: the text has 64 tokens, expected at least 96/,
     ],
   ];
   for (const [inputs, params, message] of cases) {

@@ -1,4 +1,5 @@
 import { checkTokenizerLimit } from "../../tokenizer/limits.ts";
+import { PieceIndex } from "./piece_index.ts";
 import { NORMAL, WRITE } from "./tokenizer_json.ts";
 
 /** What SentencePiece writes for a space. */
@@ -13,24 +14,22 @@ export function mergesByScore(
   { tokens, kinds }: { readonly tokens: readonly string[]; readonly kinds: readonly number[] },
   scores: readonly number[],
 ): [string, string][] {
-  const ids = new Map(tokens.flatMap((token, id) => kinds[id] === NORMAL ? [[token, id]] : []));
-  const cuts = ids.keys().reduce((sum, { length }) => sum + length ** 2, 0);
+  const last = new Map(tokens.flatMap((token, id) => kinds[id] === NORMAL ? [[token, id]] : []));
+  const cuts = last.keys().reduce((sum, { length }) => sum + length ** 2, 0);
   checkTokenizerLimit("cutCharacters", cuts, `the parts of its pieces have ${cuts} characters`);
-  const merges: { left: string; right: string; score: number; order: [number, number] }[] = [];
-  for (const [token, id] of ids) {
-    const characters = Array.from(token);
-    let left = "";
-    for (const character of characters.slice(0, -1)) {
-      left += character;
-      const right = token.slice(left.length);
-      const leftId = ids.get(left);
-      const rightId = ids.get(right);
-      if (leftId === undefined || rightId === undefined) continue;
-      merges.push({ left, right, score: scores[id]!, order: [leftId, rightId] });
-    }
+  const ids = [...last.values()];
+  const index = new PieceIndex(tokens, ids);
+  // Scores fall from piece to piece in most vocabularies, so that this is in order.
+  ids.sort((a, b) => scores[b]! - scores[a]! || a - b);
+  const merges: [string, string][] = [];
+  for (let start = 0, end = 0; start < ids.length; start = end) {
+    end = start + 1;
+    while (end < ids.length && scores[ids[end]!] === scores[ids[start]!]) end++;
+    ids.slice(start, end).flatMap((id) => index.cuts(tokens[id]!))
+      .sort((a, b) => a.left - b.left || a.right - b.right)
+      .forEach(({ left, right }) => merges.push([tokens[left]!, tokens[right]!]));
   }
-  merges.sort((a, b) => b.score - a.score || a.order[0] - b.order[0] || a.order[1] - b.order[1]);
-  return merges.map(({ left, right }) => [left, right]);
+  return merges;
 }
 
 /**

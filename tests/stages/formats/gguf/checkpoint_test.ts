@@ -222,7 +222,7 @@ Deno.test("`openCheckpoint()` refuses architectures and scalings it does not kno
   await refuses(
     tinyModel({ architecture: "mamba" }),
     (path) =>
-      `Cannot open "${path}": its general.architecture is "mamba", expected one of llama, phi3, qwen2, qwen3, smollm3`,
+      `Cannot open "${path}": its general.architecture is "mamba", expected one of gemma2, gemma3, llama, phi3, qwen2, qwen3, smollm3`,
   );
   await refuses(
     tinyModel({ "llama.expert_count": { u32: 8 } }),

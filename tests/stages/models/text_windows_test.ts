@@ -1,10 +1,6 @@
 import { strict as assert } from "node:assert";
 import { protocolId } from "../../../stages/metrics/perplexity.ts";
-import {
-  cutWindows,
-  type WindowChoice,
-  windowCount,
-} from "../../../stages/metrics/text_windows.ts";
+import { cutWindows, type WindowChoice, windowCount } from "../../../stages/models/text_windows.ts";
 
 const TEXT = Uint32Array.of(11, 12, 13, 14, 15, 16, 17, 18, 19);
 
@@ -71,7 +67,7 @@ Deno.test("a text of too few windows is refused with what it would take", () => 
   for (const [choice, words] of cases) {
     assert.throws(() => cut(choice), {
       name: "RangeError",
-      message: `Cannot evaluate ${words}; lower windows or context`,
+      message: `Cannot cut ${words}; lower windows or context`,
     });
   }
 });

@@ -1,4 +1,12 @@
-/** Which pieces of a text are scored, and where the model's first token stands. */
+import { z } from "zod";
+
+/** Where a stage puts the model's first token; nowhere where it is undefined. */
+export const firstTokenPlace = z.enum(["none", "window", "text"]).optional()
+  .transform((bos) => bos === "none" ? undefined : bos).describe(
+    "Put the model's first token before every window, which has one token less of the text then, or before the text; none unless said.",
+  );
+
+/** Which pieces of a text are run, and where the model's first token stands. */
 export interface WindowChoice {
   /** Tokens a window, the first token among them where each has one. */
   readonly context: number;
@@ -8,7 +16,7 @@ export interface WindowChoice {
   readonly bos?: "window" | "text" | undefined;
 }
 
-/** How many windows are scored of a text of so many tokens, and how many are left out before them. */
+/** How many windows are run of a text of so many tokens, and how many are left out before them. */
 export function windowCount(
   tokens: number,
   { context, windows, bos }: WindowChoice,
@@ -21,7 +29,7 @@ export function windowCount(
 }
 
 /**
- * The tokens of the windows to score, one behind the other. A text that begins with the first token
+ * The tokens of the windows to run, one behind the other. A text that begins with the first token
  * already does not get it twice.
  *
  * Throws a `RangeError` where the text has fewer windows.
@@ -39,7 +47,7 @@ export function cutWindows(
     const needed = (left + Math.max(1, count)) * (bos === "window" ? context - 1 : context) -
       (bos === "text" ? 1 : 0);
     throw new RangeError(
-      `Cannot evaluate ${count} windows of ${context} tokens${behind}: the text has ${own.length} tokens, expected at least ${needed}; lower windows or context`,
+      `Cannot cut ${count} windows of ${context} tokens${behind}: the text has ${own.length} tokens, expected at least ${needed}; lower windows or context`,
     );
   }
   if (bos === undefined) return own.subarray(left * context, (left + count) * context);
