@@ -1,7 +1,7 @@
 import type { DescribeOptions, Description, Section } from "../../pipeline/description.ts";
 import { elements } from "../../kernels/device/tensor.ts";
 import { count, millions } from "../../pipeline/words.ts";
-import { readOptionalText } from "../formats/foreign_json.ts";
+import { readOptionalJson } from "../formats/foreign_json.ts";
 import { architectureOf } from "../models/architecture.ts";
 import { joinedPlaces } from "../models/joined_tensors.ts";
 import { apartPlaces } from "../models/fused_tensors.ts";
@@ -140,14 +140,8 @@ async function readOutline(directory: string): Promise<Outline> {
 }
 
 async function readConfig(path: string): Promise<Record<string, unknown>> {
-  const text = await readOptionalText(path);
-  if (text === undefined) throw new Error("There is no config.json");
-  let json: unknown;
-  try {
-    json = JSON.parse(text);
-  } catch (error) {
-    throw new Error(`config.json is no JSON: ${(error as Error).message}`);
-  }
+  const json = await readOptionalJson(path);
+  if (json === undefined) throw new Error("There is no config.json");
   if (typeof json === "object" && json) return json as Record<string, unknown>;
   throw new Error("config.json is no object");
 }

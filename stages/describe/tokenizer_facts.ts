@@ -1,6 +1,6 @@
 import { type AnswerEnd, answerEnds, END_FILES } from "../formats/answer_ends.ts";
 import type { TokenizerFiles } from "../formats/checkpoint.ts";
-import { readOptionalJson, readTexts } from "../formats/foreign_json.ts";
+import { readOptionalJson, readOptionalText, readTexts } from "../formats/foreign_json.ts";
 import { readTokenizer } from "../formats/tokenizers/read_tokenizer.ts";
 import { chatTemplateProblem } from "../jinja/trial.ts";
 import { openTokenizer } from "../models/tokenizer.ts";
@@ -20,9 +20,15 @@ export async function tokenizerFacts(
   const config = (files?.config ?? await readJson(`${directory}/tokenizer_config.json`)) as
     | Record<string, unknown>
     | undefined;
-  const template = await Deno.readTextFile(`${directory}/chat_template.jinja`).catch(() => {}) ??
+  const own = await readOptionalText(`${directory}/chat_template.jinja`)
+    .catch((error: Error) => error);
+  const template = own ??
     (typeof config?.chat_template === "string" ? config.chat_template : undefined);
-  const why = template === undefined ? undefined : chatTemplateProblem(template, named(config));
+  const why = template instanceof Error
+    ? template.message
+    : template === undefined
+    ? undefined
+    : chatTemplateProblem(template, named(config));
   const chat = [
     "chat template",
     template === undefined ? "none" : why ? "unusable" : "there",

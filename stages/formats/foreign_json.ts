@@ -1,10 +1,6 @@
-/** Deepest nesting of a text of others: real ones stay below 20, and recursion ends near 5000. */
-const DEEPEST = 200;
+import { checkFileLimit } from "./file_limits.ts";
 
-/** Bytes of a text beside the weights: the largest tokenizers have 35 MB, indices 10 MB. */
-const LONGEST_TEXT = 2 ** 28;
-
-const [QUOTE, BACKSLASH, COLON] = [0x22, 0x5c, 0x3a];
+const [QUOTE, BACKSLASH, COLON, COMMA] = [0x22, 0x5c, 0x3a, 0x2c];
 const [BRACKET, BRACE, END_BRACKET, END_BRACE] = [0x5b, 0x7b, 0x5d, 0x7d];
 
 /** What a JSON text looks like before it is parsed. */
@@ -12,6 +8,8 @@ interface Outline {
   /** Members of objects, by the depth of the object from 1; those of equal names count twice. */
   readonly members: readonly number[];
   readonly depth: number;
+  /** Values in lists and objects, those that are lists or objects among them; one too many where empty. */
+  readonly values: number;
 }
 
 /** Texts of those of the files that a directory holds, by name. */
@@ -55,22 +53,17 @@ export async function readOptionalText(path: string): Promise<string | undefined
     throw error;
   }
   if (!found.isFile) throw new TypeError(`Cannot read "${path}": it is no file, expected one`);
-  if (found.size > LONGEST_TEXT) {
-    throw new RangeError(
-      `Cannot read "${path}": it has ${found.size} bytes, expected at most ${LONGEST_TEXT}`,
-    );
-  }
+  checkFileLimit("text", found.size, { path, what: `it has ${found.size} bytes` });
   return await Deno.readTextFile(path);
 }
 
-/** Parses a text file of others; says which file is no JSON, or is nested too deeply for any use. */
+/** Parses a text file of others; says which file is no JSON, or holds more than any. */
 function parseJson(text: string, path: string): unknown {
-  const { depth } = outlineOf((at) => text.charCodeAt(at), text.length);
-  if (depth > DEEPEST) {
-    throw new RangeError(
-      `Cannot read "${path}": its values are nested ${depth} deep, expected at most ${DEEPEST}`,
-    );
-  }
+  const { depth, members, values } = outlineOf((at) => text.charCodeAt(at), text.length);
+  const named = members.reduce((sum, some) => sum + some, 0);
+  checkFileLimit("depth", depth, { path, what: `its values are nested ${depth} deep` });
+  checkFileLimit("members", named, { path, what: `its objects have ${named} members` });
+  checkFileLimit("values", values, { path, what: `it has ${values} values` });
   try {
     return JSON.parse(text);
   } catch (cause) {
@@ -80,10 +73,10 @@ function parseJson(text: string, path: string): unknown {
   }
 }
 
-/** Counts members and depth of a JSON text from its units: bytes of UTF-8, or code units. */
+/** Counts members, depth and values of a JSON text from its units: bytes of UTF-8, or code units. */
 export function outlineOf(unit: (at: number) => number, length: number): Outline {
   const members: number[] = [];
-  let [level, depth] = [0, 0];
+  let [level, depth, values] = [0, 0, 0];
   let quoted = false;
   for (let at = 0; at < length; at++) {
     const code = unit(at);
@@ -92,8 +85,11 @@ export function outlineOf(unit: (at: number) => number, length: number): Outline
       else if (code === QUOTE) quoted = false;
     } else if (code === QUOTE) quoted = true;
     else if (code === COLON) members[level] = (members[level] ?? 0) + 1;
-    else if (code === BRACKET || code === BRACE) depth = Math.max(depth, ++level);
-    else if (code === END_BRACKET || code === END_BRACE) level--;
+    else if (code === COMMA) values++;
+    else if (code === BRACKET || code === BRACE) {
+      depth = Math.max(depth, ++level);
+      values++;
+    } else if (code === END_BRACKET || code === END_BRACE) level--;
   }
-  return { members, depth };
+  return { members, depth, values };
 }

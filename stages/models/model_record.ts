@@ -1,3 +1,4 @@
+import { readOptionalJson } from "../formats/foreign_json.ts";
 import type { KvSchemes } from "./attend.ts";
 import type { InputScheme, LinearScheme } from "../quant/schemes.ts";
 import { type Projection, roleOf, type SiteRole } from "./site.ts";
@@ -59,16 +60,12 @@ export const PLAIN: ModelRecord = {
 /** Reads the record of a model artifact; that of a plain model where it has none. */
 export async function readModelRecord(directory: string): Promise<ModelRecord> {
   const path = `${directory}/${MODEL_RECORD}`;
-  let record: ModelRecord;
-  try {
-    record = JSON.parse(await Deno.readTextFile(path));
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return PLAIN;
-    throw error;
-  }
-  if (record.version === PLAIN.version) return record;
+  const json = await readOptionalJson(path);
+  if (json === undefined) return PLAIN;
+  const record = json as ModelRecord | null;
+  if (record?.version === PLAIN.version) return record;
   throw new TypeError(
-    `Cannot read "${path}": its version is ${record.version}, expected ${PLAIN.version}`,
+    `Cannot read "${path}": its version is ${record?.version}, expected ${PLAIN.version}`,
   );
 }
 

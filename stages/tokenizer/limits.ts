@@ -7,8 +7,8 @@ export const TOKENIZER_LIMITS = {
   /** Ids are below this. */
   ids: 2 ** 22,
   /** Tokens of a vocabulary, and tokens added to one. */
-  tokens: 2 ** 22,
-  merges: 2 ** 22,
+  tokens: 2 ** 21,
+  merges: 2 ** 20,
   /** Characters of a token as the vocabulary spells it. */
   tokenLength: 2 ** 12,
   /** Characters of all parts into which the pieces of SentencePiece can be cut. */

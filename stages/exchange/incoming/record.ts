@@ -1,5 +1,6 @@
 import { kvGroups } from "../../../kernels/codes/kv_page.ts";
 import { z } from "zod";
+import { readOptionalJson } from "../../formats/foreign_json.ts";
 import type { Architecture } from "../../models/family.ts";
 import { MODEL_RECORD, type ModelRecord } from "../../models/model_record.ts";
 import { siteRole } from "../../models/site.ts";
@@ -52,9 +53,6 @@ const ownRecord = z.strictObject({
   }),
 });
 
-/** Longest record that is read: some hundred bytes a linear. */
-const LONGEST = 2 ** 26;
-
 /**
  * Reads `model.json` of a directory; undefined where there is none, or one of another program.
  *
@@ -64,17 +62,7 @@ export async function readOwnRecord(directory: string): Promise<ModelRecord | un
   const path = `${directory}/${MODEL_RECORD}`;
   const found = await Deno.stat(path).catch(() => undefined);
   if (!found?.isFile) return undefined;
-  if (found.size > LONGEST) {
-    throw new RangeError(
-      `Cannot read "${path}": it has ${found.size} bytes, expected at most ${LONGEST}`,
-    );
-  }
-  let json: unknown;
-  try {
-    json = JSON.parse(await Deno.readTextFile(path));
-  } catch (error) {
-    throw new SyntaxError(`Cannot read "${path}": ${(error as Error).message}, expected JSON`);
-  }
+  const json = await readOptionalJson(path);
   if (!isOurs(json)) return undefined;
   const { error } = ownRecord.safeParse(json);
   if (!error) return json as ModelRecord;

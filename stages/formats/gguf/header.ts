@@ -1,4 +1,5 @@
 import type { ByteFile } from "../byte_file.ts";
+import { checkFileLimit, FILE_LIMITS } from "../file_limits.ts";
 import { checkPlaces, type ListedTensor } from "./tensor_places.ts";
 
 /** A metadata value of a GGUF file; 64-bit integers come as numbers. */
@@ -11,13 +12,6 @@ export interface GgufHeader {
   readonly tensors: readonly ListedTensor[];
 }
 
-/** No header of a real model comes near; the longest hold a vocabulary of some ten megabytes. */
-const LONGEST_HEADER = 1 << 28;
-
-/** Lists in lists of metadata that are read; no program writes any. */
-const DEEPEST = 2;
-/** Values of all lists; the largest vocabularies have 300,000 tokens, in three or four lists. */
-const MOST_LISTED = 1 << 24;
 /** Bytes that the shortest entries take: an empty name with its value, a tensor without axes. */
 const LEAST = { metadata: 13, tensor: 24 } as const;
 
@@ -36,7 +30,7 @@ const READERS: Readonly<Record<number, (cursor: Cursor) => GgufValue>> = {
   11: (cursor) => cursor.i64(),
   12: (cursor) => cursor.f64(),
 };
-const LIST = 9;
+const [STRING, LIST] = [8, 9];
 
 /**
  * Reads the metadata and the tensor list of a GGUF file, and nothing of its weights.
@@ -57,7 +51,7 @@ export async function readGgufHeader(file: ByteFile): Promise<GgufHeader> {
             `expected more (it is truncated, fetch it again)`,
         );
       }
-      if (length >= LONGEST_HEADER) {
+      if (length >= FILE_LIMITS.ggufHeader) {
         throw new RangeError(
           `Cannot read the metadata of "${file.path}": it is longer than ${length} bytes, expected less`,
         );
@@ -80,6 +74,8 @@ function parseHeader(cursor: Cursor, path: string): GgufHeader {
   }
   const tensorCount = cursor.u64();
   const metadataCount = cursor.u64();
+  checkFileLimit("tensors", tensorCount, { path, what: `it lists ${tensorCount} tensors` });
+  checkFileLimit("words", metadataCount, { path, what: `its metadata has ${metadataCount} words` });
   cursor.expect(tensorCount * LEAST.tensor + metadataCount * LEAST.metadata);
   const metadata = new Map<string, GgufValue>();
   for (let i = 0; i < metadataCount; i++) {
@@ -132,12 +128,15 @@ function readValue(
   const inner = cursor.u32();
   const length = cursor.u64();
   cursor.listed += length;
-  if (depth === DEEPEST || cursor.listed > MOST_LISTED) {
-    throw new RangeError(
-      `Cannot read the metadata "${key}" of "${path}": a list of ${length} values in ${depth} others, ` +
-        `expected at most ${MOST_LISTED} in all and none in more than ${DEEPEST - 1}`,
-    );
-  }
+  if (inner === STRING) cursor.strings += length;
+  const said = (many: string) => ({
+    path,
+    what: `the lists of its metadata up to "${key}" have ${many}`,
+  });
+  const nested = `its metadata "${key}" has lists ${depth + 1} deep`;
+  checkFileLimit("listDepth", depth + 1, { path, what: nested });
+  checkFileLimit("listed", cursor.listed, said(`${cursor.listed} values`));
+  checkFileLimit("strings", cursor.strings, said(`${cursor.strings} strings`));
   cursor.expect(length);
   const list: GgufValue[] = [];
   const element = { type: inner, key, path, depth: depth + 1 };
@@ -150,6 +149,8 @@ class Cursor {
   position = 0;
   /** Values of the lists read so far. */
   listed = 0;
+  /** Strings among them. */
+  strings = 0;
   readonly #bytes: Uint8Array;
   readonly #view: DataView;
   readonly #decoder = new TextDecoder("utf-8", { ignoreBOM: true });

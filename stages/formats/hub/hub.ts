@@ -6,6 +6,7 @@ import {
   modelInfo,
 } from "@huggingface/hub";
 import { join } from "node:path";
+import { readOptionalJson } from "../foreign_json.ts";
 import { promisedParts } from "../gguf/parts.ts";
 import { fetchFile, type HubFile, type HubOptions } from "./download.ts";
 import { type HubPlace, parseHubPlace } from "./place.ts";
@@ -14,6 +15,10 @@ import { type HubSettings, hubSettings } from "./settings.ts";
 export type { HubOptions } from "./download.ts";
 
 const SMALL = /^([^/]+\.(json|jinja)|LICENSE)$/;
+/** What an index says, as far as it is looked at here. */
+interface Index {
+  readonly weight_map?: unknown;
+}
 /** What makes a tokenizer where there is no `tokenizer.json`, beside `vocab.json`. */
 const OTHER_TOKENIZER = /^(tokenizer\.model|merges\.txt)$/;
 /** What an artifact of ours has beside its weights, which its `model.json` names. */
@@ -217,8 +222,8 @@ async function fetchCheckpoint(
   if (files.has(SINGLE)) {
     await fetchAll([SINGLE]);
   } else if (files.has(INDEX)) {
-    const index = JSON.parse(await Deno.readTextFile(join(snapshot, INDEX)));
-    await fetchAll([...new Set(Object.values(index.weight_map as Record<string, string>))].sort());
+    const index = await readOptionalJson(join(snapshot, INDEX)) as Index | null | undefined;
+    await fetchAll([...new Set(Object.values(Object(index?.weight_map)).map(String))].sort());
   } else {
     throw new TypeError(
       `Cannot load "${place}": the repository has neither ${SINGLE} nor ${INDEX}, expected one of them`,

@@ -8,7 +8,7 @@ import { findTensor, rowRange } from "../rows.ts";
 import { list } from "./found_files.ts";
 import { parseHeader, type TensorEntry } from "./header.ts";
 import { widenTensor } from "../widen.ts";
-import { MOST_SHARDS } from "./found_files.ts";
+import { checkFileLimit } from "../file_limits.ts";
 
 const SINGLE = "model.safetensors";
 const INDEX = "model.safetensors.index.json";
@@ -169,11 +169,7 @@ async function findShards(
     if (names) names.push(name);
     else shards.set(shard, [name]);
   }
-  if (shards.size > MOST_SHARDS) {
-    throw new RangeError(
-      `Cannot read "${path}": it names ${shards.size} files, expected at most ${MOST_SHARDS}`,
-    );
-  }
+  checkFileLimit("shards", shards.size, { path, what: `it names ${shards.size} files` });
   return { index: true, shards };
 }
 

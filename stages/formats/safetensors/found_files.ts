@@ -1,4 +1,5 @@
 import { basename } from "node:path";
+import { FILE_LIMITS } from "../file_limits.ts";
 import { readOptionalJson } from "../foreign_json.ts";
 import { readHeader, type SafetensorsDType, type SafetensorsHeader } from "./header.ts";
 
@@ -22,9 +23,6 @@ export interface FoundFiles {
   readonly shards: readonly string[];
 }
 
-/** Weight files of a checkpoint, all open at once; the largest models have about 200. */
-export const MOST_SHARDS = 1000;
-
 const INDEX = "model.safetensors.index.json";
 /** Files of ours that hold no weights of the model. */
 const CHANNELS = /^channels-\d+\.safetensors$/;
@@ -39,8 +37,8 @@ export async function findFiles(directory: string): Promise<FoundFiles> {
   const shards = names.filter((name) => name.endsWith(".safetensors") && !CHANNELS.test(name));
   const tensors = new Map<string, FoundTensor>();
   const problems: string[] = [];
-  if (shards.length > MOST_SHARDS) {
-    const text = `There are ${shards.length} weight files, expected at most ${MOST_SHARDS}`;
+  if (shards.length > FILE_LIMITS.shards) {
+    const text = `There are ${shards.length} weight files, expected at most ${FILE_LIMITS.shards}`;
     return { tensors, problems: [text], shards };
   }
   for (const shard of shards) {

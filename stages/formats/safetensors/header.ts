@@ -1,4 +1,5 @@
 import { ByteFile } from "../byte_file.ts";
+import { checkFileLimit, FILE_LIMITS } from "../file_limits.ts";
 import { outlineOf } from "../foreign_json.ts";
 
 /** Bits of one element, by safetensors dtype. */
@@ -47,14 +48,6 @@ export interface SafetensorsHeader {
   readonly tensors: ReadonlyMap<string, TensorEntry>;
 }
 
-/** The format's own limit; a longer header is a file of another kind. */
-const LONGEST_HEADER = 100_000_000;
-/**
- * Tensors of a file: models of a trillion parameters have about 100,000 in all their files, and a
- * million take 1.2 GB here.
- */
-const MOST_TENSORS = 2 ** 18;
-
 /**
  * Reads the header of a safetensors file, and nothing else of it.
  *
@@ -75,7 +68,7 @@ export async function parseHeader(file: ByteFile): Promise<SafetensorsHeader> {
     );
   }
   const length = Number(new DataView((await file.read(0, 8)).buffer).getBigUint64(0, true));
-  if (length > LONGEST_HEADER) {
+  if (length > FILE_LIMITS.safetensorsHeader) {
     throw new SyntaxError(
       `Cannot read "${path}": a header of ${length} bytes, expected a safetensors file`,
     );
@@ -122,19 +115,19 @@ function checkCover(
 }
 
 function parseObject(bytes: Uint8Array, path: string): Record<string, unknown> {
-  const { members, depth } = outlineOf((at) => bytes[at]!, bytes.length);
+  const { members: [, entries = 0, inside = 0], depth, values } = outlineOf(
+    (at) => bytes[at]!,
+    bytes.length,
+  );
   if (depth > 3) {
     throw new SyntaxError(
       `Cannot read the header of "${path}": its values are nested ${depth} deep, expected 3`,
     );
   }
-  if ((members[1] ?? 0) > MOST_TENSORS) {
-    throw new RangeError(
-      `Cannot read the header of "${path}": it has ${
-        members[1]
-      } entries, expected at most ${MOST_TENSORS}`,
-    );
-  }
+  checkFileLimit("tensors", entries, { path, what: `its header has ${entries} entries` });
+  const members = { path, what: `the entries of its header have ${inside} members` };
+  checkFileLimit("headerMembers", inside, members);
+  checkFileLimit("headerValues", values, { path, what: `its header has ${values} values` });
   let header: unknown;
   try {
     header = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
@@ -149,9 +142,9 @@ function parseObject(bytes: Uint8Array, path: string): Record<string, unknown> {
   if (typeof header !== "object" || header === null || Array.isArray(header)) {
     throw new SyntaxError(`Cannot read the header of "${path}": it is no object, expected one`);
   }
-  const entries: readonly unknown[] = Object.values(header);
-  const inner = entries.reduce((sum: number, entry) => sum + keysOf(entry), 0);
-  if (entries.length === (members[1] ?? 0) && inner === (members[2] ?? 0)) {
+  const held: readonly unknown[] = Object.values(header);
+  const inner = held.reduce((sum: number, entry) => sum + keysOf(entry), 0);
+  if (held.length === entries && inner === inside) {
     return header as Record<string, unknown>;
   }
   throw new SyntaxError(

@@ -1,3 +1,5 @@
+import { FILE_LIMITS } from "../file_limits.ts";
+
 /** A field of a protobuf message: what follows its number on the wire. */
 export type ProtobufField = number | Uint8Array;
 
@@ -28,7 +30,8 @@ export function* protobufFields(
     }
     throw new ProtobufError("a number has no end");
   };
-  while (at < bytes.length) {
+  for (let count = 0; at < bytes.length; count++) {
+    if (count === FILE_LIMITS.fields) throw new ProtobufError(`it has more than ${count} fields`);
     const tag = varint();
     const [number, wire] = [Math.floor(tag / 8), tag % 8];
     if (number === 0) throw new ProtobufError("a field has number 0");

@@ -1,4 +1,5 @@
 import type { TokenizerFiles } from "../checkpoint.ts";
+import { checkFileLimit } from "../file_limits.ts";
 import { namesThere, readOptionalJson, readTexts } from "../foreign_json.ts";
 import { withAddedTokens } from "./added_token_files.ts";
 import { sentencePieceFiles } from "./sentencepiece_model.ts";
@@ -9,8 +10,6 @@ const CONFIG = "tokenizer_config.json";
 const PIECES = "tokenizer.model";
 const VOCABULARY = "vocab.json";
 const MERGES = "merges.txt";
-/** Bytes of a `tokenizer.model`; the largest have 5 MB. */
-const LONGEST = 2 ** 26;
 
 /** Files that may make a tokenizer, beside those that travel with every model. */
 export const TOKENIZER_SOURCES = [JSON_FILE, CONFIG, PIECES, VOCABULARY, MERGES];
@@ -38,11 +37,8 @@ async function otherTokenizer(
   if (there.includes(PIECES)) {
     const path = `${directory}/${PIECES}`;
     const { isFile, size } = await Deno.stat(path);
-    if (!isFile || size > LONGEST) {
-      throw new RangeError(
-        `Cannot read "${path}": it has ${size} bytes, expected a file of at most ${LONGEST}`,
-      );
-    }
+    if (!isFile) throw new TypeError(`Cannot read "${path}": it is no file, expected one`);
+    checkFileLimit("pieces", size, { path, what: `it has ${size} bytes` });
     return sentencePieceFiles(await Deno.readFile(path), path, config);
   }
   if (!there.includes(VOCABULARY) || !there.includes(MERGES)) return undefined;

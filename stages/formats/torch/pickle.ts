@@ -1,3 +1,5 @@
+import { FILE_LIMITS } from "../file_limits.ts";
+
 /** A name that a pickle refers to, such as `collections.OrderedDict`. */
 export class PickleGlobal {
   constructor(readonly name: string) {}
@@ -26,12 +28,6 @@ export interface PickleRules {
 const MARK = Symbol("mark");
 type Item = PickleValue | typeof MARK;
 
-/** Bytes of a pickle, at most: a model's takes about 200 a tensor, and 12 objects. */
-const LONGEST = 16 * 2 ** 20;
-const LONGEST_TEXT = 2 ** 16;
-const DEEPEST_STACK = 2 ** 20;
-const MOST_OBJECTS = 2 ** 20;
-
 /**
  * The value of a pickle. Only data is made of it: nothing in it runs, no global is looked up.
  *
@@ -39,8 +35,10 @@ const MOST_OBJECTS = 2 ** 20;
  * one object and shares what it repeats, and there are limits on both, so that memory is bounded.
  */
 export function unpickle(bytes: Uint8Array, rules: PickleRules): PickleValue {
-  if (bytes.length > LONGEST) {
-    throw new RangeError(`a pickle of ${bytes.length} bytes, expected at most ${LONGEST}`);
+  if (bytes.length > FILE_LIMITS.pickle) {
+    throw new RangeError(
+      `a pickle of ${bytes.length} bytes, expected at most ${FILE_LIMITS.pickle}`,
+    );
   }
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const stack: Item[] = [];
@@ -56,11 +54,13 @@ export function unpickle(bytes: Uint8Array, rules: PickleRules): PickleValue {
     return at - count;
   };
   const push = (item: Item) => {
-    if (stack.length >= DEEPEST_STACK) {
-      throw new RangeError(`its stack grows beyond ${DEEPEST_STACK}, expected less`);
+    if (stack.length >= FILE_LIMITS.pickleStack) {
+      throw new RangeError(`its stack grows beyond ${FILE_LIMITS.pickleStack}, expected less`);
     }
-    if (typeof item === "object" && item !== null && ++objects > MOST_OBJECTS) {
-      throw new RangeError(`it makes more than ${MOST_OBJECTS} objects, expected fewer`);
+    if (typeof item === "object" && item !== null && ++objects > FILE_LIMITS.pickleObjects) {
+      throw new RangeError(
+        `it makes more than ${FILE_LIMITS.pickleObjects} objects, expected fewer`,
+      );
     }
     stack.push(item);
   };
@@ -76,8 +76,8 @@ export function unpickle(bytes: Uint8Array, rules: PickleRules): PickleValue {
     return stack.splice(mark).slice(1) as PickleValue[];
   };
   const text = (length: number) => {
-    if (length > LONGEST_TEXT) {
-      throw new RangeError(`a text of ${length} bytes, expected at most ${LONGEST_TEXT}`);
+    if (length > FILE_LIMITS.pickleText) {
+      throw new RangeError(`a text of ${length} bytes, expected at most ${FILE_LIMITS.pickleText}`);
     }
     const start = take(length);
     return new TextDecoder("utf-8", { fatal: true }).decode(bytes.subarray(start, at));
@@ -105,8 +105,10 @@ export function unpickle(bytes: Uint8Array, rules: PickleRules): PickleValue {
     push(memo.get(index)!);
   };
   const keep = (index: number) => {
-    if (memo.size >= MOST_OBJECTS) {
-      throw new RangeError(`it keeps more than ${MOST_OBJECTS} objects, expected fewer`);
+    if (memo.size >= FILE_LIMITS.pickleObjects) {
+      throw new RangeError(
+        `it keeps more than ${FILE_LIMITS.pickleObjects} objects, expected fewer`,
+      );
     }
     memo.set(index, top());
   };

@@ -1,4 +1,5 @@
 import type { ByteFile } from "../byte_file.ts";
+import { FILE_LIMITS } from "../file_limits.ts";
 
 /** A file in a zip archive: its bytes as they lie there, counted from the start of the archive. */
 export interface ZipEntry {
@@ -20,9 +21,6 @@ const LOCAL_SIGNATURE = 0x04034b50;
 
 /** Bytes of a comment at the end, at most. */
 const COMMENT = 0xffff;
-/** A directory of a model has some hundred thousand entries at most, of about 100 bytes. */
-const LONGEST_DIRECTORY = 64 * 2 ** 20;
-const MOST_ENTRIES = 2 ** 20;
 
 /** Whether a file begins as zip archives do. */
 export async function isZip(file: ByteFile): Promise<boolean> {
@@ -95,11 +93,11 @@ async function findDirectory(
   if (disk !== 0 && disk !== 0xffff) throw broken(file, "it goes over several files", "one");
   const wide = here.count === 0xffff || here.size === 0xffffffff || here.start === 0xffffffff;
   const { count, size, start } = wide ? await wideDirectory(file, tailStart + at) : here;
-  if (count > MOST_ENTRIES || size > LONGEST_DIRECTORY) {
+  if (count > FILE_LIMITS.zipEntries || size > FILE_LIMITS.zipDirectory) {
     throw broken(
       file,
       `its directory has ${count} entries in ${size} bytes`,
-      `at most ${MOST_ENTRIES} in ${LONGEST_DIRECTORY}`,
+      `at most ${FILE_LIMITS.zipEntries} in ${FILE_LIMITS.zipDirectory}`,
     );
   }
   if (start + size > tailStart + at) {
