@@ -3,6 +3,7 @@ export { plan } from "./plan.ts";
 export { explain } from "./explain.ts";
 export { graph } from "./graph.ts";
 export { inspect } from "./inspect.ts";
+export { runs } from "./runs.ts";
 export { report } from "./report.ts";
 export { stages } from "./stages.ts";
 export { config } from "./config.ts";

@@ -1,0 +1,66 @@
+import { describeRun } from "../../tell/inspect/run.ts";
+import { describeRunDifference, describeRuns } from "../../tell/inspect/runs.ts";
+import { findRuns } from "../../tell/inspect/named.ts";
+import { descriptionText } from "../../tell/inspect/text.ts";
+import type { Description } from "../../description.ts";
+import { allRuns, type RunRecord } from "../../store/runs.ts";
+import type { Store } from "../../store/store.ts";
+import { HERE, openStore } from "../open_store.ts";
+import { tellingErrors, UsageError } from "../told_error.ts";
+import { defineCommand } from "../command.ts";
+
+/** Runs that a list has unless more are asked for. */
+const LISTED = 20;
+
+/** Lists the runs of a store, shows one, or says in what two differ. */
+export const runs = defineCommand({
+  about: "List the runs of the store, show one, or say in what two differ",
+  words: [[
+    "[words...]",
+    "nothing, for the list; show RUN; or diff RUN RUN; a run is its id, or last",
+  ]],
+  options: (command) => void command.option("--all", `list all runs, not the last ${LISTED} only`),
+  run: tellingErrors(async ({ screen, flags, words, own }) => {
+    const store = await openStore(HERE, flags);
+    const description = await describeWords(words, { store, all: own.all === true });
+    screen.write(
+      flags.json
+        ? `${JSON.stringify({ type: "runs", ...description })}\n`
+        : descriptionText(description, screen),
+    );
+    return 0;
+  }),
+});
+
+async function describeWords(
+  [verb, ...names]: readonly string[],
+  { store, all }: { readonly store: Store; readonly all: boolean },
+): Promise<Description> {
+  if (verb === undefined) {
+    const found = await allRuns(store.path);
+    return await describeRuns(all ? found : found.slice(0, LISTED), store.path);
+  }
+  if (verb === "show" && names.length === 1) {
+    return await describeRun(await oneRun(names[0]!, store), store);
+  }
+  if (verb === "diff" && names.length === 2) {
+    const [before, now] = [await oneRun(names[0]!, store), await oneRun(names[1]!, store)];
+    return describeRunDifference(before, now);
+  }
+  throw new UsageError(
+    `Cannot tell runs by "${
+      [verb, ...names].join(" ")
+    }": expected nothing, show RUN or diff RUN RUN`,
+  );
+}
+
+async function oneRun(word: string, store: Store): Promise<RunRecord> {
+  const [run, ...others] = await findRuns(word, store);
+  if (run && others.length === 0) return run;
+  const names = [run, ...others].flatMap((one) => one ? one.id : []).join(" or ");
+  throw new Error(
+    `Cannot find run "${word}": ${
+      names === "" ? `the store ${store.path} remembers none of that id` : `it may be ${names}`
+    }, expected the first letters of one id, or last; deno task runs lists them`,
+  );
+}

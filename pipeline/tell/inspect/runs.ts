@@ -1,0 +1,129 @@
+import type { Description, Section } from "../../description.ts";
+import { compareDocuments, describeField, differs, shown } from "../../plan/difference.ts";
+import { goesOn, type RunRecord, type StepRecord } from "../../store/runs.ts";
+import { canonicalJson } from "../../store/key.ts";
+import { count, formatScores, formatSeconds, significant } from "../../words.ts";
+import { runWords } from "./run.ts";
+
+/** Runs as a table, the newest last, next to where one types. */
+export async function describeRuns(
+  runs: readonly RunRecord[],
+  store: string,
+): Promise<Description> {
+  const columns = ["run", "manifest", "started", "how it went", "steps made", "scores"]
+    .map((heading) => ({ heading, number: heading === "steps made" }));
+  const rows = await Promise.all(
+    runs.toReversed().map(async (run) => [
+      run.id,
+      run.manifest,
+      run.started.slice(0, 19).replace("T", " "),
+      runWords(run, { goesOn: await goesOn(store, run) }),
+      `${run.steps.filter(({ state }) => state === "run").length} of ${run.steps.length}`,
+      formatScores(run.scores),
+    ]),
+  );
+  const title = `${count(runs.length, "run")} in ${store}`;
+  return { title, warnings: [], sections: [{ title: "Runs", table: { columns, rows } }] };
+}
+
+/** What two runs have that differs: params, what steps were made from, scores and times. */
+export function describeRunDifference(before: RunRecord, now: RunRecord): Description {
+  const pairs = pairsOf(before, now);
+  const sections = [
+    runsSection(before, now),
+    paramsSection(before, now),
+    stepsSection(pairs),
+    scoresSection(before, now),
+    timesSection(pairs),
+  ].filter((section) => section !== undefined);
+  return { title: `${before.id} and ${now.id}`, warnings: [], sections };
+}
+
+/** The steps of two runs by their names, those of the later run first. */
+type Pair = readonly [name: string, before: StepRecord | undefined, now: StepRecord | undefined];
+
+function pairsOf(before: RunRecord, now: RunRecord): readonly Pair[] {
+  const names = new Set([...now.steps, ...before.steps].map(({ name }) => name));
+  const of = (run: RunRecord, name: string) => run.steps.find((step) => step.name === name);
+  return [...names].map((name) => [name, of(before, name), of(now, name)] as const);
+}
+
+function runsSection(before: RunRecord, now: RunRecord): Section {
+  const rows = ([
+    ["manifest", ({ manifest }) => manifest],
+    ["started", ({ started }) => started.slice(0, 19).replace("T", " ")],
+    ["seconds", ({ seconds }) => formatSeconds(seconds)],
+    ...Object.keys({ ...before.environment, ...now.environment }).map((name) =>
+      [name, ({ environment }: RunRecord) => environment[name] ?? ""] as const
+    ),
+  ] as const satisfies readonly (readonly [string, (run: RunRecord) => string])[])
+    .map(([name, of]) => [name, of(before), of(now)])
+    .filter(([, was, is]) => was !== is);
+  return { title: "Runs", table: { columns: sides(before, now), rows } };
+}
+
+function paramsSection(before: RunRecord, now: RunRecord): Section | undefined {
+  const rows = Object.keys({ ...before.params, ...now.params })
+    .map((name) => [name, before.params[name], now.params[name]] as const)
+    .filter(([, was, is]) => canonicalJson({ was }) !== canonicalJson({ was: is }))
+    .map(([name, was, is]) => [name, valueText(was), valueText(is)]);
+  if (rows.length === 0) return undefined;
+  return { title: "Params", table: { columns: sides(before, now), rows } };
+}
+
+function stepsSection(pairs: readonly Pair[]): Section | undefined {
+  const lines = pairs.flatMap(([name, before, now]) => {
+    if (!before || !now) return [`${name}: only in the ${now ? "second" : "first"}`];
+    if (!before.recipe || !now.recipe) {
+      return before.state === now.state ? [] : [`${name}: ${before.state} → ${now.state}`];
+    }
+    // Inputs are what the steps before have made: what they were made from stands there.
+    const changes = compareDocuments(before.recipe, now.recipe)
+      .filter((field) => field.part !== "inputs" && differs(field))
+      .map((field) => describeField(field, now.stage));
+    const digests = before.digest !== undefined && now.digest !== undefined;
+    const same = digests && before.digest === now.digest;
+    return [
+      ...changes.map((text) => `${name}: ${text}`),
+      ...changes.length > 0 && same ? [`${name}: came out the same, byte for byte`] : [],
+    ];
+  });
+  return lines.length === 0 ? undefined : { title: "What steps were made from", lines };
+}
+
+function scoresSection(before: RunRecord, now: RunRecord): Section | undefined {
+  const names = Object.keys({ ...now.scores, ...before.scores });
+  if (names.length === 0) return undefined;
+  const rows = names.map((name) => {
+    const [was, is] = [before.scores[name], now.scores[name]];
+    const change = was === undefined || is === undefined || was === 0
+      ? ""
+      : was === is
+      ? "same"
+      : `${is > was ? "+" : ""}${significant(100 * (is / was - 1), 3)} %`;
+    return [name, was?.toPrecision(6) ?? "", is?.toPrecision(6) ?? "", change];
+  });
+  const columns = [...sides(before, now), { heading: "change", number: true }];
+  return { title: "Scores", table: { columns, rows } };
+}
+
+function timesSection(pairs: readonly Pair[]): Section | undefined {
+  const seconds = (step: StepRecord | undefined) =>
+    step?.state === "run" ? step.seconds.toFixed(1) : step?.state ?? "";
+  const rows = pairs.map(([name, before, now]) => [name, seconds(before), seconds(now)])
+    .filter(([, was, is]) => was !== is);
+  if (rows.length === 0) return undefined;
+  const columns = ["step", "first, s", "second, s"].map((heading, at) => ({
+    heading,
+    number: at > 0,
+  }));
+  return { title: "Times", table: { columns, rows } };
+}
+
+function sides(before: RunRecord, now: RunRecord) {
+  return ["", before.id, now.id].map((heading) => ({ heading }));
+}
+
+function valueText(value: unknown): string {
+  return value === undefined ? "(not there)" : shown(value);
+}

@@ -1,0 +1,69 @@
+import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
+import { allRuns } from "../../../../pipeline/store/runs.ts";
+import { type Called, callProgram } from "../../../support/cli_call.ts";
+import { withDirectory } from "../../../support/directory.ts";
+import * as stages from "../../../support/toy/stages.ts";
+
+const MANIFEST = `
+params: { value: 3 }
+steps:
+  one: { stage: constant, with: { value: "\${value}" } }
+  two: { stage: add, from: { a: one }, with: { by: 4, parts: 3 } }
+  quality: { stage: score, from: { a: two } }
+`;
+
+/** A store in which a manifest ran with each of some settings, and the ids of the runs. */
+async function withRuns(
+  settings: readonly (readonly string[])[],
+  use: (
+    call: (...words: readonly string[]) => Promise<Called>,
+    ids: readonly string[],
+  ) => Promise<void>,
+): Promise<void> {
+  await withDirectory(async (directory) => {
+    const [path, store] = [`${directory}/a.yaml`, `${directory}/store`];
+    await Deno.writeTextFile(path, MANIFEST);
+    const program = { stages, describe: () => Promise.resolve(undefined) };
+    const call = (...words: readonly string[]) => callProgram(program, ...words, "--store", store);
+    for (const words of settings) strictEqual((await call("run", path, ...words)).status, 0);
+    await use(call, (await allRuns(store)).map(({ id }) => id).toReversed());
+  });
+}
+
+Deno.test("`runs` lists the runs of a store, the newest last, and shows one", () =>
+  withRuns([[], ["--set", "value=5"]], async (call, [first, second]) => {
+    const { status, out } = await call("runs");
+    strictEqual(status, 0);
+    const lines = out.trimEnd().split("\n").slice(-2);
+    match(lines[0]!, new RegExp(`^ *${first} .*all went well in .* 3 of 3 +value 7$`));
+    match(lines[1]!, new RegExp(`^ *${second} .*all went well in .* 3 of 3 +value 9$`));
+    deepStrictEqual(
+      (await call("runs", "show", second!)).out,
+      (await call("inspect", second!)).out,
+    );
+    const [section] = JSON.parse((await call("runs", "--json")).out).sections;
+    deepStrictEqual(section.table.rows.map(([id]: [string]) => id), [first, second]);
+  }));
+
+Deno.test("`runs diff` tells params, what steps were made from, scores and times, and no more", () =>
+  withRuns([[], ["--set", "value=5"], ["--set", "value=5"]], async (call, [first, second]) => {
+    const { out } = await call("runs", "diff", first!, second!);
+    match(out, /^Params\n.*\n {2}value +3 +5$/m);
+    match(out, /^What steps were made from\n {2}one: value 3 → 5\n\n/m);
+    match(out, /^Scores\n.*\n {2}value +7.00000 +9.00000 +\+28.6 %$/m);
+    // Seconds of steps that both made; the third run made none.
+    const { out: same } = await call("runs", "diff", second!, "last");
+    ok(!/Params|made from/.test(same), same);
+    match(same, /^ {2}value +9.00000 +9.00000 +same$/m);
+    match(same, /^Times\n.*\n {2}one +[\d.]+ +hit$/m);
+  }));
+
+Deno.test("`runs` refuses what names no run, and what it does not know", () =>
+  withRuns([[]], async (call) => {
+    const unknown = await call("runs", "diff", "last", "nothing");
+    strictEqual(unknown.status, 1);
+    match(unknown.errors, /^Cannot find run "nothing": .*; deno task runs lists them\n$/);
+    const wrong = await call("runs", "compare");
+    strictEqual(wrong.status, 2);
+    match(wrong.errors, /^Cannot tell runs by "compare": expected nothing, show RUN or diff RUN/);
+  }));
