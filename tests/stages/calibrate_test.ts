@@ -313,6 +313,7 @@ async function normalizedEmbeddings(chain: StageChain, model: Artifact): Promise
   const { fedBy } = layers[0]!.site("attention.in");
   const rows = [...ids].map((id) => table.subarray(id * size, (id + 1) * size));
   const scaled = joined(rows).map((value) => value * config.embeddingScale);
+  if (fedBy.kind === "stream") return joined(rows);
   return await normalized(scaled, { checkpoint, config, fedBy, size });
 }
 

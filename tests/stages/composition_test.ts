@@ -4,14 +4,14 @@ import { reorder } from "../../stages/reorder.ts";
 import { rotate } from "../../stages/rotate.ts";
 import { smooth } from "../../stages/smooth.ts";
 import { relativeError } from "../support/forward_pass.ts";
-import { FAMILIES, StageChain } from "../support/stage_chain.ts";
+import { FAMILIES, smoothable, StageChain } from "../support/stage_chain.ts";
 
 const STAGES = { rotate, reorder, smooth } as const;
 const PARAMS = {
   rotate: { seed: 7 },
   reorder: { sites: ["residual", "out_proj", "down_proj"] },
   smooth: {
-    projections: { sites: ["qkv_proj", "out_proj", "up_proj", "down_proj"], alpha: 0.4, beta: 0.6 },
+    projections: { alpha: 0.4, beta: 0.6 },
     attention: { alpha: 0.5, beta: 0 },
   },
 } as const;
@@ -23,12 +23,17 @@ for (const family of FAMILIES) {
     await using chain = await StageChain.open();
     const original = chain.family(family);
     const before = await chain.logits(original);
+    const { projections, ...smoothing } = PARAMS.smooth;
+    const params = {
+      ...PARAMS,
+      smooth: { ...smoothing, projections: { ...projections, sites: await smoothable(family) } },
+    };
     for (const order of orders(Object.keys(STAGES) as Name[])) {
       let model: Artifact = original;
       let stats = await chain.calibrate(model);
       for (const name of order) {
         const inputs = name === "rotate" ? { model } : { model, stats };
-        model = await chain.run(STAGES[name], inputs, PARAMS[name]);
+        model = await chain.run(STAGES[name], inputs, params[name]);
         // Rotated channels are mixtures of the earlier ones; the others' statistics follow them.
         if (name === "rotate") stats = await chain.calibrate(model);
       }

@@ -4,6 +4,7 @@ import { f32 } from "../../kernels/device/tensor.ts";
 import { Cpu } from "../../kernels/device/cpu/cpu.ts";
 import { Gpu } from "../../kernels/device/gpu.ts";
 import type { Artifact } from "../../pipeline/artifact.ts";
+import { architectureOf } from "../../stages/models/architecture.ts";
 import { openCheckpoint } from "../../stages/models/open_checkpoint.ts";
 import { readModelRecord, writeModelRecord } from "../../stages/models/model_record.ts";
 import { outputErrors } from "../../stages/channels/search_error.ts";
@@ -23,7 +24,7 @@ import { relativeError } from "../support/forward_pass.ts";
 import { goldenSpans, INPUTS, once, PRECISION, WEIGHT } from "../support/golden_smoothing.ts";
 import { assertSameStats } from "../support/lineage_check.ts";
 import { randomTensor } from "../support/random.ts";
-import { FAMILIES, StageChain } from "../support/stage_chain.ts";
+import { FAMILIES, smoothable, StageChain } from "../support/stage_chain.ts";
 import { assertWithin } from "../support/tolerance.ts";
 
 const SIGNAL = new AbortController().signal;
@@ -137,7 +138,13 @@ Deno.test("the attention search prefers the scale that makes keys whole multiple
   assert.ok(errors[1]! < 1e-8 * errors[0]!, `with scales ${errors[1]}`);
 });
 
-const VARIANTS: readonly (readonly [what: string, params: object])[] = [
+/** What smooth is told of both. */
+interface SmoothParams {
+  readonly projections: object;
+  readonly attention: object;
+}
+
+const VARIANTS: readonly (readonly [what: string, params: SmoothParams])[] = [
   [
     "manual at every place",
     {
@@ -167,8 +174,10 @@ for (const family of FAMILIES) {
     const model = chain.family(family);
     const stats = await chain.calibrate(model);
     const before = await chain.logits(model);
+    const sites = await smoothable(family);
     for (const [what, params] of VARIANTS) {
-      const smoothed = await chain.run(smooth, { model, stats }, params);
+      const own = { ...params, projections: { ...params.projections, sites } };
+      const smoothed = await chain.run(smooth, { model, stats }, own);
       const error = relativeError(await chain.logits(smoothed), before);
       assert.ok(error < 1e-4, `${what}: relative error is ${error}`);
       // Where a search keeps a scale of ones, weights rightly stay.
@@ -328,8 +337,10 @@ Deno.test("the tuned table of the recipes is parameters of smooth", async () => 
 async function assertChanged(from: Artifact, to: Artifact): Promise<void> {
   using before = await openCheckpoint(from.path);
   using after = await openCheckpoint(to.path);
-  for (const name of before.tensors.keys()) {
-    if (!name.endsWith("proj.weight")) continue;
+  const scaled = architectureOf(before.config).sites
+    .filter(({ role, fedBy }) => role !== "head" && fedBy.kind !== "stream")
+    .flatMap(({ linears, fedBy }) => [...linears, ...fedBy.kind === "linear" ? [fedBy] : []]);
+  for (const { weight: name } of scaled) {
     assert.notDeepEqual(await after.read(name), await before.read(name), name);
   }
 }

@@ -15,7 +15,9 @@ import {
   openSafetensors,
   writeSafetensors,
 } from "../../stages/formats/safetensors/file.ts";
+import { architectureOf } from "../../stages/models/architecture.ts";
 import { Model } from "../../stages/models/model.ts";
+import type { Projection } from "../../stages/models/site.ts";
 import { forgetful } from "./journal_stub.ts";
 import { logitsOf } from "./forward_pass.ts";
 
@@ -24,6 +26,13 @@ const EMBEDDED = fileURLToPath(new URL("../../configs/embedded", import.meta.url
 
 /** The models of `testdata/families`. */
 export const FAMILIES = [...Deno.readDirSync(FOLDER)].map(({ name }) => name).sort();
+
+/** The places of a family's layers that `smooth` can scale: those that something with an output of its own feeds. */
+export async function smoothable(family: string): Promise<Projection[]> {
+  const json = JSON.parse(await Deno.readTextFile(`${FOLDER}/${family}/config.json`));
+  return architectureOf(json).layers[0]!.sites
+    .filter(({ fedBy }) => fedBy.kind !== "stream").map(({ projection }) => projection);
+}
 
 /** Inputs by name, as stages take them. */
 type Inputs = Readonly<Record<string, Artifact | readonly Artifact[] | undefined>>;

@@ -43,7 +43,8 @@ import rounded from "../../../testdata/gguf_rounded.json" with { type: "json" };
 
 const OPTIONS: FormatOptions = { dtype: "float16", shardBytes: 5e9 };
 /** Families of which llama.cpp computes nothing, or not what a test has. */
-const NOT_IN_LLAMA_CPP = /^gemma3_linear_capped$/;
+const NOT_IN_LLAMA_CPP =
+  /^(gemma3_linear_capped|cohere_norms_biases|internlm2_dynamic|olmo2_tied_biases)$/;
 
 for (const { type, values, blocks } of rounded) {
   Deno.test(`\`ggmlRounded()\` gives the blocks of the gguf package in ${type}`, () => {

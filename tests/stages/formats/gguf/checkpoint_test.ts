@@ -2,7 +2,11 @@ import { gguf } from "@huggingface/gguf";
 import assert from "node:assert/strict";
 import type { Checkpoint } from "../../../../stages/formats/checkpoint.ts";
 import { dequantizeBlocks } from "../../../../stages/formats/gguf/dequantize.ts";
-import { checkpointSources, openCheckpoint } from "../../../../stages/models/open_checkpoint.ts";
+import {
+  checkpointSources,
+  GGUF_CLASSES,
+  openCheckpoint,
+} from "../../../../stages/models/open_checkpoint.ts";
 import {
   type Entry,
   ggufBytes,
@@ -12,6 +16,9 @@ import {
 import { temporary } from "../../../support/directory.ts";
 import { normals } from "../../../support/random.ts";
 import blocks from "../../../testdata/gguf_blocks.json" with { type: "json" };
+
+/** The architectures of llama.cpp that are read. */
+const KNOWN = [...new Set(GGUF_CLASSES.map(({ architecture }) => architecture))];
 
 const HIDDEN = 32;
 const HEADS = 4;
@@ -222,7 +229,9 @@ Deno.test("`openCheckpoint()` refuses architectures and scalings it does not kno
   await refuses(
     tinyModel({ architecture: "mamba" }),
     (path) =>
-      `Cannot open "${path}": its general.architecture is "mamba", expected one of gemma2, gemma3, llama, phi3, qwen2, qwen3, smollm3`,
+      `Cannot open "${path}": its general.architecture is "mamba", expected one of ${
+        KNOWN.join(", ")
+      }`,
   );
   await refuses(
     tinyModel({ "llama.expert_count": { u32: 8 } }),
