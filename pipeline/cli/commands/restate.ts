@@ -9,15 +9,16 @@ export const restate = defineCommand({
   about: "Start the server that gives steps to workers (Restate)",
   options: (command) => {
     addNetworkOptions(command, {
-      host: "where orders come in; whoever reaches it can make workers run any stage",
-      port: "where orders come in; the three ports after it are used too, on loopback",
+      host: "where orders come in, from those that have the store",
+      port: "where orders come in; the port after it is used too, on loopback",
       usual: 8080,
     });
     command.option("--data <dir>", "what the server keeps (default: restate/ in the store)");
   },
   async run({ screen, flags, own }) {
     const { host, port, data } = own as { host: string; port: number; data?: string };
-    const directory = data ?? join(openStore(HERE, flags).path, "restate");
+    const { path: store } = openStore(HERE, flags);
+    const directory = data ?? join(store, "restate");
     const { serveRestate } = await import("../../run/restate/serve.ts");
     const controller = new AbortController();
     using _interrupt = onInterrupt(controller, {
@@ -27,12 +28,14 @@ export const restate = defineCommand({
     await serveRestate({
       host,
       port,
+      store,
       directory,
       signal: controller.signal,
-      onReady: ({ ingress, page }) => {
+      onReady: ({ ingress, dispatcher }) => {
         const line = { type: "listening", url: ingress, directory };
         const text = `Restate takes orders at ${ingress}; it keeps them in ${directory}\n` +
-          `Its page: ${page}\n` +
+          `Open: ${ingress} to whoever has the token in ${store}/restate, unencrypted; ${dispatcher} ` +
+          "to what the server itself signs. All else are sockets in its directory\n" +
           `Workers:  deno task worker --restate ${ingress}\n` +
           `A run:    deno task run configs/qoq.yaml --executor restate=${ingress}\n`;
         screen.write(flags.json ? `${JSON.stringify(line)}\n` : text);

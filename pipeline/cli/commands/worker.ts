@@ -13,7 +13,7 @@ export const worker = defineCommand({
   options: (command) => {
     command.option("--restate <url>", "where `restate` takes orders", "http://127.0.0.1:8080");
     addNetworkOptions(command, {
-      host: "where the server reaches this worker; whoever else does can use it too",
+      host: "where the server reaches this worker, which takes orders from no one else",
       port: "0 for any that is free",
       usual: 0,
     });

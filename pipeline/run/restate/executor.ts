@@ -4,6 +4,7 @@ import type { Executor, Order, OrderUse } from "../executor.ts";
 import { mapInputs } from "../../manifest/needs.ts";
 import { keyOf } from "../../store/key.ts";
 import type { Store, Stored } from "../../store/store.ts";
+import { readAccess } from "./access.ts";
 import { Ingress, OrderError, type Patience } from "./ingress.ts";
 import { OrderEventReader } from "./order_events.ts";
 import { type Answer, ARTIFACTS, EVERY, type WireOrder, type WorkerCard, WORKERS } from "./wire.ts";
@@ -37,7 +38,7 @@ export async function restateExecutor(
   url: string,
   { store }: { readonly store: Store },
 ): Promise<Executor> {
-  const ingress = new Ingress(url);
+  const ingress = new Ingress(url, await readAccess(store.path));
   let workers = 0;
   const count = async () => {
     workers = (await ingress.call<readonly WorkerCard[]>(`${WORKERS}/${EVERY}/list`)).length;

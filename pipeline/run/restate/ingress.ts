@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { messageOf } from "../../errors.ts";
+import type { RestateAccess } from "./access.ts";
 
 /** An order that ended without an artifact. */
 export class OrderError extends Error {
@@ -23,9 +24,11 @@ const AGAIN_MS = 500;
 /** Where a server takes calls. */
 export class Ingress {
   readonly url: string;
+  readonly #access: Pick<RestateAccess, "token">;
 
-  constructor(url: string) {
+  constructor(url: string, access: Pick<RestateAccess, "token">) {
     this.url = url.replace(/\/+$/, "");
+    this.#access = access;
   }
 
   /** Calls a handler and gives its answer; throws in a sentence where that fails. */
@@ -100,6 +103,7 @@ export class Ingress {
     const answer = await fetch(`${this.url}/${path}`, {
       method,
       headers: {
+        authorization: `Bearer ${this.#access.token}`,
         ...body !== undefined && { "content-type": "application/json" },
         ...id !== undefined && { "idempotency-key": id },
       },

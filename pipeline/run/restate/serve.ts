@@ -2,7 +2,9 @@ import { join } from "node:path";
 import { tryLock } from "../../store/lock.ts";
 import { openOwnDirectory } from "../../store/owner_only.ts";
 import { refuseTaken, startRestateServer } from "./server.ts";
-import { registrarAt } from "./registrar.ts";
+import { openServerAccess, type RestateAccess } from "./access.ts";
+import { openGate } from "./gate.ts";
+import { type Registrar, registrarAt } from "./registrar.ts";
 import { artifactOrders } from "./artifact_orders.ts";
 import { loadRestate } from "./sdk.ts";
 import { workerPool } from "./worker_pool.ts";
@@ -10,11 +12,18 @@ import { workerPool } from "./worker_pool.ts";
 /** Where to serve and what to keep. */
 export interface RestateOptions {
   readonly host: string;
-  /** Where orders come in; the three ports after it are used too, on loopback. */
+  /** Where orders come in; the port after it is used too, on loopback. */
   readonly port: number;
+  /** Of the store, which workers and runs know. */
+  readonly store: string;
   readonly directory: string;
   readonly signal: AbortSignal;
-  onReady(addresses: { readonly ingress: string; readonly page: string }): void;
+  onReady(addresses: {
+    /** Where orders come in. */
+    readonly ingress: string;
+    /** Where the objects listen that give work to workers. */
+    readonly dispatcher: string;
+  }): void;
 }
 
 /**
@@ -24,24 +33,27 @@ export interface RestateOptions {
  * restart goes on after it.
  */
 export async function serveRestate(options: RestateOptions): Promise<void> {
-  const { port, signal, onReady, ...rest } = options;
-  const [adminPort, nodePort, dispatcherPort] = [port + 1, port + 2, port + 3];
-  const admin = `http://127.0.0.1:${adminPort}`;
-  await openOwnDirectory(rest.directory);
-  using lock = await tryLock(join(rest.directory, "lock"));
+  const { host, port, directory, signal, onReady } = options;
+  const dispatcherPort = port + 1;
+  await openOwnDirectory(directory);
+  using lock = await tryLock(join(directory, "lock"));
   if (lock === undefined) {
     throw new Error(
-      `Cannot serve ${rest.directory}: another server does, expected none; use that one, or give ` +
+      `Cannot serve ${directory}: another server does, expected none; use that one, or give ` +
         "another --data",
     );
   }
-  refuseTaken(rest.host, port);
-  for (const inner of [adminPort, nodePort, dispatcherPort]) refuseTaken("127.0.0.1", inner);
-  await using dispatcher = await serveDispatcher({ port: dispatcherPort, admin });
-  await using server = await startRestateServer({ ...rest, port, adminPort, nodePort, signal });
-  const added = await registrarAt(admin).add(dispatcher.uri);
+  refuseTaken(host, port);
+  refuseTaken("127.0.0.1", dispatcherPort);
+  const access = await openServerAccess(options.store);
+  const { keyFile } = access;
+  await using server = await startRestateServer({ directory, keyFile, signal });
+  using registrar = registrarAt(server.admin);
+  await using dispatcher = await serveDispatcher({ port: dispatcherPort, registrar, access });
+  const added = await registrar.add(dispatcher.uri);
   if ("why" in added) throw new Error(added.why);
-  onReady({ ingress: server.ingress, page: `${admin}/ui/` });
+  await using gate = openGate({ host, port, socket: server.ingress, access });
+  onReady({ ingress: gate.url, dispatcher: dispatcher.uri });
   const stopped = new Promise<undefined>((resolve) => {
     if (signal.aborted) resolve(undefined);
     signal.addEventListener("abort", () => resolve(undefined), { once: true });
@@ -52,13 +64,18 @@ export async function serveRestate(options: RestateOptions): Promise<void> {
 
 /** Serves what distributes the work, on loopback beside the server; dispose it to stop. */
 export async function serveDispatcher(
-  { port, admin }: { readonly port: number; readonly admin: string },
+  { port, registrar, access: { identity } }: {
+    readonly port: number;
+    readonly registrar: Registrar;
+    readonly access: RestateAccess;
+  },
 ): Promise<{ readonly uri: string } & AsyncDisposable> {
   const restate = await loadRestate();
-  const registrar = registrarAt(admin);
   const handler = restate.createEndpointHandler({
     services: [artifactOrders(restate), workerPool(restate, registrar)],
     bidirectional: true,
+    // Of whoever else calls, nothing is done.
+    identityKeys: [identity],
     // What goes wrong comes back to whoever ordered.
     logger: () => {},
   });

@@ -5,26 +5,38 @@ import { publicEnvironment } from "../../secrets.ts";
 
 /** Where a server listens and what it keeps. */
 export interface ServerOptions {
-  /** Where orders come in. */
-  readonly host: string;
-  readonly port: number;
-  /** Where it is told what to do; on loopback only. */
-  readonly adminPort: number;
-  /** Where nodes of a cluster would meet; on loopback only. */
-  readonly nodePort: number;
-  /** What it keeps lies here, and its log. */
+  /** What it keeps lies here, its log, and the sockets on which it listens. */
   readonly directory: string;
+  /** The key with which it signs its calls. */
+  readonly keyFile: string;
   readonly signal: AbortSignal;
 }
 
 /** A server that answers; dispose it to stop it. */
 export interface RestateServer extends AsyncDisposable {
-  /** Where orders come in. */
+  /** The socket where orders come in. */
   readonly ingress: string;
-  /** Where it is told what to do. */
+  /** The socket where it is told what to do. */
   readonly admin: string;
   /** Gives a sentence when the server ends by itself. */
   readonly over: Promise<string>;
+}
+
+/** Where under its directory the server puts what it keeps and its sockets. */
+const [DATA, NODE] = ["data", "quattuor"];
+
+/** Bytes that the path of a socket may have on Linux (unix(7)); elsewhere it is a little less. */
+const LONGEST_SOCKET = 104;
+
+/** The path of a socket of a server that keeps things in a directory. */
+function socketOf(directory: string, name: string): string {
+  const path = join(directory, DATA, NODE, `${name}.sock`);
+  const { length } = new TextEncoder().encode(path);
+  if (length < LONGEST_SOCKET) return path;
+  throw new Error(
+    `Cannot start Restate in ${directory}: its sockets would have paths of ${length} bytes, expected ` +
+      `fewer than ${LONGEST_SOCKET}; give a shorter --data`,
+  );
 }
 
 /** How long the server may take until it answers: after a crash it first reads what it wrote last. */
@@ -45,7 +57,11 @@ wait "$server"`;
 
 /** Starts Restate's server with what it knew before, and waits until it answers. */
 export async function startRestateServer(options: ServerOptions): Promise<RestateServer> {
-  const { directory, host, port, adminPort, signal } = options;
+  const { directory, signal } = options;
+  const [ingress, admin] = ["ingress", "admin"].map((name) => socketOf(directory, name)) as [
+    string,
+    string,
+  ];
   const program = await serverProgram();
   signal.throwIfAborted();
   const config = join(directory, "restate.toml");
@@ -65,8 +81,8 @@ export async function startRestateServer(options: ServerOptions): Promise<Restat
     `it to run on; ${log} has the rest`
   );
   const server: RestateServer = {
-    ingress: `http://${host === "0.0.0.0" ? "127.0.0.1" : host}:${port}`,
-    admin: `http://127.0.0.1:${adminPort}`,
+    ingress,
+    admin,
     over,
     async [Symbol.asyncDispose]() {
       await child.stdin.close().catch(() => {});
@@ -91,7 +107,8 @@ async function answers(
   });
   const deadline = performance.now() + 1000 * START_SECONDS;
   for (;;) {
-    const well = await Promise.all([`${ingress}/restate/health`, `${admin}/health`].map(isWell));
+    const asked = [[ingress, "restate/health"], [admin, "health"]] as const;
+    const well = await Promise.all(asked.map(([socket, path]) => isWell(socket, path)));
     if (well.every(Boolean)) return;
     if (performance.now() > deadline) {
       throw new Error(`Cannot start Restate: it is silent after ${START_SECONDS} s`);
@@ -100,9 +117,11 @@ async function answers(
   }
 }
 
-async function isWell(url: string): Promise<boolean> {
+async function isWell(socket: string, path: string): Promise<boolean> {
+  using client = Deno.createHttpClient({ proxy: { transport: "unix", path: socket } });
   try {
-    const answer = await fetch(url, { signal: AbortSignal.timeout(2000) });
+    const signal = AbortSignal.timeout(2000);
+    const answer = await fetch(`http://localhost/${path}`, { client, signal });
     await answer.body?.cancel();
     return answer.ok;
   } catch {
@@ -119,14 +138,13 @@ async function lastError(log: string): Promise<string> {
 }
 
 function configText(
-  { host, port, adminPort, nodePort, directory }: ServerOptions,
+  { directory, keyFile }: ServerOptions,
 ): string {
   return `# Written by "restate" at every start.
-base-dir = ${JSON.stringify(join(directory, "data"))}
-node-name = "quattuor"
-listen-mode = "tcp"
-bind-ip = "127.0.0.1"
-bind-port = ${nodePort}
+base-dir = ${JSON.stringify(join(directory, DATA))}
+node-name = "${NODE}"
+# Sockets in a directory that only its owner enters: nobody else reaches it, and no page of a browser.
+listen-mode = "unix"
 disable-telemetry = true
 # The server looks for a newer version of itself at every start; there is no setting against it.
 # Orders wait for days; there is nothing to wait for at the end.
@@ -137,11 +155,8 @@ log-disable-ansi-codes = true
 default-num-partitions = 4
 rocksdb-total-memory-size = "256 MiB"
 
-[admin]
-bind-address = "127.0.0.1:${adminPort}"
-
-[ingress]
-bind-address = ${JSON.stringify(`${host}:${port}`)}
+[worker.invoker]
+request-identity-private-key-pem-file = ${JSON.stringify(keyFile)}
 `;
 }
 

@@ -6,6 +6,7 @@ import type { Store } from "../../store/store.ts";
 import { carryOut } from "./carry_out.ts";
 import { refuseTaken } from "./server.ts";
 import { parseOrder } from "./incoming_order.ts";
+import { readAccess } from "./access.ts";
 import { Ingress } from "./ingress.ts";
 import { loadRestate } from "./sdk.ts";
 import { type Answer, EVERY, type WorkerCard, WORKERS } from "./wire.ts";
@@ -46,6 +47,7 @@ export async function serveWorker(options: WorkerOptions): Promise<void> {
   }
   refuseTaken(host, port);
   const restate = await loadRestate();
+  const access = await readAccess(options.store.path);
   const tools = lazyTools(options.tools);
   const bench = new Workbench<Answer>();
   const name = `worker_${crypto.randomUUID().slice(0, 8)}`;
@@ -55,6 +57,8 @@ export async function serveWorker(options: WorkerOptions): Promise<void> {
   const handler = restate.createEndpointHandler({
     services: [workerDesk(restate, { name, bench, idOf, work, leaving: signal })],
     bidirectional: true,
+    // Of whoever else calls, nothing is done.
+    identityKeys: [access.identity],
     // What goes wrong is told as an event.
     logger: () => {},
   });
@@ -72,9 +76,9 @@ export async function serveWorker(options: WorkerOptions): Promise<void> {
 /** Joins, and joins again when the server has forgotten the worker; leaves at the end. */
 async function beKnown(
   card: WorkerCard,
-  { restate, signal, onJoin, onTrouble }: WorkerOptions,
+  { restate, store, signal, onJoin, onTrouble }: WorkerOptions,
 ): Promise<void> {
-  const ingress = new Ingress(restate);
+  const ingress = new Ingress(restate, await readAccess(store.path));
   await ingress.call(`${WORKERS}/${EVERY}/join`, card);
   onJoin(card);
   while (!signal.aborted) {
