@@ -41,6 +41,9 @@ function tileBytes(size: number, { QUERIES, KEYS }: AttentionTile, least: number
   return 4 * ((QUERIES + KEYS) * (size + 4) + QUERIES * (Math.max(KEYS, least) + 1));
 }
 
+/** Loop turns for a key, at most: about half to make its weight, half to add its value. */
+export const TURNS_A_KEY = 2;
+
 /** Rows, each a query for a head, that a task of the CPU engine makes, about. */
 const TASK_ROWS = 144;
 const MOST_TASK_HEADS = 8;
@@ -101,6 +104,7 @@ export const attention: Kernel<"q" | "k" | "v", "y", AttentionOptions> = {
       constants: { SIZE: size, CAPPED: cap !== undefined, ...tile },
       params,
       grid: [Math.ceil(queries / tile.QUERIES), heads, 1],
+      turns: TURNS_A_KEY * Math.min(keys, window + tile.QUERIES + tile.KEYS),
     };
   },
   cpu(inputs, _options, { params }) {

@@ -1,12 +1,13 @@
 import type { HostTensor, TensorSpec } from "./device/device.ts";
 import { counts, type Kernel } from "./device/kernel.ts";
-import { describe, f32, lazyTensor, u32 } from "./device/tensor.ts";
+import { describe, elements, f32, lazyTensor, u32 } from "./device/tensor.ts";
 import {
   attention,
   type AttentionOptions,
   attentionTile,
   NO_WINDOW,
   taskSizes,
+  TURNS_A_KEY,
 } from "./attention.ts";
 import blocks from "./parts/attention_blocks.wgsl" with { type: "text" };
 import {
@@ -94,17 +95,23 @@ export const attentionPaged: Kernel<In, "y", AttentionPagedOptions> = {
     };
     const constants = { SIZE: size, CAPPED: cap !== undefined, ...schemeConstants({ key, value }) };
     const outputs = { y: { dtype: "f32", shape: inputs.q.shape } } as const;
+    // Which sequence has how many is in `spans`.
+    const keys = Math.min(PAGE_TOKENS * elements(inputs.block_table.shape), window + PAGE_TOKENS);
     const tile = attentionTile(Math.ceil(size / 8) * 8, limits, { queries: [TILE], least: 16 });
     if (queries <= MOST_SPLIT_QUERIES || !tile) {
       const PARTS = Math.min(queries, TILE);
       const grid = [items * PARTS, heads, 1] as const;
       // The sums of their blocks take 8 KiB of workgroup memory.
       const KEYS = [256, 128, 64, 32].find((keys) => keys * size <= 2 ** 15) ?? 16;
-      return { shader: "split", outputs, constants: { ...constants, PARTS, KEYS }, params, grid };
+      const parted = { ...constants, PARTS, KEYS };
+      // A thread scores one key of 128, and adds the values of 8 channels.
+      const turns = Math.ceil(TURNS_A_KEY / 4 * keys);
+      return { shader: "split", outputs, constants: parted, params, grid, turns };
     }
     const grid = [items, heads, 1] as const;
     const { KEYS } = tile;
-    return { shader: "tiles", outputs, constants: { ...constants, KEYS }, params, grid };
+    const turns = TURNS_A_KEY * keys;
+    return { shader: "tiles", outputs, constants: { ...constants, KEYS }, params, grid, turns };
   },
   cpu(inputs, options, { params: { heads, kv_heads, window, scale, cap } }) {
     const { kvHeads, key, value, queries } = options;

@@ -38,6 +38,7 @@ export const channelStats: Kernel<
       );
     }
     return {
+      turns: rows + 1,
       outputs: {},
       constants: { EXPERTS: expert !== undefined, THREADS },
       params: counts({ rows, quads: columns / 4, expert: expert ?? 0 }),

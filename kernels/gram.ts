@@ -60,6 +60,8 @@ export const gram: Kernel<"x" | "sum" | "bounds", never, GramOptions, "sum", "bo
         ...counts({ expert: expert ?? 0 }),
       },
       grid: [Math.ceil(columns / TILE), Math.ceil(held / TILE), 1],
+      // One for 16 rows, and one a row and behind the last.
+      turns: 18 * Math.ceil(rows / 16),
     };
   },
   cpu({ x: { shape: [, columns = 0] }, sum: { shape: [held = 0] } }, _options, { params }) {

@@ -71,6 +71,8 @@ export const matmul: Kernel<
       },
       params: counts({ rows, inner, columns, column, row, stride, begin, end, expert }),
       grid: tileGrid(sizes, { rows: TILE, columns: TILE }, options.experts),
+      // One for 16 values, two to load them, 17 to add them.
+      turns: 20 * Math.ceil((end - begin) / 16),
     };
   },
   cpu(inputs, options, { params }) {

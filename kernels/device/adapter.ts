@@ -24,7 +24,8 @@ export async function openAdapter(options: AdapterOptions = {}): Promise<Opened>
   const adapter = options.adapter ?? await findAdapter();
   if (options.modest) {
     const device = await adapter.requestDevice();
-    return { device, name: nameOf(adapter.info), limits: PROMISED_LIMITS };
+    const limits = { ...PROMISED_LIMITS, ...turnsOf(adapter.info) };
+    return { device, name: nameOf(adapter.info), limits };
   }
   const most = adapter.limits;
   const requiredLimits = {
@@ -42,15 +43,23 @@ export async function openAdapter(options: AdapterOptions = {}): Promise<Opened>
   return { device, name: nameOf(adapter.info), limits: limitsOf(adapter) };
 }
 
+/** Mesa's driver for processors, which ends the loops of an invocation after so many turns in all. */
+const CUT_LOOPS = { driver: /llvmpipe/, turns: 65535 };
+
 /** The limits that a device of an adapter will have. */
-export function limitsOf({ limits: most }: GPUAdapter): Limits {
+export function limitsOf({ limits: most, info }: GPUAdapter): Limits {
   return {
+    ...turnsOf(info),
     adapter: "gpu",
     groupBytes: most.maxComputeWorkgroupStorageSize,
     groupThreads: most.maxComputeInvocationsPerWorkgroup,
     gridAxis: most.maxComputeWorkgroupsPerDimension,
     bindingBytes: Math.min(most.maxStorageBufferBindingSize, most.maxBufferSize),
   };
+}
+
+function turnsOf(info: GPUAdapterInfo): Pick<Limits, "turns"> {
+  return CUT_LOOPS.driver.test(nameOf(info)) ? { turns: CUT_LOOPS.turns } : {};
 }
 
 /** What kinds of adapters can be asked for, the best first. */

@@ -20,6 +20,8 @@ export interface Launch<Out extends string> {
   readonly grid: readonly [x: number, y: number, z: number];
   /** Which of the kernel's shaders runs, when it has several. */
   readonly shader?: string;
+  /** Loop turns that an invocation takes at most, where sizes without bound decide it. */
+  readonly turns?: number;
 }
 
 /** One launch of a kernel on the CPU engine. */

@@ -9,6 +9,8 @@ export interface Limits {
   readonly gridAxis: number;
   /** Bytes a launch can see of one tensor. */
   readonly bindingBytes: number;
+  /** Loop turns of an invocation behind which a driver ends its loops without a word. */
+  readonly turns?: number;
 }
 
 /** What WebGPU promises on any adapter: what a device has that was asked for nothing more. */

@@ -1,5 +1,5 @@
 import type { Device, Inputs, Recording } from "./device.ts";
-import type { Kernel } from "./kernel.ts";
+import type { Kernel, Launch } from "./kernel.ts";
 import type { Limits } from "./limits.ts";
 import { type Block, type Destroyable, LARGE_BYTES, type Pool } from "./memory.ts";
 import { PooledTensor } from "./pooled_tensor.ts";
@@ -121,6 +121,7 @@ export class PooledDevice<B extends Destroyable> implements Device {
   ): Record<Out, Tensor> {
     this.#queue.check();
     const launch = kernel.plan(inputs as never, options, this.limits);
+    this.#checkTurns(launch);
     const given = inputs as Readonly<Record<string, TensorRef | undefined>>;
     const mutates: readonly string[] = kernel.mutates ?? [];
     const read = kernel.inputs.map((name) =>
@@ -249,6 +250,15 @@ export class PooledDevice<B extends Destroyable> implements Device {
     }
     this.#queue.launch(launch);
     this.#gather();
+  }
+
+  /** Throws where the driver would end loops early, which no error tells. */
+  #checkTurns({ turns = 0 }: Launch<string>): void {
+    const { turns: most = Infinity } = this.limits;
+    if (turns <= most) return;
+    throw new RangeError(
+      `Cannot compute on ${this.name}: sums of this size take ${turns} loop turns, expected at most ${most}, behind which this driver leaves values out without a word; leave --device out to run on the CPU`,
+    );
   }
 
   #gather(): void {

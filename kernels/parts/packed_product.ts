@@ -110,5 +110,7 @@ export function productLaunch(
     constants: { ...constants, PART, TILE },
     params: sizes,
     grid: tileGrid({ rows, columns }, { rows: TILE, columns: TILE }, experts),
+    // One for 16 values, two to load those of each factor, 17 to add them; or fewer.
+    turns: 22 * Math.ceil(inner / 16),
   };
 }
