@@ -222,11 +222,11 @@ Deno.test("`openCheckpoint()` refuses architectures and scalings it does not kno
   await refuses(
     tinyModel({ architecture: "mamba" }),
     (path) =>
-      `Cannot open "${path}": its general.architecture is "mamba", expected one of gemma2, gemma3, llama, phi3, qwen2, qwen3, smollm3`,
+      `Cannot open "${path}": its general.architecture is "mamba", expected one of gemma2, gemma3, llama, phi3, qwen2, qwen2moe, qwen3, qwen3moe, smollm3`,
   );
   await refuses(
     tinyModel({ "llama.expert_count": { u32: 8 } }),
-    (path) => `Cannot open "${path}": 8 experts, expected a dense model`,
+    (path) => `Cannot read the configuration of "${path}": no llama.expert_used_count, expected it`,
   );
   await refuses(
     tinyModel({ "llama.rope.scaling.type": { text: "ntk" } }),
