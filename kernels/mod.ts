@@ -3,6 +3,7 @@ export { appendKv } from "./append_kv.ts";
 export { attention } from "./attention.ts";
 export { attentionPaged } from "./attention_paged.ts";
 export { choleskyPanel } from "./cholesky_panel.ts";
+export { copyRow } from "./copy_row.ts";
 export { divergence } from "./divergence.ts";
 export { channelStats } from "./channel_stats.ts";
 export { embed } from "./embed.ts";

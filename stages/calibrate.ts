@@ -7,7 +7,7 @@ import { LayerWatch, type WatchOptions } from "./calibration/layer_watch.ts";
 import { layerFile, type StatsRecord } from "./calibration/stats.ts";
 import { sampleWindows } from "./calibration/sample_windows.ts";
 import { defineStage } from "./kinds.ts";
-import type { LayerOutline } from "./models/family.ts";
+import type { Architecture, LayerOutline } from "./models/family.ts";
 import { keptStreams } from "./models/memory_shares.ts";
 import { Model } from "./models/model.ts";
 import { countPeaks, emptyWindows, hostPeak, layersThatDiffer } from "./models/peaks.ts";
@@ -35,11 +35,18 @@ const params = z.strictObject({
   ),
 });
 
-/** Most bytes of `stats.json`, and of the header of a layer's file. */
+/** Most bytes of `stats.json`, and of the header of a layer's file, with what each expert adds. */
 const STATS_BYTES = 2_000;
 const LAYER_BYTES = 8_000;
+const EXPERT_BYTES = 1_500;
 
 type Params = z.infer<typeof params>;
+
+/** Most bytes of the files of all layers, the largest of which holds so many of values. */
+function statsBytes({ layers, config }: Architecture, layerBytes: number): number {
+  const { count = 0 } = config.experts ?? {};
+  return layers.length * (LAYER_BYTES + EXPERT_BYTES * count + layerBytes);
+}
 
 /** Watches the activations of a model on a text. */
 export const calibrate = defineStage({
@@ -61,14 +68,14 @@ export const calibrate = defineStage({
       using walk = await openWalk(device, opened, emptyWindows(params), streams);
       for (const layer of layersThatDiffer(files)) {
         using watch = await watchNext(device, walk, { layer, params });
-        layerBytes = watch.bytes;
+        layerBytes = Math.max(layerBytes, watch.bytes);
       }
     });
     return {
       deviceBytes: peaks.deviceBytes,
       // What was seen of a layer is there when no weights are on their way.
       hostBytes: hostPeak(Math.max(0, layerBytes - peaks.largest), peaks) + parsedBytes(model),
-      diskBytes: STATS_BYTES + files.architecture.layers.length * (LAYER_BYTES + layerBytes),
+      diskBytes: STATS_BYTES + statsBytes(files.architecture, layerBytes),
       // What the journal keeps of a layer is a link to its file.
       workBytes: journal.bytes,
       facts: statsFacts(params),

@@ -21,7 +21,12 @@ import { defineStage } from "./kinds.ts";
 import { openModel } from "./models/architecture.ts";
 import { lengthenLineage } from "./models/lineage.ts";
 import { keptStreams } from "./models/memory_shares.ts";
-import { type ModelRecord, refuseQuantized, writeModelRecord } from "./models/model_record.ts";
+import {
+  type LinearFacts,
+  type ModelRecord,
+  refuseQuantized,
+  writeModelRecord,
+} from "./models/model_record.ts";
 import { countPeaks, emptyWindows, FOREVER, hostPeak, layersThatDiffer } from "./models/peaks.ts";
 import { CountingKeeper, FileKeeper } from "./models/stream_entries.ts";
 import { checkTokenRows } from "./models/token_rows.ts";
@@ -177,12 +182,13 @@ async function quantizeLayer(
   layer: number,
 ): Promise<QuantizedLayer> {
   const made = new Map<string, NamedValues>();
-  let facts: QuantizedLayer["facts"] = {};
+  const facts: Record<string, LinearFacts> = {};
   await grams?.begin(layer, signal);
-  for (const { site, method } of plans.filter((plan) => plan.layer === layer)) {
-    const found = await quantizeSite(device, checkpoint, method, await grams?.gram(site));
+  for (const plan of plans.filter((plan) => plan.layer === layer)) {
+    signal.throwIfAborted();
+    const found = await quantizeSite(device, checkpoint, plan.method, await grams?.inputs(plan));
     for (const [name, values] of found.tensors) made.set(name, values);
-    facts = { ...facts, ...found.facts };
+    Object.assign(facts, found.facts);
   }
   await grams?.end(made);
   return { made, facts };

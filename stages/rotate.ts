@@ -2,12 +2,11 @@ import { z } from "zod";
 import { headerFiles } from "./facts.ts";
 import type { Checkpoint } from "./formats/checkpoint.ts";
 import { defineStage } from "./kinds.ts";
-import type { DecoderConfig } from "./models/config.ts";
 import { architectureOf, openModel } from "./models/architecture.ts";
 import type { Architecture, ModelFiles } from "./models/family.ts";
 import { type ModelRecord, recordAfter, refuseChannels } from "./models/model_record.ts";
 import { foldGains } from "./models/norm_gains.ts";
-import type { LinearOutline } from "./models/site.ts";
+import { type LinearOutline, readersOf } from "./models/site.ts";
 import { rewriteModel, type TensorEdit } from "./models/rewrite.ts";
 import { type HadamardFactor, hadamardFactor } from "./quant/hadamard.ts";
 import { rewriteForecast } from "./sizes.ts";
@@ -33,7 +32,8 @@ interface Rotations {
   readonly residual: Rotation | undefined;
   readonly head: Rotation | undefined;
   readonly heads: Rotation | undefined;
-  readonly inner: Rotation | undefined;
+  /** By the inner size of an MLP or an expert; none where these stay. */
+  readonly inner: ReadonlyMap<number, Rotation>;
 }
 
 /** Rotates a model so that no channel of its activations stands out, without changing what it computes. */
@@ -56,7 +56,12 @@ export const rotate = defineStage({
       signal: job.signal,
       progress: (done, total, note) => job.progress(done, total, note),
     });
-    const sizes = Object.entries(rotations).flatMap(([place, rotation]: [string, Rotation?]) =>
+    const { inner, ...places } = rotations;
+    const all = [
+      ...Object.entries<Rotation | undefined>(places),
+      ...[...inner.values()].map((rotation) => ["inner", rotation] as const),
+    ];
+    const sizes = all.flatMap(([place, rotation]) =>
       rotation ? [`${place} ${rotation.factor.size} as ${words(rotation)}`] : []
     );
     const { tied } = files.architecture.config;
@@ -73,8 +78,8 @@ async function rotation(files: ModelFiles, { seed, transforms }: z.infer<typeof 
   const behind = inTheWay(files.architecture);
   const unties = tied && behind === undefined;
   const architecture = architectureOf(unties ? { ...json, tie_word_embeddings: false } : json);
-  const { config, embeddings, ownHead } = architecture;
-  const rotations = rotationsOf(config, { seed, transforms, residual: behind === undefined });
+  const { embeddings, ownHead } = architecture;
+  const rotations = rotationsOf(architecture, { seed, transforms, residual: behind === undefined });
   if (behind !== undefined && transforms.length === 0) {
     throw new TypeError(
       `Cannot rotate the model: ${behind}, expected transforms that turn other channels: out_proj or down_proj`,
@@ -94,7 +99,7 @@ async function rotation(files: ModelFiles, { seed, transforms }: z.infer<typeof 
       hadamard: [
         ...record.hadamard,
         ...rotations.heads ? ["attention.out" as const] : [],
-        ...rotations.inner ? ["mlp.out" as const] : [],
+        ...rotations.inner.size > 0 ? ["mlp.out" as const] : [],
       ],
     },
   };
@@ -126,7 +131,7 @@ function inTheWay({ layers }: Architecture): string | undefined {
 }
 
 function rotationsOf(
-  { hidden, heads, headSize, inner, norm }: DecoderConfig,
+  { config: { hidden, heads, headSize, norm }, sites }: Architecture,
   { seed, transforms, residual: turns }: {
     readonly seed: number | undefined;
     readonly transforms: readonly Transform[];
@@ -138,6 +143,9 @@ function rotationsOf(
   const head = wants("out_proj") ? hadamardFactor(headSize, "head size") : undefined;
   const stream = (factor: HadamardFactor, seed: number | undefined) =>
     rotationOf(factor, { seed, place: "residual" });
+  const inner = new Set(
+    sites.flatMap(({ role, channels }) => role === "mlp.out" ? [channels] : []),
+  );
   return {
     // Without signs, what keeps means would leave the first channel where it is.
     residual: residual &&
@@ -147,7 +155,11 @@ function rotationsOf(
     heads: wants("out_proj_online")
       ? { factor: hadamardFactor(heads * headSize, "size of all heads") }
       : undefined,
-    inner: wants("down_proj") ? { factor: hadamardFactor(inner, "inner size") } : undefined,
+    inner: new Map(
+      wants("down_proj")
+        ? [...inner].map((size) => [size, { factor: hadamardFactor(size, "inner size") }])
+        : [],
+    ),
   };
 }
 
@@ -176,14 +188,16 @@ async function editsOf(
     );
     for (const bias of biases) add(bias, outputsBy(residual));
   }
-  for (const { role, residual: side, linears, fedBy } of sites) {
+  for (const site of sites) {
+    const { role, residual: side, channels, fedBy } = site;
     if (role === "attention.out" && head) withBias(fedBy, outputsBy(head));
-    for (const linear of linears) {
+    const within = role === "mlp.out" ? inner.get(channels) : undefined;
+    for (const linear of readersOf(site)) {
       if (residual && side === "read") add(linear.weight, inputsBy(residual));
       else if (residual) withBias(linear, outputsBy(residual));
       if (role === "attention.out" && head) add(linear.weight, inputsBy(head));
       if (role === "attention.out" && heads) add(linear.weight, inputsBy(heads));
-      if (role === "mlp.out" && inner) add(linear.weight, inputsBy(inner));
+      if (within) add(linear.weight, inputsBy(within));
     }
   }
   return edits;

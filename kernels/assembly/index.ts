@@ -5,6 +5,7 @@ export { attentionPaged } from "./attention_paged";
 export { channelStats } from "./channel_stats";
 export { choleskyPanel } from "./cholesky_panel";
 export { fused, work } from "./engine";
+export { copyRow } from "./copy_row";
 export { divergence } from "./divergence";
 export { embed } from "./embed";
 export { glu } from "./glu";

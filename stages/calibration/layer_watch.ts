@@ -5,8 +5,11 @@ import { joined } from "../formats/half.ts";
 import type { NamedValues } from "../formats/safetensors/file.ts";
 import type { AttentionTap, SiteRole } from "../models/site.ts";
 import type { LayerOutline } from "../models/family.ts";
-import type { Observe } from "../models/layer.ts";
+import type { ExpertRows, Observe } from "../models/layer.ts";
 import { GramMatrix } from "../quant/gram.ts";
+import { chosenRows } from "./chosen_rows.ts";
+import { ExpertWatch } from "./expert_watch.ts";
+import { magnitudeTensors } from "./magnitudes.ts";
 
 /** What is watched of a layer. */
 export interface WatchOptions {
@@ -36,6 +39,7 @@ export class LayerWatch implements Disposable {
   readonly #magnitudes = new Map<Watched, Tensor>();
   readonly #grams = new Map<SiteRole, GramMatrix>();
   readonly #kept = new Map<Watched, Tensor[]>();
+  readonly #experts = new Map<SiteRole, ExpertWatch>();
 
   constructor(device: Device, layer: LayerOutline, options: WatchOptions) {
     this.#device = device;
@@ -46,7 +50,11 @@ export class LayerWatch implements Disposable {
 
   /** The observer for a run of the layer over a window. */
   observe(window: number): Observe {
-    return (tap, x) => {
+    return (tap, x, rows) => {
+      if (rows && !this.#attends(tap)) {
+        this.#expertsAt(tap, rows).add(window, x, rows);
+        return;
+      }
       if (this.#options.magnitudes) this.#measure(tap, x);
       if (this.#attends(tap)) {
         const whole = window < this.#options.attentionWindows;
@@ -62,7 +70,8 @@ export class LayerWatch implements Disposable {
   get bytes(): number {
     const grams = this.#grams.values().map(({ columns }) => 4 * columns ** 2);
     const kept = [...this.#magnitudes.values(), ...[...this.#kept.values()].flat()].map(byteLength);
-    return [...grams, ...kept].reduce((sum, bytes) => sum + bytes, 0);
+    const experts = this.#experts.values().map(({ bytes }) => bytes);
+    return [...grams, ...kept, ...experts].reduce((sum, bytes) => sum + bytes, 0);
   }
 
   /** What was seen, under the names of a stats file. */
@@ -72,13 +81,9 @@ export class LayerWatch implements Disposable {
     const nameOf = (tap: Watched) =>
       this.#attends(tap) ? this.#layer.taps[tap].name : this.#layer.site(tap).name;
     for (const [tap, tensor] of this.#magnitudes) {
-      const values = await this.#read(tensor);
-      const size = values.length / 3;
-      const put = (what: string, part: Float32Array<ArrayBuffer>) =>
-        seen.set(`${nameOf(tap)}.${what}`, { shape: [size], values: part });
-      put("absmax", values.slice(0, size));
-      put("absmean", values.slice(size, 2 * size).map((sum) => sum / tokens));
-      put("rms", values.slice(2 * size).map((sum) => Math.sqrt(sum / tokens)));
+      for (const [what, values] of magnitudeTensors(await this.#read(tensor), tokens)) {
+        seen.set(`${nameOf(tap)}.${what}`, { shape: [values.length], values });
+      }
     }
     for (const tap of this.#grams.keys()) {
       const values = await this.gram(tap);
@@ -95,16 +100,44 @@ export class LayerWatch implements Disposable {
         seen.set(name, { shape: [values.length / columns, columns], values });
       }
     }
+    for (const watch of this.#experts.values()) {
+      for (const [name, values] of await watch.finish()) seen.set(name, values);
+    }
     return seen;
   }
 
-  /** The whole Gram matrix of a site, f32 [channels, channels]. */
-  async gram(site: SiteRole): Promise<Float32Array<ArrayBuffer>> {
+  /** The whole Gram matrix of a site, or of what goes to one expert there, f32 [channels, channels]. */
+  async gram(site: SiteRole, expert?: number): Promise<Float32Array<ArrayBuffer>> {
+    if (expert !== undefined) return await this.#experts.get(site)!.gram(expert);
     return await this.#grams.get(site)!.read();
+  }
+
+  /** How many tokens went to an expert; undefined where nothing is computed. */
+  async tokens(site: SiteRole, expert: number): Promise<number | undefined> {
+    return await this.#experts.get(site)!.tokens(expert);
   }
 
   [Symbol.dispose](): void {
     this.#stack.dispose();
+  }
+
+  /** What watches the rows of experts before them, or inside each. */
+  #expertsAt(tap: SiteRole, { bounds }: ExpertRows): ExpertWatch {
+    const found = this.#experts.get(tap);
+    if (found) return found;
+    const inside = tap === "mlp.out";
+    const { windows, gram, magnitudes, rows } = this.#options;
+    const watch = new ExpertWatch(this.#device, {
+      name: `layers.${this.#layer.index}.${tap}`,
+      experts: bounds.shape[0]! - 1,
+      windows,
+      gram: gram.includes(tap),
+      // Before experts the site as a whole has these.
+      magnitudes: magnitudes && inside,
+      rows: inside ? rows : 0,
+    });
+    this.#experts.set(tap, this.#stack.use(watch));
+    return watch;
   }
 
   #attends(tap: Watched): tap is AttentionTap {
@@ -147,16 +180,4 @@ export class LayerWatch implements Disposable {
   async #read(tensor: Tensor): Promise<Float32Array<ArrayBuffer>> {
     return (await this.#device.read(tensor)).data as Float32Array<ArrayBuffer>;
   }
-}
-
-/** Rows that are evenly spread over all tokens, by their windows. */
-function chosenRows({ windows, context, rows }: WatchOptions): number[][] {
-  const all = windows * context;
-  const count = Math.min(rows, all);
-  const chosen = Array.from({ length: windows }, (): number[] => []);
-  for (let i = 0; i < count; i++) {
-    const at = Math.floor((i + 0.5) * all / count);
-    chosen[Math.floor(at / context)]!.push(at % context);
-  }
-  return chosen;
 }

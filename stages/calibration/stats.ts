@@ -1,5 +1,6 @@
 import { openSafetensors, type SafetensorsFile } from "../formats/safetensors/file.ts";
 import type { Architecture } from "../models/family.ts";
+import { expertTap } from "../models/site.ts";
 import { changesSince, type ChannelChange, type ChannelChanges } from "../models/lineage.ts";
 import { readModelRecord } from "../models/model_record.ts";
 
@@ -39,9 +40,14 @@ export interface Stats extends Disposable {
   readonly record: StatsSizes;
   /** A magnitude of every channel at a tap (a site, or one of attention's). */
   magnitude(layer: number, tap: string, what: Magnitude): Promise<Float32Array<ArrayBuffer>>;
-  /** Sum of x x^T over all tokens at a site, f32 [channels, channels]. */
-  gram(layer: number, site: string): Promise<Float32Array<ArrayBuffer>>;
-  /** The kept activations of a site. */
+  /**
+   * Sum of x x^T over all tokens at a site, or those that go from there to one expert, f32 [channels,
+   * channels].
+   */
+  gram(layer: number, site: string, expert?: number): Promise<Float32Array<ArrayBuffer>>;
+  /** How many tokens went to an expert, by what is known of it. */
+  tokens(layer: number, tap: string): Promise<number>;
+  /** The kept activations of a site; of an expert that no token went to, none. */
   rows(layer: number, site: string): Promise<ActivationRows>;
   /** Queries, keys (both after rotary embedding) or values of a kept window, [context, channels]. */
   window(layer: number, tap: string, window: number): Promise<ActivationRows>;
@@ -98,20 +104,28 @@ export async function openStats(
       // Gains of norms, which are folded, may be negative.
       return values.map(Math.abs);
     },
-    async gram(layer, site) {
+    async gram(layer, site, expert) {
       if (!record.gram) {
         throw new TypeError(
           `Cannot use the stats of ${site}: they hold no Gram matrix, expected one; set gram: true on the calibrate step`,
         );
       }
-      const { rows, columns, values } = await rowsOf(layer, site, `${site}.gram`);
+      const seen = expert === undefined ? site : expertTap(site, expert);
+      const { rows, columns, values } = await rowsOf(layer, site, `${seen}.gram`);
       transpose(values, rows);
       for (let row = 0; row < rows; row++) {
         follow(values.subarray(row * columns, (row + 1) * columns), site, changes);
       }
       return values;
     },
-    rows: (layer, site) => rowsOf(layer, site, `${site}.rows`),
+    async tokens(layer, tap) {
+      return (await read(layer, `${tap}.tokens`)).values[0]!;
+    },
+    async rows(layer, site) {
+      const { values, file } = await read(layer, `${site}.absmax`);
+      if (file.tensors.has(`${site}.rows`)) return await rowsOf(layer, site, `${site}.rows`);
+      return { rows: 0, columns: values.length, values: new Float32Array(0) };
+    },
     async window(layer, tap, window) {
       if (window >= record.attentionWindows) {
         throw new RangeError(
@@ -137,6 +151,8 @@ export function headerStats(record: StatsSizes, { layers }: Architecture): Stats
     record,
     magnitude: (_layer, tap) => Promise.resolve(new Float32Array(widths.get(tap) ?? 0)),
     gram: () => Promise.resolve(new Float32Array(0)),
+    // As many as are enough.
+    tokens: () => Promise.resolve(Infinity),
     rows: (_layer, site) => some(record.rows, site),
     window: (_layer, tap) => some(record.context, tap),
     [Symbol.dispose]() {},

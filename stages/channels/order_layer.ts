@@ -1,5 +1,5 @@
 import type { LayerOutline } from "../models/family.ts";
-import { type Feeder, roleOf } from "../models/site.ts";
+import { type Feeder, type LayerSite, readersOf } from "../models/site.ts";
 import type { ChannelWork } from "./channel_work.ts";
 import { kvOrder, type Reordering } from "./order.ts";
 import { chooseOrder, type OrderChoice } from "./order_search.ts";
@@ -11,22 +11,25 @@ export async function orderLayer(
   params: Reordering,
 ): Promise<OrderChoice[]> {
   const choices: OrderChoice[] = [];
-  for (const place of ["out_proj", "down_proj"] as const) {
-    if (params.sites.includes(place)) {
-      choices.push(await orderInside(work, layer, { place, params }));
-    }
+  for (const site of layer.sites) {
+    const { projection: place } = site;
+    if (place !== "out_proj" && place !== "down_proj" || !params.sites.includes(place)) continue;
+    choices.push(await orderInside(work, layer, { site, place, params }));
   }
   return choices;
 }
 
-/** Orders the channels before out_proj or down_proj of one layer. */
+/** Orders the channels before out_proj or down_proj of one layer, or of an expert. */
 async function orderInside(
   work: ChannelWork,
   layer: LayerOutline,
-  { place, params }: { readonly place: "out_proj" | "down_proj"; readonly params: Reordering },
+  { site, place, params }: {
+    readonly site: LayerSite;
+    readonly place: "out_proj" | "down_proj";
+    readonly params: Reordering;
+  },
 ): Promise<OrderChoice> {
   const { config } = work.source.architecture;
-  const site = layer.site(roleOf(place));
   const layout = place === "out_proj" ? config : undefined;
   const { order, ...choice } = await chooseOrder(work, [site], { params, layout });
   for (const { weight } of site.linears) work.permuteInputs(weight, order);
@@ -37,7 +40,9 @@ async function orderInside(
     work.change(layer.taps.values.name, { index: values });
   } else {
     // What feeds down_proj is a product of all linears of the site before, channel by channel.
-    for (const linear of layer.site("mlp.in").linears) work.permuteOutputs(linear, order);
+    for (const linear of layer.site("mlp.in").linears) {
+      if (linear.expert === site.expert) work.permuteOutputs(linear, order);
+    }
   }
   return { place, layer: layer.index, ...choice };
 }
@@ -54,8 +59,9 @@ export async function orderResidual(work: ChannelWork, params: Reordering): Prom
   }
   // Sites may share one.
   const norms = new Map<string, Feeder>();
-  for (const { name, residual, linears, fedBy } of sites) {
-    for (const linear of linears) {
+  for (const site of sites) {
+    const { name, residual, fedBy } = site;
+    for (const linear of readersOf(site)) {
       if (residual === "written") work.permuteOutputs(linear, order);
       else if (linear.weight !== embeddings) work.permuteInputs(linear.weight, order);
     }

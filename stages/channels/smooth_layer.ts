@@ -3,7 +3,7 @@ import { checkGroup, type Matrix } from "../quant/weight_grid.ts";
 import { attentionOptions } from "../models/attend.ts";
 import type { LayerOutline } from "../models/family.ts";
 import { turnedChannels } from "../models/rope.ts";
-import type { LayerSite, Projection, Tap } from "../models/site.ts";
+import { type LayerSite, type Projection, readersOf, type Tap } from "../models/site.ts";
 import type { ChannelWork } from "./channel_work.ts";
 import { outputErrors } from "./search_error.ts";
 import {
@@ -89,21 +89,24 @@ async function smoothProjection(
     share(spanOf(columns, weightKind), weightKind),
   ]);
   let errors = new Float64Array(candidates.length);
-  if (params.strategy === "grid") {
+  const inputs = params.strategy === "grid" ? await stats.rows(layer, site.name) : undefined;
+  // Candidates begin with what leaves channels as they are: so they stay in an expert nobody went to.
+  let best = 0;
+  if (inputs && inputs.rows > 0) {
     const [first = ""] = weights;
     const scheme = schemeFor(params.weights, site.channels, params.uneven_group);
     checkGroup(first, scheme, site.channels);
     errors = await outputErrors(await device(), {
-      inputs: await stats.rows(layer, site.name),
+      inputs,
       weights: linearPieces(checkpoint, weights, edits),
       maps: candidates,
       precision: { weights: scheme, quantizeInputs: params.quantize_inputs },
       signal,
     });
+    best = lastSmallest(errors);
   }
-  const best = lastSmallest(errors);
   const { scale } = candidates[best]!;
-  for (const name of weights) work.scaleInputs(name, scale);
+  for (const { weight } of readersOf(site)) work.scaleInputs(weight, scale);
   const feeding = attends ? takeKvHeads(scale, config) : scale;
   work.scaleOutputs(site.fedBy, feeding.map((factor) => 1 / factor));
   for (const { name } of sites) work.change(name, { scale });

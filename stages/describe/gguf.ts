@@ -36,7 +36,7 @@ export async function describeGguf(path: string, { deep }: DescribeOptions): Pro
   const { files } = header;
   const held = header.tensors.map(sizeOf);
   const linears = held.filter(({ name }) => /^blk\.\d+\.(attn|ffn)_\w+\.weight$/.test(name))
-    .filter(({ shape }) => shape.length === 2);
+    .filter(({ shape }) => shape.length > 1);
   const [weights, bytes] = [linears, linears].map((some, at) =>
     some.reduce((sum, one) => sum + (at === 0 ? elements(one.shape) : one.bytes), 0)
   ) as [number, number];

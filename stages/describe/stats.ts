@@ -59,17 +59,18 @@ export async function describeStats(
   };
 }
 
-/** The largest magnitude at each tap of a layer, by the tap's name without the layer. */
-async function largestMagnitudes(path: string): Promise<[string, number][]> {
+/** The largest magnitude at each tap of a layer, by the tap's name without the layer; that of all experts. */
+async function largestMagnitudes(path: string): Promise<ReadonlyMap<string, number>> {
   using file = await openSafetensors(path);
-  const found: [string, number][] = [];
+  const found = new Map<string, number>();
   for (const name of file.tensors.keys()) {
-    const tap = /^layers\.\d+\.(.+)\.absmax$/.exec(name)?.[1];
+    const [, tap, expert = ""] = /^layers\.\d+\.(.+?)(\.expert_\d+)?\.absmax$/.exec(name) ?? [];
     if (tap === undefined) continue;
+    const place = expert ? `${tap} of experts` : tap;
     const values = await file.read(name);
-    let most = 0;
+    let most = found.get(place) ?? 0;
     for (const value of values) most = Math.max(most, value);
-    found.push([tap, most]);
+    found.set(place, most);
   }
   return found;
 }

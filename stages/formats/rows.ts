@@ -21,6 +21,13 @@ export function rowRange(
   return { start, end, width: inner.reduce((product, size) => product * size, 1) };
 }
 
+/** The shape of a tensor by which its rows are read: a stack of matrices is one, one below the other. */
+export function shapeInRows(shape: readonly number[]): readonly number[] {
+  if (shape.length !== 3) return shape;
+  const [count = 0, rows = 0, columns = 0] = shape;
+  return [count * rows, columns];
+}
+
 /** A tensor of a checkpoint; throws a `TypeError` that names checkpoint and tensor. */
 export function findTensor<T>(tensors: ReadonlyMap<string, T>, name: string, path: string): T {
   const tensor = tensors.get(name);

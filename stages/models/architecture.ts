@@ -41,7 +41,12 @@ function outlineOf(layout: LayerLayout, index: number): LayerOutline {
     ...layout,
     index,
     linears,
-    site: (role) => found(layout.sites, (site) => site.role === role, `site ${role}`),
+    site: (role, expert) =>
+      found(
+        layout.sites,
+        (site) => site.role === role && site.expert === expert,
+        `site ${role}${expert === undefined ? "" : ` of expert ${expert}`}`,
+      ),
     linear: (role) => found(linears, (linear) => linear.role === role, `linear ${role}`),
   };
 }

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import type { Activation } from "../../kernels/glu.ts";
+import type { ExpertsConfig } from "./experts_config.ts";
 import { readRopes, type RopeFacts, type Ropes } from "./rope_config.ts";
 import type { Rope } from "./rope.ts";
 import type { LinearRole } from "./site.ts";
@@ -49,6 +50,8 @@ export interface DecoderConfig extends Ropes {
   readonly attentionCap: number | undefined;
   /** The same of logits. */
   readonly logitCap: number | undefined;
+  /** Experts in the place of MLPs, in models that have them. */
+  readonly experts: ExpertsConfig | undefined;
 }
 
 /** The norms of a layer. */
@@ -77,6 +80,7 @@ type Unlike = Pick<
   | "embeddingScale"
   | "attentionCap"
   | "logitCap"
+  | "experts"
 >;
 
 const LLAMA: Unlike = {
@@ -92,6 +96,7 @@ const LLAMA: Unlike = {
   embeddingScale: 1,
   attentionCap: undefined,
   logitCap: undefined,
+  experts: undefined,
 };
 
 /** More would be no model: sizes are multiplied, and every layer is listed. */

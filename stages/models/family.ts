@@ -37,6 +37,8 @@ export interface LayerLayout {
   readonly taps: Readonly<Record<AttentionTap, Tap>>;
   readonly tensors: Shapes;
   readonly joined?: JoinedTensors;
+  /** See `Layout`. */
+  readonly stacks?: FusedTensors;
 }
 
 /** A model as its family lays it out: names and shapes of all that a checkpoint must hold. */
@@ -51,6 +53,11 @@ export interface Layout {
   readonly head: HeadSite;
   /** Tensor of a head of its own, whether or not this model has one. */
   readonly ownHead: string;
+  /**
+   * What some checkpoints hold as one tensor and others do not, such as the matrices of all experts one
+   * below the other.
+   */
+  readonly stacks?: FusedTensors;
 }
 
 /** Where a tensor lies in the checkpoint of a class that has other names: all of a tensor, or runs of rows. */
@@ -89,6 +96,8 @@ export interface Family {
   readonly joins?: boolean;
   /** What checkpoints store the gains of norms less of, such as 1 where they hold w of 1 + w; 0 unless said. */
   readonly gainOffset?: number;
+  /** Whether checkpoints may hold some tensors as one, see `Layout.stacks`. */
+  readonly stacks?: true;
   /** How llama.cpp holds such models, where it does. */
   readonly gguf?: GgufClass;
   /** Reads one layer onto the device. */
@@ -100,7 +109,8 @@ export interface LayerOutline extends LayerLayout {
   readonly index: number;
   /** The linears in the order they run. */
   readonly linears: readonly LayerLinear[];
-  site(role: SiteRole): LayerSite;
+  /** The site of a role; inside an expert, where one is said. */
+  site(role: SiteRole, expert?: number): LayerSite;
   linear(role: LinearRole): LayerLinear;
 }
 

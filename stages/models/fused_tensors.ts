@@ -24,16 +24,20 @@ export function fusedTensors(
 }
 
 /**
- * A checkpoint in which what a family stores as one tensor is seen as the tensors of its layout, each
- * some rows of it; the same checkpoint where it stores none so.
+ * A checkpoint in which what a family stores as one tensor, or may so, is seen as the tensors of its
+ * layout, each some rows of it; the same checkpoint where it stores none so.
  */
 export function unfused(
   checkpoint: Checkpoint,
-  { fused, tensors: shapes }: { readonly fused: FusedTensors; readonly tensors: Shapes },
+  { fused, stacks = new Map(), tensors: shapes }: {
+    readonly fused: FusedTensors;
+    readonly stacks?: FusedTensors;
+    readonly tensors: Shapes;
+  },
 ): Checkpoint {
   const tensors = new Map(checkpoint.tensors);
   const slices = new Map<string, Slice>();
-  for (const [source, names] of fused) {
+  for (const [source, names] of [...fused, ...stacks]) {
     const stored = checkpoint.tensors.get(source);
     if (!stored) continue;
     const rows = names.reduce((sum, name) => sum + (shapes.get(name)?.[0] ?? 0), 0);

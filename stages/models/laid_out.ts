@@ -6,7 +6,10 @@ import { joined } from "./joined_tensors.ts";
 /** A checkpoint as its layout has it: what is stored as one tensor apart, what is stored apart as one. */
 export function laidOut(
   checkpoint: Checkpoint,
-  { joined: joins = new Map(), ...layout }: Pick<Architecture, "fused" | "tensors" | "joined">,
+  { joined: joins = new Map(), ...layout }: Pick<
+    Architecture,
+    "fused" | "tensors" | "joined" | "stacks"
+  >,
 ): Checkpoint {
   return unfused(joined(checkpoint, joins), layout);
 }

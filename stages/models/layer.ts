@@ -4,8 +4,19 @@ import type { Places } from "./places.ts";
 import type { AttentionTap, SiteRole } from "./site.ts";
 import type { Stream } from "./stream.ts";
 
-/** What is told of a layer at work: a site's input, or queries, keys (rotated) and values. */
-export type Observe = (tap: SiteRole | AttentionTap, x: TensorRef) => void;
+/** Whose rows an activation has: those of expert e stand from `bounds[e]` to `bounds[e + 1]`. */
+export interface ExpertRows {
+  /** u32 [experts + 1]. */
+  readonly bounds: TensorRef;
+  /** Rows that an expert has at most. */
+  readonly most: number;
+}
+
+/**
+ * What is told of a layer at work: a site's input, or queries, keys (rotated) and values. With `rows` it
+ * is what goes to experts, at the site before them, or inside each of them.
+ */
+export type Observe = (tap: SiteRole | AttentionTap, x: TensorRef, rows?: ExpertRows) => void;
 
 /** What a layer runs over. */
 export interface LayerPass {

@@ -41,6 +41,10 @@ export interface LinearFacts {
   readonly damping?: number;
   /** Why GPTQ was not used though it was asked for. */
   readonly fallback?: string;
+  /** Tokens that the linear's expert saw in calibration, where it is of one. */
+  readonly tokens?: number;
+  /** Set where those were too few, and the statistics of all tokens of its layer stood in. */
+  readonly statistics?: "layer";
 }
 
 /** File name of the record in a model artifact. */

@@ -1,5 +1,5 @@
 import type { Checkpoint } from "../formats/checkpoint.ts";
-import type { Site } from "./site.ts";
+import { readersOf, type Site } from "./site.ts";
 import type { Piece, TensorEdit } from "./rewrite.ts";
 
 /** What folding the gains of norms into the linears they feed changes. */
@@ -11,7 +11,7 @@ export interface FoldedGains {
 }
 
 /**
- * Folds the gain of every norm into the linears at the site it feeds, for `stage`.
+ * Folds the gain of every norm into the linears and routers at the site it feeds, for `stage`.
  *
  * A head that is the embedding table must be a tensor of its own among the sites given.
  */
@@ -32,7 +32,7 @@ export async function foldGains(
     }
     gains.set(site.name, gain);
     edits.set(site.fedBy.weight, { change: ({ values }) => void values.fill(1) });
-    for (const { weight } of site.linears) edits.set(weight, foldedBy(gain));
+    for (const { weight } of readersOf(site)) edits.set(weight, foldedBy(gain));
   }
   return { edits, gains };
 }

@@ -36,8 +36,8 @@ export async function openCheckpoint(path: string): Promise<Checkpoint> {
 function inOurForm(checkpoint: Checkpoint): Checkpoint {
   const family = knownFamily(checkpoint.config)?.family;
   if (!family) return checkpoint;
-  const laid = family.fused || family.joins ? laidOutBy(checkpoint, family) : checkpoint;
-  return wholeGains(laid, family);
+  const otherwise = family.fused || family.joins || family.stacks;
+  return wholeGains(otherwise ? laidOutBy(checkpoint, family) : checkpoint, family);
 }
 
 /** The files that make the content of a checkpoint, without opening its weights. */

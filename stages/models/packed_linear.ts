@@ -43,6 +43,18 @@ export class PackedLinear implements Disposable {
     this.#owned = owned;
   }
 
+  /** Whether its codes lie in one tensor. */
+  get whole(): boolean {
+    return this.#parts.length === 1;
+  }
+
+  /** How many rows like those of a linear one tensor holds. */
+  static rowsAtOnce(device: Device, checkpoint: Checkpoint, name: string): number {
+    const words = checkpoint.tensors.get(`${name}.codes`)!.shape[1]!;
+    const most = Math.min(device.limits.bindingBytes, HOST_BYTES);
+    return Math.max(1, Math.floor(most / (4 * words)));
+  }
+
   /** Reads the codes and scales of linears of as many columns, piece by piece. */
   static async load(
     device: Device,
@@ -52,8 +64,7 @@ export class PackedLinear implements Disposable {
     using stack = new DisposableStack();
     const { weights } = scheme;
     const words = checkpoint.tensors.get(`${names[0]}.codes`)!.shape[1]!;
-    const most = Math.min(device.limits.bindingBytes, HOST_BYTES);
-    const step = Math.max(1, Math.floor(most / (4 * words)));
+    const step = PackedLinear.rowsAtOnce(device, checkpoint, names[0]!);
     const parts: Part[] = [];
     let held: WeightLayout[] = [];
     let [first, end] = [0, 0];
@@ -89,20 +100,25 @@ export class PackedLinear implements Disposable {
   }
 
   /** The linear layers, on the integer kernels where their input is quantized. */
-  write(device: Device, { x, quantized }: SiteInput, { y, column, bias }: OutputColumns): void {
+  write(
+    device: Device,
+    { x, quantized }: SiteInput,
+    { y, column, bias, experts }: OutputColumns,
+  ): void {
     const { weights, inputs } = this.#scheme;
     const bits = heldBits(weights.bits);
     const group = groupColumns(weights, this.#columns);
-    const added = bias ? { bias } : {};
+    const added = { ...bias && { bias }, ...experts && { bounds: experts.bounds } };
+    const span = experts && { experts: experts.span };
     for (const { first, codes, rows, groups } of this.#parts) {
       const to = column + first;
       if (inputs) {
         const from = { x: quantized!.codes, x_rows: quantized!.rows, weight: codes, w_rows: rows! };
         const grouped = groups ? { groups } : {};
-        const options = { bits, column: to, ...groups && { group } } as const;
+        const options = { bits, column: to, ...groups && { group }, ...span } as const;
         device.run(matmulInt8, { ...from, ...grouped, y, ...added }, options);
       } else {
-        const options = { bits, group, zero: weights.zero, column: to } as const;
+        const options = { bits, group, zero: weights.zero, column: to, ...span } as const;
         device.run(matmulCodes, { x: x!, weight: codes, groups: groups!, y, ...added }, options);
       }
     }

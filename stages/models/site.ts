@@ -56,6 +56,8 @@ export interface LayerLinear extends LinearOutline {
   readonly role: LinearRole;
   /** Its name within the layer, such as `self_attn.q_proj`. */
   readonly module: string;
+  /** Which of the layer's experts it is of, where it is of one that a router chooses. */
+  readonly expert?: number;
 }
 
 /** What makes the channels of an activation, so that they can be scaled or permuted there. */
@@ -86,6 +88,18 @@ export interface Site extends Tap {
   /** Whether its linears read the residual stream behind a norm, or write to it. */
   readonly residual: "read" | "written";
   readonly linears: readonly LinearOutline[];
+  /** What reads the activation beside the linears and stays in full precision: a router. */
+  readonly routers?: readonly LinearOutline[];
+}
+
+/** All that reads a site's activation. */
+export function readersOf({ linears, routers = [] }: Site): readonly LinearOutline[] {
+  return [...linears, ...routers];
+}
+
+/** The routers of a model. */
+export function routersOf(sites: readonly Site[]): readonly LinearOutline[] {
+  return sites.flatMap(({ routers = [] }) => routers);
 }
 
 /** Where the logits are made. */
@@ -102,4 +116,11 @@ export interface LayerSite extends Site {
   readonly linears: readonly LayerLinear[];
   /** What its linears write goes through on its way to the residual stream, where that is a norm. */
   readonly outputNorm?: Feeder;
+  /** The expert inside which it lies, where that is one a router chooses. */
+  readonly expert?: number;
+}
+
+/** What statistics call the part of a site's activation that goes to one expert. */
+export function expertTap(site: string, expert: number): string {
+  return `${site}.expert_${expert}`;
 }

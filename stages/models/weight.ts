@@ -1,4 +1,5 @@
 import type { Device, Tensor, TensorRef } from "../../kernels/device/device.ts";
+import type { ExpertSpan } from "../../kernels/parts/expert_rows.ts";
 import { embed, matmul } from "../../kernels/mod.ts";
 import type { Checkpoint, StoredTensor } from "../formats/checkpoint.ts";
 
@@ -11,6 +12,8 @@ export interface OutputColumns {
   readonly column: number;
   /** f32, a value for each column of `y`. */
   readonly bias: Tensor | undefined;
+  /** Where rows are those of experts, some of which have their weights here. */
+  readonly experts?: { readonly bounds: TensorRef; readonly span: ExpertSpan };
 }
 
 /** Consecutive rows of a weight, in one tensor. */
@@ -28,6 +31,18 @@ export class Weight implements Disposable {
   private constructor(shape: readonly [number, number], parts: readonly Part[]) {
     [this.rows, this.columns] = shape;
     this.#parts = parts;
+  }
+
+  /** Whether it lies in one tensor. */
+  get whole(): boolean {
+    return this.#parts.length === 1;
+  }
+
+  /** How many rows like those of a matrix one tensor holds. */
+  static rowsAtOnce(device: Device, checkpoint: Checkpoint, name: string): number {
+    const stored = checkpoint.tensors.get(name)!;
+    const most = Math.min(device.limits.bindingBytes, HOST_BYTES);
+    return Math.floor(most / ((stored.shape[1] ?? 0) * BYTES[deviceType(stored)]));
   }
 
   /** Reads matrices of as many columns, one below the other, piece by piece. */
@@ -72,10 +87,11 @@ export class Weight implements Disposable {
   }
 
   /** The same into columns of a wider tensor. */
-  write(device: Device, x: TensorRef, { y, column, bias }: OutputColumns): void {
+  write(device: Device, x: TensorRef, { y, column, bias, experts }: OutputColumns): void {
     for (const { first, tensor } of this.#parts) {
-      const inputs = { x, weight: tensor, y, ...bias && { bias } };
-      device.run(matmul, inputs, { column: column + first });
+      const { bounds, span } = experts ?? {};
+      const inputs = { x, weight: tensor, y, ...bias && { bias }, ...bounds && { bounds } };
+      device.run(matmul, inputs, { column: column + first, ...span && { experts: span } });
     }
   }
 

@@ -38,6 +38,16 @@ export class GramMatrix implements Disposable {
     });
   }
 
+  /** Adds the products of the rows of one expert, `bounds[expert]` to `bounds[expert + 1]`. */
+  addExpert(
+    x: TensorRef,
+    { bounds, expert }: { readonly bounds: TensorRef; readonly expert: number },
+  ): void {
+    this.#panels.forEach((sum, index) => {
+      this.#device.run(gram, { x, sum, bounds }, { first: index * this.#height, expert });
+    });
+  }
+
   /** The whole symmetric matrix [columns, columns]. */
   async read(): Promise<Float32Array<ArrayBuffer>> {
     const { columns } = this;

@@ -4,20 +4,22 @@ import type { Stats } from "../calibration/stats.ts";
 import type { Checkpoint, StoredTensor } from "../formats/checkpoint.ts";
 import { bytesOf } from "../formats/half.ts";
 import { dtypeOf, type NamedValues } from "../formats/safetensors/file.ts";
-import type { Architecture, ModelFiles } from "../models/family.ts";
+import type { ModelFiles } from "../models/family.ts";
 import { Model } from "../models/model.ts";
 import type { ModelRecord } from "../models/model_record.ts";
-import type { SiteRole } from "../models/site.ts";
+import { expertTap, type SiteRole } from "../models/site.ts";
 import type { StreamsOptions } from "../models/streams.ts";
 import { Walk } from "../models/walk.ts";
+import { inputsOf, type Seen } from "./expert_inputs.ts";
 import type { QuantizeParams, SitePlan } from "./plan.ts";
+import type { SiteInputs } from "./site.ts";
 
 /** Where the Gram matrices of a layer's sites come from, layer after layer. */
 export interface GramSource extends Disposable {
   /** Prepares a layer; layers come in order. */
   begin(layer: number, signal: AbortSignal): Promise<void>;
-  /** Sum of x x^T at a site of the layer begun. */
-  gram(site: SiteRole): Promise<Float32Array<ArrayBuffer>>;
+  /** What is known of the inputs of linears of the layer begun. */
+  inputs(plan: Pick<SitePlan, "site" | "expert">): Promise<SiteInputs>;
   /** Says what the layer has become: tensors in place of those of the model. */
   end(tensors: ReadonlyMap<string, NamedValues>): Promise<void>;
 }
@@ -58,11 +60,11 @@ export function openGrams(
         "Cannot quantize from inputs of quantized layers: there are no tokens to run, expected them; feed tokens or set inputs to original",
       );
     }
-    const sites = [...new Set(plans.map(({ site }) => site))];
+    const sites = [...new Set(plans.map(({ site }) => site.role))];
     const record = inputs === "weights" ? withoutInputs(options.record) : options.record;
     return quantizedGrams(device, { ...options, record, windows, sites });
   }
-  if (stats?.record.gram) return statsGrams(stats, options.files.architecture);
+  if (stats?.record.gram) return statsGrams(stats);
   const need = method === "gptq"
     ? "by GPTQ"
     : range && range.objective !== "tensor"
@@ -83,14 +85,16 @@ function withoutInputs(record: ModelRecord): ModelRecord {
 }
 
 /** Gram matrices that a calibrate step took from the full-precision model. */
-function statsGrams(stats: Stats, { layers }: Architecture): GramSource {
-  let at = 0;
-  return {
-    begin(layer) {
-      at = layer;
-      return Promise.resolve();
+function statsGrams(stats: Stats): GramSource {
+  const seen: Seen = {
+    gram: ({ layer, name }, expert) => stats.gram(layer, name, expert),
+    tokens({ layer, name, expert: inside }, expert) {
+      return stats.tokens(layer, inside === undefined ? expertTap(name, expert) : name);
     },
-    gram: (site) => stats.gram(at, layers[at]!.site(site).name),
+  };
+  return {
+    begin: () => Promise.resolve(),
+    inputs: (plan) => inputsOf(plan, seen),
     end: () => Promise.resolve(),
     [Symbol.dispose]() {},
   };
@@ -110,6 +114,10 @@ function quantizedGrams(
   const owned = stack.move();
   let walk: Walk | undefined;
   let watch: LayerWatch | undefined;
+  const seen: Seen = {
+    gram: ({ role, expert: inside }, expert) => watch!.gram(role, expert ?? inside),
+    tokens: ({ role }, expert) => watch!.tokens(role, expert),
+  };
   const load = (layer: number, tensors: ReadonlyMap<string, NamedValues>) => {
     const changed = { architecture, record, checkpoint: replaced(checkpoint, tensors) };
     return architecture.family.load(device, changed, layer);
@@ -135,7 +143,7 @@ function quantizedGrams(
       });
       await walk.look({ passed, observe: (window) => seen.observe(window) });
     },
-    gram: (site) => watch!.gram(site),
+    inputs: (plan) => inputsOf(plan, seen),
     async end(tensors) {
       watch?.[Symbol.dispose]();
       watch = undefined;

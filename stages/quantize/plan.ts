@@ -1,7 +1,7 @@
 import { z } from "zod";
 import type { Checkpoint } from "../formats/checkpoint.ts";
 import type { TensorSpecification } from "../formats/safetensors/header.ts";
-import { type LayerSite, projection, type SiteRole } from "../models/site.ts";
+import { type LayerLinear, type LayerSite, projection } from "../models/site.ts";
 import { firstTokenPlace } from "../models/text_windows.ts";
 import type { Architecture } from "../models/family.ts";
 import { roundingMethod } from "../quant/quantize_weight.ts";
@@ -52,10 +52,12 @@ export const quantizeParams = z.strictObject({
 /** See `quantizeParams`. */
 export type QuantizeParams = z.infer<typeof quantizeParams>;
 
-/** The linears of a site that are quantized. */
+/** Linears that are quantized by the same inputs: those of a site, or what an expert has of them. */
 export interface SitePlan {
   readonly layer: number;
-  readonly site: SiteRole;
+  readonly site: LayerSite;
+  /** The expert whose part of the site's activation they read; all of it where undefined. */
+  readonly expert: number | undefined;
   readonly method: SiteMethod;
 }
 
@@ -73,27 +75,23 @@ export async function planSites(
 ): Promise<readonly SitePlan[]> {
   checkScheme(params.weights, activationRange(params.activations));
   const plans: SitePlan[] = [];
-  for (const site of layers.flatMap(({ sites }) => sites)) {
-    const { layer, role, projection } = site;
-    if (params.skips.includes(projection)) continue;
-    const inputs = await inputsOf(params, stats, site);
-    const schemes = site.linears.map((linear) => {
+  for (const [site, inputs] of await inputsOf(params, stats, layers)) {
+    const { layer, projection } = site;
+    const schemed = (linear: LayerLinear) => {
       const { weight, columns } = linear;
       const weights = schemeFor(params.weights, columns, params.uneven_group);
       checkGroup(weight, weights, columns);
       return { linear, scheme: { weights, ...inputs } };
-    });
+    };
     const searched = params.range && !params.range_skips.includes(projection);
     const { damping, block, tries, activation_order: activationOrder } = params.gptq;
-    plans.push({
-      layer,
-      site: role,
-      method: {
-        linears: schemes,
-        range: searched ? params.range! : params.ratio,
-        gptq: params.method === "gptq" ? { damping, block, tries, activationOrder } : undefined,
-      },
-    });
+    const gptq = params.method === "gptq" ? { damping, block, tries, activationOrder } : undefined;
+    const range = searched ? params.range! : params.ratio;
+    // What stands inside an expert reads all of its site.
+    const expertOf = ({ expert }: LayerLinear) => site.expert === undefined ? expert : undefined;
+    for (const [expert, linears] of Map.groupBy(site.linears, expertOf)) {
+      plans.push({ layer, site, expert, method: { linears: linears.map(schemed), range, gptq } });
+    }
   }
   if (plans.length > 0) return plans;
   throw new TypeError(
@@ -101,25 +99,36 @@ export async function planSites(
   );
 }
 
+/** The sites whose linears are quantized, with how their inputs are. */
 async function inputsOf(
-  { activations }: QuantizeParams,
+  { activations, skips }: QuantizeParams,
   stats: Pick<Stats, "magnitude"> | undefined,
-  { layer, name }: LayerSite,
-): Promise<Pick<LinearScheme, "inputs">> {
+  layers: Architecture["layers"],
+): Promise<readonly (readonly [LayerSite, Pick<LinearScheme, "inputs">])[]> {
+  const sites = layers.flatMap(({ sites }) => sites)
+    .filter(({ projection }) => !skips.includes(projection));
   const kind = activationRange(activations);
-  if (kind === "none") return {};
+  if (kind === "none") return sites.map((site) => [site, {}]);
   const { bits = 8, clip = 1 } = typeof activations === "string" ? {} : activations;
   const of = (range: InputScheme["range"]) => ({
     inputs: { bits, range, ...clip < 1 && { clip } },
   });
-  if (kind === "dynamic") return of("dynamic");
+  if (kind === "dynamic") return sites.map((site) => [site, of("dynamic")]);
   if (!stats) {
     throw new TypeError(
       "Cannot quantize activations to static ranges: there are no stats, expected those of a calibrate step; feed stats or set activations to dynamic",
     );
   }
-  const sizes = await stats.magnitude(layer, name, "absmax");
-  return of(sizes.reduce((a, b) => Math.max(a, b)));
+  // What is inside the experts of a layer is quantized together, and has one range.
+  const place = ({ layer, role, expert }: LayerSite) =>
+    `${layer} ${role} ${expert === undefined ? "" : "experts"}`;
+  const ranges = new Map<string, number>();
+  for (const site of sites) {
+    const sizes = await stats.magnitude(site.layer, site.name, "absmax");
+    const most = ranges.get(place(site)) ?? 0;
+    ranges.set(place(site), sizes.reduce((a, b) => Math.max(a, b), most));
+  }
+  return sites.map((site) => [site, of(ranges.get(place(site))!)]);
 }
 
 /** All tensors of the quantized model, layer after layer. */

@@ -7,6 +7,7 @@ import { type GptqFactor, type GptqFactorOptions, prepare } from "../quant/gptq_
 import type { LinearOutline } from "../models/site.ts";
 import { QuadraticForm } from "../quant/quadratic_form.ts";
 import { quantizeWeight, type WeightMethod } from "../quant/quantize_weight.ts";
+import type { RangeSearch } from "../quant/range_search.ts";
 import { refuseLostScales } from "../quant/scale_losses.ts";
 import type { LinearScheme } from "../quant/schemes.ts";
 import { storedTensors } from "../quant/stored_weight.ts";
@@ -19,6 +20,16 @@ export interface SiteMethod {
   readonly gptq: GptqFactorOptions | undefined;
 }
 
+/** What calibration knows of the inputs of some linears. */
+export interface SiteInputs {
+  /** Sum of x x^T; undefined where an expert saw too few tokens for one. */
+  readonly gram: Float32Array<ArrayBuffer> | undefined;
+  /** Tokens that went to the expert the linears are of; undefined where they are of none. */
+  readonly tokens?: number;
+  /** Why these are not the inputs of the expert itself. */
+  readonly tooFew?: string;
+}
+
 /** The tensors of quantized linears, and what they cost. */
 export interface QuantizedSite {
   readonly tensors: ReadonlyMap<string, NamedValues>;
@@ -28,19 +39,27 @@ export interface QuantizedSite {
 /**
  * Quantizes the linears that share an input, factoring its Gram matrix once.
  *
- * Where the matrix cannot be factored, the site is rounded to nearest and its facts say why.
+ * Where the matrix cannot be factored, or an expert has none, they are rounded to nearest and their
+ * facts say why.
  */
 export async function quantizeSite(
   device: Device,
   checkpoint: Checkpoint,
   method: SiteMethod,
-  gram: Float32Array<ArrayBuffer> | undefined,
+  known: SiteInputs | undefined,
 ): Promise<QuantizedSite> {
-  const { linears, range, gptq } = method;
+  const { linears, gptq } = method;
+  const { gram, tokens, tooFew } = known ?? {};
+  // A search without a Gram matrix is one for the weights themselves.
+  const alone = known && !gram && typeof method.range === "object";
+  const range = alone
+    ? { ...method.range as RangeSearch, objective: "tensor" as const }
+    : method.range;
   const { name, columns } = linears[0]!.linear;
   if (gram) assertFinite(gram, "Gram matrix", name);
   const factored = gptq && gram ? await tryFactor(device, gram, { ...gptq, columns }) : undefined;
   using factor = factored?.factor;
+  const fallback = factored?.fallback ?? (gptq && !gram ? tooFew : undefined);
   using form = gram && new QuadraticForm(device, gram, { columns });
   const tensors = new Map<string, NamedValues>();
   const facts: Record<string, LinearFacts> = {};
@@ -60,7 +79,9 @@ export async function quantizeSite(
       ...outputError !== undefined && { outputError },
       ...rtnRows !== undefined && { rtnRows },
       ...factor && { damping: factor.damping },
-      ...factored?.fallback !== undefined && { fallback: factored.fallback },
+      ...fallback !== undefined && { fallback },
+      ...tokens !== undefined && { tokens },
+      ...gram && tooFew !== undefined && { statistics: "layer" as const },
     };
   }
   return { tensors, facts };

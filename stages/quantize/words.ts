@@ -1,4 +1,4 @@
-import type { ModelRecord } from "../models/model_record.ts";
+import type { LinearFacts, ModelRecord } from "../models/model_record.ts";
 import type { QuantizeParams, SitePlan } from "./plan.ts";
 import type { Stats } from "../calibration/stats.ts";
 
@@ -40,10 +40,30 @@ export function outcome(facts: ModelRecord["measured"]["linears"]): string[] {
   const words = [
     `${all.length} linears, mean relative squared error of their ${of} ${error.toExponential(2)}`,
   ];
-  for (const [name, { fallback }] of all) {
-    if (fallback) words.push(`"${name}" was rounded to nearest: ${fallback}`);
+  for (const [name, { fallback, tokens }] of all) {
+    if (fallback && tokens === undefined) {
+      words.push(`"${name}" was rounded to nearest: ${fallback}`);
+    }
   }
-  return words;
+  return [...words, ...expertWords(all)];
+}
+
+/** What became of linears whose experts saw too few tokens: there may be thousands. */
+function expertWords(all: readonly (readonly [name: string, facts: LinearFacts])[]): string[] {
+  const rounded = all.filter(([, { tokens, fallback }]) => tokens !== undefined && fallback);
+  const shared = all.filter(([, { statistics }]) => statistics === "layer");
+  const words = (linears: typeof all, what: string) => {
+    const [[name, { tokens }] = ["", {}], ...more] = linears as [typeof all[number]];
+    if (linears.length === 0) return [];
+    const others = more.length === 0 ? "" : ` and ${more.length} more linears of experts`;
+    return [
+      `"${name}"${others} ${what}: it saw ${tokens} tokens in calibration, which are too few`,
+    ];
+  };
+  return [
+    ...words(rounded, "was rounded to nearest"),
+    ...words(shared, "took the statistics of all tokens of its layer"),
+  ];
 }
 
 /** Mean relative squared error of linears: of their outputs where those were measured. */

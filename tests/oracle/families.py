@@ -17,8 +17,9 @@ from transformers import (
 )
 from transformers import (
     Gemma2Config, Gemma2ForCausalLM, Gemma3ForCausalLM, Gemma3TextConfig,
-    LlamaConfig, LlamaForCausalLM, MistralConfig, MistralForCausalLM, Phi3Config, Phi3ForCausalLM, Qwen2Config,
-    Qwen2ForCausalLM, Qwen3Config, Qwen3ForCausalLM, SmolLM3Config, SmolLM3ForCausalLM,
+    LlamaConfig, LlamaForCausalLM, MistralConfig, MistralForCausalLM, MixtralConfig, MixtralForCausalLM, Phi3Config,
+    Phi3ForCausalLM, Qwen2Config, Qwen2ForCausalLM, Qwen2MoeConfig, Qwen2MoeForCausalLM, Qwen3Config,
+    Qwen3ForCausalLM, Qwen3MoeConfig, Qwen3MoeForCausalLM, SmolLM3Config, SmolLM3ForCausalLM,
 )
 
 SMALL = dict(vocab_size=96, hidden_size=64, intermediate_size=72, num_hidden_layers=2,
@@ -55,6 +56,26 @@ CASES = {
     "smollm3_still_window": (SmolLM3ForCausalLM, SmolLM3Config(
         **{**SMALL, "num_hidden_layers": 4}, num_attention_heads=4, num_key_value_heads=2, use_sliding_window=True,
         sliding_window=9, pad_token_id=0, bos_token_id=0, eos_token_id=0)),
+    "mixtral_window": (MixtralForCausalLM, MixtralConfig(
+        **{**SMALL, "intermediate_size": 40}, num_attention_heads=4, num_key_value_heads=2, num_local_experts=4,
+        sliding_window=9)),
+    "mixtral_three_of_six": (MixtralForCausalLM, MixtralConfig(
+        **{**SMALL, "intermediate_size": 24}, num_attention_heads=4, num_key_value_heads=4, num_local_experts=6,
+        num_experts_per_tok=3, tie_word_embeddings=True)),
+    "qwen2_moe_shared": (Qwen2MoeForCausalLM, Qwen2MoeConfig(
+        **SMALL, num_attention_heads=4, num_key_value_heads=2, num_experts=6, num_experts_per_tok=2,
+        moe_intermediate_size=24, shared_expert_intermediate_size=40)),
+    "qwen2_moe_sparse_steps": (Qwen2MoeForCausalLM, Qwen2MoeConfig(
+        **{**SMALL, "num_hidden_layers": 4}, num_attention_heads=4, num_key_value_heads=4, num_experts=4,
+        num_experts_per_tok=3, moe_intermediate_size=16, shared_expert_intermediate_size=32, norm_topk_prob=True,
+        decoder_sparse_step=2, mlp_only_layers=[3], qkv_bias=False, tie_word_embeddings=True)),
+    "qwen3_moe_normalized": (Qwen3MoeForCausalLM, Qwen3MoeConfig(
+        **SMALL, num_attention_heads=4, num_key_value_heads=2, head_dim=32, num_experts=8, num_experts_per_tok=2,
+        moe_intermediate_size=24, norm_topk_prob=True)),
+    "qwen3_moe_plain_layer": (Qwen3MoeForCausalLM, Qwen3MoeConfig(
+        **SMALL, num_attention_heads=2, num_key_value_heads=1, head_dim=48, num_experts=4, num_experts_per_tok=2,
+        moe_intermediate_size=32, norm_topk_prob=False, mlp_only_layers=[0], attention_bias=True,
+        tie_word_embeddings=True)),
 }
 
 

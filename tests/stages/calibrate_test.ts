@@ -17,7 +17,7 @@ import type { Checkpoint } from "../../stages/formats/checkpoint.ts";
 import { attentionOptions } from "../../stages/models/attend.ts";
 import type { DecoderConfig } from "../../stages/models/config.ts";
 import { describeStats } from "../../stages/describe/stats.ts";
-import { architectureOf } from "../../stages/models/architecture.ts";
+import { architectureOf, openModel } from "../../stages/models/architecture.ts";
 import { applyHadamard, hadamardFactor } from "../../stages/quant/hadamard.ts";
 import { rotate } from "../../stages/rotate.ts";
 import { relativeError } from "../support/forward_pass.ts";
@@ -31,10 +31,14 @@ const ALL = { rows: TOKENS, gram: true };
 for (const family of FAMILIES) {
   Deno.test(`statistics of ${family} are those of the activations that are kept`, async () => {
     await using chain = await StageChain.open();
-    const stats = await chain.calibrate(chain.family(family), ALL);
+    const model = chain.family(family);
+    const stats = await chain.calibrate(model, ALL);
+    using files = await openModel(model.path);
+    const { architecture: { layers } } = files;
     for (let layer = 0; layer < LAYERS; layer++) {
       const seen = await layerOf(stats, layer);
-      for (const site of SITES) {
+      for (const { role: site, expert } of layers[layer]!.sites) {
+        if (expert !== undefined) continue;
         const rows = seen.get(`${site}.rows`)!;
         assert.equal(rows.length % TOKENS, 0);
         checkMagnitudes(seen, site, rows);
@@ -88,12 +92,37 @@ for (const family of FAMILIES) {
         return y.data as Float32Array;
       });
       near(seen.get("attention.out.rows")!, joined(mixed), 1e-4, "attention");
-      near(
-        seen.get("mlp.out.rows")!,
-        gated(await apply("gate", "mlp.in"), await apply("up", "mlp.in"), config),
-        1e-4,
-        "MLP",
-      );
+      const { sites, site } = layers[layer]!;
+      const before = site("mlp.in");
+      const input = seen.get("mlp.in.rows")!;
+      const chosen = before.routers && await routed(checkpoint, before.routers[0]!, config, input);
+      for (const { role, expert } of sites) {
+        if (role !== "mlp.out") continue;
+        const [gate, up] = before.linears.filter((linear) => linear.expert === expert);
+        const rows = expert === undefined ? input : rowsOf(input, config.hidden, chosen![expert]!);
+        const tap = expert === undefined ? "mlp.out" : `mlp.out.expert_${expert}`;
+        const inner = gated(
+          await linearOf(checkpoint, gate!, rows),
+          await linearOf(checkpoint, up!, rows),
+          config,
+        );
+        if (expert !== undefined) {
+          const count = chosen![expert]!.length;
+          const own = `mlp.in.expert_${expert}`;
+          assert.equal(seen.get(`${own}.tokens`)![0], count, own);
+          assert.equal(seen.get(`${tap}.tokens`)![0], count, tap);
+          checkMagnitudes(seen, tap, seen.get(`${tap}.rows`) ?? new Float32Array(0), count);
+          if (count === 0) {
+            for (const name of [own, tap]) {
+              assert.ok(seen.get(`${name}.gram`)!.every((x) => x === 0));
+            }
+            continue;
+          }
+          near(seen.get(`${own}.gram`)!, gramOf(rows, count), 1e-4, `Gram matrix of ${own}`);
+          near(seen.get(`${tap}.gram`)!, gramOf(inner, count), 1e-4, `Gram matrix of ${tap}`);
+        }
+        near(seen.get(`${tap}.rows`)!, inner, 1e-4, tap);
+      }
     }
     const first = await layerOf(stats, 0);
     near(first.get("attention.in.rows")!, await normalizedEmbeddings(chain, model), 1e-4, "norm");
@@ -247,8 +276,10 @@ function checkMagnitudes(
   seen: ReadonlyMap<string, Float32Array>,
   tap: string,
   rows: Float32Array,
+  tokens = TOKENS,
 ): void {
-  const columns = rows.length / TOKENS;
+  const columns = seen.get(`${tap}.absmax`)!.length;
+  assert.equal(rows.length, tokens * columns);
   const [largest, sums, squares] = [0, 1, 2].map(() => new Float64Array(columns));
   rows.forEach((value, i) => {
     const c = i % columns;
@@ -257,13 +288,19 @@ function checkMagnitudes(
     squares![c]! += value ** 2;
   });
   assert.deepEqual(seen.get(`${tap}.absmax`), Float32Array.from(largest!), tap);
-  near(seen.get(`${tap}.absmean`)!, sums!.map((sum) => sum / TOKENS), 1e-6, tap);
-  near(seen.get(`${tap}.rms`)!, squares!.map((sum) => Math.sqrt(sum / TOKENS)), 1e-6, tap);
+  if (tokens === 0) return;
+  near(seen.get(`${tap}.absmean`)!, sums!.map((sum) => sum / Math.max(1, tokens)), 1e-6, tap);
+  near(
+    seen.get(`${tap}.rms`)!,
+    squares!.map((sum) => Math.sqrt(sum / Math.max(1, tokens))),
+    1e-6,
+    tap,
+  );
 }
 
 /** The sum of x x^T over rows, in double precision. */
-function gramOf(rows: Float32Array): Float64Array {
-  const columns = rows.length / TOKENS;
+function gramOf(rows: Float32Array, tokens = TOKENS): Float64Array {
+  const columns = rows.length / tokens;
   const sum = new Float64Array(columns ** 2);
   for (let start = 0; start < rows.length; start += columns) {
     for (let at = 0; at < sum.length; at++) {
@@ -287,6 +324,29 @@ async function linearOf(
     for (let c = 0; c < columns; c++) sum += x[token * columns + c]! * weight[row * columns + c]!;
     return sum;
   });
+}
+
+/** The tokens that go to each expert by a router: those of the largest scores. */
+async function routed(
+  checkpoint: Awaited<ReturnType<typeof openCheckpoint>>,
+  router: LinearOutline,
+  { experts }: DecoderConfig,
+  x: Float32Array,
+): Promise<number[][]> {
+  const { count, chosen } = experts!;
+  const scores = await linearOf(checkpoint, router, x);
+  const tokens = Array.from({ length: count }, (): number[] => []);
+  for (let token = 0; token < scores.length / count; token++) {
+    const own = scores.subarray(token * count, (token + 1) * count);
+    const order = [...own.keys()].sort((a, b) => own[b]! - own[a]!);
+    for (const expert of order.slice(0, chosen)) tokens[expert]!.push(token);
+  }
+  return tokens;
+}
+
+/** Some rows. */
+function rowsOf(x: Float32Array, columns: number, rows: readonly number[]): Float32Array {
+  return joined(rows.map((row) => x.subarray(row * columns, (row + 1) * columns)));
 }
 
 /** SiLU(gate) * up. */

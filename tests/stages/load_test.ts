@@ -48,7 +48,7 @@ const PROBLEMS: readonly (readonly [what: string, change: Change, message: RegEx
   [
     "the architecture is unknown",
     { config: { architectures: ["FalconForCausalLM"] } },
-    /architecture "FalconForCausalLM": expected .*LlamaForCausalLM, MistralForCausalLM/,
+    /architecture "FalconForCausalLM": expected .*LlamaForCausalLM, .*MistralForCausalLM, .*Phi3/,
   ],
   [
     "rope scaling is unknown",

@@ -38,10 +38,20 @@ for (const family of FAMILIES) {
       const found: number[] = [];
       for (const pair of pairs) {
         const facts = measured.linears[pair.name]!;
+        close(facts.weightError, weightErrorOf(pair), 1e-4);
+        // An expert that saw tokens for fewer than a quarter of the inputs.
+        const few = facts.tokens !== undefined && facts.tokens < pair.columns / 4;
+        if (few && pair.inside) {
+          assert.equal(facts.method, "rtn");
+          assert.equal(facts.outputError, undefined);
+          if (method === "gptq") assert.match(facts.fallback!, /saw \d+ tokens in calibration/);
+          continue;
+        }
         assert.equal(facts.method, method);
         assert.equal(facts.fallback, undefined);
-        close(facts.weightError, weightErrorOf(pair), 1e-4);
-        close(facts.outputError!, await outputErrorOf(pair, stats, model), 1e-3);
+        assert.equal(facts.statistics, few ? "layer" : undefined);
+        const read = { ...pair, expert: few ? undefined : pair.expert };
+        close(facts.outputError!, await outputErrorOf(read, stats, model), 1e-3);
         found.push(facts.outputError!);
       }
       errors.push(found);

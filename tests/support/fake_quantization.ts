@@ -1,5 +1,5 @@
 import { strict as assert } from "node:assert";
-import type { HostTensor, Inputs, Tensor } from "../../kernels/device/device.ts";
+import type { Device, HostTensor, Inputs, Tensor } from "../../kernels/device/device.ts";
 import type { Kernel } from "../../kernels/device/kernel.ts";
 import { ReferenceDevice } from "../../kernels/device/reference.ts";
 import { f32 } from "../../kernels/device/tensor.ts";
@@ -114,6 +114,12 @@ class FakeQuantizing extends ReferenceDevice {
   }
 }
 
+/** What runs linears. */
+interface Applied {
+  // deno-lint-ignore no-explicit-any -- of experts, whose rows are whose is said too
+  apply(device: Device, ...given: any[]): Tensor;
+}
+
 /**
  * Logits of a model whose weights are floats again, with inputs and KV cache rounded as `precision`
  * says: the oracle for what the packed codes compute on the integer kernels.
@@ -133,15 +139,25 @@ export async function fakeLogits(
     const layer = await load(at);
     assert.ok(layer instanceof DecoderLayer);
     device.kv = precision.kv[at];
-    for (const { role, linears: [first] } of model.architecture.layers[at]!.sites) {
-      const linear = layer.linears[role];
-      const apply = linear.apply.bind(linear);
-      linear.apply = (_, input) => {
-        device.linear = precision.linears[first!.name];
-        const y = apply(device, input);
-        device.linear = undefined;
-        return y;
-      };
+    for (const { role, linears, expert } of model.architecture.layers[at]!.sites) {
+      const { experts } = layer;
+      const by = (linear: typeof linears[number]) =>
+        linear.expert === undefined ? "shared" : "chosen";
+      // Those that a router chooses from run together, under one scheme.
+      for (const [which, [first]] of Map.groupBy(linears, by)) {
+        const side = role === "mlp.in" ? "into" : "outOf";
+        const linear: Applied = experts && role.startsWith("mlp")
+          ? experts[which]![side]
+          : layer.linears[role];
+        if (expert) continue;
+        const apply = linear.apply.bind(linear);
+        linear.apply = (_, ...given) => {
+          device.linear = precision.linears[first!.name];
+          const y = apply(device, ...given);
+          device.linear = undefined;
+          return y;
+        };
+      }
     }
     return layer;
   };

@@ -18,6 +18,8 @@ const SIZES = {
   head_dim: 64,
   // Of Gemma, where others have the head size.
   query_pre_attn_scalar: 64,
+  moe_intermediate_size: 128,
+  shared_expert_intermediate_size: 256,
 };
 
 /** The families of `testdata/families` in sizes that formats of other programs can pack. */

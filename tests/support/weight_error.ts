@@ -12,6 +12,10 @@ export interface WeightPair {
   readonly layer: number;
   /** The site that feeds it, such as `layers.0.mlp.in`. */
   readonly site: string;
+  /** The expert whose part of the site's activation it reads; all of it where undefined. */
+  readonly expert: number | undefined;
+  /** Whether it stands inside an expert. */
+  readonly inside: boolean;
   readonly columns: number;
   readonly before: Float32Array;
   readonly after: Float32Array;
@@ -29,12 +33,15 @@ export async function weightPairs(
   using coded = await openCheckpoint(floats);
   const { layers } = architectureOf(plain.config);
   const pairs: WeightPair[] = [];
-  for (const { name: site, layer, linears } of layers.flatMap(({ sites }) => sites)) {
-    for (const { name, weight, columns } of linears) {
+  for (const { name: site, layer, linears, expert: of } of layers.flatMap(({ sites }) => sites)) {
+    const inside = of !== undefined;
+    for (const { name, weight, columns, expert } of linears) {
       pairs.push({
         name,
         layer,
         site,
+        expert: inside ? undefined : expert,
+        inside,
         columns,
         before: await plain.read(weight),
         after: await coded.read(weight),
@@ -61,7 +68,7 @@ export async function outputErrorOf(
   model: Artifact,
 ): Promise<number> {
   using opened = await openStats(stats, model);
-  const gram = await opened.gram(pair.layer, pair.site);
+  const gram = await opened.gram(pair.layer, pair.site, pair.expert);
   return quadraticForm(difference(pair), gram, pair.columns) /
     quadraticForm(pair.before, gram, pair.columns);
 }

@@ -7,6 +7,7 @@ import { denseRoles, modulesOf } from "../gptq/config.ts";
 import { refusedPrecision } from "../precision_refusals.ts";
 import { groupOf, packedLinears, statedQuantization } from "../stated_quantization.ts";
 import type { Subject } from "../subject.ts";
+import { routersOf } from "../../models/site.ts";
 import { groupSize, groupWords, MARLIN_GROUPS, refusedWeights } from "../weight_rules.ts";
 
 /** AWQ checkpoints for matrix products (`gemm`): 4-bit codes with integer zero points. */
@@ -44,6 +45,7 @@ function configOf(subject: Subject): Record<string, unknown> {
     ...subject.linears
       .filter(({ scheme, role }) => !scheme && !roles.includes(role))
       .map(({ name }) => name),
+    ...routersOf(subject.sites).map(({ name }) => name),
   ];
   return {
     quant_method: "awq",

@@ -1,7 +1,7 @@
 import type { LinearScheme } from "../../quant/schemes.ts";
 import { formatOf, writtenLayout } from "./layout.ts";
 import type { StoredLinear } from "../../models/linear.ts";
-import { moduleOf } from "../../models/site.ts";
+import { moduleOf, routersOf } from "../../models/site.ts";
 import type { Subject } from "../subject.ts";
 
 /** The release of the library whose words these are. */
@@ -10,15 +10,16 @@ const VERSION = "0.20.0";
 /**
  * `quantization_config` of a model, as compressed-tensors 0.20 writes it and vLLM 0.33 reads it.
  *
- * Linears of one scheme are named by their class, those of several one by one; dense linears and the
- * head are ignored.
+ * Linears of one scheme are named by their class, those of several one by one; dense linears, routers
+ * and the head are ignored.
  */
 export function quantizationConfig(
-  { linears, ownHead }: Pick<Subject, "linears" | "ownHead">,
+  { linears, ownHead, sites }: Pick<Subject, "linears" | "ownHead" | "sites">,
 ): Record<string, unknown> {
   const groups = schemeGroups(linears);
   const formats = new Set(groups.map(({ scheme }) => formatOf(writtenLayout(scheme))));
-  const dense = linears.filter(({ scheme }) => !scheme).map(({ name }) => name);
+  const dense = [...linears.filter(({ scheme }) => !scheme), ...routersOf(sites)]
+    .map(({ name }) => name);
   return {
     config_groups: Object.fromEntries(
       groups.map(({ scheme, names }, at) => [`group_${at}`, {

@@ -144,7 +144,8 @@ async function writeRows(
   plan: GgufTensorPlan & GgufSource,
   { subject, writer }: { readonly subject: Subject; readonly writer: GgufWriter },
 ): Promise<void> {
-  const { name, from, rows, shape: [, columns = 1], type } = plan;
+  const { name, from, rows, shape, type } = plan;
+  const columns = shape.length > 1 ? shape.at(-1)! : 1;
   const { headSize } = subject.config;
   const interleaved = isInterleaved(name, subject.family.gguf!);
   const weight = plan.linear && await linear(plan.linear.name);

@@ -1,4 +1,6 @@
+import { elements } from "../../../kernels/device/tensor.ts";
 import { GGUF_ALIGNMENT, type GgufEntries, type GgufEntry } from "../../formats/gguf/encoding.ts";
+import type { GgufClass } from "../../formats/gguf/model_class.ts";
 import { FILE_TYPES } from "../../formats/gguf/ggml_types.ts";
 import { epsilonKey } from "../../formats/gguf/config.ts";
 import type { GgufTensorPlan } from "./plan.ts";
@@ -42,6 +44,7 @@ export function modelEntries(
     ...Object.fromEntries(
       Object.entries(numbers?.(config) ?? {}).map(([key, f32]) => [key, { f32 }]),
     ),
+    ...expertEntries(config, family.gguf!),
   };
   const type = mostCommonType(plans);
   const origin = typeof json._name_or_path === "string" && json._name_or_path.split("/").at(-1);
@@ -69,6 +72,21 @@ export function modelEntries(
   };
 }
 
+/** What a file says of experts. */
+function expertEntries(
+  { experts }: Subject["config"],
+  { experts: known }: GgufClass,
+): Record<string, GgufEntry> {
+  if (!experts) return {};
+  const { count, chosen, inner, shared } = experts;
+  return {
+    expert_count: { u32: count },
+    expert_used_count: { u32: chosen },
+    ...known?.ownInner && { expert_feed_forward_length: { u32: inner } },
+    ...shared !== undefined && { expert_shared_feed_forward_length: { u32: shared } },
+  };
+}
+
 /**
  * The longest context in which llama.cpp computes what the model does: a window ends it in
  * architectures that it lets attend to all keys.
@@ -81,8 +99,9 @@ export function contextOf({ config: { positions, windows }, family }: Subject): 
 /** The type that holds most values of the layers' matrices. */
 function mostCommonType(plans: readonly GgufTensorPlan[]): string {
   const counts = new Map<string, number>();
-  for (const { name, type, shape: [rows = 0, columns = 0] } of plans) {
-    if (name.startsWith("blk.")) counts.set(type, (counts.get(type) ?? 0) + rows * columns);
+  for (const { name, type, shape } of plans) {
+    if (shape.length < 2 || !name.startsWith("blk.")) continue;
+    counts.set(type, (counts.get(type) ?? 0) + elements(shape));
   }
   return [...counts].reduce((a, b) => b[1] > a[1] ? b : a)[0];
 }

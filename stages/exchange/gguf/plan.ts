@@ -7,7 +7,8 @@ import { type FormatOptions, modelRefusal, type Refusal } from "../format.ts";
 import { refusedPrecision } from "../precision_refusals.ts";
 import { GGUF_CLASSES } from "../../models/open_checkpoint.ts";
 import type { StoredLinear } from "../../models/linear.ts";
-import { moduleOf } from "../../models/site.ts";
+import type { FusedTensors } from "../../models/family.ts";
+import { moduleOf, routersOf } from "../../models/site.ts";
 import type { Subject } from "../subject.ts";
 import { isFull, refusedRope, ropeTensors } from "./rope.ts";
 
@@ -35,9 +36,10 @@ export interface GgufTensorPlan extends GgufSpecification {
 export function planTensors(subject: Subject, options: Options): GgufTensorPlan[] {
   const { parts = {} } = subject.family.gguf ?? {};
   const linears = new Map(subject.linears.map((linear) => [linear.weight, linear]));
+  const routers = new Set(routersOf(subject.sites).map(({ weight }) => weight));
   const typed = [...subject.tensors].map(([from, shape]): readonly [string, GgufTensorPlan] => {
     const linear = linears.get(from);
-    const type = shape.length === 1
+    const type = shape.length === 1 || routers.has(from)
       ? "F32"
       : linear
       ? linearType(linear, options)
@@ -47,7 +49,7 @@ export function planTensors(subject: Subject, options: Options): GgufTensorPlan[
     const stored = rows === undefined ? shape : [rows, shape[0]! / rows];
     return [from, { name: from, shape: stored, type, sources: [source] }];
   });
-  const plans = fusedPlans(new Map(typed), subject)
+  const plans = stackedPlans(fusedPlans(new Map(typed), subject), subject)
     .map((plan) => ({ ...plan, name: ggufName(plan.name, { parts })! }));
   const own = [...ropeTensors(subject.config.ropes[0]!)].map(([name, { length }]) => (
     { name, shape: [length], type: "F32", sources: [] }
@@ -68,6 +70,28 @@ function fusedPlans(
     plans.set(name, { name, shape: [rows, all[0]!.shape[1]!], type: all[0]!.type, sources });
   }
   return [...plans.values()];
+}
+
+/** The plans with the matrices of all experts in one, of three axes. */
+function stackedPlans(
+  plans: readonly GgufTensorPlan[],
+  subject: Subject,
+): readonly GgufTensorPlan[] {
+  const byName = new Map(plans.map((plan) => [plan.name, plan]));
+  for (const [name, parts] of stacksOf(subject)) {
+    const all = parts.map((part) => byName.get(part)!);
+    const [{ shape, type }] = all as [GgufTensorPlan];
+    for (const part of parts) byName.delete(part);
+    const sources = all.flatMap((plan) => plan.sources);
+    byName.set(name, { name, shape: [parts.length, ...shape], type, sources });
+  }
+  return [...byName.values()];
+}
+
+/** The stacks of experts that llama.cpp has a name for. */
+function stacksOf({ stacks = new Map(), family }: Subject): FusedTensors {
+  const { parts = {} } = family.gguf ?? {};
+  return new Map([...stacks].filter(([name]) => ggufName(name, { parts }) !== undefined));
 }
 
 /** The type of a linear's weight: what was asked for, else what holds its codes exactly. */
@@ -107,6 +131,7 @@ export function* ggufRefusals(subject: Subject, { type }: Options): Generator<Re
   }
   for (const text of known?.differences?.(config) ?? []) yield modelRefusal(text);
   yield* refusedWindows(subject);
+  yield* refusedExperts(subject);
   yield* refusedRope(subject);
   yield* refusedFused(subject);
   yield* refusedPrecision(subject, "GGUF weights");
@@ -147,20 +172,49 @@ function* refusedWindows({ family: { gguf: known }, config }: Subject): Generato
   );
 }
 
+/** Experts that llama.cpp would run otherwise. */
+function* refusedExperts({ config: { experts, biases }, family }: Subject): Generator<Refusal> {
+  const known = family.gguf?.experts;
+  if (!experts || !known) return;
+  const { architecture } = family.gguf!;
+  const plain = experts.layers.indexOf(false);
+  if (plain >= 0) {
+    yield modelRefusal(
+      `layer ${plain} has an MLP, expected experts in every layer of a ${architecture} of llama.cpp`,
+    );
+  }
+  if (experts.normalized !== known.normalized) {
+    yield modelRefusal(
+      `the weights of a token's experts ${
+        experts.normalized ? "" : "do not "
+      }add up to 1, expected ${
+        known.normalized ? "that they do" : "them as they are"
+      } in a ${architecture} of llama.cpp`,
+    );
+  }
+  if (experts.shared !== undefined && biases.length === 0) {
+    yield modelRefusal(
+      `queries, keys and values have no biases, expected them in a ${architecture} of llama.cpp`,
+    );
+  }
+}
+
 /** Linears that are one tensor there, and so of one type. */
-function* refusedFused({ fused, linears }: Subject): Generator<Refusal> {
+function* refusedFused(subject: Subject): Generator<Refusal> {
+  const { fused, linears } = subject;
   const words = new Map(
     linears.map((
       { weight, scheme },
     ) => [weight, scheme ? weightWords(scheme.weights) : "no codes"]),
   );
-  for (const [, parts] of fused) {
+  for (const [, parts] of [...fused, ...stacksOf(subject)]) {
     const schemes = new Set(parts.map((part) => words.get(part)));
     if (schemes.size === 1) continue;
+    const names = parts.length > 4 ? [parts[0]!, "...", parts.at(-1)!] : parts;
     yield modelRefusal(
-      `${parts.map(moduleOf).join(", ")} are one tensor in llama.cpp and have ${
-        [...schemes].join(" and ")
-      }, expected one scheme`,
+      `${
+        names.map((name) => moduleOf(name) || name).join(", ")
+      } are one tensor in llama.cpp and have ${[...schemes].join(" and ")}, expected one scheme`,
     );
   }
 }

@@ -1,5 +1,5 @@
 import type { Checkpoint } from "../../formats/checkpoint.ts";
-import type { LinearRole } from "../../models/site.ts";
+import { type LinearRole, routersOf } from "../../models/site.ts";
 import type { LinearScheme, WeightScheme } from "../../quant/schemes.ts";
 import { modelRefusal, type Refusal } from "../format.ts";
 import { groupOf, packedLinears, statedQuantization } from "../stated_quantization.ts";
@@ -14,6 +14,7 @@ const WIDTHS = [2, 3, 4, 8] as const;
 export function gptqConfig(subject: Subject, version: GptqVersion): Record<string, unknown> {
   const { weights } = subject.linears.find(({ scheme }) => scheme)!.scheme!;
   const dense = denseRoles(subject);
+  const routers = routersOf(subject.sites);
   const kept = modulesOf(subject, rolesOf(subject).filter((role) => !dense.includes(role)));
   return {
     quant_method: "gptq",
@@ -26,7 +27,7 @@ export function gptqConfig(subject: Subject, version: GptqVersion): Record<strin
     pack_dtype: "int32",
     ...historyKeys(subject),
     // The first is read by transformers and vLLM, the second by GPTQModel.
-    ...dense.length > 0 &&
+    ...(dense.length > 0 || routers.length > 0) &&
       { modules_in_block_to_quantize: [kept], dynamic: skipRules(subject, dense) },
   };
 }
@@ -67,7 +68,7 @@ function rolesOf({ linears }: Pick<Subject, "linears">): LinearRole[] {
 
 /** Rules of GPTQModel that leave linears out, also by the names that vLLM gives joined ones. */
 function skipRules(
-  subject: Pick<Subject, "linears">,
+  subject: Pick<Subject, "linears" | "sites">,
   dense: readonly LinearRole[],
 ): Record<string, object> {
   const all = (...roles: readonly LinearRole[]) => roles.every((role) => dense.includes(role));
@@ -76,7 +77,11 @@ function skipRules(
     ...all("q", "k", "v") ? ["self_attn.qkv_proj"] : [],
     ...all("gate", "up") ? ["mlp.gate_up_proj"] : [],
   ];
-  return Object.fromEntries(names.map((name) => [`-:.*\\.${name.replace(".", "\\.")}$`, {}]));
+  const rule = (name: string) => `${name.replaceAll(".", "\\.")}$`;
+  return Object.fromEntries([
+    ...names.map((name) => [`-:.*\\.${rule(name)}`, {}]),
+    ...routersOf(subject.sites).map(({ name }) => [`-:^${rule(name)}`, {}]),
+  ]);
 }
 
 /** How the codes were found, as far as other programs have words for it. */

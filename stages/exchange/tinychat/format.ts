@@ -12,6 +12,7 @@ import {
 import { plainBlockProblems } from "../plain_blocks.ts";
 import { plainHeadProblems } from "../plain_heads.ts";
 import { refusedPrecision } from "../precision_refusals.ts";
+import { routersOf } from "../../models/site.ts";
 import { packedLinears, statedQuantization } from "../stated_quantization.ts";
 import type { Subject } from "../subject.ts";
 import {
@@ -34,6 +35,7 @@ export const tinychat: Format = checkpointFormat({
   refusals: (subject): Refusal[] => [
     ...refusedNorms(subject),
     ...plainBlockProblems(subject.config).map(modelRefusal),
+    ...refusedRouters(subject),
     ...plainHeadProblems(subject.config).map(modelRefusal),
     ...refusedPrecision(subject, "TinyChat's codes"),
     ...refusedWeights(subject, {
@@ -79,6 +81,15 @@ function refusedNorms({ layers }: Subject): Refusal[] {
   if (!normed) return [];
   const text =
     `${normed.name} go through a norm, "${normed.fedBy.weight}", expected none: the engine has no place for it`;
+  return [modelRefusal(text)];
+}
+
+/** Why the engine's model would not be this one: its layers have one MLP. */
+function refusedRouters({ sites, name }: Subject): Refusal[] {
+  const [router] = routersOf(sites);
+  if (!router) return [];
+  const text =
+    `"${router.name}" chooses experts for a ${name}, expected one MLP a layer: the engine has no experts`;
   return [modelRefusal(text)];
 }
 

@@ -3,7 +3,7 @@ import { ggufGeneration } from "./answer_ends.ts";
 import type { Checkpoint, RowRange, StoredTensor } from "../checkpoint.ts";
 import { dequantizeBlocks, READABLE } from "./dequantize.ts";
 import { ggmlType } from "./ggml_types.ts";
-import { ggufClass, ggufConfig, ggufHeads } from "./config.ts";
+import { ggufClass, ggufConfig, ggufExperts, ggufHeads } from "./config.ts";
 import { ggufMetadata } from "./metadata.ts";
 import type { GgufClass } from "./model_class.ts";
 import { interleavedRow, isInterleaved, transformersName } from "./names.ts";
@@ -11,7 +11,7 @@ import { ggufSources, openGgufParts, type PlacedTensor } from "./parts.ts";
 import { ROPE_TENSORS, type RopeDivisors, shortest } from "./rope.ts";
 import { ggufTokenizer, ggufTokenizerNotes } from "./tokenizer.ts";
 import { release } from "../release.ts";
-import { findTensor, rowRange } from "../rows.ts";
+import { findTensor, rowRange, shapeInRows } from "../rows.ts";
 import { bytesOfTensor } from "./tensor_places.ts";
 
 /** A tensor and where its rows lie. */
@@ -56,6 +56,7 @@ export async function openGguf(
       return value === undefined ? undefined : shortest(value);
     },
     has: (module) => stored.has(`model.layers.0.${module}.weight`),
+    experts: ggufExperts(metadata, known),
   });
   const tokenizer = ggufTokenizer(metadata);
 
@@ -148,7 +149,8 @@ function describe(tensor: PlacedTensor): Omit<Stored, "interleaved"> {
         `(it is truncated, fetch it again)`,
     );
   }
-  return { name, dtype: type.name, shape, file: file.path, bytes: file, start, block: type };
+  const rows = isGate(tensor) ? [1, ...shape] : shapeInRows(shape);
+  return { name, dtype: type.name, shape: rows, file: file.path, bytes: file, start, block: type };
 }
 
 async function readRows(tensor: Stored, rows: RowRange): Promise<Uint8Array<ArrayBuffer>> {
@@ -163,6 +165,11 @@ async function readRows(tensor: Stored, rows: RowRange): Promise<Uint8Array<Arra
     );
   }
   return await tensor.bytes.read(tensor.start + from * bytes, tensor.start + to * bytes);
+}
+
+/** Whether a tensor is a matrix of one row that is stored as a vector. */
+function isGate({ name, shape }: PlacedTensor): boolean {
+  return shape.length === 1 && name.endsWith(".ffn_gate_inp_shexp.weight");
 }
 
 /** Whether a tensor holds divisors of rotary frequencies, which become part of the config. */

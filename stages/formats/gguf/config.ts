@@ -1,12 +1,21 @@
 import type { GgufMetadata } from "./metadata.ts";
-import type { GgufClass, GgufFacts } from "./model_class.ts";
+import type { GgufClass, GgufExpertFacts, GgufFacts } from "./model_class.ts";
 import { ggufRopeScaling, shortest } from "./rope.ts";
 
 /** The class of the architecture a GGUF file names; throws a `TypeError` where none of these is it. */
 export function ggufClass(metadata: GgufMetadata, classes: readonly GgufClass[]): GgufClass {
   const architecture = metadata.text("general.architecture");
-  const found = classes.find((each) => each.architecture === architecture);
+  const named = classes.filter((each) => each.architecture === architecture);
+  const count = metadata.number(`${architecture}.expert_count`) ?? 0;
+  const found = named.find(({ experts }) => (experts !== undefined) === count > 0);
   if (found) return found;
+  if (named.length > 0) {
+    throw new TypeError(
+      `Cannot open "${metadata.path}": ${count} experts, expected ${
+        count > 0 ? "a dense model" : "some"
+      } of ${architecture}`,
+    );
+  }
   const known = new Set(classes.map((each) => each.architecture));
   throw new TypeError(
     `Cannot open "${metadata.path}": its general.architecture is ${
@@ -39,11 +48,6 @@ export function ggufConfig(
         "expected a count of at least 1",
     );
   };
-  if ((optional("expert_count") ?? 0) > 0) {
-    throw new TypeError(
-      `Cannot open "${metadata.path}": ${optional("expert_count")} experts, expected a dense model`,
-    );
-  }
   const hidden = count("embedding_length");
   const heads = count("attention.head_count");
   const { headSize, rotary: channels } = ggufHeads(metadata, known);
@@ -79,6 +83,27 @@ export function ggufConfig(
 /** Behind which key files have the epsilon of norms. */
 export function epsilonKey(layerNorm: boolean): string {
   return layerNorm ? "attention.layer_norm_epsilon" : "attention.layer_norm_rms_epsilon";
+}
+
+/** What a GGUF file says of its experts; undefined where it has none. */
+export function ggufExperts(
+  metadata: GgufMetadata,
+  { architecture, experts }: Pick<GgufClass, "architecture" | "experts">,
+): GgufExpertFacts | undefined {
+  if (!experts) return undefined;
+  const number = (key: string) => metadata.number(`${architecture}.${key}`);
+  const chosen = number("expert_used_count");
+  if (chosen === undefined) {
+    throw new TypeError(
+      `Cannot read the configuration of "${metadata.path}": no ${architecture}.expert_used_count, expected it`,
+    );
+  }
+  return {
+    count: number("expert_count") ?? 0,
+    chosen,
+    inner: number("expert_feed_forward_length"),
+    shared: number("expert_shared_feed_forward_length"),
+  };
 }
 
 /** Size of an attention head and the channels of it that turn; throws where they are odd. */

@@ -1,5 +1,22 @@
 import type { RopeDivisors } from "./rope.ts";
 
+/** Experts as a GGUF file tells of them. */
+export interface GgufExpertFacts {
+  readonly count: number;
+  readonly chosen: number;
+  /** Inner sizes of an expert, and of one that all tokens go through, where files have keys for them. */
+  readonly inner: number | undefined;
+  readonly shared: number | undefined;
+}
+
+/** How llama.cpp runs the experts of a class, all of whose layers must have them. */
+export interface GgufExperts {
+  /** Whether the weights of a token's experts add up to 1. */
+  readonly normalized: boolean;
+  /** Whether experts have inner sizes of their own; else it is that of the MLP. */
+  readonly ownInner: boolean;
+}
+
 /** What a GGUF file says that only some classes take up. */
 export interface GgufFacts {
   /** Rows of the embedding. */
@@ -11,6 +28,7 @@ export interface GgufFacts {
   readonly window: number | undefined;
   /** Divisors of the rotary frequencies. */
   readonly rope: RopeDivisors;
+  readonly experts: GgufExpertFacts | undefined;
   /** A number by its key behind the architecture, with the fewest digits that tell it from others. */
   number(key: string): number | undefined;
   /** Whether layers have a module, by its name in transformers. */
@@ -62,6 +80,8 @@ export interface GgufClass {
   readonly windows?: GgufWindows;
   /** Whether llama.cpp divides its rotary frequencies by what tensors say (`ROPE_TENSORS`). */
   readonly ropeDivisors: boolean;
+  /** How it runs experts, in classes that have them. */
+  readonly experts?: GgufExperts;
   /** Parts of a layer beside those that all decoders have, GGUF to transformers. */
   readonly parts: Readonly<Record<string, string>>;
   /** Numbers that files say beside those that all have, by their keys behind the architecture. */

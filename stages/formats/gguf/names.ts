@@ -26,6 +26,10 @@ export function transformersName(
   name: string,
   { parts }: Pick<GgufClass, "parts">,
 ): string | undefined {
+  // Files of 2023 hold experts one by one.
+  const [, at, one, expert] = /^blk\.(\d+)\.(ffn_\w+)\.(\d+)\.weight$/.exec(name) ?? [];
+  const all = parts[`${one}_exps`];
+  if (all) return `model.layers.${at}.${all.replace(".experts.", `.experts.${expert}.`)}.weight`;
   const [, layer, part, kind] = /^blk\.(\d+)\.(\w+)\.(weight|bias)$/.exec(name) ?? [];
   if (part === undefined) return WHOLE[name];
   const translated = parts[part] ?? PART[part];

@@ -4,7 +4,7 @@ import { namesThere, readOptionalJson, readTexts } from "../foreign_json.ts";
 import { readTokenizer, TOKENIZER_SOURCES } from "../tokenizers/read_tokenizer.ts";
 import { besideConfig } from "../quantization_file.ts";
 import { release } from "../release.ts";
-import { findTensor, rowRange } from "../rows.ts";
+import { findTensor, rowRange, shapeInRows } from "../rows.ts";
 import { list } from "./found_files.ts";
 import { parseHeader, type TensorEntry } from "./header.ts";
 import { widenTensor } from "../widen.ts";
@@ -73,13 +73,14 @@ export async function openDirectory(directory: string): Promise<Checkpoint> {
   const tensors = new Map(
     [...opened].map(([name, { file, entry: { dtype, shape } }]) => [
       name,
-      { name, dtype, shape, file: file.path },
+      { name, dtype, shape: shapeInRows(shape), file: file.path },
     ]),
   );
   const readRaw: Checkpoint["readRaw"] = async (name, rows) => {
     const { file, entry } = findTensor(opened, name, directory);
-    const { start, end } = rowRange(findTensor(tensors, name, directory), rows);
-    const rowBytes = (entry.end - entry.start) / (entry.shape[0] ?? 1);
+    const tensor = findTensor(tensors, name, directory);
+    const { start, end } = rowRange(tensor, rows);
+    const rowBytes = (entry.end - entry.start) / (tensor.shape[0] ?? 1);
     if (start === end) return new Uint8Array(0);
     return await file.read(entry.start + start * rowBytes, entry.start + end * rowBytes);
   };

@@ -4,6 +4,7 @@ import { queryKeyNorm, rmsNorm, rope } from "../../../kernels/mod.ts";
 import { attend, type AttentionForm, attentionOptions } from "../attend.ts";
 import type { DecoderConfig } from "../config.ts";
 import type { Checkpoint } from "../../formats/checkpoint.ts";
+import { Experts } from "../experts.ts";
 import type { LayerOutline, ModelFiles } from "../family.ts";
 import type { Layer, LayerPass } from "../layer.ts";
 import { type Linear, loadLinears } from "../linear.ts";
@@ -17,7 +18,7 @@ import {
   siteInput,
 } from "../site_input.ts";
 import { loadNorm, type Norm } from "../norm.ts";
-import { addedTo, makeStream, settled, type Stream } from "../stream.ts";
+import { addedTo, makeStream, normalize, settled, type Stream } from "../stream.ts";
 
 /** What a layer holds on the device. */
 interface Parts {
@@ -33,6 +34,8 @@ interface Parts {
   /** Gains of queries and of keys f32 [2 or query and key heads, head size], where they are normalized. */
   readonly headGains: TensorRef | undefined;
   readonly attention: AttentionForm;
+  /** In the place of the MLP, where the layer has them. */
+  readonly experts: Experts | undefined;
 }
 
 /** Reads a layer with norms before attention and a gated MLP, and with some behind them. */
@@ -46,7 +49,9 @@ export async function loadDecoderLayer(
   using stack = new DisposableStack();
   const linears: Partial<Record<SiteRole, Linear>> = {};
   const forms: Partial<Record<SiteRole, SiteForm>> = {};
+  const routed = outline.site("mlp.in").routers !== undefined;
   for (const { role, channels, linears: outlines } of outline.sites) {
+    if (routed && role.startsWith("mlp")) continue;
     const stored = outlines.map((linear) => ({ ...linear, scheme: record.linears[linear.name] }));
     linears[role] = stack.use(await loadLinears(device, checkpoint, stored));
     const inputs = stored[0]!.scheme?.inputs;
@@ -60,13 +65,15 @@ export async function loadDecoderLayer(
     return fedBy.kind === "norm" ? await norm(fedBy) : undefined;
   };
   const behind = async (role: SiteRole) => {
-    const { outputNorm } = outline.site(role);
+    const { outputNorm } = outline.sites.find((site) => site.role === role)!;
     return outputNorm && await norm(outputNorm);
   };
   const attention = await before("attention.in");
   const norms = { attention, mlp: config.parallel ? attention : await before("mlp.in") };
   const outputNorms = { attention: await behind("attention.out"), mlp: await behind("mlp.out") };
   const headGains = await loadHeadGains(device, checkpoint, { outline, config });
+  const files = { checkpoint, record, architecture };
+  const experts = routed ? stack.use(await Experts.load(device, files, outline)) : undefined;
   return new DecoderLayer({
     config,
     index: layer,
@@ -76,6 +83,7 @@ export async function loadDecoderLayer(
     outputNorms,
     headGains: headGains && stack.use(headGains),
     attention: { options: attentionOptions(config, layer), kv: record.kv[layer] },
+    experts,
   }, stack.move());
 }
 
@@ -99,11 +107,13 @@ async function loadHeadGains(
 /** Such a layer on the device. */
 export class DecoderLayer implements Layer {
   readonly linears: Parts["linears"];
+  readonly experts: Parts["experts"];
   readonly #parts: Parts;
   readonly #owned: DisposableStack;
 
   constructor(parts: Parts, owned: DisposableStack) {
     this.linears = parts.linears;
+    this.experts = parts.experts;
     this.#parts = parts;
     this.#owned = owned;
   }
@@ -148,6 +158,10 @@ function runLayer(device: Device, parts: Parts, pass: LayerPass): Stream {
   );
   const stream = addedTo(device, residual, { made: attended, factor, now: parallel || !norms.mlp });
   using _outstanding = stream.delta;
+  if (parts.experts && norms.mlp) {
+    const made = parts.experts.run(device, normalize(device, stream, norms.mlp), observe);
+    return addedTo(device, residual, { made, factor });
+  }
   using both = gates(device, parts, beside ?? read("mlp.in", stream, norms.mlp));
   using inner = told(
     "mlp.out",

@@ -1,5 +1,7 @@
 import type { BlockNorms, DecoderConfig, LayerNorms } from "../config.ts";
 import type { JoinedRows, LayerLayout, Layout } from "../family.ts";
+import { expertSites } from "./expert_layout.ts";
+import { outputs, tensorsOf } from "./linear_tensors.ts";
 import {
   type Feeder,
   type LayerLinear,
@@ -48,6 +50,7 @@ export function decoderLayout(config: DecoderConfig, options: LayoutOptions = {}
     ...joined.length > 0 && { joined: new Map(joined) },
     embeddings,
     layers,
+    stacks: new Map(layers.flatMap(({ stacks = [] }) => [...stacks])),
     ownHead: `${HEAD}.weight`,
     head: {
       name: "head",
@@ -65,7 +68,7 @@ function layerLayout(
   layer: number,
   { queryKeyNorm = "norm", headGain }: LayoutOptions,
 ): LayerLayout {
-  const { hidden, inner, heads, kvHeads, headSize, queryKeyNorms, parallel } = config;
+  const { hidden, inner, heads, kvHeads, headSize, queryKeyNorms, parallel, experts } = config;
   const norms = config.layerNorms ?? LLAMA_NORMS;
   const [queries, keys] = [heads * headSize, kvHeads * headSize];
   const prefix = `model.layers.${layer}`;
@@ -116,13 +119,20 @@ function layerLayout(
     const names = headGain && Array.from({ length: rows }, (_, head) => headGain(module, head));
     return [weight, { rows, ...names && { names } }];
   };
+  const block = experts?.layers[layer] ? expertSites(experts, { hidden, layer, prefix, ...mlp }) : {
+    sites: [
+      site("up_proj", [gate, up], { fedBy: mlp.fedBy }),
+      site("down_proj", [down], { fedBy: outputs(up), behind: mlp.behind }),
+    ],
+    tensors: [gate, up, down].flatMap(tensorsOf),
+    stacks: [],
+  };
   return {
     ...queryKeyNorms === "own" && { joined: new Map([queriesBy, keysBy].map(gainsOf)) },
     sites: [
       site("qkv_proj", [q, k, v], { fedBy: attention.fedBy }),
       site("out_proj", [o], { fedBy: outputs(v), behind: attention.behind }),
-      site("up_proj", [gate, up], { fedBy: mlp.fedBy }),
-      site("down_proj", [down], { fedBy: outputs(up), behind: mlp.behind }),
+      ...block.sites,
     ],
     taps: {
       queries: tap("queries", queries, queriesBy),
@@ -135,9 +145,10 @@ function layerLayout(
       ...queryKeyNorms ? [queriesBy, keysBy].flatMap(vectorsOf) : [],
       ...attention.behind ? vectorsOf(attention.behind) : [],
       ...parallel ? [] : normsBefore(mlp.fedBy),
-      ...[gate, up, down].flatMap(tensorsOf),
+      ...block.tensors,
       ...mlp.behind ? vectorsOf(mlp.behind) : [],
     ]),
+    stacks: new Map(block.stacks),
   };
 }
 
@@ -163,17 +174,6 @@ function norm(
   return { kind: "norm", weight: `${module}.weight`, bias: added, channels };
 }
 
-function outputs({ weight, bias, rows }: LayerLinear): Feeder {
-  return { kind: "linear", weight, bias, channels: rows };
-}
-
 function vectorsOf({ weight, bias, channels }: Feeder): [string, number[]][] {
   return [weight, ...bias === undefined ? [] : [bias]].map((name) => [name, [channels]]);
-}
-
-function tensorsOf({ weight, bias, rows, columns }: LayerLinear): [string, number[]][] {
-  return [
-    [weight, [rows, columns]],
-    ...bias === undefined ? [] : [[bias, [rows]] as [string, number[]]],
-  ];
 }

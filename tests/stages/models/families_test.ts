@@ -4,6 +4,7 @@ import { Cpu } from "../../../kernels/device/cpu/cpu.ts";
 import { ReferenceDevice } from "../../../kernels/device/reference.ts";
 import { openModel } from "../../../stages/models/architecture.ts";
 import { Model } from "../../../stages/models/model.ts";
+import { readersOf } from "../../../stages/models/site.ts";
 import { logitsOf, relativeError } from "../../support/forward_pass.ts";
 import { DEVICES } from "../../support/devices.ts";
 import { familyLogits } from "../../support/family_copy.ts";
@@ -60,7 +61,7 @@ for (const name of CASES) {
   Deno.test(`sites of ${name} name every linear once, and weights that exist`, async () => {
     using files = await openModel(path);
     const { checkpoint, architecture: { config, tensors, sites, embeddings } } = files;
-    const fed = sites.flatMap(({ linears }) => linears.map(({ weight }) => weight));
+    const fed = sites.flatMap((site) => readersOf(site).map(({ weight }) => weight));
     assert.equal(new Set(fed).size, fed.length);
     const matrices = [...tensors].filter(([, shape]) => shape.length === 2).map(([key]) => key);
     const tables = config.tied ? [] : [embeddings];

@@ -105,5 +105,13 @@ async function errorAgainstOracle(chain: StageChain, packed: Artifact): Promise<
   );
   await using device = await Cpu.open();
   using model = await Model.open(packed.path, device, { weightBytes: Infinity });
-  return relativeError(await logitsOf(device, model, IDS), expected);
+  const got = await logitsOf(device, model, IDS);
+  if (!model.config.experts) return relativeError(got, expected);
+  // Where a code lies between two, a token may go to another expert: nine of ten tokens must not.
+  const { vocabulary } = model.config;
+  const errors = IDS.map((_, token) => {
+    const [first, end] = [token * vocabulary, (token + 1) * vocabulary];
+    return relativeError(got.subarray(first, end), expected.subarray(first, end));
+  });
+  return errors.sort((a, b) => a - b)[Math.floor(0.9 * IDS.length)]!;
 }

@@ -235,7 +235,7 @@ Deno.test("`openCheckpoint()` refuses architectures and scalings it does not kno
   );
   await refuses(
     tinyModel({ "llama.expert_count": { u32: 8 } }),
-    (path) => `Cannot open "${path}": 8 experts, expected a dense model`,
+    (path) => `Cannot read the configuration of "${path}": no llama.expert_used_count, expected it`,
   );
   await refuses(
     tinyModel({ "llama.rope.scaling.type": { text: "ntk" } }),
