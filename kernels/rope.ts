@@ -1,5 +1,5 @@
 import { counts, type Kernel } from "./device/kernel.ts";
-import { describe, f32, u32 } from "./device/tensor.ts";
+import { describe, f32, type HostTensor, u32 } from "./device/tensor.ts";
 import { rowTasks } from "./parts/row_tasks.ts";
 import mixed from "./rope_hadamard.wgsl" with { type: "text" };
 import pair from "./parts/rope_pair.wgsl" with { type: "text" };
@@ -27,19 +27,25 @@ export interface RopeOptions {
  * sine of a large angle is exact); `positions` u32 [tokens] picks its rows. Su et al. 2021, section
  * 3.4.
  *
+ * `center` f32 [kv heads, head size] is then taken from keys: what all keys of a head share adds the
+ * same to all scores of a query, which softmax does not see (Zhang et al. 2024, SageAttention).
+ *
  * With `hadamard`, each head of queries and keys is then multiplied by the Sylvester matrix of its
  * size, a power of two from 4, over the size's square root: products of queries and keys stay as they
  * are, and no channel of keys stands out (Ashkboos et al. 2024, QuaRot, section 4, stage 2b).
  */
 export const rope: Kernel<
-  "x" | "positions" | "angles",
+  "x" | "positions" | "angles" | "center",
   "q" | "k" | "v",
-  RopeOptions
+  RopeOptions,
+  never,
+  "center"
 > = {
   wgsl: { plain: `${pair}\n${plain}`, mixed: `${pair}\n${mixed}` },
-  inputs: ["x", "positions", "angles"],
+  inputs: ["x", "positions", "angles", "center"],
   outputs: ["q", "k", "v"],
-  plan({ x, positions, angles }, { kvHeads, neighbours = false, hadamard = false }) {
+  optional: ["center"],
+  plan({ x, positions, angles, center }, { kvHeads, neighbours = false, hadamard = false }) {
     const [tokens, all, size] = x.shape;
     const heads = (all ?? 0) - 2 * kvHeads;
     if (tokens === undefined || size === undefined || size % 2 !== 0 || heads <= 0) {
@@ -66,6 +72,14 @@ export const rope: Kernel<
     }
     const of = (count: number) => ({ dtype: "f32", shape: [tokens, count, size] }) as const;
     const outputs = { q: of(heads), k: of(kvHeads), v: of(kvHeads) };
+    const kinds = { NEIGHBOURS: neighbours, CENTERED: center !== undefined };
+    if (center && center.shape.join() !== [kvHeads, size].join()) {
+      throw new RangeError(
+        `Cannot center keys of x ${describe(x)}: the center is ${
+          describe(center)
+        }, expected f32[${kvHeads}, ${size}]`,
+      );
+    }
     const params = {
       ...counts({ heads, kv_heads: kvHeads, half: size / 2, pairs: turned / 2 }),
       scale: { f32: hadamard ? 1 / Math.sqrt(size) : 0 },
@@ -74,14 +88,14 @@ export const rope: Kernel<
       ? {
         shader: "mixed",
         outputs,
-        constants: { NEIGHBOURS: neighbours, SIZE: size, THREADS },
+        constants: { ...kinds, SIZE: size, THREADS },
         params,
         grid: [heads + 2 * kvHeads, tokens, 1],
       }
       : {
         shader: "plain",
         outputs,
-        constants: { NEIGHBOURS: neighbours, THREADS },
+        constants: { ...kinds, THREADS },
         params,
         grid: [Math.ceil((heads + 2 * kvHeads) * size / 2 / THREADS), tokens, 1],
       };
@@ -91,10 +105,10 @@ export const rope: Kernel<
     const own = counts({ neighbours: Number(neighbours), count });
     return { program: "rope", tasks, args: { ...params, ...own, ...args } };
   },
-  reference({ x, positions, angles }, { kvHeads, neighbours = false, hadamard = false }) {
+  reference({ x, positions, angles, center }, { kvHeads, neighbours = false, hadamard = false }) {
     const rotated = neighbours ? neighboursRotated : halvesRotated;
     const [tokens = 0, all = 0, size = 0] = x.shape;
-    const part = (first: number, count: number, turned: boolean) => {
+    const part = (first: number, count: number, turned: boolean, shared?: HostTensor) => {
       const data = new Float32Array(tokens * count * size);
       for (let t = 0; t < tokens; t++) {
         for (let head = 0; head < count; head++) {
@@ -103,7 +117,9 @@ export const rope: Kernel<
           const width = angles.shape[1]!;
           const table = positions.data[t]! * width;
           const turn = angles.data.subarray(table, table + width);
-          const made = turned ? rotated(values, turn) : values;
+          const made = turned ? rotated(values, turn) : Float32Array.from(values);
+          const less = shared?.data.subarray(head * size, (head + 1) * size);
+          less?.forEach((value, d) => made[d]! -= value);
           data.set(turned && hadamard ? mixedHead(made) : made, (t * count + head) * size);
         }
       }
@@ -112,7 +128,7 @@ export const rope: Kernel<
     const heads = all - 2 * kvHeads;
     return {
       q: part(0, heads, true),
-      k: part(heads, kvHeads, true),
+      k: part(heads, kvHeads, true, center),
       v: part(heads + kvHeads, kvHeads, false),
     };
   },
@@ -194,6 +210,11 @@ export const rope: Kernel<
     mixedCase({ tokens: 3, heads: 2, kvHeads: 1, size: 128, turned: 96 }),
     mixedCase({ tokens: 2, heads: 4, kvHeads: 1, size: 256, turned: 2 }),
     mixedCase({ tokens: 3, heads: 2, kvHeads: 1, size: 128, turned: 96, neighbours: true }),
+    centered(mixedCase({ tokens: 5, heads: 3, kvHeads: 2, size: 64, turned: 64 })),
+    {
+      ...centered(mixedCase({ tokens: 5, heads: 1, kvHeads: 3, size: 64, turned: 36 })),
+      options: { kvHeads: 3 },
+    },
     {
       ...mixedCase({ tokens: 512, heads: 9, kvHeads: 3, size: 64, turned: 64 }),
       cost: { bytes: 8 * 512 * 15 * 64, flops: 512 * 15 * 64 * 9 },
@@ -226,6 +247,12 @@ function mixedCase({ tokens, heads, kvHeads, size, turned, neighbours = false }:
     },
     options: { kvHeads, neighbours, hadamard: true },
   } as const;
+}
+
+function centered(one: ReturnType<typeof mixedCase>) {
+  const [, , size] = one.inputs.x.shape;
+  const center = { dtype: "f32", shape: [one.options.kvHeads, size] } as const;
+  return { ...one, inputs: { ...one.inputs, center } };
 }
 
 /** The values times the Sylvester matrix of their number over its square root, entry by entry. */

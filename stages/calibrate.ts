@@ -10,6 +10,7 @@ import { defineStage } from "./kinds.ts";
 import type { Architecture, LayerOutline } from "./models/family.ts";
 import { keptStreams } from "./models/memory_shares.ts";
 import { Model } from "./models/model.ts";
+import { type ModelRecord, readModelRecord } from "./models/model_record.ts";
 import { countPeaks, emptyWindows, hostPeak, layersThatDiffer } from "./models/peaks.ts";
 import { beyondPositions, refuseBeyond } from "./models/positions.ts";
 import { siteRole } from "./models/site.ts";
@@ -57,6 +58,7 @@ export const calibrate = defineStage({
   output: "stats",
   example: { windows: 2, context: 64, rows: 32, attention_windows: 1 },
   async forecast({ model }, params, { memoryBytes, limits }) {
+    refuseChangedKeys(model.record);
     const files = headerFiles(model);
     refuseBeyond(files.architecture.config, params);
     const journal = new CountingKeeper();
@@ -82,6 +84,7 @@ export const calibrate = defineStage({
     };
   },
   async run(job, { model: artifact, tokens: text }, params) {
+    refuseChangedKeys(await readModelRecord(artifact.path));
     const { windows, bos } = params;
     const ids = await sampleWindows({ model: artifact.path, tokens: text.path }, params);
     const device = await job.tools.device();
@@ -120,6 +123,14 @@ export const calibrate = defineStage({
     await Deno.writeTextFile(`${job.out}/stats.json`, JSON.stringify(record, undefined, 2));
   },
 });
+
+/** Throws where keys are no longer those that attention, smoothing and KV calibration know. */
+function refuseChangedKeys({ kv }: Pick<ModelRecord, "kv">): void {
+  if (!kv.some(({ rotatedKeys, keyCenter }) => rotatedKeys || keyCenter)) return;
+  throw new TypeError(
+    "Cannot watch the model: its keys are rotated or centered for their codes, expected them as they are; put calibrate before calibrate_kv",
+  );
+}
 
 /** Begins to take samples through all layers; nothing is asked behind the last one. */
 function openWalk(

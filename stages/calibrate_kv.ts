@@ -27,6 +27,9 @@ const params = z.strictObject({
   rotate_keys: z.boolean().optional().describe(
     "Send queries and keys through the Hadamard transform of a head behind their rotary positions, so that no channel of keys stands out (QuaRot).",
   ),
+  center_keys: z.boolean().optional().describe(
+    "Take from keys, behind their rotary positions, their mean over the windows kept, which attention does not see (SageAttention).",
+  ),
   range: z.enum(["dynamic", "static"]).default("dynamic").describe(
     "A scale for each token, or one for a layer's keys and one for its values (zero none).",
   ),
@@ -127,10 +130,16 @@ async function chooseSchemes(
   where: { readonly architecture: Architecture; readonly layer: number },
 ): Promise<{ readonly first: Choice; readonly wide: Choice | undefined }> {
   using probe = await KvProbe.open(device, stats, where);
-  const first = await choose(probe, await candidates(params, { stats, ...where }));
+  const more = {
+    ...params.rotate_keys && { rotatedKeys: true as const },
+    ...params.center_keys && { keyCenter: probe.keyCenter() },
+  };
+  const all = async (params: Params) =>
+    (await candidates(params, { stats, ...where })).map((schemes) => ({ ...schemes, ...more }));
+  const first = await choose(probe, await all(params));
   const wider = { ...params, bits: 8 as const };
   const wide = params.fallback && params.bits === 4
-    ? await choose(probe, await candidates(wider, { stats, ...where }))
+    ? await choose(probe, await all(wider))
     : undefined;
   return { first, wide };
 }
@@ -143,7 +152,7 @@ function refuseNoWindows({ attentionWindows }: StatsSizes): void {
 }
 
 function check(
-  { zero, group, range, bits, fallback, rotate_keys }: Params,
+  { zero, group, range, bits, fallback, rotate_keys, center_keys }: Params,
   { headSize }: DecoderConfig,
 ): void {
   if (rotate_keys && !canMix(headSize)) {
@@ -151,9 +160,9 @@ function check(
       `Cannot rotate keys: a head has ${headSize} channels, expected a power of two from 4; leave rotate_keys out`,
     );
   }
-  if (rotate_keys && range === "static") {
+  if ((rotate_keys || center_keys) && range === "static") {
     throw new TypeError(
-      "Cannot rotate keys under a static range: it is that of keys that are not rotated, expected range dynamic; or leave rotate_keys out",
+      "Cannot rotate or center keys under a static range: it is that of keys as they are, expected range dynamic; or leave rotate_keys and center_keys out",
     );
   }
   if (fallback && bits === 8) {
@@ -183,7 +192,7 @@ function check(
 
 /** The schemes to try for a layer: one for each clip. */
 async function candidates(
-  { bits, zero, group, range, clips, rotate_keys }: Params,
+  { bits, zero, group, range, clips }: Params,
   { stats, architecture, layer }: {
     readonly stats: Stats;
     readonly architecture: Architecture;
@@ -207,11 +216,7 @@ async function candidates(
       ...most !== undefined && { range: most * clip },
       ...most === undefined && clip !== 1 && { clip },
     });
-    return {
-      key: of(ranges?.key),
-      value: of(ranges?.value),
-      ...rotate_keys && { rotatedKeys: true as const },
-    };
+    return { key: of(ranges?.key), value: of(ranges?.value) };
   });
 }
 

@@ -12,12 +12,16 @@ const ENTRY_BYTES = 160;
 const STEP_BYTES = 2_000;
 const LINEAR_BYTES = 800;
 const KV_BYTES = 600;
+/** And for a value of the center of its keys, on a line of its own. */
+const CENTER_BYTES = 30;
 
 /** Most bytes of the files of a model. */
 export function modelBytes({ record, ...facts }: ModelOutline): number {
   const linears = Object.keys(record.linears).length;
+  const centers = record.kv.reduce((sum, { keyCenter }) => sum + (keyCenter?.length ?? 0), 0);
   return tensorsBytes(facts.tensors.values()) + facts.textBytes + facts.lineageBytes +
-    STEP_BYTES * record.history.length + LINEAR_BYTES * linears + KV_BYTES * record.kv.length;
+    STEP_BYTES * record.history.length + LINEAR_BYTES * linears + KV_BYTES * record.kv.length +
+    CENTER_BYTES * centers;
 }
 
 /** Fewest bytes of the files that a model of other precision of its KV cache shares with it. */

@@ -5,6 +5,8 @@ class Args {
   x: usize;
   positions: usize;
   angles: usize;
+  /** What is taken from keys; 0 for nothing. */
+  center: usize;
   q: usize;
   k: usize;
   v: usize;
@@ -41,6 +43,7 @@ export function rope(at: usize, task: u32, _scratch: usize): void {
       turn(x + queries, keys, head, angles, half, args.k + token * keys);
     }
     memory.copy(args.v + token * keys, x + queries + keys, keys);
+    if (args.center) subtract(args.k + token * keys, args.center, keys);
     if (args.scale == 0) continue;
     mix(args.q + token * queries, queries, head, args.scale);
     mix(args.k + token * keys, keys, head, args.scale);
@@ -117,6 +120,15 @@ function turnNeighbours(
     const end = half + half;
     if (end < head) memory.copy(to + end, left + end, head - end);
   }
+}
+
+/** Takes values from others, so many bytes. */
+function subtract(y: usize, from: usize, bytes: usize): void {
+  let at: usize = 0;
+  for (; at + 16 <= bytes; at += 16) {
+    v128.store(y + at, f32x4.sub(v128.load(y + at), v128.load(from + at)));
+  }
+  for (; at < bytes; at += 4) store<f32>(y + at, load<f32>(y + at) - load<f32>(from + at));
 }
 
 /** The Hadamard transform of each head. */

@@ -1,6 +1,7 @@
 // Pairs of query and key heads, (x[d], x[d + pairs]) or neighbours, turned by the angles of their
-// position. The table holds, for each position, so many cosines and then as many sines.
-// Expects: NEIGHBOURS (bool).
+// position; keys are then taken less of what `center` holds for their head. The table holds, for each
+// position, so many cosines and then as many sines.
+// Expects: NEIGHBOURS (bool), CENTERED (bool, keys have a center).
 
 struct Params {
   heads: u32,
@@ -13,10 +14,11 @@ struct Params {
 @group(0) @binding(0) var<storage, read> x: array<f32>;
 @group(0) @binding(1) var<storage, read> positions: array<u32>;
 @group(0) @binding(2) var<storage, read> angles: array<f32>;
-@group(0) @binding(3) var<storage, read_write> q: array<f32>;
-@group(0) @binding(4) var<storage, read_write> k: array<f32>;
-@group(0) @binding(5) var<storage, read_write> v: array<f32>;
-@group(0) @binding(6) var<uniform> params: Params;
+@group(0) @binding(3) var<storage, read> center: array<f32>;
+@group(0) @binding(4) var<storage, read_write> q: array<f32>;
+@group(0) @binding(5) var<storage, read_write> k: array<f32>;
+@group(0) @binding(6) var<storage, read_write> v: array<f32>;
+@group(0) @binding(7) var<uniform> params: Params;
 
 // Channels of a pair; behind those that turn, neighbours are one.
 fn place_of(pair: u32) -> vec2u {
@@ -30,9 +32,15 @@ fn turned_pair(token: u32, head: u32, pair: u32) -> vec2f {
   let from_channel = (token * all + head) * 2u * params.half;
   let place = place_of(pair);
   let given = vec2f(x[from_channel + place.x], x[from_channel + place.y]);
-  if (pair >= params.pairs || head >= params.heads + params.kv_heads) { return given; }
-  let angle = positions[token] * 2u * params.pairs + pair;
-  let cosine = angles[angle];
-  let sine = angles[angle + params.pairs];
-  return vec2f(given.x * cosine - given.y * sine, given.y * cosine + given.x * sine);
+  if (head >= params.heads + params.kv_heads) { return given; }
+  var turned = given;
+  if (pair < params.pairs) {
+    let angle = positions[token] * 2u * params.pairs + pair;
+    let cosine = angles[angle];
+    let sine = angles[angle + params.pairs];
+    turned = vec2f(given.x * cosine - given.y * sine, given.y * cosine + given.x * sine);
+  }
+  if (!CENTERED || head < params.heads) { return turned; }
+  let shared_from = (head - params.heads) * 2u * params.half;
+  return turned - vec2f(center[shared_from + place.x], center[shared_from + place.y]);
 }

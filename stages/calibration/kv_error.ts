@@ -1,7 +1,6 @@
 import type { Device, Tensor, TensorRef } from "../../kernels/device/device.ts";
 import type { AttentionOptions } from "../../kernels/attention.ts";
 import { f32 } from "../../kernels/device/tensor.ts";
-import { hadamard } from "../../kernels/mod.ts";
 import {
   attend,
   attentionOptions,
@@ -10,6 +9,7 @@ import {
 } from "../models/attend.ts";
 import type { Architecture } from "../models/family.ts";
 import type { AttentionTap } from "../models/site.ts";
+import { applyHadamard, hadamardFactor } from "../quant/hadamard.ts";
 import type { Stats } from "./stats.ts";
 
 /** Queries, keys and values of a layer in the windows that calibration kept, on the device. */
@@ -48,22 +48,37 @@ export class KvProbe implements Disposable {
       const tensor = async (tap: AttentionTap, heads: number) => {
         const { rows, values } = await stats.window(layer, taps[tap].name, at);
         const shape = [rows, heads, config.headSize];
-        return stack.use(device.upload(f32(shape, values), tap));
+        return { tensor: stack.use(device.upload(f32(shape, values), tap)), values };
       };
-      const q = await tensor("queries", config.heads);
-      const k = await tensor("keys", config.kvHeads);
-      const v = await tensor("values", config.kvHeads);
+      const { tensor: q, values: queries } = await tensor("queries", config.heads);
+      const { tensor: k, values: keys } = await tensor("keys", config.kvHeads);
+      const { tensor: v } = await tensor("values", config.kvHeads);
       using exact = attend(device, { q, k, v }, { options, kv: undefined });
-      samples.push({ q, k, v, exact: await valuesOf(device, exact) });
+      samples.push({ q, k, v, queries, keys, exact: await valuesOf(device, exact) });
     }
     return new KvProbe(device, { options, samples }, stack.move());
+  }
+
+  /** The mean of all keys, [kv heads * head size], to four digits. */
+  keyCenter(): number[] {
+    const [{ k } = {}] = this.#samples;
+    const [, kvHeads = 0, headSize = 0] = k?.shape ?? [];
+    const width = kvHeads * headSize;
+    const sums = new Float64Array(width);
+    let rows = 0;
+    for (const { keys } of this.#samples) {
+      keys.forEach((value, i) => sums[i % width]! += value);
+      rows += keys.length / width;
+    }
+    return Array.from(sums, (sum) => rows === 0 ? 0 : Number((sum / rows).toPrecision(4)));
   }
 
   /** Squared error of the attention output under schemes for keys and values, relative to it. */
   async error(kv: KvSchemes): Promise<number> {
     let [error, size] = [0, 0];
-    for (const { q, k, v, exact } of this.#samples) {
-      using given = asCached(this.#device, { q, k, v }, kv);
+    for (const sample of this.#samples) {
+      const { exact } = sample;
+      using given = asCached(this.#device, sample, kv);
       using mixed = attend(this.#device, given.sequence, { options: this.#options, kv });
       const got = await valuesOf(this.#device, mixed);
       for (let i = 0; i < exact.length; i++) {
@@ -83,23 +98,27 @@ interface Sample {
   readonly q: TensorRef;
   readonly k: TensorRef;
   readonly v: TensorRef;
+  /** The values of `q` and `k`. */
+  readonly queries: Float32Array;
+  readonly keys: Float32Array;
   readonly exact: Float32Array;
 }
 
-/** A sequence as a layer has it under schemes: queries and keys rotated where keys are. */
+/** A sequence as a layer has it under schemes: keys less their center, rotated as queries are. */
 function asCached(
   device: Device,
-  { q, k, v }: SequenceTensors,
-  { rotatedKeys }: KvSchemes,
+  { q, k, v, queries, keys }: Sample,
+  { rotatedKeys, keyCenter }: KvSchemes,
 ): { readonly sequence: SequenceTensors } & Disposable {
-  if (!rotatedKeys) return { sequence: { q, k, v }, [Symbol.dispose]() {} };
+  if (!rotatedKeys && !keyCenter) return { sequence: { q, k, v }, [Symbol.dispose]() {} };
   using stack = new DisposableStack();
-  const rotated = (tensor: TensorRef) => {
-    const { shape: [tokens = 0, heads = 0, size = 0] } = tensor;
-    const x = tensor.view([tokens * heads, size]);
-    return stack.use(device.run(hadamard, { x }, {}).y).view(tensor.shape);
+  const factor = rotatedKeys && hadamardFactor(k.shape[2]!);
+  const given = ({ shape }: TensorRef, values: Float32Array, center?: readonly number[]) => {
+    const own = center ? values.map((x, i) => x - center[i % center.length]!) : values.slice();
+    if (factor) applyHadamard(own, factor);
+    return stack.use(device.upload(f32(shape, own), "queries or keys"));
   };
-  const sequence = { q: rotated(q), k: rotated(k), v };
+  const sequence = { q: given(q, queries), k: given(k, keys, keyCenter), v };
   const owned = stack.move();
   return { sequence, [Symbol.dispose]: () => owned.dispose() };
 }

@@ -16,6 +16,8 @@ export interface KvSchemes {
    * positions, before keys get codes: `rope` does it, so that pages hold keys of that form.
    */
   readonly rotatedKeys?: true;
+  /** What `rope` takes from keys behind their rotary positions, [kv heads * head size]. */
+  readonly keyCenter?: readonly number[];
 }
 
 /** How a layer attends. */

@@ -35,7 +35,8 @@ for (const family of ["llama_linear_biases", "llama_wide_heads", "mistral_window
     const model = chain.family(family);
     const stats = await chain.calibrate(model);
     const { config: { headSize } } = architectureOf((await openCheckpoint(model.path)).config);
-    for (const form of [...FORMS, ...canMix(headSize) ? [{ rotate_keys: true }] : []]) {
+    const mixed = [{ rotate_keys: true }, { rotate_keys: true, center_keys: true, bits: 8 }];
+    for (const form of [...FORMS, { center_keys: true }, ...canMix(headSize) ? mixed : []]) {
       const { kv, measured } = await calibrated(chain, { model, stats }, form);
       assert.deepEqual([kv.length, measured.kv.length], [2, 2]);
       for (const [layer, schemes] of kv.entries()) {
@@ -184,6 +185,7 @@ Deno.test("calibrate_kv refuses what it cannot do", async () => {
     [stats, { ...fixed, bits: 8, zero: "pre_scale" }, /static range with zero pre_scale/],
     [stats, { ...fixed, zero: "none" }, /in 4 bits under a static range: expected 8 bits/],
     [stats, { ...fixed, bits: 8, zero: "none", rotate_keys: true }, /keys under a static range/],
+    [stats, { ...fixed, bits: 8, zero: "none", center_keys: true }, /keys under a static range/],
     [stats, { group: 24 }, /groups of 24: a head has 16 channels, expected one of 8, 16; or set/],
     [stats, { group: 4 }, /groups of 4: a head has 16 channels.*set group to head$/],
     [blind, {}, /the stats keep no window of queries, keys and values.*set attention_windows/],
@@ -198,6 +200,12 @@ Deno.test("calibrate_kv refuses what it cannot do", async () => {
       }),
       [],
     );
+  }
+  for (const form of [{ center_keys: true }, { rotate_keys: true }]) {
+    const cached = await chain.run(calibrate_kv, { model, stats }, form);
+    const inputs = { model: cached, tokens: await chain.tokens(64) };
+    const message = /keys are rotated or centered.*put calibrate before calibrate_kv/;
+    await chain.refuses(calibrate, { inputs, message });
   }
   const fails = (params: unknown) => assert.ok(!calibrate_kv.params.safeParse(params).success);
   fails({ bits: 3 });

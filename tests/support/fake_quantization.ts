@@ -44,12 +44,18 @@ export function fakeQuantize(
   return out;
 }
 
-/** Keys of heads under schemes, where they are rotated back behind their codes. */
+/** Keys of heads under schemes, rotated back behind their codes and moved back by their center. */
 export function fakeKeys(
   values: Float32Array,
   headSize: number,
-  { key, rotatedKeys }: Pick<KvSchemes, "key" | "rotatedKeys">,
+  { keyCenter, ...schemes }: Omit<KvSchemes, "value">,
 ): Float32Array {
+  if (keyCenter) {
+    const shared = (i: number) => keyCenter[i % keyCenter.length]!;
+    const less = values.map((value, i) => value - shared(i));
+    return fakeKeys(less, headSize, schemes).map((value, i) => value + shared(i));
+  }
+  const { key, rotatedKeys } = schemes;
   if (!rotatedKeys) return fakeQuantize(values, key.group, key);
   const factor = hadamardFactor(headSize);
   const turned = Float32Array.from(values);

@@ -46,6 +46,7 @@ const ownRecord = z.strictObject({
     key: kvScheme,
     value: kvScheme,
     rotatedKeys: z.literal(true).optional(),
+    keyCenter: z.array(z.number()).optional(),
   })),
   measured: z.strictObject({
     linears: z.record(z.string(), z.looseObject({})),

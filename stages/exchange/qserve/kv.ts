@@ -37,8 +37,9 @@ export function* refusedQserveKv(
   if (!first) return;
   for (const [layer, schemes] of kv.entries()) {
     for (const what of ["key", "value"] as const) {
-      const problem = what === "key" && schemes.rotatedKeys
-        ? "that go through a Hadamard transform, expected them as the model has them"
+      const changed = what === "key" && (schemes.rotatedKeys || schemes.keyCenter);
+      const problem = changed
+        ? "that are rotated or centered before they get codes, expected them as the model has them"
         : kvProblem(schemes[what], headSize);
       if (!problem) continue;
       yield { what: "kv", text: `layer ${layer} has ${what}s ${problem}` };

@@ -1,7 +1,7 @@
-import type { Device, Tensor, TensorRef } from "../../../kernels/device/device.ts";
+import type { Device, HostTensor, Tensor, TensorRef } from "../../../kernels/device/device.ts";
 import { f32 } from "../../../kernels/device/tensor.ts";
 import { queryKeyNorm, rmsNorm, rope } from "../../../kernels/mod.ts";
-import { attend, type AttentionForm, attentionOptions } from "../attend.ts";
+import { attend, type AttentionForm, attentionOptions, type KvSchemes } from "../attend.ts";
 import type { DecoderConfig } from "../config.ts";
 import type { Checkpoint } from "../../formats/checkpoint.ts";
 import { Experts } from "../experts.ts";
@@ -33,6 +33,8 @@ interface Parts {
   readonly outputNorms: Readonly<Record<"attention" | "mlp", Norm | undefined>>;
   /** Gains of queries and of keys f32 [2 or query and key heads, head size], where they are normalized. */
   readonly headGains: TensorRef | undefined;
+  /** What is taken from keys, f32 [kv heads, head size]. */
+  readonly keyCenter: TensorRef | undefined;
   readonly attention: AttentionForm;
   /** In the place of the MLP, where the layer has them. */
   readonly experts: Experts | undefined;
@@ -71,6 +73,7 @@ export async function loadDecoderLayer(
   const attention = await before("attention.in");
   const norms = { attention, mlp: config.parallel ? attention : await before("mlp.in") };
   const outputNorms = { attention: await behind("attention.out"), mlp: await behind("mlp.out") };
+  const center = centerOf(record.kv[layer], config);
   const headGains = await loadHeadGains(device, checkpoint, { outline, config });
   const files = { checkpoint, record, architecture };
   const experts = routed ? stack.use(await Experts.load(device, files, outline)) : undefined;
@@ -82,9 +85,17 @@ export async function loadDecoderLayer(
     norms,
     outputNorms,
     headGains: headGains && stack.use(headGains),
+    keyCenter: center && stack.use(device.upload(center, "center of keys")),
     attention: { options: attentionOptions(config, layer), kv: record.kv[layer] },
     experts,
   }, stack.move());
+}
+
+function centerOf(
+  kv: KvSchemes | undefined,
+  { kvHeads, headSize }: DecoderConfig,
+): HostTensor | undefined {
+  return kv?.keyCenter && f32([kvHeads, headSize], kv.keyCenter);
 }
 
 /** The gains of queries and keys one below the other; undefined where they are not normalized. */
@@ -207,8 +218,13 @@ function mix(
     device.run(queryKeyNorm, { x, gains: parts.headGains }, how);
   }
   const angles = ofLayers[index]!;
-  const hadamard = parts.attention.kv?.rotatedKeys ?? false;
-  const sequence = device.run(rope, { x, positions, angles }, { kvHeads, neighbours, hadamard });
+  const { attention: { kv }, keyCenter: center } = parts;
+  const hadamard = kv?.rotatedKeys ?? false;
+  const sequence = device.run(rope, { x, positions, angles, ...center && { center } }, {
+    kvHeads,
+    neighbours,
+    hadamard,
+  });
   using q = sequence.q;
   using k = sequence.k;
   using v = sequence.v;
