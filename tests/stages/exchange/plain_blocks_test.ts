@@ -23,6 +23,16 @@ const CASES: readonly (readonly [architecture: string, Record<string, unknown>, 
     { logit_scale: 0.25 },
     /; its heads turn neighbours together, expected halves: [^;]*; it multiplies logits by 0\.25, expected 1/,
   ],
+  [
+    "Gemma3ForCausalLM",
+    {},
+    /^what its blocks add goes through a norm, post_attention_layernorm, expected none: [^;]*; its gates go through gelu_pytorch_tanh, expected silu: [^;]*; it multiplies embeddings by 8, expected 1: [^;]*$/,
+  ],
+  [
+    "Gemma2ForCausalLM",
+    { head_dim: 64, query_pre_attn_scalar: 16 },
+    /; it multiplies scores by 0\.25, expected 0\.125, 1 \/ sqrt\(head size\): [^;]*; its scores have a cap of 50, expected none/,
+  ],
 ];
 
 for (const [name, json, message] of CASES) {
