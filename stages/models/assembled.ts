@@ -1,7 +1,7 @@
 import type { Checkpoint, RowRange, StoredTensor } from "../formats/checkpoint.ts";
 
 /** Where a tensor lies that is stored otherwise: its rows in runs of one length. */
-export interface Runs {
+export interface StoredRuns {
   /** Rows of a run. */
   readonly size: number;
   /** Whether a run is one row of a matrix, whose values are the rows. */
@@ -15,7 +15,7 @@ export function assembled(
   checkpoint: Checkpoint,
   { tensors, runs }: {
     readonly tensors: ReadonlyMap<string, StoredTensor>;
-    readonly runs: ReadonlyMap<string, Runs>;
+    readonly runs: ReadonlyMap<string, StoredRuns>;
   },
 ): Checkpoint {
   const through = <T extends Float32Array<ArrayBuffer> | Uint8Array<ArrayBuffer>>(

@@ -1,14 +1,14 @@
 import type { Checkpoint, StoredTensor } from "../formats/checkpoint.ts";
-import { assembled, type Runs } from "./assembled.ts";
+import { assembled, type StoredRuns } from "./assembled.ts";
 import type { JoinedTensors } from "./family.ts";
 
 /**
  * A checkpoint in which vectors that others store as matrices, or a row a tensor, are seen as vectors;
  * the same checkpoint where it stores none so.
  */
-export function joined(checkpoint: Checkpoint, joins: JoinedTensors): Checkpoint {
+export function joinedVectors(checkpoint: Checkpoint, joins: JoinedTensors): Checkpoint {
   const tensors = new Map(checkpoint.tensors);
-  const runs = new Map<string, Runs>();
+  const runs = new Map<string, StoredRuns>();
   for (const [name, { rows, names }] of joins) {
     const parts = names?.map((part) => checkpoint.tensors.get(part));
     const whole = checkpoint.tensors.get(name);

@@ -1,7 +1,7 @@
 import type { Checkpoint } from "../formats/checkpoint.ts";
 import type { Architecture, Family } from "./family.ts";
 import { fusedTensors, unfused } from "./fused_tensors.ts";
-import { joined } from "./joined_tensors.ts";
+import { joinedVectors } from "./joined_tensors.ts";
 
 /** A checkpoint as its layout has it: what is stored as one tensor apart, what is stored apart as one. */
 export function laidOut(
@@ -11,7 +11,7 @@ export function laidOut(
     "fused" | "tensors" | "joined" | "stacks"
   >,
 ): Checkpoint {
-  return unfused(joined(checkpoint, joins), layout);
+  return unfused(joinedVectors(checkpoint, joins), layout);
 }
 
 /** The same by a family alone. */

@@ -1,5 +1,5 @@
 import type { Checkpoint, StoredTensor } from "../formats/checkpoint.ts";
-import { assembled, type Runs } from "./assembled.ts";
+import { assembled, type StoredRuns } from "./assembled.ts";
 import type { Retelling, Shapes } from "./family.ts";
 
 /**
@@ -12,7 +12,7 @@ export function retold(
   shapes: Shapes,
 ): Checkpoint {
   const tensors = new Map<string, StoredTensor>();
-  const runs = new Map<string, Runs>();
+  const runs = new Map<string, StoredRuns>();
   const used = new Set<string>();
   for (const [name, { source, rows, ...where }] of origins) {
     const stored = checkpoint.tensors.get(source);

@@ -228,6 +228,10 @@ function table(columns: readonly string[], rows: ReadonlyMap<string, readonly st
   ].join("\n");
 }
 
+function tell(to: typeof Deno.stdout, text: string): void {
+  to.writeSync(new TextEncoder().encode(`${text}\n`));
+}
+
 const wanted = Deno.args.length > 0 ? Deno.args : FAMILIES;
 const ran = new Map<string, string[]>();
 const written = new Map<string, string[]>();
@@ -244,7 +248,7 @@ for (const family of wanted) {
       return texts.join(", ");
     }),
   );
-  console.error(family);
+  tell(Deno.stderr, family);
 }
 const stages = ["calibrate", ...Object.keys(STAGES), "served"];
 const text = `# Families
@@ -268,5 +272,5 @@ ${table(["variant", ...Object.keys(FORMATS)], written)}
 
 ${sentences.map((each, at) => `${at + 1}. ${each}`).join("\n")}
 `;
-if (Deno.args.length > 0) console.log(text);
+if (Deno.args.length > 0) tell(Deno.stdout, text);
 else await Deno.writeTextFile(DOCUMENT, text);

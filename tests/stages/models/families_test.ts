@@ -48,7 +48,7 @@ for (const name of CASES) {
   Deno.test(`${name} gives the same logits with tables split over many tensors`, async () => {
     const { ids, logits } = await familyLogits(name);
     const device = new ReferenceDevice();
-    const small = { ...device.limits, bindingBytes: 4096 };
+    const small = { ...device.limits, bindingBytes: 8192 };
     await using split = Object.assign(device, { limits: small });
     using model = await Model.open(path, split, { weightBytes: Infinity });
     // So few tokens that what a layer makes of them fits where tables do not.

@@ -1,7 +1,7 @@
 import { strict as assert } from "node:assert";
 import type { Checkpoint, RowRange } from "../../../stages/formats/checkpoint.ts";
 import { headerCheckpoint } from "../../../stages/formats/checkpoint.ts";
-import { joined, joinedPlaces } from "../../../stages/models/joined_tensors.ts";
+import { joinedPlaces, joinedVectors } from "../../../stages/models/joined_tensors.ts";
 
 /** A checkpoint whose values count up from the number of their tensor. */
 function counted(shapes: Readonly<Record<string, readonly number[]>>): Checkpoint {
@@ -22,8 +22,8 @@ function counted(shapes: Readonly<Record<string, readonly number[]>>): Checkpoin
   };
 }
 
-Deno.test("`joined()` gives rows of a matrix as a vector, whole and by ranges", async () => {
-  const checkpoint = joined(
+Deno.test("`joinedVectors()` gives rows of a matrix as a vector, whole and by ranges", async () => {
+  const checkpoint = joinedVectors(
     counted({ gains: [3, 2], o: [2, 4] }),
     new Map([["gains", { rows: 3 }]]),
   );
@@ -35,16 +35,16 @@ Deno.test("`joined()` gives rows of a matrix as a vector, whole and by ranges", 
   assert.deepEqual([...await checkpoint.read("o", { start: 1, end: 2 })], [104, 105, 106, 107]);
 });
 
-Deno.test("`joined()` puts tensors one after another, and leaves what is not all there", async () => {
+Deno.test("`joinedVectors()` puts tensors one after another, and leaves what is not all there", async () => {
   const names = ["norms.0", "norms.1"];
   const joins = new Map([["norms", { rows: 2, names }]]);
-  const checkpoint = joined(counted({ "norms.0": [2], "norms.1": [2] }), joins);
+  const checkpoint = joinedVectors(counted({ "norms.0": [2], "norms.1": [2] }), joins);
   assert.deepEqual([...checkpoint.tensors.keys()], ["norms"]);
   assert.deepEqual([...await checkpoint.read("norms")], [0, 1, 100, 101]);
   assert.deepEqual([...await checkpoint.read("norms", { start: 1, end: 3 })], [1, 100]);
   for (const shapes of [{ "norms.0": [2] }, { "norms.0": [2], "norms.1": [3] }, { norms: [4] }]) {
     const other = counted(shapes);
-    assert.equal(joined(other, joins), other);
+    assert.equal(joinedVectors(other, joins), other);
   }
 });
 
