@@ -78,8 +78,7 @@ export const calibrate = defineStage({
       // What was seen of a layer is there when no weights are on their way.
       hostBytes: hostPeak(Math.max(0, layerBytes - peaks.largest), peaks) + parsedBytes(model),
       diskBytes: STATS_BYTES + statsBytes(files.architecture, layerBytes),
-      // What the journal keeps of a layer is a link to its file.
-      workBytes: journal.bytes,
+      workBytes: journal.bytes, // What the journal keeps of a layer is a link to its file.
       facts: statsFacts(params),
     };
   },
