@@ -20,6 +20,8 @@ export class StageError extends Error {
 
 /** One line about anything thrown, without what is secret. */
 export function messageOf(error: unknown): string {
+  // What went wrong first; that something could not be put away after it says nothing more.
+  if (error instanceof SuppressedError) return messageOf(error.suppressed);
   const message = error instanceof Error ? error.message || error.name : String(error);
   return withoutSecrets(message).replaceAll(/\s*\n\s*/g, " ");
 }

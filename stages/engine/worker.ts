@@ -1,6 +1,7 @@
 /// <reference lib="deno.worker" />
 import { setImmediate } from "node:timers/promises";
 import { openDevice } from "../../kernels/device/open_device.ts";
+import { messageOf } from "../../pipeline/errors.ts";
 import { Model } from "../models/model.ts";
 import { EngineError } from "./engine.ts";
 import { EngineLoop } from "./engine_loop.ts";
@@ -48,7 +49,7 @@ async function close(): Promise<void> {
 }
 
 function fail(error: unknown): void {
-  tell({ type: "failed", message: error instanceof Error ? error.message : String(error) });
+  tell({ type: "failed", message: messageOf(error) });
 }
 
 async function start(
