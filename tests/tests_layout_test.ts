@@ -17,7 +17,7 @@ const THEMES: Readonly<Record<string, string>> = {
 
 Deno.test("tests stand where their subjects do, and are called as they are", async () => {
   for (const path of await testFiles("tests")) {
-    if (/^tests\/(slow\/|bench\/|\w+$)/.test(path.replace(".ts", ""))) continue;
+    if (/^tests\/(slow\/|bench\/|gpu_check\/|\w+$)/.test(path.replace(".ts", ""))) continue;
     const subject = path.replace(/^tests\//, "").replace(/_test\.ts$/, "");
     if (subject in THEMES) continue;
     const folder = dirname(subject);

@@ -101,8 +101,11 @@ export async function keepDrivers(): Promise<void> {
 }
 
 /** What an adapter calls itself. */
-export function nameOf({ description, vendor, device }: GPUAdapterInfo): string {
-  return description || `${vendor} ${device}`;
+export function nameOf(
+  { description, vendor, architecture, device }: GPUAdapterInfo,
+): string {
+  // Browsers say no more than vendor and architecture.
+  return description || [vendor, architecture, device].filter((part) => part !== "").join(" ");
 }
 
 /**

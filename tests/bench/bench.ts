@@ -9,7 +9,7 @@ import { randomTensor } from "../support/random.ts";
 
 const SECONDS = 0.5;
 const USAGE =
-  "deno task bench kernels, which takes no options and some minutes, engine, growth [SHAPES] or serve --url URL; QUATTUOR_DEVICE says where";
+  "deno task bench kernels, which takes some minutes, or with --roofline none and no device, engine, growth [SHAPES] or serve --url URL; QUATTUOR_DEVICE says where";
 
 interface Timed {
   readonly name: string;
@@ -37,6 +37,11 @@ if (import.meta.main) {
     Deno.exit(await benchGrowth(Deno.args.slice(1)));
   }
   const [what = "kernels", ...rest] = Deno.args;
+  if (what === "kernels" && rest[0] === "--roofline") {
+    const { printRoofline } = await import("./roofline.ts");
+    await printRoofline(rest.slice(1));
+    Deno.exit(0);
+  }
   if (what !== "kernels" || rest.length > 0) {
     Deno.stderr.writeSync(new TextEncoder().encode(`${USAGE}\n`));
     Deno.exit(2);

@@ -134,9 +134,11 @@ async function kernelDigest(
   return hash.digest("hex").slice(0, 16);
 }
 
+/** The digest of an artifact but for its record, which names the directories of this process. */
 async function directoryDigest(directory: string): Promise<string> {
   const hash = createHash("sha256");
-  const names = [...Deno.readDirSync(directory)].map(({ name }) => name).sort();
+  const all = [...Deno.readDirSync(directory)].map(({ name }) => name).sort();
+  const names = all.filter((name) => name !== "model.json" && name !== "stats.json");
   for (const name of names) hash.update(name).update(await Deno.readFile(`${directory}/${name}`));
   return hash.digest("hex").slice(0, 16);
 }

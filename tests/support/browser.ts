@@ -18,8 +18,15 @@ export async function findBrowser(): Promise<string | undefined> {
 
 const EXECUTABLE = await findBrowser();
 
-/** A test that looks at something in a real browser; where there is none, its name says so. */
-export function browserTest(name: string, look: (browser: Browser) => Promise<void>): void {
+/**
+ * A test that looks at something in a real browser, started with more arguments where they are given;
+ * where there is none, its name says so.
+ */
+export function browserTest(
+  name: string,
+  look: (browser: Browser) => Promise<void>,
+  more: readonly string[] = [],
+): void {
   Deno.test({
     name: EXECUTABLE ? name : `${name} (not run: this machine has no Chromium, install chromium)`,
     ignore: EXECUTABLE === undefined,
@@ -28,7 +35,7 @@ export function browserTest(name: string, look: (browser: Browser) => Promise<vo
     sanitizeResources: false,
     fn: async () => {
       const { chromium } = await import("playwright-core");
-      const options = { executablePath: EXECUTABLE!, args: ["--no-sandbox"] };
+      const options = { executablePath: EXECUTABLE!, args: ["--no-sandbox", ...more] };
       const browser = await chromium.launch(options);
       try {
         await look(browser);

@@ -1,0 +1,30 @@
+import { strict as assert } from "node:assert";
+import { USUAL_LIMITS } from "../../kernels/device/limits.ts";
+import { PRECISIONS } from "../../stages/benchmark/precisions.ts";
+import { SHAPES } from "../../stages/benchmark/shapes.ts";
+import { workOf } from "./roofline.ts";
+
+/** Parameters of Llama 2 7B's linears: all 6,738,415,616 but embeddings and norms. */
+const LINEARS = 6_738_415_616 - 32_000 * 4096 - 65 * 4096;
+
+Deno.test("the work of a step follows from the parameters of Llama 2 7B", async () => {
+  const json = SHAPES["llama-2-7b"];
+  const step = { queries: 1, keys: 1024, batch: 2 };
+  const f16 = new Map((await workOf(json, PRECISIONS.f16, USUAL_LIMITS, step)).map(byKernel));
+  assert.equal(f16.get("matmul")!.operations, 2 * 2 * LINEARS);
+  // A query meets 1,024 keys of 32 heads of 128 in 32 layers: a product for scores, one for values.
+  assert.equal(f16.get("attentionPaged")!.operations, 2 * 4 * 1024 * 4096 * 32);
+  const weights = f16.get("matmul")!.bytes;
+  assert.ok(weights > 2 * LINEARS && weights < 2.02 * LINEARS, `${weights} bytes`);
+  const w4a8 = new Map((await workOf(json, PRECISIONS.w4a8kv4, USUAL_LIMITS, step)).map(byKernel));
+  const head = 32_000 * 4096;
+  const packed = w4a8.get("matmulInt8")!;
+  assert.equal(packed.operations, 2 * 2 * (LINEARS - head));
+  // Four bits a weight, and two bytes a group of 128.
+  const ratio = packed.bytes / ((LINEARS - head) * (4 + 16 / 128) / 8);
+  assert.ok(ratio > 1 && ratio < 1.02, `${ratio} times what the weights take`);
+});
+
+function byKernel<T extends { readonly kernel: string }>(work: T): [string, T] {
+  return [work.kernel, work];
+}
