@@ -105,7 +105,7 @@ export class ItemLayout {
     { contexts, choices, at }: Pick<ItemTexts, "contexts" | "choices"> & { readonly at: string },
   ): number | undefined {
     if (this.#choices === undefined) return undefined;
-    const count = Math.max(contexts.length, choices.length);
+    const count = contexts.length > 1 ? contexts.length : choices.length;
     const empty = choices.findIndex((choice) => choice === "");
     const problem = count < 2
       ? `there are ${count} choices, expected at least 2`

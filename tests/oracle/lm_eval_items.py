@@ -265,4 +265,5 @@ def main() -> None:
         json.dump(cases, file)
 
 
-main()
+if __name__ == "__main__":
+    main()
