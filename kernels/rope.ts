@@ -28,7 +28,7 @@ export interface RopeOptions {
  * 3.4.
  *
  * `center` f32 [kv heads, head size] is then taken from keys: what all keys of a head share adds the
- * same to all scores of a query, which softmax does not see (Zhang et al. 2024, SageAttention).
+ * same to all scores of a query, which softmax does not see where scores are not capped (Zhang et al. 2024, SageAttention).
  *
  * With `hadamard`, each head of queries and keys is then multiplied by the Sylvester matrix of its
  * size, a power of two from 4, over the size's square root: products of queries and keys stay as they

@@ -28,7 +28,7 @@ const params = z.strictObject({
     "Send queries and keys through the Hadamard transform of a head behind their rotary positions, so that no channel of keys stands out (QuaRot).",
   ),
   center_keys: z.boolean().optional().describe(
-    "Take from keys, behind their rotary positions, their mean over the windows kept, which attention does not see (SageAttention).",
+    "Take from keys, behind their rotary positions, their mean over the windows kept, which attention does not see (SageAttention); not where scores are capped.",
   ),
   range: z.enum(["dynamic", "static"]).default("dynamic").describe(
     "A scale for each token, or one for a layer's keys and one for its values (zero none).",
@@ -153,8 +153,13 @@ function refuseNoWindows({ attentionWindows }: StatsSizes): void {
 
 function check(
   { zero, group, range, bits, fallback, rotate_keys, center_keys }: Params,
-  { headSize }: DecoderConfig,
+  { headSize, attentionCap }: DecoderConfig,
 ): void {
+  if (center_keys && attentionCap !== undefined) {
+    throw new TypeError(
+      `Cannot center keys: scores are capped to ${attentionCap}, so that attention would see it, expected scores as they are; leave center_keys out`,
+    );
+  }
   if (rotate_keys && !canMix(headSize)) {
     throw new RangeError(
       `Cannot rotate keys: a head has ${headSize} channels, expected a power of two from 4; leave rotate_keys out`,
