@@ -88,7 +88,7 @@ function ceilings(gpu: Gpu, most: number, rows: number): Part {
       const bytes = Math.min(most, gpu.limits.bindingBytes / 2);
       using gate = gpu.empty({ dtype: "f32", shape: [bytes / 4] });
       const copied = await secondsOf(gpu, () => {
-        gpu.run(kernels.siluMul, { gate, up: gate }, {}).y[Symbol.dispose]();
+        gpu.run(kernels.glu, { gate, up: gate }, {}).y[Symbol.dispose]();
       });
       tell({
         what: "read twice, written once",
