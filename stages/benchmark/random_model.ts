@@ -5,8 +5,10 @@ import { createCheckpointWriter } from "../formats/checkpoint_writer.ts";
 import { bytesOf } from "../formats/half.ts";
 import { tensorBytes, type TensorSpecification } from "../formats/safetensors/header.ts";
 import { architectureOf } from "../models/architecture.ts";
+import { findFamily } from "../models/find_family.ts";
 import type { Architecture, ModelFiles } from "../models/family.ts";
 import { type ModelRecord, writeModelRecord } from "../models/model_record.ts";
+import { GAIN_OFFSET, storedOffset } from "../models/whole_gains.ts";
 import { schemeKind, type WeightScheme } from "../quant/schemes.ts";
 import { type CodedTensor, codedTensors } from "../quant/stored_weight.ts";
 import { type Precision, recordOf } from "./precisions.ts";
@@ -38,7 +40,11 @@ export function randomModel(
   json: Readonly<Record<string, unknown>>,
   precision: Precision,
 ): RandomModel {
-  const architecture = architectureOf(json);
+  // Gains are made up as they are, whatever a family's checkpoints hold them less.
+  const whole = storedOffset(json, findFamily(json).family) === 0
+    ? json
+    : { ...json, [GAIN_OFFSET]: 0 };
+  const architecture = architectureOf(whole);
   const record = recordOf(architecture, precision);
   const biases = new Set(architecture.linears.map(({ bias }) => bias));
   const specifications = [...architecture.tensors].flatMap(([name, shape]): RandomTensor[] => {

@@ -9,7 +9,8 @@ import { PRECISIONS } from "../../stages/benchmark/precisions.ts";
 import { randomFiles, randomModel, writeRandomModel } from "../../stages/benchmark/random_model.ts";
 import { type Benchmark, bestOf, ratesOf } from "../../stages/benchmark/results.ts";
 import { SHAPES } from "../../stages/benchmark/shapes.ts";
-import { openModel } from "../../stages/models/architecture.ts";
+import { architectureOf, openModel } from "../../stages/models/architecture.ts";
+import { gainsOf } from "../../stages/models/whole_gains.ts";
 import { EngineMemory } from "../../stages/engine/engine_memory.ts";
 import { plannedBytes } from "../../stages/engine/engine_sizes.ts";
 import { kvSchemes, pageBytes } from "../../stages/engine/kv_pools.ts";
@@ -334,4 +335,20 @@ Deno.test("benchmark makes up a model of a published shape and leaves no weights
   assert.equal(measured!.batches[0]!.rounds[0]!.generatedTokens, 2);
   const left = [...Deno.readDirSync(report.path)].map(({ name }) => name).sort();
   assert.deepEqual(left, ["report.json", "report.md", "throughput.svg"]);
+});
+
+Deno.test("a random Gemma has gains of 1, though its checkpoints would hold them as 0", async () => {
+  const path = await Deno.makeTempDir();
+  try {
+    const json = { ...SMALL, architectures: ["Gemma3ForCausalLM"], head_dim: 64 };
+    await writeRandomModel(path, randomModel(json, PRECISIONS.f16), { seed: 1 });
+    using checkpoint = await openCheckpoint(path);
+    const gains = gainsOf(architectureOf(checkpoint.config));
+    assert.equal(gains.size, 2 * 6 + 1);
+    for (const name of gains) {
+      assert.ok((await checkpoint.read(name)).every((gain) => gain === 1), name);
+    }
+  } finally {
+    await Deno.remove(path, { recursive: true });
+  }
 });

@@ -91,6 +91,7 @@ export function gemmaGgufConfig(
   large: number,
 ): Readonly<Record<string, unknown>> {
   return {
+    hidden_act: "gelu_pytorch_tanh",
     hidden_activation: "gelu_pytorch_tanh",
     query_pre_attn_scalar: number("block_count") === large
       ? Math.floor(number("embedding_length")! / number("attention.head_count")!)
