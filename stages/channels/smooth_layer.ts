@@ -106,7 +106,7 @@ async function smoothProjection(
     best = lastSmallest(errors);
   }
   const { scale } = candidates[best]!;
-  for (const { weight } of readersOf(site)) work.scaleInputs(weight, scale);
+  for (const { weight } of sites.flatMap(readersOf)) work.scaleInputs(weight, scale);
   const feeding = attends ? takeKvHeads(scale, config) : scale;
   work.scaleOutputs(site.fedBy, feeding.map((factor) => 1 / factor));
   for (const { name } of sites) work.change(name, { scale });

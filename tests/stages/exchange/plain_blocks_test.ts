@@ -33,6 +33,13 @@ const CASES: readonly (readonly [architecture: string, Record<string, unknown>, 
     { head_dim: 64, query_pre_attn_scalar: 16 },
     /; it multiplies scores by 0\.25, expected 0\.125, 1 \/ sqrt\(head size\): [^;]*; its scores have a cap of 50, expected none/,
   ],
+  ["GraniteForCausalLM", { attention_multiplier: 1 / Math.sqrt(32) }, /^$/],
+  ["GraniteForCausalLM", {}, /^it multiplies scores by 1, expected 0\.176[0-9]*, [^;]*$/],
+  [
+    "Olmo2ForCausalLM",
+    {},
+    /^what its blocks add goes through a norm, post_attention_layernorm, expected none: [^;]*$/,
+  ],
 ];
 
 for (const [name, json, message] of CASES) {
