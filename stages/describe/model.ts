@@ -9,7 +9,8 @@ import { retoldPlaces } from "../models/retold.ts";
 import { wholeNames } from "../models/completed_checkpoint.ts";
 import type { Architecture } from "../models/family.ts";
 import { describeModel, type ModelFacts } from "../models/model_facts.ts";
-import { type ModelRecord, PLAIN, readModelRecord } from "../models/model_record.ts";
+import { type ModelRecord, PLAIN } from "../models/model_record.ts";
+import { readOwnRecord } from "../exchange/incoming/record.ts";
 import { architectureSection } from "./architecture.ts";
 import { elementTypesSection } from "./element_types.ts";
 import { moduleOf } from "../models/site.ts";
@@ -52,7 +53,10 @@ export async function describeModelDirectory(
     : whole;
   const config = architecture?.config;
   const comparison = architecture && { architecture, record, tensors };
-  const facts = await describeModel(directory).catch(() => undefined);
+  // What is said of a record that is not as it should be would be made of it.
+  const facts = outline.problems.length > 0
+    ? undefined
+    : await describeModel(directory).catch(() => undefined);
   const foreign = foreignQuantization(json, { architecture, tensors });
   const tokenizer = await tokenizerFacts(
     directory,
@@ -124,7 +128,7 @@ async function readOutline(directory: string): Promise<Outline> {
   } catch (error) {
     if (problems.length === 0) problems.push((error as Error).message);
   }
-  const record = await readModelRecord(directory).catch((error: Error) => {
+  const record = await readOwnRecord(directory).catch((error: Error) => {
     problems.push(error.message);
     return undefined;
   });
