@@ -46,7 +46,12 @@ export class LaunchQueue implements Queue<GPUBuffer> {
     this.#arena = this.#paramsBuffer("params", SLOT * MOST_LAUNCHES);
     device.addEventListener("uncapturederror", (event) => {
       event.preventDefault();
-      this.#fail((event as GPUUncapturedErrorEvent).error.message);
+      const { error } = event as GPUUncapturedErrorEvent;
+      this.#fail(
+        error instanceof GPUOutOfMemoryError
+          ? `it has no memory left (${error.message}), expected room for what is asked; lower --memory or the context, or end what else uses it`
+          : error.message,
+      );
     });
     device.lost.then(({ message, reason }) => {
       if (this.#closed) return;

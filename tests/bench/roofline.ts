@@ -84,6 +84,8 @@ export interface KernelWork {
   launches: number;
   bytes: number;
   operations: number;
+  /** Operations of its largest launch, which a card has to end before its system takes it for hung. */
+  largest: number;
 }
 
 /** Prints the tables. */
@@ -185,12 +187,15 @@ class Tally extends CountingDevice {
   ): Record<Out, Tensor> {
     const name = NAMES.get(kernel) ?? "?";
     const made = super.run(kernel, inputs, options);
-    const work = this.work.get(name) ?? { kernel: name, launches: 0, bytes: 0, operations: 0 };
+    const none = { kernel: name, launches: 0, bytes: 0, operations: 0, largest: 0 };
+    const work = this.work.get(name) ?? none;
     this.work.set(name, work);
     const given = inputs as Readonly<Record<string, TensorSpec | undefined>>;
     work.launches++;
     work.bytes += bytesOf(name, given, made, this.#step);
-    work.operations += operationsOf(name, given, this.#step);
+    const operations = operationsOf(name, given, this.#step);
+    work.operations += operations;
+    work.largest = Math.max(work.largest, operations);
     return made;
   }
 }
@@ -262,14 +267,18 @@ function table(
     String(one.launches).padStart(9),
     (one.bytes / 1e6).toFixed(2).padStart(12),
     (one.operations / 1e9).toFixed(3).padStart(12),
+    (one.largest / 1e9).toFixed(3).padStart(12),
   ];
-  say(["    kernel".padEnd(20), " launches", "          MB", "         GOP"].join(""));
+  say(
+    ["    kernel".padEnd(20), " launches", "          MB", "         GOP", "     largest"].join(""),
+  );
   for (const one of work) say(cells(one).join(""));
   const all = {
     kernel: "all",
     launches: sum((one) => one.launches),
     bytes: sum((one) => one.bytes),
     operations: sum((one) => one.operations),
+    largest: Math.max(...work.map((one) => one.largest)),
   };
   const rates = cards.map((card) =>
     `${card.name} ${(tokens / secondsOf(work, card)).toFixed(0)} tokens/s`

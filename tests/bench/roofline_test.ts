@@ -25,6 +25,22 @@ Deno.test("the work of a step follows from the parameters of Llama 2 7B", async 
   assert.ok(ratio > 1 && ratio < 1.02, `${ratio} times what the weights take`);
 });
 
+Deno.test("no launch of a step at 70B sizes is so large that a card's system would end it", async () => {
+  const json = SHAPES["llama-2-70b"];
+  const steps = [
+    { queries: 2048, keys: 4096, batch: 1 },
+    { queries: 1, keys: 4096, batch: 256 },
+  ];
+  for (const precision of [PRECISIONS.f16, PRECISIONS.w4a8kv4]) {
+    for (const step of steps) {
+      for (const { kernel, largest } of await workOf(json, precision, USUAL_LIMITS, step)) {
+        // Two seconds, which Windows gives, at half a TOP/s: less than any card of the last ten years.
+        assert.ok(largest < 1e12, `${kernel} takes ${largest} operations in a launch`);
+      }
+    }
+  }
+});
+
 function byKernel<T extends { readonly kernel: string }>(work: T): [string, T] {
   return [work.kernel, work];
 }

@@ -140,6 +140,24 @@ Deno.test("Gpu says that the device was lost, and what is kept", async () => {
   }
 });
 
+Deno.test("Gpu says that a card's memory is full, and what to do", async () => {
+  const prototype = GPUAdapter.prototype;
+  const original = prototype.requestDevice;
+  let raw: GPUDevice | undefined;
+  prototype.requestDevice = async function (descriptor) {
+    return raw = await original.call(this, descriptor);
+  };
+  try {
+    await using gpu = await Gpu.open();
+    using gate = gpu.upload(f32([4]));
+    const error = new GPUOutOfMemoryError("no heap");
+    raw!.dispatchEvent(new GPUUncapturedErrorEvent("uncapturederror", { error }));
+    assert.throws(() => gpu.run(glu, { gate, up: gate }, {}), /no memory left \(no heap\)/);
+  } finally {
+    prototype.requestDevice = original;
+  }
+});
+
 Deno.test("Gpu gives freed memory back when it is trimmed, and what is in use stays", async () => {
   await using gpu = await Gpu.open();
   using kept = gpu.upload(f32([1024]));
