@@ -58,9 +58,8 @@ export const calibrate = defineStage({
   output: "stats",
   example: { windows: 2, context: 64, rows: 32, attention_windows: 1 },
   async forecast({ model }, params, { memoryBytes, limits }) {
-    refuseChangedKeys(model.record);
     const files = headerFiles(model);
-    refuseBeyond(files.architecture.config, params);
+    refuse(files.record, files.architecture.config, params);
     const journal = new CountingKeeper();
     let layerBytes = 0;
     const peaks = await countPeaks(limits, async (open) => {
@@ -83,12 +82,11 @@ export const calibrate = defineStage({
     };
   },
   async run(job, { model: artifact, tokens: text }, params) {
-    refuseChangedKeys(await readModelRecord(artifact.path));
     const { windows, bos } = params;
     const ids = await sampleWindows({ model: artifact.path, tokens: text.path }, params);
     const device = await job.tools.device();
     using model = await Model.open(artifact.path, device, { weightBytes: 0 });
-    refuseBeyond(model.config, params);
+    refuse(await readModelRecord(artifact.path), model.config, params);
     checkTokenRows(ids, model.config);
     const { layers } = model.architecture;
     await using keeper = new FileKeeper(`${job.out}/streams`);
@@ -123,8 +121,13 @@ export const calibrate = defineStage({
   },
 });
 
-/** Throws where keys are no longer those that attention, smoothing and KV calibration know. */
-function refuseChangedKeys({ kv }: Pick<ModelRecord, "kv">): void {
+/** Throws for samples beyond the positions, and for keys that smoothing and KV calibration do not know. */
+function refuse(
+  { kv }: Pick<ModelRecord, "kv">,
+  config: Parameters<typeof refuseBeyond>[0],
+  params: Params,
+): void {
+  refuseBeyond(config, params);
   if (!kv.some(({ rotatedKeys, keyCenter }) => rotatedKeys || keyCenter)) return;
   throw new TypeError(
     "Cannot watch the model: its keys are rotated or centered for their codes, expected them as they are; put calibrate before calibrate_kv",

@@ -205,7 +205,7 @@ Deno.test("calibrate_kv refuses what it cannot do", async () => {
     const cached = await chain.run(calibrate_kv, { model, stats }, form);
     const inputs = { model: cached, tokens: await chain.tokens(64) };
     const message = /keys are rotated or centered.*put calibrate before calibrate_kv/;
-    await chain.refuses(calibrate, { inputs, message });
+    await chain.refuses(calibrate, { inputs, params: { windows: 2, context: 32 }, message });
   }
   const fails = (params: unknown) => assert.ok(!calibrate_kv.params.safeParse(params).success);
   fails({ bits: 3 });

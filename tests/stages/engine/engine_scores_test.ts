@@ -56,49 +56,59 @@ function scoresOf(events: readonly GenerationEvent[]): number[] {
     .map(({ logprob }) => logprob!);
 }
 
-Deno.test("scores of a prompt are those of the evaluator, whole, in chunks, and generated one by one", async () => {
-  await using chain = await StageChain.open();
-  const plain = chain.embedded();
-  const stats = await chain.calibrate(plain);
-  const w4 = await chain.run(quantize, { model: plain }, {
-    method: "rtn",
-    weights: { bits: 4, group: "row" },
-    activations: "dynamic",
-  });
-  const { path } = await chain.run(calibrate_kv, { model: w4, stats }, { bits: 4 });
-  await using device = await Cpu.open();
-  using model = await Model.open(path, device, { weightBytes: Infinity });
-  const ids = await story(device, model, 150);
-  const walk = { context: 150, group: 1, signal: new AbortController().signal, progress() {} };
-  const [expected] = await Array.fromAsync(
-    logLikelihoods(device, model, Uint32Array.from(ids), walk),
-  );
-  const near = (got: readonly number[], what: string) => {
-    assert.equal(got.length, expected!.length, what);
-    got.forEach((value, i) =>
-      assert.ok(Math.abs(value - expected![i]!) < 2e-5, `${what} ${i}: ${value}, ${expected![i]}`)
+for (
+  const { activations, ...cache } of [
+    { activations: "dynamic" },
+    { activations: { bits: 4, clip: 0.9 }, rotate_keys: true, center_keys: true },
+  ]
+) {
+  Deno.test(`scores of a prompt are those of the evaluator, whole, in chunks, and generated one by one: ${JSON.stringify({ activations, ...cache })}`, async () => {
+    await using chain = await StageChain.open();
+    const plain = chain.embedded();
+    const stats = await chain.calibrate(plain);
+    const w4 = await chain.run(quantize, { model: plain }, {
+      method: "rtn",
+      weights: { bits: 4, group: "row" },
+      activations,
+    });
+    const { path } = await chain.run(calibrate_kv, { model: w4, stats }, { bits: 4, ...cache });
+    await using device = await Cpu.open();
+    using model = await Model.open(path, device, { weightBytes: Infinity });
+    const ids = await story(device, model, 150);
+    const walk = { context: 150, group: 1, signal: new AbortController().signal, progress() {} };
+    const [expected] = await Array.fromAsync(
+      logLikelihoods(device, model, Uint32Array.from(ids), walk),
     );
-  };
-  for (const tokens of [1000, 64, 37]) {
-    using loop = new EngineLoop(device, model, { ...SIZES, step: { tokens, sequences: 4 } });
-    const request = { ...asking(ids), maxTokens: 0, promptLogprobs: 0 };
-    near(scoresOf(await run(loop, request)), `in chunks of ${tokens}`);
-  }
-  // A bias that no logit can resist makes it say the same text, token by token.
-  const one: number[] = [];
-  for (const [i, token] of ids.slice(1).entries()) {
-    using loop = new EngineLoop(device, model, SIZES);
-    if (i >= 12 && i < ids.length - 12) {
-      one.push(expected![i]!);
-      continue;
+    const near = (got: readonly number[], what: string) => {
+      assert.equal(got.length, expected!.length, what);
+      got.forEach((value, i) =>
+        assert.ok(Math.abs(value - expected![i]!) < 2e-5, `${what} ${i}: ${value}, ${expected![i]}`)
+      );
+    };
+    for (const tokens of [1000, 64, 37]) {
+      using loop = new EngineLoop(device, model, { ...SIZES, step: { tokens, sequences: 4 } });
+      const request = { ...asking(ids), maxTokens: 0, promptLogprobs: 0 };
+      near(scoresOf(await run(loop, request)), `in chunks of ${tokens}`);
     }
-    const request = { ...asking(ids.slice(0, i + 1), { logitBias: [[token, 1e4]] }), maxTokens: 1 };
-    const [, event] = await run(loop, { ...request, logprobs: 0 });
-    assert.ok(event?.type === "token" && event.token === token);
-    one.push(event.logprob!);
-  }
-  near(one, "one by one");
-});
+    // A bias that no logit can resist makes it say the same text, token by token.
+    const one: number[] = [];
+    for (const [i, token] of ids.slice(1).entries()) {
+      using loop = new EngineLoop(device, model, SIZES);
+      if (i >= 12 && i < ids.length - 12) {
+        one.push(expected![i]!);
+        continue;
+      }
+      const request = {
+        ...asking(ids.slice(0, i + 1), { logitBias: [[token, 1e4]] }),
+        maxTokens: 1,
+      };
+      const [, event] = await run(loop, { ...request, logprobs: 0 });
+      assert.ok(event?.type === "token" && event.token === token);
+      one.push(event.logprob!);
+    }
+    near(one, "one by one");
+  });
+}
 
 Deno.test("likeliest tokens come in order, and hold the chosen one where it is the likeliest", async () => {
   await using device = await Cpu.open();
