@@ -44,7 +44,7 @@ import rounded from "../../../testdata/gguf_rounded.json" with { type: "json" };
 const OPTIONS: FormatOptions = { dtype: "float16", shardBytes: 5e9 };
 /** Families of which llama.cpp computes nothing, or not what a test has. */
 const NOT_IN_LLAMA_CPP =
-  /^(gemma3_linear_capped|cohere_norms_biases|internlm2_dynamic|olmo2_tied_biases)$/;
+  /^(gemma3_linear_capped|cohere_norms_biases|internlm2_dynamic|olmo2_tied_biases|qwen2_moe_sparse_steps|qwen3_moe_plain_layer)$/;
 
 for (const { type, values, blocks } of rounded) {
   Deno.test(`\`ggmlRounded()\` gives the blocks of the gguf package in ${type}`, () => {
