@@ -40,14 +40,18 @@ export const embed: Kernel<"tokens" | "embeddings" | "y", never, EmbedOptions, "
     return {
       outputs: {},
       constants: { HALF: embeddings.dtype === "f16", SCALED: scale !== 1, THREADS },
-      params: { ...counts({ columns, first, rows }), scale: { f32: scale } },
-      grid: [Math.ceil(columns / 4 / THREADS), within(count, limits.gridAxis), 1],
+      params: { ...counts({ columns, first, rows, count }), scale: { f32: scale } },
+      grid: [
+        Math.ceil(columns / 4 / THREADS),
+        Math.min(count, limits.gridAxis),
+        Math.ceil(count / limits.gridAxis),
+      ],
     };
   },
   cpu({ tokens: { shape: [count = 0] }, embeddings }, _options, { params }) {
     const half = Number(embeddings.dtype === "f16");
     const { tasks, args } = rowTasks(count, embeddings.shape[1]!);
-    return { program: "embed", tasks, args: { ...params, ...counts({ half, count }), ...args } };
+    return { program: "embed", tasks, args: { ...params, ...counts({ half }), ...args } };
   },
   reference({ tokens, embeddings, y }, { first = 0, scale = 1 }) {
     const factor = Math.fround(scale);
@@ -86,6 +90,16 @@ export const embed: Kernel<"tokens" | "embeddings" | "y", never, EmbedOptions, "
       options: { first: 10 },
       tolerance: 0,
     },
+    {
+      // More tokens than an axis of a grid has.
+      inputs: {
+        tokens: u32([70_000], Array.from({ length: 70_000 }, (_, i) => i % 3)),
+        embeddings: { dtype: "f32", shape: [3, 8] },
+        y: { dtype: "f32", shape: [70_000, 8] },
+      },
+      options: {},
+      tolerance: 0,
+    },
     ...(["f16", "f32"] as const).map((dtype) => ({
       inputs: {
         tokens: u32([4], [2, 0, 2, 1]),
@@ -106,8 +120,3 @@ export const embed: Kernel<"tokens" | "embeddings" | "y", never, EmbedOptions, "
     })),
   ],
 };
-
-function within(tokens: number, most: number): number {
-  if (tokens <= most) return tokens;
-  throw new RangeError(`Cannot run ${tokens} tokens at once: expected at most ${most}`);
-}

@@ -6,6 +6,7 @@ struct Params {
   columns: u32,
   first: u32,
   rows: u32,
+  count: u32,
   scale: f32,
 }
 
@@ -15,13 +16,18 @@ struct Params {
 @group(0) @binding(3) var<uniform> params: Params;
 
 @compute @workgroup_size(THREADS)
-fn main(@builtin(global_invocation_id) id: vec3u) {
+fn main(
+  @builtin(global_invocation_id) id: vec3u,
+  @builtin(num_workgroups) groups: vec3u,
+) {
   let quads = params.columns / 4u;
-  let row = tokens[id.y] - params.first;
+  let token = id.z * groups.y + id.y;
+  if (id.x >= quads || token >= params.count) { return; }
+  let row = tokens[token] - params.first;
   // A token before `first` wraps to a large row.
-  if (id.x >= quads || row >= params.rows) { return; }
+  if (row >= params.rows) { return; }
   let source = row * quads + id.x;
-  let to = id.y * quads + id.x;
+  let to = token * quads + id.x;
   var value: vec4f;
   if (HALF) {
     let packed = embeddings[source];

@@ -8,9 +8,9 @@ class Args {
   columns: u32;
   first: u32;
   rows: u32;
+  count: u32;
   scale: f32;
   half: u32;
-  count: u32;
   /** Tokens of a task. */
   task_rows: u32;
 }

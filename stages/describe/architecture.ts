@@ -28,6 +28,7 @@ export function architectureSection({ name, config, json }: ArchitectureFacts): 
       ["layers", String(config.layers)],
       ["hidden size", String(config.hidden)],
       ["inner size", String(config.inner)],
+      ...expertFacts(config),
       ["heads", `${heads} for queries, ${kvHeads} for keys, of ${headSize}${queries}`],
       ["vocabulary", String(config.vocabulary)],
       ["positions", String(config.positions)],
@@ -79,4 +80,16 @@ export function groupLayers(
 ): readonly { words: string; layers: string }[] {
   const groups = Map.groupBy(words.keys(), (layer) => words[layer]!);
   return [...groups].map(([words, layers]) => ({ words, layers: layerRanges(layers) }));
+}
+
+/** What experts there are, and in which layers. */
+function expertFacts({ experts }: DecoderConfig): (readonly [string, string])[] {
+  if (!experts) return [];
+  const { count, chosen, inner, shared, layers } = experts;
+  const those = layers.flatMap((has, layer) => has ? [layer] : []);
+  return [
+    ["experts", `${count} of inner size ${inner}, ${chosen} for a token`],
+    ...shared === undefined ? [] : [["shared expert", `inner size ${shared}`] as const],
+    ...those.length === layers.length ? [] : [["experts in layers", layerRanges(those)] as const],
+  ];
 }
