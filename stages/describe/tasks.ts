@@ -17,7 +17,7 @@ export function scoreText({ metric, value }: Pick<TaskScore, "metric" | "value">
 }
 
 /** A difference of scores, or an error of one, in the same units. */
-export function differenceText({ metric }: Pick<TaskScore, "metric">, value: number): string {
+function differenceText({ metric }: Pick<TaskScore, "metric">, value: number): string {
   return SHARES.test(metric) ? (100 * value).toFixed(2) : value.toPrecision(3);
 }
 
