@@ -78,24 +78,23 @@ export const evaluate = defineStage({
     const { context, keep_hidden, beyond_positions, tasks, ...choice } = params;
     refuseBeyond(architectureOf(model.config).config, { context, beyond_positions });
     const { count: windows } = windowCount(tokens.count, { ...choice, context });
-    const files = headerFiles(model);
     const other = against.baseline && against.baseline_model;
-    const evaluated = { model: files, baseline: other && headerFiles(other) };
+    const evaluated = { model: headerFiles(model), baseline: other && headerFiles(other) };
     const { memoryBytes, limits } = bounds;
     const peaks = await evaluationPeaks(evaluated, { memoryBytes, limits, context, windows });
     const asked = await forecastTasks(tasks, { model, memoryBytes, limits });
-    const { hidden, layers } = files.architecture.config;
+    const { hidden, layers } = evaluated.model.architecture.config;
     const kept = 4 * windows *
       ((other ? 2 : 1) * (context - 1) + (keep_hidden ? context * hidden : 0));
-    const { kv } = model.record;
-    const errors = Object.keys(model.record.linears).length > 0 ? layers : 0;
+    const { kv, linears } = model.record;
+    const errors = Object.keys(linears).length > 0 ? layers : 0;
     return {
       deviceBytes: Math.max(peaks.deviceBytes, asked.deviceBytes),
       hostBytes: Math.max(peaks.hostBytes, asked.hostBytes) +
         parsedBytes(model, { tokenizes: true }),
       diskBytes: asked.diskBytes + kept + REPORT_BYTES +
         FIGURE_BYTES * (windows + 2 * errors + kv.length),
-      // The journal keeps every window until the last one is scored, and the group at work.
+      // Of every window until the last one is scored, and the group at work.
       workBytes: kept + peaks.streamBytes + asked.diskBytes,
       facts: { layers: errors, kvLayers: kv.length, tasks: asked.names },
     };

@@ -27,14 +27,17 @@ for task in json.loads((report / "report.json").read_text())["tasks"]["tasks"]:
     began = time.time()
     found = ask(lm, name, files, limit=min(most, task["items"]), shots=task["shots"] or None)
     seconds = time.time() - began
+    furthest = (0.0, 0.0, 0.0)
     own = [json.loads(line) for line in (report / f"items-{name}.jsonl").read_text().splitlines()][:most]
     for item, golden in zip(own, found["items"], strict=True):
         count += 1
         for ours, theirs in zip(item.get("logLikelihoods", []), golden.get("logLikelihoods", []), strict=True):
-            largest = max(largest, abs(ours - theirs) - (1e-6 * abs(theirs) if name == "wikitext" else 0))
+            excess = abs(ours - theirs) - (1e-6 * abs(theirs) if name == "wikitext" else 0)
+            furthest = max(furthest, (excess, ours, theirs))
         for metric, value in golden.get("scores", {}).items():
             wrong += metric in item["shares"] and item["shares"][metric]["sum"] != value
         wrong += "text" in golden and golden["text"] != item["text"]
-    print(name, len(own), "items,", round(seconds, 1), "s in lm-eval,", found["results"])
+    largest = max(largest, furthest[0])
+    print(name, len(own), "items, at most", furthest, "apart,", round(seconds, 1), "s in lm-eval,", found["results"])
 print(count, "items,", wrong, "predictions differ, log-likelihoods differ by at most", largest)
 sys.exit(wrong > 0 or largest > 1e-3)
