@@ -74,29 +74,28 @@ export const evaluate = defineStage({
   async fingerprint({ tasks }, files) {
     return tasks && await tasksFingerprint(tasks, (path) => files.digest(path));
   },
-  async forecast(inputs, { context, keep_hidden, beyond_positions, tasks, ...choice }, bounds) {
-    const { model, tokens } = inputs;
+  async forecast({ model, tokens, ...against }, params, bounds) {
+    const { context, keep_hidden, beyond_positions, tasks, ...choice } = params;
     refuseBeyond(architectureOf(model.config).config, { context, beyond_positions });
     const { count: windows } = windowCount(tokens.count, { ...choice, context });
-    const files = headerFiles(model);
-    const other = inputs.baseline && inputs.baseline_model;
-    const evaluated = { model: files, baseline: other && headerFiles(other) };
+    const other = against.baseline && against.baseline_model;
+    const evaluated = { model: headerFiles(model), baseline: other && headerFiles(other) };
     const { memoryBytes, limits } = bounds;
     const peaks = await evaluationPeaks(evaluated, { memoryBytes, limits, context, windows });
     const asked = await forecastTasks(tasks, { model, memoryBytes, limits });
-    const { hidden, layers } = files.architecture.config;
-    const kept = keep_hidden ? 4 * windows * context * hidden : 0;
-    const scored = kept + (other ? 2 : 1) * 4 * windows * (context - 1);
-    const { linears, kv } = model.record;
+    const { hidden, layers } = evaluated.model.architecture.config;
+    const kept = 4 * windows *
+      ((other ? 2 : 1) * (context - 1) + (keep_hidden ? context * hidden : 0));
+    const { kv, linears } = model.record;
     const errors = Object.keys(linears).length > 0 ? layers : 0;
-    const figures = FIGURE_BYTES * (windows + 2 * errors + kv.length);
     return {
       deviceBytes: Math.max(peaks.deviceBytes, asked.deviceBytes),
       hostBytes: Math.max(peaks.hostBytes, asked.hostBytes) +
         parsedBytes(model, { tokenizes: true }),
-      diskBytes: scored + REPORT_BYTES + figures + asked.diskBytes,
-      // The journal keeps every window until the last one is scored, and the group at work.
-      workBytes: scored + peaks.streamBytes + asked.diskBytes,
+      diskBytes: asked.diskBytes + kept + REPORT_BYTES +
+        FIGURE_BYTES * (windows + 2 * errors + kv.length),
+      // Of every window until the last one is scored, and the group at work.
+      workBytes: kept + peaks.streamBytes + asked.diskBytes,
       facts: { layers: errors, kvLayers: kv.length, tasks: asked.names },
     };
   },

@@ -17,7 +17,7 @@ export function scoreText({ metric, value }: Pick<TaskScore, "metric" | "value">
 }
 
 /** A difference of scores, or an error of one, in the same units. */
-export function differenceText({ metric }: Pick<TaskScore, "metric">, value: number): string {
+function differenceText({ metric }: Pick<TaskScore, "metric">, value: number): string {
   return SHARES.test(metric) ? (100 * value).toFixed(2) : value.toPrecision(3);
 }
 
@@ -30,7 +30,7 @@ export function scoreWithError(score: TaskScore): string {
 }
 
 /** How a score differs from the baseline's, such as `-1.20 ± 0.80`. */
-export function pairedText(score: TaskScore): string {
+function pairedText(score: TaskScore): string {
   const { paired } = score;
   if (!paired) return "";
   const { difference, error } = paired;
@@ -40,7 +40,7 @@ export function pairedText(score: TaskScore): string {
 }
 
 /** Items that went wrong and right, such as `12 lost, 5 won`. */
-export function flipsText(paired: PairedScore | undefined): string {
+function flipsText(paired: PairedScore | undefined): string {
   if (paired?.lost === undefined) return "";
   return `${paired.lost} lost, ${paired.won} won`;
 }

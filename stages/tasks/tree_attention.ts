@@ -26,7 +26,9 @@ export function openTreeAttention(device: Device, tree: PrefixTree): TreeAttenti
     attend: (device, sequence, form) => {
       const { kv } = form;
       if (!kv) return attendRuns(device, sequence, { form, ...plain ??= layRuns(tree, upload) });
-      return attendPages(device, sequence, { ...kv, form, ...paged ??= layPages(tree, upload) });
+      const { key, value } = kv;
+      const laid = paged ??= layPages(tree, upload);
+      return attendPages(device, sequence, { key, value, form, ...laid });
     },
     [Symbol.dispose]: () => owned.dispose(),
   };

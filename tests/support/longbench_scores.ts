@@ -1,6 +1,6 @@
 import { strict as assert } from "node:assert";
 import { fileURLToPath } from "node:url";
-import { ungzipped } from "./ungzipped.ts";
+import { ungzipped } from "./gzip_text.ts";
 
 const FILE = fileURLToPath(new URL("../testdata/longbench_metrics.json.gz", import.meta.url));
 

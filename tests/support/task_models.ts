@@ -1,5 +1,5 @@
 import { fileURLToPath } from "node:url";
-import { ungzipped } from "./ungzipped.ts";
+import { ungzipped } from "./gzip_text.ts";
 
 const EMBEDDED = fileURLToPath(new URL("../../configs/embedded", import.meta.url));
 const FOLDER = fileURLToPath(new URL("../testdata/tasks", import.meta.url));

@@ -40,13 +40,15 @@ export function tasksOf(
   ];
   const all = [...plain, ...long];
   if (all.length === 0) return { value: "none", ...told(comments) };
-  const more = [
-    ...shots === undefined ? [] : [`shots: ${shots}`],
-    ...length > 0 ? [`max_length: ${length}`] : [],
-  ];
-  const value = more.length === 0
+  const most = length > 0 ? [`max_length: ${length}`] : [];
+  // Examples are lm_eval's alone.
+  const shown = shots === undefined ? most : [`shots: ${shots}`, ...most];
+  const of = (task: string, more: readonly string[]) =>
+    more.length === 0 ? task : `{ task: ${[task, ...more].join(", ")} }`;
+  const listed = [...plain.map((task) => of(task, shown)), ...long.map((task) => of(task, most))];
+  const value = listed.every((one, at) => one === all[at])
     ? all.join(",")
-    : `[${all.map((task) => `{ task: ${task}, ${more.join(", ")} }`).join(", ")}]`;
+    : `[${listed.join(", ")}]`;
   return { value, ...told(comments) };
 }
 

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { readSourceText, textSources } from "../../../../stages/data/text.ts";
 import { openCheckpoint } from "../../../../stages/models/open_checkpoint.ts";
-import { resolveModel } from "../../../../stages/formats/hub/hub.ts";
+import { resolveChosen, resolveModel } from "../../../../stages/formats/hub/hub.ts";
 import { parseHubPlace } from "../../../../stages/formats/hub/place.ts";
 import { SafetensorsWriter } from "../../../../stages/formats/safetensors/writer.ts";
 
@@ -235,6 +235,48 @@ Deno.test("`readSourceText()` reads a file of a data set of the hub", async () =
   const path = `${hub.cache}/datasets--maker--rows/snapshots/${COMMIT}/raw/test.jsonl`;
   assert.deepEqual(await textSources(place), [path]);
   assert.deepEqual(hub.fetched(), ["raw/test.jsonl"]);
+});
+
+Deno.test("`resolveChosen()` fetches the files that are chosen from a data set's names, once", async () => {
+  await using hub = await startHub({
+    "data/test-00000-of-00001.jsonl": `{"a":1}\n`,
+    "data/train-00000-of-00001.jsonl": "",
+    "README.md": "# rows",
+  });
+  const place = "hf:datasets/maker/rows@v1";
+  const seen: (readonly string[])[] = [];
+  const choose = (paths: readonly string[]) => {
+    seen.push(paths.toSorted());
+    return paths.filter((path) => path.startsWith("data/test"));
+  };
+  const [path] = await resolveChosen(place, choose);
+  assert.equal(
+    path,
+    `${hub.cache}/datasets--maker--rows/snapshots/${COMMIT}/data/test-00000-of-00001.jsonl`,
+  );
+  assert.deepEqual(hub.fetched(), ["data/test-00000-of-00001.jsonl"]);
+  assert.deepEqual(seen, [[
+    "README.md",
+    "data/test-00000-of-00001.jsonl",
+    "data/train-00000-of-00001.jsonl",
+  ]]);
+  // Without the hub, those that the cache has can be chosen.
+  Deno.env.set("HF_HUB_OFFLINE", "1");
+  try {
+    assert.deepEqual(await resolveChosen(place, choose), [path]);
+  } finally {
+    Deno.env.delete("HF_HUB_OFFLINE");
+  }
+  assert.deepEqual(seen[1], ["data/test-00000-of-00001.jsonl"]);
+  assert.deepEqual(
+    parseHubPlace("hf:datasets/org/rows@refs/convert/parquet/main/test/0000.parquet"),
+    {
+      type: "dataset",
+      name: "org/rows",
+      revision: "refs/convert/parquet",
+      file: "main/test/0000.parquet",
+    },
+  );
 });
 
 /** A checkpoint of two shards beside files that a checkpoint does not need. */
