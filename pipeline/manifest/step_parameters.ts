@@ -38,14 +38,20 @@ function checkParameters(
 ): { readonly params: unknown } | undefined {
   const { params: schema } = step.stage.is;
   const literal = schema.safeParse(inputOf(step, "literal"));
-  if (literal.success) return { params: literal.data };
+  if (literal.success) return { params: withoutGaps(literal.data) };
   // A text param that was given a number: where the text does not fit, the number may.
   const parsed = schema.safeParse(inputOf(step, "parsed"));
-  if (parsed.success) return { params: parsed.data };
+  if (parsed.success) return { params: withoutGaps(parsed.data) };
   for (const complaint of literal.error.issues.flatMap((issue) => complaintsOf(issue))) {
     report(placeOf(complaint, step), messageOf(complaint, step));
   }
   return undefined;
+}
+
+/** Parameters without those that a schema made nothing of, which are as if nobody had given them. */
+function withoutGaps(params: unknown): unknown {
+  if (typeof params !== "object" || params === null || Array.isArray(params)) return params;
+  return Object.fromEntries(Object.entries(params).filter(([, value]) => value !== undefined));
 }
 
 function inputOf({ node, params }: StepSource, reading: Values["reading"]): Data {

@@ -1,5 +1,6 @@
 import { match, strictEqual } from "node:assert/strict";
 import { main } from "../../../../pipeline/cli/main.ts";
+import { openServerAccess } from "../../../../pipeline/run/restate/access.ts";
 import * as stages from "../../../support/toy/stages.ts";
 import { withDirectory } from "../../../support/directory.ts";
 
@@ -21,6 +22,10 @@ Deno.test("`run --executor` says in a sentence what is wrong with its word, or t
     const wrong = await call("restate");
     strictEqual(wrong.status, 2);
     match(wrong.errors, /^Cannot understand --executor restate: expected restate=<url>, such as /);
+    const closed = await call("restate=http://127.0.0.1:1");
+    strictEqual(closed.status, 1);
+    match(closed.errors, /^Cannot use Restate: there is no .*access\.json, expected the store at /);
+    await openServerAccess(`${directory}/store`);
     // Port 1 is reserved; nothing listens there.
     const silent = await call("restate=http://127.0.0.1:1");
     strictEqual(silent.status, 1);

@@ -241,15 +241,15 @@ Deno.test("a server that does not answer is not asked again for a while", async 
   const env = server.env();
   const remote = await openBucket("s3://bucket", {
     env: (name) => env[name],
-    pace: { ...PACE, patience: 100 },
+    pace: { ...PACE, patience: 400 },
   });
   let times = 0;
   server.meddle = async (_, usual) => {
     times++;
-    await sleep(300);
+    await sleep(800);
     return usual();
   };
-  const sentence = /^Error: Cannot reach http:\S+: nothing comes for 0\.1 s$/;
+  const sentence = /^Error: Cannot reach http:\S+: nothing comes for 0\.4 s$/;
   await rejects(remote.has("0".repeat(64)), sentence);
   strictEqual(times, PACE.tries);
   await rejects(remote.record("0".repeat(64)), sentence);
