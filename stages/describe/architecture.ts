@@ -66,7 +66,7 @@ function ropeFacts({ ropes, ropeOf, headSize }: DecoderConfig): [string, string]
 /** Layers in words: `0-11`, `0, 2-5`. */
 export function layerRanges(layers: readonly number[]): string {
   const ranges: [from: number, to: number][] = [];
-  for (const layer of layers.toSorted((a, b) => a - b)) {
+  for (const layer of [...new Set(layers)].sort((a, b) => a - b)) {
     const last = ranges.at(-1);
     if (last && layer === last[1] + 1) last[1] = layer;
     else ranges.push([layer, layer]);

@@ -66,9 +66,11 @@ function cells(linears: readonly Linear[]): string[] {
   const facts = linears.flatMap(({ facts }) => facts ?? []);
   const methods = [
     ...new Set(
-      facts.map(({ method, fallback }) =>
-        fallback === undefined ? method : `${method} (${fallback})`
-      ),
+      facts.map(({ method, fallback, tokens }) => {
+        if (fallback === undefined) return method;
+        // Each expert saw another count.
+        return `${method} (${tokens === undefined ? fallback : "its expert saw too few tokens"})`;
+      }),
     ),
   ];
   return [

@@ -1,5 +1,5 @@
 import { strict as assert } from "node:assert";
-import { architectureSection } from "../../../stages/describe/architecture.ts";
+import { architectureSection, layerRanges } from "../../../stages/describe/architecture.ts";
 import { architectureOf } from "../../../stages/models/architecture.ts";
 import { StageChain } from "../../support/stage_chain.ts";
 
@@ -16,4 +16,8 @@ Deno.test("experts are told with how many a token goes to, and in which layers t
   assert.equal(some.get("experts in layers"), "1");
   assert.equal((await facts("mixtral_window")).has("experts in layers"), false);
   assert.equal((await facts("qwen2_tied")).has("experts"), false);
+});
+
+Deno.test("layers that have many linears of a kind are told once", () => {
+  assert.equal(layerRanges([3, 0, 0, 1, 1, 5, 3]), "0-1, 3, 5");
 });
