@@ -54,7 +54,7 @@ Deno.test("tasks stand beside perplexity, against the baseline item by item, and
   const made = await chain.run(compare, { reports: [full, worse] }, { labels: ["full", "RTN"] });
   const table = await Deno.readTextFile(`${made.path}/report.md`);
   assert.match(table, /Perplexity \|.*\| stories \|/);
-  assert.match(table, /\| story_holders \| full \| acc \| [\d.]+ % ± [\d.]+ \|  \|  \| 12 \|/);
+  assert.match(table, /\| story_holders \| full \| acc \| [\d.]+ % ± [\d.]+ \| {2}\| {2}\| 12 \|/);
   assert.match(table, new RegExp(`RTN \\| acc \\| .* \\| ${lost} lost, ${won} won \\| 12 \\|`));
   const described = await describeReport(worse.path);
   const titles = described!.sections.map(({ title }) => title);

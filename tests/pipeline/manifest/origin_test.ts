@@ -1,5 +1,6 @@
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import { fileURLToPath } from "node:url";
+import { canonicalJson } from "../../../pipeline/store/key.ts";
 import type { Manifest } from "../../../pipeline/manifest/manifest.ts";
 import { parseManifest, readManifest } from "../../../pipeline/manifest/read_manifest.ts";
 import type { Registry } from "../../../pipeline/stage.ts";
@@ -30,7 +31,14 @@ async function withFiles(
 
 /** What decides keys, in the order in which steps run. */
 function content({ steps }: Manifest) {
-  return steps.map(({ name, stage, params, inputs }) => ({ name, stage, params, inputs }));
+  // A param that is left out and one without a value give the same key.
+  const decides = (params: unknown) => JSON.parse(canonicalJson(params));
+  return steps.map(({ name, stage, params, inputs }) => ({
+    name,
+    stage,
+    params: decides(params),
+    inputs,
+  }));
 }
 
 const FILES = {
