@@ -20,7 +20,7 @@ import {
 } from "../support/forecast_check.ts";
 import { type Entry, ggufBytes } from "../support/gguf_file.ts";
 import { writeSparseLlama } from "../support/sparse_llama.ts";
-import { FAMILIES } from "../support/stage_chain.ts";
+import { FAMILIES, smoothable } from "../support/stage_chain.ts";
 
 const FAMILY_FOLDER = fileURLToPath(new URL("../testdata/families", import.meta.url));
 const GB = 1e9;
@@ -134,14 +134,17 @@ Deno.test("steps hold the device memory that was counted, and files stay within 
   }));
 
 for (const family of FAMILIES) {
-  Deno.test(`the sizes of ${family} are forecast as loaded, as rotated and as folded`, () =>
+  // Where layers read the residual stream as it is, there is nothing to fold.
+  const folds = (await smoothable(family)).length === 4;
+  const words = folds ? "as loaded, as rotated and as folded" : "as loaded and as rotated";
+  Deno.test(`the sizes of ${family} are forecast ${words}`, () =>
     withStore(async (store) => {
       const manifest = parse(`
 steps:
   source: { stage: load, with: { model: ${FAMILY_FOLDER}/${family}, dtype: float32 } }
   half: { stage: load, with: { model: ${FAMILY_FOLDER}/${family} } }
   rotated: { stage: rotate, from: { model: source } }
-  folded: { stage: fold, from: { model: source } }
+  ${folds ? "folded: { stage: fold, from: { model: source } }" : ""}
 `);
       await compare(manifest, store);
     }));
