@@ -65,10 +65,9 @@ async function check(
     told = line;
   };
   keep(findings);
-  const [exact, ceilings, others, speeds] = kernelParts(gpu, {
-    software: adapter.info.isFallbackAdapter,
-  });
-  const { embedded, shapes } = modelParts(gpu);
+  const software = adapter.info.isFallbackAdapter;
+  const [exact, ceilings, others, speeds] = kernelParts(gpu, { software });
+  const { embedded, shapes } = modelParts(gpu, { software });
   const parts = [exact!, ceilings!, embedded, others!, ...shapes, speeds!];
   await makeParts(findings, parts, { deadline, keep });
   await gpu[Symbol.asyncDispose]();

@@ -20,14 +20,15 @@ const LAYERS = [1, 3];
 const PROMPT = 128;
 const OUTPUT = 16;
 
-/** The parts about whole models. */
-export function modelParts(gpu: Gpu): { readonly embedded: Part; readonly shapes: Part[] } {
+/** The parts about whole models; a driver made of software has a small one to run. */
+export function modelParts(
+  gpu: Gpu,
+  { software }: { readonly software: boolean },
+): { readonly embedded: Part; readonly shapes: Part[] } {
+  const names = software ? ["smollm2-135m"] as const : ["llama-2-7b", "llama-3-8b"] as const;
   return {
     embedded: embedded(gpu),
-    shapes: [
-      ...(["llama-2-7b", "llama-3-8b"] as const).map((name) => shape(gpu, name)),
-      llamaCpp(),
-    ],
+    shapes: [...names.map((name) => shape(gpu, name)), llamaCpp()],
   };
 }
 
@@ -109,7 +110,8 @@ function shape(gpu: Gpu, name: keyof typeof SHAPES): Part {
       }
       const [few, more] = runs;
       const whole = (of: "prefill" | "step") =>
-        few![of] + (layers - LAYERS[0]!) * (more![of] - few![of]) / (LAYERS[1]! - LAYERS[0]!);
+        few![of] +
+        (layers - LAYERS[0]!) * Math.max(0, more![of] - few![of]) / (LAYERS[1]! - LAYERS[0]!);
       tell({ layers: `${layers}, reckoned`, ...rates(whole("prefill"), whole("step")) });
     },
   };
