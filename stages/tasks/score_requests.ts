@@ -76,6 +76,11 @@ export function batchRows({ limits }: Pick<Device, "limits">): number {
   return ROWS[limits.adapter];
 }
 
+/** Bytes of the residual stream of a batch, and of what is not added to it yet. */
+export function streamBytes({ ids }: PrefixTree, hidden: number): number {
+  return 2 * 4 * ids.length * hidden;
+}
+
 /** Scores requests; those of an earlier run come from the journal. */
 export async function scoreRequests(
   device: Device,
@@ -113,7 +118,7 @@ export async function scoreRequests(
       take(batch, deserialize(known));
       continue;
     }
-    const bytes = 2 * 4 * batch.tree.ids.length * model.config.hidden;
+    const bytes = streamBytes(batch.tree, model.config.hidden);
     const full = model.resident || held + bytes > streamShare(memoryBytes);
     if (group.length > 0 && full) await run();
     group.push({ ...batch, entry });

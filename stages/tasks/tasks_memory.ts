@@ -1,20 +1,21 @@
 import { EngineMemory } from "../engine/engine_memory.ts";
 import { planMemory } from "../engine/engine_sizes.ts";
 import type { ModelFiles } from "../models/family.ts";
-import { weightShare } from "../models/memory_shares.ts";
+import { streamShare, weightShare } from "../models/memory_shares.ts";
 import { Model } from "../models/model.ts";
 import { countPeaks, FOREVER, headersOf, hostPeak } from "../models/peaks.ts";
 import type { Tokenizer } from "../models/tokenizer.ts";
 import { scoreTrees } from "./log_likelihoods.ts";
 import type { PrefixTree } from "./prefix_tree.ts";
 import type { PreparedTask } from "./prepare_tasks.ts";
-import { batchRows, requestBatches } from "./score_requests.ts";
+import { batchRows, requestBatches, streamBytes } from "./score_requests.ts";
 import type { TaskItem } from "./task_items.ts";
 import { RequestEncoder } from "./token_requests.ts";
 
 /** Items that are made into tokens to see how large batches become: the first ones, and the longest. */
 const FIRST_ITEMS = 300;
 const LONGEST_ITEMS = 20;
+const FIRST_TREES = 40;
 /** Bytes of an item in a report beside its texts, and of the summary of a task. */
 const ITEM_BYTES = 400;
 const TASK_BYTES = 2_000;
@@ -57,14 +58,20 @@ export async function tasksPeaks(
         continue;
       }
       const rolling = file.output_type === "loglikelihood_rolling";
-      const requests = [...longest(items), ...items.slice(0, FIRST_ITEMS)].flatMap(({ pairs }) =>
+      const some = items.length <= FIRST_ITEMS
+        ? items
+        : [...items.slice(0, FIRST_ITEMS), ...longest(items)];
+      const requests = some.flatMap(({ pairs }) =>
         rolling ? encoder.rolling(pairs[0]!.continuation) : pairs.map((pair) => encoder.pair(pair))
       );
       const rows = batchRows(device);
       for (const { tree } of requestBatches(requests, { rows, ropes })) trees.push(tree);
     }
-    for (const tree of largestOf(trees)) {
-      for await (const _ of scoreTrees(device, model, [tree], { signal: FOREVER }));
+    // Free buffers of every size that batches have had stay, so that several are run, in their order.
+    const run = [...trees.slice(0, FIRST_TREES), ...largestOf(trees)];
+    const share = model.resident ? 0 : streamShare(memoryBytes);
+    for (const group of groupsWithin(run, share, model.config.hidden)) {
+      for await (const _ of scoreTrees(device, model, group, { signal: FOREVER }));
     }
   });
   const diskBytes = prepared.reduce((sum, { items, task: { file } }) => {
@@ -86,6 +93,27 @@ export async function tasksPeaks(
     hostBytes: hostPeak(2 * texts, peaks),
     diskBytes,
   };
+}
+
+/** Trees that go through a layer together: as many as fit into so many bytes, at least one. */
+function* groupsWithin(
+  trees: readonly PrefixTree[],
+  bytes: number,
+  hidden: number,
+): Generator<readonly PrefixTree[]> {
+  let group: PrefixTree[] = [];
+  let held = 0;
+  for (const tree of trees) {
+    const own = streamBytes(tree, hidden);
+    if (group.length > 0 && held + own > bytes) {
+      yield group;
+      group = [];
+      held = 0;
+    }
+    group.push(tree);
+    held += own;
+  }
+  if (group.length > 0) yield group;
 }
 
 function longest(items: readonly TaskItem[]): readonly TaskItem[] {
