@@ -1,7 +1,7 @@
 import type { DescribeOptions, Description, Section } from "../../pipeline/description.ts";
 import { elements } from "../../kernels/device/tensor.ts";
 import { count, millions } from "../../pipeline/words.ts";
-import { readOptionalJson } from "../formats/foreign_json.ts";
+import { namesThere, readOptionalJson } from "../formats/foreign_json.ts";
 import { architectureOf } from "../models/architecture.ts";
 import { joinedPlaces } from "../models/joined_tensors.ts";
 import { apartPlaces } from "../models/fused_tensors.ts";
@@ -9,7 +9,7 @@ import { retoldPlaces } from "../models/retold.ts";
 import { wholeNames } from "../models/completed_checkpoint.ts";
 import type { Architecture } from "../models/family.ts";
 import { describeModel, type ModelFacts } from "../models/model_facts.ts";
-import { type ModelRecord, PLAIN } from "../models/model_record.ts";
+import { MODEL_RECORD, type ModelRecord, PLAIN } from "../models/model_record.ts";
 import { readOwnRecord } from "../exchange/incoming/record.ts";
 import { architectureSection } from "./architecture.ts";
 import { elementTypesSection } from "./element_types.ts";
@@ -53,8 +53,9 @@ export async function describeModelDirectory(
     : whole;
   const config = architecture?.config;
   const comparison = architecture && { architecture, record, tensors };
-  // What is said of a record that is not as it should be would be made of it.
-  const facts = outline.problems.length > 0
+  // What is said of a record that is not as it should be, or another program's, would be made of it.
+  const strange = record === PLAIN && (await namesThere(directory, [MODEL_RECORD])).length > 0;
+  const facts = outline.problems.length > 0 || strange
     ? undefined
     : await describeModel(directory).catch(() => undefined);
   const foreign = foreignQuantization(json, { architecture, tensors });

@@ -25,17 +25,18 @@ const CONFIG = fileURLToPath(new URL("../../deno.json", import.meta.url));
  */
 export async function fuzz(
   target: string,
-  { seed, count, first = 0, until = Infinity }: {
+  { seed, count, first = 0, seconds = Infinity }: {
     readonly seed: number;
     readonly count: number;
     readonly first?: number;
-    /** When to stop, by `performance.now()`. */
-    readonly until?: number;
+    /** When to stop, from a first input on. */
+    readonly seconds?: number;
   },
 ): Promise<{ readonly faults: readonly Fault[]; readonly done: number }> {
   const faults: Fault[] = [];
   let at = first;
-  while (at < first + count && performance.now() < until) {
+  let left = 1000 * seconds;
+  while (at < first + count && left > 0) {
     const directory = await Deno.makeTempDir();
     try {
       const child = new Deno.Command(Deno.execPath(), {
@@ -48,7 +49,8 @@ export async function fuzz(
         stderr: "piped",
       }).spawn();
       const over = child.output();
-      const why = await watch(child.pid, `${directory}/at`, over, until);
+      const { why, spent } = await watch(child.pid, `${directory}/at`, over, left);
+      left -= spent;
       if (why !== undefined) end(child);
       const { code, signal, stdout, stderr } = await over;
       for (const line of new TextDecoder().decode(stdout).split("\n").slice(0, -1)) {
@@ -74,33 +76,42 @@ export async function fuzz(
   return { faults, done: at - first };
 }
 
-/** What a process does wrong, or "time" where there is no more, or nothing until it ends. */
+/**
+ * What a process does wrong, or "time" where it has worked at inputs for so many milliseconds, or nothing
+ * until it ends.
+ */
 async function watch(
   pid: number,
   place: string,
   over: Promise<unknown>,
-  until: number,
-): Promise<string | undefined> {
+  most: number,
+): Promise<{ readonly why?: string; readonly spent: number }> {
   let ended = false;
   over.finally(() => ended = true);
   let [input, since] = ["", 0];
+  let begun: number | undefined;
+  const result = (why?: string) => ({
+    spent: begun === undefined ? 0 : performance.now() - begun,
+    ...why !== undefined && { why },
+  });
   while (!ended) {
     await Promise.race([over, sleep(100)]);
-    if (performance.now() > until) return "time";
     const [now, used, bytes] = await Promise.all([
       Deno.readTextFile(place).catch(() => ""),
       Deno.readTextFile(`/proc/${pid}/stat`).then(processorSeconds, () => 0),
       Deno.readTextFile(`/proc/${pid}/status`)
         .then((text) => 1024 * Number(/^VmRSS:\s+(\d+)/m.exec(text)?.[1] ?? 0), () => 0),
     ]);
-    if (ended) return undefined;
-    if (bytes > FUZZ_BOUNDS.bytes) return `it takes ${bytes} bytes of memory`;
+    if (ended) break;
+    if (now !== "") begun ??= performance.now();
+    if (result().spent > most) return result("time");
+    if (bytes > FUZZ_BOUNDS.bytes) return result(`it takes ${bytes} bytes of memory`);
     if (now !== input) [input, since] = [now, used];
     else if (now !== "" && used - since > FUZZ_BOUNDS.seconds) {
-      return `it takes more than ${FUZZ_BOUNDS.seconds} s`;
+      return result(`it takes more than ${FUZZ_BOUNDS.seconds} s`);
     }
   }
-  return undefined;
+  return result();
 }
 
 function end(child: Deno.ChildProcess): void {
@@ -138,10 +149,9 @@ if (import.meta.main) {
   for (let round = 0; performance.now() < end; round++) {
     for (const target of values.target) {
       if (performance.now() >= end) break;
-      const share = 60_000 * minutes / values.target.length / 4;
-      const until = Math.min(end, performance.now() + Math.max(share, 15_000));
+      const seconds = Math.max(5, 60 * minutes / values.target.length / 4);
       const first = totals.get(target) ?? 0;
-      const { faults, done } = await fuzz(target, { seed, first, count: 1e6, until });
+      const { faults, done } = await fuzz(target, { seed, first, count: 1e6, seconds });
       totals.set(target, first + done);
       found += faults.length;
       for (const one of faults) say(JSON.stringify(one));
