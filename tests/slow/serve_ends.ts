@@ -62,6 +62,7 @@ async function main(args: string[]): Promise<number> {
         },
       });
       ends.set(how.kind, (ends.get(how.kind) ?? 0) + 1);
+      if ((at + 1) % 10 === 0) say(`${at + 1} ends, ${faults} faults`);
       if (!how.fault) continue;
       faults++;
       say(
