@@ -56,7 +56,7 @@ export function explainUnused(
 ): readonly string[] {
   if (unused.length === 0) return [];
   const left = new Set(unused);
-  return reasonsFor(architecture).flatMap(({ is, words }) => {
+  return reasonsFor(architecture, left).flatMap(({ is, words }) => {
     const names = [...left].filter(is);
     for (const name of names) left.delete(name);
     const verb = names.length > 1 ? "are" : "is";
@@ -64,11 +64,22 @@ export function explainUnused(
   });
 }
 
-function reasonsFor({ json, name: own, config: { layers } }: Architecture): readonly Reason[] {
+function reasonsFor(
+  { json, name: own, config: { layers }, tensors: known }: Architecture,
+  unused: ReadonlySet<string>,
+): readonly Reason[] {
   const biased = architectureOf({ ...json, attention_bias: true, mlp_bias: true });
-  // Of several families that have a tensor, the one with least beside it is nearest.
+  // Of several families that have a tensor, the one that lacks least of what is there is nearest.
   const others = layoutsOf(json).filter(([name]) => name !== own)
-    .sort(([, a], [, b]) => a.tensors.size - b.tensors.size);
+    .map(([name, layout]) => {
+      const all = [...layout.tensors.keys()];
+      return [
+        name,
+        layout,
+        all.filter((one) => !known.has(one) && !unused.has(one)).length,
+      ] as const;
+    })
+    .sort(([, , a], [, , b]) => a - b);
   const owner = (tensor: string) => others.find(([, { tensors }]) => tensors.has(tensor))?.[0];
   const layerOf = (name: string) => Number(/\blayers\.(\d+)\./.exec(name)?.[1] ?? -1);
   return [
