@@ -190,6 +190,9 @@ export const evaluate = defineStage({
   },
 });
 
+/** Bytes on the device for each that tasks alone take: blocks that windows have left are not all of use. */
+const LEFT_OVER = 1.25;
+
 /** What tasks take, from their rows and the model's headers; rows that do not fit are refused here. */
 async function forecastTasks(
   choices: readonly TaskChoice[] | undefined,
@@ -203,7 +206,8 @@ async function forecastTasks(
   const prepared = await prepareTasks(choices);
   const [files, tokenizer] = [headerFiles(model), await tokenizerOf(model)];
   const peaks = await tasksPeaks(prepared, { files, tokenizer, memoryBytes, limits });
-  return { ...peaks, names: prepared.map(({ task }) => task.name) };
+  const names = prepared.map(({ task }) => task.name);
+  return { ...peaks, deviceBytes: Math.ceil(LEFT_OVER * peaks.deviceBytes), names };
 }
 
 /** The scores that stand for tasks and groups, for the summary. */
