@@ -8,13 +8,14 @@ const LONG: readonly string[] = [
   "tests/slow/recipes_test.ts",
   "tests/stages/exchange/conformance_test.ts",
   "tests/kernels/batch_order_test.ts",
+  "tests/slow/hostile_checkpoints_test.ts",
 ];
 
 /** All tests, each file in one hand. */
 export async function allHands(cores: number): Promise<Hand[]> {
   const files = await testFiles("tests");
   const rest = files.filter((path) => !LONG.includes(path));
-  return [...LONG.map((path) => [path]), ...await deal(rest, 4 * cores)];
+  return [...LONG.map((path) => [path]), ...await deal(rest, 8 * cores)];
 }
 
 if (import.meta.main) {
