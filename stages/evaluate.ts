@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { deserialize, serialize } from "node:v8";
 import { z } from "zod";
+import type { Device } from "../kernels/device/device.ts";
 import { headerFiles, type ModelOutline, tokenizerOf } from "./facts.ts";
 import { parsedBytes } from "./sizes.ts";
 import { bytesOf, joined } from "./formats/half.ts";
@@ -25,7 +26,7 @@ import { taskWords } from "./describe/tasks.ts";
 import { prepareTasks, tasksFingerprint } from "./tasks/prepare_tasks.ts";
 import { checkBaselineTasks, runTasks, tasksTokens } from "./tasks/run_tasks.ts";
 import { type TaskChoice, taskChoices } from "./tasks/task_choice.ts";
-import { tasksPeaks } from "./tasks/tasks_memory.ts";
+import { countTasks, tasksBytes } from "./tasks/tasks_memory.ts";
 
 const params = z.strictObject({
   context: z.int().min(2).default(512).describe("Tokens a window."),
@@ -81,17 +82,18 @@ export const evaluate = defineStage({
     const other = against.baseline && against.baseline_model;
     const evaluated = { model: headerFiles(model), baseline: other && headerFiles(other) };
     const { memoryBytes, limits } = bounds;
-    const peaks = await evaluationPeaks(evaluated, { memoryBytes, limits, context, windows });
-    const asked = await forecastTasks(tasks, { model, memoryBytes, limits });
+    const asked = await forecastTasks(tasks, { model, memoryBytes });
+    const { behind } = asked;
+    const shape = { memoryBytes, limits, context, windows, behind };
+    const peaks = await evaluationPeaks(evaluated, shape);
     const { hidden, layers } = evaluated.model.architecture.config;
     const kept = 4 * windows *
       ((other ? 2 : 1) * (context - 1) + (keep_hidden ? context * hidden : 0));
     const { kv, linears } = model.record;
     const errors = Object.keys(linears).length > 0 ? layers : 0;
     return {
-      deviceBytes: Math.max(peaks.deviceBytes, asked.deviceBytes),
-      hostBytes: Math.max(peaks.hostBytes, asked.hostBytes) +
-        parsedBytes(model, { tokenizes: true }),
+      deviceBytes: Math.max(peaks.deviceBytes, asked.planned()),
+      hostBytes: peaks.hostBytes + asked.hostBytes + parsedBytes(model, { tokenizes: true }),
       diskBytes: asked.diskBytes + kept + REPORT_BYTES +
         FIGURE_BYTES * (windows + 2 * errors + kv.length),
       // Of every window until the last one is scored, and the group at work.
@@ -190,24 +192,26 @@ export const evaluate = defineStage({
   },
 });
 
-/** Bytes on the device for each that tasks alone take: blocks that windows have left are not all of use. */
-const LEFT_OVER = 1.25;
-
 /** What tasks take, from their rows and the model's headers; rows that do not fit are refused here. */
 async function forecastTasks(
   choices: readonly TaskChoice[] | undefined,
-  { model, memoryBytes, limits }: {
-    readonly model: ModelOutline;
-    readonly memoryBytes: number;
-    readonly limits: unknown;
-  },
+  { model, memoryBytes }: { readonly model: ModelOutline; readonly memoryBytes: number },
 ) {
-  if (!choices) return { deviceBytes: 0, hostBytes: 0, diskBytes: 0, names: [] };
-  const prepared = await prepareTasks(choices);
-  const [files, tokenizer] = [headerFiles(model), await tokenizerOf(model)];
-  const peaks = await tasksPeaks(prepared, { files, tokenizer, memoryBytes, limits });
-  const names = prepared.map(({ task }) => task.name);
-  return { ...peaks, deviceBytes: Math.ceil(LEFT_OVER * peaks.deviceBytes), names };
+  const prepared = await prepareTasks(choices ?? []);
+  const { texts, disk } = tasksBytes(prepared);
+  let planned = 0;
+  return {
+    hostBytes: 2 * texts,
+    diskBytes: disk,
+    names: prepared.map(({ task }) => task.name),
+    /** What engines plan, once `behind` was counted. */
+    planned: () => planned,
+    async behind(device: Device, whole: Model) {
+      if (prepared.length === 0) return;
+      const [files, tokenizer] = [headerFiles(model), await tokenizerOf(model)];
+      planned = await countTasks(device, whole, prepared, { files, tokenizer, memoryBytes });
+    },
+  };
 }
 
 /** The scores that stand for tasks and groups, for the summary. */

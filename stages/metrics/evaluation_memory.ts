@@ -1,3 +1,4 @@
+import type { Device } from "../../kernels/device/device.ts";
 import type { DecoderConfig } from "../models/config.ts";
 import type { ModelFiles } from "../models/family.ts";
 import { streamShare, weightShare } from "../models/memory_shares.ts";
@@ -45,12 +46,14 @@ export interface Evaluated {
 /** Peak bytes of an evaluation, and those of the journal's streams: it is run on headers. */
 export async function evaluationPeaks(
   { model: files, baseline: other }: Evaluated,
-  { memoryBytes, context, windows, limits }: {
+  { memoryBytes, context, windows, limits, behind }: {
     readonly memoryBytes: number;
     readonly context: number;
     readonly windows: number;
     /** Those of the device, if they are known. */
     readonly limits: unknown;
+    /** What is done on the device behind the windows, with the same model. */
+    behind?(device: Device, model: Model): Promise<void>;
   },
 ): Promise<{
   readonly deviceBytes: number;
@@ -76,6 +79,7 @@ export async function evaluationPeaks(
     for await (const state of windowStates(device, model, tokens, options)) {
       await (baseline?.compare(device, model, state) ?? scoreWindow(device, model, state));
     }
+    await behind?.(device, whole);
   });
   const { deviceBytes } = peaks;
   return { deviceBytes, hostBytes: hostPeak(0, peaks), streamBytes: journal.bytes };

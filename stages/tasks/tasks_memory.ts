@@ -1,9 +1,10 @@
+import type { Device } from "../../kernels/device/device.ts";
 import { EngineMemory } from "../engine/engine_memory.ts";
 import { planMemory } from "../engine/engine_sizes.ts";
 import type { ModelFiles } from "../models/family.ts";
-import { streamShare, weightShare } from "../models/memory_shares.ts";
-import { Model } from "../models/model.ts";
-import { countPeaks, FOREVER, headersOf, hostPeak } from "../models/peaks.ts";
+import { streamShare } from "../models/memory_shares.ts";
+import type { Model } from "../models/model.ts";
+import { FOREVER } from "../models/peaks.ts";
 import type { Tokenizer } from "../models/tokenizer.ts";
 import { scoreTrees } from "./log_likelihoods.ts";
 import type { PrefixTree } from "./prefix_tree.ts";
@@ -15,66 +16,71 @@ import { RequestEncoder } from "./token_requests.ts";
 /** Items that are made into tokens to see how large batches become: the first ones, and the longest. */
 const FIRST_ITEMS = 300;
 const LONGEST_ITEMS = 20;
-const FIRST_TREES = 40;
+const FIRST_TREES = 200;
 /** Bytes of an item in a report beside its texts, and of the summary of a task. */
 const ITEM_BYTES = 400;
 const TASK_BYTES = 2_000;
 /** Characters of a token where no tokenizer can be asked. */
 const USUAL_CHARACTERS = 4;
 
-/** What tasks take at their peak, and what is kept of them: their code is run on headers. */
-export async function tasksPeaks(
+/** What tasks are counted with. */
+export interface TasksCount {
+  readonly files: ModelFiles;
+  readonly tokenizer: Tokenizer | undefined;
+  readonly memoryBytes: number;
+}
+
+/**
+ * Runs tasks on a device that counts, with a model of headers, as they are run behind the windows of an
+ * evaluation; gives the bytes that engines for generation would plan.
+ */
+export async function countTasks(
+  device: Device,
+  model: Model,
   prepared: readonly PreparedTask[],
-  { files, tokenizer, memoryBytes, limits }: {
-    readonly files: ModelFiles;
-    readonly tokenizer: Tokenizer | undefined;
-    readonly memoryBytes: number;
-    /** Those of the device, if they are known. */
-    readonly limits: unknown;
-  },
-): Promise<{
-  readonly deviceBytes: number;
-  readonly hostBytes: number;
-  readonly diskBytes: number;
-}> {
-  const { positions, ropes } = files.architecture.config;
+  { files, tokenizer, memoryBytes }: TasksCount,
+): Promise<number> {
+  if (!tokenizer) return 0;
+  const { positions, ropes } = model.config;
   let planned = 0;
-  const peaks = await countPeaks(limits, async (open) => {
-    const device = await open();
-    using model = Model.of(device, headersOf(files), { weightBytes: weightShare(memoryBytes) });
-    const trees: PrefixTree[] = [];
-    for (const { task: { file, maxLength = positions }, items } of prepared) {
-      if (!tokenizer) continue;
-      const encoder = new RequestEncoder(tokenizer, maxLength);
-      if (file.output_type === "generate_until") {
-        const prompt = longest(items).reduce(
-          (most, { pairs }) => Math.max(most, encoder.encode(pairs[0]!.context).length),
-          1,
-        );
-        const context = Math.min(maxLength, prompt + file.generation.max_tokens);
-        const memory = new EngineMemory(device.limits, files);
-        const plan = await planMemory(memory, { memoryBytes, wishes: { context } });
-        planned = Math.max(planned, plan.weightBytes + plan.workspaceBytes + plan.kvBytes);
-        continue;
-      }
-      const rolling = file.output_type === "loglikelihood_rolling";
-      const some = items.length <= FIRST_ITEMS
-        ? items
-        : [...items.slice(0, FIRST_ITEMS), ...longest(items)];
-      const requests = some.flatMap(({ pairs }) =>
-        rolling ? encoder.rolling(pairs[0]!.continuation) : pairs.map((pair) => encoder.pair(pair))
+  const trees: PrefixTree[] = [];
+  for (const { task: { file, maxLength = positions }, items } of prepared) {
+    const encoder = new RequestEncoder(tokenizer, maxLength);
+    if (file.output_type === "generate_until") {
+      const prompt = longest(items).reduce(
+        (most, { pairs }) => Math.max(most, encoder.encode(pairs[0]!.context).length),
+        1,
       );
-      const rows = batchRows(device);
-      for (const { tree } of requestBatches(requests, { rows, ropes })) trees.push(tree);
+      const context = Math.min(maxLength, prompt + file.generation.max_tokens);
+      const memory = new EngineMemory(device.limits, files);
+      const plan = await planMemory(memory, { memoryBytes, wishes: { context } });
+      planned = Math.max(planned, plan.weightBytes + plan.workspaceBytes + plan.kvBytes);
+      continue;
     }
-    // Free buffers of every size that batches have had stay, so that several are run, in their order.
-    const run = [...trees.slice(0, FIRST_TREES), ...largestOf(trees)];
-    const share = model.resident ? 0 : streamShare(memoryBytes);
-    for (const group of groupsWithin(run, share, model.config.hidden)) {
-      for await (const _ of scoreTrees(device, model, group, { signal: FOREVER }));
-    }
-  });
-  const diskBytes = prepared.reduce((sum, { items, task: { file } }) => {
+    const rolling = file.output_type === "loglikelihood_rolling";
+    const some = items.length <= FIRST_ITEMS
+      ? items
+      : [...items.slice(0, FIRST_ITEMS), ...longest(items)];
+    const requests = some.flatMap(({ pairs }) =>
+      rolling ? encoder.rolling(pairs[0]!.continuation) : pairs.map((pair) => encoder.pair(pair))
+    );
+    const rows = batchRows(device);
+    for (const { tree } of requestBatches(requests, { rows, ropes })) trees.push(tree);
+  }
+  // Free buffers of every size that batches have had stay, so that several are run, in their order.
+  const run = [...trees.slice(0, FIRST_TREES), ...largestOf(trees.slice(FIRST_TREES))];
+  const share = model.resident ? 0 : streamShare(memoryBytes);
+  for (const group of groupsWithin(run, share, model.config.hidden)) {
+    for await (const _ of scoreTrees(device, model, group, { signal: FOREVER }));
+  }
+  return planned;
+}
+
+/** Bytes of the texts of tasks, and of what is kept of them. */
+export function tasksBytes(
+  prepared: readonly PreparedTask[],
+): { readonly texts: number; readonly disk: number } {
+  const disk = prepared.reduce((sum, { items, task: { file } }) => {
     const text = file.output_type === "generate_until"
       ? USUAL_CHARACTERS * file.generation.max_tokens
       : 0;
@@ -88,11 +94,7 @@ export async function tasksPeaks(
     (sum, { items }) => items.reduce((sum, { pairs }) => sum + sizeOf(pairs), sum),
     0,
   );
-  return {
-    deviceBytes: Math.max(peaks.deviceBytes, planned),
-    hostBytes: hostPeak(2 * texts, peaks),
-    diskBytes,
-  };
+  return { texts, disk };
 }
 
 /** Trees that go through a layer together: as many as fit into so many bytes, at least one. */

@@ -45,7 +45,7 @@ for (const name of RECIPES) {
   if (name === "benchmark.yaml") continue;
   Deno.test(`each step of configs/${name} holds the device memory that was counted`, async () => {
     const { before, ...measurement } = await runOf(name);
-    assertForecast(before, measurement, { tasks: name === "tasks.yaml" });
+    assertForecast(before, measurement);
   });
 }
 

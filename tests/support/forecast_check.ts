@@ -82,19 +82,14 @@ export async function measure(manifest: Manifest, store: Store): Promise<Measure
   return { disk, device, paths, summary };
 }
 
-/**
- * Compares forecasts with what steps took: exact on the device, but a bound where steps score tasks,
- * and bounds on the disk.
- */
+/** Compares forecasts with what steps took: exact on the device, bounds on the disk. */
 export function assertForecast(
   before: ReadonlyMap<string, PeakBytes>,
   { disk, device }: Measurement,
-  { tasks = false }: { readonly tasks?: boolean } = {},
 ): void {
   for (const [name, held] of device) {
     const { deviceBytes, diskBytes } = before.get(name)!;
-    if (tasks) assertBound(deviceBytes, held, `device of ${name}`);
-    else strictEqual(deviceBytes, held, `device of ${name}`);
+    strictEqual(deviceBytes, held, `device of ${name}`);
     assertBound(diskBytes, disk.get(name)!, `disk of ${name}`);
   }
 }
