@@ -1,13 +1,14 @@
 import { deserialize, serialize } from "node:v8";
 import type { Device } from "../../kernels/device/device.ts";
+import type { Checkpoint } from "../formats/checkpoint.ts";
 import { architectureOf } from "../models/architecture.ts";
 import type { Model } from "../models/model.ts";
 import { openCheckpoint } from "../models/open_checkpoint.ts";
 import { refuseBeyond } from "../models/positions.ts";
 import { checkTokenRows } from "../models/token_rows.ts";
-import { openTokenizer } from "../models/tokenizer.ts";
+import { openTokenizer, type Tokenizer } from "../models/tokenizer.ts";
 import type { TaskResult, TaskResults } from "../report/task_result.ts";
-import { openServedTokenizer } from "../serve/served_tokenizer.ts";
+import { openServedTokenizer, type ServedTokenizer } from "../serve/served_tokenizer.ts";
 import { answerWish } from "./answer_prompts.ts";
 import { type AnswerWish, generateAnswers } from "./generate_answers.ts";
 import { type ItemAnswer, readItemResults, writeItemResults } from "./item_results.ts";
@@ -82,6 +83,8 @@ export async function runTasks(
 ): Promise<TaskResults> {
   const { out, baseline } = run;
   const total = tasksTokens(prepared);
+  using checkpoint = await openCheckpoint(run.path);
+  const tokenizers = tokenizersOf(checkpoint);
   let before = 0;
   const results: TaskResult[] = [];
   for (const one of prepared) {
@@ -95,7 +98,7 @@ export async function runTasks(
         `${name}, ${Math.floor(items)} of ${length}`,
       );
     };
-    const answers = await answersOf(one, { ...run, done: progress });
+    const answers = await answersOf(one, { ...run, tokenizers, done: progress });
     const items = one.items.map((item, at) => scoreItem(one.task.file, item, answers[at]!));
     const other = baseline && await readItemResults(baseline.path, name);
     await writeItemResults(out, name, withFlips(one, items, other));
@@ -107,26 +110,39 @@ export async function runTasks(
   return { tasks: results, groups: groupResults(prepared, results) };
 }
 
-async function answersOf(
-  prepared: PreparedTask,
-  run: TasksRun & { done(items: number): void },
-): Promise<readonly ItemAnswer[]> {
-  const { model, path, beyond } = run;
-  const { task: { file, maxLength = model.config.positions } } = prepared;
-  refuseBeyond(model.config, { context: maxLength, beyond_positions: beyond });
-  using checkpoint = await openCheckpoint(path);
-  const { tokenizer: files, config } = checkpoint;
+/** The model's tokenizer, which takes long to open: once for all tasks, as scores and as answers need it. */
+interface Tokenizers {
+  plain(): Tokenizer;
+  served(): ServedTokenizer;
+}
+
+function tokenizersOf({ tokenizer: files, files: texts, config }: Checkpoint): Tokenizers {
   if (!files) {
     throw new TypeError(
       "Cannot score tasks: the model has no tokenizer.json, expected one beside its weights",
     );
   }
+  let plain: Tokenizer | undefined;
+  let served: ServedTokenizer | undefined;
+  const rows = () => architectureOf(config).config.vocabulary;
+  return {
+    plain: () => plain ??= openTokenizer(files),
+    served: () => served ??= openServedTokenizer(files, texts, config, rows()),
+  };
+}
+
+async function answersOf(
+  prepared: PreparedTask,
+  { tokenizers, ...run }: TasksRun & { readonly tokenizers: Tokenizers; done(items: number): void },
+): Promise<readonly ItemAnswer[]> {
+  const { model, beyond } = run;
+  const { task: { file, maxLength = model.config.positions } } = prepared;
+  refuseBeyond(model.config, { context: maxLength, beyond_positions: beyond });
   if (file.output_type !== "generate_until") {
-    const encoder = new RequestEncoder(openTokenizer(files), maxLength);
+    const encoder = new RequestEncoder(tokenizers.plain(), maxLength);
     return await likelihoodsOf(prepared, { ...run, encoder });
   }
-  const rows = architectureOf(config).config.vocabulary;
-  const tokenizer = openServedTokenizer(files, checkpoint.files, config, rows);
+  const tokenizer = tokenizers.served();
   const encoder = new RequestEncoder(tokenizer, maxLength);
   const wishes = prepared.items.map((item) =>
     told(item, () => answerWish(file, item, { tokenizer, encoder }))

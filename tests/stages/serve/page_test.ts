@@ -11,14 +11,10 @@ const SAYS = `A cat 🐈, 日本語: ${HOSTILE}\n\n\`\`\`js\nconst long = "${
   "x".repeat(70)
 }";\n\`\`\`\nEnd`;
 
-/** What the browser says where a test has typed before the page took the focus. */
-const QUICKER = "console: Autofocus processing was blocked";
-
 /** What the page complains of, but for its own requests. */
 function troubleOf(page: Page, { url }: ServedFake): () => string[] {
   const trouble = watch(page);
-  const idle = [`request: ${url}/`, QUICKER];
-  return () => trouble.filter((line) => !idle.some((start) => line.startsWith(start)));
+  return () => trouble.filter((line) => !line.startsWith(`request: ${url}/`));
 }
 
 async function open(
@@ -29,6 +25,8 @@ async function open(
   const page = await browser.newPage({ viewport: { width, height: 800 }, colorScheme });
   const trouble = troubleOf(page, served);
   await page.goto(served.url);
+  // A test that types before has the browser complain.
+  await page.locator(":focus").waitFor();
   return { page, trouble };
 }
 
