@@ -9,6 +9,7 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { Gpu } from "../../kernels/device/gpu.ts";
 import { chooseDevice } from "../../kernels/device/open_device.ts";
+import { messageOf } from "../../pipeline/errors.ts";
 import { type Findings, isFine, makeParts, markdownOf } from "./findings.ts";
 import { adapterRow, kernelParts } from "./kernel_parts.ts";
 import { modelParts } from "./model_parts.ts";
@@ -21,11 +22,16 @@ if (import.meta.main) {
       out: { type: "string", default: "." },
     },
   });
-  const minutes = Number(values.minutes);
-  if (!(minutes > 0)) {
-    throw new RangeError(`Cannot check for ${values.minutes} minutes: expected more than 0`);
+  try {
+    const minutes = Number(values.minutes);
+    if (!(minutes > 0)) {
+      throw new RangeError(`Cannot check for ${values.minutes} minutes: expected more than 0`);
+    }
+    Deno.exit(await check({ ...values, minutes }) ? 0 : 1);
+  } catch (error) {
+    Deno.stderr.writeSync(new TextEncoder().encode(`${messageOf(error)}\n`));
+    Deno.exit(2);
   }
-  Deno.exit(await check({ ...values, minutes }) ? 0 : 1);
 }
 
 /** Makes the check and writes what it finds; true where nothing is wrong. */
