@@ -74,7 +74,8 @@ export interface RotaryPairs {
 }
 
 /**
- * Gives the two channels that rotary embedding turns together the same span, their largest or their mean, so that one factor commutes with the rotation.
+ * Gives the two channels that rotary embedding turns together the same span, their largest or their
+ * mean, so that one factor commutes with the rotation.
  */
 export function shareRotaryPairs(
   span: Float32Array,
