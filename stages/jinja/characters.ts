@@ -1,5 +1,7 @@
 // deno-lint-ignore no-control-regex -- Python's white space has control characters
 const SPACE = /[\t-\r\x1c-\x20\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]/;
+/** A run of Python's white space, `\s+` there. */
+export const SPACES: RegExp = new RegExp(`${SPACE.source}+`);
 // deno-lint-ignore no-control-regex -- and so have its ends of lines
 const LINE_END = /\r\n|[\n\v\f\r\x1c-\x1e\x85\u2028\u2029]/g;
 

@@ -1,4 +1,4 @@
-import { strip } from "../jinja/characters.ts";
+import { SPACES, strip } from "../jinja/characters.ts";
 import { chosen } from "./choice_scores.ts";
 import type { ScoreForm, Share } from "./estimates.ts";
 import type { ItemAnswer, ItemResult } from "./item_results.ts";
@@ -150,12 +150,9 @@ function one(right: boolean): Share {
   return { sum: Number(right), weight: 1 };
 }
 
-// deno-lint-ignore no-control-regex -- Python's white space has control characters
-const WHITE = /[\t-\r\x1c-\x20\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]+/;
-
 /** Words as lm-eval counts them, empty ends included. */
 function wordsOf(text: string): number {
-  return text.split(WHITE).length;
+  return text.split(SPACES).length;
 }
 
 function bytesOf(text: string): number {
