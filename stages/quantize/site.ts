@@ -1,5 +1,6 @@
 import type { Device } from "../../kernels/device/device.ts";
 import type { Checkpoint } from "../formats/checkpoint.ts";
+import { release } from "../formats/release.ts";
 import { assertFinite } from "../formats/rows.ts";
 import type { NamedValues } from "../formats/safetensors/file.ts";
 import type { LinearFacts } from "../models/model_record.ts";
@@ -71,6 +72,7 @@ export async function quantizeSite(
     const matrix = { rows, columns, values };
     refuseLostScales(name, matrix, scheme.weights);
     const found = await quantizeWeight(device, matrix, rounding, inputs);
+    release(values);
     for (const tensor of storedTensors(found.weight, name)) tensors.set(tensor.name, tensor);
     const { weightError, outputError, rtnRows } = found;
     facts[name] = {
