@@ -16,7 +16,7 @@ const params = z.strictObject({
 });
 
 /** What drawing takes: the library and a picture as text. */
-const DRAWING_BYTES = 2 ** 25;
+const DRAWING_BYTES = 2 ** 24;
 /** Bytes of two pictures without any model, and for each model and each layer's error. */
 const EMPTY_PLOTS_BYTES = 14_000;
 const ROW_BYTES = 1_000;

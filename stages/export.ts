@@ -60,7 +60,7 @@ export const exportModel = defineStage({
     refuseExport(params.format, subject, { options, formats: FORMATS });
     return {
       deviceBytes: 0,
-      hostBytes: hostPeak(arrayBytes(subject)) + parsedBytes(model, { tokenizes: true }),
+      hostBytes: hostPeak(arrayBytes(subject)) + parsedBytes(model, format),
       diskBytes: format.weightBytes(subject, options) + model.textBytes + TOLD_BYTES +
         TENSOR_BYTES * subject.tensors.size + UNUSED_TOKEN_BYTES * subject.config.vocabulary,
       facts: {},

@@ -72,6 +72,8 @@ export interface Format {
   cautions?(source: Source): readonly string[];
   /** The engines that read it, with their flags for this model. */
   engines(subject: Subject, options: FormatOptions): readonly EngineUse[];
+  /** Whether it writes tokens one by one, so that the whole tokenizer is made out. */
+  readonly tokenizes?: true;
   /** Bytes of its weights. */
   weightBytes(subject: Subject, options: FormatOptions): number;
   /** Writes weights, config, tokenizer; one linear in memory at a time. */

@@ -50,6 +50,7 @@ export const gguf: Format = {
     ]),
   ],
   engines,
+  tokenizes: true,
   weightBytes: (subject, options) =>
     planTensors(subject, options).reduce((sum, { type, shape }) => sum + ggmlBytes(type, shape), 0),
   write,
@@ -70,13 +71,21 @@ function* refusedTokenizer(source: Source): Generator<Refusal> {
   }
 }
 
-function tokenizerOf({ checkpoint, subject }: Source): GgufEntries {
-  return tokenizerEntries(checkpoint.tokenizer, {
+/** The entries of sources in use: hundreds of thousands of objects are made once. */
+const ENTRIES = new WeakMap<Source, GgufEntries>();
+
+function tokenizerOf(source: Source): GgufEntries {
+  const found = ENTRIES.get(source);
+  if (found) return found;
+  const { checkpoint, subject } = source;
+  const entries = tokenizerEntries(checkpoint.tokenizer, {
     rows: subject.config.vocabulary,
     model: subject.json,
     chatTemplate: checkpoint.files.get("chat_template.jinja"),
     ends: answerEnds(checkpoint),
   });
+  ENTRIES.set(source, entries);
+  return entries;
 }
 
 /** At which of the model's ends of answers llama.cpp goes on. */
