@@ -299,6 +299,19 @@ Deno.test("families alone name tensors; whoever runs a model asks its architectu
   }
 });
 
+Deno.test("what the house says once is asked where it stands", async () => {
+  const facts: readonly (readonly [asked: RegExp, room: string])[] = [
+    [/\blevels [=!]== 2\b/, "stages/quant/schemes.ts"],
+    [/\bbits <= 4 \? 8 : 4\b/, "kernels/codes/"],
+    [/\bfindFamily\(/, "stages/models/"],
+  ];
+  for (const [asked, room] of facts) {
+    const found = (await sources()).filter(({ text }) => asked.test(text)).map(({ path }) => path);
+    assert.ok(found.length > 0, `nothing asks ${asked}`);
+    for (const path of found) assert.ok(path.startsWith(room), `${path} asks ${asked} itself`);
+  }
+});
+
 Deno.test("everything exported is documented", async () => {
   const exported = /^export (async )?(function\*?|const|class|interface|type) (\w+)/;
   for (const { path, text } of await sources()) {

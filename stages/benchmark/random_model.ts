@@ -5,7 +5,6 @@ import { createCheckpointWriter } from "../formats/checkpoint_writer.ts";
 import { bytesOf } from "../formats/half.ts";
 import { tensorBytes, type TensorSpecification } from "../formats/safetensors/header.ts";
 import { architectureOf } from "../models/architecture.ts";
-import { findFamily } from "../models/find_family.ts";
 import type { Architecture, ModelFiles } from "../models/family.ts";
 import { type ModelRecord, writeModelRecord } from "../models/model_record.ts";
 import { GAIN_OFFSET, storedOffset } from "../models/whole_gains.ts";
@@ -41,7 +40,7 @@ export function randomModel(
   precision: Precision,
 ): RandomModel {
   // Gains are made up as they are, whatever a family's checkpoints hold them less.
-  const whole = storedOffset(json, findFamily(json).family) === 0
+  const whole = storedOffset(json, architectureOf(json).family) === 0
     ? json
     : { ...json, [GAIN_OFFSET]: 0 };
   const architecture = architectureOf(whole);

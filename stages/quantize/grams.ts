@@ -11,6 +11,7 @@ import { expertTap, type SiteRole } from "../models/site.ts";
 import type { StreamsOptions } from "../models/streams.ts";
 import { Walk } from "../models/walk.ts";
 import { inputsOf, type Seen } from "./expert_inputs.ts";
+import { schemeKind } from "../quant/schemes.ts";
 import type { QuantizeParams, SitePlan } from "./plan.ts";
 import type { SiteInputs } from "./site.ts";
 
@@ -50,7 +51,7 @@ export function openGrams(
 ): GramSource | undefined {
   const { inputs, method, range } = params;
   if (inputs !== "original") {
-    if (inputs === "weights" && params.weights.levels === 2) {
+    if (inputs === "weights" && schemeKind(params.weights) === "two_level") {
       throw new TypeError(
         "Cannot quantize from inputs behind quantized weights alone: weights of two levels run on quantized inputs only, expected levels 1; or set inputs to quantized",
       );
