@@ -1,7 +1,7 @@
 import type { GenerationEvent } from "../engine/engine.ts";
 import { answer, type AnswerEvent, type AnswerRequest } from "./answer.ts";
 import type { RequestScope, ServeContext } from "./request_scope.ts";
-import { openTurns } from "./turn.ts";
+import { turn } from "./turn.ts";
 
 /** Tokens of a request, as answers count them. */
 export interface Usage {
@@ -100,7 +100,6 @@ async function* merge<T>(
       wake.resolve();
     }
   };
-  const turn = openTurns();
   const start = async () => {
     const all = [];
     for (const [source, values] of sources.entries()) {

@@ -1,5 +1,5 @@
 import { toApiError } from "./api_error.ts";
-import { openTurns } from "./turn.ts";
+import { turn } from "./turn.ts";
 
 /** Time in which a request that the engine does not take is answered with a status. */
 const GRACE_MS = 1000;
@@ -42,7 +42,6 @@ export async function eventStream(
         if (performance.now() - sent >= ping * 900) send(": ping\n\n");
       }, ping * 1000);
       const pump = async () => {
-        const turn = openTurns();
         try {
           for (let next = await first; !next.done; next = await values.next()) {
             send(`data: ${JSON.stringify(next.value)}\n\n`);

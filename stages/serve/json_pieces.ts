@@ -1,4 +1,4 @@
-import { openTurns } from "./turn.ts";
+import { turn } from "./turn.ts";
 
 /** Entries of a list that are made and written in one go. */
 const ENTRIES = 64;
@@ -25,7 +25,6 @@ export function* listJson<T>(
  * client has left.
  */
 export async function sendJson(pieces: Iterator<string>, onEnd: () => void): Promise<Response> {
-  const turn = openTurns();
   const encoder = new TextEncoder();
   const more = async () => {
     let text = "";

@@ -14,15 +14,17 @@ const HANGS_SECONDS = 120;
 /**
  * Starts servers of the embedded model and stops each at a random moment, by SIGINT or SIGTERM:
  *
- *     deno run -A tests/slow/serve_ends.ts [--times 200] [--seed word] [--device cpu]
+ *     deno run -A tests/slow/serve_ends.ts [--times 200] [--seed word] [--device cpu] [-- options]
  *
  * Moments are drawn from the beginning of the process to a second after it serves; now and then with
- * a request going on. Prints how processes ended, and ends with status 1 where one ended by a signal
+ * a request going on. Options behind `--` are the servers': `--device gpu:llvmpipe -- --context 256`.
+ * Prints how processes ended, and ends with status 1 where one ended by a signal
  * that it was not sent, hung, or said what no one should read.
  */
 async function main(args: string[]): Promise<number> {
-  const { values } = parseArgs({
+  const { values, positionals } = parseArgs({
     args,
+    allowPositionals: true,
     options: {
       times: { type: "string", default: "200" },
       seed: { type: "string", default: crypto.randomUUID().slice(0, 8) },
@@ -35,14 +37,14 @@ async function main(args: string[]): Promise<number> {
   const start = () =>
     new Deno.Command(Deno.execPath(), {
       args: ["run", "-A", "--no-check", FLAGS, PROGRAM, "serve", EMBEDDED, "--port", "0", "--json"]
-        .concat(["--store", store, "--device", values.device]),
+        .concat(["--store", store, "--device", values.device, ...positionals]),
       stdout: "piped",
       stderr: "piped",
     }).spawn();
   const ends = new Map<string, number>();
   let faults = 0;
   try {
-    say(`seed ${values.seed}, device ${values.device}`);
+    say(`seed ${values.seed}, device ${values.device} ${positionals.join(" ")}`);
     // The first puts the model into the store, and says how long the others take.
     const before = performance.now();
     await end(start(), { signal: "SIGTERM", moment: () => Promise.resolve(), waits: true });
