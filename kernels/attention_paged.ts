@@ -1,4 +1,4 @@
-import type { HostTensor, TensorSpec } from "./device/device.ts";
+import type { HostTensor, Limits, TensorSpec } from "./device/device.ts";
 import { counts, type Kernel } from "./device/kernel.ts";
 import { describe, elements, f32, lazyTensor, u32 } from "./device/tensor.ts";
 import {
@@ -34,6 +34,8 @@ export interface AttentionPagedOptions extends AttentionOptions {
   readonly value: KvScheme;
   /** Most queries that a sequence of the batch has. */
   readonly queries: number;
+  /** Most keys that a sequence of the batch has; as many as the whole block table holds unless said. */
+  readonly keys?: number;
 }
 
 /** A sequence in a batch: its queries are consecutive rows of q, its last ones at its last keys. */
@@ -45,6 +47,11 @@ export interface AttentionSpan {
   readonly keys: number;
   /** Its first entry in the block table. */
   readonly table: number;
+}
+
+/** The longest sequence that a device can attend to, whatever its queries. */
+export function longestSequence({ turns = Infinity }: Limits): number {
+  return Math.floor(turns / TURNS_A_KEY);
 }
 
 type In = "q" | "k" | "v" | "block_table" | "spans" | "work";
@@ -96,7 +103,8 @@ export const attentionPaged: Kernel<In, "y", AttentionPagedOptions> = {
     const constants = { SIZE: size, CAPPED: cap !== undefined, ...schemeConstants({ key, value }) };
     const outputs = { y: { dtype: "f32", shape: inputs.q.shape } } as const;
     // Which sequence has how many is in `spans`.
-    const keys = Math.min(PAGE_TOKENS * elements(inputs.block_table.shape), window + PAGE_TOKENS);
+    const { keys: longest = PAGE_TOKENS * elements(inputs.block_table.shape) } = options;
+    const keys = Math.min(longest, window + PAGE_TOKENS);
     const tile = attentionTile(Math.ceil(size / 8) * 8, limits, { queries: [TILE], least: 16 });
     if (queries <= MOST_SPLIT_QUERIES || !tile) {
       const PARTS = Math.min(queries, TILE);
@@ -140,7 +148,10 @@ export const attentionPaged: Kernel<In, "y", AttentionPagedOptions> = {
       },
     };
   },
-  reference({ q, k, v, block_table, spans }, { kvHeads, key, value, queries: _, ...rest }) {
+  reference(
+    { q, k, v, block_table, spans },
+    { kvHeads, key, value, queries: _queries, keys: _keys, ...rest },
+  ) {
     const [, heads = 0, headSize = 0] = q.shape;
     const whole = (pool: HostTensor, scheme: KvScheme, [, , keys, table]: readonly number[]) => {
       const values = new Float32Array(keys! * kvHeads * headSize);

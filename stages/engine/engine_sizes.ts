@@ -1,4 +1,5 @@
 import type { DecoderConfig } from "../models/config.ts";
+import { longestSequence } from "../../kernels/attention_paged.ts";
 import { PAGE_TOKENS } from "../../kernels/codes/kv_page.ts";
 import { millions } from "../../pipeline/words.ts";
 import { EngineError } from "./engine.ts";
@@ -61,7 +62,8 @@ export async function planMemory(
   { memoryBytes, wishes }: { readonly memoryBytes: number; readonly wishes: SizeWishes },
 ): Promise<MemoryPlan> {
   const { limits, files: { record, architecture: { config } } } = memory;
-  const context = Math.min(wishes.context ?? config.positions, config.positions);
+  const attended = longestSequence(limits);
+  const context = Math.min(wishes.context ?? config.positions, config.positions, attended);
   const sequences = wishes.sequences ?? SEQUENCES[limits.adapter];
   const tokens = Math.max(wishes.stepTokens ?? STEP_TOKENS[limits.adapter], sequences);
   const step = { tokens, sequences, ahead: wishes.ahead ?? AHEAD[limits.adapter] };
@@ -88,7 +90,7 @@ export async function planMemory(
     workspaceBytes,
     pageBytes: pageBytes(config, kvSchemes(config, record)),
     kvBytes: memory.pageBytes(pages),
-    notes: contextNotes(config, context, wishes),
+    notes: contextNotes(config, { context, attended, asked: wishes.context }),
     sizes: {
       pages,
       context,
@@ -104,14 +106,21 @@ export async function planMemory(
 /** How the context changes what a user or a model says. */
 function contextNotes(
   { positions, ropes }: DecoderConfig,
-  context: number,
-  { context: asked = context }: SizeWishes,
+  { context, attended, asked = positions }: {
+    readonly context: number;
+    /** The longest sequence that the device can attend to. */
+    readonly attended: number;
+    readonly asked: number | undefined;
+  },
 ): string[] {
   const long = ropes.flatMap(({ scaling }) =>
     scaling.type === "longrope" && context > scaling.originalPositions
       ? [`all requests turn as sequences above ${scaling.originalPositions} tokens (LongRoPE)`]
       : []
   );
+  if (asked > attended && positions > attended) {
+    return [`contexts end at ${attended} tokens, the most that this driver attends to`, ...long];
+  }
   if (asked <= positions) return long;
   return [
     `contexts end at ${positions} tokens, which the model was made for, not ${asked}`,

@@ -14,6 +14,8 @@ export interface KvBatch<T extends TensorSpec = TensorRef> {
   readonly work: T;
   /** Most queries of a sequence. */
   readonly queries: number;
+  /** Most keys of a sequence. */
+  readonly keys: number;
 }
 
 /** Pages of a sequence as long as the context, and one to run ahead into. */
@@ -28,6 +30,7 @@ export function kvBatch(chunks: readonly Chunk[]): KvBatch<HostTensor> {
     block_table: tableOf(chunks),
     ...attendedBy(chunks),
     queries: chunks.reduce((most, { count }) => Math.max(most, count), 0),
+    keys: chunks.reduce((most, { start, count }) => Math.max(most, start + count), 0),
   };
 }
 

@@ -65,9 +65,9 @@ export class KvPools implements Disposable {
     const { key, value } = this.#schemes[layer]!;
     const pools = this.#pools[layer]!;
     return (device, { q, k, v }, { options: form }) => {
-      const { slots, queries, ...where } = batch;
+      const { slots, queries, keys, ...where } = batch;
       device.run(appendKv, { k, v, slots, keys: pools.key, values: pools.value }, { key, value });
-      const options = { kvHeads, key, value, queries, ...form };
+      const options = { kvHeads, key, value, queries, keys, ...form };
       const inputs = { q, k: pools.key, v: pools.value, ...where };
       return flat(device.run(attentionPaged, inputs, options).y);
     };

@@ -113,7 +113,7 @@ export class PagedModel implements Disposable {
   async #once(chunks: readonly Chunk[]): Promise<readonly ChunkResult[]> {
     using stack = new DisposableStack();
     const upload = (host: HostTensor) => stack.use(this.#device.upload(host));
-    const { queries, ...batch } = kvBatch(chunks);
+    const { queries, keys, ...batch } = kvBatch(chunks);
     const hidden = stack.use(
       await this.#forward.hidden(upload(idsOf(chunks)), {
         positions: upload(positionsOf(chunks)),
@@ -122,6 +122,7 @@ export class PagedModel implements Disposable {
         spans: upload(batch.spans),
         work: upload(batch.work),
         queries,
+        keys,
       }),
     );
     const results = chunks.map((): { next: ScoredToken[]; prompt?: ScoredToken[] } => ({

@@ -1,4 +1,5 @@
 import type { Device, HostTensor, Tensor } from "../../kernels/device/device.ts";
+import { PAGE_TOKENS } from "../../kernels/codes/kv_page.ts";
 import { sample } from "../../kernels/mod.ts";
 import { attendedBy, idsOf, pagesOfLongest, positionsOf, slotsOf, tableOf } from "./kv_batch.ts";
 import type { PagedForward } from "./paged_forward.ts";
@@ -31,8 +32,9 @@ export async function recordSteps(
   const held = (host: HostTensor) => stack.use(device.upload(host));
   const ids = held(idsOf(chunks));
   const work = held(attendedBy(chunks).work);
-  const pages = chunks.length * pagesOfLongest(context);
-  const block_table = stack.use(device.empty({ dtype: "u32", shape: [pages] }));
+  const pages = pagesOfLongest(context);
+  const keys = pages * PAGE_TOKENS;
+  const block_table = stack.use(device.empty({ dtype: "u32", shape: [chunks.length * pages] }));
   const inputs = Array.from({ length: steps }, (_, step) => {
     const { positions, slots, spans, settings } = stepInputs(chunks, step);
     return {
@@ -47,7 +49,8 @@ export async function recordSteps(
       const tokens: Tensor[] = [];
       for (const { settings, ...places } of inputs) {
         const from = tokens.at(-1) ?? ids;
-        using hidden = await forward.hidden(from, { ...places, work, block_table, queries: 1 });
+        const batch = { ...places, work, block_table, queries: 1, keys };
+        using hidden = await forward.hidden(from, batch);
         using logits = await forward.logits(hidden);
         tokens.push(device.run(sample, { logits, settings }, drawn).tokens);
       }

@@ -102,13 +102,14 @@ function layPages({ ids, runs }: PrefixTree, upload: Upload) {
     spans: upload(batch.spans),
     work: upload(batch.work),
     queries: runs.reduce((most, { count }) => Math.max(most, count), 0),
+    keys: runs.reduce((most, { path }) => Math.max(most, path.length), 0),
   };
 }
 
 function attendPages(
   device: Device,
   { q, k, v }: SequenceTensors,
-  { key, value, form, pages, written, slots, queries, ...where }:
+  { key, value, form, pages, written, slots, queries, keys: longest, ...where }:
     & ReturnType<typeof layPages>
     & { readonly key: KvScheme; readonly value: KvScheme; readonly form: AttentionForm },
 ): Tensor {
@@ -125,7 +126,7 @@ function attendPages(
       written ? byHead(stack.use(taken(device, rows, written)), rows) : rows;
     device.run(appendKv, { k: all(k), v: all(v), slots, keys, values }, { key, value });
   }
-  const options = { kvHeads, key, value, queries, ...form.options };
+  const options = { kvHeads, key, value, queries, keys: longest, ...form.options };
   return flat(device.run(attentionPaged, { q, k: keys, v: values, ...where }, options).y);
 }
 

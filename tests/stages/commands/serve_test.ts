@@ -1,5 +1,6 @@
 import { strict as assert } from "node:assert";
 import { fileURLToPath } from "node:url";
+import { findAdapter, nameOf } from "../../../kernels/device/adapter.ts";
 
 const MAIN = fileURLToPath(new URL("../../../mod.ts", import.meta.url));
 const EMBEDDED = fileURLToPath(new URL("../../../configs/embedded", import.meta.url));
@@ -69,6 +70,34 @@ Deno.test("`serve` answers from a checkpoint, and ends well when it is asked to 
     const { code, errors } = await ended;
     assert.equal(code, 0, errors);
     assert.ok(!errors.includes("The duck"), "the log holds a prompt");
+  } finally {
+    await Deno.remove(store, { recursive: true });
+  }
+});
+
+Deno.test("`serve --device` of a software driver answers with what the embedded model is", async () => {
+  const store = await Deno.makeTempDir();
+  const name = nameOf((await findAdapter()).info);
+  try {
+    const answers = await Promise.all([`gpu:${name}`, "cpu"].map(async (device) => {
+      const { url, child, lines, ended } = await serve(store, [EMBEDDED, "--device", device]);
+      const engine = lines.find(({ type }) => type === "engine")!;
+      if (device !== "cpu") assert.equal(engine.device, name);
+      assert.equal((engine.sizes as { readonly context: number }).context, 2048);
+      const { data: [model] } = await (await fetch(`${url}/v1/models`)).json();
+      const response = await fetch(`${url}/v1/completions`, {
+        method: "POST",
+        headers: { "content-type": "application/json" },
+        body: JSON.stringify({ model: model.id, prompt: "Once", temperature: 0, max_tokens: 12 }),
+      });
+      const { choices, usage } = await response.json();
+      assert.equal(usage.completion_tokens, 12);
+      child.kill("SIGTERM");
+      const { code, errors } = await ended;
+      assert.equal(code, 0, errors);
+      return choices[0].text;
+    }));
+    assert.equal(answers[0], answers[1]);
   } finally {
     await Deno.remove(store, { recursive: true });
   }

@@ -9,7 +9,7 @@ import { SHAPES } from "../../../stages/benchmark/shapes.ts";
 import { EngineError, GREEDY } from "../../../stages/engine/engine.ts";
 import { EngineLoop } from "../../../stages/engine/engine_loop.ts";
 import { EngineMemory } from "../../../stages/engine/engine_memory.ts";
-import { planMemory, plannedBytes } from "../../../stages/engine/engine_sizes.ts";
+import { planMemory, plannedBytes, type SizeWishes } from "../../../stages/engine/engine_sizes.ts";
 import { recordEveryStep, runLargestSteps } from "../../../stages/engine/largest_steps.ts";
 import { openModel } from "../../../stages/models/architecture.ts";
 import { Model } from "../../../stages/models/model.ts";
@@ -88,6 +88,25 @@ Deno.test("pages take the memory that weights and steps leave; too little is ref
     );
   await refused(least - 1);
   await refused(1e6);
+});
+
+Deno.test("a driver that cuts loops bounds a sequence, not the sequences that run at once", async () => {
+  using files = await openModel(EMBEDDED);
+  // What llvmpipe does: attention takes two turns a key.
+  const plans = async (turns: number, wishes: SizeWishes) => {
+    const memory = new EngineMemory({ ...USUAL_LIMITS, turns }, files);
+    return await planMemory(memory, { memoryBytes: 1e9, wishes });
+  };
+  const whole = await plans(65535, {});
+  assert.equal(whole.sizes.context, 2048);
+  assert.equal(whole.sizes.step.sequences, 256);
+  assert.deepEqual(whole.notes, []);
+  const cut = await plans(2000, {});
+  assert.equal(cut.sizes.context, 1000);
+  assert.deepEqual(cut.notes, [
+    "contexts end at 1000 tokens, the most that this driver attends to",
+  ]);
+  assert.deepEqual((await plans(2000, { context: 900 })).notes, []);
 });
 
 Deno.test("the memory of an engine of 70 billion parameters is counted without walking over them", async () => {
