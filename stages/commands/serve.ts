@@ -7,9 +7,10 @@ import {
   tellingErrors,
   UsageError,
 } from "../../pipeline/cli/mod.ts";
-import { memoryWords } from "../engine/engine_sizes.ts";
+import { memoryWords, type SizeWishes } from "../engine/engine_sizes.ts";
+import type { Door } from "../serve/door.ts";
 import { readModelCard, type ServedModel } from "../serve/model_card.ts";
-import { serveOptions } from "../serve/options.ts";
+import { readEngineWishes, serveOptions } from "../serve/options.ts";
 import { serveModel } from "../serve/serve_model.ts";
 import { memoryFor } from "../tools.ts";
 import { findServed } from "./served_model.ts";
@@ -29,7 +30,14 @@ export const serve = defineCommand({
       leave: () => call.screen.error("\nStopped at once\n"),
     });
     const { signal } = controller;
-    await serveFound(await findServed(call, signal), { call, signal });
+    // What can be known is said before any step runs.
+    const { own, flags } = call;
+    const machine = machineFlags(flags);
+    const wishes = readEngineWishes(wishesOf(own));
+    const { openDoor } = await import("../serve/door.ts");
+    await using door = await openDoor({ ...serverOptions(own), ...await keyOf(own) });
+    const model = await findServed(call, signal);
+    await serveFound(model, { call, machine, wishes, door, signal });
     return 0;
   }),
 });
@@ -79,10 +87,15 @@ function addOptions(command: Command): void {
 /** Serves a model until the signal aborts. */
 async function serveFound(
   model: ServedModel,
-  { call: { own, screen, flags }, signal }: { readonly call: Call; readonly signal: AbortSignal },
+  { call: { screen, flags }, machine, wishes, door, signal }: {
+    readonly call: Call;
+    readonly machine: ReturnType<typeof machineFlags>;
+    readonly wishes: SizeWishes;
+    readonly door: Door;
+    readonly signal: AbortSignal;
+  },
 ): Promise<void> {
   const { path, digest, name } = model;
-  const machine = machineFlags(flags);
   const tell = (type: string, text: string, facts: object) =>
     screen.write(flags.json ? `${JSON.stringify({ type, ...facts })}\n` : `${text}\n`);
   await serveModel({
@@ -90,8 +103,8 @@ async function serveFound(
     card: () => readModelCard(model),
     memoryBytes: memoryFor(machine),
     device: machine.device,
-    wishes: wishesOf(own),
-    options: { ...serverOptions(own), ...await keyOf(own) },
+    wishes,
+    door,
     signal,
   }, {
     warn: (text) => screen.error(`${text}\n`),

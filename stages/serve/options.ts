@@ -53,3 +53,31 @@ export const serveOptions = z.strictObject({
 
 /** The options of a server, written out. */
 export type ServeOptions = z.output<typeof serveOptions>;
+
+const count = z.int().min(1);
+
+/** What a server can be told of its engine; see `SizeWishes`. */
+export const engineWishes = z.strictObject({
+  context: count.optional(),
+  sequences: count.optional(),
+  stepTokens: count.optional(),
+  queueRequests: z.int().min(0).optional(),
+  queueTokens: z.int().min(0).optional(),
+});
+
+/** Options by what was said; throws a TypeError that names the first that cannot be. */
+export function readServeOptions(said: Readonly<Record<string, unknown>>): ServeOptions {
+  return checked(serveOptions, said);
+}
+
+/** Wishes of an engine by what was said; throws as `readServeOptions()` does. */
+export function readEngineWishes(said: Readonly<Record<string, unknown>>) {
+  return checked(engineWishes, said);
+}
+
+function checked<Schema extends z.ZodType>(schema: Schema, said: unknown): z.output<Schema> {
+  const read = schema.safeParse(said);
+  if (read.success) return read.data;
+  const [issue] = read.error.issues;
+  throw new TypeError(`Cannot serve with "${issue!.path.join(".")}": ${issue!.message}`);
+}

@@ -2,6 +2,7 @@ import type { StartOptions } from "../engine/messages.ts";
 import { type EngineNotes, WorkerEngine } from "../engine/worker_engine.ts";
 import { architectureOf } from "../models/architecture.ts";
 import { openCheckpoint } from "../models/open_checkpoint.ts";
+import type { Door } from "./door.ts";
 import type { ModelCard } from "./model_card.ts";
 import { templateProblem } from "./chat_template.ts";
 import { openServedTokenizer } from "./served_tokenizer.ts";
@@ -10,8 +11,8 @@ import { openServedTokenizer } from "./served_tokenizer.ts";
 export interface ServeCall extends StartOptions {
   /** What the server tells of the model; asked for once the engine is on its way. */
   card(): Promise<ModelCard>;
-  /** See `serveOptions`. */
-  readonly options: Readonly<Record<string, unknown>>;
+  /** Where requests come in; it is closed however this ends. */
+  readonly door: Door;
   /** Aborts when the server is asked to stop: it then finishes what it has begun. */
   readonly signal: AbortSignal;
 }
@@ -27,9 +28,10 @@ export interface ServeNotes extends Required<EngineNotes> {
 
 /** Serves a model artifact over HTTP until the signal aborts. */
 export async function serveModel(
-  { path, card, memoryBytes, wishes, device, options, signal }: ServeCall,
+  { path, card, memoryBytes, wishes, device, door, signal }: ServeCall,
   notes: ServeNotes,
 ): Promise<void> {
+  await using _door = door;
   // The server's packages are for this command alone.
   const { startServer } = await import("./server.ts");
   const { openLog } = await import("./request_log.ts");
@@ -39,7 +41,7 @@ export async function serveModel(
   if (problem !== undefined) notes.warn(problem);
   const choices = tokenizer.usable;
   await using engine = new WorkerEngine({ path, memoryBytes, wishes, device, choices }, notes);
-  const server = await startServer({ engine, tokenizer, card: await card(), options, signal });
+  const server = await startServer({ engine, tokenizer, card: await card(), door, signal });
   notes.listening(server.url);
   try {
     await engine.started;

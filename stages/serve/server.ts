@@ -1,11 +1,9 @@
 import type { Engine } from "../engine/engine.ts";
-import { checkBinding } from "./access.ts";
 import { openApp } from "./app.ts";
+import { type Door, openDoor } from "./door.ts";
 import { openMetrics } from "./metrics.ts";
 import type { ModelCard } from "./model_card.ts";
-import { API_KEY_VARIABLE, type ServeOptions, serveOptions } from "./options.ts";
 import type { ReadingRules } from "./reading_rules.ts";
-import { listen } from "./listen.ts";
 import { logEvent } from "./request_log.ts";
 import type { RequestReaders } from "./read.ts";
 import { ReaderPool } from "./reader_pool.ts";
@@ -22,6 +20,8 @@ export interface ServerParts {
   readonly readers?: (rules: Omit<ReadingRules, "context">) => RequestReaders;
   /** See `serveOptions`; what is left out has its default. */
   readonly options?: Readonly<Record<string, unknown>>;
+  /** Opened by these options before, and the server's from now on; else it opens one. */
+  readonly door?: Door;
   /** Stops the server, as `stop()` does. */
   readonly signal?: AbortSignal;
 }
@@ -45,10 +45,8 @@ const CLOSE_MS = 1000;
 /** Starts answering requests for a model; refuses an address that others reach without a key. */
 export async function startServer(parts: ServerParts): Promise<Server> {
   const { engine, tokenizer, card, signal } = parts;
-  const said = readOptions(parts.options ?? {});
-  const apiKey = said.apiKey ?? (Deno.env.get(API_KEY_VARIABLE) || undefined);
-  const options = { ...said, ...apiKey === undefined ? {} : { apiKey } };
-  checkBinding(options);
+  const door = parts.door ?? await openDoor(parts.options ?? {});
+  const { options, url, listener: http } = door;
   const closing = new AbortController();
   let draining = false;
   const rules = { tokenizer, card, options };
@@ -66,12 +64,7 @@ export async function startServer(parts: ServerParts): Promise<Server> {
     draining: () => draining,
   };
   const app = openApp(serving);
-  const http = await listen(options, (request) => app.fetch(request)).catch((error) => {
-    readers[Symbol.dispose]();
-    throw error;
-  });
-  const { hostname, port } = http;
-  const url = `http://${hostname.includes(":") ? `[${hostname}]` : hostname}:${port}`;
+  door.open((request) => app.fetch(request));
   logEvent("Listening", { url, model: card.name });
   const finished = Promise.withResolvers<void>();
   let stopped: Promise<void> | undefined;
@@ -106,13 +99,6 @@ function openReaders(rules: Omit<ReadingRules, "context">, context: () => number
   const pool = new ReaderPool(rules, context);
   pool.start();
   return pool;
-}
-
-function readOptions(said: Readonly<Record<string, unknown>>): ServeOptions {
-  const read = serveOptions.safeParse(said);
-  if (read.success) return read.data;
-  const [issue] = read.error.issues;
-  throw new TypeError(`Cannot serve with "${issue!.path.join(".")}": ${issue!.message}`);
 }
 
 /** Waits until no request is under way, at most until a moment. */

@@ -128,3 +128,32 @@ for (
     }
   });
 }
+
+Deno.test("options, port and key are looked at before any step runs", async () => {
+  const store = await Deno.makeTempDir();
+  using taken = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const port = String((taken.addr as Deno.NetAddr).port);
+  try {
+    for (
+      const [words, expected] of [
+        [["--port", port], /Cannot listen at 127\.0\.0\.1:\d+: the port is taken/],
+        [["--port", "0", "--timeout", "-1"], /Cannot serve with "timeout": /],
+        [["--port", "0", "--context", "0"], /Cannot serve with "context": /],
+        [["--port", "0", "--api-key-file", `${store}/none`], /Cannot take the API key from/],
+        [["--port", "0", "--device", "abacus"], /Cannot run kernels on "abacus"/],
+      ] as const
+    ) {
+      const { success, stderr } = await new Deno.Command(Deno.execPath(), {
+        args: ["run", "-A", MAIN, "serve", EMBEDDED, ...words, "--store", `${store}/it`],
+        env: { QUATTUOR_API_KEY: "" },
+      }).output();
+      const errors = new TextDecoder().decode(stderr);
+      assert.ok(!success, errors);
+      assert.match(errors, expected);
+      assert.ok(!errors.includes("load"), `a step ran: ${errors}`);
+      await assert.rejects(Deno.stat(`${store}/it/artifacts`), Deno.errors.NotFound);
+    }
+  } finally {
+    await Deno.remove(store, { recursive: true });
+  }
+});
