@@ -76,7 +76,7 @@ export async function run(manifest: Manifest, options: RunOptions): Promise<Summ
   else if (plan) {
     const accept = accepting(options.locked, tools);
     const kept = keepingLogs(emit, { store: store.path, run: runs.all[0]?.id ?? "unknown" });
-    await runSteps(manifest, { planner, executor, runs, emit: kept, signal, accept, ends });
+    await runSteps(manifest, { store, planner, executor, runs, emit: kept, signal, accept, ends });
     await runs.describe(await tools.environment());
   }
   await files.save();

@@ -9,7 +9,7 @@ import { recordBytes } from "../store/record.ts";
 import type { Runs } from "../store/runs.ts";
 import { secondsSince } from "../words.ts";
 import { StageError } from "../errors.ts";
-import type { Stored } from "../store/store.ts";
+import type { Store, Stored } from "../store/store.ts";
 
 /** How a step ended; it has an artifact if it was made or reused. */
 export interface End {
@@ -22,6 +22,7 @@ export interface End {
 
 /** What the steps of one run share. */
 export interface RunContext {
+  readonly store: Store;
   readonly planner: Planner;
   readonly executor: Executor;
   readonly runs: Runs;
@@ -92,7 +93,7 @@ async function finish(step: Step, context: RunContext): Promise<End> {
 /** Makes or reuses the artifact of a step; undefined for one that is not selected and not there. */
 async function settle(
   step: Step,
-  { planner, executor, ends, emit, signal, accept, recipe, key }: RunContext & {
+  { store, planner, executor, ends, emit, signal, accept, recipe, key }: RunContext & {
     readonly recipe: KeyDocument;
     readonly key: string;
   },
@@ -105,7 +106,11 @@ async function settle(
   const { reason } = decision;
   if (decision.state === "hit") {
     await accept?.(step, decision.stored);
-    if (selected) emitReuse(name, { stored: decision.stored, reason, emit });
+    if (selected) {
+      emitReuse(name, { stored: decision.stored, reason, emit });
+      const onNote = (text: string) => emit({ type: "note", step: name, text, replayed: false });
+      await store.settle(decision.stored.artifact, { signal, onNote });
+    }
     return { state: "hit", stored: decision.stored, reason };
   }
   if (!selected && decision.state !== "hit (remote)") return undefined;

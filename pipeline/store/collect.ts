@@ -127,7 +127,7 @@ async function removeOrphans(directory: string, gone: readonly Garbage[]): Promi
   }
 }
 
-/** Removes locks and memos of artifacts that are not there. */
+/** Removes locks, memos and debts of artifacts that are not there. */
 async function removeTraces(store: string): Promise<void> {
   const isGone = async (key: string) =>
     KEY.test(key) && !await isThere(join(store, "artifacts", key)) &&
@@ -138,8 +138,10 @@ async function removeTraces(store: string): Promise<void> {
     // Nobody begins to make it while the lock is held.
     if (lock && await isGone(name)) await lock.remove();
   }
-  for (const { name } of await entriesOf(join(store, "verified"))) {
-    if (await isGone(name.replace(/\.json$/, ""))) await removeAll(join(store, "verified", name));
+  for (const room of ["verified", "owed"]) {
+    for (const { name } of await entriesOf(join(store, room))) {
+      if (await isGone(name.replace(/\.json$/, ""))) await removeAll(join(store, room, name));
+    }
   }
 }
 

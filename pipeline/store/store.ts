@@ -22,6 +22,7 @@ import {
   openTemporary,
   removeAll,
 } from "./directories.ts";
+import { Owed } from "./owed.ts";
 import { filling, storing } from "./trouble.ts";
 import { type States, Verified } from "./verified.ts";
 
@@ -103,12 +104,14 @@ export class Store {
   readonly #verify: Verify;
   readonly #remote: Remote | undefined;
   readonly #verified: Verified;
+  readonly #owed: Owed;
 
   constructor(path: string, { verify = "stat", remote }: StoreOptions = {}) {
     this.path = resolve(path);
     this.#verify = verify;
     this.#remote = remote;
     this.#verified = new Verified(this.#place("verified"));
+    this.#owed = new Owed(this.#place("owed"));
   }
 
   /** The artifact of a key document, if it is there and whole. */
@@ -148,6 +151,23 @@ export class Store {
     // The lock is let go first: others need not wait for the network.
     if (stored.made) await this.#push(stored.artifact, options);
     return stored;
+  }
+
+  /**
+   * Copies an artifact that is here to the remote, where it was made for that remote and is not known
+   * to be there: whoever made it was killed before, or could not.
+   */
+  async settle(artifact: Artifact, options: Pick<MakeOptions, "signal" | "onNote">): Promise<void> {
+    const remote = this.#remote;
+    if (remote === undefined || !await this.#owed.has(artifact.key, remote.name)) return;
+    if (!await this.#push(artifact, options)) return;
+    options.onNote?.(`Copied to ${remote.name}, which an earlier run has not done`);
+  }
+
+  /** Copies an artifact that is here and whole to the remote; throws where that cannot be. */
+  async push({ key, path }: Artifact, signal?: AbortSignal): Promise<void> {
+    await this.#remote?.push(key, path, signal);
+    await this.#owed.settle(key);
   }
 
   /** Moves what lies under a key to `quarantine/`; gives its path there. */
@@ -241,6 +261,7 @@ export class Store {
       const { files, states } = await sealFiles(path, this.#place("files"));
       const record = sealedRecord({ key, kind, recipe: document, files, seconds, ...made });
       await writeRecord(path, record);
+      if (this.#remote) await this.#owed.add(key, this.#remote.name);
       await this.#publish(path, { record, states });
       return record;
     });
@@ -271,9 +292,14 @@ export class Store {
     }
   }
 
-  async #push({ key, path }: Artifact, { signal, onNote }: MakeOptions): Promise<void> {
-    await this.#remote?.push(key, path, signal).catch((error) => {
+  /** Copies an artifact to the remote if that can be, and says whether it is there. */
+  async #push(
+    artifact: Artifact,
+    { signal, onNote }: Pick<MakeOptions, "signal" | "onNote">,
+  ): Promise<boolean> {
+    return await this.push(artifact, signal).then(() => true, (error) => {
       onNote?.(`Cannot copy it to ${this.#remote?.name}: ${messageOf(error)}; it is here only`);
+      return false;
     });
   }
 

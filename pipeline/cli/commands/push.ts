@@ -3,7 +3,7 @@ import { tellingErrors, UsageError } from "../told_error.ts";
 import { readManifest } from "../../manifest/read_manifest.ts";
 import { plan } from "../../plan/plan.ts";
 import type { Registry } from "../../stage.ts";
-import type { Store } from "../../store/store.ts";
+import { Store } from "../../store/store.ts";
 import { count } from "../../words.ts";
 import { type Call, defineCommand } from "../command.ts";
 
@@ -20,6 +20,7 @@ export const push = defineCommand({
       );
     }
     const store = openStore(what, flags);
+    const shared = new Store(store.path, { remote });
     const keys = await keysOf(what, { ...call, store, stages: call.program.stages });
     for (const key of keys) {
       const found = await store.inspect(key);
@@ -28,7 +29,7 @@ export const push = defineCommand({
           `Cannot push ${key}: it is ${found.state} in ${store.path}; run it again`,
         );
       }
-      await remote.push(key, found.stored.artifact.path);
+      await shared.push(found.stored.artifact);
       const line = { type: "pushed", key, remote: remote.name };
       if (flags.json) screen.write(`${JSON.stringify(line)}\n`);
     }

@@ -198,12 +198,15 @@ Deno.test("`gc` removes damaged artifacts, orphans, and what the dead have left"
   await Deno.mkdir(`${store}/files/ab`);
   await Deno.writeTextFile(`${store}/files/ab/orphan`, "orphan");
   await Deno.writeTextFile(`${store}/verified/${dead}.json`, "{}");
+  await Deno.mkdir(`${store}/owed`);
+  for (const key of [one, dead]) await Deno.writeTextFile(`${store}/owed/${key}.json`, "{}");
   const { names } = await project.gc();
   deepStrictEqual(names.map(([room]: string[]) => room).sort(), ["files", "quarantine", "tmp"]);
   deepStrictEqual(await project.list("quarantine"), []);
   deepStrictEqual(await project.list("tmp"), [`${"e".repeat(64)}.1.x`]);
   deepStrictEqual(await project.list("files/ab"), []);
   deepStrictEqual(await project.list("verified"), [`${one}.json`, `${two}.json`].sort());
+  deepStrictEqual(await project.list("owed"), [`${one}.json`]);
   deepStrictEqual((await project.gc()).removals, []);
   strictEqual((await project.run("a.yaml")).states, "hit hit");
 });

@@ -176,6 +176,41 @@ Deno.test("`Store.make()` goes on without a remote that does not answer", () =>
     );
   }));
 
+Deno.test("`Store.settle()` copies what was made for a remote and is not there, and nothing else", () =>
+  withMachines(async ({ shelf, stores, make }) => {
+    const down = () => Promise.reject(new Error("the network is down"));
+    const { made } = await make("one", { remote: { push: down } });
+    strictEqual(made, true);
+    const settle = async (machine: string, changes: Partial<Remote> = {}) => {
+      const notes: string[] = [];
+      let asked = 0;
+      const { has, push, record, ...rest } = remoteIn(shelf, changes);
+      const counted = <T extends unknown[], R>(call: (...args: T) => R) => (...args: T) => {
+        asked++;
+        return call(...args);
+      };
+      const counting = { has: counted(has), push: counted(push), record: counted(record) };
+      const store = new Store(`${stores}/${machine}`, { remote: { ...rest, ...counting } });
+      const found = await store.find(recipe);
+      await store.settle(found!.artifact, { onNote: (text) => notes.push(text) });
+      return { notes, asked };
+    };
+    // Made for another place, it is nobody's wish to have it here.
+    deepStrictEqual(await settle("one", { name: "another shelf" }), { notes: [], asked: 0 });
+    deepStrictEqual((await settle("one", { push: down })).notes, [
+      "Cannot copy it to the shelf: the network is down; it is here only",
+    ]);
+    deepStrictEqual(await settle("one"), {
+      notes: ["Copied to the shelf, which an earlier run has not done"],
+      asked: 1,
+    });
+    ok((await Deno.stat(`${shelf}/${KEY}/config`)).isFile);
+    deepStrictEqual(await settle("one"), { notes: [], asked: 0 });
+    // What was made without a remote stays here.
+    await make("two", { remote: null, again: true });
+    deepStrictEqual(await settle("two"), { notes: [], asked: 0 });
+  }));
+
 Deno.test("`Store.make()` stops fetching when it is told to stop, and keeps nothing of it", () =>
   withMachines(async ({ stores, make }) => {
     await make("one");
