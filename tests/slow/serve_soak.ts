@@ -1,16 +1,19 @@
 /**
  * Many clients that come, leave, read slowly and send what they must not, against a server at work.
  *
- * deno run -A tests/slow/serve_soak.ts [URL] [--seconds 300] [--clients 200] [--seed 1] [--model WHAT]
- *     [--store DIRECTORY]
+ * deno run -A tests/slow/serve_soak.ts [URL] [--seconds 300] [--clients 200] [--hostile 10] [--seed 1]
+ *     [--model WHAT] [--store DIRECTORY]
  *
  * Without a URL it starts `serve WHAT`, the embedded model unless said, watches how much memory that
- * process has resident, and has it end by SIGTERM. Every answer must be whole or an error in the
- * documented shape, and in the end the server must hold nothing: its gauges are 0, and no more memory
- * than early on. Ends with status 1 and the first reasons where something was wrong.
+ * process has resident, and has it end by SIGTERM. So many of the clients are hostile: they send what
+ * is heaviest (`heavy_requests.ts`). Every answer must be whole or an error in the documented shape,
+ * what is asked without chance must be answered as it was when nobody else asked, and in the end the
+ * server must hold nothing: its gauges are 0, and no more memory than early on. Ends with status 1 and
+ * the first reasons where something was wrong.
  */
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
+import { type HeavyRequest, heavyRequests } from "../support/heavy_requests.ts";
 
 const STATUSES = new Set([200, 400, 404, 405, 408, 413, 415, 429, 503]);
 const GAUGES = [
@@ -26,8 +29,17 @@ const CUT_OFF = new Set(["timeout", "unavailable"]);
 /** Resident memory may be more in the end than after a fifth of the time by this. */
 const MORE = { factor: 1.25, bytes: 50e6 };
 
+/** Tokens of the longest prompt of the embedded model that leaves room for one more. */
+const HEAVY_TOKENS = 501;
+
+/** Prompts whose answers are known. */
+const PROMPTS = ["The", "A dog", "the cat sat on", "Once upon a time there was"];
+
 interface Client {
   readonly url: string;
+  /** Likeliest answers to `PROMPTS`, as they were when nobody else asked. */
+  readonly known: readonly string[];
+  readonly heavy: readonly HeavyRequest[];
   readonly random: (below: number) => number;
   readonly seen: (what: string) => void;
   readonly wrong: (what: string) => void;
@@ -113,9 +125,41 @@ async function post(client: Client, path: string, body: unknown, init: RequestIn
   });
 }
 
+/** The likeliest answer to one of the prompts; undefined where the server has no room for it. */
+async function likeliest(url: string, at: number): Promise<string | undefined> {
+  const body = JSON.stringify({ prompt: PROMPTS[at], max_tokens: 24, temperature: 0 });
+  const response = await fetch(`${url}/v1/completions`, { method: "POST", headers: HEADERS, body });
+  const { choices } = await response.json();
+  return response.ok ? choices[0].text : undefined;
+}
+
+/** Sends what is heaviest, and looks at how the answer begins and ends. */
+async function hostile(client: Client): Promise<void> {
+  const { what, path, body, status } = client.heavy[client.random(client.heavy.length)]!;
+  const response = await post(client, path, body);
+  client.seen(`hostile: ${response.status}`);
+  if (![status, 408, 429, 503].includes(response.status)) {
+    client.wrong(`${what}: status ${response.status}`);
+  }
+  let end = "";
+  for await (const piece of response.body!.pipeThrough(new TextDecoderStream())) {
+    end = (end + piece).slice(-16);
+  }
+  const streamed = response.headers.get("content-type")?.startsWith("text/event-stream");
+  if (!end.endsWith(streamed ? "data: [DONE]\n\n" : "}")) client.wrong(`${what} ends ${end}`);
+}
+
 const WAYS: readonly ((client: Client) => Promise<void>)[] = [
   async (client) => await check(client, await post(client, ...requestOf(client)), false),
   async (client) => await check(client, await post(client, ...requestOf(client)), true),
+  async function known(client) {
+    const at = client.random(PROMPTS.length);
+    const text = await likeliest(client.url, at);
+    client.seen(text === undefined ? "known: refused" : "known");
+    if (text !== undefined && text !== client.known[at]) {
+      client.wrong(`"${PROMPTS[at]}" goes on "${text}", expected "${client.known[at]}"`);
+    }
+  },
   async function leave(client) {
     const signal = AbortSignal.timeout(1 + client.random(400));
     try {
@@ -171,14 +215,19 @@ const WAYS: readonly ((client: Client) => Promise<void>)[] = [
   },
 ];
 
-async function live(client: Client, until: number): Promise<void> {
+async function live(
+  client: Client,
+  { until, isHostile }: { readonly until: number; readonly isHostile: boolean },
+): Promise<void> {
   while (performance.now() < until) {
     // Most clients behave.
-    const way = WAYS[client.random(2) === 0 ? 0 : client.random(WAYS.length)]!;
+    const usual = WAYS[client.random(2) === 0 ? 0 : client.random(WAYS.length)]!;
+    const way = isHostile ? hostile : usual;
     try {
       await way(client);
     } catch (error) {
-      client.wrong(`${way.name || "an answer"}: ${error}`);
+      const { cause = "no cause" } = error as Error;
+      client.wrong(`${way.name || "an answer"}: ${error} (${cause})`);
     }
     await pause(client.random(100));
   }
@@ -253,6 +302,7 @@ const { values, positionals } = parseArgs({
   options: {
     seconds: { type: "string", default: "300" },
     clients: { type: "string", default: "200" },
+    hostile: { type: "string", default: "10" },
     seed: { type: "string", default: "1" },
     model: { type: "string" },
     store: { type: "string" },
@@ -271,6 +321,9 @@ const look = async (when: string) => {
   lines.push(`resident ${when}: ${Math.round(bytes / 1e6)} MB`);
 };
 await look("when fresh");
+const known: string[] = [];
+for (const at of PROMPTS.keys()) known.push((await likeliest(url, at))!);
+const heavy = heavyRequests(HEAVY_TOKENS);
 const time = Number(values.seconds) * 1000;
 const until = performance.now() + time;
 const looks = [1, 2, 3, 4].map((part) =>
@@ -280,10 +333,12 @@ await Promise.all(
   Array.from({ length: Number(values.clients) }, (_, at) =>
     live({
       url,
+      known,
+      heavy,
       random: randomOf(Number(values.seed) * 1000 + at),
       seen: (what) => counts.set(what, (counts.get(what) ?? 0) + 1),
       wrong: (what) => wrongs.push(what),
-    }, until)),
+    }, { until, isHostile: at < Number(values.hostile) })),
 );
 looks.forEach((timer) => clearTimeout(timer));
 let held = await gauges(url);
