@@ -382,6 +382,49 @@ Deno.test("a full disk stops a run in a sentence, and with more room it goes on"
   deepStrictEqual(done.states, { file: "hit", sum: "run", quality: "run" });
 });
 
+Deno.test("a journal that meets a full disk loses the part at hand, and with more room goes on", async (test) => {
+  await using project = await openProject();
+  const log = `${project.directory}/calls`;
+  await project.write(
+    "a.yaml",
+    `steps:\n  count: { stage: count, with: { parts: 120, log: "${log}" } }\n`,
+  );
+  const alone = await project.run();
+  strictEqual(alone.code, 0);
+  await Deno.remove(log);
+  project.store = `${project.directory}/small`;
+  await using disk = await mountMemory(project, "300k");
+  if (disk === undefined) {
+    await test.step({ name: "only root may mount a small disk", ignore: true, fn: () => {} });
+    return;
+  }
+  // An entry takes a page of 4 kB.
+  const kept: number[] = [];
+  for (let i = 0; i < 3; i++) {
+    const full = await project.run();
+    deepStrictEqual([full.code, full.states], [1, { count: "failed" }]);
+    const { message } = full.lines.find(({ type }) => type === "failed") ?? {};
+    match(
+      String(message),
+      /^Cannot write to the store .*\/small: no space left on device, [\d.]+ k?B free where the store lies; free some, or run gc$/,
+    );
+    deepStrictEqual(await project.list("artifacts"), []);
+    kept.push((await project.files("journal/")).length);
+  }
+  const [first = 0] = kept;
+  ok(first > 10 && first < 120, `${first} entries fit`);
+  ok(kept.every((count) => count >= first - 1), `entries stay: ${kept}`);
+  await mount("-o", "remount,size=8m", project.store);
+  const done = await project.run();
+  deepStrictEqual([done.code, done.digests], [0, alone.digests]);
+  strictEqual((await project.call("verify", "--full")).code, 0);
+  deepStrictEqual(await project.list("journal"), []);
+  // Each run that met the full disk had counted one part that it could not keep.
+  const parts = (await Deno.readTextFile(log)).trim().split("\n").map((line) => line.split(" ")[1]);
+  strictEqual(new Set(parts).size, 120);
+  ok(parts.length <= 120 + kept.length, `${parts.length} parts were counted`);
+});
+
 Deno.test("`gc` makes room on a full disk", async (test) => {
   await using project = await openProject();
   await using disk = await mountMemory(project, "1m");
