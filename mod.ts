@@ -7,6 +7,7 @@
  */
 import { main } from "./pipeline/cli/main.ts";
 import * as commands from "./stages/commands/mod.ts";
+import { onward } from "./stages/commands/onward.ts";
 import { boundsOf } from "./stages/bounds.ts";
 import { describePath } from "./stages/describe/describe.ts";
 import { factsOf } from "./stages/facts.ts";
@@ -72,6 +73,7 @@ if (import.meta.main) {
     bounds: boundsOf,
     describe: describePath,
     commands,
+    onward,
   };
   Deno.exit(await main(Deno.args, program));
 }

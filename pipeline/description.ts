@@ -13,6 +13,14 @@ export interface Description {
   readonly variant?: string;
   /** Figures by which it is compared with them; none unless said. */
   readonly figures?: readonly Figure[];
+  /** What a run that made or reused it ends with. */
+  readonly headline?: Headline;
+}
+
+/** The gist of something, for who reads no more of it: short enough for a terminal of 80 columns. */
+export interface Headline extends Passage {
+  /** Whether it has the scores of the steps before, so that nobody else needs to tell them. */
+  readonly tellsScores?: boolean;
 }
 
 /** Sentences and a table under a heading. */

@@ -95,7 +95,7 @@ export const calibrate = defineStage({
     let walk: Walk | undefined;
     const passed: PassOptions["passed"] = ({ layer, window }) => {
       job.signal.throwIfAborted();
-      const note = `layer ${layer + 1} of ${layers.length}, window ${window + 1}`;
+      const note = `layer ${layer} (${layer + 1} of ${layers.length}), window ${window + 1}`;
       job.progress(layer * windows + window + 1, layers.length * windows, note);
     };
     for (const outline of layers) {

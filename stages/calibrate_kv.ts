@@ -105,7 +105,7 @@ export const calibrate_kv = defineStage({
       job.signal.throwIfAborted();
       const choice = await job.journal.recall(`layer-${layer}`, async () => {
         const choice = await chooseSchemes(device, stats, params, { architecture, layer });
-        job.progress(layer + 1, config.layers, `layer ${layer + 1} of ${config.layers}`);
+        job.progress(layer + 1, config.layers, `layer ${layer} (${layer + 1} of ${config.layers})`);
         return choice;
       });
       choices.push(choice);
@@ -265,7 +265,7 @@ function words(chosen: readonly Choice[], { layers }: DecoderConfig): string[] {
   return [
     `relative squared error of the attention output ${mean.toExponential(2)} on average, ${
       errors[worst]!.toExponential(2)
-    } in layer ${worst + 1}`,
+    } in layer ${worst}`,
     ...wide > 0 && wide < layers ? [`${wide} of ${layers} layers have 8 bits`] : [],
   ];
 }

@@ -27,7 +27,7 @@ const TASK_BYTES = 4_000;
 /** Puts evaluations of several models side by side. */
 export const compare = defineStage({
   about: "Compares evaluations in one table, with plots of quality against size.",
-  version: 1,
+  version: 2,
   params,
   inputs: { reports: "report[]" },
   output: "report",
@@ -61,7 +61,8 @@ export const compare = defineStage({
       for (const { name, svg } of drawings) await write(`${name}.svg`, svg);
       await write("report.html", documentPage(passages, drawings));
     }
-    for (const row of rows) job.note(rowWords(row), { ...row }, "result");
+    // The run ends with them in a table.
+    for (const row of rows) job.note(rowWords(row), { ...row }, "detail");
     job.note(`table in ${plot ? "report.html and " : ""}report.md`);
   },
 });

@@ -5,6 +5,7 @@ export { calibrate_kv } from "./calibrate_kv.ts";
 export { evaluate } from "./evaluate.ts";
 export { exportModel as export } from "./export.ts";
 export { fold } from "./fold.ts";
+export { generate } from "./generate.ts";
 export { load } from "./load.ts";
 export { reorder } from "./reorder.ts";
 export { quantize } from "./quantize.ts";

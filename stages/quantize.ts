@@ -99,14 +99,14 @@ export const quantize = defineStage({
       if (at !== undefined && at !== layer && at < layers) {
         job.signal.throwIfAborted();
         const found = await job.journal.recall(entry(at), async () => {
-          job.progress(at, layers, `layer ${at + 1} of ${layers}`);
+          job.progress(at, layers, `layer ${at} (${at + 1} of ${layers})`);
           return await quantizeLayer(device, { checkpoint, plans, grams, signal: job.signal }, at);
         });
         made = found.made;
         facts = { ...facts, ...found.facts };
         if (found.made.size > 0) {
           const { of, error } = meanError(found.facts);
-          const text = `layer ${at + 1}: mean error of ${of} ${error.toExponential(2)}`;
+          const text = `layer ${at}: mean error of ${of} ${error.toExponential(2)}`;
           job.note(text, { layer: at, error }, "detail");
         }
         layer = at;
@@ -197,9 +197,7 @@ async function quantizeLayer(
 function lost(layer: number): Promise<never> {
   return Promise.reject(
     new Error(
-      `Cannot go on behind layer ${
-        layer + 1
-      }: the journal has lost its codes, expected them; run again`,
+      `Cannot go on behind layer ${layer}: the journal has lost its codes, expected them; run again`,
     ),
   );
 }

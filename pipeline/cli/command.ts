@@ -19,6 +19,10 @@ export interface Program {
   bounds?(flags: MachineFlags): Bounds | Promise<Bounds>;
   /** Says what a file or directory really is, for `inspect` and `report`. */
   readonly describe?: Describe;
+  /** What one might do after a good run of a manifest: words of the command line, and what for. */
+  onward?(
+    manifest: string,
+  ): readonly { readonly about: string; readonly words: readonly string[] }[];
   /** Where to tell it; this process's output unless said. */
   readonly screen?: Screen;
 }

@@ -1,29 +1,34 @@
 import type { Note } from "../artifact.ts";
+import type { Headline } from "../description.ts";
 import { type Emit, eventLine, type RunEvent } from "../event.ts";
 import { LiveView } from "./terminal/live_view.ts";
 import { PacedProgress } from "./terminal/paced_progress.ts";
 import { COLORS, type Finished, painter, type Screen, shortPath } from "./terminal/screen.ts";
-import { madeOnText, selectedText, summaryText } from "./terminal/tables.ts";
+import { type Onward, summaryText } from "./terminal/summary_text.ts";
+import { madeOnText, selectedText } from "./terminal/tables.ts";
 import { count, formatBytes, formatSeconds, plainText } from "../words.ts";
 
+/** Columns of a terminal beyond which there is room for paths. */
+const WIDE_COLUMNS = 120;
 /** Between two JSON lines of progress of a step. */
 const JSON_SECONDS = 1;
 
 /**
  * How much is told.
  *
- * `quiet`: what went wrong and the summary. `usual`: notes while a step is made, of a reused artifact
+ * `quiet`: what went wrong and the summary. `brief`: the same, and all steps while they are made in a
+ * terminal; of a good run the results alone. `usual`: notes while a step is made, of a reused artifact
  * only its warnings and results. `verbose`: every note, in a reuse too, with its data.
  */
-export type Detail = "quiet" | "usual" | "verbose";
+export type Detail = "quiet" | "brief" | "usual" | "verbose";
 
 /** How to tell a run. */
 export interface Telling {
   readonly detail?: Detail;
   /** The command that goes on after a stop. */
   readonly again?: string;
-  /** The command that writes a page about the run. */
-  readonly page?: string;
+  /** What one might do next. */
+  readonly onward?: readonly Onward[];
   /** The time in seconds. */
   readonly now?: () => number;
 }
@@ -31,6 +36,8 @@ export interface Telling {
 /** Tells a run as it goes on; dispose of it to leave the terminal as it was. */
 export interface Teller extends Disposable {
   readonly emit: Emit;
+  /** Tells what came out, before the summary. */
+  headline(headline: Headline): void;
   /** Tells what is no event, such as what a package prints. */
   say(text: string): void;
   /** Tells what went wrong and is no event. */
@@ -54,6 +61,8 @@ export function tellJson(screen: Screen, { detail, now = seconds }: Telling = {}
       if (event.type === "failed") screen.error(`${event.message}\n`);
       if (event.type === "stopping") screen.error(`\n${STOPPING}\n`);
     },
+    // Notes and scores have it.
+    headline() {},
     say: (text) => screen.error(`${text}\n`),
     error: (text) => screen.error(`${text}\n`),
     [Symbol.dispose]() {},
@@ -63,13 +72,14 @@ export function tellJson(screen: Screen, { detail, now = seconds }: Telling = {}
 /** Tells events to a reader: all steps live in a terminal, lines now and then in a pipe. */
 export function tellPeople(
   screen: Screen,
-  { detail = "usual", again, page, now = seconds }: Telling = {},
+  { detail = "usual", again, onward = [], now = seconds }: Telling = {},
 ): Teller {
   const paint = painter(screen);
-  const quiet = detail === "quiet";
-  const live = screen.columns > 0 && !quiet ? new LiveView(screen, now) : undefined;
+  const quiet = detail === "quiet" || detail === "brief";
+  const live = screen.columns > 0 && detail !== "quiet" ? new LiveView(screen, now) : undefined;
   const progress = new PacedProgress();
   const finished: Finished[] = [];
+  const headlines: Headline[] = [];
   const line = (text: string) => live ? live.line(text) : screen.write(`${text}\n`);
   const error = (text: string) => live ? live.error(text) : screen.error(text);
   const label = (word: keyof typeof COLORS, step: string) =>
@@ -137,8 +147,12 @@ export function tellPeople(
       else staying.forEach(line);
       if (event.type !== "summary") return;
       live?.[Symbol.dispose]();
-      screen.write(summaryText(event, { finished, paint, again, page }));
+      const { columns } = screen;
+      const [brief, paths] = [detail === "brief", detail === "verbose" || columns > WIDE_COLUMNS];
+      const told = { finished, headlines, columns, brief, paths };
+      screen.write(summaryText(event, { ...told, paint, again, onward }));
     },
+    headline: (headline) => void headlines.push(headline),
     say: line,
     error: (text) => error(`${text}\n`),
     [Symbol.dispose]: () => live?.[Symbol.dispose](),

@@ -83,7 +83,7 @@ export async function searchLayers<Choice extends ChannelChoice>(
       const part = new ChannelWork(source);
       const choices = await method.find(part, layer);
       const done = layer.index + 1;
-      job.progress(done, total, `layer ${done} of ${layers.length}`);
+      job.progress(done, total, `layer ${layer.index} (${done} of ${layers.length})`);
       return { choices, edits: part.edits, changes: part.changes };
     });
     choices.push(...found.choices);

@@ -1,5 +1,6 @@
-import type { Passage, Plot, TableColumn } from "../../pipeline/description.ts";
+import type { Headline, Passage, Plot, TableColumn } from "../../pipeline/description.ts";
 import { millions, percent, significant } from "../../pipeline/words.ts";
+import { shortScheme } from "../models/model_facts.ts";
 import type { Comparison, Row } from "../report/rows.ts";
 import { overallScores, scoreWithError } from "./tasks.ts";
 
@@ -15,7 +16,7 @@ const FIGURES: readonly RowColumn[] = [
   { heading: "Bits per weight", number, cell: (row) => row.bitsPerWeight.toFixed(2) },
   { heading: "Weights, MB", number, cell: (row) => millions(row.weightBytes) },
   { heading: "KV, bytes per token", number, cell: (row) => String(row.kvBytesPerToken) },
-  { heading: "Perplexity", number, cell: (row) => significant(row.perplexity, 5) },
+  { heading: "Perplexity", number, cell: perplexityText },
   { heading: "Ratio", number, cell: (row) => row.ratio.toFixed(4) },
   { heading: "KL, nats", number, cell: ({ kl }) => kl === undefined ? "" : significant(kl, 3) },
   {
@@ -44,6 +45,72 @@ export function comparisonPassage({ title, protocol, rows }: Comparison): Passag
       rows: rows.map((row) => columns.map(({ cell }) => cell(row))),
     },
   };
+}
+
+/** A perplexity with its standard error, where there is one. */
+function perplexityText({ perplexity, perplexityError: error }: Row): string {
+  const text = significant(perplexity, 5);
+  if (error === undefined) return text;
+  const decimals = text.split(".")[1]?.length ?? 0;
+  return `${text} ± ${error.toFixed(decimals)}`;
+}
+
+/** Columns short enough for a terminal. */
+const SHORT: readonly RowColumn[] = [
+  { heading: "", cell: rowName },
+  { heading: "perplexity", number, cell: perplexityText },
+  { heading: "KL", number, cell: ({ kl }) => kl === undefined ? "" : significant(kl, 2) },
+  {
+    heading: "top-1",
+    number,
+    cell: ({ top1 }) => top1 === undefined ? "" : `${percent(top1, 1)} %`,
+  },
+  { heading: "bits", number, cell: (row) => row.bitsPerWeight.toFixed(2) },
+  { heading: "MB", number, cell: (row) => millions(row.weightBytes) },
+  { heading: "KV B/token", number, cell: (row) => String(row.kvBytesPerToken) },
+];
+
+const HALF_PRECISION = "W16A16KV16";
+
+/** A row's name in a few words: what it is called and its scheme, such as `QoQ W4A8KV4 g128`. */
+function rowName({ label, scheme }: Row): string {
+  const short = shortScheme(scheme);
+  if (label === scheme || label === short) return short;
+  return short === HALF_PRECISION ? label : `${label} ${short}`;
+}
+
+/** The gist of a comparison: a table of the main figures and what the best and the worst model keep. */
+export function comparisonHeadline({ title, rows }: Comparison): Headline {
+  const columns = [
+    ...SHORT.filter(({ cell }) => rows.some((row) => cell(row) !== "")),
+    ...taskColumns(rows),
+  ];
+  return {
+    title,
+    table: {
+      columns: columns.map(({ heading, number = false }) => ({ heading, number })),
+      rows: rows.map((row) => columns.map(({ cell }) => cell(row))),
+    },
+    notes: keptWords(rows),
+    tellsScores: true,
+  };
+}
+
+/** How often the best and the worst of quantized models choose the token that the first row chooses. */
+function keptWords(rows: readonly Row[]): readonly string[] {
+  const [first] = rows;
+  const [best, ...others] = rows.filter(({ top1 }) => top1 !== undefined)
+    .toSorted((a, b) => b.top1! - a.top1!);
+  if (!first || !best) return [];
+  const worst = others.at(-1);
+  const lost = worst ? `, ${worst.label} loses ${percent(1 - worst.top1!, 1)} %` : "";
+  return [
+    `${best.label} keeps ${
+      percent(best.top1!, 1)
+    } % of the tokens that ${first.label} would choose${lost}; its weights take ${
+      millions(best.weightBytes)
+    } of ${millions(first.weightBytes)} MB`,
+  ];
 }
 
 /** A column for every group of tasks, and for every task that is in none. */
@@ -107,7 +174,7 @@ export function comparisonPlots(rows: readonly Row[]): readonly Plot[] {
 export function rowWords(row: Row): string {
   const { kl, top1 } = row;
   const words = [
-    `perplexity ${significant(row.perplexity, 5)} (${row.ratio.toFixed(4)} of the first)`,
+    `perplexity ${perplexityText(row)} (${row.ratio.toFixed(4)} of the first)`,
     ...kl === undefined ? [] : [`KL ${significant(kl, 3)}`],
     ...top1 === undefined ? [] : [`top-1 ${percent(top1, 2)} %`],
     `${row.bitsPerWeight.toFixed(2)} bits per weight`,

@@ -1,7 +1,8 @@
 import type { Description, Figure, Picture, Section } from "../../pipeline/description.ts";
 import { percent } from "../../pipeline/words.ts";
 import { describeBenchmark } from "./benchmark.ts";
-import { comparisonPassage, comparisonPlots } from "./comparison.ts";
+import { continuationsPassage } from "./continuations.ts";
+import { comparisonHeadline, comparisonPassage, comparisonPlots } from "./comparison.ts";
 import { type Evaluation, readEvaluation } from "../report/evaluation.ts";
 import type { Comparison } from "../report/rows.ts";
 import { itemsFile } from "../report/task_result.ts";
@@ -14,11 +15,15 @@ import {
   tasksPassage,
 } from "./tasks.ts";
 
-/** Describes the report of an evaluation, of a comparison or of a benchmark. */
+/** Describes the report of an evaluation, of a comparison, of a benchmark or of continuations. */
 export async function describeReport(directory: string): Promise<Description | undefined> {
   const report = JSON.parse(await Deno.readTextFile(`${directory}/report.json`));
   if (Array.isArray(report.rows)) return await describeComparison(directory, report);
   if (report.benchmark !== undefined) return describeBenchmark(report.benchmark);
+  if (report.continuations !== undefined) {
+    const passage = continuationsPassage(report.continuations);
+    return { title: passage.title, sections: [passage], warnings: [], headline: passage };
+  }
   if (report.scores !== undefined) {
     const evaluation = await readEvaluation(directory);
     return describeEvaluation(evaluation, await taskSections(directory, evaluation));
@@ -120,6 +125,7 @@ async function describeComparison(directory: string, comparison: Comparison): Pr
   }
   return {
     title: `comparison of ${rows.length} evaluations`,
+    headline: comparisonHeadline(comparison),
     sections: [
       { ...comparisonPassage(comparison), pictures },
       tasksPassage(rows),

@@ -289,7 +289,7 @@ async function write(
     signal.throwIfAborted();
     const { specification: { name }, layer } = tensor;
     await put(name, tensor);
-    progress(index + 1, planned.length, layer === undefined ? name : `layer ${layer + 1}`);
+    progress(index + 1, planned.length, layer === undefined ? name : `layer ${layer}`);
   }
   await writer.close();
   const { tokenizer, files } = checkpoint;

@@ -59,7 +59,7 @@ export async function* windowStates(
     left = left.filter((window) => !walk.windows.includes(window));
     done += walk.layer * walk.windows.length;
     await walk.reach(layers, {
-      passed: ({ layer, window }) => step(window, `, layer ${layer + 1}`),
+      passed: ({ layer, window }) => step(window, `, layer ${layer}`),
     });
     for (const window of walk.windows) {
       using stream = await walk.take(window);

@@ -94,6 +94,18 @@ function schemeWords(
   return `${mostCommon(schemes)} KV${cache}`;
 }
 
+/**
+ * A scheme in the fewest words, such as `W4A8KV4 g128` of `W4 g128 two-level post-scale A8 per token
+ * KV4`: bits of weights, activations and KV cache, and the group where there is one.
+ */
+export function shortScheme(scheme: string): string {
+  const found = /^W(\d+)(.*) A(\d+).* KV([\d/]+)$/.exec(scheme);
+  if (!found) return scheme;
+  const [, weights, details = "", inputs, cache] = found;
+  const group = / g\d+/.exec(details)?.[0] ?? "";
+  return `W${weights}A${inputs}KV${cache}${group}${scheme.includes(" (mixed)") ? " mixed" : ""}`;
+}
+
 /** The commonest of some words, with a mark where there are others. */
 function mostCommon(words: readonly string[]): string {
   const counts = new Map<string, number>();

@@ -11,6 +11,8 @@ export interface Row {
   readonly weightBytes: number;
   readonly kvBytesPerToken: number;
   readonly perplexity: number;
+  /** Standard error of the perplexity over the windows of the text; not known of a single one. */
+  readonly perplexityError?: number;
   /** Perplexity by that of the first row. */
   readonly ratio: number;
   /** KL divergence from the baseline in nats a token, where there was one. */
@@ -60,13 +62,14 @@ export function compareEvaluations(
   }
   refuseOtherTasks(evaluations);
   const names = distinct(labels ?? evaluations.map(({ model }) => model.scheme));
-  const rows = evaluations.map(({ scores, model, tasks }, index): Row => ({
+  const rows = evaluations.map(({ scores, model, tasks, windowMeans }, index): Row => ({
     label: names[index]!,
     scheme: model.scheme,
     bitsPerWeight: model.bitsPerWeight,
     weightBytes: model.bytes,
     kvBytesPerToken: model.kvBytesPerToken,
     perplexity: scores.perplexity,
+    ...errorOf(scores.perplexity, windowMeans),
     ratio: scores.perplexity / first.scores.perplexity,
     ...scores.kl !== undefined && { kl: scores.kl },
     ...scores.top1 !== undefined && { top1: scores.top1 },
@@ -75,6 +78,21 @@ export function compareEvaluations(
     ...tasks && { tasks },
   }));
   return { title, protocol: first.protocol, rows };
+}
+
+/**
+ * Standard error of a perplexity, by the delta method: that of the mean over windows of the mean
+ * negative log-likelihood, times the perplexity.
+ */
+function errorOf(
+  perplexity: number,
+  windowMeans: readonly number[],
+): { readonly perplexityError?: number } {
+  const { length } = windowMeans;
+  if (length < 2) return {};
+  const mean = windowMeans.reduce((sum, one) => sum + one, 0) / length;
+  const squares = windowMeans.reduce((sum, one) => sum + (one - mean) ** 2, 0);
+  return { perplexityError: perplexity * Math.sqrt(squares / (length - 1) / length) };
 }
 
 /** Throws a `TypeError` where one task was asked different questions. */

@@ -64,6 +64,10 @@ steps:
   report:
     stage: compare
     from: { reports: [fp16, quantized] }
+  story:
+    stage: generate
+    from: { models: [source, w4a8kv4] }
+    with: { prompts: [Once there was, They had a black donkey and a], tokens: 8 }
 `;
 
 /** Searches, and quantization that runs the model. */

@@ -82,7 +82,7 @@ Deno.test("a step takes over the weights, records itself and says what it cost",
     chain.notes.at(-1),
     `relative squared error of the attention output ${
       ((a! + b!) / 2).toExponential(2)
-    } on average, ${measured.kv[worst]!.toExponential(2)} in layer ${worst + 1}`,
+    } on average, ${measured.kv[worst]!.toExponential(2)} in layer ${worst}`,
   );
 });
 

@@ -1,5 +1,6 @@
 import { strict as assert } from "node:assert";
 import { compare } from "../../stages/compare.ts";
+import { comparisonHeadline } from "../../stages/describe/comparison.ts";
 import { type Evaluation, writeEvaluation } from "../../stages/report/evaluation.ts";
 import { forgetful } from "../support/journal_stub.ts";
 import { assertWellFormed } from "../support/svg_check.ts";
@@ -32,6 +33,41 @@ Deno.test("compare writes a table of its reports in their order", async () => {
   const { rows } = JSON.parse(await made.read("report.json"));
   assert.deepEqual(rows.map((row: { ratio: number }) => row.ratio), [1, 1.01]);
   assert.deepEqual(rows.map((row: { kl?: number }) => row.kl), [undefined, 0.012345]);
+});
+
+Deno.test("a perplexity has the standard error of its windows", async () => {
+  // Means of 0.6 and 0.8: a deviation of sqrt(0.02), so an error of 0.1 of the mean of two.
+  const windows = { ...QOQ, windowMeans: [0.6, 0.8] };
+  await using made = await run([FULL, windows], { plot: false });
+  assert.match(await made.read("report.md"), /\| 2\.0200 ± 0\.2020 \| 1\.0100 \|/);
+  const { rows } = JSON.parse(await made.read("report.json"));
+  assert.equal(rows[0].perplexityError, undefined);
+  assert.ok(Math.abs(rows[1].perplexityError - 0.202) < 1e-12);
+});
+
+Deno.test("the headline of a comparison has names in few words and what is kept", async () => {
+  const worse = { ...QOQ, scores: { ...QOQ.scores, perplexity: 3, kl: 0.25, top1: 0.85 } };
+  const scheme = "W4 g128 two-level post-scale A8 per token KV4";
+  const schemed = [QOQ, worse].map((one) => ({ ...one, model: { ...one.model, scheme } }));
+  await using made = await run([FULL, ...schemed], {
+    title: "Methods",
+    labels: ["half precision", "QoQ", "RTN"],
+    plot: false,
+  });
+  const headline = comparisonHeadline(JSON.parse(await made.read("report.json")));
+  assert.equal(headline.tellsScores, true);
+  assert.deepEqual(headline.table!.rows, [
+    ["half precision", "2.0000", "", "", "16.00", "19.2", "2048"],
+    ["QoQ W4A8KV4 g128", "2.0200", "0.012", "97.5 %", "4.25", "5.1", "576"],
+    ["RTN W4A8KV4 g128", "3.0000", "0.25", "85.0 %", "4.25", "5.1", "576"],
+  ]);
+  assert.deepEqual(headline.notes, [
+    "QoQ keeps 97.5 % of the tokens that half precision would choose, RTN loses 15.0 %; its weights take 5.1 of 19.2 MB",
+  ]);
+  await using plain = await run([FULL], { plot: false });
+  const alone = comparisonHeadline(JSON.parse(await plain.read("report.json")));
+  assert.deepEqual(alone.table!.rows, [["W16A16KV16", "2.0000", "16.00", "19.2", "2048"]]);
+  assert.deepEqual(alone.notes, []);
 });
 
 Deno.test("compare draws labelled plots and a page that needs no other host", async () => {

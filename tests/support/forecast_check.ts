@@ -62,7 +62,15 @@ export async function measure(manifest: Manifest, store: Store): Promise<Measure
   const summary = await run(manifest, {
     store,
     stages,
-    tools: () => ({ memoryBytes: MEMORY, device: () => open ??= Cpu.open() }),
+    tools: () => ({
+      memoryBytes: MEMORY,
+      // Without what was freed before, as the program's own.
+      async device() {
+        const device = await (open ??= Cpu.open());
+        device.trim();
+        return device;
+      },
+    }),
     emit(event) {
       if (event.type === "done" || event.type === "reuse") paths.set(event.step, event.path);
       if (event.type !== "done") return;

@@ -7,14 +7,18 @@ import { onInterrupt, onStrayError, STOPPED_STATUS } from "../interrupt.ts";
 import { addExecutorOption, openExecutor } from "../open_executor.ts";
 import { openSharedStore, sizeCap } from "../open_store.ts";
 import { tellingErrors, UsageError } from "../told_error.ts";
-import type { Emit } from "../../event.ts";
+import type { Headline } from "../../description.ts";
+import type { Emit, RunEvent } from "../../event.ts";
+import type { Manifest } from "../../manifest/manifest.ts";
+import { needsOf } from "../../manifest/needs.ts";
 import { readManifest } from "../../manifest/read_manifest.ts";
 import { secondsSince } from "../../words.ts";
 import { messageOf } from "../../errors.ts";
 import { run as runSteps } from "../../run/runner.ts";
 import { type Detail, type Teller, tellJson, tellPeople } from "../../tell/terminal.ts";
+import type { Onward } from "../../tell/terminal/summary_text.ts";
 import { catchConsole } from "../../tell/terminal/screen.ts";
-import { type Call, defineCommand } from "../command.ts";
+import { type Call, defineCommand, type Program } from "../command.ts";
 
 /** Makes every step of a manifest. */
 export const run = defineCommand({
@@ -24,12 +28,18 @@ export const run = defineCommand({
     void addLockedOption(addSelectionOptions(addExecutorOption(command)))
       .option("--lock", "state in <manifest>.lock.json what all was made from, after a good run")
       .option("-q, --quiet", "tell what went wrong and the summary only")
+      .option("--brief", "tell of a good run its results only, and what to do next")
       .option("-v, --verbose", "tell every note with its data, those of reused artifacts too"),
   async run(call) {
     const { screen, flags } = call;
     const store = flags.store === undefined ? [] : ["--store", flags.store];
-    const page = commandAgain(["report", ...call.words, ...store]);
-    const telling = { detail: detailOf(call), again: commandAgain(call.args), page };
+    const page = {
+      about: "A page about it",
+      command: commandAgain(["report", ...call.words, ...store]),
+    };
+    const detail = detailOf(call);
+    const onward = detail === "brief" ? onwardOf(call) : [];
+    const telling = { detail, again: commandAgain(call.args), onward: [page, ...onward] };
     using tell = flags.json ? tellJson(screen, telling) : tellPeople(screen, telling);
     // What packages print goes where it harms neither JSON lines nor what is drawn.
     using _console = flags.json || screen.columns > 0 ? catchConsole(tell.say) : undefined;
@@ -69,8 +79,13 @@ async function runManifest(
     screen.error(`Cannot go on: ${messageOf(error)}\n`);
     if (flags.debug) screen.error(`${traceOf(error)}\n`);
   });
+  // The summary waits for what came out.
+  let summary: RunEvent | undefined;
+  const results = new Map<string, string>();
   const emit: Emit = (event) => {
-    tell.emit(event);
+    if (event.type === "done" || event.type === "reuse") results.set(event.step, event.path);
+    if (event.type === "summary") summary = event;
+    else tell.emit(event);
     if (flags.debug && event.type === "failed") tell.error(traceOf(event.error.cause));
   };
   const store = await openSharedStore(path, flags, manifest);
@@ -88,6 +103,12 @@ async function runManifest(
     ...locks,
     ...fitting(call),
   });
+  if (!flags.json) {
+    for (const headline of await headlinesOf(manifest, { program, results })) {
+      tell.headline(headline);
+    }
+  }
+  if (summary) tell.emit(summary);
   return ok ? 0 : controller.signal.aborted ? STOPPED_STATUS : 1;
 }
 
@@ -95,7 +116,32 @@ function traceOf(error: unknown): string {
   return error instanceof Error && error.stack ? error.stack : String(error);
 }
 
-function detailOf({ own: { quiet, verbose } }: Call): Detail {
-  if (quiet && verbose) throw new UsageError("Cannot be both --quiet and --verbose: say one");
-  return quiet ? "quiet" : verbose ? "verbose" : "usual";
+function detailOf({ own: { quiet, brief, verbose } }: Call): Detail {
+  const said = Object.entries({ quiet, brief, verbose }).flatMap(([word, is]) => is ? [word] : []);
+  const [one = "usual", other] = said;
+  if (other === undefined) return one as Detail;
+  throw new UsageError(`Cannot be both --${one} and --${other}: say one`);
+}
+
+/** What the program would do next, as commands. */
+function onwardOf({ program, words: [manifest = ""] }: Call): readonly Onward[] {
+  return (program.onward?.(manifest) ?? [])
+    .map(({ about, words }) => ({ about, command: commandAgain(words) }));
+}
+
+/** The gist of what came out of the steps that no other one reads, where there is some. */
+async function headlinesOf(
+  { steps }: Manifest,
+  { program: { stages, describe }, results }: {
+    readonly program: Program;
+    readonly results: ReadonlyMap<string, string>;
+  },
+): Promise<readonly Headline[]> {
+  const read = new Set(steps.flatMap(needsOf));
+  const ends = steps.filter(({ name }) => !read.has(name) && results.has(name));
+  const described = await Promise.all(ends.map(async ({ name, stage }) => {
+    const kind = stages[stage]?.output;
+    return await describe?.(results.get(name)!, { kind });
+  }));
+  return described.flatMap((description) => description?.headline ?? []);
 }

@@ -1,8 +1,8 @@
-import type { PlannedStep, Summary } from "../../event.ts";
+import type { PlannedStep } from "../../event.ts";
 import { MAKING } from "../../plan/planner.ts";
-import { COLORS, type Finished, type Paint, painter, type Screen, shortPath } from "./screen.ts";
+import { COLORS, painter, type Screen } from "./screen.ts";
 import { formatTable } from "./columns.ts";
-import { count, formatBytes, formatScores, formatSeconds } from "../../words.ts";
+import { count, formatBytes, formatSeconds } from "../../words.ts";
 
 /** Which steps of a manifest a partial run looks at. */
 export function selectedText(
@@ -76,53 +76,4 @@ function peaksText(steps: readonly PlannedStep[]): string {
   return `At most ${most("deviceBytes")} on the device and ${
     most("hostBytes")
   } on the host at a time, ${disk} on the disk in all\n`;
-}
-
-/** How a run ended, as a table with a last line. */
-export function summaryText(
-  { ok, seconds, steps, scores }: Summary,
-  { finished, paint, again, page }: {
-    readonly finished: readonly Finished[];
-    readonly paint: Paint;
-    /** The command that goes on after a stop. */
-    readonly again?: string | undefined;
-    /** The command that writes a page about the run. */
-    readonly page?: string | undefined;
-  },
-): string {
-  const ends = steps.map((step) => {
-    const end = finished.find((event) => event.step === step.name);
-    const saved = end?.type === "reuse" ? Math.max(0, end.seconds - step.seconds) : 0;
-    return { step, end, saved };
-  });
-  const saved = ends.reduce((sum, one) => sum + one.saved, 0);
-  // What is not worth a word is not worth a column.
-  const saving = saved >= 1;
-  const rows = ends.map(({ step, end, saved }) => {
-    // Twelve letters of the key and a star: short, and a shell still finds it.
-    const path = end ? `${shortPath(end.path).slice(0, 12 - end.key.length)}*` : "";
-    const cell = saving ? [step.state === "hit" ? formatSeconds(saved) : ""] : [];
-    const { name, state, seconds } = step;
-    return [name, state, seconds.toFixed(1), ...cell, formatScores(end?.scores ?? {}), path];
-  });
-  const headings = ["step", "state", "seconds", ...saving ? ["saved"] : [], "scores", "artifact"];
-  const [first, ...lines] = formatTable(headings, rows).split("\n");
-  const made = steps.filter(({ state }) => state === "run").length;
-  const reused = steps.filter(({ state }) => state === "hit").length;
-  const bad = steps.filter(({ state }) => state === "failed").map(({ name }) => name);
-  const end = ok
-    ? paint(`All went well in ${formatSeconds(seconds)}`, COLORS.run)
-    : bad.length > 0
-    ? paint(`Failed: ${bad.join(", ")}`, COLORS.failed)
-    : paint(`Stopped after ${formatSeconds(seconds)}`, COLORS.stopped);
-  const scored = Object.keys(scores).length > 0 ? `${formatScores(scores)}\n` : "";
-  const numbers = `${count(made, "step")} made, ${reused} reused${
-    saving ? `, which saved ${formatSeconds(saved)}` : ""
-  }`;
-  const onward = ok || bad.length > 0
-    ? ""
-    : `What is finished is kept; to go on:\n  ${again ?? "run the same command again"}\n`;
-  return `\n${paint(first ?? "", COLORS.note)}\n${
-    lines.join("\n")
-  }\n\n${scored}${end} (${numbers})\n${onward}${page ? `A page about it: ${page}\n` : ""}`;
 }

@@ -25,6 +25,36 @@ export function cutText(text: string, columns: number): string {
   return columns > 0 ? `${cut}…` : "";
 }
 
+/** A text in lines of at most so many columns, broken between words where it can be. */
+export function wrapText(text: string, columns: number): string[] {
+  const width = Math.max(1, columns);
+  const lines: string[] = [];
+  let line = "";
+  for (const word of text.split(" ")) {
+    const longer = line === "" ? word : `${line} ${word}`;
+    if (textWidth(longer) <= width) {
+      line = longer;
+      continue;
+    }
+    if (line !== "") lines.push(line);
+    const pieces = brokenWord(word, width);
+    line = pieces.pop() ?? "";
+    lines.push(...pieces);
+  }
+  return [...lines, line];
+}
+
+/** A word in pieces of at most so many columns. */
+function brokenWord(word: string, columns: number): string[] {
+  const pieces = [""];
+  for (const { segment } of GRAPHEMES.segment(word)) {
+    const last = pieces.at(-1)!;
+    if (last !== "" && textWidth(last + segment) > columns) pieces.push(segment);
+    else pieces[pieces.length - 1] = last + segment;
+  }
+  return pieces;
+}
+
 /** A text with blanks behind it up to a number of columns. */
 export function padText(text: string, columns: number): string {
   return text + " ".repeat(Math.max(0, columns - textWidth(text)));

@@ -6,6 +6,8 @@ import { machineFlags, parseBytes } from "../../../pipeline/cli/flags.ts";
 import { parseCommandLine } from "../../../pipeline/cli/command_line.ts";
 import { defineCommand, UsageError } from "../../../pipeline/cli/mod.ts";
 import { projectRoot, storeDirectory } from "../../../pipeline/cli/open_store.ts";
+import type { Program } from "../../../pipeline/cli/main.ts";
+import { callProgram } from "../../support/cli_call.ts";
 import { call as callToy } from "../../support/toy/call.ts";
 import { toyCommand } from "../../support/toy/command.ts";
 
@@ -96,6 +98,35 @@ Deno.test("`run` ends with status 0 only when all went well", () =>
     strictEqual(good.status, 0);
     match(good.out, /^quality {2}run +[\d.]+ {2}value 3/m);
     match((await call("run", `${directory}/a.yaml`)).out, /\(0 steps made, 3 reused\)$/m);
+  }));
+
+Deno.test("`run` ends with the headlines of what no other step reads", () =>
+  withProject(async (directory) => {
+    const asked: string[] = [];
+    const program: Partial<Program> = {
+      describe(path, { kind }) {
+        asked.push(kind ?? "");
+        const headline = { title: "What came out", lines: [`of ${kind}`], tellsScores: true };
+        return Promise.resolve({ title: path, sections: [], warnings: [], headline });
+      },
+      onward: (manifest) => [{ about: "Look again", words: ["inspect", manifest] }],
+    };
+    const manifest = `${directory}/a.yaml`;
+    const run = async (...args: string[]) =>
+      await callProgram({ stages, ...program }, "run", manifest, ...args);
+    const { out } = await run();
+    deepStrictEqual(asked, ["report"]);
+    match(out, /\nWhat came out\nof report\n\nAll went well/);
+    match(out, /^step +state +seconds\n/m);
+    doesNotMatch(out, /Look again/);
+    const brief = await run("--brief");
+    match(brief.out, /^\nWhat came out\nof report\n\nAll went well/);
+    match(brief.out, /\n\nA page about it +deno .*\nLook again +deno .* inspect .*a\.yaml\n$/);
+    const json = (await run("--json")).out.trimEnd().split("\n").map((line) => JSON.parse(line));
+    strictEqual(json.at(-1).type, "summary");
+    const both = await run("--brief", "-q");
+    strictEqual(both.status, 2);
+    match(both.errors, /Cannot be both --quiet and --brief: say one/);
   }));
 
 Deno.test("`run` tells every problem of a manifest with its place and never a stack", () =>

@@ -4,8 +4,9 @@ import { StageError } from "../../../pipeline/errors.ts";
 import { Eta } from "../../../pipeline/tell/terminal/paced_progress.ts";
 import { type Screen, screenManners, shortPath } from "../../../pipeline/tell/terminal/screen.ts";
 import { planText } from "../../../pipeline/tell/terminal/tables.ts";
-import { cutText, textWidth } from "../../../pipeline/tell/terminal/text_width.ts";
-import { formatTable } from "../../../pipeline/tell/terminal/columns.ts";
+import { cutText, textWidth, wrapText } from "../../../pipeline/tell/terminal/text_width.ts";
+import type { Headline } from "../../../pipeline/description.ts";
+import { foldTable, formatTable } from "../../../pipeline/tell/terminal/columns.ts";
 import { formatSeconds } from "../../../pipeline/words.ts";
 import { type Telling, tellJson, tellPeople } from "../../../pipeline/tell/terminal.ts";
 import { TerminalModel } from "../../support/terminal_model.ts";
@@ -101,10 +102,9 @@ Deno.test("`tellPeople()` writes plain lines without codes into a pipe", () => {
     `run      w4: quantize, bits 8 → 4
 made     w4 in 1 min 15 s
 
-step  state  seconds  scores              artifact
-w4    run       75.3  perplexity 19.1341  .quattuor/artifacts/0123456789ab*
+step  state  seconds  scores
+w4    run       75.3  perplexity 19.1341
 
-perplexity 19.1341
 All went well in 1 min 20 s (1 step made, 0 reused)
 `,
   );
@@ -389,7 +389,7 @@ Deno.test("`tellPeople()` tells when quiet only what went wrong and the summary"
     }).emit(failed);
     strictEqual(screen.out, "");
     tellAt(screen, [[0, summary]], { detail: "quiet" });
-    match(screen.out, /^\nstep +state +seconds +scores +artifact\nw4 +run +75\.3/);
+    match(screen.out, /^\nstep +state +seconds\nw4 +run +75\.3/);
     doesNotMatch(screen.out, CODES);
   }
 });
@@ -412,8 +412,8 @@ Deno.test("`tellPeople()` tells at the end what reuse saved and how to go on", (
 run      w4: quantize, bits 8 → 4
 stopped  w4: what it has finished is kept
 
-step    state    seconds  saved       scores  artifact
-source  hit          0.3  12 min 5 s          .quattuor/artifacts/0123456789ab*
+step    state    seconds  saved
+source  hit          0.3  12 min 5 s
 w4      stopped     12.0
 
 Stopped after 13 s (0 steps made, 1 reused, which saved 12 min 5 s)
@@ -582,4 +582,145 @@ Deno.test("`formatTable()` sets numbers flush right and leaves no blanks at the 
   );
   strictEqual(formatTable(["name", "b"], [["量化", "x"]]), "name  b\n量化  x");
   strictEqual(formatTable(["name", "b"], [["x", ""]]), "name  b\nx");
+});
+
+Deno.test("`foldTable()` keeps within the columns: numbers whole, the widest texts wrapped", () => {
+  const table = {
+    columns: [{ heading: "name" }, { heading: "n", number: true }, { heading: "about" }],
+    rows: [["a", "1.5", "words that go on and on"], ["b", "10", "few"]],
+  };
+  deepStrictEqual(foldTable(table, 80), [
+    "name    n  about",
+    "a     1.5  words that go on and on",
+    "b      10  few",
+  ]);
+  deepStrictEqual(foldTable(table, 30), [
+    "name    n  about",
+    "a     1.5  words that go on",
+    "           and on",
+    "b      10  few",
+  ]);
+  for (let width = 8; width < 40; width++) {
+    for (const line of foldTable(table, width)) ok(textWidth(line) <= width, `${width}: ${line}`);
+  }
+  deepStrictEqual(foldTable(table, 20), [
+    "name: a",
+    "n: 1.5",
+    "about: words that go",
+    "on and on",
+    "name: b",
+    "n: 10",
+    "about: few",
+  ]);
+});
+
+Deno.test("`wrapText()` breaks between words, and words only where they must be", () => {
+  const cases: [text: string, columns: number, lines: string[]][] = [
+    ["", 5, [""]],
+    ["one two", 7, ["one two"]],
+    ["one two", 6, ["one", "two"]],
+    ["abcdefgh ij", 4, ["abcd", "efgh", "ij"]],
+    ["量化 权重", 4, ["量化", "权重"]],
+    ["量化权重", 3, ["量", "化", "权", "重"]],
+  ];
+  for (const [text, columns, lines] of cases) deepStrictEqual(wrapText(text, columns), lines);
+});
+
+const HEADLINE: Headline = {
+  title: "Two ways",
+  table: {
+    columns: [{ heading: "" }, { heading: "perplexity", number: true }],
+    rows: [["half", "19.134"], ["codes", "23.83"]],
+  },
+  notes: ["codes keep most of it"],
+  tellsScores: true,
+};
+
+Deno.test("`tellPeople()` ends with what came out, and tells no score twice", () => {
+  const screen = screenOf({});
+  const tell = tellAt(screen, [[0, start], [0, done]], {
+    onward: [{ about: "A page about it", command: "report a.yaml" }],
+  });
+  tell.headline(HEADLINE);
+  tell.emit(summary);
+  strictEqual(
+    screen.out,
+    `run      w4: quantize, bits 8 → 4
+made     w4 in 1 min 15 s
+
+step  state  seconds
+w4    run       75.3
+
+Two ways
+       perplexity
+half       19.134
+codes       23.83
+
+codes keep most of it
+
+All went well in 1 min 20 s (1 step made, 0 reused)
+A page about it: report a.yaml
+`,
+  );
+});
+
+Deno.test("`tellPeople()` tells when brief of a good run its results and what to do next", () => {
+  for (const columns of [0, 80]) {
+    const screen = screenOf({ columns });
+    const onward = [
+      { about: "A page", command: "report a.yaml" },
+      { about: "Talk to it", command: "serve" },
+    ];
+    const tell = tellAt(screen, [[0, planOf(planned("w4"))], [0, start], [20, done]], {
+      detail: "brief",
+      onward,
+    });
+    if (columns === 0) strictEqual(screen.out, "");
+    tell.headline(HEADLINE);
+    tell.emit(summary);
+    const shown = columns === 0 ? screen.out : screen.model.lines.join("\n");
+    strictEqual(
+      shown.trim(),
+      `Two ways
+       perplexity
+half       19.134
+codes       23.83
+
+codes keep most of it
+
+All went well in 1 min 20 s (1 step made, 0 reused)
+
+A page      report a.yaml
+Talk to it  serve`,
+    );
+    tellAt(screen, [[0, { ...summary, ok: false }]], { detail: "brief" });
+    match(screen.out, /step +state +seconds/);
+  }
+});
+
+Deno.test("`tellPeople()` shows paths of artifacts where there is room, or when asked", () => {
+  for (
+    const [columns, detail, shown] of [
+      [0, "usual", false],
+      [0, "verbose", true],
+      [120, "usual", false],
+      [121, "usual", true],
+    ] as const
+  ) {
+    const screen = screenOf({ columns });
+    tellAt(screen, [[0, done], [0, summary]], { detail });
+    const paths = /artifact\nw4 .*\.quattuor\/artifacts\/0123456789ab\*\n/;
+    (shown ? match : doesNotMatch)(screen.out, paths, `${columns} ${detail}`);
+  }
+});
+
+Deno.test("`tellPeople()` tells of a run that was refused no table of steps", () => {
+  const screen = screenOf({});
+  const steps = (["failed", "blocked"] as const).map((state) => ({
+    name: state,
+    state,
+    seconds: 0,
+  }));
+  tellAt(screen, [[0, { type: "summary", ok: false, seconds: 0.1, steps, scores: {} }]]);
+  strictEqual(screen.out, "\nFailed: failed (nothing was begun)\n");
 });
