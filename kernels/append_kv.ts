@@ -3,12 +3,16 @@ import { counts, type Kernel } from "./device/kernel.ts";
 import { describe, f32, u32 } from "./device/tensor.ts";
 import { checkPage, PAGE_TOKENS, pageArgs, pageWords, writeSlot } from "./codes/kv_page.ts";
 import { fixedScale, type KvScheme, schemeConstants } from "./codes/kv_scheme.ts";
+import append from "./parts/append_head.wgsl" with { type: "text" };
 import half from "./parts/half.wgsl" with { type: "text" };
 import page from "./codes/kv_page.wgsl" with { type: "text" };
 import quantizer from "./codes/quantizer.wgsl" with { type: "text" };
 import quotient from "./parts/quotient.wgsl" with { type: "text" };
 import rounding from "./codes/rounding.wgsl" with { type: "text" };
 import wgsl from "./append_kv.wgsl" with { type: "text" };
+
+/** What shaders that append share, and what that rests on. */
+export const appendParts = [half, quotient, quantizer, rounding, page, append].join("\n");
 
 const THREADS = 64;
 /** Values that a task of the CPU engine writes, about. */
@@ -28,7 +32,7 @@ type Pool = "keys" | "values";
  * `keys` and `values` u32 [pages, words]. A slot behind the last page is left out, which pads a batch.
  */
 export const appendKv: Kernel<"k" | "v" | "slots" | Pool, never, AppendKvOptions, Pool> = {
-  wgsl: `${half}\n${quotient}\n${quantizer}\n${rounding}\n${page}\n${wgsl}`,
+  wgsl: `${appendParts}\n${wgsl}`,
   inputs: ["k", "v", "slots", "keys", "values"],
   outputs: [],
   mutates: ["keys", "values"],
@@ -155,7 +159,7 @@ export const appendKv: Kernel<"k" | "v" | "slots" | Pool, never, AppendKvOptions
 };
 
 /** Pages of a pool, which must be able to hold such keys or values. */
-function poolPages(pool: TensorSpec, x: TensorSpec, scheme: KvScheme): number {
+export function poolPages(pool: TensorSpec, x: TensorSpec, scheme: KvScheme): number {
   const [, kvHeads = 0, headSize = 0] = x.shape;
   checkPage({ scheme, kvHeads, headSize });
   const words = pageWords(scheme, kvHeads, headSize);
@@ -169,7 +173,7 @@ function poolPages(pool: TensorSpec, x: TensorSpec, scheme: KvScheme): number {
 }
 
 /** A pool after the tokens were written to their slots. */
-function appended(
+export function appended(
   pool: HostTensor,
   x: HostTensor,
   slots: HostTensor,
@@ -194,7 +198,7 @@ interface Sizes {
 }
 
 /** Tokens in scattered slots of pages that are full of something else. */
-function written(
+export function written(
   { tokens, kvHeads, headSize }: Sizes,
   key: KvScheme,
   value: KvScheme = key,

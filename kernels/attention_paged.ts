@@ -1,6 +1,6 @@
 import type { HostTensor, Limits, TensorSpec } from "./device/device.ts";
 import { counts, type Kernel } from "./device/kernel.ts";
-import { describe, elements, f32, lazyTensor, u32 } from "./device/tensor.ts";
+import { byteLength, describe, elements, f32, lazyTensor, u32 } from "./device/tensor.ts";
 import {
   attention,
   type AttentionOptions,
@@ -23,6 +23,9 @@ import softCap from "./parts/soft_cap.wgsl" with { type: "text" };
 import page from "./codes/kv_page.wgsl" with { type: "text" };
 import quantizer from "./codes/quantizer.wgsl" with { type: "text" };
 import read from "./codes/kv_read.wgsl" with { type: "text" };
+import merge from "./attention_paged_merge.wgsl" with { type: "text" };
+import slice from "./parts/attention_slice.wgsl" with { type: "text" };
+import slices from "./attention_paged_slices.wgsl" with { type: "text" };
 import split from "./attention_paged_split.wgsl" with { type: "text" };
 import tiles from "./attention_paged.wgsl" with { type: "text" };
 
@@ -59,6 +62,14 @@ type In = "q" | "k" | "v" | "block_table" | "spans" | "work";
 /** Queries of an item of work. */
 const TILE = 16;
 const MOST_SPLIT_QUERIES = 4;
+/** Keys whose sums are merged as one, whoever makes them. */
+const SLICE = 256;
+/** Workgroups with which a graphics processor has enough to do. */
+const ENOUGH_WORKGROUPS = 512;
+/** Most bytes of what slices leave to be merged. */
+const MOST_SLICES_BYTES = 2 ** 25;
+
+const parts = [quantizer, page, read, blocks, softCap].join("\n");
 
 /** A batch as the kernel takes it: its spans u32 [sequences, 4], and items of work u32 [items, 2]. */
 export function attentionBatch(
@@ -79,12 +90,14 @@ export function attentionBatch(
  * sequence stands at its last key; heads share kv heads in order (GQA). Rows of no span are left out.
  *
  * Codes become values in registers; softmax is online, in f32. A query's bits depend neither on what
- * else is in the batch nor on how many queries its sequence brings: both shaders add in one order.
+ * else is in the batch nor on how many queries its sequence brings: all shaders add in one order.
  */
 export const attentionPaged: Kernel<In, "y", AttentionPagedOptions> = {
   wgsl: {
-    tiles: `${quantizer}\n${page}\n${read}\n${blocks}\n${softCap}\n${tiles}`,
-    split: `${quantizer}\n${page}\n${read}\n${blocks}\n${softCap}\n${split}`,
+    tiles: `${parts}\n${tiles}`,
+    split: `${parts}\n${slice}\n${split}`,
+    slices: `${parts}\n${slice}\n${slices}`,
+    merge: `${parts}\n${slice}\n${merge}`,
   },
   inputs: ["q", "k", "v", "block_table", "spans", "work"],
   outputs: ["y"],
@@ -112,6 +125,22 @@ export const attentionPaged: Kernel<In, "y", AttentionPagedOptions> = {
       // The sums of their blocks take 8 KiB of workgroup memory.
       const KEYS = [256, 128, 64, 32].find((keys) => keys * size <= 2 ** 15) ?? 16;
       const parted = { ...constants, PARTS, KEYS };
+      const HELD_SLICES = Math.ceil(longest / SLICE);
+      const groups = items * PARTS * heads;
+      const scratch = { dtype: "f32", shape: [groups * HELD_SLICES, size + 4] } as const;
+      const fit = HELD_SLICES > 1 && byteLength(scratch) <= MOST_SLICES_BYTES;
+      const { choices: { slices = groups < ENOUGH_WORKGROUPS } = {} } = limits;
+      if (fit && slices && limits.adapter === "gpu") {
+        return {
+          shader: "slices",
+          outputs,
+          constants: { ...parted, HELD_SLICES },
+          params,
+          grid: [items * PARTS, heads, HELD_SLICES],
+          then: { shader: "merge", grid },
+          scratch,
+        };
+      }
       // A thread scores one key of 128, and adds the values of 8 channels.
       const turns = Math.ceil(TURNS_A_KEY / 4 * keys);
       return { shader: "split", outputs, constants: parted, params, grid, turns };

@@ -75,6 +75,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     q_tile[i / QUADS * STRIDE + i % QUADS] = quad * params.scale;
   }
   let mine = row * (SPAN + 1u);
+  var total = array<vec4f, MINE>();
+  var seen = nothing();
   var sum = array<vec4f, MINE>();
   var state = nothing();
   for (var here = start; here < end; here += SPAN) {
@@ -88,8 +90,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
         for (var d = 0u; d < QUADS; d++) {
           score = add_four(score, q_tile[row * STRIDE + d], kv_tile[at * STRIDE + d]);
         }
-        let seen = index <= place && index + params.window > place;
-        weights[mine + from_key + at] = select(LOWEST, soft_capped(score, params.cap), seen);
+        let visible = index <= place && index + params.window > place;
+        weights[mine + from_key + at] = select(LOWEST, soft_capped(score, params.cap), visible);
       }
     }
     workgroupBarrier();
@@ -134,13 +136,22 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
         }
       }
     }
+    let ended = (here + SPAN) % SLICE == 0u || here + SPAN >= end;
+    if (ended && state.most > LOWEST) {
+      let merge = merged(&seen, state.most, state.weight);
+      for (var c = 0u; c < MINE; c++) {
+        total[c] = fma(total[c], vec4f(merge.fade), sum[c] * merge.part);
+      }
+      sum = array<vec4f, MINE>();
+      state = nothing();
+    }
   }
   if (first + row >= span.queries) { return; }
   let index = span.row + first + row;
   for (var c = 0u; c < MINE; c++) {
     let quad = part + SHARE * c;
     if (quad < QUADS) {
-      y[(index * params.heads + head) * QUADS + quad] = sum[c] / state.weight;
+      y[(index * params.heads + head) * QUADS + quad] = total[c] / seen.weight;
     }
   }
 }

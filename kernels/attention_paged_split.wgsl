@@ -1,115 +1,24 @@
-// Causal attention with online softmax over pages of codes: y = softmax(scale * q k^T) v, a head at
-// a time.
-// For decoding: a workgroup makes one query of a sequence, as `work` says, for one head, KEYS keys at a time. Threads first score a key each, then make the sums of a block
-// by 8 channels, then merge blocks, 4 channels each. Sums are in the order of
-// parts/attention_blocks.wgsl.
-// Expects: codes/kv_page.wgsl, codes/kv_read.wgsl and what they expect, parts/attention_blocks.wgsl,
-// parts/soft_cap.wgsl and what it expects, PARTS (u32, workgroups that share an item of work), KEYS (u32, a multiple of 16).
-
-@group(0) @binding(0) var<storage, read> q: array<vec4f>;
-@group(0) @binding(1) var<storage, read> k: array<u32>;
-@group(0) @binding(2) var<storage, read> v: array<u32>;
-@group(0) @binding(3) var<storage, read> block_table: array<u32>;
-@group(0) @binding(4) var<storage, read> spans: array<Span>;
-@group(0) @binding(5) var<storage, read> work: array<vec2u>;
-@group(0) @binding(6) var<storage, read_write> y: array<vec4f>;
-@group(0) @binding(7) var<uniform> params: Params;
-
-const THREADS = 128u;
-const QUADS = SIZE / 4u;
-// Quads of a head whose last eight channels are filled up.
-const HELD_QUADS = 2u * OCTETS;
-const BLOCKS = KEYS / BLOCK;
-// Blocks that are made at once.
-const SLICES = THREADS / OCTETS;
-const MINE = (QUADS + THREADS - 1u) / THREADS;
-
-var<workgroup> q_row: array<vec4f, QUADS>;
-var<workgroup> scores: array<f32, KEYS>;
-// Of each block: the maximum of its scores, the sum of its weights, and of values times them.
-var<workgroup> maxima: array<f32, BLOCKS>;
-var<workgroup> weights: array<f32, BLOCKS>;
-var<workgroup> sums: array<vec4f, BLOCKS * HELD_QUADS>;
-
-fn score(span: Span, index: u32, head: u32) -> f32 {
-  let page = block_table[span.table + index / PAGE] * params.key_words;
-  let token = index % PAGE;
-  var sum = 0f;
-  for (var first = 0u; first < SIZE; first += KEY_GROUP) {
-    let scale = key_scale(page, head, token, first);
-    for (var channel = first; channel < first + KEY_GROUP; channel += 8u) {
-      let part = key(page, head, token, channel, scale);
-      sum = add_four(sum, q_row[channel / 4u], part[0]);
-      if (channel + 4u < SIZE) { sum = add_four(sum, q_row[channel / 4u + 1u], part[1]); }
-    }
-  }
-  return sum;
-}
-
-// Makes the sums of a block by 8 channels; `first` is its first key.
-fn make_block(span: Span, block: u32, first: u32, head: u32, octet: u32) {
-  var most = LOWEST;
-  for (var i = 0u; i < BLOCK; i++) { most = max(most, scores[block * BLOCK + i]); }
-  if (octet == 0u) { maxima[block] = most; }
-  if (most == LOWEST) { return; }
-  let page = block_table[span.table + first / PAGE] * params.value_words;
-  var sum = array(vec4f(), vec4f());
-  var all = 0f;
-  for (var i = 0u; i < BLOCK; i++) {
-    let token = min(first + i, span.keys - 1u) % PAGE;
-    let scale = value_scale(page, head, token, 8u * octet);
-    let part = value(page, head, token, 8u * octet, scale);
-    let weight = weight_of(scores[block * BLOCK + i], most);
-    all += weight;
-    sum = array(fma(vec4f(weight), part[0], sum[0]), fma(vec4f(weight), part[1], sum[1]));
-  }
-  if (octet == 0u) { weights[block] = all; }
-  sums[block * HELD_QUADS + 2u * octet] = sum[0];
-  sums[block * HELD_QUADS + 2u * octet + 1u] = sum[1];
-}
+// Attention of few queries, a workgroup for all keys of one, slice after slice.
+// Expects: parts/attention_slice.wgsl and what it expects.
 
 @compute @workgroup_size(THREADS)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
-  let head = group.y;
-  let kv_head = head / (params.heads / params.kv_heads);
-  let item = work[group.x / PARTS];
-  let span = spans[item.x];
-  let query = item.y + group.x % PARTS;
-  // What pads a batch has no queries.
-  if (query >= span.queries) { return; }
-  let row = ((span.row + query) * params.heads + head) * QUADS;
-  let place = span.keys - span.queries + query;
-  let start = (max(place + 1u, params.window) - params.window) / BLOCK * BLOCK;
-  let slice = thread / OCTETS;
-  for (var i = thread; i < QUADS; i += THREADS) { q_row[i] = q[row + i] * params.scale; }
-  var sum = array<vec4f, MINE>();
-  var state = nothing();
-  for (var here = start; here <= place; here += KEYS) {
-    workgroupBarrier();
-    for (var i = thread; i < KEYS; i += THREADS) {
-      let index = here + i;
-      var mine = LOWEST;
-      if (index <= place && index + params.window > place) {
-        mine = soft_capped(score(span, index, kv_head), params.cap);
-      }
-      scores[i] = mine;
-    }
-    workgroupBarrier();
-    for (var i = select(slice, BLOCKS, slice >= SLICES); i < BLOCKS; i += SLICES) {
-      make_block(span, i, here + i * BLOCK, kv_head, thread % OCTETS);
-    }
-    workgroupBarrier();
-    for (var i = 0u; i < BLOCKS; i++) {
-      if (maxima[i] == LOWEST) { continue; }
-      let merge = merged(&state, maxima[i], weights[i]);
-      for (var c = 0u; c < MINE; c++) {
-        let quad = min(thread + THREADS * c, QUADS - 1u);
-        sum[c] = fma(sum[c], vec4f(merge.fade), sums[i * HELD_QUADS + quad] * merge.part);
-      }
+  let query = query_of(group);
+  if (!query.there) { return; }
+  let head = group.y / (params.heads / params.kv_heads);
+  hold_query(query, thread);
+  var total = array<vec4f, MINE>();
+  var seen = nothing();
+  for (var slice = query.start / SLICE; slice <= query.place / SLICE; slice++) {
+    var sum = array<vec4f, MINE>();
+    let state = sum_slice(query, slice, head, thread, &sum);
+    let merge = merged(&seen, state.most, state.weight);
+    for (var c = 0u; c < MINE; c++) {
+      total[c] = fma(total[c], vec4f(merge.fade), sum[c] * merge.part);
     }
   }
   for (var c = 0u; c < MINE; c++) {
     let quad = thread + THREADS * c;
-    if (quad < QUADS) { y[row + quad] = sum[c] / state.weight; }
+    if (quad < QUADS) { y[query.row + quad] = total[c] / seen.weight; }
   }
 }

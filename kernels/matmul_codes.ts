@@ -43,7 +43,7 @@ export const matmulCodes: Kernel<Input, never, MatmulCodesOptions, "y", Optional
   outputs: [],
   mutates: ["y"],
   optional: ["bias", "bounds"],
-  plan({ x, weight, groups, y, bias, bounds }, options) {
+  plan({ x, weight, groups, y, bias, bounds }, options, limits) {
     const { bits, zero, experts } = options;
     const sizes = productSizes({ x, weight, y, bias, bounds }, options, {
       xPerWord: 1,
@@ -62,7 +62,7 @@ export const matmulCodes: Kernel<Input, never, MatmulCodesOptions, "y", Optional
       ZERO: ZERO_DOMAINS[zero],
       BIAS: bias !== undefined,
     };
-    return productLaunch(sizes, { group, experts }, constants);
+    return productLaunch(sizes, { group, experts }, constants, limits);
   },
   cpu(inputs, options, { params }) {
     const { x: { shape: [rows = 0] }, weight: { shape: [held = 0] } } = inputs;

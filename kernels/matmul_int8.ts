@@ -58,7 +58,7 @@ export const matmulInt8: Kernel<Input, never, MatmulInt8Options, "y", Optional> 
   outputs: [],
   mutates: ["y"],
   optional: ["groups", "bias", "bounds"],
-  plan({ x, x_rows, weight, w_rows, groups, y, bias, bounds }, options) {
+  plan({ x, x_rows, weight, w_rows, groups, y, bias, bounds }, options, limits) {
     const { bits, experts } = options;
     const sizes = productSizes({ x, weight, y, bias, bounds }, options, {
       xPerWord: 4,
@@ -92,7 +92,7 @@ export const matmulInt8: Kernel<Input, never, MatmulInt8Options, "y", Optional> 
       GROUPED: options.group !== undefined,
       BIAS: bias !== undefined,
     };
-    return productLaunch(sizes, { group, experts }, constants);
+    return productLaunch(sizes, { group, experts }, constants, limits);
   },
   cpu(inputs, options, { params }) {
     const { rows, inner, columns } = productSizes(inputs, options, {

@@ -26,6 +26,7 @@ export { quantizeRows } from "./quantize_rows.ts";
 export { rmsNorm } from "./rms_norm.ts";
 export { roundingError } from "./rounding_error.ts";
 export { rope } from "./rope.ts";
+export { ropeAppend } from "./rope_append.ts";
 export { routeTokens } from "./route_tokens.ts";
 export { sample } from "./sample.ts";
 export { softCap } from "./soft_cap.ts";

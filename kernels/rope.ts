@@ -2,6 +2,7 @@ import { counts, type Kernel } from "./device/kernel.ts";
 import { describe, f32, type HostTensor, u32 } from "./device/tensor.ts";
 import { rowTasks } from "./parts/row_tasks.ts";
 import mixed from "./rope_hadamard.wgsl" with { type: "text" };
+import bindings from "./parts/rope_bindings.wgsl" with { type: "text" };
 import pair from "./parts/rope_pair.wgsl" with { type: "text" };
 import plain from "./rope.wgsl" with { type: "text" };
 
@@ -41,7 +42,7 @@ export const rope: Kernel<
   never,
   "center"
 > = {
-  wgsl: { plain: `${pair}\n${plain}`, mixed: `${pair}\n${mixed}` },
+  wgsl: { plain: `${bindings}\n${pair}\n${plain}`, mixed: `${bindings}\n${pair}\n${mixed}` },
   inputs: ["x", "positions", "angles", "center"],
   outputs: ["q", "k", "v"],
   optional: ["center"],

@@ -1,6 +1,6 @@
 // Takes rows of query, key and value heads apart and turns the query and key heads. One thread a pair;
 // behind those that turn, neighbours are one.
-// Expects: parts/rope_pair.wgsl and what it expects, THREADS (u32).
+// Expects: parts/rope_bindings.wgsl, parts/rope_pair.wgsl and what it expects, THREADS (u32).
 
 @compute @workgroup_size(THREADS)
 fn main(@builtin(global_invocation_id) id: vec3u) {

@@ -1,6 +1,6 @@
 // Takes rows of query, key and value heads apart, turns the query and key heads, and sends each of
 // those through the Hadamard transform of a head, times params.scale. A workgroup makes a token's head.
-// Expects: parts/rope_pair.wgsl and what it expects, SIZE (u32, channels of a head, a power of two),
+// Expects: parts/rope_bindings.wgsl, parts/rope_pair.wgsl and what it expects, SIZE (u32, channels of a head, a power of two),
 // THREADS (u32).
 
 var<workgroup> tile: array<f32, SIZE>;

@@ -62,7 +62,7 @@ export function appendKv(at: usize, task: u32, _scratch: usize): void {
 }
 
 /** Writes a token's heads to its place in a page. */
-function append(
+export function append(
   page: Page,
   start: usize,
   token: u32,

@@ -26,6 +26,7 @@ export { quantizeRows } from "./quantize_rows";
 export { queryKeyNorm } from "./query_key_norm";
 export { rmsNorm } from "./rms_norm";
 export { rope } from "./rope";
+export { ropeAppend } from "./rope_append";
 export { roundingError } from "./rounding_error";
 export { routeTokens } from "./route_tokens";
 export { sample } from "./sample";

@@ -51,7 +51,7 @@ export function rope(at: usize, task: u32, _scratch: usize): void {
 }
 
 /** Turns the first channels of heads by the angles of one position: `half` bytes of cosines, then sines. */
-function turn(
+export function turn(
   x: usize,
   bytes: usize,
   head: usize,
@@ -85,7 +85,7 @@ function turn(
 }
 
 /** The same of neighbours; four pairs at a time are taken apart and put together again. */
-function turnNeighbours(
+export function turnNeighbours(
   x: usize,
   bytes: usize,
   head: usize,
@@ -123,7 +123,7 @@ function turnNeighbours(
 }
 
 /** Takes values from others, so many bytes. */
-function subtract(y: usize, from: usize, bytes: usize): void {
+export function subtract(y: usize, from: usize, bytes: usize): void {
   let at: usize = 0;
   for (; at + 16 <= bytes; at += 16) {
     v128.store(y + at, f32x4.sub(v128.load(y + at), v128.load(from + at)));
@@ -132,6 +132,6 @@ function subtract(y: usize, from: usize, bytes: usize): void {
 }
 
 /** The Hadamard transform of each head. */
-function mix(y: usize, bytes: usize, head: usize, scale: f32): void {
+export function mix(y: usize, bytes: usize, head: usize, scale: f32): void {
   for (let at = y; at < y + bytes; at += head) transform(at, head, scale, at);
 }

@@ -1,4 +1,4 @@
-import { type Limits, PROMISED_LIMITS } from "./limits.ts";
+import { type Choices, type Limits, PROMISED_LIMITS } from "./limits.ts";
 
 /** What to do where no adapter is found. */
 export const NO_ADAPTER =
@@ -9,6 +9,8 @@ export interface Opened {
   readonly device: GPUDevice;
   readonly limits: Limits;
   readonly name: string;
+  /** What a shader that uses subgroups begins with: a line that some compilers need and others refuse. */
+  readonly subgroupLine: string;
 }
 
 /** What adapter to open, and whether for all that it allows. */
@@ -17,6 +19,8 @@ export interface AdapterOptions {
   readonly adapter?: GPUAdapter;
   /** Asks for no more than what WebGPU promises on any adapter. */
   readonly modest?: boolean;
+  /** Which plans to take, where there is a choice; see `Limits`. */
+  readonly choices?: Choices;
 }
 
 /** Opens an adapter; throws with the way out where there is none. */
@@ -25,7 +29,7 @@ export async function openAdapter(options: AdapterOptions = {}): Promise<Opened>
   if (options.modest) {
     const device = await adapter.requestDevice();
     const limits = { ...PROMISED_LIMITS, ...turnsOf(adapter.info) };
-    return { device, name: nameOf(adapter.info), limits };
+    return { device, name: nameOf(adapter.info), limits, subgroupLine: "" };
   }
   const most = adapter.limits;
   const requiredLimits = {
@@ -39,8 +43,42 @@ export async function openAdapter(options: AdapterOptions = {}): Promise<Opened>
     maxComputeWorkgroupSizeZ: most.maxComputeWorkgroupSizeZ,
     minUniformBufferOffsetAlignment: most.minUniformBufferOffsetAlignment,
   };
-  const device = await adapter.requestDevice({ requiredLimits });
-  return { device, name: nameOf(adapter.info), limits: limitsOf(adapter) };
+  const device = await requestWithSubgroups(adapter, { requiredLimits });
+  const { subgroupThreads: _, ...others } = limitsOf(adapter);
+  return {
+    device,
+    name: nameOf(adapter.info),
+    limits: {
+      ...others,
+      ...device.features.has("subgroups") && subgroupsOf(adapter.info),
+      ...options.choices && { choices: options.choices },
+    },
+    subgroupLine: await subgroupLine(device),
+  };
+}
+
+/** Deno grants subgroups where `adapter.features` does not list them. */
+async function requestWithSubgroups(
+  adapter: GPUAdapter,
+  descriptor: GPUDeviceDescriptor,
+): Promise<GPUDevice> {
+  try {
+    return await adapter.requestDevice({ ...descriptor, requiredFeatures: ["subgroups"] });
+  } catch (error) {
+    if (!(error instanceof TypeError)) throw error;
+    return await adapter.requestDevice(descriptor);
+  }
+}
+
+/** Chrome's compiler wants subgroups enabled by a line; naga knows them and refuses the line. */
+async function subgroupLine(device: GPUDevice): Promise<string> {
+  if (!device.features.has("subgroups")) return "";
+  const line = "enable subgroups;\n";
+  device.pushErrorScope("validation");
+  const module = device.createShaderModule({ code: `${line}const nothing = 0u;` });
+  const { messages } = await module.getCompilationInfo();
+  await device.popErrorScope();
+  return messages.some(({ type }) => type === "error") ? "" : line;
 }
 
 /** Mesa's driver for processors, which ends the loops of an invocation after so many turns in all. */
@@ -50,6 +88,7 @@ const CUT_LOOPS = { driver: /llvmpipe/, turns: 65535 };
 export function limitsOf({ limits: most, info }: GPUAdapter): Limits {
   return {
     ...turnsOf(info),
+    ...subgroupsOf(info),
     adapter: "gpu",
     groupBytes: most.maxComputeWorkgroupStorageSize,
     groupThreads: most.maxComputeInvocationsPerWorkgroup,
@@ -60,6 +99,11 @@ export function limitsOf({ limits: most, info }: GPUAdapter): Limits {
 
 function turnsOf(info: GPUAdapterInfo): Pick<Limits, "turns"> {
   return CUT_LOOPS.driver.test(nameOf(info)) ? { turns: CUT_LOOPS.turns } : {};
+}
+
+/** The smallest subgroup of an adapter that tells it. */
+function subgroupsOf({ subgroupMinSize }: GPUAdapterInfo): Pick<Limits, "subgroupThreads"> {
+  return subgroupMinSize > 0 ? { subgroupThreads: subgroupMinSize } : {};
 }
 
 /** What kinds of adapters can be asked for, the best first. */

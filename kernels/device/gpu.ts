@@ -19,9 +19,13 @@ export class Gpu extends PooledDevice<GPUBuffer> {
   readonly #queue: LaunchQueue;
   readonly #readback: Readback;
 
-  private constructor({ device, ...facts }: Opened, readback: Readback, options: GpuOptions) {
+  private constructor(
+    { device, subgroupLine, ...facts }: Opened,
+    readback: Readback,
+    options: GpuOptions,
+  ) {
     const { bindingBytes } = facts.limits;
-    const queue = new LaunchQueue(device, { bindingBytes, readback });
+    const queue = new LaunchQueue(device, { bindingBytes, readback, subgroupLine });
     const pool = options.pool?.(device) ?? new Pool(storageBuffers(device), options.memoryBytes);
     pool.onDestroy = () => queue.forgetGroups();
     super(facts, { queue, pool });

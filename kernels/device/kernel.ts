@@ -22,6 +22,14 @@ export interface Launch<Out extends string> {
   readonly shader?: string;
   /** Loop turns that an invocation takes at most, where sizes without bound decide it. */
   readonly turns?: number;
+  /**
+   * Another of its shaders, which runs behind the first with the same constants, params and bindings;
+   * both have `scratch` bound behind the params, where the first leaves something to it.
+   */
+  readonly then?: { readonly shader: string; readonly grid: Launch<string>["grid"] };
+  readonly scratch?: TensorSpec;
+  /** Whether its shader's threads talk to those of their subgroup. */
+  readonly subgroups?: true;
 }
 
 /** One launch of a kernel on the CPU engine. */

@@ -12,12 +12,18 @@ const MOST_BIND_GROUPS = 8192;
 
 /** A launch with all that the device needs of it. */
 interface ReadyLaunch {
-  readonly pipeline: GPUComputePipeline;
+  /** Its shaders, one behind the other. */
+  readonly passes: readonly {
+    readonly pipeline: GPUComputePipeline;
+    readonly grid: readonly [x: number, y: number, z: number];
+  }[];
   readonly group: GPUBindGroup;
   /** Where its params begin. */
   readonly offset: number;
-  readonly grid: readonly [x: number, y: number, z: number];
 }
+
+/** What the shaders of a launch see beside its params. */
+type Bound = Pick<RecordedLaunch<GPUBuffer>, "blocks" | "scratch">;
 
 /** Gathers launches in one compute pass a submit; their params lie in one arena. */
 export class LaunchQueue implements Queue<GPUBuffer> {
@@ -37,12 +43,16 @@ export class LaunchQueue implements Queue<GPUBuffer> {
 
   constructor(
     device: GPUDevice,
-    { bindingBytes, readback }: { readonly bindingBytes: number; readonly readback: Readback },
+    { bindingBytes, readback, subgroupLine }: {
+      readonly bindingBytes: number;
+      readonly readback: Readback;
+      readonly subgroupLine: string;
+    },
   ) {
     this.#device = device;
     this.#bindingBytes = bindingBytes;
     this.#readback = readback;
-    this.#pipelines = new Pipelines(device);
+    this.#pipelines = new Pipelines(device, subgroupLine);
     this.#arena = this.#paramsBuffer("params", SLOT * MOST_LAUNCHES);
     device.addEventListener("uncapturederror", (event) => {
       event.preventDefault();
@@ -79,13 +89,13 @@ export class LaunchQueue implements Queue<GPUBuffer> {
     this.#device.queue.writeBuffer(buffer, 0, whole as BufferSource);
   }
 
-  launch({ kernel, launch, blocks }: RecordedLaunch<GPUBuffer>): void {
-    const pipeline = this.#pipelines.find(kernel, launch);
-    const group = this.#groupOf(pipeline, blocks);
+  launch(recorded: RecordedLaunch<GPUBuffer>): void {
+    const { first, passes } = this.#passesOf(recorded);
+    const group = this.#groupOf(first, recorded);
     const offset = this.#slots * SLOT;
-    writeParams(this.#params, offset, Object.values(launch.params));
+    writeParams(this.#params, offset, Object.values(recorded.launch.params));
     this.#slots++;
-    this.#dispatch({ pipeline: pipeline.pipeline, group, offset, grid: launch.grid });
+    this.#dispatch({ passes, group, offset });
   }
 
   /** Makes the bind groups of launches, and a buffer with their params. */
@@ -98,14 +108,10 @@ export class LaunchQueue implements Queue<GPUBuffer> {
     for (const [key, params] of slots) writeParams(values, offsets.get(key)!, params);
     const buffer = this.#paramsBuffer("params of a recording", values.byteLength);
     this.#device.queue.writeBuffer(buffer, 0, values.buffer);
-    const ready = launches.map(({ kernel, launch, blocks }, i): ReadyLaunch => {
-      const pipeline = this.#pipelines.find(kernel, launch);
-      return {
-        pipeline: pipeline.pipeline,
-        group: this.#bind(pipeline, blocks, buffer),
-        offset: offsets.get(JSON.stringify(all[i]))!,
-        grid: launch.grid,
-      };
+    const ready = launches.map((recorded, i): ReadyLaunch => {
+      const { first, passes } = this.#passesOf(recorded);
+      const group = this.#bind(first, recorded, buffer);
+      return { passes, group, offset: offsets.get(JSON.stringify(all[i]))! };
     });
     return {
       launch: (index) => this.#dispatch(ready[index]!),
@@ -159,38 +165,50 @@ export class LaunchQueue implements Queue<GPUBuffer> {
     this.#failure ??= new Error(`Cannot go on with the GPU: ${reason}`);
   }
 
-  #dispatch({ pipeline, group, offset, grid }: ReadyLaunch): void {
-    this.#encoder ??= this.#device.createCommandEncoder();
-    this.#pass ??= this.#encoder.beginComputePass();
-    this.#pass.setPipeline(pipeline);
-    this.#pass.setBindGroup(0, group, [offset]);
-    this.#pass.dispatchWorkgroups(...grid);
+  #passesOf({ kernel, launch }: RecordedLaunch<GPUBuffer>) {
+    const first = this.#pipelines.find(kernel, launch);
+    const passes = [{ pipeline: first.pipeline, grid: launch.grid }];
+    if (launch.then) {
+      const { pipeline } = this.#pipelines.find(kernel, { ...launch, ...launch.then });
+      passes.push({ pipeline, grid: launch.then.grid });
+    }
+    return { first, passes };
   }
 
-  #groupOf(pipeline: Pipeline, blocks: readonly Block<GPUBuffer>[]): GPUBindGroup {
-    const key = `${pipeline.id}:${blocks.map((block) => block.id).join(",")}`;
+  #dispatch({ passes, group, offset }: ReadyLaunch): void {
+    this.#encoder ??= this.#device.createCommandEncoder();
+    this.#pass ??= this.#encoder.beginComputePass();
+    for (const { pipeline, grid } of passes) {
+      this.#pass.setPipeline(pipeline);
+      this.#pass.setBindGroup(0, group, [offset]);
+      this.#pass.dispatchWorkgroups(...grid);
+    }
+  }
+
+  #groupOf(pipeline: Pipeline, bound: Bound): GPUBindGroup {
+    const ids = [...bound.blocks, ...bound.scratch ? [bound.scratch] : []].map(({ id }) => id);
+    const key = `${pipeline.id}:${ids.join(",")}`;
     let group = this.#groups.get(key);
     if (!group) {
       if (this.#groups.size >= MOST_BIND_GROUPS) this.#groups.clear();
-      this.#groups.set(key, group = this.#bind(pipeline, blocks, this.#arena));
+      this.#groups.set(key, group = this.#bind(pipeline, bound, this.#arena));
     }
     return group;
   }
 
-  #bind(
-    { layout }: Pipeline,
-    blocks: readonly Block<GPUBuffer>[],
-    params: GPUBuffer,
-  ): GPUBindGroup {
+  #bind({ layout }: Pipeline, { blocks, scratch }: Bound, params: GPUBuffer): GPUBindGroup {
+    const whole = ({ buffer, size }: Block<GPUBuffer>) => ({
+      buffer,
+      size: Math.min(size, this.#bindingBytes),
+    });
+    const resources = [
+      ...blocks.map(whole),
+      { buffer: params, size: SLOT },
+      ...scratch ? [whole(scratch)] : [],
+    ];
     return this.#device.createBindGroup({
       layout,
-      entries: [
-        ...blocks.map(({ buffer, size }, binding) => ({
-          binding,
-          resource: { buffer, size: Math.min(size, this.#bindingBytes) },
-        })),
-        { binding: blocks.length, resource: { buffer: params, size: SLOT } },
-      ],
+      entries: resources.map((resource, binding) => ({ binding, resource })),
     });
   }
 

@@ -11,6 +11,18 @@ export interface Limits {
   readonly bindingBytes: number;
   /** Loop turns of an invocation behind which a driver ends its loops without a word. */
   readonly turns?: number;
+  /** Fewest threads of a subgroup, where shaders may use them: a power of two. */
+  readonly subgroupThreads?: number;
+  /** Which of several plans that make the same bits to take. */
+  readonly choices?: Choices;
+}
+
+/** Choices between plans that make the same bits; sizes alone decide what is not said. */
+export interface Choices {
+  /** Attention of few queries: a workgroup for a slice of the keys, whose sums a second shader merges. */
+  readonly slices?: boolean;
+  /** Products of few rows: threads hand sums round in their subgroup, not in workgroup memory. */
+  readonly subgroups?: boolean;
 }
 
 /** What WebGPU promises on any adapter: what a device has that was asked for nothing more. */

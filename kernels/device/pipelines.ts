@@ -7,19 +7,25 @@ export interface Pipeline {
   readonly layout: GPUBindGroupLayout;
 }
 
-/** Names of a kernel's bindings in order, the params last. */
-export function bindingNames(kernel: AnyKernel): string[] {
-  return [...kernel.inputs, ...kernel.outputs, "params"];
+/** Names of the bindings of a kernel's launch in order. */
+export function bindingNames(
+  kernel: AnyKernel,
+  { scratch }: Partial<Launch<string>> = {},
+): string[] {
+  return [...kernel.inputs, ...kernel.outputs, "params", ...scratch ? ["scratch"] : []];
 }
 
 /** Pipelines by kernel and constants; each is compiled once. */
 export class Pipelines {
   readonly #device: GPUDevice;
+  readonly #subgroupLine: string;
   readonly #byKernel = new Map<AnyKernel, Map<string, Pipeline>>();
   #ids = 0;
 
-  constructor(device: GPUDevice) {
+  /** `subgroupLine` begins shaders that use subgroups, where the compiler wants one. */
+  constructor(device: GPUDevice, subgroupLine: string) {
     this.#device = device;
+    this.#subgroupLine = subgroupLine;
   }
 
   find(kernel: AnyKernel, launch: Launch<string>): Pipeline {
@@ -32,8 +38,8 @@ export class Pipelines {
   }
 
   #compile(kernel: AnyKernel, launch: Launch<string>): Pipeline {
-    const names = bindingNames(kernel);
-    const written = new Set<string>([...kernel.outputs, ...(kernel.mutates ?? [])]);
+    const names = bindingNames(kernel, launch);
+    const written = new Set<string>([...kernel.outputs, ...(kernel.mutates ?? []), "scratch"]);
     const layout = this.#device.createBindGroupLayout({
       entries: names.map((name, binding) => ({
         binding,
@@ -43,7 +49,10 @@ export class Pipelines {
           : { type: written.has(name) ? "storage" : "read-only-storage" },
       })),
     });
-    const module = this.#device.createShaderModule({ code: shaderSource(kernel, launch) });
+    const code = shaderSource(kernel, launch);
+    const module = this.#device.createShaderModule({
+      code: launch.subgroups ? `${this.#subgroupLine}${code}` : code,
+    });
     const pipeline = this.#device.createComputePipeline({
       layout: this.#device.createPipelineLayout({ bindGroupLayouts: [layout] }),
       compute: { module, entryPoint: "main" },

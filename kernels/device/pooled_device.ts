@@ -134,7 +134,9 @@ export class PooledDevice<B extends Destroyable> implements Device {
       for (const name of kernel.outputs) outputs[name] = this.#take(launch.outputs[name], name);
       const blocks = [...read, ...kernel.outputs.map((name) => outputs[name]!.block)];
       if (launch.grid.every((count) => count > 0)) {
-        this.#launch({ kernel, launch, blocks, inputs: given, options });
+        using between = launch.scratch && this.#take(launch.scratch, "scratch");
+        const scratch = between?.block;
+        this.#launch({ kernel, launch, blocks, scratch, inputs: given, options });
       }
     } catch (error) {
       // Where a launch is refused, no output is left behind.

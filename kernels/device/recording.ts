@@ -8,6 +8,8 @@ export interface RecordedLaunch<B> {
   readonly kernel: AnyKernel;
   readonly launch: Launch<string>;
   readonly blocks: readonly Block<B>[];
+  /** What its shaders leave to each other. */
+  readonly scratch?: Block<B> | undefined;
   readonly inputs: Readonly<Record<string, TensorSpec | undefined>>;
   readonly options: unknown;
 }

@@ -1,5 +1,6 @@
 import type { TensorSpec } from "../device/device.ts";
 import { counts, type Launch } from "../device/kernel.ts";
+import type { Limits } from "../device/limits.ts";
 import { describe } from "../device/tensor.ts";
 import {
   type MatmulOptions,
@@ -11,10 +12,15 @@ import {
 import type { ExpertSpan } from "./expert_rows.ts";
 import experts from "./expert_rows.wgsl" with { type: "text" };
 import few from "./packed_few.wgsl" with { type: "text" };
+import subgroup from "./packed_few_subgroup.wgsl" with { type: "text" };
 import params from "./packed_product.wgsl" with { type: "text" };
 
 const FEW_ROWS = 8;
 const FEW_COLUMNS = 16;
+const FEW_THREADS = 256;
+/** Threads of a column where they are of one subgroup. */
+const LEAST_SHARE = 4;
+const MOST_SHARE = 32;
 /**
  * Inner values whose products are added up before the sum is added to those of the parts before, by
  * whichever shader runs: a row's bits must not depend on how many rows there are.
@@ -73,7 +79,7 @@ export function checkedGroup(group: number, inner: number): number {
 
 /**
  * The sources of a product that differ in how weights are read, which `part` says: `tiles`, and `few`
- * where there are a few rows only.
+ * where there are a few rows only, or `subgroup`, which makes the same bits.
  */
 export function productShaders(
   { part, tiles }: { readonly part: string; readonly tiles: string },
@@ -81,6 +87,7 @@ export function productShaders(
   return {
     tiles: `${params}\n${part}\n${experts}\n${tiles}`,
     few: `${params}\n${part}\n${experts}\n${few}`,
+    subgroup: `${params}\n${part}\n${experts}\n${subgroup}`,
   };
 }
 
@@ -89,16 +96,30 @@ export function productLaunch(
   { rows, inner, columns, column, row, stride, expert }: ProductSizes,
   { group, experts }: { readonly group: number; readonly experts: ExpertSpan | undefined },
   given: Readonly<Record<string, number | boolean>>,
+  { subgroupThreads = 0, choices }: Limits,
 ): Launch<never> {
   const sizes = counts({ rows, inner, columns, column, row, stride, group, expert });
   const constants = { ...given, EXPERTS: experts !== undefined };
   // Rows that meet the same weights, at most.
   const together = experts?.most ?? rows;
   if (together <= FEW_ROWS) {
+    const few = { ...constants, PART, ROWS: 2 ** Math.ceil(Math.log2(Math.max(1, together))) };
+    if (choices?.subgroups && subgroupThreads >= LEAST_SHARE) {
+      const SHARE = Math.min(MOST_SHARE, subgroupThreads);
+      const tile = { rows: FEW_ROWS, columns: FEW_THREADS / SHARE };
+      return {
+        shader: "subgroup",
+        outputs: {},
+        constants: { ...few, SHARE },
+        params: sizes,
+        grid: tileGrid({ rows, columns }, tile, experts),
+        subgroups: true,
+      };
+    }
     return {
       shader: "few",
       outputs: {},
-      constants: { ...constants, PART, ROWS: 2 ** Math.ceil(Math.log2(Math.max(1, together))) },
+      constants: few,
       params: sizes,
       grid: tileGrid({ rows, columns }, { rows: FEW_ROWS, columns: FEW_COLUMNS }, experts),
     };

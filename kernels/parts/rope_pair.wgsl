@@ -1,24 +1,8 @@
 // Pairs of query and key heads, (x[d], x[d + pairs]) or neighbours, turned by the angles of their
 // position; keys are then taken less of what `center` holds for their head. The table holds, for each
 // position, so many cosines and then as many sines.
-// Expects: NEIGHBOURS (bool), CENTERED (bool, keys have a center).
-
-struct Params {
-  heads: u32,
-  kv_heads: u32,
-  half: u32,
-  pairs: u32,
-  scale: f32,
-}
-
-@group(0) @binding(0) var<storage, read> x: array<f32>;
-@group(0) @binding(1) var<storage, read> positions: array<u32>;
-@group(0) @binding(2) var<storage, read> angles: array<f32>;
-@group(0) @binding(3) var<storage, read> center: array<f32>;
-@group(0) @binding(4) var<storage, read_write> q: array<f32>;
-@group(0) @binding(5) var<storage, read_write> k: array<f32>;
-@group(0) @binding(6) var<storage, read_write> v: array<f32>;
-@group(0) @binding(7) var<uniform> params: Params;
+// Expects: bindings x, positions, angles and center, params.heads, kv_heads, half and pairs, NEIGHBOURS
+// (bool), CENTERED (bool, keys have a center).
 
 // Channels of a pair; behind those that turn, neighbours are one.
 fn place_of(pair: u32) -> vec2u {

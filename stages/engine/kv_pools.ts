@@ -1,7 +1,7 @@
 import type { Device, Limits, Tensor } from "../../kernels/device/device.ts";
-import { appendKv, attentionPaged } from "../../kernels/mod.ts";
+import { attentionPaged, ropeAppend } from "../../kernels/mod.ts";
 import { pageWords } from "../../kernels/codes/kv_page.ts";
-import { type Attend, flat, type KvSchemes } from "../models/attend.ts";
+import { flat, type KvSchemes, type TurnAndAttend } from "../models/attend.ts";
 import type { DecoderConfig } from "../models/config.ts";
 import type { ModelRecord } from "../models/model_record.ts";
 import type { KvBatch } from "./kv_batch.ts";
@@ -60,16 +60,17 @@ export class KvPools implements Disposable {
   }
 
   /** How a layer attends in a step: appends keys and values to the pages, then reads their codes. */
-  attention(layer: number, batch: KvBatch): Attend {
+  attention(layer: number, batch: KvBatch): TurnAndAttend {
     const { kvHeads } = this.#config;
     const { key, value } = this.#schemes[layer]!;
     const pools = this.#pools[layer]!;
-    return (device, { q, k, v }, { options: form }) => {
+    return (device, { inputs, options: turn }, { options: form }) => {
       const { slots, queries, keys, ...where } = batch;
-      device.run(appendKv, { k, v, slots, keys: pools.key, values: pools.value }, { key, value });
+      const given = { ...inputs, slots, keys: pools.key, values: pools.value };
+      using q = device.run(ropeAppend, given, { ...turn, key, value }).q;
       const options = { kvHeads, key, value, queries, keys, ...form };
-      const inputs = { q, k: pools.key, v: pools.value, ...where };
-      return flat(device.run(attentionPaged, inputs, options).y);
+      const reads = { q, k: pools.key, v: pools.value, ...where };
+      return flat(device.run(attentionPaged, reads, options).y);
     };
   }
 

@@ -37,9 +37,9 @@ export class PagedForward implements Disposable {
     const places: Places = { positions, angles: this.#angles.angles };
     let stream = startStream((await model.embeddings()).embed(device, ids));
     for (let layer = 0; layer < model.config.layers; layer++) {
-      const attention = this.#pools.attention(layer, batch);
+      const pages = this.#pools.attention(layer, batch);
       const weights = await model.layer(layer);
-      stream = weights.run(device, { stream, places, attention });
+      stream = weights.run(device, { stream, places, pages });
     }
     using last = stream;
     return normalize(device, last, await model.finalNorm());

@@ -1,7 +1,8 @@
-import type { Device, Tensor, TensorRef } from "../../kernels/device/device.ts";
+import type { Device, Inputs, Tensor, TensorRef } from "../../kernels/device/device.ts";
 import { u32 } from "../../kernels/device/tensor.ts";
 import { appendKv, attention, attentionPaged } from "../../kernels/mod.ts";
 import type { AttentionOptions } from "../../kernels/attention.ts";
+import type { RopeOptions } from "../../kernels/rope.ts";
 import { attentionBatch } from "../../kernels/attention_paged.ts";
 import { PAGE_TOKENS, pageWords } from "../../kernels/codes/kv_page.ts";
 import type { DecoderConfig } from "./config.ts";
@@ -49,6 +50,15 @@ export interface SequenceTensors {
 
 /** How a layer attends: queries, keys and values to f32 [tokens, heads * head size]. */
 export type Attend = (device: Device, sequence: SequenceTensors, form: AttentionForm) => Tensor;
+
+/** Queries, keys and values side by side, f32 [tokens, heads, head size], and what turns them. */
+export interface UnturnedHeads {
+  readonly inputs: Inputs<"x" | "positions" | "angles" | "center", "center">;
+  readonly options: RopeOptions;
+}
+
+/** Turns heads, keeps keys and values, and attends: to f32 [tokens, heads * head size]. */
+export type TurnAndAttend = (device: Device, heads: UnturnedHeads, form: AttentionForm) => Tensor;
 
 /**
  * Causal attention over a whole sequence, f32 [tokens, heads * head size]. Where the cache is

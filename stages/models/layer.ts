@@ -1,5 +1,5 @@
 import type { Device, TensorRef } from "../../kernels/device/device.ts";
-import type { Attend } from "./attend.ts";
+import type { Attend, TurnAndAttend } from "./attend.ts";
 import type { Places } from "./places.ts";
 import type { AttentionTap, SiteRole } from "./site.ts";
 import type { Stream } from "./stream.ts";
@@ -25,6 +25,8 @@ export interface LayerPass {
   readonly observe?: Observe | undefined;
   /** How queries find their keys; in the sequence itself unless said. */
   readonly attention?: Attend;
+  /** The same where keys and values are kept elsewhere, as soon as they are turned; nobody observes them. */
+  readonly pages?: TurnAndAttend;
 }
 
 /** The weights of one layer on the device, in whatever precision. */

@@ -219,11 +219,11 @@ function bytesOf(
     if (name === "attentionPaged" && (input === "k" || input === "v")) {
       return sum + page * batch * keys / PAGE_TOKENS;
     }
-    if (name === "appendKv" && (input === "keys" || input === "values")) {
+    if (name === "ropeAppend" && (input === "keys" || input === "values")) {
       return sum + page * given.slots!.shape[0]! / PAGE_TOKENS;
     }
     if (name === "embed" && input === "embeddings") return sum + page * given.tokens!.shape[0]!;
-    if (name === "rope" && input === "angles") return sum + page * given.positions!.shape[0]!;
+    if (name === "ropeAppend" && input === "angles") return sum + page * given.positions!.shape[0]!;
     return sum + whole;
   }, 0);
   return written + read;

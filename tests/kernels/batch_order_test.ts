@@ -115,6 +115,39 @@ for (const [on, open] of Object.entries(ENGINES)) {
   });
 }
 
+Deno.test("attentionPaged gives the same bits by one workgroup for all keys and by one for each slice", async () => {
+  await using gpu = await Gpu.open();
+  const sequences = [1, 255, 256, 257, 600, 1030].map((keys) => ({
+    keys,
+    queries: Math.min(keys, 3),
+  }));
+  for (const one of [...ATTENTION, { ...ATTENTION[0]!, label: "a window of 300", window: 300 }]) {
+    const pool = pages(one, sequences);
+    const shaders: unknown[] = [];
+    const planned = (slices: boolean): AnyKernel => ({
+      ...attentionPaged,
+      plan(inputs, options, limits) {
+        const choices = { slices };
+        const plan = attentionPaged.plan(inputs as never, options, { ...limits, choices });
+        shaders.push(plan.shader);
+        return plan;
+      },
+    });
+    const whole = await attend(gpu, one, pool, pool.spans, planned(false));
+    const slices = await attend(gpu, one, pool, pool.spans, planned(true));
+    assert.deepEqual(shaders, ["split", "slices"]);
+    // Of more queries a workgroup makes a tile.
+    const longer = { ...pool.spans.at(-1)!, queries: 17, row: 0 };
+    const q = f32([17, HEADS, one.size], Array(17 * HEADS * one.size).fill(0.5));
+    q.data.set(pool.q.data.slice(-3 * HEADS * one.size), 14 * HEADS * one.size);
+    const [tile] = await attend(gpu, one, { ...pool, q }, [longer]);
+    assertSameBits(slices.at(-1)!, tile!.slice(14 * HEADS * one.size) as Float32Array, one.label);
+    for (const [i, got] of slices.entries()) {
+      assertSameBits(got, whole[i]!, `${one.label}, ${sequences[i]!.keys} keys`);
+    }
+  }
+});
+
 Deno.test("attentionPaged gives the same bits whatever workgroup memory a graphics processor has", async () => {
   await using gpu = await Gpu.open();
   const one = ATTENTION[1]!;

@@ -17,6 +17,7 @@ import { quantize } from "../../stages/quantize.ts";
 import { readEvaluation } from "../../stages/report/evaluation.ts";
 import { tokenize } from "../../stages/tokenize.ts";
 import { compare } from "./case_check.ts";
+import { checkChoices } from "./choice_check.ts";
 import { guardedGpu } from "./guarded_pool.ts";
 import { casesOf, expectations, type LabelledCase, toleranceOf } from "./kernel_cases.ts";
 import { StageChain } from "./stage_chain.ts";
@@ -57,6 +58,11 @@ Deno.test("kernels agree with their references on a second driver, all exact cas
     }
   }
   assert.ok(exact > 40, `${exact} exact cases`);
+});
+
+Deno.test("plans that a device may choose between make the same bits on a second driver", async () => {
+  const counted = await checkChoices({ subgroups: true });
+  assert.ok(counted["matmulInt8 subgroup"]! >= 10, JSON.stringify(counted));
 });
 
 Deno.test("QoQ of the embedded model on a second driver, and its engine", async () => {

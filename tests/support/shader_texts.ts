@@ -7,6 +7,9 @@ import * as kernels from "../../kernels/mod.ts";
 export const PLANNED_LIMITS: Readonly<Record<string, Limits>> = {
   "WebGPU's default limits": PROMISED_LIMITS,
   "usual limits": USUAL_LIMITS,
+  "other choices": { ...USUAL_LIMITS, choices: { slices: false } },
+  "subgroups of 4": { ...USUAL_LIMITS, choices: { subgroups: true }, subgroupThreads: 4 },
+  "subgroups of 32": { ...USUAL_LIMITS, choices: { subgroups: true }, subgroupThreads: 32 },
   "large limits": { ...USUAL_LIMITS, groupBytes: 2 ** 17, groupThreads: 2048 },
 };
 
@@ -24,10 +27,12 @@ export function shaderTexts(several: Readonly<Record<string, Limits>>): ShaderTe
   for (const [name, kernel] of Object.entries<AnyKernel>(kernels)) {
     (kernel.cases as readonly KernelCase<string, unknown>[]).forEach((one, index) => {
       for (const [where, limits] of Object.entries(several)) {
-        const launch = kernel.plan(one.inputs, one.options, limits);
-        const code = shaderSource(kernel, launch);
-        const label = `${name} case ${index} with ${where}`;
-        if (!found.has(code)) found.set(code, { label, code, kernel, launch });
+        const first = kernel.plan(one.inputs, one.options, limits);
+        for (const launch of [first, ...first.then ? [{ ...first, ...first.then }] : []]) {
+          const code = shaderSource(kernel, launch);
+          const label = `${name} case ${index} with ${where}`;
+          if (!found.has(code)) found.set(code, { label, code, kernel, launch });
+        }
       }
     });
   }

@@ -207,7 +207,7 @@ function mix(
   device: Device,
   { config, index, linears, ...parts }: Parts,
   normalized: SiteInput,
-  { places: { positions, angles: ofLayers }, observe, attention = attend }: LayerPass,
+  { places: { positions, angles: ofLayers }, observe, attention = attend, pages }: LayerPass,
 ): Tensor {
   const { heads, kvHeads, headSize, normEps: eps, norm, queryKeyNorms, neighbours } = config;
   using input = normalized;
@@ -220,11 +220,10 @@ function mix(
   const angles = ofLayers[index]!;
   const { attention: { kv }, keyCenter: center } = parts;
   const hadamard = kv?.rotatedKeys ?? false;
-  const sequence = device.run(rope, { x, positions, angles, ...center && { center } }, {
-    kvHeads,
-    neighbours,
-    hadamard,
-  });
+  const inputs = { x, positions, angles, ...center && { center } };
+  const options = { kvHeads, neighbours, hadamard };
+  if (pages) return pages(device, { inputs, options }, parts.attention);
+  const sequence = device.run(rope, inputs, options);
   using q = sequence.q;
   using k = sequence.k;
   using v = sequence.v;

@@ -1,0 +1,44 @@
+import { strict as assert } from "node:assert";
+import { Buffer } from "node:buffer";
+import type { Choices } from "../../kernels/device/limits.ts";
+import type { AnyKernel } from "../../kernels/device/kernel.ts";
+import { elements } from "../../kernels/device/tensor.ts";
+import * as kernels from "../../kernels/mod.ts";
+import { launched } from "./case_check.ts";
+import { guardedGpu } from "./guarded_pool.ts";
+import { casesOf, hostsOf } from "./kernel_cases.ts";
+
+/** Values of a case beyond which its kernel's smaller ones do. */
+const MOST_VALUES = 2 ** 16;
+
+/**
+ * Runs every case whose plan a choice changes by both plans, and gives how many those were by shader;
+ * throws where one has other bits.
+ */
+export async function checkChoices(choices: Choices): Promise<Record<string, number>> {
+  await using usual = await guardedGpu();
+  await using other = await guardedGpu({ choices });
+  const counted: Record<string, number> = {};
+  for (const [name, kernel] of Object.entries<AnyKernel>(kernels)) {
+    for (const one of casesOf(name, kernel)) {
+      const sizes = Object.values(one.inputs).map(({ shape }) => elements(shape));
+      if (one.timedOnly || Math.max(...sizes) > MOST_VALUES) continue;
+      const plans = [usual, other].map(({ device }) =>
+        kernel.plan(one.inputs, one.options, device.limits)
+      );
+      if (JSON.stringify(plans[0]) === JSON.stringify(plans[1])) continue;
+      const shader = `${name} ${plans[1]!.shader}`;
+      counted[shader] = (counted[shader] ?? 0) + 1;
+      const hosts = hostsOf(one);
+      const first = await launched(usual, kernel, one, hosts);
+      const second = await launched(other, kernel, one, hosts);
+      for (const [output, { data }] of Object.entries(first)) {
+        assert.ok(
+          Buffer.from(data.buffer).equals(Buffer.from(second[output]!.data.buffer)),
+          `${one.label} ${output} has other bits by ${shader}`,
+        );
+      }
+    }
+  }
+  return counted;
+}
