@@ -118,7 +118,7 @@ NAMED = {
     "cohere_norms_biases": (CohereForCausalLM, CohereConfig(
         **SMALL, **HEADS, logit_scale=0.8, use_qk_norm=True, attention_bias=True, tie_word_embeddings=False,
         **NO_IDS)),
-    "olmo2_grouped": (Olmo2ForCausalLM, Olmo2Config(**SMALL, **HEADS, tie_word_embeddings=False)),
+    "olmo2_untied": (Olmo2ForCausalLM, Olmo2Config(**SMALL, **HEADS, tie_word_embeddings=False)),
     "olmo2_tied_biases": (Olmo2ForCausalLM, Olmo2Config(
         **SMALL, num_attention_heads=4, num_key_value_heads=4, attention_bias=True, tie_word_embeddings=True)),
     "cohere2_window": (Cohere2ForCausalLM, Cohere2Config(

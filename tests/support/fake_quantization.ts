@@ -1,17 +1,17 @@
 import { strict as assert } from "node:assert";
-import type { Device, HostTensor, Inputs, Tensor } from "../../kernels/device/device.ts";
+import type { HostTensor, Inputs, Tensor } from "../../kernels/device/device.ts";
 import type { Kernel } from "../../kernels/device/kernel.ts";
 import { ReferenceDevice } from "../../kernels/device/reference.ts";
-import { f32 } from "../../kernels/device/tensor.ts";
-import { attention, matmul } from "../../kernels/mod.ts";
+import { f32, u32 } from "../../kernels/device/tensor.ts";
+import { attention, matmul, routeTokens } from "../../kernels/mod.ts";
 import type { KvScheme } from "../../kernels/codes/kv_scheme.ts";
 import { codeOf, codeRange, scaleAndZero, valueOf } from "../../kernels/codes/quantizer.ts";
 import type { KvSchemes } from "../../stages/models/attend.ts";
 import type { Model } from "../../stages/models/model.ts";
-import { DecoderLayer } from "../../stages/models/families/decoder_layer.ts";
 import { applyHadamard, hadamardFactor } from "../../stages/quant/hadamard.ts";
 import type { LinearScheme } from "../../stages/quant/schemes.ts";
 import { logitsOf } from "./forward_pass.ts";
+import { choiceFault, type MadeCodes, roundingFault, runningLinears } from "./made_codes.ts";
 
 /** Rounds and dequantizes groups of values: the definition that integer kernels are held to. */
 export function fakeQuantize(
@@ -44,23 +44,27 @@ export function fakeQuantize(
   return out;
 }
 
+/** How groups of values are rounded, which `fakeQuantize` does by itself. */
+type Round = typeof fakeQuantize;
+
 /** Keys of heads under schemes, rotated back behind their codes and moved back by their center. */
 export function fakeKeys(
   values: Float32Array,
   headSize: number,
   { keyCenter, ...schemes }: Omit<KvSchemes, "value">,
+  round: Round = fakeQuantize,
 ): Float32Array {
   if (keyCenter) {
     const shared = (i: number) => keyCenter[i % keyCenter.length]!;
     const less = values.map((value, i) => value - shared(i));
-    return fakeKeys(less, headSize, schemes).map((value, i) => value + shared(i));
+    return fakeKeys(less, headSize, schemes, round).map((value, i) => value + shared(i));
   }
   const { key, rotatedKeys } = schemes;
-  if (!rotatedKeys) return fakeQuantize(values, key.group, key);
+  if (!rotatedKeys) return round(values, key.group, key);
   const factor = hadamardFactor(headSize);
   const turned = Float32Array.from(values);
   applyHadamard(turned, factor);
-  const rounded = fakeQuantize(turned, key.group, key);
+  const rounded = round(turned, key.group, key).slice();
   applyHadamard(rounded, factor, { transposed: true });
   return rounded;
 }
@@ -77,10 +81,25 @@ const fake: Kernel<"x", "y", { of(x: HostTensor): Float32Array }> = {
   cases: [],
 };
 
+/** Where a model is at work: what it runs now is rounded as said. */
+interface Work {
+  readonly layer: number;
+  readonly kv: KvSchemes | undefined;
+  readonly linear?: { readonly place: string; readonly scheme: LinearScheme | undefined };
+}
+
 /** A host device that rounds the inputs of linears, and keys and values, before it computes in floats. */
 class FakeQuantizing extends ReferenceDevice {
-  linear: LinearScheme | undefined;
-  kv: KvSchemes | undefined;
+  work: Work | undefined;
+  /** What is wrong with the codes of the other model. */
+  readonly faults: string[] = [];
+  readonly #made: MadeCodes;
+  #routed = 0;
+
+  constructor(made: MadeCodes) {
+    super();
+    this.#made = made;
+  }
 
   override run<In extends string, Out extends string, Options, Mut extends In, Opt extends In>(
     kernel: Kernel<In, Out, Options, Mut, Opt>,
@@ -91,44 +110,109 @@ class FakeQuantizing extends ReferenceDevice {
     const round = (x: Tensor, of: (x: HostTensor) => Float32Array) =>
       super.run(fake, { x }, { of }).y;
     const name: unknown = kernel;
-    if (name === matmul && this.linear?.inputs) {
-      const { range, bits, clip = 1 } = this.linear.inputs;
-      using x = round(given.x!, ({ data, shape }) =>
-        fakeQuantize(data as Float32Array, shape[1]!, {
-          bits,
-          zero: "none",
-          clip,
-          lowest: bits === 4 ? -8 : -127,
-          range: range === "dynamic" ? undefined : range,
-        }));
+    const { layer = 0, kv, linear } = this.work ?? {};
+    if (name === matmul && linear?.scheme?.inputs) {
+      const { range, bits, clip = 1 } = linear.scheme.inputs;
+      using x = round(given.x!, ({ data, shape }) => {
+        const row = shape[1]!;
+        return this.#roundingTo(this.#made.inputs.get(`${layer} ${linear.place}`), row)(
+          data as Float32Array,
+          row,
+          {
+            bits,
+            zero: "none",
+            clip,
+            lowest: bits === 4 ? -8 : -127,
+            ...range !== "dynamic" && { range },
+          },
+        );
+      });
       return super.run(kernel, { ...inputs, x } as never, options);
     }
-    if (name === attention && this.kv) {
-      const { value } = this.kv;
-      const schemes = this.kv;
+    if (name === attention && kv) {
+      const row = given.k!.shape[1]! * given.k!.shape[2]!;
       using k = round(
         given.k!,
-        ({ data, shape }) => fakeKeys(data as Float32Array, shape[2]!, schemes),
+        ({ data, shape }) =>
+          fakeKeys(
+            data as Float32Array,
+            shape[2]!,
+            kv,
+            this.#roundingTo(this.#made.keys[layer], row),
+          ),
       );
       using v = round(
         given.v!,
-        ({ data }) => fakeQuantize(data as Float32Array, value.group, value),
+        ({ data }) =>
+          this.#roundingTo(this.#made.values[layer], row)(
+            data as Float32Array,
+            kv.value.group,
+            kv.value,
+          ),
       );
       return super.run(kernel, { ...inputs, k, v } as never, options);
     }
+    if (name === routeTokens) {
+      const experts = this.#made.experts[this.#routed++]!;
+      const tell = (fault: string | undefined) => this.#tell("experts", fault);
+      return super.run(routedTo(experts, tell) as unknown as typeof kernel, inputs, options);
+    }
     return super.run(kernel, inputs, options);
+  }
+
+  /** Rounding that gives what another model made of the same values, which must be as good. */
+  #roundingTo(made: Float32Array | undefined, row: number): Round {
+    assert.ok(made, "the other model rounded nothing here");
+    return (values, group, { bits, zero, range, clip, lowest }) => {
+      const [least, high] = codeRange({ bits, zero });
+      const quantizer = { low: lowest ?? least, high, zero, scale: "f16" } as const;
+      const { linear } = this.work!;
+      const what = linear ? `inputs of ${linear.place}` : "keys or values";
+      this.#tell(what, roundingFault(made, values, { group, row, quantizer, clip, range }));
+      return made;
+    };
+  }
+
+  #tell(what: string, fault: string | undefined): void {
+    if (fault !== undefined) this.faults.push(`layer ${this.work?.layer}, ${what}: ${fault}`);
   }
 }
 
-/** What runs linears. */
-interface Applied {
-  // deno-lint-ignore no-explicit-any -- of experts, whose rows are whose is said too
-  apply(device: Device, ...given: any[]): Tensor;
+/** Routing by the same scores to experts that another model chose, which must be as good. */
+function routedTo(
+  experts: Uint32Array,
+  tell: (fault: string | undefined) => void,
+): typeof routeTokens {
+  return {
+    ...routeTokens,
+    reference({ scores }, options) {
+      tell(choiceFault(experts, scores, options));
+      const { experts: count, chosen, normalized } = options;
+      const [tokens = 0, columns = 0] = scores.shape;
+      const weights = new Float32Array(tokens * chosen);
+      for (let token = 0; token < tokens; token++) {
+        const own = Array.from(scores.data.subarray(token * columns, token * columns + count));
+        const most = Math.max(...own);
+        const parts = own.map((score) => Math.exp(score - most));
+        const names = [...experts.subarray(token * chosen, (token + 1) * chosen)];
+        const all = (normalized ? names.map((name) => parts[name]!) : parts)
+          .reduce((sum, part) => sum + part);
+        weights.set(names.map((name) => parts[name]! / all), token * chosen);
+      }
+      return {
+        weights: f32([tokens, chosen], weights),
+        experts: u32([tokens, chosen], experts),
+      };
+    },
+  };
 }
 
 /**
  * Logits of a model whose weights are floats again, with inputs and KV cache rounded as `precision`
- * says: the oracle for what the packed codes compute on the integer kernels.
+ * says: the oracle for what the packed codes compute on the integer kernels. Where a value lies so near
+ * to the border between two codes that the order of a sum decides, one code more or less is an error far
+ * above that of arithmetic; so codes, and choices of experts, are those that the packed model made, each
+ * of which is asserted to be right.
  */
 export async function fakeLogits(
   open: (device: ReferenceDevice) => Promise<Model>,
@@ -136,36 +220,28 @@ export async function fakeLogits(
     readonly linears: Readonly<Record<string, LinearScheme>>;
     readonly kv: readonly KvSchemes[];
   },
-  ids: readonly number[],
+  { ids, made }: { readonly ids: readonly number[]; readonly made: MadeCodes },
 ): Promise<Float32Array> {
-  await using device = new FakeQuantizing();
+  await using device = new FakeQuantizing(made);
   using model = await open(device);
   const load = model.layer.bind(model);
   model.layer = async (at) => {
     const layer = await load(at);
-    assert.ok(layer instanceof DecoderLayer);
-    device.kv = precision.kv[at];
-    for (const { role, linears, expert } of model.architecture.layers[at]!.sites) {
-      const { experts } = layer;
-      const by = (linear: typeof linears[number]) =>
-        linear.expert === undefined ? "shared" : "chosen";
-      // Those that a router chooses from run together, under one scheme.
-      for (const [which, [first]] of Map.groupBy(linears, by)) {
-        const side = role === "mlp.in" ? "into" : "outOf";
-        const linear: Applied = experts && role.startsWith("mlp")
-          ? experts[which]![side]
-          : layer.linears[role];
-        if (expert) continue;
-        const apply = linear.apply.bind(linear);
-        linear.apply = (_, ...given) => {
-          device.linear = precision.linears[first!.name];
-          const y = apply(device, ...given);
-          device.linear = undefined;
-          return y;
-        };
-      }
+    const work = { layer: at, kv: precision.kv[at] };
+    device.work = work;
+    const running = runningLinears(layer, model.architecture.layers[at]!);
+    for (const { place, linear, first } of running) {
+      const apply = linear.apply.bind(linear);
+      linear.apply = (_, ...given) => {
+        device.work = { ...work, linear: { place, scheme: precision.linears[first.name] } };
+        const y = apply(device, ...given);
+        device.work = work;
+        return y;
+      };
     }
     return layer;
   };
-  return await logitsOf(device, model, ids);
+  const logits = await logitsOf(device, model, ids);
+  assert.deepEqual(device.faults, []);
+  return logits;
 }

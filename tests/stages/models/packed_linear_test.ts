@@ -1,6 +1,7 @@
 import { strict as assert } from "node:assert";
 import { z } from "zod";
 import { Cpu } from "../../../kernels/device/cpu/cpu.ts";
+import { f32 } from "../../../kernels/device/tensor.ts";
 import { canMix } from "../../../kernels/rope.ts";
 import type { Artifact } from "../../../pipeline/artifact.ts";
 import { architectureOf } from "../../../stages/models/architecture.ts";
@@ -11,10 +12,10 @@ import { type WeightScheme, weightScheme } from "../../../stages/quant/schemes.t
 import { calibrate_kv, quantize } from "../../../stages/mod.ts";
 import { writeDequantized } from "../../support/float_model.ts";
 import { fakeLogits } from "../../support/fake_quantization.ts";
-import { logitsOf, relativeError } from "../../support/forward_pass.ts";
+import { relativeError } from "../../support/forward_pass.ts";
+import { choiceFault, packedLogits, roundingFault } from "../../support/made_codes.ts";
 import { FAMILIES, StageChain } from "../../support/stage_chain.ts";
 
-/** Texts; in one of them a value may lie on the border between two codes, and fall to either side. */
 const TEXTS = [11, 29, 60].map((first) =>
   Array.from({ length: 70 }, (_, i) => (37 * i + first) % 90)
 );
@@ -57,6 +58,33 @@ function valuesIn(schema: z.core.JSONSchema._JSONSchema): readonly unknown[] {
   return [...one === undefined ? [] : [one], ...some, ...anyOf.flatMap(valuesIn)];
 }
 
+Deno.test("the oracle takes codes and choices next to a border as they fall, and no others", () => {
+  const quantizer = { low: -7, high: 7, zero: "none", scale: "f16" } as const;
+  const fault = (given: readonly number[], values: readonly number[]) =>
+    roundingFault(Float32Array.from(given), Float32Array.from(values), {
+      group: values.length,
+      row: values.length,
+      quantizer,
+    });
+  assert.equal(fault([7, 2, -3, 0], [7, 2.1, -3.2, 0.4]), undefined);
+  assert.match(fault([7, 2, -3, 1], [7, 2.1, -3.2, 0.4])!, /^from 0 on /);
+  // 2.5 and what an order of sums may make of it become 2 or 3; 2.51 becomes 3.
+  for (const code of [2, 3]) assert.equal(fault([7, code], [7, 2.50001]), undefined);
+  assert.equal(fault([7, 2], [7, 2.51]) === undefined, false);
+  // Half precision has 1 and 1 + 2^-10: a scale in the middle becomes either, and all values with it.
+  const [low, high] = [1, 1 + 2 ** -10];
+  const values = [7 * (low + high) / 2, 3.1, -1.2];
+  for (const scale of [low, high]) {
+    assert.equal(fault([7, 3, -1].map((code) => code * scale), values), undefined);
+  }
+  assert.equal(fault([7 * low, 3 * high, -low], values) === undefined, false);
+  const scores = f32([1, 3], [0.5, 0.50001, -1]);
+  const choice = (...experts: number[]) =>
+    choiceFault(Uint32Array.from(experts), scores, { experts: 3, chosen: experts.length });
+  assert.deepEqual([choice(0), choice(1), choice(0, 1)], [undefined, undefined, undefined]);
+  assert.match(choice(2)!, /^expert 2 of token 0 is not in place 0 /);
+});
+
 for (const given of [...A16, ...A8]) {
   Deno.test(`packed codes compute what the oracle does: ${JSON.stringify(given)}`, async () => {
     await using chain = await StageChain.open();
@@ -65,7 +93,7 @@ for (const given of [...A16, ...A8]) {
       ...given,
     });
     const error = await errorAgainstOracle(chain, packed);
-    assert.ok(error < 5e-3, `relative error is ${error}`);
+    assert.ok(error < 3e-6, `relative error is ${error}`);
   });
 }
 
@@ -81,7 +109,7 @@ for (const name of FAMILIES) {
     });
     const w4a8kv4 = await chain.run(calibrate_kv, { model: w4a8, stats });
     const error = await errorAgainstOracle(chain, w4a8kv4);
-    assert.ok(error < 5e-3, `relative error is ${error}`);
+    assert.ok(error < 3e-6, `relative error is ${error}`);
   });
 
   Deno.test(`keys of ${name} that are rotated or centered before their codes agree with the oracle`, async () => {
@@ -103,16 +131,18 @@ for (const name of FAMILIES) {
       }
       const cached = await chain.run(calibrate_kv, inputs, form);
       const error = await errorAgainstOracle(chain, cached);
-      // A code that rounds the other way is one of few here.
-      assert.ok(error < 1e-2, `relative error with ${JSON.stringify(form)} is ${error}`);
+      assert.ok(error < 3e-6, `relative error with ${JSON.stringify(form)} is ${error}`);
       assert.notDeepEqual(await chain.logits(cached), plain);
     }
   });
 }
 
 /**
- * Relative difference of the logits of a packed model from those of its fake-quantized floats: the
- * middle one of some texts.
+ * The largest relative difference of the logits of a packed model from those of its fake-quantized
+ * floats over some texts, by the packed model's codes, which are asserted to be right. With codes of
+ * its own the oracle is off by far more where one lies next to a border: in the second layer of
+ * `olmo2_untied` the scale of one group of keys, at the 13th token, lies between two halves, and 15
+ * of its 16 values differ, which is 0.7 % of the logits.
  */
 async function errorAgainstOracle(chain: StageChain, packed: Artifact): Promise<number> {
   const floats = await chain.directory();
@@ -120,26 +150,15 @@ async function errorAgainstOracle(chain: StageChain, packed: Artifact): Promise<
   const record = await readModelRecord(packed.path);
   await using device = await Cpu.open();
   using model = await Model.open(packed.path, device, { weightBytes: Infinity });
-  const errors: number[] = [];
+  let most = 0;
   for (const ids of TEXTS) {
+    const { logits, made } = await packedLogits(device, model, ids);
     const expected = await fakeLogits(
       (device) => Model.open(floats, device, { weightBytes: Infinity }),
       record,
-      ids,
+      { ids, made },
     );
-    const got = await logitsOf(device, model, ids);
-    errors.push(model.config.experts ? mostTokens(got, expected) : relativeError(got, expected));
+    most = Math.max(most, relativeError(logits, expected));
   }
-  return errors.toSorted((a, b) => a - b)[1]!;
-}
-
-/** What nine of ten tokens keep to: where a code lies between two, a token may go to another expert. */
-function mostTokens(got: Float32Array, expected: Float32Array): number {
-  const { length: count } = TEXTS[0]!;
-  const vocabulary = got.length / count;
-  const errors = Array.from({ length: count }, (_, token) => {
-    const [first, end] = [token * vocabulary, (token + 1) * vocabulary];
-    return relativeError(got.subarray(first, end), expected.subarray(first, end));
-  });
-  return errors.sort((a, b) => a - b)[Math.floor(0.9 * count)]!;
+  return most;
 }
