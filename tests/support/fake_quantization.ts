@@ -167,5 +167,17 @@ export async function fakeLogits(
     }
     return layer;
   };
+  const headOf = model.head.bind(model);
+  model.head = async () => {
+    const head = await headOf();
+    const apply = head.apply.bind(head);
+    head.apply = (_, x) => {
+      device.linear = precision.linears[model.architecture.head.linears[0].name];
+      const y = apply(device, x);
+      device.linear = undefined;
+      return y;
+    };
+    return head;
+  };
   return await logitsOf(device, model, ids);
 }
