@@ -148,6 +148,11 @@ export const matmulInt8: Kernel<Input, never, MatmulInt8Options, "y", Optional> 
     shaped({ tokens: 3, inner: 24, outputs: 5 }, { bits: 4, group: 8 }),
     shaped({ tokens: 2, inner: 48, outputs: 65 }, { bits: 4, group: 24 }),
     shaped({ tokens: 9, inner: 48, outputs: 65 }, { bits: 8 }),
+    shaped({ tokens: 1, inner: 72, outputs: 67, bias: true }, { bits: 8 }),
+    shaped(
+      { tokens: 1, inner: 576, outputs: 300, stride: 280, bias: true },
+      { bits: 8, row: 7, rows: 271, column: 3 },
+    ),
     shaped({ tokens: 9, inner: 72, outputs: 65, bias: true }, { bits: 4 }),
     shaped({ tokens: 8, inner: 72, outputs: 65 }, { bits: 4, group: 72 }),
     shaped({ tokens: 33, inner: 576, outputs: 70, bias: true }, { bits: 4, group: 64 }),

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { headerFiles } from "./facts.ts";
 import { defineStage } from "./kinds.ts";
-import { architectureOf, openModel } from "./models/architecture.ts";
+import { openModel, untied } from "./models/architecture.ts";
 import type { ModelFiles } from "./models/family.ts";
 import { type ChannelChange, lengthenLineage } from "./models/lineage.ts";
 import { recordAfter, refuseChannels } from "./models/model_record.ts";
@@ -57,10 +57,7 @@ export const fold = defineStage({
 
 /** How a model changes, and the gains as they were. */
 async function folding({ checkpoint, record, architecture }: ModelFiles) {
-  const { config: { tied }, json } = architecture;
-  const { embeddings, ownHead, layers, sites, json: untied } = architectureOf(
-    { ...json, tie_word_embeddings: false },
-  );
+  const { embeddings, ownHead, layers, sites, json } = untied(architecture);
   const places = layers.flatMap((layer) => layer.sites)
     .filter(({ residual }) => residual === "read").map(({ projection }) => projection);
   refuseChannels(record, "fold", places);
@@ -68,7 +65,7 @@ async function folding({ checkpoint, record, architecture }: ModelFiles) {
   return {
     gains,
     edit: (name: string) => edits.get(name),
-    ...tied && { added: new Map([[ownHead, embeddings]]) },
-    config: tied ? untied : json,
+    ...architecture.config.tied && { added: new Map([[ownHead, embeddings]]) },
+    config: json,
   };
 }

@@ -1,6 +1,8 @@
 import type { Device } from "../kernels/device/device.ts";
 import { type GramSource, openGrams, type QuantizedGramsOptions } from "./quantize/grams.ts";
+import { HEAD_VALUES, type HeadPlan, planHead, quantizeHead } from "./quantize/head.ts";
 import {
+  type LayerTensor,
   planSites,
   quantizedTensors,
   type QuantizeParams,
@@ -8,7 +10,7 @@ import {
   type SitePlan,
 } from "./quantize/plan.ts";
 import { quantizeSite } from "./quantize/site.ts";
-import { meanError, outcome, warnings } from "./quantize/words.ts";
+import { headOutcome, meanError, outcome, warnings } from "./quantize/words.ts";
 import { sampleWindows } from "./calibration/sample_windows.ts";
 import { headerStats, openStats } from "./calibration/stats.ts";
 import { headerFiles, type ModelOutline, plannedTensors } from "./facts.ts";
@@ -18,7 +20,8 @@ import { createCheckpointWriter } from "./formats/checkpoint_writer.ts";
 import { bytesOf } from "./formats/half.ts";
 import type { NamedValues } from "./formats/safetensors/file.ts";
 import { defineStage } from "./kinds.ts";
-import { openModel } from "./models/architecture.ts";
+import { openModel, untied } from "./models/architecture.ts";
+import type { ModelFiles } from "./models/family.ts";
 import { lengthenLineage } from "./models/lineage.ts";
 import { keptStreams } from "./models/memory_shares.ts";
 import {
@@ -44,8 +47,7 @@ export const quantize = defineStage({
     refuseQuantized(model.record, "quantize");
     const files = headerFiles(model);
     const stats = sizes && headerStats(sizes, files.architecture);
-    const plans = await planSites(files.architecture, params, stats);
-    const record = recordOf(model.record, params, plans);
+    const { plans, head, record, config, specifications } = await outlined(files, params, stats);
     const journal = new CountingKeeper();
     const streams = keptStreams(journal, { keeper: journal, memoryBytes });
     const windows = tokens && emptyWindows(params);
@@ -53,11 +55,11 @@ export const quantize = defineStage({
     const peaks = await countPeaks(limits, async (open) => {
       await quantizeFirst(await open(), { params, stats, plans }, options);
     });
-    const facts = { ...model, tensors: plannedTensors(quantizedTensors(files, plans)), record };
-    const packed = addedBytes(facts.tensors, model.tensors);
+    const facts = { ...model, config, tensors: plannedTensors(specifications), record };
+    const packed = codedBytes(specifications, model.tensors);
     return {
       deviceBytes: peaks.deviceBytes,
-      hostBytes: hostPeak(workBytes(plans, packed), peaks) + parsedBytes(model),
+      hostBytes: hostPeak(workBytes({ plans, head }, packed), peaks) + parsedBytes(model),
       diskBytes: modelBytes(facts),
       // The journal keeps the codes of every layer until the last one is there.
       workBytes: packed + journal.bytes,
@@ -69,11 +71,11 @@ export const quantize = defineStage({
     const { checkpoint, record: before, architecture } = files;
     refuseQuantized(before, "quantize");
     using stats = statistics && await openStats(statistics, artifact);
-    const plans = await planSites(architecture, params, stats);
+    const becomes = await outlined(files, params, stats);
+    const { plans, head, record, specifications } = becomes;
     for (const text of warnings(plans, params, stats)) {
       job.note(text, undefined, "warning");
     }
-    const record = recordOf(before, params, plans);
     const device = await job.tools.device();
     const entry = (at: number) => `layer-${at}`;
     await using keeper = new FileKeeper(`${job.out}/streams`);
@@ -89,17 +91,27 @@ export const quantize = defineStage({
       made: async (at) =>
         (await job.journal.recall<QuantizedLayer>(entry(at), () => lost(at))).made,
     });
-    const specifications = quantizedTensors(files, plans);
     using writer = await createCheckpointWriter(job.out, specifications);
     let facts: ModelRecord["measured"]["linears"] = {};
+    let ofHead: LinearFacts | undefined;
     let layer = -1;
     let made: QuantizedLayer["made"] = new Map();
     const layers = Math.max(...plans.map((plan) => plan.layer)) + 1;
-    for (const { name, layer: at } of specifications) {
+    const total = layers + (head ? 1 : 0);
+    for (const { name, layer: at, head: isHead } of specifications) {
+      if (head && isHead) {
+        // All of its tensors at once: they follow each other.
+        ofHead ??= await quantizeHead(checkpoint, head, {
+          writer,
+          signal: job.signal,
+          progress: (done, rows) => job.progress(layers + done / rows, total, "head"),
+        });
+        continue;
+      }
       if (at !== undefined && at !== layer && at < layers) {
         job.signal.throwIfAborted();
         const found = await job.journal.recall(entry(at), async () => {
-          job.progress(at, layers, `layer ${at} (${at + 1} of ${layers})`);
+          job.progress(at, total, `layer ${at} (${at + 1} of ${layers})`);
           return await quantizeLayer(device, { checkpoint, plans, grams, signal: job.signal }, at);
         });
         made = found.made;
@@ -116,15 +128,20 @@ export const quantize = defineStage({
       else await copyTensor(checkpoint, name, writer);
     }
     await writer.close();
-    await writeCheckpointTexts(checkpoint, job.out);
+    await writeCheckpointTexts({ ...checkpoint, config: becomes.config }, job.out);
     const lineage = await lengthenLineage({ ...artifact, record: before }, job.out, new Map());
     await writeModelRecord(job.out, {
       ...record,
       lineage,
-      measured: { ...record.measured, linears: facts },
+      measured: {
+        ...record.measured,
+        linears: { ...facts, ...head && ofHead && { [head.linear.name]: ofHead } },
+      },
     });
-    job.progress(layers, layers);
-    for (const text of outcome(facts)) job.note(text, undefined, "result");
+    job.progress(total, total);
+    for (const text of [...outcome(facts), ...headOutcome(ofHead)]) {
+      job.note(text, undefined, "result");
+    }
   },
 });
 
@@ -138,18 +155,46 @@ const VALUE_BYTES = 84;
  * Bytes of arrays while the largest weight is quantized, with its Gram matrix as read and ordered, and
  * the codes of its layer as they are and as the journal takes them.
  */
-function workBytes(plans: readonly SitePlan[], packed: number): number {
+function workBytes({ plans, head }: Planned, packed: number): number {
   const linears = plans.flatMap(({ method }) => method.linears);
   const bytes = linears.map(({ linear: { rows, columns } }) => {
     return VALUE_BYTES * rows * columns + 2 * 4 * columns ** 2;
   });
   const layers = new Set(plans.map(({ layer }) => layer));
-  return bytes.reduce((a, b) => Math.max(a, b)) + 2 * packed / layers.size;
+  const largest = bytes.reduce((a, b) => Math.max(a, b)) + 2 * packed / layers.size;
+  return head ? Math.max(largest, VALUE_BYTES * HEAD_VALUES + 4 * head.linear.rows) : largest;
 }
 
-/** Bytes of tensors that were not there before. */
-function addedBytes(tensors: ModelOutline["tensors"], before: ModelOutline["tensors"]): number {
-  return tensorsBytes(tensors.values().filter(({ name }) => !before.has(name)));
+/** Bytes of the codes of layers, which were not there before. */
+function codedBytes(
+  specifications: readonly LayerTensor[],
+  before: ModelOutline["tensors"],
+): number {
+  return tensorsBytes(specifications.filter(({ name, head }) => !head && !before.has(name)));
+}
+
+/** All that is to be quantized. */
+interface Planned {
+  readonly plans: readonly SitePlan[];
+  readonly head: HeadPlan | undefined;
+}
+
+/** What a model becomes, and how. */
+async function outlined(
+  { checkpoint, record, architecture }: ModelFiles,
+  params: QuantizeParams,
+  stats: Parameters<typeof planSites>[2],
+) {
+  const plans = await planSites(architecture, params, stats);
+  const head = planHead(architecture, params.head);
+  const becomes = head ? untied(architecture) : architecture;
+  return {
+    plans,
+    head,
+    config: becomes.json,
+    record: recordOf(record, params, { plans, head }),
+    specifications: quantizedTensors({ checkpoint, architecture: becomes }, { plans, head }),
+  };
 }
 
 /** Quantizes as many layers as differ in what they take. */
@@ -205,11 +250,10 @@ function lost(layer: number): Promise<never> {
 function recordOf(
   before: ModelRecord,
   params: QuantizeParams,
-  plans: readonly SitePlan[],
+  { plans, head }: Planned,
 ): ModelRecord {
-  const linears = plans.flatMap(({ method }) =>
-    method.linears.map(({ linear, scheme }) => [linear.name, scheme] as const)
-  );
+  const linears = [...plans.flatMap(({ method }) => method.linears), ...head ? [head] : []]
+    .map(({ linear, scheme }) => [linear.name, scheme] as const);
   return {
     ...before,
     history: [...before.history, { stage: "quantize", params }],

@@ -2,7 +2,7 @@ import { z } from "zod";
 import { headerFiles } from "./facts.ts";
 import type { Checkpoint } from "./formats/checkpoint.ts";
 import { defineStage } from "./kinds.ts";
-import { architectureOf, openModel } from "./models/architecture.ts";
+import { openModel, untied } from "./models/architecture.ts";
 import type { Architecture, ModelFiles } from "./models/family.ts";
 import { type ModelRecord, recordAfter, refuseChannels } from "./models/model_record.ts";
 import { foldGains } from "./models/norm_gains.ts";
@@ -73,11 +73,11 @@ export const rotate = defineStage({
 
 /** How a model changes, and by which rotations. */
 async function rotation(files: ModelFiles, { seed, transforms }: z.infer<typeof params>) {
-  const { checkpoint, record, architecture: { config: { tied }, json } } = files;
+  const { checkpoint, record, architecture: { config: { tied } } } = files;
   refuse(record, transforms);
   const behind = inTheWay(files.architecture);
   const unties = tied && behind === undefined;
-  const architecture = architectureOf(unties ? { ...json, tie_word_embeddings: false } : json);
+  const architecture = unties ? untied(files.architecture) : files.architecture;
   const { embeddings, ownHead } = architecture;
   const rotations = rotationsOf(architecture, { seed, transforms, residual: behind === undefined });
   if (behind !== undefined && transforms.length === 0) {

@@ -47,7 +47,7 @@ export function randomModel(
   const record = recordOf(architecture, precision);
   const biases = new Set(architecture.linears.map(({ bias }) => bias));
   const specifications = [...architecture.tensors].flatMap(([name, shape]): RandomTensor[] => {
-    const linear = architecture.linearOf(name);
+    const linear = architecture.quantizableOf(name);
     const scheme = linear && record.linears[linear.name]?.weights;
     const columns = shape.at(-1) ?? 1;
     if (!scheme) {

@@ -34,7 +34,7 @@ export function tensorProblems({ architecture, record, tensors }: TensorCheck): 
   if (missing.length > 0) {
     problems.unshift(`${missing.length} tensors are missing: ${list(missing)}`);
   }
-  const known = new Set(architecture.linears.map(({ name }) => name));
+  const known = new Set(architecture.quantizable.map(({ name }) => name));
   const stray = Object.keys(record.linears).filter((name) => !known.has(name));
   if (stray.length > 0) {
     problems.push(`model.json tells of linears it does not have: ${list(stray)}`);
@@ -68,7 +68,7 @@ function partsOf(
   name: string,
   { architecture, record }: Pick<TensorCheck, "architecture" | "record">,
 ) {
-  const linear = architecture.linearOf(name);
+  const linear = architecture.quantizableOf(name);
   const scheme = linear && record.linears[linear.name]?.weights;
   return scheme && codedTensors(linear, scheme);
 }

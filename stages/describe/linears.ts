@@ -1,5 +1,6 @@
 import type { Chart, Section } from "../../pipeline/description.ts";
 import { inputWords, type LinearFacts, type ModelRecord } from "../models/model_record.ts";
+import { codedHead } from "../models/packed_head.ts";
 import type { Architecture } from "../models/family.ts";
 import type { LayerLinear } from "../models/site.ts";
 import type { LinearScheme } from "../quant/schemes.ts";
@@ -17,15 +18,15 @@ interface Linear {
   readonly dtype: string;
 }
 
-/** How each linear's weight and input are held: a row for each role and scheme. */
+/** How each linear's weight and input are held: a row for each role and scheme, and one for a head in codes. */
 export function linearsSection(
-  { linears }: Architecture,
+  architecture: Architecture,
   { record, tensors }: {
     readonly record: ModelRecord;
     readonly tensors: ReadonlyMap<string, FoundTensor>;
   },
 ): Section {
-  const roles = Map.groupBy(linears, ({ role }) => role);
+  const roles = Map.groupBy(architecture.linears, ({ role }) => role);
   const rows = [...roles.values()].flatMap((all) => {
     const linears = all.map(({ layer, name, weight }): Linear => ({
       layer,
@@ -36,6 +37,12 @@ export function linearsSection(
     const groups = Map.groupBy(linears, ({ scheme, dtype }) => JSON.stringify([scheme, dtype]));
     return [...groups.values()].map((some) => [labelOf(all), ...cells(some)]);
   });
+  const head = codedHead({ architecture, record });
+  if (head) {
+    const { linear: { name }, scheme } = head;
+    const facts = record.measured.linears[name];
+    rows.push([name, "", ...codedCells(scheme, facts ? [facts] : [])]);
+  }
   return {
     title: "Linears",
     table: { columns: columns(), rows },
@@ -62,8 +69,12 @@ function cells(linears: readonly Linear[]): string[] {
   const layers = layerRanges(linears.map(({ layer }) => layer));
   const { scheme, dtype } = linears[0]!;
   if (scheme === undefined) return [layers, dtype || "missing", "", "", "", "A16", "", "", ""];
-  const { bits, group, zero, levels } = scheme.weights;
-  const facts = linears.flatMap(({ facts }) => facts ?? []);
+  return [layers, ...codedCells(scheme, linears.flatMap(({ facts }) => facts ?? []))];
+}
+
+/** What is said of linears in codes behind where they are. */
+function codedCells({ weights, inputs }: LinearScheme, facts: readonly LinearFacts[]): string[] {
+  const { bits, group, zero, levels } = weights;
   const methods = [
     ...new Set(
       facts.map(({ method, fallback, tokens }) => {
@@ -74,12 +85,11 @@ function cells(linears: readonly Linear[]): string[] {
     ),
   ];
   return [
-    layers,
     String(bits),
     typeof group === "number" ? String(group) : `per ${group}`,
     zero.replace("_", "-"),
     String(levels),
-    inputWords(scheme.inputs),
+    inputWords(inputs),
     methods.join(", "),
     mean(facts.map(({ weightError }) => weightError)),
     mean(facts.flatMap(({ outputError }) => outputError ?? [])),

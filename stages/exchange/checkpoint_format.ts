@@ -25,7 +25,14 @@ import {
   type Refusal,
 } from "./format.ts";
 import { type LinearParts, type PartValues, readPart } from "./part_values.ts";
-import { type CodedLinear, type Source, type Subject, subjectOf } from "./subject.ts";
+import { refusedHead } from "./precision_refusals.ts";
+import {
+  codedByWeight,
+  type CodedLinear,
+  type Source,
+  type Subject,
+  subjectOf,
+} from "./subject.ts";
 import { COMPARED_VALUES } from "./verify.ts";
 import { compareTensors, type TensorRule } from "./tensor_rules.ts";
 
@@ -104,6 +111,8 @@ export interface Codec
   rounding?(subject: Subject): number;
   /** Whether the rows of linears that others store as one tensor are written below each other. */
   readonly fuses?: boolean;
+  /** Whether a head in codes is written, as linears are. */
+  readonly codesHead?: boolean;
 }
 
 const FLOAT16 = { dtype: "float16" } as const;
@@ -116,6 +125,7 @@ export function checkpointFormat(codec: Codec): Format {
     source,
     refusals: (subject, options) => [
       ...refusedFused(codec, subject),
+      ...codec.codesHead ? [] : refusedHead(subject, codec.name),
       ...codec.refusals(subject, options),
     ],
     engines,
@@ -166,7 +176,7 @@ function plannedTensors(
   options: Pick<FormatOptions, "dtype">,
 ): PlannedTensor[] {
   const dtype = DTYPES[options.dtype];
-  const coded = new Map(subject.linears.map((linear) => [linear.weight, linear]));
+  const coded = codedByWeight(subject);
   const offset = subject.family.gainOffset ?? 0;
   const less = offset === 0 ? new Set<string>() : gainsOf(subject);
   const planned = [...subject.tensors].flatMap(([name, shape]): PlannedTensor[] => {
@@ -180,11 +190,10 @@ function plannedTensors(
         layer,
       }];
     }
-    if (!linear?.scheme) {
+    if (!linear) {
       return [{ specification: { name, dtype, shape }, from: { dense: name }, layer }];
     }
-    const quantized = { ...linear, scheme: linear.scheme };
-    const parts = codec.parts(quantized, options).filter(({ written }) => written !== false);
+    const parts = codec.parts(linear, options).filter(({ written }) => written !== false);
     return parts.map(({ part, dtypes: [dtype], shape }) => ({
       specification: { name: `${linear.name}.${part}`, dtype, shape },
       from: { linear: linear.name, part },
@@ -310,7 +319,7 @@ async function open(given: Codec, path: string): Promise<Reading> {
       .config as Record<string, unknown>;
     const subject = subjectOf({ config, record: { ...PLAIN, linears, kv } });
     const outlines = new Map(
-      subject.linears.map((linear) => [linear.name, { ...linear, scheme: linear.scheme! }]),
+      [...codedByWeight(subject).values()].map((linear) => [linear.name, linear]),
     );
     const { problems, unexpected } = compareTensors(
       expectedTensors(codec, subject),
@@ -370,17 +379,16 @@ function valuesOf(
 
 /** What a checkpoint in this format must hold, with the types it may have. */
 function expectedTensors(codec: Codec, subject: Subject): ReadonlyMap<string, TensorRule> {
-  const coded = new Map(subject.linears.map((linear) => [linear.weight, linear]));
+  const coded = codedByWeight(subject);
   const floats = Object.values(DTYPES);
   const expected = new Map<string, TensorRule>();
   for (const [name, shape] of subject.tensors) {
     const linear = coded.get(name);
-    if (!linear?.scheme) {
+    if (!linear) {
       expected.set(name, { shape, dtypes: floats, optional: false });
       continue;
     }
-    const quantized = { ...linear, scheme: linear.scheme };
-    for (const { part, optional = false, ...rule } of codec.parts(quantized, FLOAT16)) {
+    for (const { part, optional = false, ...rule } of codec.parts(linear, FLOAT16)) {
       expected.set(`${linear.name}.${part}`, { ...rule, optional });
     }
   }

@@ -191,7 +191,8 @@ function* precisionBreaches(
   subject: Subject,
 ): Generator<Breach> {
   const { record } = subject;
-  for (const { name, scheme } of subject.linears) {
+  for (const { name } of subject.quantizable) {
+    const scheme = record.linears[name];
     const [got, expected] = [linears[name]?.inputs, scheme?.inputs];
     if (sameInputs(got, expected)) continue;
     yield {

@@ -1,21 +1,23 @@
+import { weightWords } from "../quant/schemes.ts";
 import { modelRefusal, type Refusal } from "./format.ts";
-import type { Subject } from "./subject.ts";
+import { codedByWeight, type Subject } from "./subject.ts";
 
 /**
  * Why a format for weights alone cannot hold a model: its quantized inputs, its KV cache, and transforms
  * that run between its linears.
  */
 export function* refusedPrecision(
-  { record, linears }: Subject,
+  subject: Subject,
   format: string,
 ): Generator<Refusal> {
-  const quantized = linears.filter(({ scheme }) => scheme?.inputs);
+  const { record } = subject;
+  const quantized = [...codedByWeight(subject).values()].filter(({ scheme }) => scheme.inputs);
   const [first] = quantized;
   if (first) {
     yield {
       what: "activations",
       text: `${first.name} and ${quantized.length - 1} other linears take ${
-        first.scheme!.inputs!.bits
+        first.scheme.inputs!.bits
       }-bit inputs, expected none beside ${format}`,
     };
   }
@@ -36,6 +38,18 @@ export function* refusedKv(
       widths.sort().join(" and ")
     } bits, expected none beside ${format}: the engine chooses there`,
   };
+}
+
+/** Why a format whose engines have no codes for the head cannot hold a model. */
+export function* refusedHead(
+  { codedHead }: Pick<Subject, "codedHead">,
+  format: string,
+): Generator<Refusal> {
+  if (!codedHead) return;
+  const words = weightWords(codedHead.scheme.weights);
+  yield modelRefusal(
+    `its head, ${codedHead.name}, has ${words}, expected half precision in ${format}; leave head out of quantize`,
+  );
 }
 
 /** Why no other program can hold a model: transforms that only run here. */

@@ -3,18 +3,22 @@ import type { Architecture } from "../models/family.ts";
 import type { ModelRecord } from "../models/model_record.ts";
 import { architectureOf, openModel } from "../models/architecture.ts";
 import type { StoredLinear } from "../models/linear.ts";
+import { codedHead } from "../models/packed_head.ts";
+import type { LinearOutline } from "../models/site.ts";
 import type { CodedWeight } from "../quant/coded_weight.ts";
 import type { LinearScheme } from "../quant/schemes.ts";
 import { readCoded } from "../quant/stored_weight.ts";
 
 /** A linear in codes. */
-export type CodedLinear = StoredLinear & { readonly scheme: LinearScheme };
+export type CodedLinear = LinearOutline & { readonly scheme: LinearScheme };
 
 /** A model artifact as its headers tell of it: all that a format judges by before any work. */
 export interface Subject extends Omit<Architecture, "linears"> {
   readonly record: Pick<ModelRecord, "history" | "hadamard" | "linears" | "kv">;
   /** Linears of all layers with their precision, layer after layer. */
   readonly linears: readonly StoredLinear[];
+  /** The head, where it is in codes. */
+  readonly codedHead: CodedLinear | undefined;
 }
 
 /** A model artifact whose weights can be read, a linear at a time. */
@@ -33,7 +37,21 @@ export function subjectOf(
   const architecture = architectureOf(config);
   const linears = architecture.linears
     .map((linear) => ({ ...linear, scheme: record.linears[linear.name] }));
-  return { ...architecture, record, linears };
+  const head = codedHead({ architecture, record });
+  return {
+    ...architecture,
+    record,
+    linears,
+    codedHead: head && { ...head.linear, scheme: head.scheme },
+  };
+}
+
+/** All that is in codes by the tensors of weights in full precision. */
+export function codedByWeight(
+  { linears, codedHead }: Pick<Subject, "linears" | "codedHead">,
+): ReadonlyMap<string, CodedLinear> {
+  const coded = linears.flatMap(({ scheme, ...linear }) => scheme ? [{ ...linear, scheme }] : []);
+  return new Map([...coded, ...codedHead ? [codedHead] : []].map((each) => [each.weight, each]));
 }
 
 /** A subject of which some precision is given up. */

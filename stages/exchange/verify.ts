@@ -43,7 +43,7 @@ export async function* verifyReading(
   const names = Object.keys(reading.linears);
   const dense = source
     ? [...source.subject.tensors.keys()]
-      .filter((name) => !names.includes(source.subject.linearOf(name)?.name ?? ""))
+      .filter((name) => !names.includes(source.subject.quantizableOf(name)?.name ?? ""))
     : [];
   const total = names.length + dense.length;
   let done = 0;
@@ -74,7 +74,9 @@ async function verifyLinear(
     return { tensor: name, rule: error.message };
   }
   if (!source) return undefined;
-  const { weight, rows, columns } = source.subject.linears.find((linear) => linear.name === name)!;
+  const { weight, rows, columns } = source.subject.quantizable.find((linear) =>
+    linear.name === name
+  )!;
   const original = source.subject.record.linears[name] && await source.linear(name);
   for (const piece of rowPieces([rows, columns], { values: COMPARED_VALUES })) {
     const got = await values(piece);
@@ -135,8 +137,8 @@ async function compareDense(
 ): Promise<string | undefined> {
   const stored = checkpoint.tensors.get(name);
   if (!stored) return "it is missing, expected it";
-  const { tensors, record, config, ownHead, embeddings, linearOf } = source.subject;
-  const linear = linearOf(name)?.name;
+  const { tensors, record, config, ownHead, embeddings, quantizableOf } = source.subject;
+  const linear = quantizableOf(name)?.name;
   const coded = linear !== undefined && record.linears[linear]
     ? await source.linear(linear)
     : undefined;

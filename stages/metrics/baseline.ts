@@ -1,6 +1,7 @@
 import type { Device } from "../../kernels/device/device.ts";
 import { withoutValues } from "../../kernels/device/tensor.ts";
 import type { DecoderConfig } from "../models/config.ts";
+import { headBytes } from "../models/model_facts.ts";
 import { openModel } from "../models/architecture.ts";
 import type { Model } from "../models/model.ts";
 import type { ModelFiles } from "../models/family.ts";
@@ -25,7 +26,7 @@ export interface BaselineArtifacts {
 export class Baseline implements Disposable {
   readonly config: DecoderConfig;
   readonly perplexity: number;
-  /** Bytes of its head on the device. */
+  /** Bytes of its head as it is stored, and about as many on the device. */
   readonly headBytes: number;
   /** The files of its model; closed with the baseline. */
   readonly files: ModelFiles;
@@ -37,13 +38,12 @@ export class Baseline implements Disposable {
     hidden: Pick<HiddenReader, "window"> & Disposable,
     perplexity: number,
   ) {
-    const { config, head: { linears: [head] } } = files.architecture;
+    const { config } = files.architecture;
     this.files = files;
     this.#hidden = hidden;
     this.config = config;
     this.perplexity = perplexity;
-    const { dtype } = files.checkpoint.tensors.get(head.weight)!;
-    this.headBytes = head.rows * head.columns * (dtype === "F16" ? 2 : 4);
+    this.headBytes = headBytes(files);
   }
 
   /** Opens a baseline; throws a `TypeError` unless it was scored by this protocol. */

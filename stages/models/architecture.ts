@@ -12,6 +12,8 @@ export function architectureOf(json: unknown): Architecture {
   const layers = layout.layers.map(outlineOf);
   const linears = layers.flatMap((layer) => layer.linears);
   const byWeight = new Map(linears.map((linear) => [linear.weight, linear]));
+  const quantizable = [...linears, ...config.tied ? [] : layout.head.linears];
+  const anyByWeight = new Map(quantizable.map((linear) => [linear.weight, linear]));
   const byTensor = new Map(
     layers.flatMap(({ index, tensors }) => [...tensors.keys()].map((name) => [name, index])),
   );
@@ -26,8 +28,16 @@ export function architectureOf(json: unknown): Architecture {
     sites: [...layers.flatMap(({ sites }) => sites), layout.head],
     linears,
     linearOf: (weight) => byWeight.get(weight),
+    quantizable,
+    quantizableOf: (weight) => anyByWeight.get(weight),
     layerOf: (tensor) => byTensor.get(tensor),
   };
+}
+
+/** The same model with a head of its own, which begins as a copy of the embedding table. */
+export function untied(architecture: Architecture): Architecture {
+  if (!architecture.config.tied) return architecture;
+  return architectureOf({ ...architecture.json, tie_word_embeddings: false });
 }
 
 function outlineOf(layout: LayerLayout, index: number): LayerOutline {

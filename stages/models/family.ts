@@ -9,6 +9,7 @@ import type {
   HeadSite,
   LayerLinear,
   LayerSite,
+  LinearOutline,
   LinearRole,
   Site,
   SiteRole,
@@ -131,6 +132,10 @@ export interface Architecture extends Layout {
   readonly linears: readonly LayerLinear[];
   /** The linear of a layer whose weight a tensor is. */
   linearOf(weight: string): LayerLinear | undefined;
+  /** What may be in codes: the linears of all layers, and a head of its own behind them. */
+  readonly quantizable: readonly LinearOutline[];
+  /** The one of these whose weight a tensor is. */
+  quantizableOf(weight: string): LinearOutline | undefined;
   /** The layer that a tensor is of. */
   layerOf(tensor: string): number | undefined;
 }

@@ -9,6 +9,7 @@ import { Embeddings } from "./embeddings.ts";
 import { Head } from "./head.ts";
 import type { Layer } from "./layer.ts";
 import { loadNorm, type Norm } from "./norm.ts";
+import { codedHead, PackedHead } from "./packed_head.ts";
 import { Weight } from "./weight.ts";
 
 /** A model of which some or all weights are on the device. */
@@ -23,7 +24,7 @@ export class Model implements ModelFiles, Disposable {
   readonly checkpoint: Checkpoint;
   readonly #device: Device;
   readonly #owned = new DisposableStack();
-  readonly #kept = new Map<string, Layer | Weight | Norm>();
+  readonly #kept = new Map<string, Disposable>();
 
   private constructor(device: Device, files: ModelFiles, weightBytes: number) {
     this.#device = device;
@@ -66,7 +67,14 @@ export class Model implements ModelFiles, Disposable {
   }
 
   async head(): Promise<Head> {
-    return new Head(await this.#table(this.architecture.head.linears[0].weight), this.config);
+    // Its weight may be the embedding table, which is taken once.
+    const coded = codedHead(this);
+    const weight = coded
+      ? await this.#take(coded.linear.name, () => {
+        return PackedHead.load(this.#device, this.checkpoint, coded);
+      })
+      : await this.#table(this.architecture.head.linears[0].weight);
+    return new Head(weight, this.config);
   }
 
   /** The norm before the head, which scales logits on the way. */
@@ -99,7 +107,7 @@ export class Model implements ModelFiles, Disposable {
     return this.#take(name, () => Weight.load(this.#device, this.checkpoint, [name]));
   }
 
-  async #take<T extends Layer | Weight | Norm>(name: string, load: () => Promise<T>): Promise<T> {
+  async #take<T extends Disposable>(name: string, load: () => Promise<T>): Promise<T> {
     const kept = this.#kept.get(name);
     if (kept) return kept as T;
     const part = await load();

@@ -7,8 +7,10 @@ import { codedTensors } from "../quant/stored_weight.ts";
 import type { Checkpoint, StoredTensor } from "../formats/checkpoint.ts";
 import { openModel } from "./architecture.ts";
 import type { DecoderConfig } from "./config.ts";
-import type { Architecture } from "./family.ts";
+import type { Architecture, ModelFiles } from "./family.ts";
 import { inputWords, type ModelRecord } from "./model_record.ts";
+import { codedHead } from "./packed_head.ts";
+import type { LinearOutline } from "./site.ts";
 
 /** Sizes of a model, known from its headers alone. */
 export interface Sizes {
@@ -39,7 +41,7 @@ export async function describeModel(path: string): Promise<ModelFacts> {
     ...sizesOf(checkpoint, architecture),
     bitsPerWeight: 8 * weightBytes(checkpoint, { record, linears }) / values,
     kvBytesPerToken: kvBytes(architecture.config, record),
-    scheme: schemeWords(linears, record),
+    scheme: `${schemeWords(linears, record)}${headWords({ architecture, record })}`,
     layers: layerErrors(architecture, record),
     kvErrors: record.measured.kv,
   };
@@ -55,9 +57,17 @@ export function sizesOf(
   return { parameters, bytes: bytesOf(stored.values()) };
 }
 
+/** Bytes of a model's head as they are stored. */
+export function headBytes({ checkpoint, record, architecture: { head } }: ModelFiles): number {
+  return weightBytes(checkpoint, { record, linears: head.linears });
+}
+
 function weightBytes(
   { tensors }: Pick<Checkpoint, "tensors">,
-  { record, linears }: Pick<Architecture, "linears"> & { readonly record: ModelRecord },
+  { record, linears }: {
+    readonly record: ModelRecord;
+    readonly linears: readonly LinearOutline[];
+  },
 ): number {
   return bytesOf(linears.flatMap((linear) => {
     const scheme = record.linears[linear.name]?.weights;
@@ -99,11 +109,19 @@ function schemeWords(
  * KV4`: bits of weights, activations and KV cache, and the group where there is one.
  */
 export function shortScheme(scheme: string): string {
-  const found = /^W(\d+)(.*) A(\d+).* KV([\d/]+)$/.exec(scheme);
+  const found = /^W(\d+)(.*?) A(\d+).*? KV([\d/]+)(, head W(\d+).* A(\d+).*)?$/.exec(scheme);
   if (!found) return scheme;
-  const [, weights, details = "", inputs, cache] = found;
+  const [, weights, details = "", inputs, cache, ofHead, headWeights, headInputs] = found;
+  const head = ofHead ? ` head W${headWeights}A${headInputs}` : "";
   const group = / g\d+/.exec(details)?.[0] ?? "";
-  return `W${weights}A${inputs}KV${cache}${group}${scheme.includes(" (mixed)") ? " mixed" : ""}`;
+  const mixed = scheme.includes(" (mixed)") ? " mixed" : "";
+  return `W${weights}A${inputs}KV${cache}${group}${mixed}${head}`;
+}
+
+/** The precision of a head in codes, behind that of all else. */
+function headWords(model: Parameters<typeof codedHead>[0]): string {
+  const scheme = codedHead(model)?.scheme;
+  return scheme ? `, head ${weightWords(scheme.weights)} ${inputWords(scheme.inputs)}` : "";
 }
 
 /** The commonest of some words, with a mark where there are others. */

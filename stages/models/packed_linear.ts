@@ -5,8 +5,9 @@ import {
   twoLevelWords,
   type WeightLayout,
 } from "../../kernels/codes/layout.ts";
-import type { Device, HostTensor, Tensor } from "../../kernels/device/device.ts";
+import type { Device, HostTensor, Tensor, TensorRef } from "../../kernels/device/device.ts";
 import { matmulCodes, matmulInt8 } from "../../kernels/mod.ts";
+import type { MatmulOptions } from "../../kernels/parts/output_sizes.ts";
 import type { Checkpoint } from "../formats/checkpoint.ts";
 import { groupColumns, type LinearScheme, schemeKind } from "../quant/schemes.ts";
 import { readPacked } from "../quant/stored_weight.ts";
@@ -102,25 +103,53 @@ export class PackedLinear implements Disposable {
   /** The linear layers, on the integer kernels where their input is quantized. */
   write(
     device: Device,
-    { x, quantized }: SiteInput,
+    input: SiteInput,
     { y, column, bias, experts }: OutputColumns,
+  ): void {
+    const added = { ...bias && { bias }, ...experts && { bounds: experts.bounds } };
+    const span = experts && { experts: experts.span };
+    for (const part of this.#parts) {
+      this.#multiply(device, input, part, { ...added, y }, {
+        column: column + part.first,
+        ...span,
+      });
+    }
+  }
+
+  /** What `rows` outputs from `first` on make of an input, into f32 [tokens, rows]. */
+  writeRows(
+    device: Device,
+    input: SiteInput,
+    y: Tensor,
+    { first, rows }: { readonly first: number; readonly rows: number },
+  ): void {
+    for (const part of this.#parts) {
+      const start = Math.max(first, part.first);
+      const count = Math.min(first + rows, part.first + part.codes.shape[0]!) - start;
+      if (count <= 0) continue;
+      const options = { row: start - part.first, rows: count, column: start - first };
+      this.#multiply(device, input, part, { y }, options);
+    }
+  }
+
+  #multiply(
+    device: Device,
+    { x, quantized }: SiteInput,
+    { codes, rows, groups }: Part,
+    to: { readonly y: Tensor; readonly bias?: TensorRef; readonly bounds?: TensorRef },
+    place: MatmulOptions,
   ): void {
     const { weights, inputs } = this.#scheme;
     const bits = heldBits(weights.bits);
     const group = groupColumns(weights, this.#columns);
-    const added = { ...bias && { bias }, ...experts && { bounds: experts.bounds } };
-    const span = experts && { experts: experts.span };
-    for (const { first, codes, rows, groups } of this.#parts) {
-      const to = column + first;
-      if (inputs) {
-        const from = { x: quantized!.codes, x_rows: quantized!.rows, weight: codes, w_rows: rows! };
-        const grouped = groups ? { groups } : {};
-        const options = { bits, column: to, ...groups && { group }, ...span } as const;
-        device.run(matmulInt8, { ...from, ...grouped, y, ...added }, options);
-      } else {
-        const options = { bits, group, zero: weights.zero, column: to, ...span } as const;
-        device.run(matmulCodes, { x: x!, weight: codes, groups: groups!, y, ...added }, options);
-      }
+    if (inputs) {
+      const from = { x: quantized!.codes, x_rows: quantized!.rows, weight: codes, w_rows: rows! };
+      const grouped = groups ? { groups } : {};
+      const options = { bits, ...groups && { group }, ...place };
+      device.run(matmulInt8, { ...from, ...grouped, ...to }, options);
+    } else {
+      const options = { bits, group, zero: weights.zero, ...place };
+      device.run(matmulCodes, { x: x!, weight: codes, groups: groups!, ...to }, options);
     }
   }
 

@@ -18,6 +18,7 @@ import {
 } from "../quant/schemes.ts";
 import { codedTensors } from "../quant/stored_weight.ts";
 import { checkGroup } from "../quant/weight_grid.ts";
+import { type HeadPlan, headPrecision } from "./head.ts";
 import type { SiteMethod } from "./site.ts";
 import type { Stats } from "../calibration/stats.ts";
 
@@ -47,6 +48,7 @@ export const quantizeParams = z.strictObject({
   context: z.int().min(2).default(512).describe("Tokens a sample, for quantized inputs."),
   bos: firstTokenPlace,
   skips: z.array(projection).default([]).describe("Linears that stay in full precision."),
+  head: headPrecision,
 });
 
 /** See `quantizeParams`. */
@@ -65,6 +67,8 @@ export interface SitePlan {
 export interface LayerTensor extends TensorSpecification {
   /** Its layer; undefined for tensors of the whole model. */
   readonly layer: number | undefined;
+  /** Whether it is of the quantized head. */
+  readonly head?: true;
 }
 
 /** The sites of all layers with what is to be quantized there; throws for what cannot be done. */
@@ -131,15 +135,18 @@ async function inputsOf(
   return sites.map((site) => [site, of(ranges.get(place(site))!)]);
 }
 
-/** All tensors of the quantized model, layer after layer. */
+/** All tensors of the quantized model, layer after layer; the architecture is what it becomes. */
 export function quantizedTensors(
   { architecture, checkpoint }: {
     readonly architecture: Architecture;
     readonly checkpoint: Pick<Checkpoint, "tensors">;
   },
-  plans: readonly SitePlan[],
+  { plans, head }: { readonly plans: readonly SitePlan[]; readonly head: HeadPlan | undefined },
 ): LayerTensor[] {
-  const planned = plans.flatMap(({ method }) => method.linears);
+  const planned: SiteMethod["linears"][number][] = [
+    ...plans.flatMap(({ method }) => method.linears),
+    ...head ? [head] : [],
+  ];
   const coded = new Map(planned.map((each) => [each.linear.weight, each]));
   return [...architecture.tensors].flatMap(([name, shape]): LayerTensor[] => {
     const layer = architecture.layerOf(name);
@@ -148,6 +155,8 @@ export function quantizedTensors(
       const { dtype } = checkpoint.tensors.get(name)!;
       return [{ name, dtype: dtype as TensorSpecification["dtype"], shape, layer }];
     }
-    return codedTensors(found.linear, found.scheme.weights).map((each) => ({ ...each, layer }));
+    const part = found === head ? { head: true as const } : {};
+    return codedTensors(found.linear, found.scheme.weights)
+      .map((each) => ({ ...each, layer, ...part }));
   });
 }

@@ -48,6 +48,12 @@ export function outcome(facts: ModelRecord["measured"]["linears"]): string[] {
   return [...words, ...expertWords(all)];
 }
 
+/** What quantizing the head cost. */
+export function headOutcome(facts: LinearFacts | undefined): string[] {
+  if (!facts) return [];
+  return [`head, relative squared error of its weights ${facts.weightError.toExponential(2)}`];
+}
+
 /** What became of linears whose experts saw too few tokens: there may be thousands. */
 function expertWords(all: readonly (readonly [name: string, facts: LinearFacts])[]): string[] {
   const rounded = all.filter(([, { tokens, fallback }]) => tokens !== undefined && fallback);

@@ -7,6 +7,5 @@ export function codedLinear(
     & Pick<CodedLinear, "rows" | "columns" | "scheme">
     & { readonly name?: string; readonly role?: LinearRole },
 ): CodedLinear {
-  const module = name.split(".").slice(-2).join(".");
-  return { ...rest, layer: 0, role, name, module, weight: `${name}.weight`, bias: undefined };
+  return { ...rest, name, weight: `${name}.weight`, bias: undefined };
 }

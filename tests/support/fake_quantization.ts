@@ -11,7 +11,7 @@ import type { Model } from "../../stages/models/model.ts";
 import { applyHadamard, hadamardFactor } from "../../stages/quant/hadamard.ts";
 import type { LinearScheme } from "../../stages/quant/schemes.ts";
 import { logitsOf } from "./forward_pass.ts";
-import { choiceFault, type MadeCodes, roundingFault, runningLinears } from "./made_codes.ts";
+import { choiceFault, HEAD, type MadeCodes, roundingFault, runningLinears } from "./made_codes.ts";
 
 /** Rounds and dequantizes groups of values: the definition that integer kernels are held to. */
 export function fakeQuantize(
@@ -240,6 +240,19 @@ export async function fakeLogits(
       };
     }
     return layer;
+  };
+  const headOf = model.head.bind(model);
+  model.head = async () => {
+    const head = await headOf();
+    const apply = head.apply.bind(head);
+    head.apply = (_, x) => {
+      const scheme = precision.linears[model.architecture.head.linears[0].name];
+      device.work = { layer: model.config.layers, kv: undefined, linear: { place: HEAD, scheme } };
+      const y = apply(device, x);
+      device.work = undefined;
+      return y;
+    };
+    return head;
   };
   const logits = await logitsOf(device, model, ids);
   assert.deepEqual(device.faults, []);

@@ -9,11 +9,11 @@ import { readCoded } from "../../stages/quant/stored_weight.ts";
 /** Writes a quantized model with its weights as plain floats: the oracle for the integer kernels. */
 export async function writeDequantized(from: string, out: string): Promise<void> {
   using files = await openModel(from);
-  const { checkpoint, record, architecture: { tensors, linearOf } } = files;
+  const { checkpoint, record, architecture: { tensors, quantizableOf } } = files;
   const specs = [...tensors].map(([name, shape]) => ({ name, dtype: "F32", shape } as const));
   using writer = await createCheckpointWriter(out, specs);
   for (const { name } of specs) {
-    const linear = linearOf(name);
+    const linear = quantizableOf(name);
     const scheme = linear && record.linears[linear.name]?.weights;
     const values = scheme
       ? codedValues(await readCoded(checkpoint, linear.name, scheme))

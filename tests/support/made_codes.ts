@@ -28,6 +28,9 @@ export interface MadeCodes {
   readonly experts: readonly Uint32Array[];
 }
 
+/** Where the head stands: behind all layers. */
+export const HEAD = "head";
+
 /** Linears that run as one. */
 export interface RunningLinear {
   apply(device: Device, input: SiteInput, ...more: never[]): Tensor;
@@ -70,6 +73,12 @@ export async function packedLogits(
   const inputs = new Map<string, Float32Array>();
   const pages: Record<"keys" | "values", Float32Array[]> = { keys: [], values: [] };
   const experts: Uint32Array[] = [];
+  const keepInputs = (place: string, codes: TensorRef, rows: TensorRef) =>
+    later.push(async () => {
+      const found = await Promise.all([device.read(codes), device.read(rows)]);
+      inputs.set(place, valuesOf(...found));
+    });
+  let heading = false;
   const watched: Device = new Proxy(device, {
     get(target, name) {
       if (name === "run") return run;
@@ -85,6 +94,10 @@ export async function packedLogits(
     const found = device.run(kernel, given, options);
     const which: unknown = kernel;
     if (ROUNDING.includes(which)) Object.values<Tensor>(found).forEach(keep);
+    if (which === quantizeRows && heading) {
+      const { codes, rows } = found as Record<string, Tensor>;
+      keepInputs(`${model.config.layers} ${HEAD}`, codes!, rows!);
+    }
     if (which === routeTokens) {
       const chosen = (found as Record<string, Tensor>).experts!;
       later.push(async () => void experts.push((await device.read(chosen)).data as Uint32Array));
@@ -107,15 +120,24 @@ export async function packedLogits(
       linear.apply = (on, input, ...more) => {
         if (input.quantized) {
           const { codes, rows } = input.quantized;
-          later.push(async () => {
-            const found = await Promise.all([device.read(codes), device.read(rows)]);
-            inputs.set(`${at} ${place}`, valuesOf(...found));
-          });
+          keepInputs(`${at} ${place}`, codes, rows);
         }
         return apply(on, input, ...more);
       };
     }
     return layer;
+  };
+  const openHead = model.head.bind(model);
+  model.head = async () => {
+    const head = await openHead();
+    const apply = head.apply.bind(head);
+    head.apply = (on, x) => {
+      heading = true;
+      const logits = apply(on, x);
+      heading = false;
+      return logits;
+    };
+    return head;
   };
   try {
     const logits = await logitsOf(watched, model, ids);
@@ -123,6 +145,7 @@ export async function packedLogits(
     return { logits, made: { inputs, ...pages, experts } };
   } finally {
     model.layer = load;
+    model.head = openHead;
     for (const end of ends) end();
   }
 }

@@ -2,14 +2,14 @@ import type { LinearRole } from "../../models/site.ts";
 import type { LinearScheme } from "../../quant/schemes.ts";
 import { wideScales } from "./layout.ts";
 import { type EngineUse, type FormatOptions, said } from "../format.ts";
-import type { Subject } from "../subject.ts";
+import { codedByWeight, type Subject } from "../subject.ts";
 
 /** Linears that vLLM joins, which then need one scheme. */
 const JOINED: readonly (readonly LinearRole[])[] = [["q", "k", "v"], ["gate", "up"]];
 /** What shares a scale in packed weights that vLLM's commonest kernels for GPUs take. */
 const GPU_GROUPS: readonly (number | string)[] = [32, 64, 128, "row", "tensor"];
 
-type Linears = Pick<Subject, "linears">;
+type Linears = Pick<Subject, "linears" | "codedHead">;
 
 /** The engines that read such an export, with what they run otherwise. */
 export function compressedTensorsEngines(
@@ -25,7 +25,7 @@ export function compressedTensorsEngines(
 
 /** By the sources of vLLM 0.33. */
 function vllm(subject: Linears, rounds: string | false): EngineUse {
-  const { linears } = subject;
+  const { linears, codedHead } = subject;
   const narrowInputs = has(subject, ({ weights, inputs }) => inputs && weights.bits < 8);
   const groups = new Set(
     linears.flatMap(({ scheme }) =>
@@ -47,6 +47,8 @@ function vllm(subject: Linears, rounds: string | false): EngineUse {
     groups.size > 0 &&
     `its kernels for GPUs take groups of 32, 64 or 128, this model has ${[...groups].join(", ")}`,
     split && `it joins linears of one scheme alone, here ${split} differ`,
+    narrowInputs && codedHead &&
+    "its Humming kernel has failed on a head in codes (its pull request 52543)",
     uneven && `it joins zero points in whole words, those of ${uneven.rows} outputs fill none`,
   ];
   return {
@@ -78,11 +80,8 @@ function transformers(subject: Linears, rounds: string | false): EngineUse {
   };
 }
 
-function has(
-  { linears }: Linears,
-  test: (scheme: LinearScheme) => unknown,
-): boolean {
-  return linears.some(({ scheme }) => scheme && test(scheme));
+function has(subject: Linears, test: (scheme: LinearScheme) => unknown): boolean {
+  return codedByWeight(subject).values().some(({ scheme }) => test(scheme));
 }
 
 function isPacked({ weights, inputs }: LinearScheme): boolean {
@@ -90,7 +89,7 @@ function isPacked({ weights, inputs }: LinearScheme): boolean {
 }
 
 /** Two linears of one join that differ in scheme. */
-function splitJoin({ linears }: Linears): string | undefined {
+function splitJoin({ linears }: Pick<Subject, "linears">): string | undefined {
   const at = new Map(linears.map((linear) => [`${linear.layer} ${linear.role}`, linear]));
   for (const { layer, role, scheme, name } of linears) {
     const other = JOINED.find(([first]) => first === role)

@@ -7,12 +7,11 @@ import { layoutParts, readableParts, writtenLayout } from "./layout.ts";
 import { packTensor } from "./pack.ts";
 import { readStoredLinears } from "./precision.ts";
 import { unpackTensors } from "./unpack.ts";
-import type { Subject } from "../subject.ts";
+import { codedByWeight, type CodedLinear, type Subject } from "../subject.ts";
 import { plainBytes, weightWords } from "../../quant/schemes.ts";
 import { inputWords } from "../../models/model_record.ts";
 import { modelRefusal, type Refusal } from "../format.ts";
 import { refusedKv, refusedTransforms } from "../precision_refusals.ts";
-import type { StoredLinear } from "../../models/linear.ts";
 
 /**
  * Checkpoints of the compressed-tensors library, `pack-quantized` and `int-quantized`.
@@ -32,6 +31,7 @@ export const compressed_tensors = checkpointFormat({
   },
   config: (subject, json) => ({ ...json, quantization_config: quantizationConfig(subject) }),
   beside: inputScales,
+  codesHead: true,
   async precision(checkpoint) {
     const stored = await readStoredLinears(checkpoint);
     const layoutOf = (name: string) => stored.get(name)!.layout;
@@ -46,9 +46,9 @@ export const compressed_tensors = checkpointFormat({
 });
 
 /** Scales of inputs under one range for all tokens. */
-function inputScales({ linears }: Pick<Subject, "linears">): BesideTensor[] {
-  return linears.flatMap(({ name, scheme }) => {
-    const range = scheme?.inputs?.range;
+function inputScales(subject: Pick<Subject, "linears" | "codedHead">): BesideTensor[] {
+  return [...codedByWeight(subject).values()].flatMap(({ name, scheme }) => {
+    const range = scheme.inputs?.range;
     if (typeof range !== "number") return [];
     const values = Float32Array.of(scaleOf(range, INPUT_CODES.high, "f16"));
     return [{ name: `${name}.input_scale`, dtype: "F32", shape: [1], values }];
@@ -57,26 +57,26 @@ function inputScales({ linears }: Pick<Subject, "linears">): BesideTensor[] {
 
 /** Why compressed-tensors, as vLLM reads it, cannot hold a model. */
 function* refusedCompressedTensors(subject: Subject): Generator<Refusal> {
-  const { linears } = subject;
-  const first = (test: (linear: StoredLinear) => boolean | undefined) => {
+  const linears = [...codedByWeight(subject).values()];
+  const first = (test: (linear: CodedLinear) => boolean | undefined) => {
     const [found, ...more] = linears.filter(test);
     return found && `${found.name}${more.length > 0 ? ` and ${more.length} other linears` : ""}`;
   };
-  if (!linears.some(({ scheme }) => scheme)) {
+  if (linears.length === 0) {
     yield modelRefusal("none of its linears is quantized, expected some");
   }
-  const shifted = linears.find(({ scheme }) => scheme?.weights.zero === "post_scale");
+  const shifted = linears.find(({ scheme }) => scheme.weights.zero === "post_scale");
   if (shifted) {
     yield modelRefusal(
       `${
-        first(({ scheme }) => scheme?.weights.zero === "post_scale")
+        first(({ scheme }) => scheme.weights.zero === "post_scale")
       } have zeros behind the scale (${
-        weightWords(shifted.scheme!.weights)
+        weightWords(shifted.scheme.weights)
       }), expected integers among the codes; quantize with zero pre_scale or none`,
     );
   }
   const fixed = first(({ scheme }) =>
-    scheme && typeof scheme.inputs?.range === "number" && scheme.weights.bits < 8
+    typeof scheme.inputs?.range === "number" && scheme.weights.bits < 8
   );
   if (fixed) {
     yield {
@@ -86,7 +86,7 @@ function* refusedCompressedTensors(subject: Subject): Generator<Refusal> {
     };
   }
   const unsigned = first(({ scheme }) =>
-    scheme?.inputs && scheme.weights.bits === 8 && scheme.weights.zero !== "none"
+    scheme.inputs && scheme.weights.bits === 8 && scheme.weights.zero !== "none"
   );
   if (unsigned) {
     yield {
@@ -94,13 +94,13 @@ function* refusedCompressedTensors(subject: Subject): Generator<Refusal> {
       text: `${unsigned} have 8-bit weights with zeros beside 8-bit inputs, expected zero none`,
     };
   }
-  const other = linears.find(({ scheme }) => scheme?.inputs && !plainBytes(scheme.inputs));
+  const other = linears.find(({ scheme }) => scheme.inputs && !plainBytes(scheme.inputs));
   if (other) {
     yield {
       what: "activations",
-      text: `${
-        first(({ scheme }) => scheme?.inputs && !plainBytes(scheme.inputs))
-      } take inputs of ${inputWords(other.scheme!.inputs)}, expected 8 bits that are not clipped`,
+      text: `${first(({ scheme }) => scheme.inputs && !plainBytes(scheme.inputs))} take inputs of ${
+        inputWords(other.scheme.inputs)
+      }, expected 8 bits that are not clipped`,
     };
   }
   yield* refusedKv(subject, "integer weights in vLLM");

@@ -24,14 +24,24 @@ export async function readStoredLinears(
   checkpoint: Checkpoint,
 ): Promise<ReadonlyMap<string, CompressedLinear>> {
   const { path, config } = checkpoint;
-  const { linears } = subjectOf({ config, record: PLAIN });
+  const { linears, head, config: { tied } } = subjectOf({ config, record: PLAIN });
   const claims = readClaims(config, { path, names: linears.map(({ name }) => name) });
   const stored = new Map<string, CompressedLinear>();
   for (const linear of linears) {
     const claim = claims.get(linear.name);
     if (claim) stored.set(linear.name, await storedLinear(checkpoint, linear, claim));
   }
+  const [own] = head.linears;
+  if (!tied && hasCodes(checkpoint, own.name)) {
+    const claim = readClaims(config, { path, names: [own.name] }).get(own.name);
+    if (claim) stored.set(own.name, await storedLinear(checkpoint, own, claim));
+  }
   return stored;
+}
+
+/** Whether a head is stored in codes: many claims of all linears mean none but those of layers. */
+function hasCodes({ tensors }: Checkpoint, name: string): boolean {
+  return tensors.has(`${name}.weight_packed`) || tensors.get(`${name}.weight`)?.dtype === "I8";
 }
 
 async function storedLinear(

@@ -9,7 +9,7 @@ import { GGUF_CLASSES } from "../../models/open_checkpoint.ts";
 import type { StoredLinear } from "../../models/linear.ts";
 import type { FusedTensors } from "../../models/family.ts";
 import { moduleOf, routersOf } from "../../models/site.ts";
-import type { Subject } from "../subject.ts";
+import { codedByWeight, type CodedLinear, type Subject } from "../subject.ts";
 import { isFull, refusedRope, ropeTensors } from "./rope.ts";
 
 /** Values that share a scale in every type of ggml that codes can be put into. */
@@ -24,7 +24,7 @@ export interface GgufSource {
   readonly from: string;
   readonly rows: number;
   /** The linear, where its codes are what is written. */
-  readonly linear: StoredLinear | undefined;
+  readonly linear: CodedLinear | undefined;
 }
 
 /** A tensor of a GGUF file and what its rows are, one below the other; nothing for rotary divisors. */
@@ -36,6 +36,7 @@ export interface GgufTensorPlan extends GgufSpecification {
 export function planTensors(subject: Subject, options: Options): GgufTensorPlan[] {
   const { parts = {} } = subject.family.gguf ?? {};
   const linears = new Map(subject.linears.map((linear) => [linear.weight, linear]));
+  const coded = codedByWeight(subject);
   const routers = new Set(routersOf(subject.sites).map(({ weight }) => weight));
   const typed = [...subject.tensors].map(([from, shape]): readonly [string, GgufTensorPlan] => {
     const linear = linears.get(from);
@@ -43,8 +44,10 @@ export function planTensors(subject: Subject, options: Options): GgufTensorPlan[
       ? "F32"
       : linear
       ? linearType(linear, options)
+      : from === subject.codedHead?.weight
+      ? headType(options)
       : DTYPES[options.dtype];
-    const source = { from, rows: shape[0]!, linear: linear?.scheme ? linear : undefined };
+    const source = { from, rows: shape[0]!, linear: coded.get(from) };
     const { rows } = subject.joined?.get(from) ?? {};
     const stored = rows === undefined ? shape : [rows, shape[0]! / rows];
     return [from, { name: from, shape: stored, type, sources: [source] }];
@@ -101,6 +104,11 @@ function linearType({ scheme, columns }: StoredLinear, { dtype, type }: Options)
   return type && (type === "F16" || columns % BLOCK === 0) ? type : DTYPES[dtype];
 }
 
+/** The type of a head in codes, which a type asked for narrower weights does not change. */
+function headType({ type }: Options): string {
+  return type === "F16" ? type : "Q8_0";
+}
+
 /**
  * The types whose blocks hold codes of a scheme, the smallest exact one first.
  *
@@ -116,7 +124,7 @@ export function typesOf(scheme: WeightScheme): readonly CodeType[] {
 
 /** Every reason why a GGUF file for llama.cpp cannot hold a model. */
 export function* ggufRefusals(subject: Subject, { type }: Options): Generator<Refusal> {
-  const { name, family: { gguf: known }, config, linears } = subject;
+  const { name, family: { gguf: known }, config } = subject;
   if (known === undefined) {
     yield modelRefusal(
       `how llama.cpp holds a ${name} is not known here, expected one of ${
@@ -135,11 +143,12 @@ export function* ggufRefusals(subject: Subject, { type }: Options): Generator<Re
   yield* refusedRope(subject);
   yield* refusedFused(subject);
   yield* refusedPrecision(subject, "GGUF weights");
-  for (const { name, scheme, columns } of linears) {
-    if (!scheme || type === "F16") continue;
+  for (const { name, weight, scheme, columns } of codedByWeight(subject).values()) {
+    if (type === "F16") continue;
     const { weights } = scheme;
     const words = weightWords(weights);
-    const types = typesOf(weights);
+    const isHead = weight === subject.codedHead?.weight;
+    const types = isHead ? typesOf(weights).filter((each) => each === "Q8_0") : typesOf(weights);
     const group = groupColumns(plainScheme(weights), columns);
     if (types.length === 0) {
       yield modelRefusal(`${name} has ${words}, expected at most 4 bits or none for zero`);
@@ -147,7 +156,7 @@ export function* ggufRefusals(subject: Subject, { type }: Options): Generator<Re
       yield modelRefusal(
         `${name} has ${words}: ${group} inputs share a scale, expected a multiple of ${BLOCK}`,
       );
-    } else if (type && !types.includes(type)) {
+    } else if (type && !isHead && !types.includes(type)) {
       yield modelRefusal(
         `${name} has ${words}, which ${type} does not hold, expected type ${types.join(" or ")}`,
       );

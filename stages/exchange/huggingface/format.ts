@@ -28,6 +28,7 @@ export const huggingface = checkpointFormat({
   },
   config: (_subject, json) => ({ ...json }),
   fuses: true,
+  codesHead: true,
   // Any checkpoint is one, so nothing is recognized by it: load reads plain checkpoints itself.
   recognizes: () => false,
   precision: () => Promise.resolve({ linears: {}, kv: [] }),

@@ -15,7 +15,7 @@ export function checkRunnable(
   linears: Readonly<Record<string, LinearScheme>>,
   config: unknown,
 ): void {
-  for (const site of architectureOf(config).layers.flatMap(({ sites }) => sites)) {
+  for (const site of architectureOf(config).sites) {
     for (const { name, columns } of site.linears) {
       const scheme = linears[name];
       if (!scheme) continue;

@@ -59,9 +59,9 @@ export function importedTensors(
   { config, record, linears }: Pick<Import, "config" | "record" | "linears">,
   dtype: "float16" | "float32",
 ): readonly ImportedTensor[] {
-  const { tensors, linearOf } = architectureOf(config);
+  const { tensors, quantizableOf } = architectureOf(config);
   return [...tensors].flatMap(([name, shape]): ImportedTensor[] => {
-    const linear = linearOf(name);
+    const linear = quantizableOf(name);
     const scheme = linear && record?.linears[linear.name]?.weights;
     if (scheme) {
       return codedTensors(linear, scheme)

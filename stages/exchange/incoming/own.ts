@@ -66,13 +66,13 @@ function plainRecord(record: ModelRecord): ModelRecord {
 }
 
 function rulesOf(
-  { tensors, linearOf }: Architecture,
+  { tensors, quantizableOf }: Architecture,
   { linears }: ModelRecord,
   path: string,
 ): ReadonlyMap<string, TensorRule> {
   const rules = new Map<string, TensorRule>();
   for (const [name, shape] of tensors) {
-    const linear = linearOf(name);
+    const linear = quantizableOf(name);
     const scheme = linear && linears[linear.name]?.weights;
     if (!scheme) {
       rules.set(name, { shape, dtypes: Object.values(DTYPES), optional: false });

@@ -81,10 +81,10 @@ function isOurs(json: unknown): boolean {
 /** Throws where a record tells of linears or layers that its model does not have. */
 export function checkOwnRecord(
   { linears, kv }: ModelRecord,
-  { linears: outlines, config: { layers, headSize } }: Architecture,
+  { quantizable, config: { layers, headSize } }: Architecture,
   path: string,
 ): void {
-  const known = new Set(outlines.map(({ name }) => name));
+  const known = new Set(quantizable.map(({ name }) => name));
   const stray = Object.keys(linears).find((name) => !known.has(name));
   if (stray !== undefined) {
     throw new TypeError(

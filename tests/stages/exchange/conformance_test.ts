@@ -32,12 +32,18 @@ const SCHEMES: Readonly<Record<string, object | undefined>> = {
   ...withInputs({ bits: 4, zero: "none", group: 64, levels: 2 }),
   ...withInputs({ bits: 8, zero: "none", group: "row" }),
   ...withInputs({ bits: 8, zero: "none", group: "tensor" }),
+  ...withHead(weightsOnly({ bits: 4, zero: "none", group: 32 }), "w8a16"),
+  ...withHead(withInputs({ bits: 4, zero: "none", group: 64, levels: 2 }), "w8a8"),
+  ...withHead(withInputs({ bits: 8, zero: "none", group: "row" }), "w8a8"),
   "W4 row none A4": {
     method: "rtn",
     weights: { bits: 4, zero: "none", group: "row" },
     activations: { bits: 4, clip: 0.9 },
   },
 };
+
+/** Those with a head in codes. */
+const WITH_HEAD = Object.keys(SCHEMES).filter((words) => words.includes("head"));
 
 /** Which of them each format must take on a rotated Llama: what it is made for. */
 const MUST: Readonly<Record<string, readonly string[]>> = {
@@ -57,6 +63,7 @@ const MUST: Readonly<Record<string, readonly string[]>> = {
     "W4 g64 two-level none A8",
     "W8 row none A8",
     "W8 tensor none A8",
+    ...WITH_HEAD,
   ],
   gguf: [
     "W16",
@@ -76,6 +83,7 @@ const MUST: Readonly<Record<string, readonly string[]>> = {
     "W4 g64 two-level none A8",
     "W8 row none A8",
     "W8 tensor none A8",
+    ...WITH_HEAD,
   ],
   gptq: [
     "W4 g32 none",
@@ -95,7 +103,14 @@ const MUST: Readonly<Record<string, readonly string[]>> = {
     "W8 g32 none",
     "W8 g128 pre_scale",
   ],
-  huggingface: ["W16", "W4 g32 none", "W3 g32 pre_scale", "W2 g32 none", "W8 g128 pre_scale"],
+  huggingface: [
+    "W16",
+    "W4 g32 none",
+    "W3 g32 pre_scale",
+    "W2 g32 none",
+    "W8 g128 pre_scale",
+    ...WITH_HEAD,
+  ],
   qserve: [
     "W4 row none A8",
     "W4 row pre_scale A8",
@@ -141,6 +156,36 @@ for (const family of SHAPED) {
   });
 }
 
+Deno.test("formats whose engines have no codes for a head say so in a sentence, the others write it so", async () => {
+  await using chain = await StageChain.open(new ReferenceDevice());
+  const model = await writeShaped("llama_wide_heads", await chain.directory());
+  const params = { method: "rtn", weights: { zero: "none" }, head: "w8a16" };
+  const turned = await chain.run(rotate, { model });
+  using source = await openSource((await chain.run(quantize, { model: turned }, params)).path);
+  const options = { dtype: "float16", shardBytes: 100_000 } as const;
+  const { codedHead } = source.subject;
+  const refusing = Object.keys(FORMATS).filter((format) =>
+    FORMATS[format]!.refusals(source.subject, options).some(({ what, text }) =>
+      what === "model" && text ===
+        `its head, ${
+          codedHead!.name
+        }, has W8 per row none, expected half precision in ${format}; leave head out of quantize`
+    )
+  );
+  assert.deepEqual(refusing, ["auto_awq", "gptq", "gptq_v2", "qserve", "tinychat"]);
+  const held = { compressed_tensors: "lm_head.weight_packed", gguf: "lm_head.weight" };
+  for (const [format, tensor] of Object.entries(held)) {
+    const exported = await chain.run(
+      exportModel,
+      { model: { ...turned, path: source.checkpoint.path }, reports: [] },
+      { format },
+    );
+    using reading = await FORMATS[format]!.open(exported.path);
+    const { dtype } = reading.checkpoint.tensors.get(tensor)!;
+    assert.equal(dtype, format === "gguf" ? "Q8_0" : "I32");
+  }
+});
+
 /** Exports, opens and compares on its own; false where the format refuses, which must leave nothing. */
 async function roundTrip(chain: StageChain, model: Artifact, format: string): Promise<boolean> {
   using source = await openSource(model.path);
@@ -181,6 +226,13 @@ function weightsOnly(weights: Weights): Record<string, object> {
 
 function withInputs(weights: Weights): Record<string, object> {
   return { [`${wordsOf(weights)} A8`]: { method: "rtn", weights, activations: "dynamic" } };
+}
+
+function withHead(given: Record<string, object>, head: string): Record<string, object> {
+  const pairs = Object.entries(given);
+  return Object.fromEntries(
+    pairs.map(([words, params]) => [`${words}, head ${head}`, { ...params, head }]),
+  );
 }
 
 function wordsOf({ bits, zero, group, levels }: Weights): string {
