@@ -57,7 +57,7 @@ export type ServeOptions = z.output<typeof serveOptions>;
 const count = z.int().min(1);
 
 /** What a server can be told of its engine; see `SizeWishes`. */
-export const engineWishes = z.strictObject({
+const engineWishes = z.strictObject({
   context: count.optional(),
   sequences: count.optional(),
   stepTokens: count.optional(),
