@@ -37,7 +37,12 @@ export async function listen(
       keepAliveTimeout: IDLE * 1000,
       connectionsCheckingInterval: Math.min(LOOK_MS, headerTime * 500),
     },
-    getRequestListener(answer, {
+    getRequestListener(async (request, { incoming, outgoing }) => {
+      const response = await answer(request);
+      // Nobody reads the rest: the next request would be taken for a part of it, or meet its end.
+      if (!incoming.complete) outgoing.setHeader("connection", "close");
+      return response;
+    }, {
       overrideGlobalObjects: false,
       hostname: "localhost",
       errorHandler,

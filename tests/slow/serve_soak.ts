@@ -45,6 +45,12 @@ interface Client {
   readonly wrong: (what: string) => void;
 }
 
+/**
+ * Connections that nobody uses are left in half of the time after which the server leaves them: whoever
+ * takes one up at that very moment sends into the void, in any client of HTTP.
+ */
+const POOL = Deno.createHttpClient({ poolIdleTimeout: 30_000 });
+
 const HEADERS = { "content-type": "application/json" };
 
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
@@ -118,6 +124,7 @@ function isError({ error }: { readonly error?: Readonly<Record<string, unknown>>
 
 async function post(client: Client, path: string, body: unknown, init: RequestInit = {}) {
   return await fetch(`${client.url}${path}`, {
+    client: POOL,
     method: "POST",
     headers: HEADERS,
     body: typeof body === "string" ? body : JSON.stringify(body),
@@ -128,7 +135,12 @@ async function post(client: Client, path: string, body: unknown, init: RequestIn
 /** The likeliest answer to one of the prompts; undefined where the server has no room for it. */
 async function likeliest(url: string, at: number): Promise<string | undefined> {
   const body = JSON.stringify({ prompt: PROMPTS[at], max_tokens: 24, temperature: 0 });
-  const response = await fetch(`${url}/v1/completions`, { method: "POST", headers: HEADERS, body });
+  const response = await fetch(`${url}/v1/completions`, {
+    client: POOL,
+    method: "POST",
+    headers: HEADERS,
+    body,
+  });
   const { choices } = await response.json();
   return response.ok ? choices[0].text : undefined;
 }
