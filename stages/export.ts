@@ -48,7 +48,7 @@ const UNUSED_TOKEN_BYTES = 32;
 /** Writes a model as other programs read it, and reads it back. */
 export const exportModel = defineStage({
   about: "Writes a model in another program's format, reads it back and compares every value.",
-  version: 2,
+  version: 3,
   params,
   inputs: { model: "model", stats: "stats?", reports: "report[]?" },
   output: "export",

@@ -54,13 +54,14 @@ export const load = defineStage({
   output: "model",
   example: {},
   places: ["model", "config"],
-  async fingerprint({ model, config }, files) {
+  async fingerprint({ model, dtype: _, ...params }, files) {
     const path = await resolveModel(placeOf(model));
-    const sources = await importSources(path, { config });
+    const sources = await importSources(path, params);
     // What headers refuse is not read to its end first, which may take hours.
     let checked: Promise<void> | undefined;
     const check = () =>
-      checked ??= openImport(path, { config }).then((incoming) => incoming[Symbol.dispose]());
+      checked ??= openImport(path, optionsOf(params))
+        .then((incoming) => incoming[Symbol.dispose]());
     return await Promise.all(
       sources.map(async (path) => [basename(path), await files.digest(path, check)]),
     );

@@ -75,10 +75,28 @@ export function textBytes(texts: Texts): number {
   return textsOf(texts).reduce((sum, [, text]) => sum + new TextEncoder().encode(text).length, 0);
 }
 
+/**
+ * Numbers of `config.json` that transformers 5 refuses as integers: the fields of its configurations that
+ * are `float` alone.
+ */
+const REALS = [
+  "attn_logit_softcapping",
+  "final_logit_softcapping",
+  "initializer_range",
+  "layer_norm_eps",
+  "logit_scale",
+  "rms_norm_eps",
+  "router_aux_loss_coef",
+  "router_jitter_noise",
+];
+
+/** The lines that have them as integers. */
+const INTEGERS = new RegExp(`^( *"(?:${REALS.join("|")})": -?\\d+)(,?)$`, "gm");
+
 function textsOf({ config, tokenizer, files }: Texts): (readonly [name: string, text: string])[] {
   const written = (json: unknown) => JSON.stringify(json, undefined, 2);
   return [
-    ["config.json", written(config)],
+    ["config.json", written(config).replace(INTEGERS, "$1.0$2")],
     ...files,
     ...tokenizer
       ? [

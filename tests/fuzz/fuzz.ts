@@ -1,4 +1,5 @@
-// deno task fuzz --minutes N [--seed S] [--target NAME]...: hands odd inputs to all readers.
+// deno task fuzz --minutes N | --count N [--seed S] [--target NAME]...: hands odd inputs to all readers,
+// for so long, or so many to each.
 import { parseArgs } from "node:util";
 import { fileURLToPath } from "node:url";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -134,29 +135,42 @@ if (import.meta.main) {
   const { values } = parseArgs({
     options: {
       minutes: { type: "string", default: "5" },
+      count: { type: "string" },
       seed: { type: "string", default: String(Math.floor(Math.random() * 1e6)) },
       target: { type: "string", multiple: true, default: Object.keys(TARGETS) },
     },
   });
   const unknown = values.target.find((name) => !Object.hasOwn(TARGETS, name));
   const [minutes, seed] = [Number(values.minutes), Number(values.seed)];
-  if (unknown !== undefined || !(minutes > 0) || !Number.isInteger(seed)) {
-    say(`Cannot fuzz: expected --minutes N, --seed S and --target of ${Object.keys(TARGETS)}`);
+  const count = values.count === undefined ? undefined : Number(values.count);
+  const none = count !== undefined && !(Number.isInteger(count) && count > 0);
+  if (unknown !== undefined || none || !(minutes > 0) || !Number.isInteger(seed)) {
+    say(
+      `Cannot fuzz: expected --minutes N or --count N, --seed S and --target of ${
+        Object.keys(TARGETS)
+      }`,
+    );
     Deno.exit(2);
   }
   const end = performance.now() + 60_000 * minutes;
   const totals = new Map<string, number>();
   let found = 0;
   say(`Seed ${seed}`);
-  for (let round = 0; performance.now() < end; round++) {
-    for (const target of values.target) {
-      if (performance.now() >= end) break;
-      const seconds = Math.max(5, 60 * minutes / values.target.length / 4);
-      const first = totals.get(target) ?? 0;
-      const { faults, done } = await fuzz(target, { seed, first, count: 1e6, seconds });
-      totals.set(target, first + done);
-      found += faults.length;
-      for (const one of faults) say(JSON.stringify(one));
+  const take = async (target: string, amount: { count: number; seconds?: number }) => {
+    const first = totals.get(target) ?? 0;
+    const { faults, done } = await fuzz(target, { seed, first, ...amount });
+    totals.set(target, first + done);
+    found += faults.length;
+    for (const one of faults) say(JSON.stringify(one));
+  };
+  if (count !== undefined) {
+    for (const target of values.target) await take(target, { count });
+  } else {
+    const seconds = Math.max(5, 60 * minutes / values.target.length / 4);
+    while (performance.now() < end) {
+      for (const target of values.target) {
+        if (performance.now() < end) await take(target, { count: 1e6, seconds });
+      }
     }
   }
   say(`${[...totals].map(([name, count]) => `${name} ${count}`).join(", ")}: ${found} faults`);

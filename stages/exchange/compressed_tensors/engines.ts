@@ -63,7 +63,9 @@ function transformers(subject: Linears, rounds: string | false): EngineUse {
   // It holds packed zero points in tensors of another shape unless it dequantizes while it loads.
   const shifted = has(subject, (scheme) => isPacked(scheme) && scheme.weights.zero !== "none");
   const inputs = has(subject, ({ inputs }) => inputs);
+  const experts = subject.linears.some(({ scheme, expert }) => scheme && expert !== undefined);
   const limits = [
+    experts && "it reads no codes of experts, which it keeps in one tensor; vLLM does",
     rounds,
     "it multiplies codes and scales in the model's type, which rounds each weight",
     inputs && shifted &&

@@ -66,4 +66,7 @@ Deno.test("engines without experts are not given any", async () => {
   for (const format of [auto_awq, compressed_tensors, gptq]) {
     assert.doesNotMatch(texts(format).join("\n"), /expert|router/);
   }
+  const limits = compressed_tensors.engines(source.subject, OPTIONS)
+    .map(({ engine, limits }) => [engine, limits.some((limit) => /codes of experts/.test(limit))]);
+  assert.deepEqual(limits, [["vllm", false], ["transformers", true]]);
 });

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { checkpointSources, openCheckpoint } from "../../../stages/models/open_checkpoint.ts";
+import { writeCheckpointTexts } from "../../../stages/formats/checkpoint.ts";
 import { assertFinite } from "../../../stages/formats/rows.ts";
 import { createCheckpointWriter } from "../../../stages/formats/checkpoint_writer.ts";
 import {
@@ -104,6 +105,33 @@ Deno.test("`openCheckpoint()` gives configuration, tokenizer and small files", a
   assert.deepEqual(checkpoint.config, { architectures: ["LlamaForCausalLM"] });
   assert.deepEqual(checkpoint.tokenizer, { tokenizer: { model: {} }, config: {} });
   assert.deepEqual([...checkpoint.files], [["chat_template.jinja", "{{ messages }}"]]);
+});
+
+Deno.test("numbers that transformers takes as reals alone are written as reals", async () => {
+  await using dir = await temporaryCheckpoint();
+  const config = {
+    final_logit_softcapping: 30,
+    hidden_size: 64,
+    text_config: { router_jitter_noise: 0, rms_norm_eps: 1e-6, logit_scale: -1 },
+    _name: '"logit_scale": 3',
+    attn_logit_softcapping: null,
+  };
+  await writeCheckpointTexts({ config, tokenizer: undefined, files: new Map() }, dir.path);
+  const text = await Deno.readTextFile(`${dir.path}/config.json`);
+  assert.deepEqual(JSON.parse(text), config);
+  assert.deepEqual(text.split("\n").map((line) => line.trim()), [
+    "{",
+    '"final_logit_softcapping": 30.0,',
+    '"hidden_size": 64,',
+    '"text_config": {',
+    '"router_jitter_noise": 0.0,',
+    '"rms_norm_eps": 0.000001,',
+    '"logit_scale": -1.0',
+    "},",
+    '"_name": "\\"logit_scale\\": 3",',
+    '"attn_logit_softcapping": null',
+    "}",
+  ]);
 });
 
 Deno.test("`readHeader()` takes tensors in any order and skips `__metadata__`", async () => {
