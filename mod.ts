@@ -5,6 +5,7 @@
  *
  * @module
  */
+import project from "./deno.json" with { type: "json" };
 import { main } from "./pipeline/cli/main.ts";
 import * as commands from "./stages/commands/mod.ts";
 import { onward } from "./stages/commands/onward.ts";
@@ -68,6 +69,7 @@ export { stages };
 if (import.meta.main) {
   const program = {
     stages,
+    version: `quattuor ${project.version}, Deno ${Deno.version.deno}`,
     tools: openTools,
     facts: factsOf,
     bounds: boundsOf,

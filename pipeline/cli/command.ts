@@ -9,6 +9,8 @@ import type { Flags, MachineFlags } from "./flags.ts";
 /** What makes a pipeline runner into a program. */
 export interface Program {
   readonly stages: Registry;
+  /** What `--version` says. */
+  readonly version?: string;
   /** Words of the command line beside the runner's own. */
   readonly commands?: Readonly<Record<string, CommandDefinition>>;
   /** Makes what stages get as `job.tools`, for the first step that is made; disposed at the end. */

@@ -2,6 +2,7 @@ import { Command, CommanderError } from "commander";
 import type { Setting } from "../manifest/override.ts";
 import type { CommandDefinition } from "./command.ts";
 import { addFlags, type Flags } from "./flags.ts";
+import { HELP_ALL, layHelp } from "./help_text.ts";
 import { UsageError } from "./told_error.ts";
 
 /** What the user asked for: a command with its words and its own options, or help. */
@@ -14,31 +15,20 @@ export type Request =
   }
   | { readonly command: "help"; readonly text: string };
 
-const EXAMPLES = `
-Examples:
-  deno task run configs/fp16.yaml
-  deno task run configs/fp16.yaml --set model=path/to/model --set windows=8
-  deno task run configs/fp16.yaml --force=quality --json
-  deno task plan configs/fp16.yaml
-  deno task run configs/qoq.yaml --from smoothed --set alpha=0.35
-
-A manifest names steps; each makes one artifact, which is kept in the store and reused as long as
-nothing it depends on changes. Ctrl-C stops a run at the next good moment; the same command goes on
-from the steps and layers that are finished. Relative paths begin at the current directory.`;
-
 /** Reads a command line; throws a {@linkcode UsageError} with the nearest right word. */
 export function parseCommandLine(
   args: readonly string[],
   commands: Readonly<Record<string, CommandDefinition>>,
+  { version = "unknown" }: { readonly version?: string } = {},
 ): Request {
   let request: Request | undefined;
   let text = "";
   const program = new Command("quattuor")
     .description("Runs declarative pipelines of typed, cached stages.")
-    .addHelpText("after", EXAMPLES)
+    .version(version, "--version", "say which version this is")
     .exitOverride()
-    .configureHelp({ showGlobalOptions: true })
     .configureOutput({ writeOut: (part) => text += part, writeErr: () => {} });
+  layHelp(program, args);
   const set: Setting[] = [];
   addFlags(program, set);
   for (const [name, { about, words = [], options }] of Object.entries(commands)) {
@@ -52,7 +42,8 @@ export function parseCommandLine(
   }
 
   try {
-    program.parse(args.map(expandForce), { from: "user" });
+    const spoken = args.map((word) => word === HELP_ALL ? "--help" : expandForce(word));
+    program.parse(spoken, { from: "user" });
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
     if (error.exitCode === 0) return { command: "help", text };

@@ -21,7 +21,7 @@ export async function main(args: readonly string[], program: Program): Promise<n
   const screen = program.screen ?? processScreen();
   try {
     const words = wordsOf(program);
-    const request = parseCommandLine(args, words);
+    const request = parseCommandLine(args, words, program);
     if ("text" in request) {
       screen.write(request.text);
       return 0;

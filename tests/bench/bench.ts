@@ -5,11 +5,20 @@ import type { AnyKernel } from "../../kernels/device/kernel.ts";
 import { f16, f32, u32 } from "../../kernels/device/tensor.ts";
 import { openDevice } from "../../kernels/device/open_device.ts";
 import * as kernels from "../../kernels/mod.ts";
+import { suggestion } from "../../pipeline/manifest/nearest.ts";
 import { randomTensor } from "../support/random.ts";
 
 const SECONDS = 0.5;
-const USAGE =
-  "deno task bench kernels, which takes some minutes, or with --roofline none and no device, engine, growth [SHAPES] or serve --url URL; QUATTUOR_DEVICE says where";
+const USAGE = `deno task bench <what>
+
+  kernels              times every kernel, which takes some minutes
+  kernels --roofline   says what cards would need, on paper
+  engine               steps, prompts and batches of the engine that serves
+  growth [shapes]      what longer contexts cost
+  serve --url URL      Poisson arrivals at any server of OpenAI's API
+
+QUATTUOR_DEVICE says where (cpu, gpu, gpu:NAME).`;
+const KNOWN = ["kernels", "engine", "growth", "serve"];
 
 interface Timed {
   readonly name: string;
@@ -23,6 +32,13 @@ interface Timed {
 }
 
 if (import.meta.main) {
+  const [first = "--help"] = Deno.args;
+  if (!KNOWN.includes(first)) {
+    const asked = /^(-h|--help)$/.test(first);
+    const said = asked ? USAGE : `Cannot bench ${first}: ${suggestion(first, KNOWN)}\n\n${USAGE}`;
+    (asked ? Deno.stdout : Deno.stderr).writeSync(new TextEncoder().encode(`${said}\n`));
+    Deno.exit(asked ? 0 : 2);
+  }
   if (Deno.args[0] === "serve") {
     const { benchServe } = await import("./serve.ts");
     Deno.exit(await benchServe(Deno.args.slice(1)));
@@ -36,13 +52,13 @@ if (import.meta.main) {
     const { benchGrowth } = await import("./growth.ts");
     Deno.exit(await benchGrowth(Deno.args.slice(1)));
   }
-  const [what = "kernels", ...rest] = Deno.args;
-  if (what === "kernels" && rest[0] === "--roofline") {
+  const [, ...rest] = Deno.args;
+  if (rest[0] === "--roofline") {
     const { printRoofline } = await import("./roofline.ts");
     await printRoofline(rest.slice(1));
     Deno.exit(0);
   }
-  if (what !== "kernels" || rest.length > 0) {
+  if (rest.length > 0) {
     Deno.stderr.writeSync(new TextEncoder().encode(`${USAGE}\n`));
     Deno.exit(2);
   }

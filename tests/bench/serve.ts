@@ -215,7 +215,13 @@ async function post(options: LoadOptions, body: object): Promise<Response> {
 }
 
 async function firstModel(options: LoadOptions): Promise<string> {
-  const response = await fetch(`${options.url}/v1/models`, { headers: authorization(options) });
+  const headers = authorization(options);
+  const response = await fetch(`${options.url}/v1/models`, { headers }).catch((error: Error) => {
+    throw new TypeError(
+      `Cannot reach ${options.url}: ${error.message}, expected a server of OpenAI's API; start one by deno task serve, or name it with --url`,
+      { cause: error },
+    );
+  });
   const { data: [model] = [] } = await response.json();
   if (model?.id) return model.id;
   throw new TypeError(
@@ -277,25 +283,52 @@ export function loadLines(options: LoadOptions, result: LoadResult): string[] {
   ];
 }
 
+const USAGE = `deno task bench serve --url http://127.0.0.1:8000
+
+  --rate 4          requests a second, 0 for all at once
+  --requests 200    how many
+  --prompt 128      random tokens of each prompt, below --vocabulary 1000
+  --output 64       tokens to generate
+  --seed 1          decides prompts and moments
+  --model NAME      the first one that the server has unless said
+  --key KEY         or OPENAI_API_KEY
+  --json            for machines
+  --soak MINUTES    instead: --clients 200 that leave, read slowly and send what they must not`;
+
 /** Runs the command line behind `serve`; gives the exit status. */
 export async function benchServe(args: readonly string[]): Promise<number> {
-  const { values } = parseArgs({
-    args: [...args],
-    options: {
-      url: { type: "string", default: "http://127.0.0.1:8000" },
-      rate: { type: "string", default: "4" },
-      requests: { type: "string", default: "200" },
-      prompt: { type: "string", default: "128" },
-      output: { type: "string", default: "64" },
-      seed: { type: "string", default: "1" },
-      vocabulary: { type: "string", default: "1000" },
-      model: { type: "string" },
-      key: { type: "string" },
-      json: { type: "boolean", default: false },
-      soak: { type: "string" },
-      clients: { type: "string", default: "200" },
-    },
-  });
+  const read = () =>
+    parseArgs({
+      args: [...args],
+      options: {
+        url: { type: "string", default: "http://127.0.0.1:8000" },
+        rate: { type: "string", default: "4" },
+        requests: { type: "string", default: "200" },
+        prompt: { type: "string", default: "128" },
+        output: { type: "string", default: "64" },
+        seed: { type: "string", default: "1" },
+        vocabulary: { type: "string", default: "1000" },
+        model: { type: "string" },
+        key: { type: "string" },
+        json: { type: "boolean", default: false },
+        soak: { type: "string" },
+        clients: { type: "string", default: "200" },
+        help: { type: "boolean", default: false, short: "h" },
+      },
+    });
+  let values: ReturnType<typeof read>["values"];
+  try {
+    ({ values } = read());
+  } catch (error) {
+    Deno.stderr.writeSync(
+      new TextEncoder().encode(`Cannot bench serve: ${(error as Error).message}\n${USAGE}\n`),
+    );
+    return 2;
+  }
+  if (values.help) {
+    Deno.stdout.writeSync(new TextEncoder().encode(`${USAGE}\n`));
+    return 0;
+  }
   const url = values.url.replace(/\/+(v1\/?)?$/, "");
   if (values.soak !== undefined) {
     const seconds = String(60 * Number(values.soak));
@@ -316,7 +349,11 @@ export async function benchServe(args: readonly string[]): Promise<number> {
     model: values.model,
     key: values.key ?? Deno.env.get("OPENAI_API_KEY"),
   };
-  const result = await runLoad(options);
+  const result = await runLoad(options).catch((error: Error) => error);
+  if (result instanceof Error) {
+    Deno.stderr.writeSync(new TextEncoder().encode(`${result.message}\n`));
+    return 1;
+  }
   const text = values.json
     ? JSON.stringify({ options: { ...options, key: undefined }, result }, undefined, 2)
     : loadLines(options, result).join("\n");

@@ -100,3 +100,14 @@ Deno.test("a load against a server that answers nothing says what it answers", a
     /^TypeError: Cannot send completions to http\S+: it answers 503 .*asleep.*, expected 200$/,
   );
 });
+
+Deno.test("a server that is not there is told in a sentence", async () => {
+  // A port that was free a moment ago.
+  const listener = Deno.listen({ port: 0, hostname: "127.0.0.1" });
+  const { port } = listener.addr as Deno.NetAddr;
+  listener.close();
+  await assert.rejects(
+    runLoad({ ...FEW, url: `http://127.0.0.1:${port}` }),
+    /^TypeError: Cannot reach http:\/\/127\.0\.0\.1:\d+: .*, expected a server of OpenAI's API/,
+  );
+});

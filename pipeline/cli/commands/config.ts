@@ -18,13 +18,20 @@ type Shown = Step & { readonly rows: readonly OriginRow[] };
 /** Shows a manifest with everything written out. */
 export const config = defineCommand({
   about: "Show a manifest with everything written out: what it extends, params, sweeps, defaults",
-  words: [["<show>", "the word show"], ["<manifest>", "a YAML file, such as configs/qoq.yaml"]],
+  words: [["<show>", "the word show"], ["[manifest]", "a YAML file, such as configs/qoq.yaml"]],
   options: (command) =>
     void command.option("--origin", "say behind every value where it comes from"),
   run: tellingErrors(
     async ({ program: { stages }, screen, flags, words: [action = "", path = ""], own }) => {
       if (!ACTIONS.includes(action)) {
-        throw new UsageError(`Cannot ${action} a configuration: ${suggestion(action, ACTIONS)}`);
+        throw new UsageError(
+          path === "" && /\.ya?ml$/.test(action)
+            ? `Cannot tell what to do with ${action}: there is no word before it, expected config show ${action}`
+            : `Cannot ${action} a configuration: ${suggestion(action, ACTIONS)}`,
+        );
+      }
+      if (path === "") {
+        throw new UsageError("Cannot show a manifest: none is named, expected one behind show");
       }
       const { manifest, words } = await readResolved(path, { stages, set: flags.set });
       const steps = manifest.steps.map((step): Shown => {

@@ -81,6 +81,13 @@ function formatOf(
   { json }: { readonly json?: boolean },
 ): string {
   const ending = ENDINGS[extname(own.out ?? "").toLowerCase()];
+  if (own.out !== undefined && own.format === undefined && ending === undefined) {
+    throw new UsageError(
+      `Cannot draw a graph into ${own.out}: its name does not say the format, expected one that ends with ${
+        Object.keys(ENDINGS).join(", ")
+      }, or --format`,
+    );
+  }
   const format = own.format ?? ending ?? (json ? "json" : "mermaid");
   if (Object.hasOwn(FORMATS, format)) return format;
   const known = Object.keys(FORMATS).join(", ");

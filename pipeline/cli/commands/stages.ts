@@ -1,18 +1,45 @@
-import { type JsonSchema, parametersSchema } from "../../manifest/schema.ts";
+import { suggestion } from "../../manifest/nearest.ts";
+import { parametersSchema } from "../../manifest/schema.ts";
+import { type ParameterRow, parameterRows } from "../../manifest/parameter_rows.ts";
 import type { AnyStage } from "../../stage.ts";
-import { formatTable } from "../../tell/terminal/columns.ts";
+import { foldTable } from "../../tell/terminal/columns.ts";
+import { COLORS, type Paint, painter } from "../../tell/terminal/screen.ts";
+import { wrapText } from "../../tell/terminal/text_width.ts";
+import { UsageError } from "../told_error.ts";
 import { defineCommand } from "../command.ts";
 
-/** Lists the stages with what they take, make and may be told. */
+/** Columns where nobody knows how many there are. */
+const PIPE_COLUMNS = 80;
+
+/** Lists the stages, or says what one of them takes, makes and may be told. */
 export const stages = defineCommand({
-  about: "List the stages with their inputs and parameters",
-  run({ program, screen, flags }) {
+  about: "List the stages, or say what one takes, makes and may be told",
+  words: [["[stage]", "its name, such as quantize; all unless said"]],
+  run({ program, screen, flags, words: [asked] }) {
     const all = Object.entries(program.stages);
-    const texts = all.map(([name, stage]) => flags.json ? line(name, stage) : text(name, stage));
-    screen.write(texts.join(flags.json ? "" : "\n"));
+    const found = asked === undefined ? all : all.filter(([name]) => name === asked);
+    if (found.length === 0) {
+      const names = all.map(([name]) => name);
+      throw new UsageError(
+        `Cannot tell of stage "${asked}": there is none, ${suggestion(asked!, names)}`,
+      );
+    }
+    const style = { width: screen.columns || PIPE_COLUMNS, paint: painter(screen) };
+    screen.write(
+      flags.json
+        ? found.map(([name, stage]) => line(name, stage)).join("")
+        : asked === undefined
+        ? listText(all, style)
+        : found.map(([name, stage]) => stageText(name, stage, style)).join("\n"),
+    );
     return 0;
   },
 });
+
+interface Style {
+  readonly width: number;
+  readonly paint: Paint;
+}
 
 function line(name: string, stage: AnyStage): string {
   const { about, version, inputs, output } = stage;
@@ -20,30 +47,41 @@ function line(name: string, stage: AnyStage): string {
   return `${JSON.stringify({ ...facts, params: parametersSchema(stage) })}\n`;
 }
 
-function text(name: string, stage: AnyStage): string {
-  const inputs = Object.entries(stage.inputs as Readonly<Record<string, string>>)
-    .map(([input, kind]) => input === kind ? kind : `${input}: ${kind}`);
-  const { properties = {}, required = [] } = parametersSchema(stage) as {
-    readonly properties?: Readonly<Record<string, JsonSchema>>;
-    readonly required?: readonly string[];
-  };
-  const rows = Object.entries(properties).map(([field, schema]) => {
-    const usual = required.includes(field)
-      ? "needed"
-      : "default" in schema
-      ? JSON.stringify(schema.default)
-      : "";
-    return [`  ${field}`, typeText(schema), usual, String(schema.description ?? "")];
-  });
-  const [, ...lines] = formatTable(["", "", "", ""], rows).split("\n");
-  const head = `${name}: ${[inputs.join(", "), stage.output].filter(Boolean).join(" → ")}`;
-  return [head, `  ${stage.about}`, ...lines, ""].join("\n");
+function listText(all: readonly (readonly [string, AnyStage])[], { width, paint }: Style): string {
+  const columns = ["stage", "makes", "about"].map((heading) => ({ heading }));
+  const rows = all.map(([name, { output, about }]) => [name, output, about]);
+  const [heading = "", ...lines] = foldTable({ columns, rows }, width);
+  const more = "deno task stages NAME says what one takes and may be told";
+  return [paint(heading, COLORS.note), ...lines, "", more, ""].join("\n");
 }
 
-function typeText({ type, enum: words, const: word, anyOf, items }: JsonSchema): string {
-  if (Array.isArray(words)) return words.map((one) => JSON.stringify(one)).join(" | ");
-  if (word !== undefined) return JSON.stringify(word);
-  if (Array.isArray(anyOf)) return anyOf.map(typeText).join(" | ");
-  if (type === "array") return `list of ${typeText((items ?? {}) as JsonSchema)}`;
-  return { string: "text", object: "mapping" }[String(type)] ?? String(type ?? "any");
+function stageText(name: string, stage: AnyStage, { width, paint }: Style): string {
+  const inputs = Object.entries(stage.inputs as Readonly<Record<string, string>>)
+    .map(([input, kind]) => input === kind ? kind : `${input}: ${kind}`);
+  const head = `${name}: ${[inputs.join(", "), stage.output].filter(Boolean).join(" → ")}`;
+  const lines = [
+    ...wrapText(head, width),
+    ...indented(stage.about, { width, by: 2 }),
+    ...parameterRows(stage).flatMap((row) => ["", ...rowLines(row, { width, paint })]),
+  ];
+  return `${lines.join("\n")}\n`;
+}
+
+function rowLines(row: ParameterRow, { width, paint }: Style): string[] {
+  const usual = row.needed
+    ? ", needed"
+    : row.usual === undefined
+    ? ""
+    : `, ${row.usual} unless said`;
+  const [first = "", ...rest] = indented(`${row.path}: ${row.type}${usual}`, { width, by: 2 });
+  return [
+    first.replace(row.path, paint(row.path, COLORS.hit)),
+    ...rest.map((text) => `  ${text}`),
+    ...row.about === "" ? [] : indented(row.about, { width, by: 6 }),
+  ];
+}
+
+function indented(text: string, { width, by }: { readonly width: number; readonly by: number }) {
+  // Lines that go on may stand two columns further in.
+  return wrapText(text, width - by - 2).map((part) => " ".repeat(by) + part);
 }

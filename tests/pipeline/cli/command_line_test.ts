@@ -5,6 +5,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { machineFlags, parseBytes } from "../../../pipeline/cli/flags.ts";
 import { parseCommandLine } from "../../../pipeline/cli/command_line.ts";
 import { defineCommand, UsageError } from "../../../pipeline/cli/mod.ts";
+import { textWidth } from "../../../pipeline/tell/terminal/text_width.ts";
 import { projectRoot, storeDirectory } from "../../../pipeline/cli/open_store.ts";
 import type { Program } from "../../../pipeline/cli/main.ts";
 import { callProgram } from "../../support/cli_call.ts";
@@ -158,6 +159,9 @@ Deno.test("`main()` answers a wrong command line with one line and a hint", asyn
   const cases: [args: string[], line: RegExp][] = [
     [[], /^Cannot tell what to do: there is no command$/],
     [["rnu", "x"], /unknown command 'rnu' \(Did you mean run\?\)$/],
+    [["config", "x.yaml"], /there is no word before it, expected config show x\.yaml$/],
+    [["config", "show"], /Cannot show a manifest: none is named/],
+    [["graph", "x.yaml", "--out", "x.pdf"], /Cannot draw a graph into x\.pdf: .*\.svg/],
     [["run"], /missing required argument 'manifest'$/],
     [["run", "x", "y"], /too many arguments/],
     [["run", "x", "--sett", "a=1"], /unknown option '--sett' \(Did you mean --set\?\)$/],
@@ -255,9 +259,20 @@ Deno.test("`plan` tells what would run and creates no store", () =>
 Deno.test("`stages`, `schema` and `--help` tell what there is", () =>
   withProject(async (directory) => {
     const { out } = await call("stages");
-    match(out, /^add: a: number, b: number\? → number\n {2}Adds to a number\.\n/m);
-    match(out, /^ {2}parts +integer +1 +Pieces of work\.$/m);
-    match(out, /^ {2}value +number +needed +The number\.$/m);
+    match(out, /^add +number +Adds to a number\.$/m);
+    const add = (await call("stages", "add")).out;
+    match(add, /^add: a: number, b: number\? → number\n {2}Adds to a number\.\n/);
+    match(add, /^ {2}parts: integer, 1 unless said\n {6}Pieces of work\.$/m);
+    const { out: constant } = await call("stages", "constant");
+    match(constant, /^ {2}value: number, needed\n {6}The number\.$/m);
+    const unknown = await call("stages", "ad");
+    strictEqual(unknown.status, 2);
+    match(unknown.errors, /Cannot tell of stage "ad": there is none, did you mean "add"\?/);
+    for (const name of Object.keys(stages)) {
+      const lines = (await call("stages", name)).lines;
+      ok(lines.every((line) => textWidth(line) <= 80), name);
+      ok((await call("stages", name, "--json")).lines.length === 1);
+    }
     const listed = (await call("stages", "--json")).lines.map((line) => JSON.parse(line));
     deepStrictEqual(listed.map(({ name }) => name), Object.keys(stages));
     const schema = await call("schema", "--out", `${directory}/schema.json`);
@@ -266,8 +281,18 @@ Deno.test("`stages`, `schema` and `--help` tell what there is", () =>
     deepStrictEqual(written, JSON.parse((await call("schema")).out));
     const help = await call("--help");
     strictEqual(help.status, 0);
-    match(help.out, /^ {2}deno task run configs\/fp16\.yaml$/m);
-    match((await call("run", "--help")).out, /--set <name=value>/);
+    match(help.out, /^ {2}deno task start$/m);
+    doesNotMatch(help.out, /--verify/);
+    const short = (await call("run", "--help")).out;
+    match(short, /--lock .*[^]*--help-all/);
+    doesNotMatch(short, /--set <name=value>/);
+    const long = (await call("run", "--help-all")).out;
+    match(long, /--lock .*[^]*Global Options:[^]*--set <name=value>/);
+    const version = await callToy(["--version"], { version: "toy 1" });
+    deepStrictEqual([version.status, version.out], [0, "toy 1\n"]);
+    for (const text of [help.out, short, long]) {
+      ok(text.split("\n").every((line) => line.length <= 80));
+    }
   }));
 
 Deno.test("a command that a program hands in stands among the others, by letters, and is one", async () => {
