@@ -33,7 +33,11 @@ export async function prepareForWorkers(choice: DeviceChoice = "auto"): Promise<
 
 /** Opens the device of a choice; throws with the way out where there is none. */
 export async function openDevice(choice: DeviceChoice = "auto"): Promise<Cpu | Gpu> {
-  const { adapter, threads } = await chooseDevice(choice);
+  return await openChosen(await chooseDevice(choice));
+}
+
+/** Opens a device that was chosen. */
+export async function openChosen({ adapter, threads }: ChosenDevice): Promise<Cpu | Gpu> {
   if (adapter) return await Gpu.open({ adapter });
   return await Cpu.open(threads === undefined ? {} : { threads });
 }
