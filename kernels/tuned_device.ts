@@ -7,7 +7,7 @@ import {
   chooseDevice,
   type ChosenDevice,
   type DeviceChoice,
-  openChosen,
+  openDevice,
 } from "./device/open_device.ts";
 import { measureOn, tune } from "./tune.ts";
 
@@ -40,7 +40,7 @@ export async function openTunedDevice(
   options: TuneOptions = {},
 ): Promise<Cpu | Gpu> {
   const chosen = await chooseDevice(choice);
-  const device = await openChosen(chosen);
+  const device = await openDevice(chosen);
   if (!(device instanceof Gpu) || isOff()) return device;
   const path = options.path ?? keptPath();
   const kept = await readKept(path);
