@@ -92,7 +92,10 @@ export const matmulInt8: Kernel<Input, never, MatmulInt8Options, "y", Optional> 
       GROUPED: options.group !== undefined,
       BIAS: bias !== undefined,
     };
-    return productLaunch(sizes, { group, experts }, constants, limits);
+    const { choices: { integerTile = 64 } = {}, groupBytes } = limits;
+    // Two panels of 16 words, with a word more a line than there are rows.
+    const largeTile = 2 * 16 * (integerTile + 1) * 4 <= groupBytes ? integerTile : 64;
+    return productLaunch(sizes, { group, experts, largeTile }, constants, limits);
   },
   cpu(inputs, options, { params }) {
     const { rows, inner, columns } = productSizes(inputs, options, {

@@ -1,6 +1,6 @@
-import { chooseDevice } from "../kernels/device/open_device.ts";
 import { freeMemory } from "../kernels/device/free_memory.ts";
 import type { Limits } from "../kernels/device/limits.ts";
+import { chooseTunedDevice } from "../kernels/tuned_device.ts";
 import { memoryFor, type ToolFlags } from "./tools.ts";
 
 /** What there is for the work: the memory of the tools, and of the device where it can be known. */
@@ -18,7 +18,7 @@ export interface MachineBounds {
 
 /** Bounds under the options of the command line, none of which opens a device; throws where the chosen one is not there. */
 export async function boundsOf(flags: ToolFlags): Promise<MachineBounds> {
-  const chosen = await chooseDevice(flags.device);
+  const chosen = await chooseTunedDevice(flags.device);
   const deviceBytes = await deviceMemory(chosen.adapter).catch(() => undefined);
   return {
     machine: chosen.name,

@@ -1,5 +1,6 @@
 import { freeMemory } from "../kernels/device/free_memory.ts";
-import { chooseDevice, openDevice } from "../kernels/device/open_device.ts";
+import { chooseDevice } from "../kernels/device/open_device.ts";
+import { openTunedDevice } from "../kernels/tuned_device.ts";
 import type { Tools } from "./kinds.ts";
 
 /** What the user says of where to work. */
@@ -20,12 +21,12 @@ export function openTools(
   environment(): Promise<Record<string, string>>;
   deviceBytes(): number | undefined;
 } {
-  let opened: ReturnType<typeof openDevice> | undefined;
+  let opened: ReturnType<typeof openTunedDevice> | undefined;
   let device: Awaited<typeof opened>;
   return {
     memoryBytes: memoryFor(flags),
     async device() {
-      device = await (opened ??= openDevice(flags.device));
+      device = await (opened ??= openTunedDevice(flags.device));
       device.trim();
       return device;
     },

@@ -72,7 +72,15 @@ Deno.test("`deno task test:fast` opens no device", async () => {
   for (const path of fast) {
     const text = await Deno.readTextFile(join(ROOT, path));
     for (
-      const door of ["Cpu", "Gpu", "openDevice", "WorkerEngine", "ReferenceDevice", "StageChain"]
+      const door of [
+        "Cpu",
+        "Gpu",
+        "openDevice",
+        "openTunedDevice",
+        "WorkerEngine",
+        "ReferenceDevice",
+        "StageChain",
+      ]
     ) {
       assert.ok(!new RegExp(`\\b${door}[.(]`).test(text), `${path} opens a ${door}`);
     }

@@ -23,6 +23,8 @@ export interface Choices {
   readonly slices?: boolean;
   /** Products of few rows: threads hand sums round in their subgroup, not in workgroup memory. */
   readonly subgroups?: boolean;
+  /** Integer products of many rows: rows and columns that a workgroup makes, 64 unless said. */
+  readonly integerTile?: 32 | 64 | 128;
 }
 
 /** What WebGPU promises on any adapter: what a device has that was asked for nothing more. */

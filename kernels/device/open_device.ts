@@ -31,9 +31,8 @@ export async function prepareForWorkers(choice: DeviceChoice = "auto"): Promise<
   if (!/^cpu(:|$)/.test(choice)) await keepDrivers();
 }
 
-/** Opens the device of a choice; throws with the way out where there is none. */
-export async function openDevice(choice: DeviceChoice = "auto"): Promise<Cpu | Gpu> {
-  const { adapter, threads } = await chooseDevice(choice);
+/** Opens a device that was chosen. */
+export async function openDevice({ adapter, threads }: ChosenDevice): Promise<Cpu | Gpu> {
   if (adapter) return await Gpu.open({ adapter });
   return await Cpu.open(threads === undefined ? {} : { threads });
 }

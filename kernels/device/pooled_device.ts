@@ -1,6 +1,6 @@
 import type { Device, Inputs, Recording } from "./device.ts";
 import type { Kernel, Launch } from "./kernel.ts";
-import type { Limits } from "./limits.ts";
+import type { Choices, Limits } from "./limits.ts";
 import { type Block, type Destroyable, LARGE_BYTES, type Pool } from "./memory.ts";
 import { PooledTensor } from "./pooled_tensor.ts";
 import { type RecordedLaunch, Recorder, recordingOf, Scratch } from "./recording.ts";
@@ -50,8 +50,8 @@ export interface PreparedLaunches extends Disposable {
  * taken again. What launches do is for its queue to say.
  */
 export class PooledDevice<B extends Destroyable> implements Device {
-  readonly limits: Limits;
   readonly name: string;
+  #limits: Limits;
   readonly #queue: Queue<B>;
   readonly #pool: Pool<B>;
   readonly #scratch: Scratch<B>;
@@ -66,13 +66,22 @@ export class PooledDevice<B extends Destroyable> implements Device {
     { limits, name }: { readonly limits: Limits; readonly name: string },
     { queue, pool }: { readonly queue: Queue<B>; readonly pool: Pool<B> },
   ) {
-    this.limits = limits;
+    this.#limits = limits;
     this.name = name;
     this.#queue = queue;
     this.#pool = pool;
     this.#scratch = new Scratch(pool);
     const nothing = () => pool.take(16, "an input left out");
     this.#nothing = { read: nothing(), changed: nothing() };
+  }
+
+  get limits(): Limits {
+    return this.#limits;
+  }
+
+  /** Takes these plans from now on, where there is a choice. */
+  choose(choices: Choices): void {
+    this.#limits = { ...this.#limits, choices };
   }
 
   /** Bytes of device memory held now and at most. */

@@ -1,6 +1,6 @@
 /// <reference lib="deno.worker" />
 import { setImmediate } from "node:timers/promises";
-import { openDevice } from "../../kernels/device/open_device.ts";
+import { openTunedDevice } from "../../kernels/tuned_device.ts";
 import { messageOf } from "../../pipeline/errors.ts";
 import { Model } from "../models/model.ts";
 import { EngineError } from "./engine.ts";
@@ -11,7 +11,7 @@ import type { FromWorker, StartOptions, ToWorker } from "./messages.ts";
 
 /** The engine of this worker, once it is started. */
 let loop: EngineLoop | undefined;
-let device: Awaited<ReturnType<typeof openDevice>> | undefined;
+let device: Awaited<ReturnType<typeof openTunedDevice>> | undefined;
 let mostBytes = Infinity;
 /** Ends when the engine has nothing to do. */
 let driven: Promise<void> | undefined;
@@ -55,7 +55,7 @@ function fail(error: unknown): void {
 async function start(
   { path, memoryBytes, wishes, device: choice, choices }: StartOptions,
 ): Promise<void> {
-  device = await openDevice(choice);
+  device = await openTunedDevice(choice);
   const model = await Model.open(path, device, { weightBytes: Infinity });
   const memory = new EngineMemory(device.limits, model);
   const plan = await planMemory(memory, { memoryBytes, wishes });

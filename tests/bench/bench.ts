@@ -3,7 +3,7 @@ import { Cpu } from "../../kernels/device/cpu/cpu.ts";
 import { Gpu } from "../../kernels/device/gpu.ts";
 import type { AnyKernel } from "../../kernels/device/kernel.ts";
 import { f16, f32, u32 } from "../../kernels/device/tensor.ts";
-import { openDevice } from "../../kernels/device/open_device.ts";
+import { openTunedDevice } from "../../kernels/tuned_device.ts";
 import * as kernels from "../../kernels/mod.ts";
 import { suggestion } from "../../pipeline/manifest/nearest.ts";
 import { randomTensor } from "../support/random.ts";
@@ -63,7 +63,7 @@ if (import.meta.main) {
     Deno.exit(2);
   }
   // QUATTUOR_DEVICE says which, as for the program.
-  await using device = await openDevice(Deno.env.get("QUATTUOR_DEVICE"));
+  await using device = await openTunedDevice(Deno.env.get("QUATTUOR_DEVICE"));
   const timed = await timeKernels(device);
   const most = {
     flops: Math.max(...timed.map(({ gflops }) => gflops)),

@@ -23,7 +23,7 @@ import type {
 } from "../../kernels/device/device.ts";
 import type { Cpu } from "../../kernels/device/cpu/cpu.ts";
 import type { Gpu } from "../../kernels/device/gpu.ts";
-import { openDevice } from "../../kernels/device/open_device.ts";
+import { openTunedDevice } from "../../kernels/tuned_device.ts";
 import type { AnyKernel, Kernel } from "../../kernels/device/kernel.ts";
 import { f16, f32, u32 } from "../../kernels/device/tensor.ts";
 import type { Artifact } from "../../pipeline/artifact.ts";
@@ -248,7 +248,7 @@ async function comparison(
   shapes: readonly Shape[],
   rounds: number,
 ): Promise<string[]> {
-  await using device = new WatchedDevice(await openDevice(Deno.env.get("QUATTUOR_DEVICE")), {
+  await using device = new WatchedDevice(await openTunedDevice(Deno.env.get("QUATTUOR_DEVICE")), {
     each: false,
   });
   using stack = new DisposableStack();
@@ -321,7 +321,7 @@ async function profiles(
 ): Promise<string[]> {
   const lines: string[] = [];
   for (const [name, path] of models) {
-    await using device = new WatchedDevice(await openDevice(Deno.env.get("QUATTUOR_DEVICE")), {
+    await using device = new WatchedDevice(await openTunedDevice(Deno.env.get("QUATTUOR_DEVICE")), {
       each: true,
     });
     using model = await Model.open(path, device, { weightBytes: Infinity });

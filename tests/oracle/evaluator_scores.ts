@@ -1,4 +1,4 @@
-import { openDevice } from "../../kernels/device/open_device.ts";
+import { openTunedDevice } from "../../kernels/tuned_device.ts";
 import { logLikelihoods } from "../support/log_likelihoods.ts";
 import { Model } from "../../stages/models/model.ts";
 
@@ -7,7 +7,7 @@ export async function* evaluatorScores(
   path: string,
   lists: Iterable<readonly number[]>,
 ): AsyncGenerator<Float32Array> {
-  await using device = await openDevice();
+  await using device = await openTunedDevice();
   using model = await Model.open(path, device, { weightBytes: Infinity });
   const { signal } = new AbortController();
   for (const ids of lists) {

@@ -1,5 +1,5 @@
 import { fileURLToPath } from "node:url";
-import { openDevice } from "../../kernels/device/open_device.ts";
+import { openTunedDevice } from "../../kernels/tuned_device.ts";
 import { Model } from "../../stages/models/model.ts";
 import { openTokenizer } from "../../stages/models/tokenizer.ts";
 import { logitsOf } from "../support/forward_pass.ts";
@@ -55,7 +55,7 @@ export async function readers(
 
 /** How long llama.cpp's likeliest tokens are ours, for each prompt. */
 export async function greedyTokens(llama: string, path: string, model: string): Promise<string> {
-  await using device = await openDevice();
+  await using device = await openTunedDevice();
   using opened = await Model.open(model, device, { weightBytes: Infinity });
   const tokenizer = openTokenizer(opened.checkpoint.tokenizer!);
   const prompts = PROMPTS.map((prompt) => tokenizer.encode(prompt));

@@ -12,10 +12,13 @@ import { casesOf, hostsOf } from "./kernel_cases.ts";
 const MOST_VALUES = 2 ** 16;
 
 /**
- * Runs every case whose plan a choice changes by both plans, and gives how many those were by shader;
- * throws where one has other bits.
+ * Runs the cases whose plan a choice changes by both plans, and gives how many those were by shader, at
+ * most so many of each; throws where one has other bits.
  */
-export async function checkChoices(choices: Choices): Promise<Record<string, number>> {
+export async function checkChoices(
+  choices: Choices,
+  { most = Infinity }: { readonly most?: number } = {},
+): Promise<Record<string, number>> {
   await using usual = await guardedGpu();
   await using other = await guardedGpu({ choices });
   const counted: Record<string, number> = {};
@@ -28,6 +31,7 @@ export async function checkChoices(choices: Choices): Promise<Record<string, num
       );
       if (JSON.stringify(plans[0]) === JSON.stringify(plans[1])) continue;
       const shader = `${name} ${plans[1]!.shader}`;
+      if ((counted[shader] ?? 0) >= most) continue;
       counted[shader] = (counted[shader] ?? 0) + 1;
       const hosts = hostsOf(one);
       const first = await launched(usual, kernel, one, hosts);

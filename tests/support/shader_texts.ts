@@ -8,6 +8,8 @@ export const PLANNED_LIMITS: Readonly<Record<string, Limits>> = {
   "WebGPU's default limits": PROMISED_LIMITS,
   "usual limits": USUAL_LIMITS,
   "other choices": { ...USUAL_LIMITS, choices: { slices: false } },
+  "small tiles": { ...USUAL_LIMITS, choices: { integerTile: 32 } },
+  "large tiles": { ...USUAL_LIMITS, choices: { integerTile: 128 } },
   "subgroups of 4": { ...USUAL_LIMITS, choices: { subgroups: true }, subgroupThreads: 4 },
   "subgroups of 32": { ...USUAL_LIMITS, choices: { subgroups: true }, subgroupThreads: 32 },
   "large limits": { ...USUAL_LIMITS, groupBytes: 2 ** 17, groupThreads: 2048 },

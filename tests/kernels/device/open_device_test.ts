@@ -12,16 +12,16 @@ Deno.test("a software driver is never chosen by itself, and the CPU engine takes
 });
 
 Deno.test("a device is opened as it is asked for, by class or by part of its name", async () => {
-  await using cpu = await openDevice("cpu");
+  await using cpu = await openDevice(await chooseDevice("cpu"));
   assert.ok(cpu instanceof Cpu);
   assert.equal(cpu.name, (await chooseDevice("cpu")).name);
-  await using three = await openDevice("cpu:3");
+  await using three = await openDevice(await chooseDevice("cpu:3"));
   assert.ok(three instanceof Cpu);
   assert.deepEqual([cpu.threads, three.threads], [navigator.hardwareConcurrency, 3]);
   assert.equal(three.name, cpu.name);
   const { info } = await findAdapter();
   const part = nameOf(info).slice(0, 6).toUpperCase();
-  await using gpu = await openDevice(`gpu:${part}`);
+  await using gpu = await openDevice(await chooseDevice(`gpu:${part}`));
   assert.ok(gpu instanceof Gpu);
   assert.equal(gpu.name, nameOf(info));
 });

@@ -1,0 +1,171 @@
+import type { Gpu } from "./device/gpu.ts";
+import type { AnyKernel } from "./device/kernel.ts";
+import type { Choices, Limits } from "./device/limits.ts";
+import { elements, f32, type HostTensor, type TensorSpec, u32 } from "./device/tensor.ts";
+import { attentionPaged, matmulInt8 } from "./mod.ts";
+
+/** A choice and what there is to choose from; the first is what is taken unless another is quicker. */
+interface Question<K extends keyof Choices = keyof Choices> {
+  readonly choice: K;
+  readonly values: readonly Choices[K][];
+  readonly kernel: AnyKernel;
+  /** The timed case of the kernel that is measured. */
+  readonly case: (inputs: Readonly<Record<string, TensorSpec>>) => boolean;
+}
+
+/** How long one of the choices took, and the bytes it made. */
+export interface Trial {
+  readonly milliseconds: number;
+  readonly made: Uint8Array;
+}
+
+/** Runs a question's case under some choices once. */
+export type Measure = (question: Question, choices: Choices) => Promise<Trial>;
+
+/** Time for all questions, in milliseconds. */
+const BUDGET = 2000;
+const ROUNDS = 5;
+/** Launches between two looks at the clock. */
+const REPEATS = 20;
+/** What another plan must gain before it takes the first one's place: less is noise. */
+const GAIN = 0.95;
+
+/** What is asked of an adapter, the most important first: decode, then prefill, then long contexts. */
+export const QUESTIONS: readonly Question[] = [
+  {
+    choice: "subgroups",
+    values: [false, true],
+    kernel: matmulInt8,
+    case: ({ x, groups }) => x!.shape[0] === 1 && groups !== undefined,
+  },
+  {
+    choice: "integerTile",
+    values: [64, 128, 32],
+    kernel: matmulInt8,
+    case: ({ x, groups }) => x!.shape[0] === 512 && groups !== undefined,
+  },
+  {
+    choice: "slices",
+    values: [undefined, false],
+    kernel: attentionPaged,
+    case: ({ q }) => q!.shape[0] === 1,
+  },
+];
+
+/**
+ * Finds the quickest plans of an adapter, by the least of several turns of all values of a question. What
+ * makes other bits than the first is never taken, nor what the time did not reach. \`now\` is a clock
+ * in milliseconds.
+ */
+export async function tune(
+  limits: Limits,
+  { measure, now = () => performance.now(), budget = BUDGET, questions = QUESTIONS }: {
+    readonly measure: Measure;
+    readonly now?: () => number;
+    readonly budget?: number;
+    readonly questions?: readonly Question[];
+  },
+): Promise<Choices> {
+  const end = now() + budget;
+  let choices: Choices = {};
+  for (const question of questions) {
+    const values = question.values.filter((value) => changesPlan(question, limits, value));
+    const [first, ...others] = [question.values[0], ...values];
+    if (others.length === 0 || now() >= end) continue;
+    const under = (value: Choices[keyof Choices]) => ({ ...choices, [question.choice]: value });
+    // Compiles, and tells whose bits are those of the first.
+    const { made } = await measure(question, under(first));
+    const equal = [first];
+    for (const value of others) {
+      if (now() >= end) break;
+      if (sameBytes((await measure(question, under(value))).made, made)) equal.push(value);
+    }
+    const least = equal.map(() => Infinity);
+    for (let round = 0; round < ROUNDS && now() < end; round++) {
+      for (const [at, value] of equal.entries()) {
+        const { milliseconds } = await measure(question, under(value));
+        least[at] = Math.min(least[at]!, milliseconds);
+      }
+    }
+    const best = least.indexOf(Math.min(...least));
+    if (best > 0 && least[best]! < GAIN * least[0]!) choices = under(equal[best]);
+  }
+  return choices;
+}
+
+/** Measures on a device, by launches of its own under other choices. */
+export function measureOn(gpu: Gpu): Measure {
+  return async ({ kernel, case: wanted }, choices) => {
+    const { inputs, options } = caseOf(kernel, wanted);
+    using stack = new DisposableStack();
+    const given = Object.fromEntries(
+      Object.entries(inputs).map(([name, spec]) => [name, stack.use(gpu.upload(hostOf(spec)))]),
+    );
+    const planned: AnyKernel = withChoices(kernel, choices);
+    const changed = [...kernel.mutates ?? [], ...kernel.outputs][0]!;
+    const run = () => {
+      const made = gpu.run(planned, given, options);
+      for (const tensor of Object.values(made)) stack.use(tensor);
+      return made[changed] ?? given[changed]!;
+    };
+    await gpu.read(run());
+    const start = performance.now();
+    for (let i = 1; i < REPEATS; i++) run();
+    const { data } = await gpu.read(run());
+    const milliseconds = performance.now() - start;
+    const { buffer, byteOffset, byteLength } = data;
+    return { milliseconds, made: new Uint8Array(buffer as ArrayBuffer, byteOffset, byteLength) };
+  };
+}
+
+/** Shaders belong to a kernel object: one for every set of choices, so that each is compiled once. */
+const PLANNED = new Map<AnyKernel, Map<string, AnyKernel>>();
+
+function withChoices(kernel: AnyKernel, choices: Choices): AnyKernel {
+  const plans = PLANNED.get(kernel) ?? new Map<string, AnyKernel>();
+  PLANNED.set(kernel, plans);
+  const key = JSON.stringify(choices);
+  const found = plans.get(key) ?? {
+    ...kernel,
+    plan: (inputs: never, options: never, limits: Limits) =>
+      kernel.plan(inputs, options, { ...limits, choices }),
+  };
+  plans.set(key, found);
+  return found;
+}
+
+function caseOf(kernel: AnyKernel, wanted: Question["case"]) {
+  const found = kernel.cases.find(({ inputs, cost }) => cost && wanted(inputs as never));
+  if (!found) {
+    throw new TypeError("Cannot tune: a kernel has no such case, expected one that is timed");
+  }
+  return found as {
+    readonly inputs: Readonly<Record<string, TensorSpec | HostTensor>>;
+    readonly options: unknown;
+  };
+}
+
+/** Whether a value leads to another plan than the first. */
+function changesPlan(
+  { kernel, case: wanted, choice, values: [first] }: Question,
+  limits: Limits,
+  value: unknown,
+): boolean {
+  const { inputs, options } = caseOf(kernel, wanted);
+  const plan = (value: unknown) =>
+    JSON.stringify(kernel.plan(inputs, options, { ...limits, choices: { [choice]: value } }));
+  return plan(value) !== plan(first);
+}
+
+/** Values that differ, from -1 to 1, or words. */
+function hostOf(spec: TensorSpec | HostTensor): HostTensor {
+  if ("data" in spec) return spec as HostTensor;
+  const count = elements(spec.shape);
+  const words = Uint32Array.from({ length: count }, (_, i) => Math.imul(i + 1, 0x9e3779b1));
+  if (spec.dtype !== "f32") return u32(spec.shape, words);
+  return f32(spec.shape, Float32Array.from(words, (word) => word / 2 ** 31 - 1));
+}
+
+function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
+  return a.length === b.length && a.every((byte, i) => byte === b[i]);
+}

@@ -1,0 +1,87 @@
+import { strict as assert } from "node:assert";
+import { Gpu } from "../../kernels/device/gpu.ts";
+import { type Choices, type Limits, USUAL_LIMITS } from "../../kernels/device/limits.ts";
+import { matmulInt8 } from "../../kernels/mod.ts";
+import { type Measure, measureOn, QUESTIONS, tune } from "../../kernels/tune.ts";
+
+const LIMITS: Limits = { ...USUAL_LIMITS, subgroupThreads: 32 };
+
+/** Measures by a table of milliseconds, on a clock of its own. */
+class Stopwatch {
+  now = 0;
+  readonly asked: Choices[] = [];
+  readonly #milliseconds: (choices: Choices) => number;
+  readonly #bits: (choices: Choices) => number;
+
+  constructor(
+    milliseconds: (choices: Choices) => number,
+    bits: (choices: Choices) => number = () => 7,
+  ) {
+    this.#milliseconds = milliseconds;
+    this.#bits = bits;
+  }
+
+  readonly measure: Measure = (_question, choices) => {
+    this.asked.push(choices);
+    const milliseconds = this.#milliseconds(choices);
+    this.now += milliseconds;
+    return Promise.resolve({ milliseconds, made: Uint8Array.of(this.#bits(choices)) });
+  };
+
+  tune({ limits = LIMITS, budget }: { limits?: Limits; budget?: number } = {}): Promise<Choices> {
+    return tune(limits, {
+      measure: this.measure,
+      now: () => this.now,
+      ...budget !== undefined && { budget },
+    });
+  }
+}
+
+Deno.test("the quickest plans are taken, and the first where another gains less than noise", async () => {
+  const watch = new Stopwatch(({ subgroups, integerTile, slices }) =>
+    10 - (subgroups ? 2 : 0) - (integerTile === 32 ? 3 : 0) - (slices === false ? 0.1 : 0)
+  );
+  assert.deepEqual(await watch.tune(), { subgroups: true, integerTile: 32 });
+  // Later questions are asked under what was chosen before.
+  assert.ok(watch.asked.filter(({ integerTile }) => integerTile).every((one) => one.subgroups));
+});
+
+Deno.test("a plan that makes other bits is never taken, however quick it is", async () => {
+  const watch = new Stopwatch(
+    ({ subgroups, integerTile }) => subgroups || integerTile === 128 ? 1 : 10,
+    ({ subgroups, integerTile }) => subgroups || integerTile === 128 ? 8 : 7,
+  );
+  assert.deepEqual(await watch.tune(), {});
+  assert.equal(watch.asked.filter(({ subgroups }) => subgroups).length, 1);
+});
+
+Deno.test("what the time does not reach keeps its usual plan", async () => {
+  // Compiling one plan takes the whole time.
+  const slow = new Stopwatch(({ subgroups }) => subgroups ? 1 : 3000);
+  assert.deepEqual(await slow.tune(), {});
+  assert.equal(slow.asked.length, 1);
+  // Two looks at each of two values, and no more.
+  const watch = new Stopwatch(({ subgroups }) => subgroups ? 100 : 300);
+  assert.deepEqual(await watch.tune({ budget: 700 }), { subgroups: true });
+  assert.ok(watch.now < 700 + 400);
+});
+
+Deno.test("nothing is measured where plans do not differ", async () => {
+  const watch = new Stopwatch(() => 10);
+  await watch.tune({ limits: { ...USUAL_LIMITS, groupBytes: 16384 } });
+  const asked = watch.asked.map((choices) => JSON.stringify(choices));
+  // Without subgroups, and with workgroup memory too small for the largest tile.
+  assert.ok(!asked.some((one) => /true|128/.test(one)), asked.join());
+  assert.ok(asked.some((one) => /32/.test(one)));
+});
+
+Deno.test("on a real adapter every value is a plan of the same bits, and the clock counts", async () => {
+  await using gpu = await Gpu.open();
+  const measure = measureOn(gpu);
+  const [question] = QUESTIONS.filter(({ choice }) => choice === "subgroups");
+  const trials = [await measure(question!, {}), await measure(question!, { subgroups: true })];
+  assert.ok(trials.every(({ milliseconds }) => milliseconds > 0));
+  assert.ok(trials[0]!.made.length === 4 * 1536 && trials[0]!.made.some((byte) => byte !== 0));
+  assert.deepEqual(trials[0]!.made, trials[1]!.made);
+  assert.ok(matmulInt8.cases.some(({ cost }) => cost));
+});
