@@ -68,7 +68,8 @@ export const matmulCodes: Kernel<Input, never, MatmulCodesOptions, "y", Optional
     const { x: { shape: [rows = 0] }, weight: { shape: [held = 0] } } = inputs;
     const { bits, zero, experts } = options;
     const columns = usedColumns(held, options);
-    const { tasks, args } = floatTask({ rows, columns }, { panels: true, experts });
+    const panels = (experts?.most ?? rows) > 1;
+    const { tasks, args } = floatTask({ rows, columns }, { panels, experts });
     const codes = counts({ nibbles: Number(bits === 4), zero: ZERO_DOMAINS[zero] });
     return { program: "matmulCodes", tasks, args: { ...params, ...codes, ...args } };
   },
@@ -95,6 +96,15 @@ export const matmulCodes: Kernel<Input, never, MatmulCodesOptions, "y", Optional
     shaped({ tokens: 1, inner: 8, outputs: 1 }, { bits: 8, group: 8, zero: "none" }),
     shaped({ tokens: 1, inner: 8, outputs: 1 }, { bits: 4, group: 8, zero: "none" }),
     shaped({ tokens: 3, inner: 24, outputs: 5 }, { bits: 4, group: 8, zero: "post_scale" }),
+    ...([4, 8] as const).flatMap((bits) =>
+      (["none", "pre_scale", "post_scale"] as const).map((zero) =>
+        shaped({ tokens: 1, inner: 72, outputs: 70, bias: true }, { bits, group: 24, zero })
+      )
+    ),
+    shaped(
+      { tokens: 1, inner: 576, outputs: 300, stride: 280, bias: true },
+      { bits: 8, group: 576, zero: "none", row: 7, rows: 271, column: 3 },
+    ),
     shaped({ tokens: 2, inner: 48, outputs: 65 }, { bits: 4, group: 24, zero: "pre_scale" }),
     shaped({ tokens: 9, inner: 48, outputs: 65 }, { bits: 4, group: 24, zero: "pre_scale" }),
     shaped({ tokens: 9, inner: 72, outputs: 65 }, { bits: 8, group: 72, zero: "pre_scale" }),

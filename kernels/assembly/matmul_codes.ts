@@ -1,3 +1,4 @@
+import { codeLine, nibbles } from "./parts/code_line";
 import { expertTile, tileExpert, tileFirst, tileRows } from "./parts/expert_tile";
 import {
   addProducts,
@@ -53,6 +54,12 @@ export function matmulCodes(at: usize, task: u32, scratch: usize): void {
   const columns = min(args.task_columns, args.columns - firstColumn);
   const bytes = <usize> args.inner * 4;
   const column = args.column + firstColumn;
+  // Four rows of weights at least make a line: a row alone goes along them.
+  if (rows == 1 && columns >= 4) {
+    const y = args.y + (<usize> firstRow * args.stride + column) * 4;
+    lines(args, args.x + firstRow * bytes, above + firstColumn, columns, column, y, scratch);
+    return;
+  }
   const product = beginProduct(scratch, rows, columns, 0, args.inner);
   product.x = args.x + firstRow * bytes;
   product.stride = bytes;
@@ -68,6 +75,81 @@ export function matmulCodes(at: usize, task: u32, scratch: usize): void {
   }
 }
 
+/**
+ * A row by rows of the weight from `row` on: four at a time, a quarter of them apart, for memory is read
+ * ahead where a thread goes along it; the last ones overlap those before.
+ */
+function lines(
+  args: Args,
+  x: usize,
+  row: u32,
+  columns: u32,
+  column: u32,
+  y: usize,
+  scratch: usize,
+): void {
+  const codeBytes: usize = args.nibbles ? args.inner / 2 : args.inner;
+  const groupBytes = <usize> (args.inner / args.group) * 4;
+  const codes = args.weight + <usize> row * codeBytes;
+  const groups = args.groups + <usize> row * groupBytes;
+  const quarter = columns / 4;
+  const turns = quarter + (columns % 4 ? 1 : 0);
+  for (let n: usize = 0; n < turns; n++) {
+    // Behind the quarters come four neighbours, the last of all.
+    const rest = n == quarter;
+    const first: usize = rest ? columns - 4 : n;
+    const apart: usize = rest ? 1 : quarter;
+    const sums = four(
+      args,
+      x,
+      codes + first * codeBytes,
+      apart * codeBytes,
+      groups + first * groupBytes,
+      apart * groupBytes,
+      scratch,
+    );
+    v128.store(scratch, sums);
+    for (let part: usize = 0; part < 4; part++) {
+      const at = 4 * (first + part * apart);
+      const sum = load<f32>(scratch + 4 * part);
+      store<f32>(
+        y + at,
+        args.bias ? sum + load<f32>(args.bias + <usize> column * 4 + at) : sum,
+      );
+    }
+  }
+}
+
+/** The form of `codeLine` for a weight. */
+function four(
+  args: Args,
+  x: usize,
+  codes: usize,
+  apart: usize,
+  groups: usize,
+  groupsApart: usize,
+  scratch: usize,
+): v128 {
+  const g = args.group;
+  const k = args.inner;
+  if (args.nibbles) {
+    if (args.zero == 2) {
+      return codeLine<u8, u32>(x, codes, apart, groups, groupsApart, g, k, scratch);
+    }
+    if (args.zero == 1) {
+      return codeLine<u8, u16>(x, codes, apart, groups, groupsApart, g, k, scratch);
+    }
+    return codeLine<u8, u8>(x, codes, apart, groups, groupsApart, g, k, scratch);
+  }
+  if (args.zero == 2) {
+    return codeLine<u16, u32>(x, codes, apart, groups, groupsApart, g, k, scratch);
+  }
+  if (args.zero == 1) {
+    return codeLine<u16, u16>(x, codes, apart, groups, groupsApart, g, k, scratch);
+  }
+  return codeLine<u16, u8>(x, codes, apart, groups, groupsApart, g, k, scratch);
+}
+
 /** What some codes of a row of the weight stand for, to a column of a panel. */
 function unpack(args: Args, row: u32, from: u32, to: u32, out: usize): void {
   const groups = args.groups + <usize> row * (args.inner / args.group) * 4;
@@ -81,7 +163,7 @@ function unpack(args: Args, row: u32, from: u32, to: u32, out: usize): void {
     const zero = f32x4.splat(fromHalfBits(pair >> 16));
     for (; from < end; from += 8) {
       const shorts = args.nibbles
-        ? nibbles(codes + from / 2, args.zero)
+        ? nibbles(codes + from / 2, args.zero != 0)
         : octets(codes + from, args.zero);
       const low = f32x4.convert_i32x4_s(i32x4.extend_low_i16x8_s(shorts));
       const high = f32x4.convert_i32x4_s(i32x4.extend_high_i16x8_s(shorts));
@@ -95,15 +177,4 @@ function unpack(args: Args, row: u32, from: u32, to: u32, out: usize): void {
 /** Eight codes of eight bits, signed where there is no zero point. */
 function octets(at: usize, zero: u32): v128 {
   return zero ? v128.load_ext<u8>(at) : v128.load_ext<i8>(at);
-}
-
-/** Eight codes of four bits, the lowest first, signed where there is no zero point. */
-function nibbles(at: usize, zero: u32): v128 {
-  const pairs = v128.load_zero<u32>(at);
-  const low = v128.and(pairs, i8x16.splat(15));
-  const high = i8x16.shr_u(pairs, 4);
-  const codes = i8x16.shuffle(low, high, 0, 16, 1, 17, 2, 18, 3, 19, 0, 0, 0, 0, 0, 0, 0, 0);
-  if (zero) return i16x8.extend_low_i8x16_u(codes);
-  // A nibble moved to the top of a byte and back takes its sign along.
-  return i16x8.extend_low_i8x16_s(i8x16.shr_s(i8x16.shl(codes, 4), 4));
 }

@@ -95,6 +95,33 @@ steps:
     with: { weights: { group: row }, inputs: quantized, windows: 2, context: 64 }
 `;
 
+/** Heads in codes: of one that was tied, and of a baseline. */
+const HEADS = `
+steps:
+  source: { stage: load }
+  text: { stage: tokenize, from: { model: source }, with: { bytes: 20000 } }
+  w8a8:
+    stage: quantize
+    from: { model: source }
+    with:
+      method: rtn
+      weights: { bits: 8, zero: none, group: row }
+      activations: dynamic
+      head: w8a8
+  w4a16:
+    stage: quantize
+    from: { model: source }
+    with: { method: rtn, weights: { group: 32 }, head: w8a16 }
+  eight:
+    stage: evaluate
+    from: { model: w8a8, tokens: text }
+    with: { context: 64, windows: 4, keep_hidden: true }
+  four:
+    stage: evaluate
+    from: { model: w4a16, tokens: text, baseline: eight, baseline_model: w8a8 }
+    with: { context: 64, windows: 4 }
+`;
+
 function parse(text: string, set: readonly string[] = []): Manifest {
   return parseManifest(text, { path: "manifest.yaml", stages, set });
 }
@@ -120,6 +147,11 @@ async function compare(manifest: Manifest, store: Store) {
   assertForecast(before, measurement);
   return { before, disk: measurement.disk };
 }
+
+Deno.test("heads in codes hold the device memory that was counted", () =>
+  withStore(async (store) => {
+    await compare(parse(HEADS), store);
+  }));
 
 Deno.test("searches hold the device memory that was counted", () =>
   withStore(async (store) => void await compare(parse(SEARCHES), store)));

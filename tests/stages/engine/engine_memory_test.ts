@@ -13,14 +13,28 @@ import { planMemory, plannedBytes, type SizeWishes } from "../../../stages/engin
 import { recordEveryStep, runLargestSteps } from "../../../stages/engine/largest_steps.ts";
 import { openModel } from "../../../stages/models/architecture.ts";
 import { Model } from "../../../stages/models/model.ts";
+import { quantize } from "../../../stages/quantize.ts";
+import { StageChain } from "../../support/stage_chain.ts";
 
 const EMBEDDED = fileURLToPath(new URL("../../../configs/embedded", import.meta.url));
 /** Few enough to be quick. */
 const WISHES = { context: 200, sequences: 5, stepTokens: 100, ahead: 4 };
 
-Deno.test("an engine's weights, steps and pages hold the memory that was counted", async () => {
+for (const head of [undefined, "w8a8", "w8a16"]) {
+  const words = head === undefined ? "" : `, with a head in ${head}`;
+  Deno.test(`an engine's weights, steps and pages hold the memory that was counted${words}`, async () => {
+    await using chain = await StageChain.open();
+    const params = { method: "rtn", weights: { group: 32 }, head };
+    const { path } = head === undefined
+      ? chain.embedded()
+      : await chain.run(quantize, { model: chain.embedded() }, params);
+    await holdsWhatWasCounted(path);
+  });
+}
+
+async function holdsWhatWasCounted(path: string): Promise<void> {
   await using device = await Cpu.open();
-  using model = await Model.open(EMBEDDED, device, { weightBytes: Infinity });
+  using model = await Model.open(path, device, { weightBytes: Infinity });
   const memory = new EngineMemory(device.limits, model);
   const plan = await planMemory(memory, { memoryBytes: 1e9, wishes: WISHES });
   await model.loadWhole();
@@ -36,7 +50,7 @@ Deno.test("an engine's weights, steps and pages hold the memory that was counted
   const angles = 4 * plan.sizes.context * model.config.headSize;
   const held = device.memory.held - before;
   assert.ok(held > plan.kvBytes && held <= plan.kvBytes + 1.125 * angles);
-});
+}
 
 Deno.test("an engine comes back to what was planned, whatever it is asked for", async () => {
   await using device = await Cpu.open();

@@ -57,12 +57,18 @@ function scoresOf(events: readonly GenerationEvent[]): number[] {
 }
 
 for (
-  const { activations, ...cache } of [
+  const { activations, head, ...cache } of [
     { activations: "dynamic" },
-    { activations: { bits: 4, clip: 0.9 }, rotate_keys: true, center_keys: true },
+    {
+      activations: { bits: 4, clip: 0.9 },
+      head: "w8a8",
+      rotate_keys: true,
+      center_keys: true,
+    },
+    { activations: "dynamic", head: "w8a16" },
   ]
 ) {
-  Deno.test(`scores of a prompt are those of the evaluator, whole, in chunks, and generated one by one: ${JSON.stringify({ activations, ...cache })}`, async () => {
+  Deno.test(`scores of a prompt are those of the evaluator, whole, in chunks, and generated one by one: ${JSON.stringify({ activations, head, ...cache })}`, async () => {
     await using chain = await StageChain.open();
     const plain = chain.embedded();
     const stats = await chain.calibrate(plain);
@@ -70,6 +76,7 @@ for (
       method: "rtn",
       weights: { bits: 4, group: "row" },
       activations,
+      head,
     });
     const { path } = await chain.run(calibrate_kv, { model: w4, stats }, { bits: 4, ...cache });
     await using device = await Cpu.open();
