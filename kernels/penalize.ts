@@ -41,15 +41,32 @@ export function penaltyTensors(
 }
 
 /**
+ * What a token gets that must not be chosen: far below any logit, and finite, since shaders may take it
+ * that nothing is infinite.
+ */
+export const FORBIDDEN = -1e30;
+
+/** What a row of a case has that changes nothing by itself. */
+const NONE = { repetition: 1, presence: 0, frequency: 0, tokens: [] };
+
+/**
  * Logits f32 [rows, columns] with the penalties of `rows` and `entries` (see `penaltyTensors()`):
  * repetition (Keskar et al. 2019, section 4.1), then presence and frequency as OpenAI defines them,
- * then biases.
+ * then biases. Of `allowed` u32 [rows, columns / 32 rounded up] bit c % 32 of word c / 32 says whether
+ * token c may be chosen; where it may not its logit becomes `FORBIDDEN`.
  */
-export const penalize: Kernel<"logits" | "rows" | "entries", "y", Record<never, never>> = {
+export const penalize: Kernel<
+  "logits" | "rows" | "entries" | "allowed",
+  "y",
+  Record<never, never>,
+  never,
+  "allowed"
+> = {
   wgsl,
-  inputs: ["logits", "rows", "entries"],
+  inputs: ["logits", "rows", "entries", "allowed"],
   outputs: ["y"],
-  plan({ logits, rows, entries }) {
+  optional: ["allowed"],
+  plan({ logits, rows, entries, allowed }) {
     const [count, columns] = logits.shape;
     if (count === undefined || columns === undefined || logits.shape.length !== 2) {
       throw new RangeError(`Cannot penalize ${describe(logits)}: expected [rows, columns]`);
@@ -61,9 +78,17 @@ export const penalize: Kernel<"logits" | "rows" | "entries", "y", Record<never, 
         }: expected u32[${count}, 5] and u32[entries, 4]`,
       );
     }
+    const words = Math.ceil(columns / 32);
+    if (allowed && (allowed.shape[0] !== count || allowed.shape[1] !== words)) {
+      throw new RangeError(
+        `Cannot allow tokens of ${describe(logits)} by ${
+          describe(allowed)
+        }: expected u32[${count}, ${words}]`,
+      );
+    }
     return {
       outputs: { y: { dtype: "f32", shape: logits.shape } },
-      constants: { THREADS: 256 },
+      constants: { THREADS: 256, SOME: allowed !== undefined },
       params: { columns: { u32: columns } },
       grid: [count, 1, 1],
     };
@@ -71,7 +96,7 @@ export const penalize: Kernel<"logits" | "rows" | "entries", "y", Record<never, 
   cpu({ logits }, _options, { params }) {
     return { program: "penalize", tasks: logits.shape[0]!, args: params };
   },
-  reference({ logits, rows, entries }) {
+  reference({ logits, rows, entries, allowed }) {
     const [count = 0, columns = 0] = logits.shape;
     const data = Float32Array.from(logits.data);
     const floats = ({ data }: HostTensor) => new Float32Array(Uint32Array.from(data).buffer);
@@ -86,6 +111,11 @@ export const penalize: Kernel<"logits" | "rows" | "entries", "y", Record<never, 
         if (seen > 0) value = value > 0 ? value / repetition : value * repetition;
         if (times > 0) value -= presence + times * frequency;
         data[at] = value + entryFloats[4 * i + 3]!;
+      }
+      const words = Math.ceil(columns / 32);
+      for (let token = 0; allowed && token < columns; token++) {
+        const word = allowed.data[row * words + Math.floor(token / 32)]!;
+        if ((word >>> token % 32 & 1) === 0) data[row * columns + token] = FORBIDDEN;
       }
     }
     return { y: f32(logits.shape, data) };
@@ -106,8 +136,30 @@ export const penalize: Kernel<"logits" | "rows" | "entries", "y", Record<never, 
       ...penalized(49_152, [{ repetition: 1.1, presence: 0, frequency: 0, tokens: [5, 90, 4000] }]),
       cost: { bytes: 8 * 49_152, flops: 49_152 },
     },
+    allowing(penalized(1, [NONE])),
+    allowing(penalized(64, [NONE, NONE])),
+    allowing(penalized(301, [
+      { repetition: 1.2, presence: 0, frequency: 1, tokens: [0, 1, 2, 31, 32, 33, 299, 300] },
+      NONE,
+      { repetition: 0.8, presence: -1, frequency: 0, tokens: [299] },
+    ])),
+    {
+      ...allowing(penalized(49_152, Array(16).fill(NONE))),
+      cost: { bytes: 8 * 16 * 49_152, flops: 16 * 49_152 },
+    },
   ],
 };
+
+/** The same where some tokens of every row may not be chosen: all of its last, and others by chance. */
+function allowing<T extends ReturnType<typeof penalized>>(plain: T) {
+  const [rows, columns] = plain.inputs.logits.shape;
+  const words = Math.ceil(columns / 32);
+  const bits = Uint32Array.from(
+    { length: rows * words },
+    (_, at) => at % words === words - 1 ? 1 : Math.imul(at + 1, 0x9e3779b9) >>> 0,
+  );
+  return { ...plain, inputs: { ...plain.inputs, allowed: u32([rows, words], bits) } } as const;
+}
 
 function penalized(
   columns: number,

@@ -1,7 +1,8 @@
 // Logits of a row with some tokens' changed: divided (positive) or multiplied (others) by the row's
 // repetition penalty where they came before, then lowered by the penalties of presence and frequency,
-// then raised by their bias. One workgroup a row; the rest is copied.
-// Expects: THREADS (u32).
+// then raised by their bias; and those that may not be chosen put far below all others. One workgroup a
+// row; the rest is copied.
+// Expects: THREADS (u32), SOME (bool: whether `allowed` is there).
 
 struct Params {
   columns: u32,
@@ -27,8 +28,13 @@ struct Entry {
 @group(0) @binding(0) var<storage, read> logits: array<f32>;
 @group(0) @binding(1) var<storage, read> rows: array<Row>;
 @group(0) @binding(2) var<storage, read> entries: array<Entry>;
-@group(0) @binding(3) var<storage, read_write> y: array<f32>;
-@group(0) @binding(4) var<uniform> params: Params;
+// A bit a token, a row after the other.
+@group(0) @binding(3) var<storage, read> allowed: array<u32>;
+@group(0) @binding(4) var<storage, read_write> y: array<f32>;
+@group(0) @binding(5) var<uniform> params: Params;
+
+// What a token gets that may not be chosen.
+const FORBIDDEN = -1e30f;
 
 @compute @workgroup_size(THREADS)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
@@ -45,5 +51,12 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     }
     if (entry.times > 0u) { value -= row.presence + f32(entry.times) * row.frequency; }
     y[first + entry.token] = value + entry.bias;
+  }
+  if (!SOME) { return; }
+  storageBarrier();
+  let words = (params.columns + 31u) / 32u;
+  for (var c = thread; c < params.columns; c += THREADS) {
+    let word = allowed[group.x * words + c / 32u];
+    if (((word >> (c % 32u)) & 1u) == 0u) { y[first + c] = FORBIDDEN; }
   }
 }

@@ -159,7 +159,7 @@ async function continueIds(
   const memory = new EngineMemory(device.limits, model);
   const { sizes } = await planMemory(memory, { memoryBytes, wishes: { context } });
   await model.loadWhole();
-  using loop = new EngineLoop(device, model, sizes, usable);
+  using loop = new EngineLoop(device, model, sizes, { choices: usable });
   const written: number[][] = prompts.map(() => []);
   for (const [id, prompt] of prompts.entries()) {
     loop.add(id, { prompt, maxTokens: tokens, sampling: GREEDY, stopTokens: ends });

@@ -3,6 +3,8 @@ class Args {
   logits: usize;
   rows: usize;
   entries: usize;
+  /** 0 where all tokens may be chosen. */
+  allowed: usize;
   y: usize;
   columns: u32;
 }
@@ -25,6 +27,9 @@ class Entry {
   bias: f32;
 }
 
+/** What a token gets that may not be chosen. */
+const FORBIDDEN: f32 = -1e30;
+
 /** A row is a task. */
 export function penalize(at: usize, task: u32, _scratch: usize): void {
   const args = changetype<Args>(at);
@@ -40,5 +45,17 @@ export function penalize(at: usize, task: u32, _scratch: usize): void {
     if (entry.seen) value = value > 0 ? value / row.repetition : value * row.repetition;
     if (entry.times) value -= row.presence + <f32> entry.times * row.frequency;
     store<f32>(place, value + entry.bias);
+  }
+  if (!args.allowed) return;
+  const words = (args.columns + 31) / 32;
+  const bits = args.allowed + <usize> task * words * 4;
+  for (let w: u32 = 0; w < words; w++) {
+    const word = load<u32>(bits + <usize> w * 4);
+    if (word === 0xffffffff) continue;
+    const end = min(32, args.columns - w * 32);
+    const place = y + <usize> w * 128;
+    for (let c: u32 = 0; c < end; c++) {
+      if (((word >> c) & 1) === 0) store<f32>(place + <usize> c * 4, FORBIDDEN);
+    }
   }
 }

@@ -1,3 +1,5 @@
+import type { Grammar } from "./grammar.ts";
+
 /** How the next token of a request is chosen from its logits. */
 export interface Sampling {
   /** Divides the logits; 0 takes the likeliest token. */
@@ -42,6 +44,12 @@ export interface GenerationRequest {
   readonly maxTokens: number;
   /** Tokens that end the answer; the one that did is its last token. */
   readonly stopTokens: readonly number[];
+  /** Tokens that an answer has at least: before, none that ends it is chosen; 0 unless said. */
+  readonly minTokens?: number;
+  /** Rows of tokens that never come: the last of a row is not chosen behind the others. */
+  readonly badWords?: readonly (readonly number[])[];
+  /** What the answer must look like; it ends where that is complete. */
+  readonly grammar?: Grammar;
   /** So many likeliest tokens with every token generated; undefined for no log-probabilities. */
   readonly logprobs?: number;
   /** The same for the tokens of the prompt from the second on. */
@@ -90,9 +98,10 @@ export class EngineError extends Error {
   override readonly name = "EngineError";
   /**
    * `full`: a queue is at its cap; `unavailable`: it loads, drains or restarts; `too_long`: the request
-   * can never fit; `failed`: its device or worker was lost on the way.
+   * can never fit; `grammar`: its grammar cannot be used; `failed`: its device or worker was lost on the
+   * way.
    */
-  readonly why: "full" | "unavailable" | "too_long" | "failed";
+  readonly why: "full" | "unavailable" | "too_long" | "grammar" | "failed";
 
   constructor(why: EngineError["why"], message: string, options?: ErrorOptions) {
     super(message, options);

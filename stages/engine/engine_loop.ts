@@ -10,13 +10,25 @@ import {
 } from "./engine.ts";
 import type { EngineSizes } from "./engine_sizes.ts";
 import { type ChunkResult, PagedModel } from "./paged_model.ts";
+import type { Grammars } from "./grammar.ts";
 import { Pages } from "./pages.ts";
 import { checkQueue } from "./queue_cap.ts";
 import { type Chunk, Scheduler } from "./scheduler.ts";
-import { endOf, newSequence, type Sequence } from "./sequence.ts";
+import { endOf, isHeld, newSequence, type Sequence } from "./sequence.ts";
 
 /** An event and the request it belongs to. */
 export type EngineEvent = readonly [id: number, event: GenerationEvent];
+
+/** Milliseconds that a step waits for what grammars allow; answers that still wait then miss a step. */
+const GRAMMAR_MS = 5;
+
+/** What an engine is made with besides. */
+export interface EngineLoopOptions {
+  /** Tokens are drawn below it, where the head has rows that stand for none. */
+  readonly choices?: number | undefined;
+  /** Holds answers to grammars; belongs to whoever made it. */
+  readonly grammars?: Grammars | undefined;
+}
 
 /** Runs the steps of many requests on one model; what drives it decides when. */
 export class EngineLoop implements Disposable {
@@ -27,16 +39,23 @@ export class EngineLoop implements Disposable {
   readonly #live = new Map<number, Sequence>();
   /** Scores of prompts that are still being computed. */
   readonly #prompts = new Map<number, ScoredToken[]>();
+  /** Those whose grammars are not known yet to allow anything. */
+  readonly #preparing = new Set<Sequence>();
+  readonly #grammars: Grammars | undefined;
+  #refused: (readonly [id: number, error: EngineError])[] = [];
   #steps = 0;
   #promptTokens = 0;
   #generatedTokens = 0;
 
-  /**
-   * Takes the memory of all pages; the model and the device stay the caller's. Tokens are drawn below
-   * `choices`, where the head has rows that stand for none.
-   */
-  constructor(device: Device, model: Model, sizes: EngineSizes, choices?: number) {
+  /** Takes the memory of all pages; the model and the device stay the caller's. */
+  constructor(
+    device: Device,
+    model: Model,
+    sizes: EngineSizes,
+    { choices, grammars }: EngineLoopOptions = {},
+  ) {
     this.sizes = sizes;
+    this.#grammars = grammars;
     this.#model = new PagedModel(device, model, { ...sizes, choices });
     this.#pages = new Pages(sizes.pages);
     this.#scheduler = new Scheduler(this.#pages, sizes.step);
@@ -44,13 +63,15 @@ export class EngineLoop implements Disposable {
 
   /** Whether there is nothing to do. */
   get idle(): boolean {
-    return this.#scheduler.idle;
+    return this.#scheduler.idle && this.#preparing.size === 0;
   }
 
   /** What it has done and holds. */
   get stats(): EngineState {
+    const counts = this.#scheduler.counts;
     return {
-      ...this.#scheduler.counts,
+      ...counts,
+      waiting: counts.waiting + this.#preparing.size,
       pages: this.#pages.counts,
       prefixCache: this.#pages.prefixCache,
       steps: this.#steps,
@@ -85,7 +106,20 @@ export class EngineLoop implements Disposable {
     }
     const sequence = newSequence(id, request);
     this.#live.set(id, sequence);
-    this.#scheduler.add(sequence);
+    if (!request.grammar) return this.#scheduler.add(sequence);
+    if (!this.#grammars) {
+      this.#live.delete(id);
+      throw new EngineError("grammar", "Cannot hold an answer to a grammar: this engine has none");
+    }
+    sequence.constraint = this.#grammars.open(request.grammar);
+    this.#preparing.add(sequence);
+  }
+
+  /** Takes the requests that were refused since it was asked last. */
+  refused(): readonly (readonly [id: number, error: EngineError])[] {
+    const refused = this.#refused;
+    this.#refused = [];
+    return refused;
   }
 
   /** Ends a request without an event; its pages are free at once. */
@@ -96,8 +130,12 @@ export class EngineLoop implements Disposable {
 
   /** Runs one step and says what happened; nothing where there is nothing to do. */
   async step(): Promise<readonly EngineEvent[]> {
+    await this.#followGrammars();
     const chunks = this.#scheduler.next();
-    if (chunks.length === 0) return [];
+    if (chunks.length === 0) {
+      await settled(this.#held);
+      return [];
+    }
     for (const { sequence } of chunks) sequence.begun ??= performance.now();
     const steps = this.#scheduler.ahead(chunks, this.sizes.context);
     const results = await this.#model.step(chunks, { steps });
@@ -111,6 +149,33 @@ export class EngineLoop implements Disposable {
 
   [Symbol.dispose](): void {
     this.#model[Symbol.dispose]();
+  }
+
+  /** Live ones that wait for what their grammars allow. */
+  get #held(): Sequence[] {
+    return this.#live.values().filter((sequence) =>
+      isHeld(sequence) && sequence.constraint!.failure === undefined
+    ).toArray();
+  }
+
+  /** Begins answers whose grammars are ready, and refuses those whose grammars cannot be used. */
+  async #followGrammars(): Promise<void> {
+    const running = this.#held.filter((sequence) => !this.#preparing.has(sequence));
+    if (running.length > 0) await settled(running, GRAMMAR_MS);
+    for (const sequence of [...this.#live.values()]) {
+      const { id, constraint } = sequence;
+      if (constraint?.failure !== undefined) {
+        const why = constraint.failure;
+        this.#end(sequence);
+        this.#refused.push([
+          id,
+          new EngineError("grammar", `Cannot hold the answer to its grammar: ${why}`),
+        ]);
+      } else if (this.#preparing.has(sequence) && !isHeld(sequence)) {
+        this.#preparing.delete(sequence);
+        this.#scheduler.add(sequence);
+      }
+    }
   }
 
   #eventsOf(chunk: Chunk, result: ChunkResult): GenerationEvent[] {
@@ -143,6 +208,7 @@ export class EngineLoop implements Disposable {
       tokens.push(next.token);
       this.#generatedTokens++;
       events.push({ type: "token", ...next });
+      sequence.constraint?.accept(next.token);
       // Tokens behind one that ends the answer were computed in vain.
       if (endOf(sequence, this.sizes.context)) break;
     }
@@ -157,6 +223,22 @@ export class EngineLoop implements Disposable {
   #end(sequence: Sequence): void {
     this.#live.delete(sequence.id);
     this.#prompts.delete(sequence.id);
+    this.#preparing.delete(sequence);
+    sequence.constraint?.[Symbol.dispose]();
     this.#scheduler.remove(sequence);
   }
+}
+
+/**
+ * Waits until it is known what the grammars of some sequences allow: of one of them, or of all where
+ * there is an end to the waiting.
+ */
+async function settled(sequences: readonly Sequence[], most?: number): Promise<void> {
+  const all = sequences.map(({ constraint }) => constraint!.settled());
+  if (all.length === 0) return;
+  if (most === undefined) return await Promise.race(all);
+  const slept = Promise.withResolvers<void>();
+  const timer = setTimeout(slept.resolve, most);
+  await Promise.race([Promise.all(all), slept.promise]);
+  clearTimeout(timer);
 }

@@ -1,4 +1,5 @@
 import type { EngineError, EngineState, GenerationRequest } from "./engine.ts";
+import type { Vocabulary } from "./grammar.ts";
 import type { EngineEvent } from "./engine_loop.ts";
 import type { MemoryPlan, SizeWishes } from "./engine_sizes.ts";
 
@@ -12,6 +13,10 @@ export interface StartOptions {
   readonly wishes: SizeWishes;
   /** Tokens are drawn below this id; any that the head has a row for unless said. */
   readonly choices?: number | undefined;
+  /** What grammars are matched with; without it none are taken. */
+  readonly vocabulary?: Vocabulary | undefined;
+  /** Seconds that a grammar may take until its first tokens are known; 10 unless said. */
+  readonly grammarSeconds?: number | undefined;
 }
 
 /** What the worker is told. */

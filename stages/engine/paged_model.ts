@@ -7,7 +7,7 @@ import type { ScoredToken } from "./engine.ts";
 import { idsOf, kvBatch, positionsOf } from "./kv_batch.ts";
 import { PagedForward } from "./paged_forward.ts";
 import { type RecordedSteps, recordSteps } from "./recorded_steps.ts";
-import { needsLogitsOnly, penaltiesOf, settingsOf, UNCHANGED } from "./sampling.ts";
+import { allowedOf, needsLogitsOnly, penaltiesOf, settingsOf, UNCHANGED } from "./sampling.ts";
 import type { Chunk } from "./scheduler.ts";
 
 /** Bytes of logits on the device at once. */
@@ -207,13 +207,19 @@ export class PagedModel implements Disposable {
     const penalties = sequences.map((sequence, i) =>
       rows[i]!.target === undefined ? penaltiesOf(sequence) : undefined
     );
-    if (penalties.every((each) => each === undefined)) {
+    const masks = allowedOf(
+      sequences.map((sequence, i) => rows[i]!.target === undefined ? sequence : undefined),
+      logits.shape[1]!,
+    );
+    if (!masks && penalties.every((each) => each === undefined)) {
       return device.run(sample, { logits, settings }, this.#drawn).tokens;
     }
     const tensors = penaltyTensors(penalties.map((each) => each ?? UNCHANGED));
     using penaltyRows = device.upload(tensors.rows);
     using entries = device.upload(tensors.entries);
-    using changed = device.run(penalize, { logits, rows: penaltyRows, entries }, {}).y;
+    using allowed = masks && device.upload(masks);
+    const inputs = { logits, rows: penaltyRows, entries, ...allowed && { allowed } };
+    using changed = device.run(penalize, inputs, {}).y;
     return device.run(sample, { logits: changed, settings }, this.#drawn).tokens;
   }
 }

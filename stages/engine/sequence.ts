@@ -1,4 +1,5 @@
 import type { GenerationRequest } from "./engine.ts";
+import type { Constraint } from "./grammar.ts";
 
 /** A request and how far it has come. */
 export interface Sequence {
@@ -15,6 +16,8 @@ export interface Sequence {
   computed: number;
   /** Tokens of the prompt that were found in the cache when it was first admitted. */
   cached: number | undefined;
+  /** Holds its answer to a grammar. */
+  constraint: Constraint | undefined;
 }
 
 /** A sequence that has not begun. */
@@ -28,7 +31,13 @@ export function newSequence(id: number, request: GenerationRequest): Sequence {
     begun: undefined,
     computed: 0,
     cached: undefined,
+    constraint: undefined,
   };
+}
+
+/** Whether its next token cannot be chosen yet: it is not known which ones its grammar allows. */
+export function isHeld({ constraint }: Sequence): boolean {
+  return constraint !== undefined && constraint.allowed === undefined;
 }
 
 /** Tokens generated so far. */

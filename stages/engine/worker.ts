@@ -7,11 +7,13 @@ import { EngineError } from "./engine.ts";
 import { EngineLoop } from "./engine_loop.ts";
 import { EngineMemory } from "./engine_memory.ts";
 import { planMemory, plannedBytes } from "./engine_sizes.ts";
+import { GrammarThread } from "./grammar_thread.ts";
 import type { FromWorker, StartOptions, ToWorker } from "./messages.ts";
 
 /** The engine of this worker, once it is started. */
 let loop: EngineLoop | undefined;
 let device: Awaited<ReturnType<typeof openTunedDevice>> | undefined;
+let grammars: GrammarThread | undefined;
 let mostBytes = Infinity;
 /** Ends when the engine has nothing to do. */
 let driven: Promise<void> | undefined;
@@ -43,6 +45,7 @@ function tell(message: FromWorker): void {
  */
 async function close(): Promise<void> {
   closing = true;
+  grammars?.[Symbol.dispose]();
   await driven;
   await device?.[Symbol.asyncDispose]().catch(() => {});
   tell({ type: "closed" });
@@ -53,7 +56,8 @@ function fail(error: unknown): void {
 }
 
 async function start(
-  { path, memoryBytes, wishes, device: choice, choices }: StartOptions,
+  { path, memoryBytes, wishes, device: choice, choices, vocabulary, grammarSeconds = 10 }:
+    StartOptions,
 ): Promise<void> {
   device = await openTunedDevice(choice);
   const model = await Model.open(path, device, { weightBytes: Infinity });
@@ -61,7 +65,8 @@ async function start(
   const plan = await planMemory(memory, { memoryBytes, wishes });
   mostBytes = plannedBytes(plan);
   await model.loadWhole();
-  loop = new EngineLoop(device, model, plan.sizes, choices);
+  if (vocabulary) grammars = new GrammarThread(vocabulary, { seconds: grammarSeconds });
+  loop = new EngineLoop(device, model, plan.sizes, { choices, grammars });
   tell({ type: "events", events: [], stats: loop.stats });
   tell({ type: "ready", plan, device: device.name });
 }
@@ -85,6 +90,9 @@ async function drive(loop: EngineLoop): Promise<void> {
   while (!loop.idle && !closing) {
     const events = await loop.step();
     tell({ type: "events", events, stats: loop.stats });
+    for (const [id, { why, message }] of loop.refused()) {
+      tell({ type: "refused", id, why, message });
+    }
     // Free buffers of every size that steps have had add up.
     if (device && device.memory.held > mostBytes) device.trim();
     await setImmediate();

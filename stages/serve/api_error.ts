@@ -124,6 +124,8 @@ function ofEngine(cause: EngineError): ApiError {
         code: "context_length_exceeded",
         cause,
       });
+    case "grammar":
+      return new ApiError(400, message, { param: "grammar", code: "invalid_grammar", cause });
     case "failed":
       return new ApiError(500, message, { type: "server_error", code: "engine_failed", cause });
   }

@@ -1,7 +1,10 @@
+import type { Grammar } from "../engine/grammar.ts";
 import { ApiError, fieldError } from "./api_error.ts";
 import type { AnswerRequest } from "./answer.ts";
 import type { SamplingFields } from "./sampling_fields.ts";
 import type { ReadingRules } from "./reading_rules.ts";
+import type { ServedTokenizer } from "./served_tokenizer.ts";
+import { answerGrammar } from "./structured/answer_grammar.ts";
 
 /** What a request asks of every answer, but for its prompt and seed. */
 export interface Wishes {
@@ -13,6 +16,8 @@ export interface Wishes {
     /** Most tokens where nothing was said; as many as fit unless given. */
     readonly usual?: number;
   };
+  /** What answers must look like whatever the fields say. */
+  readonly grammar?: Grammar | undefined;
   readonly logprobs?: number | undefined;
   readonly promptLogprobs?: number | undefined;
 }
@@ -23,8 +28,8 @@ const SEEDS = 2 ** 32;
 /**
  * Turns prompts and the fields of a request into what the engine is asked for, `n` answers to each.
  *
- * A prompt that does not fit with its answer is refused rather than cut: what was cut would be missing
- * without a word.
+ * A prompt that does not fit is refused rather than cut: what was cut would be missing without a word.
+ * More tokens than fit behind it are asked for as many as fit, or refused where the server is strict.
  */
 export function answerRequests(
   rules: ReadingRules,
@@ -39,25 +44,39 @@ export function answerRequests(
   checkStops(stops);
   // One list for all of them: answers travel between threads, and what is shared travels once.
   const bias = readBias(fields.logit_bias, rules.tokenizer.usable);
+  const shared = {
+    stops,
+    bias,
+    grammar: wishes.grammar ?? answerGrammar(rules, fields),
+    badWords: badWordsOf(fields, rules.tokenizer),
+  };
+  if (shared.grammar !== undefined) checkGrammar(fields);
   return prompts.flatMap((prompt) =>
-    seeds.map((seed) => answerRequest(rules, wishes, { prompt, seed, stops, bias }))
+    seeds.map((seed) => answerRequest(rules, wishes, { prompt, seed, ...shared }))
   );
 }
 
 function answerRequest(
   { context, tokenizer, options }: ReadingRules,
   wishes: Wishes,
-  { prompt, seed, stops, bias }: {
+  { prompt, seed, stops, bias, grammar, badWords }: {
     readonly prompt: readonly number[];
     readonly seed: number;
     readonly stops: readonly string[];
     readonly bias: readonly (readonly [number, number])[];
+    readonly grammar: Grammar | undefined;
+    readonly badWords: readonly (readonly number[])[];
   },
 ): AnswerRequest {
   const { fields, logprobs, promptLogprobs } = wishes;
   const { count, field, usual = Infinity } = wishes.maxTokens;
   const { maxTokens: most = Infinity } = options;
-  const maxTokens = count ?? Math.max(1, Math.min(context - prompt.length, usual, most));
+  const room = Math.min(context - prompt.length, most);
+  const fitting = Math.max(1, Math.min(room, usual));
+  // More than fits is as much as fits, as clients expect; the answer says that it was cut by length.
+  const maxTokens = count === undefined || count === null || (!options.strict && count > fitting)
+    ? Math.max(fitting, Math.min(count ?? 0, room))
+    : count;
   checkRows(prompt, tokenizer.usable);
   checkRoom(prompt.length, context, { maxTokens, field });
   if (maxTokens > most) {
@@ -69,7 +88,15 @@ function answerRequest(
   // Tokens that are no text never show, so a text that spells one means the token.
   const spelt = stops.map((text) => tokenizer.id(text))
     .filter((id) => id !== undefined && tokenizer.special(id)) as number[];
-  const own = fields.ignore_eos ? [] : tokenizer.ends;
+  // What a grammar holds ends where it is complete.
+  const own = fields.ignore_eos && grammar === undefined ? [] : tokenizer.ends;
+  const minTokens = fields.min_tokens ?? 0;
+  if (minTokens > maxTokens) {
+    throw fieldError(
+      `Cannot generate at least ${minTokens} tokens: at most ${maxTokens} are asked for`,
+      "min_tokens",
+    );
+  }
   return {
     generation: {
       prompt,
@@ -87,6 +114,9 @@ function answerRequest(
         logitBias: bias,
         seed: ((seed % SEEDS) + SEEDS) % SEEDS,
       },
+      ...minTokens > 0 && { minTokens },
+      ...badWords.length > 0 && { badWords },
+      ...grammar !== undefined && { grammar },
       ...logprobs !== undefined && { logprobs },
       ...promptLogprobs !== undefined && { promptLogprobs },
     },
@@ -131,6 +161,32 @@ function checkStops(stops: readonly string[]): void {
       "expected at most 256 of 65536 in all",
     "stop",
   );
+}
+
+/** Where a grammar allows only what another field forbids, nothing could come next. */
+function checkGrammar(fields: SamplingFields): void {
+  const other = fields.min_tokens
+    ? "min_tokens"
+    : fields.bad_words?.length
+    ? "bad_words"
+    : undefined;
+  if (other === undefined) return;
+  throw fieldError(
+    `Cannot hold an answer to a grammar and obey "${other}": expected one of them`,
+    other,
+  );
+}
+
+/** Tokens of texts that never come, by themselves and behind a space, as vLLM has it. */
+function badWordsOf({ bad_words: words }: SamplingFields, tokenizer: ServedTokenizer): number[][] {
+  const all = new Map<string, number[]>();
+  for (const word of words ?? []) {
+    for (const text of [word.trimStart(), ` ${word.trimStart()}`]) {
+      const tokens = tokenizer.encode(text);
+      if (tokens.length > 0) all.set(tokens.join(), tokens);
+    }
+  }
+  return [...all.values()];
 }
 
 function readBias(

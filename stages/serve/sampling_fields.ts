@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { structuredFields } from "./structured/structured_fields.ts";
 
 const streamOptions = z.looseObject({
   include_usage: z.boolean().nullish().describe("one more chunk with the usage at the end"),
@@ -19,7 +20,10 @@ export const samplingFields = {
     "by token id",
   ),
   seed: z.int().nullish().describe("random unless said; of n answers each has one more"),
+  ...structuredFields,
   max_tokens: z.int().min(0).nullish(),
+  min_tokens: z.int().min(0).nullish().describe("tokens before an answer may end"),
+  bad_words: z.array(z.string().min(1)).nullish().describe("texts that never come"),
   stop: z.union([z.string(), z.array(z.string())]).nullish(),
   stop_token_ids: z.array(z.int().min(0)).nullish(),
   include_stop_str_in_output: z.boolean().nullish(),

@@ -6,6 +6,7 @@ import type { Door } from "./door.ts";
 import type { ModelCard } from "./model_card.ts";
 import { templateProblem } from "./chat_template.ts";
 import { openServedTokenizer } from "./served_tokenizer.ts";
+import { vocabularyOf } from "./structured/vocabulary.ts";
 
 /** A model to be served, and how. */
 export interface ServeCall extends StartOptions {
@@ -40,7 +41,15 @@ export async function serveModel(
   const problem = templateProblem(tokenizer);
   if (problem !== undefined) notes.warn(problem);
   const choices = tokenizer.usable;
-  await using engine = new WorkerEngine({ path, memoryBytes, wishes, device, choices }, notes);
+  await using engine = new WorkerEngine({
+    path,
+    memoryBytes,
+    wishes,
+    device,
+    choices,
+    vocabulary: vocabularyOf(tokenizer),
+    grammarSeconds: door.options.readTime,
+  }, notes);
   const server = await startServer({ engine, tokenizer, card: await card(), door, signal });
   notes.listening(server.url);
   try {

@@ -57,7 +57,7 @@ export async function generateAnswers(
   const memory = new EngineMemory(device.limits, model);
   const { sizes } = await planMemory(memory, { memoryBytes, wishes: { context: longest } });
   await model.loadWhole();
-  using loop = new EngineLoop(device, model, sizes, tokenizer.usable);
+  using loop = new EngineLoop(device, model, sizes, { choices: tokenizer.usable });
   const waiting = wishes.toReversed();
   const live = new Map<number, Answering>();
   const ends = [

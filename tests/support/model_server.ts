@@ -2,6 +2,7 @@ import type { SizeWishes } from "../../stages/engine/engine_sizes.ts";
 import { type EngineNotes, WorkerEngine } from "../../stages/engine/worker_engine.ts";
 import { EMBEDDED } from "../../stages/models/open_checkpoint.ts";
 import { type Server, startServer } from "../../stages/serve/server.ts";
+import { vocabularyOf } from "../../stages/serve/structured/vocabulary.ts";
 import type { ServedTokenizer } from "../../stages/serve/served_tokenizer.ts";
 import { CARD, embeddedTokenizer } from "./server_stub.ts";
 
@@ -28,9 +29,10 @@ export async function serveModel(
     readonly notes?: EngineNotes;
   } = {},
 ): Promise<ServedModel> {
-  const engine = new WorkerEngine({ path, memoryBytes: 1e9, wishes }, notes);
-  await engine.started;
   const tokenizer = own ?? await embeddedTokenizer();
+  const vocabulary = vocabularyOf(tokenizer);
+  const engine = new WorkerEngine({ path, memoryBytes: 1e9, wishes, vocabulary }, notes);
+  await engine.started;
   const server = await startServer({
     engine,
     tokenizer,

@@ -59,7 +59,7 @@ Deno.test("`serve` answers from a checkpoint, and ends well when it is asked to 
     const answer = await (await ask({ max_tokens: 12 })).json();
     assert.equal(answer.usage.completion_tokens, 12);
     assert.match(answer.choices[0].text, /^ ?\w/);
-    const long = await ask({ max_tokens: 4000 });
+    const long = await ask({ prompt: "duck ".repeat(300) });
     assert.equal(long.status, 400);
     assert.match((await long.json()).error.message, /256/);
     // A request under way is finished, others are refused.

@@ -24,7 +24,7 @@ for (const [where, open] of [["the CPU engine", Cpu.open], ["the host", hostDevi
     const { path } = chain.family("llama_wide_heads");
     await using device = await open();
     using model = await Model.open(path, device, { weightBytes: Infinity });
-    using loop = new EngineLoop(device, model, SIZES, CHOICES);
+    using loop = new EngineLoop(device, model, SIZES, { choices: CHOICES });
     const plain = { prompt: PROMPT, maxTokens: 12, sampling: GREEDY, stopTokens: [] };
     const warm = { ...GREEDY, temperature: 3, seed: 7 };
     const requests: readonly GenerationRequest[] = [

@@ -191,7 +191,7 @@ browserTest(
 );
 
 browserTest("the page tells of an error and goes on", async (browser) => {
-  await using served = await serveFake({ says: "yes", context: 40 });
+  await using served = await serveFake({ says: "yes", context: 40, options: { strict: true } });
   const { page } = await open(browser, served);
   await page.getByText("Say something to the model").waitFor();
   await page.keyboard.type("hi");

@@ -442,9 +442,9 @@ const WRONG: readonly (readonly [body: unknown, status: number, param: string | 
   [{ prompt: "a", n: 200 }, 400, "n"],
   [{ prompt: Array(129).fill("a") }, 400, "prompt"],
   [{ prompt: "a", max_tokens: -1 }, 400, "max_tokens"],
-  [{ prompt: "a", max_tokens: 2048 }, 400, "max_tokens"],
   [{ prompt: Array(2048).fill(1) }, 400, "prompt"],
-  [{ prompt: "a ".repeat(2000), max_tokens: 1e6 }, 400, "max_tokens"],
+  [{ prompt: "a ".repeat(2000), max_tokens: 1e6, n: 200 }, 400, "n"],
+  [{ prompt: "a", max_tokens: 2, min_tokens: 3 }, 400, "min_tokens"],
   [{ prompt: "a".repeat(1e6) }, 400, "prompt"],
   [{ prompt: "a", logprobs: 21 }, 400, "logprobs"],
   [{ prompt: "a", logit_bias: { cat: 1 } }, 400, "logit_bias"],
@@ -459,7 +459,25 @@ const WRONG: readonly (readonly [body: unknown, status: number, param: string | 
   [{ prompt: "a", best_of: 2 }, 400, "best_of"],
   [{ prompt: "a", suffix: "end" }, 400, "suffix"],
   [{ prompt: "a", tools: [{ type: "function" }] }, 400, "tools"],
-  [{ prompt: "a", response_format: { type: "json_object" } }, 400, "response_format"],
+  [{ prompt: "a", response_format: { type: "xml" } }, 400, "response_format.type"],
+  [{ prompt: "a", guided_regex: "(?=a)" }, 400, "guided_regex"],
+  [{ prompt: "a", guided_json: "{" }, 400, "guided_json"],
+  [{ prompt: "a", guided_json: { not: {} } }, 400, "guided_json.not"],
+  [{ prompt: "a", grammar: "root ::= [α-ω]" }, 400, "grammar"],
+  [{ prompt: "a", guided_choice: ["a"], guided_regex: "b" }, 400, "guided_choice"],
+  [{ prompt: "a", guided_choice: ["a"], min_tokens: 2 }, 400, "min_tokens"],
+  [{ prompt: "a", guided_choice: ["a"], bad_words: ["b"] }, 400, "bad_words"],
+  [
+    {
+      prompt: "a",
+      response_format: {
+        type: "json_schema",
+        json_schema: { name: "n", schema: { properties: { a: { type: "int" } } } },
+      },
+    },
+    400,
+    "response_format.json_schema.schema.properties.a.type",
+  ],
   [[1], 400, null],
   ["{", 400, null],
   ["[".repeat(100_000), 400, null],
@@ -534,4 +552,18 @@ Deno.test("`/openapi.json` describes every route that a client may ask", async (
 Deno.test("an embedded tokenizer stops at its own end", async () => {
   const tokenizer = await embeddedTokenizer();
   deepStrictEqual(tokenizer.ends, [tokenizer.eos]);
+});
+
+Deno.test("more tokens than fit are as many as fit, and refused where the server is strict", async () => {
+  await using served = await serveFake({ says: "a b c", context: 64, options: { maxTokens: 40 } });
+  const most = async (max_tokens: number) => {
+    await complete(served, { prompt: "a", max_tokens });
+    return served.engine.asked.at(-1)!.maxTokens;
+  };
+  strictEqual(await most(1e6), 40);
+  strictEqual(await most(7), 7);
+  await using strict = await serveFake({ context: 64, options: { strict: true } });
+  const response = await strict.post("/v1/completions", { prompt: "a", max_tokens: 64 });
+  const { error } = await response.json();
+  deepStrictEqual([response.status, error.param], [400, "max_tokens"]);
 });

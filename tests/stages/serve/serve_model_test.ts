@@ -228,7 +228,6 @@ Deno.test("openai-node lists models, and makes its own errors of what is refused
   for (
     const [body, param] of [
       [{ temperature: -1 }, "temperature"],
-      [{ max_tokens: 4000 }, "max_tokens"],
       [{ tools: [{ type: "function", function: { name: "f" } }] }, "tools"],
     ] as const
   ) {

@@ -1,0 +1,168 @@
+import type { Constraint, Grammar, Grammars, Vocabulary } from "./grammar.ts";
+import type { FromGrammars, ToGrammars } from "./grammar_messages.ts";
+
+/** Grammars that may be at fault before the thread is started anew: each leaves memory behind. */
+const MOST_ABORTS = 64;
+
+/** How a thread of grammars behaves. */
+export interface GrammarThreadOptions {
+  /** Seconds that a grammar may take until its first tokens are known. */
+  readonly seconds: number;
+}
+
+/** An answer under way. */
+interface Open {
+  readonly id: number;
+  readonly grammar: Grammar;
+  /** Tokens so far. */
+  readonly tokens: number[];
+  allowed: Uint32Array | undefined;
+  failure: string | undefined;
+  settled: PromiseWithResolvers<void>;
+}
+
+/**
+ * A thread that compiles grammars and says which tokens may come next, so that neither holds up the
+ * engine.
+ *
+ * It works at one thing at a time: whoever compiles longer than allowed is refused, and the thread is
+ * started anew with the other answers as far as they had come.
+ */
+export class GrammarThread implements Grammars {
+  readonly #vocabulary: Vocabulary;
+  readonly #options: GrammarThreadOptions;
+  readonly #open = new Map<number, Open>();
+  #worker: Worker | undefined;
+  /** Answers whose first tokens are found out, in their order. */
+  #compiling: Open[] = [];
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #aborts = 0;
+  #nextId = 1;
+
+  constructor(vocabulary: Vocabulary, options: GrammarThreadOptions) {
+    this.#vocabulary = vocabulary;
+    this.#options = options;
+  }
+
+  open(grammar: Grammar): Constraint {
+    if (this.#aborts >= MOST_ABORTS && this.#open.size === 0) this.#stop();
+    const one: Open = {
+      id: this.#nextId++,
+      grammar,
+      tokens: [],
+      allowed: undefined,
+      failure: undefined,
+      settled: Promise.withResolvers(),
+    };
+    this.#open.set(one.id, one);
+    if (!this.#worker) this.#start();
+    this.#begin(one);
+    const close = () => this.#close(one);
+    return {
+      get allowed() {
+        return one.allowed;
+      },
+      get failure() {
+        return one.failure;
+      },
+      accept: (token) => {
+        one.allowed = undefined;
+        one.settled = Promise.withResolvers();
+        one.tokens.push(token);
+        this.#tell({ type: "accept", id: one.id, token });
+      },
+      settled: () => one.settled.promise,
+      [Symbol.dispose]: close,
+    };
+  }
+
+  [Symbol.dispose](): void {
+    for (const one of this.#open.values()) fail(one, "the engine was closed");
+    this.#open.clear();
+    this.#stop();
+  }
+
+  #start(): void {
+    const worker = new Worker(new URL("./grammar_worker.ts", import.meta.url), { type: "module" });
+    this.#worker = worker;
+    this.#aborts = 0;
+    worker.onmessage = ({ data }: MessageEvent<FromGrammars>) => {
+      if (worker === this.#worker) this.#hear(data);
+    };
+    worker.onerror = (event) => {
+      event.preventDefault();
+      if (worker === this.#worker) this.#restart(event.message);
+    };
+    this.#tell({ type: "vocabulary", vocabulary: this.#vocabulary });
+  }
+
+  #stop(): void {
+    clearTimeout(this.#timer);
+    this.#worker?.terminate();
+    this.#worker = undefined;
+    this.#compiling = [];
+  }
+
+  #begin(one: Open): void {
+    const { id, grammar, tokens } = one;
+    this.#tell({ type: "open", id, grammar, tokens });
+    this.#compiling.push(one);
+    if (this.#compiling.length === 1) this.#watch();
+  }
+
+  /** Watches the time of the grammar that is compiled now. */
+  #watch(): void {
+    clearTimeout(this.#timer);
+    const { seconds } = this.#options;
+    if (this.#compiling.length === 0) return;
+    this.#timer = setTimeout(
+      () => this.#restart(`it takes longer than ${seconds} s to prepare`),
+      seconds * 1000,
+    );
+  }
+
+  /** Starts the thread anew without the answer that it was at. */
+  #restart(why: string): void {
+    const [guilty] = this.#compiling;
+    this.#stop();
+    if (guilty) {
+      fail(guilty, why);
+      this.#open.delete(guilty.id);
+    }
+    if (this.#open.size === 0) return;
+    this.#start();
+    for (const one of this.#open.values()) if (one.failure === undefined) this.#begin(one);
+  }
+
+  #hear(message: FromGrammars): void {
+    if (message.type === "aborts") {
+      this.#aborts = message.count;
+      return;
+    }
+    const at = this.#compiling.findIndex(({ id }) => id === message.id);
+    if (at >= 0) {
+      this.#compiling.splice(at, 1);
+      this.#watch();
+    }
+    const one = this.#open.get(message.id);
+    if (!one) return;
+    if (message.type === "failed") return fail(one, message.why);
+    one.allowed = message.allowed;
+    one.settled.resolve();
+  }
+
+  #close(one: Open): void {
+    if (!this.#open.delete(one.id)) return;
+    fail(one, "the answer was given up");
+    this.#tell({ type: "close", id: one.id });
+  }
+
+  #tell(message: ToGrammars): void {
+    this.#worker?.postMessage(message);
+  }
+}
+
+function fail(one: Open, why: string): void {
+  one.failure ??= why;
+  one.settled.resolve();
+}
