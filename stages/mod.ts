@@ -5,6 +5,7 @@ export { calibrate_kv } from "./calibrate_kv.ts";
 export { evaluate } from "./evaluate.ts";
 export { exportModel as export } from "./export.ts";
 export { fold } from "./fold.ts";
+export { learn_rotation } from "./learn_rotation.ts";
 export { load } from "./load.ts";
 export { reorder } from "./reorder.ts";
 export { quantize } from "./quantize.ts";
