@@ -6,6 +6,7 @@ export { evaluate } from "./evaluate.ts";
 export { exportModel as export } from "./export.ts";
 export { fold } from "./fold.ts";
 export { generate } from "./generate.ts";
+export { learn_rotation } from "./learn_rotation.ts";
 export { load } from "./load.ts";
 export { reorder } from "./reorder.ts";
 export { quantize } from "./quantize.ts";

@@ -9,6 +9,7 @@ import {
 import { headerFiles } from "./facts.ts";
 import { ORDERINGS, type Reordering, reordering } from "./channels/order.ts";
 import { defineStage } from "./kinds.ts";
+import { isRotated } from "./models/model_record.ts";
 import { rewriteForecast } from "./sizes.ts";
 
 /** Permutes channels so that those of one group are alike, without changing what the model computes. */
@@ -28,7 +29,7 @@ export const reorder = defineStage({
   async run(job, inputs, params) {
     const { sites } = params;
     const record = await searchLayers(job, inputs, methodOf(params));
-    const rotated = record.history.some(({ stage }) => stage === "rotate");
+    const rotated = isRotated(record);
     const spread = sites.filter((each) => each !== "down_proj");
     if (rotated && spread.length > 0) {
       const places = spread.join(" and ");

@@ -1,16 +1,14 @@
 import { z } from "zod";
 import { headerFiles } from "./facts.ts";
-import type { Checkpoint } from "./formats/checkpoint.ts";
 import { defineStage } from "./kinds.ts";
 import { openModel, untied } from "./models/architecture.ts";
 import type { Architecture, ModelFiles } from "./models/family.ts";
 import { type ModelRecord, recordAfter, refuseChannels } from "./models/model_record.ts";
-import { foldGains } from "./models/norm_gains.ts";
-import { type LinearOutline, readersOf } from "./models/site.ts";
-import { rewriteModel, type TensorEdit } from "./models/rewrite.ts";
+import { rewriteModel } from "./models/rewrite.ts";
 import { type HadamardFactor, hadamardFactor } from "./quant/hadamard.ts";
+import { rotationEdits, streamStays, turnBy } from "./rotation/edits.ts";
 import { rewriteForecast } from "./sizes.ts";
-import { keepingMeans, rotateVectors, type Rotation, rotationOf } from "./quant/rotation.ts";
+import { keepingMeans, type Rotation, rotationOf } from "./quant/rotation.ts";
 
 const params = z.strictObject({
   seed: z.int().min(0).max(2 ** 32 - 1).optional().describe(
@@ -75,7 +73,7 @@ export const rotate = defineStage({
 async function rotation(files: ModelFiles, { seed, transforms }: z.infer<typeof params>) {
   const { checkpoint, record, architecture: { config: { tied } } } = files;
   refuse(record, transforms);
-  const behind = inTheWay(files.architecture);
+  const behind = streamStays(files.architecture);
   const unties = tied && behind === undefined;
   const architecture = unties ? untied(files.architecture) : files.architecture;
   const { embeddings, ownHead } = architecture;
@@ -85,7 +83,15 @@ async function rotation(files: ModelFiles, { seed, transforms }: z.infer<typeof 
       `Cannot rotate the model: ${behind}, expected transforms that turn other channels: out_proj or down_proj`,
     );
   }
-  const edits = await editsOf(checkpoint, { architecture, rotations });
+  const { residual, head, heads, inner } = rotations;
+  const edits = await rotationEdits(checkpoint, {
+    architecture,
+    stage: "rotate",
+    residual: residual && turnBy(residual),
+    head: head && (() => turnBy(head)),
+    heads: heads && turnBy(heads),
+    inner: new Map([...inner].map(([size, rotation]) => [size, turnBy(rotation)])),
+  });
   return {
     rotations,
     behind,
@@ -120,16 +126,6 @@ function refuse(record: ModelRecord, transforms: readonly Transform[]): void {
   }
 }
 
-/**
- * Why the residual stream cannot be rotated: the gains of a norm behind attention or MLP differ from
- * channel to channel, and nothing behind them can take them over.
- */
-function inTheWay({ layers }: Architecture): string | undefined {
-  const norm = layers.flatMap(({ sites }) => sites).find(({ outputNorm }) => outputNorm)
-    ?.outputNorm?.weight;
-  return norm && `"${norm}" and its like add to it with gains that no linear can take over`;
-}
-
 function rotationsOf(
   { config: { hidden, heads, headSize, norm }, sites }: Architecture,
   { seed, transforms, residual: turns }: {
@@ -161,67 +157,6 @@ function rotationsOf(
         : [],
     ),
   };
-}
-
-/** The change of every tensor, from the sites alone. */
-async function editsOf(
-  checkpoint: Checkpoint,
-  { architecture: { embeddings, sites }, rotations }: {
-    readonly architecture: Architecture;
-    readonly rotations: Rotations;
-  },
-): Promise<ReadonlyMap<string, TensorEdit>> {
-  const { residual, head, heads, inner } = rotations;
-  const folded = residual ? (await foldGains(checkpoint, sites, "rotate")).edits : [];
-  const edits = new Map<string, TensorEdit>(folded);
-  const add = (name: string, edit: TensorEdit) => edits.set(name, both(edits.get(name), edit));
-  const withBias = ({ weight, bias }: Pick<LinearOutline, "weight" | "bias">, edit: TensorEdit) => {
-    add(weight, edit);
-    if (bias !== undefined) add(bias, edit);
-  };
-  if (residual) {
-    add(embeddings, inputsBy(residual));
-    const biases = new Set(
-      sites.flatMap(({ residual: side, fedBy: { bias } }) =>
-        side === "read" && bias !== undefined ? [bias] : []
-      ),
-    );
-    for (const bias of biases) add(bias, outputsBy(residual));
-  }
-  for (const site of sites) {
-    const { role, residual: side, channels, fedBy } = site;
-    if (role === "attention.out" && head) withBias(fedBy, outputsBy(head));
-    const within = role === "mlp.out" ? inner.get(channels) : undefined;
-    for (const linear of readersOf(site)) {
-      if (residual && side === "read") add(linear.weight, inputsBy(residual));
-      else if (residual) withBias(linear, outputsBy(residual));
-      if (role === "attention.out" && head) add(linear.weight, inputsBy(head));
-      if (role === "attention.out" && heads) add(linear.weight, inputsBy(heads));
-      if (within) add(linear.weight, inputsBy(within));
-    }
-  }
-  return edits;
-}
-
-function both(first: TensorEdit | undefined, second: TensorEdit): TensorEdit {
-  if (!first) return second;
-  return {
-    whole: (first.whole ?? false) || (second.whole ?? false),
-    change(piece) {
-      first.change(piece);
-      second.change(piece);
-    },
-  };
-}
-
-/** W becomes W R, each block of R's size along a row. */
-function inputsBy(rotation: Rotation): TensorEdit {
-  return { change: ({ values }) => rotateVectors(values, rotation) };
-}
-
-/** W becomes R^T W and b becomes R^T b, each block of R's size along the outputs. */
-function outputsBy(rotation: Rotation): TensorEdit {
-  return { whole: true, change: ({ values, columns }) => rotateVectors(values, rotation, columns) };
 }
 
 function words({ factor: { size, order }, signs, mirror }: Rotation): string {

@@ -9,6 +9,7 @@ import { candidateCount, type SmoothChoice, smoothLayer } from "./channels/smoot
 import { attentionSmoothing, projectionSmoothing } from "./channels/smoothing_params.ts";
 import { headerFiles } from "./facts.ts";
 import { defineStage } from "./kinds.ts";
+import { isRotated } from "./models/model_record.ts";
 import { projection } from "./models/site.ts";
 import { rewriteForecast } from "./sizes.ts";
 
@@ -42,11 +43,11 @@ export const smooth = defineStage({
     const record = await searchLayers(job, inputs, methodOf(params));
     const places = params.projections?.sites ?? [];
     const folded = places.filter((place) => place === "qkv_proj" || place === "up_proj");
-    if (folded.length > 0 && record.history.some(({ stage }) => stage === "rotate")) {
+    if (folded.length > 0 && isRotated(record)) {
       job.note(
         `${
           folded.join(" and ")
-        } put scales into norm gains, which rotate had made 1; QServe's engine expects gains of 1`,
+        } put scales into norm gains, which rotating had made 1; QServe's engine expects gains of 1`,
         undefined,
         "warning",
       );

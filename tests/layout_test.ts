@@ -58,6 +58,13 @@ const ALLOWED: readonly (readonly [from: string, to: readonly string[]])[] = [
     "stages/models/",
     "stages/quant/",
   ]],
+  ["stages/rotation/", [
+    "kernels/",
+    "stages/calibration/",
+    "stages/formats/",
+    "stages/models/",
+    "stages/quant/",
+  ]],
   ["stages/metrics/", [
     "kernels/",
     "pipeline/words.ts",

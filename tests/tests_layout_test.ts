@@ -7,6 +7,7 @@ import { summary } from "./support/test_run.ts";
 
 /** Tests that walk over several files, and what these have in common. */
 const THEMES: Readonly<Record<string, string>> = {
+  "kernels/backward": "gradients against autograd, of all kernels that make some",
   "kernels/batch_order": "kernels whose rows must not depend on the rows beside them",
   "kernels/conformance": "all of `kernels/mod.ts`",
   "stages/composition": "stages that may come in any order",

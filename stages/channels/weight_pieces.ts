@@ -21,7 +21,7 @@ export async function* weightPieces(
   const change = tensorEdit(edit);
   for (const rows of rowPieces(shape, change)) {
     const values = await source.read(name, rows);
-    change?.change({ values, rows, columns });
+    await change?.change({ values, rows, columns });
     yield { rows: rows.end - rows.start, columns, values };
   }
 }

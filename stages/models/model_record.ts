@@ -95,6 +95,11 @@ export function recordAfter(record: ModelRecord, stage: string, params: unknown)
   return { ...record, history: [...record.history, { stage, params }] };
 }
 
+/** Whether the channels of a model were mixed by rotations. */
+export function isRotated({ history }: Pick<ModelRecord, "history">): boolean {
+  return history.some(({ stage }) => stage === "rotate" || stage === "learn_rotation");
+}
+
 /**
  * Throws unless a stage may change the channels of these places: weights and KV cache in full
  * precision, and no transform between a place and what feeds it.

@@ -25,8 +25,8 @@ export interface Piece {
 export interface TensorEdit {
   /** Whether `change` needs all rows at once; else it gets some rows at a time. */
   readonly whole?: boolean;
-  /** Changes `values` in place. */
-  change(piece: Piece): void;
+  /** Changes `values` in place, at once or while it is waited for. */
+  change(piece: Piece): void | Promise<void>;
 }
 
 /** How a model is rewritten. */
@@ -89,7 +89,7 @@ async function changed(
   if (!edit) return await checkpoint.readRaw(source, rows);
   const { dtype, file } = checkpoint.tensors.get(source)!;
   const values = await checkpoint.read(source, rows);
-  edit.change({ values, rows, columns: values.length / Math.max(1, rows.end - rows.start) });
+  await edit.change({ values, rows, columns: values.length / Math.max(1, rows.end - rows.start) });
   assertFinite(values, name, file);
   const bytes = storedBytes(values, { name, dtype, file });
   if (bytes.buffer !== values.buffer) release(values);

@@ -91,6 +91,11 @@ function randomSigns(size: number, seed: number, place: RotationPlace): Int8Arra
   return Int8Array.from({ length: size }, (_, i) => scramble(stream ^ scramble(i)) >>> 31 ? -1 : 1);
 }
 
+/** 32 bits by counters, which depend on all of them. */
+export function hashOf(...counters: readonly number[]): number {
+  return counters.reduce((bits, counter) => scramble(bits ^ scramble(counter)), 0);
+}
+
 /** The finalizer of MurmurHash3 behind an odd offset, without which 0 would stay 0. */
 function scramble(value: number): number {
   let bits = (value + 0x9e3779b9) >>> 0;

@@ -208,4 +208,5 @@ def main():
                "quantized": scored.contiguous(), **kept}, out)
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,154 @@
+import { headerStats, openStats } from "./calibration/stats.ts";
+import { headerFiles } from "./facts.ts";
+import { defineStage } from "./kinds.ts";
+import { openModel } from "./models/architecture.ts";
+import { readFirstToken } from "./models/first_token.ts";
+import { countPeaks, emptyWindows, FOREVER } from "./models/peaks.ts";
+import { rewriteModel } from "./models/rewrite.ts";
+import { CountingKeeper, FileKeeper } from "./models/stream_entries.ts";
+import { cutWindows } from "./models/text_windows.ts";
+import { checkTokenRows } from "./models/token_rows.ts";
+import { orthonormalRows } from "./quant/orthonormal.ts";
+import { learnRotations } from "./rotation/learn.ts";
+import { countRewrite, learnedRewrite } from "./rotation/learned_model.ts";
+import { firstRotations, noRotations, stateSize } from "./rotation/learned_rotations.ts";
+import { Learner, type LearnerOptions, stepStreams } from "./rotation/learner.ts";
+import { type LearningParams, learningParams, refuseLearning } from "./rotation/settings.ts";
+import { rewriteForecast } from "./sizes.ts";
+
+const STAGE = "learn_rotation";
+
+/** Steps whose losses are told together. */
+const FEW = 10;
+
+/** Rotates a model by matrices learned for its quantized form, without changing what it computes. */
+export const learn_rotation = defineStage({
+  about: "Learns the rotations of the residual stream and of heads, and folds them into weights.",
+  version: 1,
+  params: learningParams,
+  inputs: { model: "model", tokens: "tokens?", stats: "stats?" },
+  output: "model",
+  example: { steps: 2, batch: 1, context: 64 },
+  async forecast({ model, tokens, stats: sizes }, params, { memoryBytes, limits }) {
+    const files = headerFiles(model);
+    const { config } = files.architecture;
+    refuseLearning(files, params, { stage: STAGE, text: tokens?.count, stats: !!sizes });
+    const stats = sizes && headerStats(sizes, files.architecture);
+    const given = { files, stats, memoryBytes };
+    const { peaks, rewrite } = await countLearning(limits, given, params);
+    const { bytes, kept } = stepStreams(config, params, memoryBytes);
+    const state = stateSize(config, params.steps);
+    const arrays = 5 * state + (kept ? 0 : bytes);
+    const all = rewriteForecast(model, rewrite, { peaks, arrays, changes: false });
+    return { ...all, workBytes: 2 * state + (kept ? bytes : 0) };
+  },
+  async run(job, { model, tokens, stats: statistics }, params) {
+    using files = await openModel(model.path);
+    const { config } = files.architecture;
+    const text = tokens &&
+      new Uint32Array((await Deno.readFile(`${tokens.path}/tokens.u32`)).buffer);
+    const given = { stage: STAGE, text: text?.length, stats: statistics !== undefined };
+    refuseLearning(files, params, given);
+    const windows = text && params.method === "network"
+      ? await windowsOf(text, params, model.path)
+      : [];
+    checkTokenRows(windows, config);
+    const repeats = repeated(windows.length, params);
+    if (repeats) job.note(repeats, undefined, "warning");
+    const device = await job.tools.device();
+    using stats = statistics && await openStats(statistics, model);
+    await using keeper = new FileKeeper(`${job.out}/streams`);
+    const { signal, journal, tools: { memoryBytes } } = job;
+    const { steps } = params;
+    let done = 0;
+    const passed = (share: number) =>
+      job.progress(done + share, steps, `step ${done + 1} of ${steps}`);
+    const source = { files, windows, stats, keeper, memoryBytes, signal, passed };
+    using learner = new Learner(device, source, params);
+    const { losses, rotations } = await learnRotations(
+      device,
+      firstRotations(config, params.seed),
+      {
+        ...params,
+        config,
+        learner,
+        journal,
+        told(step, loss) {
+          done = step + 1;
+          job.progress(done, steps, `step ${done} of ${steps}`);
+          const words = `step ${done} of ${steps}: loss ${loss.toFixed(4)}`;
+          job.note(words, { step, loss, error: loss }, "detail");
+        },
+      },
+    );
+    const rewrite = await learnedRewrite(device, files, {
+      rotations: {
+        residual: orthonormalRows(rotations.residual, config.hidden),
+        heads: rotations.heads.map((head) => orthonormalRows(head, config.headSize)),
+      },
+      stage: STAGE,
+      params,
+    });
+    await rewriteModel(model.path, job.out, {
+      ...rewrite,
+      signal,
+      progress: (done, total, note) => job.progress(done, total, note),
+    });
+    const [begun = 0, ended = 0] = [losses.slice(0, FEW), losses.slice(-FEW)].map(mean);
+    const words = `loss ${begun.toFixed(4)} in the first steps, ${ended.toFixed(4)} in the last`;
+    job.note(`${words} of ${steps}`, { losses }, "result");
+    return { scores: { first_loss: begun, last_loss: ended } };
+  },
+});
+
+/** Takes a step of learning, and the largest piece of every tensor, on a device that only counts. */
+async function countLearning(
+  limits: unknown,
+  given: Pick<LearnerOptions, "files" | "stats" | "memoryBytes">,
+  params: LearningParams,
+) {
+  const { files } = given;
+  const { config } = files.architecture;
+  const windows = emptyWindows({ ...params, windows: params.batch });
+  const journal = new CountingKeeper();
+  const source = { ...given, windows, keeper: journal, signal: FOREVER };
+  const rotations = noRotations(config);
+  const made: Awaited<ReturnType<typeof learnedRewrite>>[] = [];
+  const peaks = await countPeaks(limits, async (open) => {
+    const device = await open();
+    using learner = new Learner(device, source, params);
+    await learnRotations(device, rotations, { ...params, steps: 1, config, learner, journal });
+    const rewrite = await learnedRewrite(device, files, { rotations, stage: STAGE, params });
+    await countRewrite(files, rewrite);
+    made.push(rewrite);
+  });
+  return { peaks, rewrite: made[0]! };
+}
+
+/** All whole windows of a text. */
+async function windowsOf(
+  text: Uint32Array<ArrayBuffer>,
+  { context, bos }: LearningParams,
+  path: string,
+): Promise<Uint32Array[]> {
+  const first = bos && await readFirstToken(path);
+  const ids = cutWindows(text, { context, bos, windows: "all" }, first);
+  return Array.from(
+    { length: ids.length / context },
+    (_, i) => ids.subarray(i * context, (i + 1) * context),
+  );
+}
+
+/** Says that a text is shorter than all steps. */
+function repeated(
+  windows: number,
+  { method, steps, batch }: LearningParams,
+): string | undefined {
+  if (method !== "network" || windows >= steps * batch) return undefined;
+  const times = (steps * batch / windows).toFixed(1);
+  return `the text has ${windows} windows for ${steps} steps of ${batch}: it is read ${times} times`;
+}
+
+function mean(values: readonly number[]): number {
+  return values.reduce((sum, value) => sum + value, 0) / values.length;
+}
