@@ -129,7 +129,8 @@ async function end(
     return { kind: "a hang", fault: true, said: (await said).join("") };
   }
   const text = (await said).join("");
-  const kind = status.signal ?? `status ${status.code}`;
+  const lastLine = text.trim().split("\n").at(-1)!;
+  const kind = status.signal ?? `status ${status.code}${status.code === 0 ? "" : ` (${lastLine})`}`;
   // A signal that comes before anybody listens ends any program.
   const fault = (status.signal !== null && status.signal !== signal) ||
     /panicked|\n\s+at /.test(text);

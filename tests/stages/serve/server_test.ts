@@ -201,8 +201,15 @@ Deno.test("what is sent behind a refusal is not taken without end", async () => 
     };
     await rejects(sending());
     await reading;
-    match(new TextDecoder().decode(answer), new RegExp(`^HTTP/1.1 ${status} `));
+    const text = new TextDecoder().decode(answer);
+    match(text, new RegExp(`^HTTP/1.1 ${status} `));
+    // Else a client takes up the connection again while the server ends it.
+    match(text, /\r\nconnection: close\r\n/i);
   }
+  const headers = { authorization: "Bearer k" };
+  const whole = await served.post("/tokenize", { prompt: "a" }, { headers });
+  deepStrictEqual((await whole.json()).count, 1);
+  strictEqual(whole.headers.get("connection"), "keep-alive");
 });
 
 Deno.test("a body beyond the limit is refused, whether or not it says its length", async () => {
