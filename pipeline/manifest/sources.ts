@@ -95,8 +95,11 @@ export function readFile(path: string): string {
     }
   };
   // Opening a pipe would wait for whoever writes to it, and a device has no end.
-  const { isFile, isDirectory, size } = reading(() => Deno.statSync(path));
-  if (!isFile) throw new Error(`it is a ${isDirectory ? "directory" : "device"}, expected a file`);
+  const { isFile, isDirectory, isFifo, size } = reading(() => Deno.statSync(path));
+  if (!isFile) {
+    const is = isDirectory ? "directory" : isFifo ? "pipe" : "device";
+    throw new Error(`it is a ${is}, expected a file`);
+  }
   if (size > LONGEST) throw new Error(`it has ${size} bytes, expected at most ${LONGEST}`);
   const bytes = reading(() => Deno.readFileSync(path));
   try {

@@ -39,15 +39,11 @@ export function ggufConfig(
     );
   };
   const optional = (key: string) => metadata.number(`${architecture}.${key}`);
-  // Sizes are divided by counts before the configuration is checked as a whole.
-  const count = (key: string, usual?: number): number => {
-    const value = usual === undefined ? required(key) : optional(key) ?? usual;
-    if (Number.isSafeInteger(value) && value > 0) return value;
-    throw new TypeError(
-      `Cannot read the configuration of "${metadata.path}": ${architecture}.${key} is ${value}, ` +
-        "expected a count of at least 1",
-    );
-  };
+  const count = (key: string, usual?: number): number =>
+    countOf(metadata, {
+      key: `${architecture}.${key}`,
+      value: usual === undefined ? required(key) : optional(key) ?? usual,
+    });
   const hidden = count("embedding_length");
   const heads = count("attention.head_count");
   const { headSize, rotary: channels } = ggufHeads(metadata, known);
@@ -78,6 +74,18 @@ export function ggufConfig(
     ...tokenId("eos_token_id", metadata.number("tokenizer.ggml.eos_token_id")),
     torch_dtype: "float32",
   };
+}
+
+/** A count that others are divided by before the configuration is checked as a whole. */
+function countOf(
+  { path }: Pick<GgufMetadata, "path">,
+  { key, value }: { readonly key: string; readonly value: number },
+): number {
+  if (Number.isSafeInteger(value) && value > 0) return value;
+  throw new TypeError(
+    `Cannot read the configuration of "${path}": ${key} is ${value}, ` +
+      "expected a count of at least 1",
+  );
 }
 
 /** Behind which key files have the epsilon of norms. */
@@ -112,7 +120,10 @@ export function ggufHeads(
   { architecture, partialRotary }: GgufClass,
 ): { readonly headSize: number; readonly rotary: number } {
   const number = (key: string) => metadata.number(`${architecture}.${key}`);
-  const whole = (number("embedding_length") ?? NaN) / (number("attention.head_count") ?? NaN);
+  const key = `${architecture}.attention.head_count`;
+  const heads = metadata.number(key);
+  if (heads !== undefined) countOf(metadata, { key, value: heads });
+  const whole = (number("embedding_length") ?? NaN) / (heads ?? NaN);
   const said = number("rope.dimension_count");
   const size = number("attention.key_length") ?? (partialRotary ? whole : said ?? whole);
   const value = number("attention.value_length") ?? size;

@@ -9,7 +9,7 @@ Deno.test("a manifest is read from files only, and not from large ones", async (
   const { device, pipe, sparse, directory } = places;
   const cases = [
     [device, /it is a device, expected a file/],
-    [pipe, /it is a device, expected a file/],
+    [pipe, /it is a pipe, expected a file/],
     [directory, /it is a directory, expected a file/],
     [sparse, /it has 1099511627776 bytes, expected at most 16777216/],
   ] as const;

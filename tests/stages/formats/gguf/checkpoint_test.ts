@@ -334,6 +334,15 @@ Deno.test("`openCheckpoint()` refuses a model of no heads, layers or sizes", asy
         "least 1",
     );
   }
+  // Nothing else says how large heads are.
+  const content = tinyModel({ "llama.attention.head_count": { u32: 0 } });
+  const { "llama.rope.dimension_count": _, ...metadata } = content.metadata;
+  await refuses(
+    { ...content, metadata },
+    (path) =>
+      `Cannot read the configuration of "${path}": llama.attention.head_count is 0, expected a ` +
+      "count of at least 1",
+  );
   await refuses(
     tinyModel({ "llama.rope.dimension_count": { u32: 0 } }),
     (path) =>
