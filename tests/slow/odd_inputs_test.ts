@@ -237,7 +237,10 @@ const INPUTS: Readonly<Record<string, Odd>> = {
     model: config({ architectures: ["NobodyForCausalLM"], model_type: "nobody" }),
     gives: /NobodyForCausalLM/,
   },
-  "an unknown activation": { model: config({ hidden_act: "swoosh" }), gives: /config\.json: hidden_act is "swoosh", expected "silu"/ },
+  "an unknown activation": {
+    model: config({ hidden_act: "swoosh" }),
+    gives: /config\.json: hidden_act is "swoosh", expected "silu"/,
+  },
   "an unknown scaling": {
     model: config({ rope_scaling: { rope_type: "spiral", factor: 2 } }),
     gives: /spiral/,
