@@ -1,5 +1,6 @@
 import { z } from "zod";
 import type { Activation } from "../../kernels/glu.ts";
+import { readConfig } from "./config_keys.ts";
 import type { ExpertsConfig } from "./experts_config.ts";
 import { readRopes, type RopeFacts, type Ropes } from "./rope_config.ts";
 import type { Rope } from "./rope.ts";
@@ -138,14 +139,6 @@ export type DecoderJson = z.infer<typeof decoderJson>;
 /** Parses the shared keys; all problems in one error. */
 export function parseDecoderJson(json: unknown): DecoderJson {
   return readConfig(decoderJson, json);
-}
-
-/** Keys of `config.json` by a schema; all problems in one error. */
-export function readConfig<T>(schema: z.ZodType<T>, json: unknown): T {
-  const parsed = schema.safeParse(json);
-  if (parsed.success) return parsed.data;
-  const problems = parsed.error.issues.map(({ path, message }) => `${path.join(".")}: ${message}`);
-  throw new TypeError(`Cannot read config.json: ${problems.join("; ")}`);
 }
 
 /** What a family says beside the shared keys. */

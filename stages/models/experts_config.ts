@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { readConfig } from "./config_keys.ts";
 
 /** Experts of some layers: MLPs of which a router chooses a few for every token. */
 export interface ExpertsConfig {
@@ -54,7 +55,7 @@ export function mixtralExperts(
   json: unknown,
   { inner, layers }: { readonly inner: number; readonly layers: number },
 ): ExpertsConfig {
-  const { num_local_experts, num_experts_per_tok } = parsed(mixtralJson, json);
+  const { num_local_experts, num_experts_per_tok } = readConfig(mixtralJson, json);
   return checked({
     count: num_local_experts,
     chosen: num_experts_per_tok,
@@ -71,7 +72,7 @@ export function qwenExperts(
   json: unknown,
   { layers, shared }: { readonly layers: number; readonly shared: boolean },
 ): ExpertsConfig {
-  const found = parsed(qwenJson, json);
+  const found = readConfig(qwenJson, json);
   const dense = new Set(found.mlp_only_layers ?? []);
   const step = found.decoder_sparse_step;
   const inner = found.shared_expert_intermediate_size ?? undefined;
@@ -98,13 +99,6 @@ export function qwenExperts(
       ...shared && { shared: { expert: "shared_expert", gate: "shared_expert_gate" } },
     },
   });
-}
-
-function parsed<S extends z.ZodType>(schema: S, json: unknown): z.infer<S> {
-  const result = schema.safeParse(json);
-  if (result.success) return result.data;
-  const problems = result.error.issues.map(({ path, message }) => `${path.join(".")}: ${message}`);
-  throw new TypeError(`Cannot read config.json: ${problems.join("; ")}`);
 }
 
 /** Throws where a token cannot have so many experts, or no kernel multiplies by what is inside one. */

@@ -1,11 +1,6 @@
 import { z } from "zod";
-import {
-  decoderConfig,
-  noWindows,
-  parseDecoderJson,
-  type Particulars,
-  readConfig,
-} from "../config.ts";
+import { decoderConfig, noWindows, parseDecoderJson, type Particulars } from "../config.ts";
+import { readConfig } from "../config_keys.ts";
 import type { GgufClass } from "../../formats/gguf/model_class.ts";
 import type { Family } from "../family.ts";
 import { loadDecoderLayer } from "./decoder_layer.ts";

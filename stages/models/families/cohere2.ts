@@ -1,5 +1,6 @@
 import { z } from "zod";
-import { decoderConfig, readConfig } from "../config.ts";
+import { decoderConfig } from "../config.ts";
+import { readConfig } from "../config_keys.ts";
 import type { Family } from "../family.ts";
 import { COHERE_GGUF, readCohere } from "./cohere.ts";
 import { loadDecoderLayer } from "./decoder_layer.ts";

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import type { GgufClass, GgufFacts, GgufModel } from "../../formats/gguf/model_class.ts";
 import { type DecoderJson, parseDecoderJson, type Particulars } from "../config.ts";
+import { readConfig } from "../config_keys.ts";
 import { GAIN_OFFSET } from "../whole_gains.ts";
 import type { Family } from "../family.ts";
 import { loadDecoderLayer } from "./decoder_layer.ts";
@@ -38,14 +39,9 @@ type GemmaJson = z.infer<typeof gemmaJson> & DecoderJson;
 /** Reads both, with what transformers takes for keys that a file leaves out. */
 export function parseGemmaJson(json: unknown, defaults: object): GemmaJson {
   const given = { head_dim: 256, tie_word_embeddings: true, ...defaults, ...json as object };
-  const parsed = gemmaJson.safeParse(given);
-  if (!parsed.success) {
-    const problems = parsed.error.issues
-      .map(({ path, message }) => `${path.join(".")}: ${message}`);
-    throw new TypeError(`Cannot read config.json: ${problems.join("; ")}`);
-  }
+  const gemma = readConfig(gemmaJson, given);
   // Published files have the activation of Gemma 1 too, which nothing reads.
-  return { ...parsed.data, ...parseDecoderJson({ ...given, hidden_act: "silu" }) };
+  return { ...gemma, ...parseDecoderJson({ ...given, hidden_act: "silu" }) };
 }
 
 /** The layers of a config by type: those it lists, else a full one behind every `period` - 1 with a window. */

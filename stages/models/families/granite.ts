@@ -1,5 +1,6 @@
 import { z } from "zod";
-import { decoderConfig, noWindows, parseDecoderJson, readConfig, statedBiases } from "../config.ts";
+import { decoderConfig, noWindows, parseDecoderJson, statedBiases } from "../config.ts";
+import { readConfig } from "../config_keys.ts";
 import type { Family } from "../family.ts";
 import { loadDecoderLayer } from "./decoder_layer.ts";
 import { decoderLayout } from "./decoder_layout.ts";

@@ -1,5 +1,6 @@
 import { z } from "zod";
-import { type DecoderConfig, readConfig } from "../config.ts";
+import { type DecoderConfig } from "../config.ts";
+import { readConfig } from "../config_keys.ts";
 import type { Family, Origin } from "../family.ts";
 import { decoderLayout } from "./decoder_layout.ts";
 import { llama, llamaGguf } from "./llama.ts";

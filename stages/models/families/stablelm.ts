@@ -1,5 +1,6 @@
 import { z } from "zod";
-import { decoderConfig, noWindows, parseDecoderJson, readConfig } from "../config.ts";
+import { decoderConfig, noWindows, parseDecoderJson } from "../config.ts";
+import { readConfig } from "../config_keys.ts";
 import type { GgufModel } from "../../formats/gguf/model_class.ts";
 import type { Family } from "../family.ts";
 import { loadDecoderLayer } from "./decoder_layer.ts";
