@@ -26,7 +26,7 @@ import { modelBytes, parsedBytes } from "./sizes.ts";
 
 const params = z.strictObject({
   model: z.string().default("embedded").describe(
-    "A Hugging Face directory, an artifact or an export of ours, a .gguf file, hf:org/name@revision, or embedded for the model that ships with the program.",
+    "A Hugging Face directory, an artifact or an export of ours, a .gguf file, org/name or hf:org/name@revision on the hub, or embedded for the model that ships with the program.",
   ),
   dtype: z.enum(["float16", "float32"]).default("float16").describe(
     "Element type of the matrices; vectors stay in single precision.",

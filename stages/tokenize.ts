@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { z } from "zod";
 import type { Dialogue } from "./data/dialogue.ts";
 import { tellReading } from "./data/reading.ts";
+import { namedText } from "./data/named_texts.ts";
 import { readSourceText, textSources } from "./data/text.ts";
 import { sampleText } from "./data/text_sample.ts";
 import { tokenizerOf } from "./facts.ts";
@@ -17,13 +18,16 @@ import { parsedBytes } from "./sizes.ts";
 
 const params = z.strictObject({
   text: z.string().default("stories:test").describe(
-    "A file of text, JSON lines, a JSON array or parquet, also in gzip or zstd, or stories:test, stories:calibration or stories:train from the built-in generator.",
+    "A file of text, JSON lines, a JSON array or parquet, also in gzip or zstd; wikitext2, c4 or pile from the hub; or stories:test, stories:calibration or stories:train from the built-in generator.",
+  ),
+  purpose: z.enum(["test", "calibration"]).optional().describe(
+    "What the text is for: of wikitext2 and c4, the part that is scored, or the one to train on; to be scored unless said.",
   ),
   field: z.string().optional().describe(
     "Field or column that holds texts, or conversations that the model's chat template lays out; text unless said, else messages or conversations.",
   ),
   documents: z.int().positive().optional().describe(
-    "How many texts or conversations of a file to take from its beginning; all unless said.",
+    "How many texts or conversations of a file to take from its beginning; all unless said, of c4 and pile some.",
   ),
   plain: z.boolean().default(false).describe(
     "Read the file as one text even where it looks like JSON or CSV.",
@@ -49,13 +53,16 @@ export const tokenize = defineStage({
   output: "tokens",
   example: { bytes: 4000 },
   places: ["text"],
-  async fingerprint({ text }, files) {
-    const sources = await textSources(text);
+  async fingerprint({ text, purpose }, files) {
+    const { place, documents } = await namedText(text, purpose);
+    const sources = await textSources(place);
     if (sources.length === 0) return text;
-    return await Promise.all(sources.map((path) => files.digest(path)));
+    const digests = await Promise.all(sources.map((path) => files.digest(path)));
+    return documents === undefined ? digests : { digests, documents };
   },
-  async forecast({ model }, { text, bytes, special, ...options }) {
-    const sample = await sampleText(text, { ...options, bytes });
+  async forecast({ model }, { text, purpose, bytes, special, ...options }) {
+    const { place, ...usual } = await namedText(text, purpose);
+    const sample = await sampleText(place, { ...usual, ...said(options), bytes });
     const length = (part: string) => new TextEncoder().encode(part).length;
     const sampled = sample.parts.reduce((sum, part) => sum + length(part), 0);
     const tokenizer = await tokenizerOf(model);
@@ -72,7 +79,7 @@ export const tokenize = defineStage({
       facts: { count },
     };
   },
-  async run(job, { model }, { text, special, ...options }) {
+  async run(job, { model }, { text, purpose, special, ...options }) {
     using checkpoint = await openCheckpoint(model.path);
     const { tokenizer: files } = checkpoint;
     if (!files) {
@@ -81,7 +88,9 @@ export const tokenize = defineStage({
       );
     }
     const layOut = chatLayout(files, checkpoint.files);
-    const source = await readSourceText(text, { ...options, signal: job.signal, layOut });
+    const { place, ...usual } = await namedText(text, purpose);
+    const reading = { ...usual, ...said(options), signal: job.signal, layOut };
+    const source = await readSourceText(place, reading);
     const tokenizer = openTokenizer(files);
     // A chat template writes the special tokens itself.
     const around = special && !source.chat;
@@ -94,11 +103,18 @@ export const tokenize = defineStage({
       JSON.stringify({ count: ids.length, digest }, undefined, 2),
     );
     const unknown = unknownToken(files);
-    const reading = tellReading(source, { ids, size: tokenizer.size, unknown });
-    job.note(reading.words, { ...reading.data, digest });
-    for (const warning of reading.warnings) job.note(warning, undefined, "warning");
+    const told = tellReading(source, { ids, size: tokenizer.size, unknown });
+    job.note(told.words, { ...told.data, digest });
+    for (const warning of told.warnings) job.note(warning, undefined, "warning");
   },
 });
+
+/** Options without those that nobody has said. */
+function said<Options extends object>(options: Options): Options {
+  return Object.fromEntries(
+    Object.entries(options).filter(([, value]) => value !== undefined),
+  ) as Options;
+}
 
 /** Lays conversations out by the model's chat template, which is opened for the first of them. */
 function chatLayout(

@@ -111,6 +111,7 @@ const ALLOWED: readonly (readonly [from: string, to: readonly string[]])[] = [
     "pipeline/cli/mod.ts",
     "stages/engine/",
     "stages/exchange/",
+    "stages/formats/",
     "stages/serve/",
     "stages/tools.ts",
   ]],

@@ -7,13 +7,14 @@ import { openPlanner, type PlanOptions } from "../plan/plan.ts";
 import { accepting, lockOf, refuseDrift, writeLock } from "../plan/lock_file.ts";
 import type { Manifest } from "../manifest/manifest.ts";
 import { needsOf } from "../manifest/needs.ts";
-import type { Plan } from "../plan/planner.ts";
+import { MAKING, type Plan } from "../plan/planner.ts";
 import { preflight } from "../plan/preflight.ts";
 import { Runs, type StepRecord } from "../store/runs.ts";
 import { StageError } from "../errors.ts";
 import { keepingLogs } from "./step_log.ts";
 import { emitFailure, type End, type RunContext, runStep } from "./step_run.ts";
 import { evict } from "../store/collect.ts";
+import { ensureWritable } from "../store/trouble.ts";
 
 /** States of steps that ended as asked. */
 const WELL: ReadonlySet<EndState> = new Set(["hit", "run", "skipped"]);
@@ -35,7 +36,8 @@ export interface RunOptions extends PlanOptions {
  * Makes or reuses the artifact of every step and tells `emit` about it.
  *
  * Nothing that goes wrong with a step is thrown: a step that fails blocks those that need it, the
- * others go on. When something outside is missing already while planning, nothing is begun. A stop
+ * others go on. What is known to go wrong while planning is told before any work, and of what leads to
+ * it alone nothing is begun. A stop
  * keeps the steps that are finished, and what the others' journals hold. Tools with
  * `Symbol.asyncDispose` are disposed of before the summary.
  */
@@ -50,8 +52,11 @@ export async function run(manifest: Manifest, options: RunOptions): Promise<Summ
   const { selected } = options;
   if (selected) emit({ type: "selected", steps: [...selected], total: manifest.steps.length });
   const elsewhere = options.executor !== undefined;
-  const planning = planner.plan(manifest)
-    .then((plan) => preflight(plan, manifest, { elsewhere, ...options }));
+  const planning = planner.plan(manifest).then(async (plan) => {
+    // Else what cannot be written would look like what does not fit.
+    if (plan.steps.some(({ state }) => MAKING.has(state))) await ensureWritable(store.path);
+    return await preflight(plan, manifest, { elsewhere, ...options });
+  });
   const plan = await planning.catch((error) => {
     if (!signal.aborted) throw error;
   });
@@ -72,8 +77,10 @@ export async function run(manifest: Manifest, options: RunOptions): Promise<Summ
       if (!used.has(name)) ends.set(name, { state: "skipped", seconds: 0 });
     }
   }
-  if (plan && plan.faults.size > 0) await refuse(plan, { ends, emit, runs });
-  else if (plan) {
+  if (plan && plan.faults.size > 0) {
+    await refuse(plan, { ends, emit, runs, spared: sparedSteps(manifest, plan) });
+  }
+  if (plan && manifest.steps.some(({ name }) => !ends.has(name))) {
     const accept = accepting(options.locked, tools);
     const kept = keepingLogs(emit, { store: store.path, run: runs.all[0]?.id ?? "unknown" });
     await runSteps(manifest, { store, planner, executor, runs, emit: kept, signal, accept, ends });
@@ -172,12 +179,31 @@ interface Progress {
   readonly emit: Emit;
 }
 
-/** Ends every step of a plan that cannot be carried out whole. */
+/** Steps that lead to an end which a plan's faults do not touch. */
+function sparedSteps({ steps }: Manifest, { steps: rows }: Plan): ReadonlySet<string> {
+  const blocked = new Set(rows.flatMap(({ name, state }) => state === "blocked" ? [name] : []));
+  const read = new Set(steps.flatMap(needsOf));
+  const spared = new Set<string>();
+  // Those that are needed come before those that need them.
+  for (const step of steps.toReversed()) {
+    const { name } = step;
+    if (blocked.has(name) || (read.has(name) && !spared.has(name))) continue;
+    spared.add(name);
+    for (const need of needsOf(step)) spared.add(need);
+  }
+  return spared;
+}
+
+/** Ends every step of a plan that cannot be carried out whole, but for those that are spared. */
 async function refuse(
   { steps, faults }: Plan,
-  { ends, emit, runs }: Progress & { readonly runs: Runs },
+  { ends, emit, runs, spared }: Progress & {
+    readonly runs: Runs;
+    readonly spared: ReadonlySet<string>;
+  },
 ): Promise<void> {
   for (const { name, state } of steps) {
+    if (spared.has(name) || ends.has(name)) continue;
     const error = faults.has(name) && new StageError(name, { cause: faults.get(name) });
     if (error) emitFailure(error, emit);
     const end = error ? "failed" : state === "skipped" ? "skipped" : "blocked";

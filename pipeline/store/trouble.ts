@@ -1,4 +1,4 @@
-import { statfs } from "node:fs/promises";
+import { access, constants, statfs } from "node:fs/promises";
 import { formatBytes } from "../words.ts";
 
 /** Codes by which systems say that a disk, or what a user may have of it, is full. */
@@ -28,6 +28,23 @@ export async function storing<T>(store: string, work: () => Promise<T>): Promise
   }
 }
 
+/** Makes the directory of a store; throws in a sentence unless it can be written to. */
+export async function ensureWritable(store: string): Promise<void> {
+  try {
+    await storing(store, async () => {
+      await Deno.mkdir(store, { recursive: true });
+      await access(store, constants.W_OK);
+    });
+  } catch (error) {
+    if (codeOf(error) !== "ENOENT") throw error;
+    const way = "name another place with --store";
+    throw new Error(
+      `Cannot write to the store ${store}: no directory can be made there (ENOENT); ${way}`,
+      { cause: error },
+    );
+  }
+}
+
 /** Does work of a stage; that the disk is full is told in a sentence, all else passes. */
 export async function filling<T>(store: string, work: () => Promise<T>): Promise<T> {
   try {
@@ -40,7 +57,8 @@ export async function filling<T>(store: string, work: () => Promise<T>): Promise
 /** Bytes that can still be written where a path lies, or undefined where the system does not say. */
 export async function freeBytes(path: string): Promise<number | undefined> {
   const facts = await statfs(path).catch(() => undefined);
-  return facts && facts.bavail * facts.bsize;
+  // What has no blocks at all, as /proc, does not count them.
+  return facts && facts.blocks > 0 ? facts.bavail * facts.bsize : undefined;
 }
 
 async function fullDisk(store: string, cause: unknown): Promise<Error> {

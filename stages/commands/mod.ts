@@ -1,3 +1,4 @@
 export { importConfig as "import-config" } from "./import_config.ts";
+export { models } from "./models.ts";
 export { serve } from "./serve.ts";
 export { verifyExport as "verify-export" } from "./verify_export.ts";

@@ -1,5 +1,4 @@
-/** A small model for who has none at hand. */
-const SMALL_MODEL = "HuggingFaceTB/SmolLM2-135M-Instruct";
+import { SMALL_MODELS } from "./small_models.ts";
 
 /** What one might do after a good run: talk to the model, and take another. */
 export function onward(
@@ -11,7 +10,12 @@ export function onward(
     { about: "Talk to it", words: ["serve", ...first ? [] : [manifest]] },
     {
       about: "Another model",
-      words: ["run", first ? "configs/qoq.yaml" : manifest, "--set", `model=${SMALL_MODEL}`],
+      words: [
+        "run",
+        first ? "configs/qoq.yaml" : manifest,
+        "--set",
+        `model=${SMALL_MODELS[0]!.name}`,
+      ],
     },
   ];
 }

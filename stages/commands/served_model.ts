@@ -10,6 +10,7 @@ import {
   readRecord,
   type Store,
 } from "../../pipeline/cli/mod.ts";
+import { impliedHubPlace } from "../formats/hub/place.ts";
 import type { ServedModel } from "../serve/model_card.ts";
 
 /** The kind of artifact that is served. */
@@ -26,7 +27,7 @@ export async function findServed(call: Call, signal: AbortSignal): Promise<Serve
   if (/\.ya?ml$/.test(word)) return await made(call, { manifest: word, signal });
   const load = () =>
     made(call, { manifest: LOAD, set: [`model=${word}`], name: basename(word), signal });
-  if (word.startsWith("hf:")) return await load();
+  if (word.startsWith("hf:") || await impliedHubPlace(word)) return await load();
   const store = await openSharedStore(HERE, flags);
   const target = await findNamed(word, store, { verb: VERB });
   if (target.what === "place") return await load();

@@ -55,7 +55,7 @@ export function summaryText(summary: Summary, telling: SummaryTelling): string {
   return [
     ...table,
     ...headlines.map((headline) => headlineText(headline, { columns, paint })),
-    `${end} (${numbers})\n${goOn}${onwardText(onward)}`,
+    `${end} (${numbers})\n${goOn}${onwardText(beganNothing(summary) ? [] : onward)}`,
   ].map((part) => `\n${part}`).join("");
 }
 

@@ -9,7 +9,8 @@ import { join } from "node:path";
 import { readOptionalJson } from "../foreign_json.ts";
 import { promisedParts } from "../gguf/parts.ts";
 import { fetchFile, type HubFile, type HubOptions } from "./download.ts";
-import { type HubPlace, parseHubPlace } from "./place.ts";
+import { type HubPlace, impliedHubPlace, parseHubPlace } from "./place.ts";
+import { refusal, wayToBring } from "./refusal.ts";
 import { type HubSettings, hubSettings } from "./settings.ts";
 
 export type { HubOptions } from "./download.ts";
@@ -27,15 +28,16 @@ const SINGLE = "model.safetensors";
 const INDEX = "model.safetensors.index.json";
 
 /**
- * The local path of a model: `hf:org/name@revision` is brought from the hub into the cache it
- * shares with Python's `huggingface_hub`, anything else is a path already.
+ * The local path of a model: `hf:org/name@revision`, and `org/name` where there is no such path, is
+ * brought from the hub into the cache it shares with Python's `huggingface_hub`; anything else is a
+ * path already.
  *
  * Fetches only what a checkpoint needs: small files, then safetensors; or the one .gguf file that
  * is named after the revision. What is there is not fetched again, and with HF_HUB_OFFLINE set
  * nothing is.
  */
 export async function resolveModel(place: string, options: HubOptions = {}): Promise<string> {
-  const parsed = parseHubPlace(place);
+  const parsed = parseHubPlace(await impliedHubPlace(place) ?? place);
   if (parsed === undefined) return place;
   if (parsed.type !== "model") {
     throw new TypeError(`Cannot load "${place}": it is a data set, expected a model`);
@@ -72,7 +74,7 @@ export async function resolveChosen(
     }
     return fetched;
   } catch (error) {
-    throw error instanceof HubApiError ? refusal(place, error, settings) : error;
+    throw error instanceof HubApiError ? refusal(place, parsed, error, settings) : error;
   }
 }
 
@@ -101,7 +103,7 @@ async function findRepository(
     commit = await findCommit(parsed, settings, options);
   } catch (error) {
     options.signal?.throwIfAborted();
-    if (error instanceof HubApiError) throw refusal(place, error, settings);
+    if (error instanceof HubApiError) throw refusal(place, parsed, error, settings);
     return await kept(
       `${settings.hubUrl} cannot be reached (${error instanceof Error ? error.message : error})`,
     );
@@ -138,7 +140,7 @@ async function resolve(place: string, parsed: HubPlace, options: HubOptions): Pr
     for (const file of wanted) fetched.push(await fetchFile(file, settings, options));
     return fetched[paths.indexOf(parsed.file)]!;
   } catch (error) {
-    throw error instanceof HubApiError ? refusal(place, error, settings) : error;
+    throw error instanceof HubApiError ? refusal(place, parsed, error, settings) : error;
   }
 }
 
@@ -262,19 +264,8 @@ async function cached(
   const path = join(folder, "snapshots", reference.trim() || parsed.revision, parsed.file ?? "");
   if (await Deno.stat(path).then(() => true, () => false)) return path;
   throw new Error(
-    `Cannot load "${place}": ${why} and ${folder} does not have it, expected it there; fetch it once ` +
-      `or give a local path`,
-  );
-}
-
-function refusal(place: string, error: HubApiError, { accessToken }: HubSettings): Error {
-  const hint = error.statusCode === 401 || error.statusCode === 403
-    ? accessToken
-      ? "; the token of HF_TOKEN may not read it"
-      : "; set HF_TOKEN if it is private or gated"
-    : "";
-  return new Error(
-    `Cannot load "${place}": the hub answers ${error.statusCode} to ${error.url}, expected 200${hint}`,
-    { cause: error },
+    `Cannot load "${place}": ${why} and ${folder} does not have it, expected it there; ${
+      wayToBring(parsed, folder)
+    }`,
   );
 }

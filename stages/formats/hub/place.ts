@@ -39,6 +39,17 @@ export function parseHubPlace(place: string): HubPlace | undefined {
   return { type, name: `${organization}/${model}`, revision, ...(file ? { file } : {}) };
 }
 
+/**
+ * The place on the hub that `org/name` or `org/name@revision` means where no path is called so;
+ * `undefined` for anything else.
+ */
+export async function impliedHubPlace(place: string): Promise<string | undefined> {
+  if (!/^\w[\w.-]*\/\w[\w.-]*(@\w[\w./-]*)?$/.test(place)) return undefined;
+  if (/\.(gguf|safetensors|pt|json|ya?ml)$/.test(place)) return undefined;
+  const there = await Deno.stat(place).then(() => true, () => false);
+  return there ? undefined : `${PREFIX}${place}`;
+}
+
 function splitRevision(text: string): { readonly revision: string; readonly file: string } {
   // A branch that the hub makes, such as `refs/convert/parquet` or `refs/pr/1`, has three parts.
   const own = /^refs\/(?:convert|pr)\/[^/]+/.exec(text)?.[0];

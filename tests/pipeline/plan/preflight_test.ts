@@ -153,8 +153,15 @@ for (const [what, params, bounds, message] of REFUSALS) {
 
     const run = await project.run(text, { bounds: () => ({ ...PLENTY, ...bounds }) });
     strictEqual(run.summary.ok, false);
-    strictEqual(run.states.it, "failed");
-    ok(run.events.every(({ type }) => type !== "start"), "something was begun");
+    // What leads to it alone is not begun; what has nothing to do with it is made.
+    deepStrictEqual(run.states, {
+      other: "run",
+      first: "blocked",
+      it: "failed",
+      behind: "blocked",
+    });
+    const begun = run.events.flatMap((event) => event.type === "start" ? [event.step] : []);
+    deepStrictEqual(begun, ["other"]);
     const failed = run.events.flatMap((event) => event.type === "failed" ? [event.message] : []);
     strictEqual(failed.length, 1);
     match(failed[0]!, message);

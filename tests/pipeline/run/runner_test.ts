@@ -1,4 +1,11 @@
-import { deepStrictEqual, match, notStrictEqual, ok, strictEqual } from "node:assert/strict";
+import {
+  deepStrictEqual,
+  match,
+  notStrictEqual,
+  ok,
+  rejects,
+  strictEqual,
+} from "node:assert/strict";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { RunEvent, Summary } from "../../../pipeline/event.ts";
 import { parseManifest } from "../../../pipeline/manifest/read_manifest.ts";
@@ -6,6 +13,7 @@ import { plan } from "../../../pipeline/plan/plan.ts";
 import { run, type RunOptions } from "../../../pipeline/run/runner.ts";
 import type { Job, Registry } from "../../../pipeline/stage.ts";
 import { Store } from "../../../pipeline/store/store.ts";
+import { ensureWritable, freeBytes } from "../../../pipeline/store/trouble.ts";
 import { readNumber } from "../../support/toy/number.ts";
 import { stageOf } from "../../support/toy/stage.ts";
 import { toyCommand } from "../../support/toy/command.ts";
@@ -190,6 +198,49 @@ steps:
   match(of("failed")[0]?.message ?? "", /^Cannot read .*none: there is no such file$/);
   deepStrictEqual(of("start"), []);
   deepStrictEqual(await project.list("artifacts"), []);
+});
+
+Deno.test("`run()` makes what leads to an end that a missing file does not touch", async () => {
+  await using project = await openProject();
+  const { states, summary } = await project.run(`
+steps:
+  one: { stage: constant, with: { value: 1 } }
+  two: { stage: constant, with: { value: 2 } }
+  file: { stage: read, with: { path: ${project.directory}/none } }
+  sum: { stage: add, from: { a: one, b: file } }
+  lost: { stage: add, from: { a: two, b: file } }
+  quality: { stage: score, from: { a: one } }
+`);
+  deepStrictEqual(states, {
+    one: "run",
+    two: "blocked",
+    file: "failed",
+    sum: "blocked",
+    lost: "blocked",
+    quality: "run",
+  });
+  strictEqual(summary.ok, false);
+  deepStrictEqual(summary.scores, { value: 1 });
+});
+
+Deno.test("a store that cannot be written is told before any work, as what it is", async () => {
+  await using project = await openProject();
+  const taken = `${project.directory}/taken`;
+  await Deno.writeTextFile(taken, "a file");
+  await rejects(
+    ensureWritable(`${taken}/store`),
+    /^Error: Cannot write to the store .*taken\/store: something else lies there/,
+  );
+  if (Deno.build.os === "linux") {
+    await rejects(
+      ensureWritable("/proc/none"),
+      /^Error: Cannot write to the store \/proc\/none: no directory can be made there \(ENOENT\)/,
+    );
+    // Nobody counts its blocks, which is not the same as a full disk.
+    strictEqual(await freeBytes("/proc"), undefined);
+  }
+  await ensureWritable(`${project.directory}/new/store`);
+  ok((await Deno.stat(`${project.directory}/new/store`)).isDirectory);
 });
 
 Deno.test("`run()` knows a file by its bytes and not by its place", async () => {

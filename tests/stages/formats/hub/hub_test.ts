@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
-import { createHash } from "node:crypto";
 import { readSourceText, textSources } from "../../../../stages/data/text.ts";
 import { openCheckpoint } from "../../../../stages/models/open_checkpoint.ts";
 import { resolveChosen, resolveModel } from "../../../../stages/formats/hub/hub.ts";
-import { parseHubPlace } from "../../../../stages/formats/hub/place.ts";
+import { cachedModels } from "../../../../stages/formats/hub/cached.ts";
+import { impliedHubPlace, parseHubPlace } from "../../../../stages/formats/hub/place.ts";
+import { COMMIT, sha256, startHub } from "../../../support/hub_stub.ts";
 import { SafetensorsWriter } from "../../../../stages/formats/safetensors/writer.ts";
 
-const COMMIT = "0123456789abcdef0123456789abcdef01234567";
 const PLACE = "hf:maker/model@v1";
 
 Deno.test("`parseHubPlace()` takes names, revisions and files apart", () => {
@@ -40,8 +40,63 @@ Deno.test("`parseHubPlace()` takes names, revisions and files apart", () => {
   }
 });
 
+Deno.test("`resolveModel()` tells a gated model, a crowd and a hub out of order apart", async () => {
+  await using hub = await startHub(await checkpointFiles());
+  const refused = async (status: number, error: string, place = "hf:maker/model") => {
+    hub.refusal = { status, error };
+    return await resolveModel(place).then(() => "not refused", ({ message }: Error) => message);
+  };
+  const gated = "Access to model maker/model is restricted and you are not in the authorized list.";
+  assert.equal(
+    await refused(401, gated),
+    `Cannot load "hf:maker/model": it is gated (status 401), expected access; accept its terms at ` +
+      `${hub.url}/maker/model and set HF_TOKEN to a token of your account`,
+  );
+  assert.match(
+    await refused(429, "too many"),
+    /no more requests from here for now \(status 429\), .*; wait some minutes, or set HF_TOKEN/,
+  );
+  assert.match(
+    await refused(503, "busy"),
+    /the hub answers 503 to .*, expected 200; try again later$/,
+  );
+  assert.match(
+    await refused(404, "Repository not found", "maker/model"),
+    /nothing at .*\/maker\/model \(status 404\), and no path here is called so, expected a model/,
+  );
+  Deno.env.set("HF_TOKEN", "hf_mine");
+  assert.match(
+    await refused(403, gated),
+    /it is gated and the account of HF_TOKEN may not read it \(status 403\), .*; ask for it at http/,
+  );
+  assert.match(await refused(429, "too many"), /; wait some minutes$/);
+});
+
+Deno.test("`org/name` is a model of the hub where no path is called so", async () => {
+  await using hub = await startHub(await checkpointFiles());
+  const path = await resolveModel("maker/model");
+  assert.equal(path, `${hub.cache}/models--maker--model/snapshots/${COMMIT}`);
+  assert.equal(await resolveModel("maker/model@v1"), path);
+  const folder = await Deno.makeTempDir();
+  const before = Deno.cwd();
+  try {
+    Deno.chdir(folder);
+    await Deno.mkdir("maker/model", { recursive: true });
+    assert.equal(await resolveModel("maker/model"), "maker/model");
+    for (const place of ["./maker/other", "maker/other.gguf", "maker", "a/b/c", "/maker/other"]) {
+      assert.equal(await impliedHubPlace(place), undefined, place);
+    }
+  } finally {
+    Deno.chdir(before);
+    await Deno.remove(folder, { recursive: true });
+  }
+  const { models } = await cachedModels();
+  assert.deepEqual(models.map(({ name, partial }) => [name, partial]), [["maker/model", false]]);
+  assert.ok(models[0]!.bytes > 0);
+});
+
 Deno.test("`resolveModel()` leaves paths alone", async () => {
-  assert.equal(await resolveModel("models/tiny"), "models/tiny");
+  assert.equal(await resolveModel("./models/tiny"), "./models/tiny");
   assert.equal(await resolveModel("/a/b.gguf"), "/a/b.gguf");
 });
 
@@ -128,7 +183,8 @@ Deno.test("`resolveModel()` uses the cache alone when offline or when the hub is
   Deno.env.set("HF_HUB_OFFLINE", "1");
   await assert.rejects(resolveModel(PLACE), {
     message: `Cannot load "${PLACE}": HF_HUB_OFFLINE is set and ${folder} does not have it, ` +
-      `expected it there; fetch it once or give a local path`,
+      `expected it there; on a machine that reaches the hub, hf download maker/model --revision v1 ` +
+      `makes such a folder, which can be copied to ${folder}; or give the path of a local file`,
   });
   Deno.env.set("HF_HUB_OFFLINE", "0");
   const path = await resolveModel(PLACE);
@@ -151,11 +207,10 @@ Deno.test("`resolveModel()` uses the cache alone when offline or when the hub is
 Deno.test("`resolveModel()` says what the hub refuses and what would help", async () => {
   await using hub = await startHub(await checkpointFiles());
   hub.token = "hf_secret";
-  await assert.rejects(resolveModel(PLACE), (error: Error) => {
-    assert.ok(
-      error.message.startsWith(`Cannot load "${PLACE}": the hub answers 401 to ${hub.url}`),
-    );
-    return error.message.endsWith("expected 200; set HF_TOKEN if it is private or gated");
+  await assert.rejects(resolveModel(PLACE), {
+    message: `Cannot load "${PLACE}": the hub shows nothing at ${hub.url}/maker/model with the ` +
+      "revision v1 (status 401), expected a model; look for its name there, and set HF_TOKEN if it " +
+      "is private",
   });
   Deno.env.set("HF_TOKEN", "secret");
   await assert.rejects(resolveModel(PLACE), {
@@ -163,12 +218,15 @@ Deno.test("`resolveModel()` says what the hub refuses and what would help", asyn
     message: "Cannot use the token of HF_TOKEN: it does not begin with hf_, expected it to",
   });
   Deno.env.set("HF_TOKEN", "hf_other");
-  await assert.rejects(resolveModel(PLACE), /expected 200; the token of HF_TOKEN may not read it$/);
+  await assert.rejects(
+    resolveModel(PLACE),
+    /look for its name there, the account of HF_TOKEN may not read it if it is private$/,
+  );
   Deno.env.set("HF_TOKEN", "hf_secret");
   await resolveModel(PLACE);
   await assert.rejects(
     resolveModel("hf:maker/other@v1"),
-    /the hub answers 404 to .*, expected 200$/,
+    /the hub shows nothing at .*\/maker\/other with the revision v1 \(status 404\), expected a model/,
   );
 });
 
@@ -306,105 +364,4 @@ async function safetensors(name: string, values: readonly number[]): Promise<Uin
   const bytes = await Deno.readFile(path);
   await Deno.remove(path);
   return bytes;
-}
-
-/** A hub with one repository at one commit, and the environment that leads to it. */
-async function startHub(content: Readonly<Record<string, string | Uint8Array>>) {
-  const files = new Map(
-    Object.entries(content).map(([path, text]) => [
-      path,
-      typeof text === "string" ? new TextEncoder().encode(text) : text as Uint8Array<ArrayBuffer>,
-    ]),
-  );
-  const requests: { readonly file: string | undefined; readonly range: string | null }[] = [];
-  const cuts = new Map<string, { readonly at: number; readonly then: (() => void) | undefined }>();
-  const state = { token: "" };
-  const answer = (request: Request): Response => {
-    const { pathname } = new URL(request.url);
-    const [, kind, file] = /^\/(?:datasets\/)?maker\/(?:model|rows)\/(resolve)\/[^/]+\/(.+)$/.exec(
-      decodeURIComponent(pathname),
-    ) ?? [];
-    requests.push({ file, range: request.headers.get("range") });
-    if (state.token && request.headers.get("authorization") !== `Bearer ${state.token}`) {
-      return Response.json({ error: "not for you" }, { status: 401 });
-    }
-    if (kind) return send(request, file!);
-    const api = /^\/api\/(?:models\/maker\/model|datasets\/maker\/rows)\/(revision|tree)\//;
-    switch (api.exec(pathname)?.[1]) {
-      case "revision":
-        return Response.json({ _id: "1", id: "maker/model", sha: COMMIT, lastModified: 0 });
-      case "tree": {
-        const deep = new URL(request.url).searchParams.get("recursive") === "true";
-        return Response.json(
-          [...files].filter(([path]) => deep || !/^\w.*\//.test(path)).map(([path, bytes]) => {
-            const large = path.endsWith(".safetensors");
-            const lfs = large ? { lfs: { oid: sha256(bytes), size: bytes.length } } : {};
-            return { type: "file", path, size: bytes.length, oid: gitObject(bytes), ...lfs };
-          }),
-        );
-      }
-      default:
-        return Response.json({ error: "Repository not found" }, { status: 404 });
-    }
-  };
-  const send = (request: Request, path: string): Response => {
-    const bytes = files.get(path);
-    if (!bytes) return new Response("Entry not found", { status: 404 });
-    const [, from] = /^bytes=(\d+)-/.exec(request.headers.get("range") ?? "") ?? [];
-    const rest = bytes.slice(Number(from ?? 0));
-    const status = from === undefined ? 200 : 206;
-    const cut = cuts.get(path);
-    cuts.delete(path);
-    if (!cut) return new Response(rest, { status });
-    const body = new ReadableStream<Uint8Array>({
-      async start(controller) {
-        controller.enqueue(rest.slice(0, cut.at));
-        await new Promise((resume) => setTimeout(resume, 100));
-        cut.then?.();
-        controller.close();
-      },
-    });
-    return new Response(body, { status, headers: { "content-length": String(rest.length) } });
-  };
-  const home = await Deno.makeTempDir();
-  const server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen: () => {} }, answer);
-  const url = `http://127.0.0.1:${server.addr.port}`;
-  const before = Deno.env.toObject();
-  for (const name of ["HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "HF_HUB_OFFLINE", "HF_TOKEN"]) {
-    Deno.env.delete(name);
-  }
-  Deno.env.set("HF_HOME", home);
-  Deno.env.set("HF_ENDPOINT", `${url}/`);
-  let open = true;
-  const close = async () => {
-    if (open) await server.shutdown();
-    open = false;
-  };
-  return Object.assign(state, {
-    url,
-    files,
-    requests,
-    cache: `${home}/hub`,
-    close,
-    /** Files whose bytes were asked for, in order. */
-    fetched: () => requests.flatMap(({ file }) => file === undefined ? [] : [file]),
-    /** Cuts the next answer for a file after some bytes. */
-    cutAfter: (path: string, at: number, then?: () => void) => void cuts.set(path, { at, then }),
-    async [Symbol.asyncDispose]() {
-      await close();
-      for (const name of Object.keys(Deno.env.toObject())) {
-        if (!(name in before)) Deno.env.delete(name);
-      }
-      for (const [name, value] of Object.entries(before)) Deno.env.set(name, value);
-      await Deno.remove(home, { recursive: true });
-    },
-  });
-}
-
-function sha256(bytes: Uint8Array): string {
-  return createHash("sha256").update(bytes).digest("hex");
-}
-
-function gitObject(bytes: Uint8Array): string {
-  return createHash("sha1").update(`blob ${bytes.length}\0`).update(bytes).digest("hex");
 }
