@@ -118,18 +118,27 @@ const KINDS: readonly GPURequestAdapterOptions[] = [
  * out where there is none.
  */
 export async function findAdapter(name = ""): Promise<GPUAdapter> {
-  prepareEnvironment();
-  const names = new Set<string>();
-  for (const kind of name === "" ? KINDS.slice(0, 1) : KINDS) {
-    const adapter = await navigator.gpu?.requestAdapter(kind);
-    if (!adapter) continue;
-    names.add(nameOf(adapter.info));
-    if (nameOf(adapter.info).toLowerCase().includes(name.toLowerCase())) return adapter;
-  }
-  if (names.size === 0) throw new Error(NO_ADAPTER);
+  const adapters = await findAdapters(name === "" ? KINDS.slice(0, 1) : KINDS);
+  const named = adapters.find(({ info }) =>
+    nameOf(info).toLowerCase().includes(name.toLowerCase())
+  );
+  if (named) return named;
+  const names = new Set(adapters.map(({ info }) => nameOf(info)));
   throw new Error(
     `Cannot find a GPU named ${name}: there is ${[...names].join(", ")}, expected one of these`,
   );
+}
+
+/** An adapter of each kind, the best first; throws with the way out where there is none. */
+export async function findAdapters(kinds = KINDS): Promise<GPUAdapter[]> {
+  prepareEnvironment();
+  const found: GPUAdapter[] = [];
+  for (const kind of kinds) {
+    const adapter = await navigator.gpu?.requestAdapter(kind);
+    if (adapter) found.push(adapter);
+  }
+  if (found.length === 0) throw new Error(NO_ADAPTER);
+  return found;
 }
 
 let kept: Promise<GPUAdapter | undefined> | undefined;

@@ -52,7 +52,15 @@ export class LaunchQueue implements Queue<GPUBuffer> {
     this.#device = device;
     this.#bindingBytes = bindingBytes;
     this.#readback = readback;
-    this.#pipelines = new Pipelines(device, subgroupLine);
+    this.#pipelines = new Pipelines(device, {
+      subgroupLine,
+      onRefused: (name, message) => {
+        // Comes before what launches of it say, which is that they are of no use.
+        this.#failure = failed(
+          `its driver does not take the shader of ${name} (${message.trim()}), expected every driver to; leave --device out to run on the CPU, and report it with what deno task gpu-check says`,
+        );
+      },
+    });
     this.#arena = this.#paramsBuffer("params", SLOT * MOST_LAUNCHES);
     device.addEventListener("uncapturederror", (event) => {
       event.preventDefault();
@@ -137,11 +145,23 @@ export class LaunchQueue implements Queue<GPUBuffer> {
     bytes: number,
     submit: (copy?: Copy) => void,
   ): Promise<ArrayBuffer> {
-    const data = await this.#readback.read(buffer, bytes, submit);
-    // An error that stems from the work arrives in a task of its own.
-    await Promise.resolve();
-    this.check();
-    return data;
+    try {
+      const data = await this.#readback.read(buffer, bytes, submit);
+      await this.#pipelines.settled();
+      // An error that stems from the work arrives in a task of its own.
+      await Promise.resolve();
+      this.check();
+      return data;
+    } catch (error) {
+      // What ended the read may be told behind it.
+      await new Promise((resolve) => setTimeout(resolve, 0));
+      this.check();
+      const reason = error instanceof Error ? error.message : String(error);
+      throw failed(
+        `its memory could not be read (${reason}), expected it to be; run the command again, finished steps are kept`,
+        error,
+      );
+    }
   }
 
   /** Lets go of bind groups, for a buffer of theirs is gone. */
@@ -162,14 +182,15 @@ export class LaunchQueue implements Queue<GPUBuffer> {
   }
 
   #fail(reason: string): void {
-    this.#failure ??= new Error(`Cannot go on with the GPU: ${reason}`);
+    this.#failure ??= failed(reason);
   }
 
-  #passesOf({ kernel, launch }: RecordedLaunch<GPUBuffer>) {
-    const first = this.#pipelines.find(kernel, launch);
+  #passesOf({ kernel, launch, inputs, options }: RecordedLaunch<GPUBuffer>) {
+    const name = () => kernel.cpu(inputs, options, launch).program;
+    const first = this.#pipelines.find(kernel, launch, name);
     const passes = [{ pipeline: first.pipeline, grid: launch.grid }];
     if (launch.then) {
-      const { pipeline } = this.#pipelines.find(kernel, { ...launch, ...launch.then });
+      const { pipeline } = this.#pipelines.find(kernel, { ...launch, ...launch.then }, name);
       passes.push({ pipeline, grid: launch.then.grid });
     }
     return { first, passes };
@@ -216,6 +237,10 @@ export class LaunchQueue implements Queue<GPUBuffer> {
     const usage = GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST;
     return this.#device.createBuffer({ label, size, usage });
   }
+}
+
+function failed(reason: string, cause?: unknown): Error {
+  return new Error(`Cannot go on with the GPU: ${reason}`, { cause });
 }
 
 /** Writes the params of a launch as its shader reads them; throws where one is no 32-bit number. */

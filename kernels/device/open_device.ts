@@ -1,4 +1,4 @@
-import { findAdapter, keepDrivers, limitsOf, nameOf } from "./adapter.ts";
+import { findAdapter, findAdapters, keepDrivers, limitsOf, nameOf } from "./adapter.ts";
 import { Cpu } from "./cpu/cpu.ts";
 import { engineName, loadModule } from "./cpu/module.ts";
 import { Gpu } from "./gpu.ts";
@@ -49,8 +49,10 @@ export async function chooseDevice(choice: DeviceChoice = "auto"): Promise<Chose
 
 /** The best adapter that is no software driver. */
 async function findProcessor(): Promise<GPUAdapter> {
-  const adapter = await findAdapter();
-  if (!adapter.info.isFallbackAdapter) return adapter;
+  const adapters = await findAdapters();
+  const processor = adapters.find(({ info }) => !info.isFallbackAdapter);
+  if (processor) return processor;
+  const [adapter] = adapters as [GPUAdapter];
   const name = nameOf(adapter.info);
   throw new Error(
     `Cannot open a GPU: there is only ${name}, a software driver for the tests of shaders, expected a graphics processor; leave --device out to run on the CPU, or name it to have it: --device "gpu:${name}"`,

@@ -15,26 +15,58 @@ export function bindingNames(
   return [...kernel.inputs, ...kernel.outputs, "params", ...scratch ? ["scratch"] : []];
 }
 
+/** What a device's compiler wants, and who is told what it refuses. */
+export interface PipelinesOptions {
+  /** Begins shaders that use subgroups. */
+  readonly subgroupLine: string;
+  /** Called with a kernel's name and what the compiler says. */
+  onRefused(name: string, message: string): void;
+}
+
 /** Pipelines by kernel and constants; each is compiled once. */
 export class Pipelines {
   readonly #device: GPUDevice;
-  readonly #subgroupLine: string;
+  readonly #options: PipelinesOptions;
+  /** Compilers that have not said whether they take a shader. */
+  readonly #open = new Set<Promise<void>>();
   readonly #byKernel = new Map<AnyKernel, Map<string, Pipeline>>();
   #ids = 0;
 
-  /** `subgroupLine` begins shaders that use subgroups, where the compiler wants one. */
-  constructor(device: GPUDevice, subgroupLine: string) {
+  constructor(device: GPUDevice, options: PipelinesOptions) {
     this.#device = device;
-    this.#subgroupLine = subgroupLine;
+    this.#options = options;
   }
 
-  find(kernel: AnyKernel, launch: Launch<string>): Pipeline {
+  /** Resolves when all compilers have said whether they take what they were given. */
+  async settled(): Promise<void> {
+    await Promise.all(this.#open);
+  }
+
+  /** The pipeline of a launch; `name` is what a kernel is called where it cannot be compiled. */
+  find(kernel: AnyKernel, launch: Launch<string>, name: () => string): Pipeline {
     let variants = this.#byKernel.get(kernel);
     if (!variants) this.#byKernel.set(kernel, variants = new Map());
     const key = `${launch.shader ?? ""}|${JSON.stringify(launch.constants)}`;
     let found = variants.get(key);
-    if (!found) variants.set(key, found = this.#compile(kernel, launch));
+    if (!found) variants.set(key, found = this.#told(name, () => this.#compile(kernel, launch)));
     return found;
+  }
+
+  /** Compiles, and tells what the compiler has against it. */
+  #told(name: () => string, compile: () => Pipeline): Pipeline {
+    const scopes = ["internal", "validation"] as const;
+    for (const scope of scopes) this.#device.pushErrorScope(scope);
+    try {
+      return compile();
+    } finally {
+      const said = Promise.all(scopes.map(() => this.#device.popErrorScope()));
+      const heard = said.then((errors) => {
+        const error = errors.find((error) => error !== null);
+        if (error) this.#options.onRefused(name(), error.message);
+        // A device that is lost has no scopes, and tells so itself.
+      }, () => {}).finally(() => this.#open.delete(heard));
+      this.#open.add(heard);
+    }
   }
 
   #compile(kernel: AnyKernel, launch: Launch<string>): Pipeline {
@@ -51,7 +83,7 @@ export class Pipelines {
     });
     const code = shaderSource(kernel, launch);
     const module = this.#device.createShaderModule({
-      code: launch.subgroups ? `${this.#subgroupLine}${code}` : code,
+      code: launch.subgroups ? `${this.#options.subgroupLine}${code}` : code,
     });
     const pipeline = this.#device.createComputePipeline({
       layout: this.#device.createPipelineLayout({ bindGroupLayouts: [layout] }),

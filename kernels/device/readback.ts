@@ -44,11 +44,17 @@ export class Readback {
       usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,
     });
     const padded = Math.ceil(bytes / 4) * 4;
-    submit((encoder) => encoder.copyBufferToBuffer(source, 0, buffer, 0, padded));
-    const mapped = buffer.mapAsync(GPUMapMode.READ);
-    if (warm && this.#fast) mapped.catch(() => {});
-    else await mapped;
-    const copy = buffer.getMappedRange(0, padded).slice(0);
+    let copy: ArrayBuffer;
+    try {
+      submit((encoder) => encoder.copyBufferToBuffer(source, 0, buffer, 0, padded));
+      const mapped = buffer.mapAsync(GPUMapMode.READ);
+      if (warm && this.#fast) mapped.catch(() => {});
+      else await mapped;
+      copy = buffer.getMappedRange(0, padded).slice(0);
+    } catch (error) {
+      buffer.destroy();
+      throw error;
+    }
     buffer.unmap();
     const free = this.#staging.get(size);
     if (free) free.push(buffer);

@@ -2,6 +2,12 @@ import type { Device, Tensor, TensorRef } from "../../kernels/device/device.ts";
 import { zeros } from "../../kernels/device/tensor.ts";
 import { gram } from "../../kernels/mod.ts";
 
+/**
+ * Most bytes of a tensor of rows: adding 2,048 rows to it takes 5.5e11 operations, and what takes seconds
+ * in one launch is ended by systems that wait for their screen.
+ */
+const MOST_PANEL_BYTES = 2 ** 29;
+
 /** A sum of x x^T over rows x, held on the device in as many tensors of rows as bindings ask for. */
 export class GramMatrix implements Disposable {
   readonly columns: number;
@@ -13,7 +19,8 @@ export class GramMatrix implements Disposable {
   constructor(device: Device, columns: number) {
     this.columns = columns;
     this.#device = device;
-    this.#height = Math.min(columns, 4 * Math.floor(device.limits.bindingBytes / (16 * columns)));
+    const panelBytes = Math.min(device.limits.bindingBytes, MOST_PANEL_BYTES);
+    this.#height = Math.min(columns, 4 * Math.floor(panelBytes / (16 * columns)));
     if (this.#height === 0) {
       throw new RangeError(
         `Cannot hold a Gram matrix of ${columns} columns: four rows take ${

@@ -1,6 +1,7 @@
 import { strict as assert } from "node:assert";
 import { openAdapter } from "../../../kernels/device/adapter.ts";
 import { PROMISED_LIMITS } from "../../../kernels/device/limits.ts";
+import { glu } from "../../../kernels/mod.ts";
 import { Pipelines } from "../../../kernels/device/pipelines.ts";
 import { PLANNED_LIMITS, shaderTexts } from "../../support/shader_texts.ts";
 import { faultsOf, openTint } from "../../support/tint.ts";
@@ -25,12 +26,22 @@ Deno.test("every shader of every plan of every case compiles in naga", async () 
 Deno.test("every shader is a pipeline within WebGPU's default limits, by Chrome's checks", async () => {
   using tint = await openTint();
   const { device } = tint;
-  const pipelines = new Pipelines(device, ENABLED);
+  const refused: string[] = [];
+  const pipelines = new Pipelines(device, {
+    subgroupLine: ENABLED,
+    onRefused: (label, message) => refused.push(`${label}: ${message}`),
+  });
   for (const { label, kernel, launch } of shaderTexts({ default: PROMISED_LIMITS })) {
-    device.pushErrorScope("validation");
-    pipelines.find(kernel, launch);
-    assert.equal((await device.popErrorScope())?.message, undefined, label);
+    pipelines.find(kernel, launch, () => label);
   }
+  await pipelines.settled();
+  assert.deepEqual(refused, []);
+  const wgsl = (glu.wgsl as string).replace(/@workgroup_size\(\w+\)/, "@workgroup_size(4096)");
+  const [{ inputs, options }] = glu.cases as readonly [(typeof glu.cases)[number]];
+  const launch = glu.plan(inputs, options, PROMISED_LIMITS);
+  pipelines.find({ ...glu, wgsl }, launch, () => "a group of 4,096");
+  await pipelines.settled();
+  assert.match(refused.join(), /^a group of 4,096: .*4096/s);
 });
 
 Deno.test("Tint sees what naga does not look for, and what exceeds a limit", async () => {
