@@ -12,6 +12,8 @@ export interface AnswerRequest {
   readonly keepStop: boolean;
   /** Whether tokens that are no text are shown. */
   readonly special: boolean;
+  /** Of them those that are shown in any case, since they tell parts of an answer apart. */
+  readonly marks?: readonly number[];
 }
 
 /** A token of an answer with the characters of the answer before it. */
@@ -47,9 +49,9 @@ export async function* answer(
     readonly tokenizer: ServedTokenizer;
   },
 ): AsyncGenerator<AnswerEvent> {
-  const { generation, stops, keepStop: keep, special } = request;
+  const { generation, stops, keepStop: keep, special, marks } = request;
   const ends = new Set(generation.stopTokens);
-  const text = openTextStream(tokenizer, { special });
+  const text = openTextStream(tokenizer, { special, ...marks && { marks } });
   const watch = watchForStops(stops, { keep });
   let waiting: (PlacedToken & { readonly begin: number })[] = [];
   let [begin, offset, shown, count] = [0, 0, 0, 0];
