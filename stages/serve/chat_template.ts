@@ -52,7 +52,10 @@ export function chatText(
       content: last ? (content ?? "") + GOES_ON : content,
     };
   });
-  const messages = knows ? plainMessages.map(withCallValues) : withToolsTold(plainMessages, tools);
+  const calls = tools.length > 0 || layout.messages.some(({ tool_calls: made }) => made?.length);
+  const messages = !knows && calls
+    ? withToolsTold(plainMessages, tools)
+    : plainMessages.map(withCallValues);
   const more = layout.chat_template_kwargs ?? {};
   const text = render(tokenizer, chatTemplate, {
     ...namedTokens(tokenizer.info),

@@ -24,7 +24,7 @@ function callOf(value: unknown, names: ReadonlySet<string>): ToolCall | undefine
 }
 
 /** The JSON of a text, with a fence of Markdown round it or not; undefined where it is none. */
-export function jsonOf(text: string): unknown {
+export function valueOfJson(text: string): unknown {
   const [, fenced] = /^\s*```(?:json)?\s*\n([^]*?)\n?\s*```\s*$/.exec(text) ?? [];
   try {
     return JSON.parse(fenced ?? text);

@@ -1,4 +1,4 @@
-import { callsOf, jsonOf, type ToolCall } from "./tool_call.ts";
+import { callsOf, type ToolCall, valueOfJson } from "./tool_call.ts";
 import { gemmaCall, pythonCalls } from "./spelt_calls.ts";
 
 /** How models of a family write calls. */
@@ -32,7 +32,7 @@ export const TOOL_FORMATS = {
     begins: ["<tool_call>"],
     end: "</tool_call>",
     knows: (template) => template.includes("<tool_call>"),
-    read: (part, names) => callsOf(jsonOf(part), names),
+    read: (part, names) => callsOf(valueOfJson(part), names),
   },
   /** Mistral: a list behind the token, or since 2024 a name and its arguments each. */
   mistral: {
@@ -55,13 +55,13 @@ export const TOOL_FORMATS = {
     begins: ["```tool_code", "```python", "```json"],
     end: "```",
     knows: (template) => template.includes("<start_of_turn>"),
-    read: (part, names) => callsOf(jsonOf(part), names) ?? pythonCalls(part, names),
+    read: (part, names) => callsOf(valueOfJson(part), names) ?? pythonCalls(part, names),
   },
   /** Any model: an object with a name and arguments, or a list of them. */
   json: {
     begins: [],
     knows: () => true,
-    read: (part, names) => callsOf(jsonOf(part), names),
+    read: (part, names) => callsOf(valueOfJson(part), names),
   },
 } as const satisfies Readonly<Record<string, ToolFormat>>;
 
@@ -76,7 +76,7 @@ export function toolFormatOf(template: string): ToolFormatName {
 
 /** `[{...}, {...}]`, or `name[ARGS]{...}` and `name{...}`, which begin anew with every call. */
 function mistralCalls(part: string, names: ReadonlySet<string>): ToolCall[] | undefined {
-  const listed = callsOf(jsonOf(part), names);
+  const listed = callsOf(valueOfJson(part), names);
   if (listed) return listed;
   const each = part.split("[TOOL_CALLS]").map((one) => {
     const [, name, rest] =
@@ -89,13 +89,13 @@ function mistralCalls(part: string, names: ReadonlySet<string>): ToolCall[] | un
 
 /** `{...}; {...}`: objects that `;` or white space divides. */
 function llamaCalls(part: string, names: ReadonlySet<string>): ToolCall[] | undefined {
-  const whole = callsOf(jsonOf(part), names);
+  const whole = callsOf(valueOfJson(part), names);
   if (whole) return whole;
   const calls: ToolCall[] = [];
   let rest = part.trim();
   while (rest !== "") {
     const end = endOfObject(rest);
-    const found = end === undefined ? undefined : callsOf(jsonOf(rest.slice(0, end)), names);
+    const found = end === undefined ? undefined : callsOf(valueOfJson(rest.slice(0, end)), names);
     if (!found) return undefined;
     calls.push(...found);
     rest = rest.slice(end).replace(/^\s*[;,]?\s*/, "");
