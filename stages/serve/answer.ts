@@ -39,6 +39,8 @@ export type AnswerEvent =
     readonly reason: "stop" | "length";
     /** Tokens generated, shown or not. */
     readonly tokens: number;
+    /** The text that ended it, where one did. */
+    readonly stop?: string;
   };
 
 /** Makes text of what an engine generates; leaves it once a text that ends the answer has come. */
@@ -79,14 +81,19 @@ export async function* answer(
         const seen = watch.push(piece);
         if (seen.text !== "") yield show(seen.text);
         if (!seen.stopped) break;
-        yield { type: "end", reason: "stop", tokens: count };
+        yield { type: "end", reason: "stop", tokens: count, stop: seen.stop! };
         return;
       }
       case "end": {
         const seen = watch.push(text.end());
         const rest = seen.text + watch.end();
         if (rest !== "" || waiting.length > 0) yield show(rest, { last: !seen.stopped });
-        yield { type: "end", reason: seen.stopped ? "stop" : event.reason, tokens: count };
+        yield {
+          type: "end",
+          reason: seen.stopped ? "stop" : event.reason,
+          tokens: count,
+          ...seen.stop !== undefined && { stop: seen.stop },
+        };
         return;
       }
     }

@@ -16,6 +16,8 @@ export interface Asked {
   readonly asIds: boolean;
   /** What answers in a conversation are divided by. */
   readonly chat?: ChatLayout;
+  /** Fields that the answer gives back as they came. */
+  readonly echoed?: Readonly<Record<string, unknown>>;
   /** A prompt each, where prompts are given back before their answers. */
   readonly echoes?: readonly Echo[];
 }

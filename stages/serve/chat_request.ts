@@ -1,3 +1,4 @@
+import type { z } from "zod";
 import { fieldError } from "./api_error.ts";
 import type { Asked } from "./asked.ts";
 import { chatFields } from "./chat_fields.ts";
@@ -16,8 +17,12 @@ import { checkChoices, checkLogprobs, checkModel, checkScores } from "./request_
 
 /** Reads the body of `POST /v1/chat/completions`. */
 export function readChat(bytes: Uint8Array, rules: ReadingRules): Asked {
+  return chatAsked(readRequest(bytes, { schema: chatFields, options: rules.options }), rules);
+}
+
+/** What the fields of a conversation ask for. */
+export function chatAsked(body: z.output<typeof chatFields>, rules: ReadingRules): Asked {
   const { tokenizer, options, context } = rules;
-  const body = readRequest(bytes, { schema: chatFields, options });
   checkModel(rules, body.model);
   const logprobs = logprobsOf(body);
   checkLogprobs(rules, logprobs, "top_logprobs");
