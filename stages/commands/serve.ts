@@ -81,7 +81,8 @@ function addOptions(command: Command): void {
     .option("--timeout <seconds>", "give a request up after this", number)
     .option("--header-time <seconds>", "end a connection without headers after this", number)
     .option("--drain <seconds>", "time to finish when asked to stop (30)", number)
-    .option("--strict", "refuse fields of requests that are not known");
+    .option("--tool-parser <name>", "how the model writes calls: as its template tells unless said")
+    .option("--strict", "refuse fields of requests that are not known, and more tokens than fit");
 }
 
 /** Serves a model until the signal aborts. */

@@ -14,7 +14,7 @@ import type { Grammars } from "./grammar.ts";
 import { Pages } from "./pages.ts";
 import { checkQueue } from "./queue_cap.ts";
 import { type Chunk, Scheduler } from "./scheduler.ts";
-import { endOf, isHeld, newSequence, type Sequence } from "./sequence.ts";
+import { endOf, newSequence, type Sequence, waitsForGrammar } from "./sequence.ts";
 
 /** An event and the request it belongs to. */
 export type EngineEvent = readonly [id: number, event: GenerationEvent];
@@ -154,7 +154,7 @@ export class EngineLoop implements Disposable {
   /** Live ones that wait for what their grammars allow. */
   get #held(): Sequence[] {
     return this.#live.values().filter((sequence) =>
-      isHeld(sequence) && sequence.constraint!.failure === undefined
+      waitsForGrammar(sequence) && sequence.constraint!.failure === undefined
     ).toArray();
   }
 
@@ -171,7 +171,7 @@ export class EngineLoop implements Disposable {
           id,
           new EngineError("grammar", `Cannot hold the answer to its grammar: ${why}`),
         ]);
-      } else if (this.#preparing.has(sequence) && !isHeld(sequence)) {
+      } else if (this.#preparing.has(sequence) && !waitsForGrammar(sequence)) {
         this.#preparing.delete(sequence);
         this.#scheduler.add(sequence);
       }

@@ -36,7 +36,7 @@ export function newSequence(id: number, request: GenerationRequest): Sequence {
 }
 
 /** Whether its next token cannot be chosen yet: it is not known which ones its grammar allows. */
-export function isHeld({ constraint }: Sequence): boolean {
+export function waitsForGrammar({ constraint }: Sequence): boolean {
   return constraint !== undefined && constraint.allowed === undefined;
 }
 

@@ -24,7 +24,9 @@ export function openAccess({ apiKey, hosts, host }: ServeOptions): Access {
   const wanted = digest(apiKey);
   return (request) => {
     const header = request.headers.get("authorization") ?? "";
-    const [, given] = /^Bearer +(.*)$/i.exec(header) ?? [];
+    // Anthropic's clients say it in a header of its own.
+    const [, bearer] = /^Bearer +(.*)$/i.exec(header) ?? [];
+    const given = bearer ?? request.headers.get("x-api-key") ?? undefined;
     if (given !== undefined && timingSafeEqual(digest(given), wanted)) return;
     throw new ApiError(
       401,

@@ -12,6 +12,8 @@ export interface AnswerRequest {
   readonly keepStop: boolean;
   /** Whether tokens that are no text are shown. */
   readonly special: boolean;
+  /** Of them those that are shown in any case, since they tell parts of an answer apart. */
+  readonly marks?: readonly number[];
 }
 
 /** A token of an answer with the characters of the answer before it. */
@@ -37,6 +39,8 @@ export type AnswerEvent =
     readonly reason: "stop" | "length";
     /** Tokens generated, shown or not. */
     readonly tokens: number;
+    /** The text that ended it, where one did. */
+    readonly stop?: string;
   };
 
 /** Makes text of what an engine generates; leaves it once a text that ends the answer has come. */
@@ -47,9 +51,9 @@ export async function* answer(
     readonly tokenizer: ServedTokenizer;
   },
 ): AsyncGenerator<AnswerEvent> {
-  const { generation, stops, keepStop: keep, special } = request;
+  const { generation, stops, keepStop: keep, special, marks } = request;
   const ends = new Set(generation.stopTokens);
-  const text = openTextStream(tokenizer, { special });
+  const text = openTextStream(tokenizer, { special, ...marks && { marks } });
   const watch = watchForStops(stops, { keep });
   let waiting: (PlacedToken & { readonly begin: number })[] = [];
   let [begin, offset, shown, count] = [0, 0, 0, 0];
@@ -77,14 +81,19 @@ export async function* answer(
         const seen = watch.push(piece);
         if (seen.text !== "") yield show(seen.text);
         if (!seen.stopped) break;
-        yield { type: "end", reason: "stop", tokens: count };
+        yield { type: "end", reason: "stop", tokens: count, stop: seen.stop! };
         return;
       }
       case "end": {
         const seen = watch.push(text.end());
         const rest = seen.text + watch.end();
         if (rest !== "" || waiting.length > 0) yield show(rest, { last: !seen.stopped });
-        yield { type: "end", reason: seen.stopped ? "stop" : event.reason, tokens: count };
+        yield {
+          type: "end",
+          reason: seen.stopped ? "stop" : event.reason,
+          tokens: count,
+          ...seen.stop !== undefined && { stop: seen.stop },
+        };
         return;
       }
     }

@@ -5,20 +5,21 @@ import { openAccess } from "./access.ts";
 import { ApiError, toApiError } from "./api_error.ts";
 import { describeRoute, describeServer } from "./openapi.ts";
 import { logFailure, logRequest, type RequestEntry, type ServeEnv } from "./request_log.ts";
+import { messageError } from "./forms/messages.ts";
 import { LEFT, type ServeContext } from "./request_scope.ts";
 import { ROUTES } from "./routes.ts";
 
 /** Makes the program that answers requests: routes, who may ask, limits, errors. */
 export function openApp(serving: ServeContext): OpenAPIHono<ServeEnv> {
   const { options, metrics } = serving;
-  const app = new OpenAPIHono<ServeEnv>();
+  const app = new OpenAPIHono<ServeEnv>({ strict: false });
   const access = openAccess(options);
   const known = new Map(ROUTES.map((route) => [route.path, route]));
   app.use(async (context, next) => {
     const entry: RequestEntry = {
       id: requestId(context.req.header("x-request-id")),
       method: context.req.method,
-      path: context.req.path,
+      path: pathOf(context),
     };
     context.set("entry", entry);
     const start = performance.now();
@@ -44,7 +45,7 @@ export function openApp(serving: ServeContext): OpenAPIHono<ServeEnv> {
     app.use(cors({ origin, exposeHeaders: ["x-request-id"], maxAge: 600 }));
   }
   app.use(async (context, next) => {
-    const route = known.get(context.req.path);
+    const route = known.get(pathOf(context));
     if (route?.access !== "public") access(context.req.raw);
     await next();
   });
@@ -78,7 +79,13 @@ function answerError(error: unknown, context: Context<ServeEnv>): Response {
   // Nobody reads this; it is no failure.
   if (error === LEFT) return new Response(null, { status: 499 });
   if (told.status >= 500 && told.status !== 503) logFailure(context.get("entry"), error);
-  return context.json(told.body, told.status as 400, { ...told.headers });
+  const body = pathOf(context) === "/v1/messages" ? messageError(told) : told.body;
+  return context.json(body, told.status as 400, { ...told.headers });
+}
+
+/** The path of a request, which may end with a slash that others have not. */
+function pathOf({ req: { path } }: Context<ServeEnv>): string {
+  return path.replace(/(?<=.)\/$/, "");
 }
 
 /** The client's own name for a request where it is harmless, else a new one. */

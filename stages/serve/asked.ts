@@ -1,4 +1,5 @@
 import type { AnswerRequest } from "./answer.ts";
+import type { ChatLayout } from "./chat_parts.ts";
 
 /** A request for answers as it was read: all that is needed to answer it, and nothing of its text. */
 export interface Asked {
@@ -13,6 +14,10 @@ export interface Asked {
   readonly logprobs: number | undefined;
   /** Whether tokens of log-probabilities are spelt `token_id:123`. */
   readonly asIds: boolean;
+  /** What answers in a conversation are divided by. */
+  readonly chat?: ChatLayout;
+  /** Fields that the answer gives back as they came. */
+  readonly echoed?: Readonly<Record<string, unknown>>;
   /** A prompt each, where prompts are given back before their answers. */
   readonly echoes?: readonly Echo[];
 }

@@ -1,5 +1,6 @@
 import type { Context } from "hono";
 import type { AnswerEvent, PlacedToken } from "./answer.ts";
+import { type ChatLayout, type ChatPart, type NamedCall, openChatParts } from "./chat_parts.ts";
 import { chatLogprobs, chatLogprobsJson, type Spelling } from "./logprobs.ts";
 import type { ServeEnv } from "./request_log.ts";
 import { answerAsked } from "./respond.ts";
@@ -10,48 +11,110 @@ export async function chat(serving: ServeContext, context: Context<ServeEnv>): P
   return await answerAsked(serving, context, {
     kind: "chat",
     names: { id: "chatcmpl", whole: "chat.completion", chunk: "chat.completion.chunk" },
-    choice: (index, { logprobs, asIds }) =>
-      openChoice(
-        index,
-        logprobs === undefined ? undefined : { tokenizer: serving.tokenizer, asIds },
-      ),
+    choice: (index, { logprobs, asIds, chat }) =>
+      openChoice(index, {
+        spelling: logprobs === undefined ? undefined : { tokenizer: serving.tokenizer, asIds },
+        layout: chat!,
+      }),
   });
 }
 
 /** One choice of the answer, in pieces and in whole. */
-function openChoice(index: number, spelling: Spelling | undefined) {
-  let content = "";
+function openChoice(
+  index: number,
+  { spelling, layout }: {
+    readonly spelling: Spelling | undefined;
+    readonly layout: ChatLayout;
+  },
+) {
+  const parts = openChatParts(layout);
+  let [content, thought] = ["", ""];
   let finish: string | null = null;
+  const calls: NamedCall[] = [];
   const all: PlacedToken[] = [];
+  const keep = (part: ChatPart) => {
+    if ("calls" in part) calls.push(...part.calls);
+    else if (part.type === "thought") thought += part.text;
+    else content += part.text;
+  };
+  const finishOf = (reason: "stop" | "length") =>
+    reason === "stop" && calls.length > 0 ? "tool_calls" : reason;
+  /** What chunks say of a part; of a call first its name, then its arguments, as clients join them. */
+  const deltas = (part: ChatPart): object[] => {
+    if (!("calls" in part)) {
+      return [part.type === "thought" ? { reasoning_content: part.text } : { content: part.text }];
+    }
+    const first = calls.length - part.calls.length;
+    return part.calls.flatMap(({ id, name, arguments: given }, at) => [
+      {
+        tool_calls: [
+          { index: first + at, id, type: "function", function: { name, arguments: "" } },
+        ],
+      },
+      { tool_calls: [{ index: first + at, function: { arguments: given } }] },
+    ]);
+  };
   return {
     see(event: AnswerEvent) {
-      if (event.type === "end") finish = event.reason;
-      if (event.type !== "text") return;
-      content += event.text;
-      if (spelling) { for (const token of event.tokens) all.push(token); }
+      if (event.type === "text") {
+        parts.push(event.text).forEach(keep);
+        if (spelling) { for (const token of event.tokens) all.push(token); }
+      }
+      if (event.type !== "end") return;
+      parts.end().forEach(keep);
+      finish = finishOf(event.reason);
     },
     /** The chunks that tell of an event, if it has any. */
     *chunks(event: AnswerEvent) {
+      const chunk = (
+        delta: object,
+        logprobs: object | null = null,
+        finish: string | null = null,
+      ) => ({
+        index,
+        delta,
+        logprobs,
+        finish_reason: finish,
+      });
       switch (event.type) {
-        case "prompt": {
-          const delta = { role: "assistant", content: "" };
-          yield { index, delta, logprobs: null, finish_reason: null };
+        case "prompt":
+          yield chunk({ role: "assistant", content: "" });
           return;
-        }
         case "text": {
-          if (event.text === "" && !spelling) return;
-          const delta = { content: event.text };
-          const logprobs = spelling ? chatLogprobs(event.tokens, spelling) : null;
-          yield { index, delta, logprobs, finish_reason: null };
+          const made = parts.push(event.text).flatMap((part) => {
+            keep(part);
+            return deltas(part);
+          });
+          if (spelling && event.tokens.length > 0 && made.length === 0) made.push({ content: "" });
+          // Scores go with the first of what their tokens became.
+          for (const [at, delta] of made.entries()) {
+            yield chunk(delta, spelling && at === 0 ? chatLogprobs(event.tokens, spelling) : null);
+          }
           return;
         }
         case "end":
-          yield { index, delta: {}, logprobs: null, finish_reason: event.reason };
+          for (const part of parts.end()) {
+            keep(part);
+            for (const delta of deltas(part)) yield chunk(delta);
+          }
+          yield chunk({}, null, finishOf(event.reason));
       }
     },
     /** The JSON of the choice once all events were seen. */
     *json() {
-      const message = { role: "assistant", content, refusal: null };
+      const message = {
+        role: "assistant",
+        content: content === "" && calls.length > 0 ? null : content,
+        refusal: null,
+        ...thought !== "" && { reasoning_content: thought },
+        ...calls.length > 0 && {
+          tool_calls: calls.map(({ id, name, arguments: given }) => ({
+            id,
+            type: "function",
+            function: { name, arguments: given },
+          })),
+        },
+      };
       yield `{"index":${index},"message":${JSON.stringify(message)},"logprobs":`;
       if (spelling) yield* chatLogprobsJson(all, spelling);
       else yield "null";

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { samplingFields } from "./sampling_fields.ts";
+import { callFields, toolFields } from "./tools/tool_fields.ts";
 
 const textPart = z.looseObject({
   type: z.literal("text", "this server reads texts only"),
@@ -11,6 +12,7 @@ const message = z.looseObject({
   role: z.enum(["system", "developer", "user", "assistant", "tool"]),
   content: z.union([z.string(), z.array(textPart)], "expected a text or a list of text parts")
     .nullish(),
+  ...callFields,
 });
 
 /** The fields that lay a conversation out. */
@@ -29,6 +31,7 @@ export const templateFields = {
 export const chatFields = z.looseObject({
   ...samplingFields,
   ...templateFields,
+  ...toolFields,
   max_completion_tokens: z.int().min(0).nullish().describe("comes before max_tokens"),
   logprobs: z.boolean().nullish().describe("score the tokens of the answer"),
   top_logprobs: z.int().min(0).nullish().describe("likeliest tokens to score at every place"),

@@ -3,6 +3,8 @@ import { TemplateError } from "../jinja/template_error.ts";
 import { chatTemplateProblem } from "../jinja/trial.ts";
 import { ApiError, fieldError } from "./api_error.ts";
 import type { ChatMessage, Conversation } from "./chat_fields.ts";
+import type { Tool } from "./tools/tool_fields.ts";
+import { withCallValues, withToolsTold } from "./tools/tool_prompt.ts";
 import { namedTokens, type ServedTokenizer } from "./served_tokenizer.ts";
 
 const parsed = new WeakMap<ServedTokenizer, ChatTemplate>();
@@ -15,10 +17,15 @@ const THOUGHTS = ["reasoning_content", "thinking", "reasoning"];
 /**
  * Lays a conversation out as the model was trained to see it; special tokens are in the text.
  *
- * What a template is told is what transformers' `apply_chat_template` tells it, but that lists of
+ * Functions that the model may call are told by a template that knows of `tools`, else by a message of
+ * the system. What a template is told is what transformers' `apply_chat_template` tells it, but that lists of
  * text parts come as one text.
  */
-export function chatText(tokenizer: ServedTokenizer, layout: Conversation): string {
+export function chatText(
+  tokenizer: ServedTokenizer,
+  layout: Conversation,
+  tools: readonly Tool[] = [],
+): string {
   const { chatTemplate } = tokenizer;
   if (chatTemplate === undefined) {
     throw new ApiError(
@@ -35,7 +42,8 @@ export function chatText(tokenizer: ServedTokenizer, layout: Conversation): stri
     );
   }
   const developer = chatTemplate.includes("developer");
-  const messages = layout.messages.map((message, at) => {
+  const knows = /\btools\b/.test(chatTemplate);
+  const plainMessages = layout.messages.map((message, at) => {
     const content = plain(message.content);
     const last = goOn && at === layout.messages.length - 1;
     return {
@@ -44,11 +52,15 @@ export function chatText(tokenizer: ServedTokenizer, layout: Conversation): stri
       content: last ? (content ?? "") + GOES_ON : content,
     };
   });
+  const calls = tools.length > 0 || layout.messages.some(({ tool_calls: made }) => made?.length);
+  const messages = !knows && calls
+    ? withToolsTold(plainMessages, tools)
+    : plainMessages.map(withCallValues);
   const more = layout.chat_template_kwargs ?? {};
   const text = render(tokenizer, chatTemplate, {
     ...namedTokens(tokenizer.info),
     ...more,
-    tools: more.tools ?? null,
+    tools: tools.length > 0 ? tools : more.tools ?? null,
     documents: more.documents ?? null,
     messages,
     add_generation_prompt: goOn ? false : layout.add_generation_prompt ?? true,

@@ -8,6 +8,10 @@ const GRACE_MS = 1000;
 export interface EventStreamOptions {
   /** Seconds of silence after which a comment keeps the connection alive. */
   readonly ping: number;
+  /** Whether events are called by their types and nothing stands behind the last; see `eventOf()`. */
+  readonly named?: boolean;
+  /** What is sent of what ended the stream before its time; OpenAI's error unless said. */
+  errorEvent?(error: unknown): object;
   /** Called when the client left. */
   onLeave(): void;
   /** Called with what ended the stream before its time. */
@@ -24,7 +28,7 @@ export interface EventStreamOptions {
  */
 export async function eventStream(
   values: AsyncGenerator<unknown>,
-  { ping, onLeave, onError, onEnd }: EventStreamOptions,
+  { ping, named = false, errorEvent, onLeave, onError, onEnd }: EventStreamOptions,
 ): Promise<Response> {
   const first = values.next();
   await raceSleep(first, GRACE_MS);
@@ -44,15 +48,15 @@ export async function eventStream(
       const pump = async () => {
         try {
           for (let next = await first; !next.done; next = await values.next()) {
-            send(`data: ${JSON.stringify(next.value)}\n\n`);
+            send(eventOf(next.value, { named }));
             await turn();
           }
         } catch (error) {
           if (open) onError(error);
-          send(`data: ${JSON.stringify(toApiError(error).body)}\n\n`);
+          send(eventOf(errorEvent?.(error) ?? toApiError(error).body, { named }));
         } finally {
           clearInterval(timer);
-          send("data: [DONE]\n\n");
+          if (!named) send("data: [DONE]\n\n");
           if (open) controller.close();
           open = false;
           onEnd();
@@ -72,6 +76,13 @@ export async function eventStream(
       "x-accel-buffering": "no",
     },
   });
+}
+
+/** A value as an event, with its `type` as the event's name where that is wanted. */
+function eventOf(value: unknown, { named }: { readonly named: boolean }): string {
+  const { type } = value as { readonly type?: unknown };
+  const name = named && typeof type === "string" ? `event: ${type}\n` : "";
+  return `${name}data: ${JSON.stringify(value)}\n\n`;
 }
 
 /** Waits for a promise, at most some time; what it fails with in that time is thrown. */

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { TOOL_FORMATS, type ToolFormatName } from "./tools/tool_formats.ts";
 
 /** Where the key is looked for when no option says it. */
 export const API_KEY_VARIABLE = "QUATTUOR_API_KEY";
@@ -48,7 +49,11 @@ export const serveOptions = z.strictObject({
   drain: z.number().min(0).default(30).describe(
     "seconds that requests under way have once the server is asked to stop",
   ),
-  strict: z.boolean().default(false).describe("refuse fields of requests that are not known"),
+  toolParser: z.enum(Object.keys(TOOL_FORMATS) as [ToolFormatName, ...ToolFormatName[]]).optional()
+    .describe("how the model writes calls of functions (default: as its chat template tells)"),
+  strict: z.boolean().default(false).describe(
+    "refuse fields of requests that are not known, and more tokens than fit",
+  ),
 });
 
 /** The options of a server, written out. */

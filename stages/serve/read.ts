@@ -1,5 +1,7 @@
 import type { Asked } from "./asked.ts";
 import { readChat } from "./chat_request.ts";
+import { readMessages } from "./forms/messages_request.ts";
+import { readResponses } from "./forms/responses_request.ts";
 import { readCompletion } from "./completion_request.ts";
 import type { ReadingRules } from "./reading_rules.ts";
 import { readDetokenize, readTokenize } from "./tokenizer_requests.ts";
@@ -8,6 +10,8 @@ import { readDetokenize, readTokenize } from "./tokenizer_requests.ts";
 export interface Readings {
   readonly completions: Asked;
   readonly chat: Asked;
+  readonly messages: Asked;
+  readonly responses: Asked;
   readonly tokenize: Uint8Array<ArrayBuffer>;
   readonly detokenize: Uint8Array<ArrayBuffer>;
 }
@@ -31,6 +35,8 @@ export const READ: {
 } = {
   completions: readCompletion,
   chat: readChat,
+  messages: readMessages,
+  responses: readResponses,
   tokenize: (bytes, rules) => written(readTokenize(bytes, rules)),
   detokenize: (bytes, rules) => written(readDetokenize(bytes, rules)),
 };

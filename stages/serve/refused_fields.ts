@@ -32,7 +32,6 @@ const IGNORED: ReadonlySet<string> = new Set([
   "service_tier",
   "safety_identifier",
   "prompt_cache_key",
-  "parallel_tool_calls",
   "reasoning_effort",
   "verbosity",
   "prediction",

@@ -138,12 +138,12 @@ async function stream(serving: ServeContext, answering: Answering): Promise<Resp
 }
 
 /** Puts the tokens of a request into its line of the log. */
-function note({ counted, entry }: Answering): void {
+export function note({ counted, entry }: Pick<Answering, "counted" | "entry">): void {
   const { prompt_tokens: prompt, completion_tokens: tokens } = counted.usage();
   Object.assign(entry, { promptTokens: prompt, answerTokens: tokens });
 }
 
 /** The status that the log has of what ended a stream; a client that leaves is no failure. */
-function statusOf(error: unknown): number {
+export function statusOf(error: unknown): number {
   return error === LEFT ? 499 : toApiError(error).status;
 }

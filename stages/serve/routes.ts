@@ -4,6 +4,10 @@ import { chat } from "./chat.ts";
 import { chatFields } from "./chat_fields.ts";
 import { completionFields } from "./completion_request.ts";
 import { completions } from "./completions.ts";
+import { messages } from "./forms/messages.ts";
+import { messagesFields } from "./forms/messages_request.ts";
+import { responses } from "./forms/responses.ts";
+import { responsesFields } from "./forms/responses_request.ts";
 import { checkTaking, findModel, health, listModels, ready, status, version } from "./models.ts";
 import { PAGE, pageFile } from "./page.ts";
 import { receive } from "./receive.ts";
@@ -45,6 +49,22 @@ export const ROUTES: readonly Route[] = [
     access: "key",
     answer: taking(chat),
   },
+  {
+    method: "POST",
+    path: "/v1/responses",
+    about: "Answers a conversation, as OpenAI's newer API has it; keeps nothing",
+    fields: responsesFields,
+    access: "key",
+    answer: taking(responses),
+  },
+  {
+    method: "POST",
+    path: "/v1/messages",
+    about: "Answers a conversation, as Anthropic's API has it",
+    fields: messagesFields,
+    access: "key",
+    answer: taking(messages),
+  },
   get("/v1/models", "Lists the model", listModels),
   {
     method: "GET",
@@ -52,7 +72,7 @@ export const ROUTES: readonly Route[] = [
     about: "Tells of the model by its name",
     access: "key",
     answer: (serving, context) => {
-      const name = context.req.path.slice("/v1/models/".length);
+      const name = context.req.path.slice("/v1/models/".length).replace(/\/$/, "");
       return context.json(findModel(serving, decoded(name)));
     },
   },

@@ -1,7 +1,7 @@
 /** Watches a text for strings that end it, and holds back what may become one. */
 export interface StopWatch {
-  /** What may be shown after more text has come; `stopped` once a string was found. */
-  push(text: string): { readonly text: string; readonly stopped: boolean };
+  /** What may be shown after more text has come; `stopped` once a string was found, and which. */
+  push(text: string): { readonly text: string; readonly stopped: boolean; readonly stop?: string };
   /** What was held back, now that nothing comes any more. */
   end(): string;
 }
@@ -19,7 +19,7 @@ export function watchForStops(
       if (found) {
         const shown = held.slice(0, found.at + (keep ? found.stop.length : 0));
         held = "";
-        return { text: shown, stopped: true };
+        return { text: shown, stopped: true, stop: found.stop };
       }
       const shown = held.slice(0, held.length - couldBegin(held, stops));
       held = held.slice(shown.length);

@@ -11,17 +11,21 @@ export interface TextStream {
 /**
  * Starts a text at its first token, or, `within` one, behind others.
  *
- * Tokens that are no text are left out unless `special` is set.
+ * Tokens that are no text are left out unless `special` is set, but for those in `marks`.
  */
 export function openTextStream(
   tokens: TokenBytes,
-  { within = true, special = false }: { readonly within?: boolean; readonly special?: boolean },
+  { within = true, special = false, marks = [] }: {
+    readonly within?: boolean;
+    readonly special?: boolean;
+    readonly marks?: readonly number[];
+  },
 ): TextStream {
   const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
   let drop = !within && tokens.dropsFirstSpace;
   return {
     push(id) {
-      if (!special && tokens.special(id)) return "";
+      if (!special && tokens.special(id) && !marks.includes(id)) return "";
       const text = decoder.decode(tokens.bytes(id), { stream: true });
       if (!drop || text === "" || tokens.special(id)) return text;
       drop = false;

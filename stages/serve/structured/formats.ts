@@ -1,5 +1,5 @@
 /** Patterns of strings by the names that JSON Schema has for them (2020-12, validation, section 7.3). */
-export const FORMATS: Readonly<Record<string, string>> = {
+export const STRING_FORMATS: Readonly<Record<string, string>> = {
   // RFC 3339, section 5.6; days that every month has.
   "date": "\\d{4}-(0[1-9]|1[0-2])-(0[1-9]|1\\d|2[0-8])",
   "time": "([01]\\d|2[0-3]):[0-5]\\d:[0-5]\\d(\\.\\d{1,6})?(Z|[+\\-]([01]\\d|2[0-3]):[0-5]\\d)",

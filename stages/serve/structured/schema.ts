@@ -2,7 +2,7 @@ import { fieldError } from "../api_error.ts";
 import { integerRule, MOST, numberRule, PLACES } from "./number_rules.ts";
 import { PatternError, patternRule } from "./pattern.ts";
 import { schemaRules } from "./rules.ts";
-import { FORMATS } from "./formats.ts";
+import { STRING_FORMATS } from "./formats.ts";
 
 /** A JSON Schema as it comes: an object, or true for anything. */
 type Schema = Readonly<Record<string, unknown>>;
@@ -235,12 +235,12 @@ class SchemaReader {
       this.#refuse(path, "has several of pattern, format and lengths", "one of them");
     }
     if (format !== undefined) {
-      const known = FORMATS[String(format)];
+      const known = STRING_FORMATS[String(format)];
       if (known === undefined) {
         this.#refuse(
           `${path}.format`,
           `is ${JSON.stringify(format)}`,
-          Object.keys(FORMATS).join(", "),
+          Object.keys(STRING_FORMATS).join(", "),
         );
       }
       return { type: "string", rule: patternRule(known!, { json: true }) };

@@ -567,3 +567,163 @@ Deno.test("more tokens than fit are as many as fit, and refused where the server
   const { error } = await response.json();
   deepStrictEqual([response.status, error.param], [400, "max_tokens"]);
 });
+
+const WEATHER = {
+  type: "function",
+  function: {
+    name: "get_weather",
+    parameters: {
+      type: "object",
+      properties: { city: { type: "string" } },
+      required: ["city"],
+    },
+  },
+} as const;
+
+Deno.test("openai-node calls functions and goes on with what they give", async () => {
+  const says = (prompt: string) =>
+    prompt.includes("Result: warm in Rome")
+      ? "It is warm in Rome."
+      : '[{"name": "get_weather", "arguments": {"city": "Rome"}}]';
+  await using served = await serveFake({ says });
+  const client = clientOf(served);
+  for (const stream of [false, true]) {
+    const asked: unknown[] = [];
+    const runner = client.chat.completions.runTools({
+      model: MODEL,
+      stream,
+      messages: [{ role: "user", content: "How is the weather in Rome?" }],
+      tools: [{
+        type: "function",
+        function: {
+          ...WEATHER.function,
+          parse: JSON.parse,
+          function: ({ city }: { readonly city: string }) => {
+            asked.push(city);
+            return `warm in ${city}`;
+          },
+        },
+      }],
+    } as never) as { finalContent(): Promise<string | null> };
+    strictEqual(await runner.finalContent(), "It is warm in Rome.");
+    deepStrictEqual(asked, ["Rome"]);
+  }
+});
+
+Deno.test("calls come whole or as deltas, and the answer ends by them", async () => {
+  const says = 'One moment. <tool_call>\n{"name": "get_weather", "arguments": {"city": "Oslo"}}\n' +
+    '</tool_call>\n<tool_call>{"name": "get_weather", "arguments": {"city": "Bonn"}}</tool_call>';
+  const template = "{% if tools %}{{ tools | length }} <tool_call>{% endif %}" +
+    "{% for m in messages %}{{ m.role }} {{ m.content }} {% for c in m.tool_calls %}" +
+    "{{ c.function.arguments.city }}{% endfor %}{% endfor %}";
+  await using served = await serveFake({ says, template });
+  const client = clientOf(served);
+  const messages = [
+    { role: "user" as const, content: "hi" },
+    {
+      role: "assistant" as const,
+      content: null,
+      tool_calls: [{
+        id: "a",
+        type: "function" as const,
+        function: { name: "get_weather", arguments: '{"city": "Ulm"}' },
+      }],
+    },
+    { role: "tool" as const, tool_call_id: "a", content: "cold" },
+  ];
+  const body = { model: MODEL, messages, tools: [WEATHER as never] };
+  const { choices: [choice] } = await client.chat.completions.create(body);
+  strictEqual(choice!.finish_reason, "tool_calls");
+  strictEqual(choice!.message.content, "One moment. ");
+  const calls = choice!.message.tool_calls!.map((call) =>
+    call.type === "function" ? call.function : undefined
+  );
+  deepStrictEqual(calls, [
+    { name: "get_weather", arguments: '{"city":"Oslo"}' },
+    { name: "get_weather", arguments: '{"city":"Bonn"}' },
+  ]);
+  const text = served.tokenizer.decode(served.engine.asked.at(-1)!.prompt);
+  match(text, /1 <tool_call>.*Ulm.*tool cold/);
+
+  const runner = client.chat.completions.stream({ ...body, stream: true });
+  const final = await runner.finalChatCompletion();
+  strictEqual(final.choices[0]!.finish_reason, "tool_calls");
+  deepStrictEqual(
+    final.choices[0]!.message.tool_calls!.map((call) => (call as { function: object }).function),
+    calls,
+  );
+  const none = await client.chat.completions.create({ ...body, tool_choice: "none" });
+  strictEqual(none.choices[0]!.message.content, says);
+  strictEqual(none.choices[0]!.finish_reason, "stop");
+});
+
+Deno.test("what a model must call is held to by a grammar", async () => {
+  await using served = await serveFake({
+    says: '[{"name": "get_weather", "arguments": {"city": "Oslo"}}]',
+  });
+  const other = { type: "function", function: { name: "other" } };
+  const grammarOf = async (more: object) => {
+    const response = await served.post("/v1/chat/completions", {
+      messages: [{ role: "user", content: "hi" }],
+      tools: [WEATHER, other],
+      ...more,
+    });
+    const json = await response.json();
+    strictEqual(response.status, 200, JSON.stringify(json));
+    strictEqual(json.choices[0].finish_reason, "tool_calls");
+    return served.engine.asked.at(-1)!.grammar;
+  };
+  strictEqual(await grammarOf({}), undefined);
+  const required = (await grammarOf({ tool_choice: "required" }))!;
+  ok(required.includes("get_weather") && required.includes("other"));
+  const named = (await grammarOf({
+    tool_choice: { type: "function", function: { name: "get_weather" } },
+  }))!;
+  ok(named.includes("get_weather") && !named.includes("other"));
+  const one = (await grammarOf({ tool_choice: "required", parallel_tool_calls: false }))!;
+  ok(one !== required);
+  for (
+    const [body, param] of [
+      [{ tool_choice: "required" }, "tool_choice"],
+      [{ tools: [WEATHER, WEATHER] }, "tools[1].function.name"],
+      [{ tools: [{ type: "web_search" }] }, "tools[0].type"],
+      [{ tools: [{ type: "function", function: { name: "a b" } }] }, "tools[0].function.name"],
+      [
+        { tools: [WEATHER], tool_choice: { type: "function", function: { name: "x" } } },
+        "tool_choice",
+      ],
+      [{ tools: [WEATHER], response_format: { type: "json_object" } }, "tools"],
+      [
+        {
+          tools: [{
+            type: "function",
+            function: { name: "f", parameters: { properties: { a: { not: {} } } } },
+          }],
+          tool_choice: "required",
+        },
+        "tools[0].function.parameters.properties.a.not",
+      ],
+    ] as const
+  ) {
+    const response = await served.post("/v1/chat/completions", {
+      messages: [{ role: "user", content: "hi" }],
+      ...body,
+    });
+    const { error } = await response.json();
+    deepStrictEqual([response.status, error.param], [400, param], JSON.stringify(error));
+  }
+});
+
+Deno.test("what a model thinks before it answers stands by itself", async () => {
+  const template = "{{ messages[0].content }}{# </think> #}";
+  await using served = await serveFake({ says: "<think>Let me see.</think>\n\nYes.", template });
+  const body = { messages: [{ role: "user", content: "hi" }] };
+  const { choices: [{ message }] } = await (await served.post("/v1/chat/completions", body)).json();
+  deepStrictEqual([message.reasoning_content, message.content], ["Let me see.", "Yes."]);
+  const events = await eventsOf(
+    await served.post("/v1/chat/completions", { ...body, stream: true }),
+  ) as { choices: { delta: Record<string, string> }[] }[];
+  const joined = (name: string) =>
+    events.map(({ choices: [choice] }) => choice!.delta[name] ?? "").join("");
+  deepStrictEqual([joined("reasoning_content"), joined("content")], ["Let me see.", "Yes."]);
+});

@@ -228,7 +228,7 @@ Deno.test("openai-node lists models, and makes its own errors of what is refused
   for (
     const [body, param] of [
       [{ temperature: -1 }, "temperature"],
-      [{ tools: [{ type: "function", function: { name: "f" } }] }, "tools"],
+      [{ tools: [{ type: "function", function: { name: "f g" } }] }, "tools[0].function.name"],
     ] as const
   ) {
     await assert.rejects(
