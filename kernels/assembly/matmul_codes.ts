@@ -1,4 +1,5 @@
-import { codeLine, nibbles } from "./parts/code_line";
+import { codeLine } from "./parts/code_line";
+import { eightCodes, fourValues } from "./parts/code_values";
 import { expertTile, tileExpert, tileFirst, tileRows } from "./parts/expert_tile";
 import {
   addProducts,
@@ -8,7 +9,6 @@ import {
   panelColumn,
 } from "./parts/float_product";
 import { fromHalfBits } from "./parts/halves";
-import { dequantized } from "./parts/quantizer";
 
 @unmanaged
 class Args {
@@ -38,6 +38,18 @@ class Args {
 /** A block of rows and columns is a task: its weights become floats once, then floats are multiplied. */
 export function matmulCodes(at: usize, task: u32, scratch: usize): void {
   const args = changetype<Args>(at);
+  if (args.nibbles) withZero<u8>(args, task, scratch);
+  else withZero<u16>(args, task, scratch);
+}
+
+/** The same for a width of codes: see `eightCodes`. */
+function withZero<C>(args: Args, task: u32, scratch: usize): void {
+  if (args.zero == 2) multiply<C, u32>(args, task, scratch);
+  else if (args.zero == 1) multiply<C, u16>(args, task, scratch);
+  else multiply<C, u8>(args, task, scratch);
+}
+
+function multiply<C, Z>(args: Args, task: u32, scratch: usize): void {
   const across = (args.columns + args.task_columns - 1) / args.task_columns;
   const down = task / across;
   const firstColumn = (task % across) * args.task_columns;
@@ -57,7 +69,7 @@ export function matmulCodes(at: usize, task: u32, scratch: usize): void {
   // Four rows of weights at least make a line: a row alone goes along them.
   if (rows == 1 && columns >= 4) {
     const y = args.y + (<usize> firstRow * args.stride + column) * 4;
-    lines(args, args.x + firstRow * bytes, above + firstColumn, columns, column, y, scratch);
+    lines<C, Z>(args, args.x + firstRow * bytes, above + firstColumn, columns, column, y, scratch);
     return;
   }
   const product = beginProduct(scratch, rows, columns, 0, args.inner);
@@ -69,7 +81,7 @@ export function matmulCodes(at: usize, task: u32, scratch: usize): void {
   for (let from: u32 = 0; nextPanels(product, from); from += product.deep) {
     for (let n: u32 = 0; n < columns; n++) {
       const row = above + firstColumn + n;
-      unpack(args, row, from, from + product.deep, panelColumn(product, n));
+      unpack<C, Z>(args, row, from, from + product.deep, panelColumn(product, n));
     }
     addProducts(product);
   }
@@ -79,7 +91,7 @@ export function matmulCodes(at: usize, task: u32, scratch: usize): void {
  * A row by rows of the weight from `row` on: four at a time, a quarter of them apart, for memory is read
  * ahead where a thread goes along it; the last ones overlap those before.
  */
-function lines(
+function lines<C, Z>(
   args: Args,
   x: usize,
   row: u32,
@@ -88,9 +100,9 @@ function lines(
   y: usize,
   scratch: usize,
 ): void {
-  const codeBytes: usize = args.nibbles ? args.inner / 2 : args.inner;
+  const rowBytes = codeBytes<C>(args.inner);
   const groupBytes = <usize> (args.inner / args.group) * 4;
-  const codes = args.weight + <usize> row * codeBytes;
+  const codes = args.weight + <usize> row * rowBytes;
   const groups = args.groups + <usize> row * groupBytes;
   const quarter = columns / 4;
   const turns = quarter + (columns % 4 ? 1 : 0);
@@ -99,13 +111,14 @@ function lines(
     const rest = n == quarter;
     const first: usize = rest ? columns - 4 : n;
     const apart: usize = rest ? 1 : quarter;
-    const sums = four(
-      args,
+    const sums = codeLine<C, Z>(
       x,
-      codes + first * codeBytes,
-      apart * codeBytes,
+      codes + first * rowBytes,
+      apart * rowBytes,
       groups + first * groupBytes,
       apart * groupBytes,
+      args.group,
+      args.inner,
       scratch,
     );
     v128.store(scratch, sums);
@@ -120,61 +133,30 @@ function lines(
   }
 }
 
-/** The form of `codeLine` for a weight. */
-function four(
-  args: Args,
-  x: usize,
-  codes: usize,
-  apart: usize,
-  groups: usize,
-  groupsApart: usize,
-  scratch: usize,
-): v128 {
-  const g = args.group;
-  const k = args.inner;
-  if (args.nibbles) {
-    if (args.zero == 2) {
-      return codeLine<u8, u32>(x, codes, apart, groups, groupsApart, g, k, scratch);
-    }
-    if (args.zero == 1) {
-      return codeLine<u8, u16>(x, codes, apart, groups, groupsApart, g, k, scratch);
-    }
-    return codeLine<u8, u8>(x, codes, apart, groups, groupsApart, g, k, scratch);
-  }
-  if (args.zero == 2) {
-    return codeLine<u16, u32>(x, codes, apart, groups, groupsApart, g, k, scratch);
-  }
-  if (args.zero == 1) {
-    return codeLine<u16, u16>(x, codes, apart, groups, groupsApart, g, k, scratch);
-  }
-  return codeLine<u16, u8>(x, codes, apart, groups, groupsApart, g, k, scratch);
-}
-
 /** What some codes of a row of the weight stand for, to a column of a panel. */
-function unpack(args: Args, row: u32, from: u32, to: u32, out: usize): void {
-  const groups = args.groups + <usize> row * (args.inner / args.group) * 4;
-  const bytes = args.nibbles ? args.inner / 2 : args.inner;
-  const codes = args.weight + <usize> row * bytes;
+function unpack<C, Z>(args: Args, row: u32, from: u32, to: u32, out: usize): void {
+  const size = args.group;
+  let groups = args.groups + <usize> row * (args.inner / size) * 4 + <usize> (from / size) * 4;
+  let codes = args.weight + <usize> row * codeBytes<C>(args.inner) + codeBytes<C>(from);
+  let end = (from / size + 1) * size;
   while (from < to) {
-    const group = from / args.group;
-    const end = min((group + 1) * args.group, to);
-    const pair = load<u32>(groups + <usize> group * 4);
+    const pair = load<u32>(groups);
     const scale = f32x4.splat(fromHalfBits(pair & 0xffff));
     const zero = f32x4.splat(fromHalfBits(pair >> 16));
-    for (; from < end; from += 8) {
-      const shorts = args.nibbles
-        ? nibbles(codes + from / 2, args.zero != 0)
-        : octets(codes + from, args.zero);
-      const low = f32x4.convert_i32x4_s(i32x4.extend_low_i16x8_s(shorts));
-      const high = f32x4.convert_i32x4_s(i32x4.extend_high_i16x8_s(shorts));
-      v128.store(out, dequantized(args.zero, low, scale, zero));
-      v128.store(out, dequantized(args.zero, high, scale, zero), 16);
+    for (const last = codes + codeBytes<C>(min(end, to) - from); codes < last;) {
+      const shorts = eightCodes<C, Z>(codes);
+      v128.store(out, fourValues<Z>(i32x4.extend_low_i16x8_s(shorts), scale, zero));
+      v128.store(out, fourValues<Z>(i32x4.extend_high_i16x8_s(shorts), scale, zero), 16);
+      codes += 4 * sizeof<C>();
       out += PANEL_STEP;
     }
+    from = end;
+    end += size;
+    groups += 4;
   }
 }
 
-/** Eight codes of eight bits, signed where there is no zero point. */
-function octets(at: usize, zero: u32): v128 {
-  return zero ? v128.load_ext<u8>(at) : v128.load_ext<i8>(at);
+/** Bytes of so many codes. */
+function codeBytes<C>(count: u32): usize {
+  return <usize> count * sizeof<C>() / 2;
 }

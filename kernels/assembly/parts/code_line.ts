@@ -1,12 +1,11 @@
+import { eightCodes, fourValues } from "./code_values";
 import { joined, multiplyAdd, sumsOf } from "./floats";
 import { fromHalfBits } from "./halves";
 
 /**
  * A row by four rows of codes, `apart` and `groupsApart` bytes each: `inner` values in groups of `group`,
  * both multiples of 8; gives the four sums, in the order of `Product`. It needs 256 bytes.
- *
- * `C` has two bytes for codes of eight bits and one for those of four; `Z` has one byte where there are
- * no zero points, two where they stand before the scale and four behind it.
+ * `C` and `Z` are those of `eightCodes`.
  */
 export function codeLine<C, Z>(
   x: usize,
@@ -50,18 +49,18 @@ export function codeLine<C, Z>(
     for (const end = c0 + width; c0 < end; c0 += 4 * sizeof<C>()) {
       const l = v128.load(x);
       const h = v128.load(x, 16);
-      let q = octet<C, Z>(c0);
-      s0l = multiplyAdd(l, value<Z>(i32x4.extend_low_i16x8_s(q), f0, z0), s0l);
-      s0h = multiplyAdd(h, value<Z>(i32x4.extend_high_i16x8_s(q), f0, z0), s0h);
-      q = octet<C, Z>(c1);
-      s1l = multiplyAdd(l, value<Z>(i32x4.extend_low_i16x8_s(q), f1, z1), s1l);
-      s1h = multiplyAdd(h, value<Z>(i32x4.extend_high_i16x8_s(q), f1, z1), s1h);
-      q = octet<C, Z>(c2);
-      s2l = multiplyAdd(l, value<Z>(i32x4.extend_low_i16x8_s(q), f2, z2), s2l);
-      s2h = multiplyAdd(h, value<Z>(i32x4.extend_high_i16x8_s(q), f2, z2), s2h);
-      q = octet<C, Z>(c3);
-      s3l = multiplyAdd(l, value<Z>(i32x4.extend_low_i16x8_s(q), f3, z3), s3l);
-      s3h = multiplyAdd(h, value<Z>(i32x4.extend_high_i16x8_s(q), f3, z3), s3h);
+      let q = eightCodes<C, Z>(c0);
+      s0l = multiplyAdd(l, fourValues<Z>(i32x4.extend_low_i16x8_s(q), f0, z0), s0l);
+      s0h = multiplyAdd(h, fourValues<Z>(i32x4.extend_high_i16x8_s(q), f0, z0), s0h);
+      q = eightCodes<C, Z>(c1);
+      s1l = multiplyAdd(l, fourValues<Z>(i32x4.extend_low_i16x8_s(q), f1, z1), s1l);
+      s1h = multiplyAdd(h, fourValues<Z>(i32x4.extend_high_i16x8_s(q), f1, z1), s1h);
+      q = eightCodes<C, Z>(c2);
+      s2l = multiplyAdd(l, fourValues<Z>(i32x4.extend_low_i16x8_s(q), f2, z2), s2l);
+      s2h = multiplyAdd(h, fourValues<Z>(i32x4.extend_high_i16x8_s(q), f2, z2), s2h);
+      q = eightCodes<C, Z>(c3);
+      s3l = multiplyAdd(l, fourValues<Z>(i32x4.extend_low_i16x8_s(q), f3, z3), s3l);
+      s3h = multiplyAdd(h, fourValues<Z>(i32x4.extend_high_i16x8_s(q), f3, z3), s3h);
       x += 32;
       c1 += 4 * sizeof<C>();
       c2 += 4 * sizeof<C>();
@@ -77,29 +76,4 @@ export function codeLine<C, Z>(
   v128.store(chains, s3l, 96);
   v128.store(chains, s3h, 112);
   return sumsOf(joined(chains), joined(chains + 32), joined(chains + 64), joined(chains + 96));
-}
-
-/** Eight codes with 16 bits each, signed where there is no zero point. */
-function octet<C, Z>(at: usize): v128 {
-  if (sizeof<C>() == 1) return nibbles(at, sizeof<Z>() > 1);
-  return sizeof<Z>() > 1 ? v128.load_ext<u8>(at) : v128.load_ext<i8>(at);
-}
-
-/** Eight codes of four bits, the lowest first, with 16 bits each, signed unless said otherwise. */
-export function nibbles(at: usize, unsigned: bool): v128 {
-  const pairs = v128.load_zero<u32>(at);
-  const low = v128.and(pairs, i8x16.splat(15));
-  const high = i8x16.shr_u(pairs, 4);
-  const codes = i8x16.shuffle(low, high, 0, 16, 1, 17, 2, 18, 3, 19, 0, 0, 0, 0, 0, 0, 0, 0);
-  if (unsigned) return i16x8.extend_low_i8x16_u(codes);
-  // A nibble moved to the top of a byte and back takes its sign along.
-  return i16x8.extend_low_i8x16_s(i8x16.shr_s(i8x16.shl(codes, 4), 4));
-}
-
-/** What four codes stand for, as `dequantized` has it. */
-function value<Z>(codes: v128, scale: v128, zero: v128): v128 {
-  const q = f32x4.convert_i32x4_s(codes);
-  if (sizeof<Z>() == 4) return f32x4.sub(f32x4.mul(q, scale), zero);
-  if (sizeof<Z>() == 2) return f32x4.mul(f32x4.sub(q, zero), scale);
-  return f32x4.mul(q, scale);
 }

@@ -1,15 +1,23 @@
 import { strict as assert } from "node:assert";
 import { Cpu } from "../../../kernels/device/cpu/cpu.ts";
 import { Model } from "../../../stages/models/model.ts";
+import { quantize } from "../../../stages/quantize.ts";
 import { randomRows } from "../../support/random.ts";
 import { StageChain } from "../../support/stage_chain.ts";
 
-Deno.test("some logits of a model with a cap are those of all, whichever way they are asked for", async () => {
-  await using chain = await StageChain.open();
-  await using device = await Cpu.open();
-  using model = await Model.open(chain.family("gemma2_caps_window").path, device, {
-    weightBytes: Infinity,
+for (const precision of [undefined, "w8a8", "w8a16"]) {
+  Deno.test(`some logits of a model with a cap are those of all, whichever way they are asked for, with a head in ${precision ?? "floats"}`, async () => {
+    await using chain = await StageChain.open();
+    const plain = chain.family("gemma2_caps_window");
+    const params = { method: "rtn", weights: { group: 8 }, head: precision };
+    const { path } = precision ? await chain.run(quantize, { model: plain }, params) : plain;
+    await agreesWithItself(path);
   });
+}
+
+async function agreesWithItself(path: string): Promise<void> {
+  await using device = await Cpu.open();
+  using model = await Model.open(path, device, { weightBytes: Infinity });
   const { vocabulary, hidden, logitCap } = model.config;
   using x = device.upload(randomRows(3, hidden, "hidden"));
   const head = await model.head();
@@ -35,4 +43,4 @@ Deno.test("some logits of a model with a cap are those of all, whichever way the
   });
   await Promise.all(pieces);
   assert.equal(pieces.length, Math.ceil(vocabulary / 40));
-});
+}
