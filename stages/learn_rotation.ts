@@ -86,6 +86,7 @@ export const learn_rotation = defineStage({
         residual: orthonormalRows(rotations.residual, config.hidden),
         heads: rotations.heads.map((head) => orthonormalRows(head, config.headSize)),
       },
+      losses,
       stage: STAGE,
       params,
     });
@@ -96,7 +97,7 @@ export const learn_rotation = defineStage({
     });
     const [begun = 0, ended = 0] = [losses.slice(0, FEW), losses.slice(-FEW)].map(mean);
     const words = `loss ${begun.toFixed(4)} in the first steps, ${ended.toFixed(4)} in the last`;
-    job.note(`${words} of ${steps}`, { losses }, "result");
+    job.note(`${words} of ${steps}`, undefined, "result");
     return { scores: { first_loss: begun, last_loss: ended } };
   },
 });
@@ -118,7 +119,13 @@ async function countLearning(
     const device = await open();
     using learner = new Learner(device, source, params);
     await learnRotations(device, rotations, { ...params, steps: 1, config, learner, journal });
-    const rewrite = await learnedRewrite(device, files, { rotations, stage: STAGE, params });
+    const losses = Array<number>(params.steps).fill(0);
+    const rewrite = await learnedRewrite(device, files, {
+      rotations,
+      losses,
+      stage: STAGE,
+      params,
+    });
     await countRewrite(files, rewrite);
     made.push(rewrite);
   });

@@ -1,6 +1,7 @@
 import { strict as assert } from "node:assert";
 import type { Artifact } from "../../pipeline/artifact.ts";
 import { bytesOf } from "../../stages/formats/half.ts";
+import { describePath } from "../../stages/describe/describe.ts";
 import { openSafetensors } from "../../stages/formats/safetensors/file.ts";
 import { learn_rotation, rotate } from "../../stages/mod.ts";
 import { openModel } from "../../stages/models/architecture.ts";
@@ -146,7 +147,7 @@ Deno.test("a text shorter than all steps is read again, and that is told", async
   const inputs = { model, tokens: await chain.tokens(64) };
   const progress: string[] = [];
   const params = { steps: 3, batch: 2, context: 16 };
-  await chain.run(learn_rotation, inputs, params, {
+  const learned = await chain.run(learn_rotation, inputs, params, {
     progress: (done, total) => progress.push(`${done} of ${total}`),
   });
   assert.ok(
@@ -156,6 +157,14 @@ Deno.test("a text shorter than all steps is read again, and that is told", async
     chain.notes.join(),
   );
   assert.ok(chain.notes.some((note) => /^step 3 of 3: loss \d+\.\d{4}$/.test(note)));
+  const { measured } = await readModelRecord(learned.path);
+  assert.equal(measured.rotation?.length, 3);
+  const { sections } = (await describePath(learned.path, { deep: false }))!;
+  const [chart] = sections.find(({ title }) => title === "How rotations were learned")!.charts!;
+  assert.deepEqual(
+    chart!.series[0]!.points,
+    measured.rotation.map((loss, step) => [step + 1, loss]),
+  );
   // Steps, and parts of them.
   for (const one of ["0.125 of 3", "1 of 3", "2.5 of 3", "3 of 3"]) {
     assert.ok(progress.includes(one), progress.join());
