@@ -32,7 +32,7 @@ export const learn_rotation = defineStage({
   async forecast({ model, tokens, stats: sizes }, params, { memoryBytes, limits }) {
     const files = headerFiles(model);
     const { config } = files.architecture;
-    refuseLearning(files, params, { stage: STAGE, text: tokens?.count, stats: !!sizes });
+    refuseLearning(files, params, { stage: STAGE, text: tokens?.count, stats: sizes });
     const stats = sizes && headerStats(sizes, files.architecture);
     const given = { files, stats, memoryBytes };
     const { peaks, rewrite } = await countLearning(limits, given, params);
@@ -40,14 +40,15 @@ export const learn_rotation = defineStage({
     const state = stateSize(config, params.steps);
     const arrays = 5 * state + (kept ? 0 : bytes);
     const all = rewriteForecast(model, rewrite, { peaks, arrays, changes: false });
-    return { ...all, workBytes: 2 * state + (kept ? bytes : 0) };
+    return { ...all, workBytes: 3 * state + (kept ? bytes : 0) };
   },
   async run(job, { model, tokens, stats: statistics }, params) {
     using files = await openModel(model.path);
     const { config } = files.architecture;
     const text = tokens &&
       new Uint32Array((await Deno.readFile(`${tokens.path}/tokens.u32`)).buffer);
-    const given = { stage: STAGE, text: text?.length, stats: statistics !== undefined };
+    using stats = statistics && await openStats(statistics, model);
+    const given = { stage: STAGE, text: text?.length, stats: stats?.record };
     refuseLearning(files, params, given);
     const windows = text && params.method === "network"
       ? await windowsOf(text, params, model.path)
@@ -56,7 +57,6 @@ export const learn_rotation = defineStage({
     const repeats = repeated(windows.length, params);
     if (repeats) job.note(repeats, undefined, "warning");
     const device = await job.tools.device();
-    using stats = statistics && await openStats(statistics, model);
     await using keeper = new FileKeeper(`${job.out}/streams`);
     const { signal, journal, tools: { memoryBytes } } = job;
     const { steps } = params;
@@ -86,6 +86,7 @@ export const learn_rotation = defineStage({
         residual: orthonormalRows(rotations.residual, config.hidden),
         heads: rotations.heads.map((head) => orthonormalRows(head, config.headSize)),
       },
+      losses,
       stage: STAGE,
       params,
     });
@@ -96,7 +97,7 @@ export const learn_rotation = defineStage({
     });
     const [begun = 0, ended = 0] = [losses.slice(0, FEW), losses.slice(-FEW)].map(mean);
     const words = `loss ${begun.toFixed(4)} in the first steps, ${ended.toFixed(4)} in the last`;
-    job.note(`${words} of ${steps}`, { losses }, "result");
+    job.note(`${words} of ${steps}`, undefined, "result");
     return { scores: { first_loss: begun, last_loss: ended } };
   },
 });
@@ -118,7 +119,13 @@ async function countLearning(
     const device = await open();
     using learner = new Learner(device, source, params);
     await learnRotations(device, rotations, { ...params, steps: 1, config, learner, journal });
-    const rewrite = await learnedRewrite(device, files, { rotations, stage: STAGE, params });
+    const losses = Array<number>(params.steps).fill(0);
+    const rewrite = await learnedRewrite(device, files, {
+      rotations,
+      losses,
+      stage: STAGE,
+      params,
+    });
     await countRewrite(files, rewrite);
     made.push(rewrite);
   });

@@ -14,6 +14,8 @@ const LINEAR_BYTES = 800;
 const KV_BYTES = 600;
 /** And for a value of the center of its keys, on a line of its own. */
 const CENTER_BYTES = 30;
+/** And for the loss before a step of learning. */
+const LOSS_BYTES = 30;
 
 /** Most bytes of the files of a model. */
 export function modelBytes({ record, ...facts }: ModelOutline): number {
@@ -21,7 +23,7 @@ export function modelBytes({ record, ...facts }: ModelOutline): number {
   const centers = record.kv.reduce((sum, { keyCenter }) => sum + (keyCenter?.length ?? 0), 0);
   return tensorsBytes(facts.tensors.values()) + facts.textBytes + facts.lineageBytes +
     STEP_BYTES * record.history.length + LINEAR_BYTES * linears + KV_BYTES * record.kv.length +
-    CENTER_BYTES * centers;
+    CENTER_BYTES * centers + LOSS_BYTES * (record.measured.rotation?.length ?? 0);
 }
 
 /** Fewest bytes of the files that a model of other precision of its KV cache shares with it. */

@@ -18,7 +18,7 @@ import { tensorProblems, unreadProblems, unusedTensors } from "./expected_tensor
 import { checkValues, normWords } from "./norms.ts";
 import { foreignQuantization } from "../exchange/foreign_quantization.ts";
 import { findFiles, type FoundFiles, list } from "../formats/safetensors/found_files.ts";
-import { errorCharts, historySection, sizeFigures } from "./model_figures.ts";
+import { errorCharts, historySection, learningCharts, sizeFigures } from "./model_figures.ts";
 import { kvSection, linearsSection } from "./linears.ts";
 import { tokenizerFacts } from "./tokenizer_facts.ts";
 import { USUAL } from "../models/usual_names.ts";
@@ -89,6 +89,7 @@ export async function describeModelDirectory(
     architectureSection({ name, config, json }),
     ...architecture ? [linearsSection(architecture, { record, tensors }), kvSection(record)] : [],
     historySection(record),
+    ...learningCharts(record),
     ...facts ? errorCharts(facts) : [],
     { title: "Tokenizer", facts: tokenizer.facts },
     elementTypesSection(

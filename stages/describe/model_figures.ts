@@ -32,6 +32,15 @@ export function errorCharts({ layers, kvErrors }: ModelFacts): Section[] {
   return charts.length > 0 ? [{ title: "What quantization cost", charts }] : [];
 }
 
+/** What the network lost while the model's rotations were learned, step after step. */
+export function learningCharts({ measured: { rotation: losses = [] } }: ModelRecord): Section[] {
+  if (losses.length === 0) return [];
+  const points = losses.map((loss, step) => [step + 1, loss] as const);
+  const title = "Loss before each step";
+  const chart = { title, across: "Step", up: "Loss", series: [{ name: "", points }] };
+  return [{ title: "How rotations were learned", charts: [chart] }];
+}
+
 /** What was done to a model since it was loaded, as its record tells. */
 export function historySection({ history, hadamard, lineage }: ModelRecord): Section {
   return {

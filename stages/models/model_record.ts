@@ -25,6 +25,8 @@ export interface ModelRecord {
     readonly linears: Readonly<Record<string, LinearFacts>>;
     /** Squared error of each layer's attention output, relative to that output. */
     readonly kv: readonly number[];
+    /** Loss before each step of learning the model's rotations, where they were learned. */
+    readonly rotation?: readonly number[];
   };
 }
 

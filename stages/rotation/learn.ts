@@ -13,7 +13,8 @@ import type { LossAndGradients } from "./trained_network.ts";
 
 /** One matrix in so many steps has its rows made orthogonal first. */
 const RETRACTIONS = 101;
-const ENTRY = "state";
+/** States take turns in so many entries, so that one is whole while another is written. */
+const ENTRIES = 2;
 
 /** How rotations are learned. */
 export interface LearningOptions {
@@ -39,18 +40,26 @@ export async function learnRotations(
   first: LearnedRotations,
   { steps, journal, learner, told, ...options }: LearningOptions,
 ): Promise<LearningState> {
-  const kept = await journal.read(ENTRY);
-  let state = (kept && readState(kept, options.config)) ?? { losses: [], rotations: first };
+  let state: LearningState = { losses: [], rotations: first };
+  for (let entry = 0; entry < ENTRIES; entry++) {
+    const kept = await journal.read(nameOf(entry));
+    const found = kept && readState(kept, options.config);
+    if (found && found.losses.length > state.losses.length) state = found;
+  }
   while (state.losses.length < steps) {
     const step = state.losses.length;
     const { loss, gradients } = await learner.loss(state.rotations, step);
     const rate = options.rate * (1 + Math.cos(Math.PI * step / steps)) / 2;
     const rotations = await stepped(device, { ...state, gradients }, { ...options, rate, step });
     state = { losses: [...state.losses, loss], rotations };
-    await journal.write(ENTRY, stateBytes(state));
+    await journal.write(nameOf(step), stateBytes(state));
     told?.(step, loss);
   }
   return state;
+}
+
+function nameOf(step: number): string {
+  return `state-${step % ENTRIES}`;
 }
 
 async function stepped(

@@ -39,8 +39,10 @@ export function refuseLearned({ architecture, record }: ModelFiles, stage: strin
 export async function learnedRewrite(
   device: Device,
   { checkpoint, architecture: { config: { tied }, json }, record }: ModelFiles,
-  { rotations: { residual, heads }, stage, params }: {
+  { rotations: { residual, heads }, losses, stage, params }: {
     readonly rotations: LearnedRotations;
+    /** Before each step, which the record keeps. */
+    readonly losses: readonly number[];
     readonly stage: string;
     readonly params: unknown;
   },
@@ -69,6 +71,7 @@ export async function learnedRewrite(
       // Rotated channels are mixtures of the earlier ones: what was measured there is void here.
       lineage: [],
       hadamard: [...record.hadamard, "mlp.out"],
+      measured: { ...record.measured, rotation: losses },
     },
   };
 }

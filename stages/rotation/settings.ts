@@ -1,4 +1,6 @@
 import { z } from "zod";
+import { canMix } from "../../kernels/rope.ts";
+import type { StatsSizes } from "../calibration/stats.ts";
 import type { ModelFiles } from "../models/family.ts";
 import { beyondPositions, refuseBeyond } from "../models/positions.ts";
 import { firstTokenPlace, windowCount } from "../models/text_windows.ts";
@@ -61,19 +63,27 @@ export function refuseLearning(
   { stage, text, stats }: {
     readonly stage: string;
     readonly text: number | undefined;
-    readonly stats: boolean;
+    readonly stats: StatsSizes | undefined;
   },
 ): void {
   refuseLearned(files, stage);
   const { method, batch } = params;
   if (method === "kurtosis") {
-    if (stats) return;
+    if (stats && stats.rows > 0) return;
     throw new TypeError(
-      "Cannot learn rotations by kurtosis: there are no stats, expected some of this model; give stats, or method: network",
+      stats
+        ? "Cannot learn rotations by kurtosis: the stats keep no activations, expected some; set rows on the calibrate step"
+        : "Cannot learn rotations by kurtosis: there are no stats, expected some of this model; give stats, or method: network",
     );
   }
   const { config } = files.architecture;
   refuseUntrainable(config);
+  const { headSize } = config;
+  if (params.keys_values !== "none" && !canMix(headSize)) {
+    throw new RangeError(
+      `Cannot rotate keys before they are rounded: a head has ${headSize} channels, expected a power of two from 4; set keys_values: none`,
+    );
+  }
   refuseBeyond(config, params);
   if (text === undefined) {
     throw new TypeError(

@@ -1,4 +1,3 @@
-import { canMix } from "../../kernels/rope.ts";
 import type { DecoderConfig } from "../models/config.ts";
 
 /**
@@ -15,7 +14,7 @@ export function refuseUntrainable(config: DecoderConfig): void {
 }
 
 function unlike(config: DecoderConfig): string | undefined {
-  const { headSize, hidden, inner } = config;
+  const { hidden, inner } = config;
   const found: readonly (readonly [boolean, string])[] = [
     [config.norm !== "rms", "its norms take means away"],
     [config.layerNorms !== undefined, "it has norms behind its blocks"],
@@ -31,7 +30,6 @@ function unlike(config: DecoderConfig): string | undefined {
       config.residualScale !== 1 || config.embeddingScale !== 1 || config.logitScale !== 1,
       "its residual stream is scaled",
     ],
-    [!canMix(headSize) || headSize < 8, `its heads have ${headSize} channels, no power of two`],
     [hidden % 8 !== 0 || inner % 8 !== 0, `${hidden} and ${inner} are no multiples of 8`],
   ];
   return found.find(([is]) => is)?.[1];

@@ -39,6 +39,14 @@ steps:
     stage: calibrate
     from: { model: source, tokens: text }
     with: { windows: 3, context: 64, rows: 40, attention_windows: 2 }
+  learned:
+    stage: learn_rotation
+    from: { model: source, tokens: text }
+    with: { steps: 2, batch: 2, context: 64 }
+  spread:
+    stage: learn_rotation
+    from: { model: source, stats: stats }
+    with: { method: kurtosis, steps: 2 }
   reordered:
     stage: reorder
     from: { model: source, stats: stats }

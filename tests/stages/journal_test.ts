@@ -12,6 +12,7 @@ import { openCheckpoint } from "../../stages/models/open_checkpoint.ts";
 import { writeCheckpointTexts } from "../../stages/formats/checkpoint.ts";
 import { createCheckpointWriter } from "../../stages/formats/checkpoint_writer.ts";
 import { bytesOf } from "../../stages/formats/half.ts";
+import { learn_rotation } from "../../stages/learn_rotation.ts";
 import { quantize } from "../../stages/quantize.ts";
 import { reorder } from "../../stages/reorder.ts";
 import { smooth } from "../../stages/smooth.ts";
@@ -268,6 +269,47 @@ Deno.test("evaluate goes on at the layer of its group of windows where layers do
       }
       assert.deepEqual(await torn.finish(), expected);
       assert.deepEqual(windows(torn.written).sort(), ["window-0", "window-2", "window-3"]);
+    }
+  }));
+
+Deno.test("learn_rotation goes on at the step it reached, and its bytes are the same", () =>
+  withBench({}, async (bench) => {
+    const { chain, model } = bench;
+    const params = { steps: 4, batch: 2, context: 24, seed: 3 };
+    const inputs = { model, tokens: await chain.tokens(96) };
+    for (const memoryBytes of [2 ** 28, 1]) {
+      const work = { stage: learn_rotation, inputs, params, memoryBytes };
+      const alone = await Trial.begin(bench, work);
+      const expected = await alone.finish();
+      const states = ["state-0", "state-1", "state-0", "state-1"];
+      assert.deepEqual(alone.written, states);
+      const trial = await Trial.begin(bench, work);
+      let launches = 0;
+      for (const name of states) {
+        await trial.stopAfter(name);
+        assert.deepEqual(trial.written, [name], "a step and nothing else is done");
+        launches += trial.launches;
+      }
+      assert.deepEqual(await trial.finish(), expected);
+      assert.deepEqual(trial.written, []);
+      assert.ok(launches + trial.launches < 1.1 * alone.launches);
+      // From the state before where the last one is damaged, anew where both are.
+      for (
+        const [damaged, left] of [[["state-1"], 1], [["state-0", "state-1"], 4], [
+          ["state-0"],
+          0,
+        ]] as const
+      ) {
+        const torn = await Trial.from(alone);
+        for (const name of damaged) {
+          await torn.change(name, (bytes) => {
+            bytes[bytes.length - 1]! ^= 1;
+            return bytes;
+          });
+        }
+        assert.deepEqual(await torn.finish(), expected);
+        assert.equal(torn.written.length, left, damaged.join());
+      }
     }
   }));
 

@@ -1,10 +1,12 @@
 import { strict as assert } from "node:assert";
 import type { Artifact } from "../../pipeline/artifact.ts";
 import { bytesOf } from "../../stages/formats/half.ts";
+import { describePath } from "../../stages/describe/describe.ts";
 import { openSafetensors } from "../../stages/formats/safetensors/file.ts";
-import { calibrate, learn_rotation, rotate } from "../../stages/mod.ts";
+import { learn_rotation, rotate } from "../../stages/mod.ts";
+import { openModel } from "../../stages/models/architecture.ts";
 import { readModelRecord } from "../../stages/models/model_record.ts";
-import { StageChain } from "../support/stage_chain.ts";
+import { FAMILIES, StageChain } from "../support/stage_chain.ts";
 
 const ORACLE = new URL("../testdata/spinquant.st", import.meta.url).pathname;
 
@@ -54,3 +56,117 @@ for (const seed of [undefined, 5]) {
     assert.ok(chain.notes.some((note) => /^loss 0\.\d+ in the first steps/.test(note)));
   });
 }
+
+/** Families through whose models gradients are known. */
+const TRAINABLE = [
+  "internlm2_dynamic",
+  "llama_llama3_gqa_tied",
+  "llama_wide_heads",
+  "yi_as_published",
+];
+const ONE = { steps: 1, batch: 1, context: 24 };
+
+for (const family of FAMILIES) {
+  const how = TRAINABLE.includes(family) ? "learned for" : "refused for";
+  Deno.test(`rotations through the network are ${how} ${family}`, async () => {
+    await using chain = await StageChain.open();
+    const inputs = { model: chain.family(family), tokens: await chain.tokens(64) };
+    if (!TRAINABLE.includes(family)) {
+      const message = /use (method: kurtosis, or )?the rotate stage$/;
+      const left = await chain.refuses(learn_rotation, { inputs, params: ONE, message });
+      assert.deepEqual(left, []);
+      return;
+    }
+    // In single precision from the start.
+    const model = await chain.edited(inputs.model, () => {});
+    // The transform of keys asks for heads of a power of two.
+    const more = family === "llama_wide_heads" ? { keys_values: "none" } : {};
+    const params = { ...ONE, steps: 2, ...more };
+    const learned = await chain.run(learn_rotation, { ...inputs, model }, params);
+    const [before, after] = [await chain.logits(model), await chain.logits(learned)];
+    assert.ok(difference(after, before) < 2e-5, `${difference(after, before)}`);
+    const fixed = await chain.run(rotate, { model }, { transforms: ["out_proj", "down_proj"] });
+    assert.ok(await moved(learned, fixed) > 1e-4, "nothing was learned");
+  });
+}
+
+/** How far weights of layers lie apart, relative to their size. */
+async function moved(a: Artifact, b: Artifact): Promise<number> {
+  using one = await openModel(a.path);
+  using other = await openModel(b.path);
+  let [error, size] = [0, 0];
+  for (const { weight } of one.architecture.linears) {
+    const [values, others] = [
+      await one.checkpoint.read(weight),
+      await other.checkpoint.read(weight),
+    ];
+    values.forEach((value, i) => {
+      error += (value - others[i]!) ** 2;
+      size += value ** 2;
+    });
+  }
+  return Math.sqrt(error / size);
+}
+
+Deno.test("learn_rotation refuses what it lacks before it works", async () => {
+  await using chain = await StageChain.open();
+  const model = chain.family("llama_llama3_gqa_tied");
+  const tokens = await chain.tokens(64);
+  const refused = async (inputs: object, params: object, message: RegExp) => {
+    const asked = { inputs: { model, ...inputs }, params: { ...ONE, ...params }, message };
+    assert.deepEqual(await chain.refuses(learn_rotation, asked), []);
+  };
+  await refused({}, {}, /there are no tokens, .* give tokens, or method: kurtosis with stats$/);
+  await refused({ tokens }, { method: "kurtosis" }, /there are no stats, .*method: network$/);
+  await refused(
+    { tokens },
+    { batch: 4, context: 24 },
+    /from 2 windows of 24 tokens: expected at least 4, those of a step; lower batch or context$/,
+  );
+  await refused({ tokens }, { context: 300 }, /windows of 300 tokens: the model was made for 256/);
+  const wide = { inputs: { model: chain.family("llama_wide_heads"), tokens }, params: ONE };
+  await chain.refuses(learn_rotation, { ...wide, message: /48 channels.*set keys_values: none$/ });
+  const turned = await chain.run(rotate, { model }, { transforms: ["down_proj"] });
+  const inputs = { model: turned, tokens };
+  const message = /learn_rotation down_proj: its inputs go through a Hadamard transform/;
+  await chain.refuses(learn_rotation, { inputs, params: ONE, message });
+});
+
+Deno.test("kurtosis refuses stats without rows", async () => {
+  await using chain = await StageChain.open();
+  const model = chain.family("llama_llama3_gqa_tied");
+  const stats = await chain.calibrate(model, { rows: 0 });
+  const params = { method: "kurtosis", steps: 1 };
+  const message = /the stats keep no activations, expected some; set rows on the calibrate step$/;
+  await chain.refuses(learn_rotation, { inputs: { model, stats }, params, message });
+});
+
+Deno.test("a text shorter than all steps is read again, and that is told", async () => {
+  await using chain = await StageChain.open();
+  const model = chain.family("llama_llama3_gqa_tied");
+  const inputs = { model, tokens: await chain.tokens(64) };
+  const progress: string[] = [];
+  const params = { steps: 3, batch: 2, context: 16 };
+  const learned = await chain.run(learn_rotation, inputs, params, {
+    progress: (done, total) => progress.push(`${done} of ${total}`),
+  });
+  assert.ok(
+    chain.notes.includes(
+      "the text has 4 windows for 3 steps of 2: it is read 1.5 times",
+    ),
+    chain.notes.join(),
+  );
+  assert.ok(chain.notes.some((note) => /^step 3 of 3: loss \d+\.\d{4}$/.test(note)));
+  const { measured } = await readModelRecord(learned.path);
+  assert.equal(measured.rotation?.length, 3);
+  const { sections } = (await describePath(learned.path, { deep: false }))!;
+  const [chart] = sections.find(({ title }) => title === "How rotations were learned")!.charts!;
+  assert.deepEqual(
+    chart!.series[0]!.points,
+    measured.rotation.map((loss, step) => [step + 1, loss]),
+  );
+  // Steps, and parts of them.
+  for (const one of ["0.125 of 3", "1 of 3", "2.5 of 3", "3 of 3"]) {
+    assert.ok(progress.includes(one), progress.join());
+  }
+});

@@ -51,6 +51,7 @@ const ownRecord = z.strictObject({
   measured: z.strictObject({
     linears: z.record(z.string(), z.looseObject({})),
     kv: z.array(z.number().nullable()),
+    rotation: z.array(z.number().nullable()).optional(),
   }),
 });
 
