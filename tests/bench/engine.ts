@@ -32,7 +32,9 @@ import { GREEDY } from "../../stages/engine/engine.ts";
 import { EngineLoop } from "../../stages/engine/engine_loop.ts";
 import { EngineMemory } from "../../stages/engine/engine_memory.ts";
 import { planMemory } from "../../stages/engine/engine_sizes.ts";
-import { readModelRecord } from "../../stages/models/model_record.ts";
+import { openModel } from "../../stages/models/architecture.ts";
+import { codedHead } from "../../stages/models/packed_head.ts";
+import type { LinearScheme } from "../../stages/quant/schemes.ts";
 import { Model } from "../../stages/models/model.ts";
 import { quantize } from "../../stages/quantize.ts";
 import { randomTensor } from "../support/random.ts";
@@ -236,10 +238,13 @@ async function embedded(chain: StageChain): Promise<(readonly [string, string])[
 
 /** The precision of a model in the words of its record, or where it lies. */
 async function wordsOf(path: string): Promise<string> {
-  const { linears, kv: [kv] } = await readModelRecord(path);
+  using files = await openModel(path);
+  const { linears, kv: [kv] } = files.record;
+  const words = (scheme: LinearScheme) => `W${scheme.weights.bits}A${scheme.inputs?.bits ?? 16}`;
   const [scheme] = Object.values(linears);
-  const weights = scheme ? `W${scheme.weights.bits}A${scheme.inputs?.bits ?? 16}` : "f16";
-  return `${weights}${kv ? `KV${kv.key.bits}` : ""}`;
+  const head = codedHead(files);
+  const own = head ? `, head ${words(head.scheme)}` : "";
+  return `${scheme ? words(scheme) : "f16"}${kv ? `KV${kv.key.bits}` : ""}${own}`;
 }
 
 /** A line for each model and batch; models take turns, so that another program's load meets all. */

@@ -8,9 +8,10 @@ import { openModel } from "../../../stages/models/architecture.ts";
 import { Model } from "../../../stages/models/model.ts";
 import { readModelRecord } from "../../../stages/models/model_record.ts";
 import { readCoded } from "../../../stages/quant/stored_weight.ts";
+import { DEVICES } from "../../support/devices.ts";
 import { fakeLogits } from "../../support/fake_quantization.ts";
 import { writeDequantized } from "../../support/float_model.ts";
-import { relativeError } from "../../support/forward_pass.ts";
+import { logitsOf, relativeError } from "../../support/forward_pass.ts";
 import { packedLogits } from "../../support/made_codes.ts";
 import { FAMILIES, StageChain } from "../../support/stage_chain.ts";
 
@@ -36,6 +37,22 @@ for (const head of HEADS) {
       const expected = await fakeLogits(open, record, { ids: TEXT, made });
       const error = relativeError(logits, expected);
       assert.ok(error < 1e-5, `${family}: relative error is ${error}`);
+    }
+  });
+}
+
+for (const [on, open] of Object.entries(DEVICES)) {
+  Deno.test(`heads in codes make the same logits on ${on}`, async () => {
+    await using chain = await StageChain.open();
+    await using device = await open();
+    for (const head of HEADS) {
+      const packed = await chain.run(quantize, { model: chain.family(TIED) }, { ...ROWS, head });
+      using model = await Model.open(packed.path, device, { weightBytes: Infinity });
+      const got = await logitsOf(device, model, TEXT);
+      await using host = new ReferenceDevice();
+      using other = await Model.open(packed.path, host, { weightBytes: Infinity });
+      const error = relativeError(got, await logitsOf(host, other, TEXT));
+      assert.ok(error < 5e-3, `${head}: relative error is ${error}`);
     }
   });
 }
