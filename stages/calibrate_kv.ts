@@ -76,8 +76,9 @@ export const calibrate_kv = defineStage({
     const stats = headerStats(sizes, architecture);
     const kv: KvSchemes[] = [];
     const peaks = await countPeaks(limits, async (open) => {
+      const device = await open();
       for (const { index: layer } of layersThatDiffer(files)) {
-        const { first } = await chooseSchemes(await open(), stats, params, { architecture, layer });
+        const { first } = await chooseSchemes(device, stats, params, { architecture, layer });
         kv.push(first.schemes);
       }
     });

@@ -25,15 +25,20 @@ export interface DevicePeaks {
 
 const NO_DEVICE = { deviceBytes: 0, largest: 0, staged: 0, runtimeBytes: RUNTIME };
 
-/** Runs work on a device that counts only; on a usual one where no limits are known. */
+/**
+ * Runs work on a device that counts only; on a usual one where no limits are known. Whoever opens it again
+ * finds nothing that was freed before, as with the device of a step.
+ */
 export async function countPeaks(
   limits: unknown,
   work: (open: () => Promise<Device>) => Promise<void>,
 ): Promise<DevicePeaks> {
   let device: CountingDevice | undefined;
-  await work(() =>
-    Promise.resolve(device ??= new CountingDevice(limits as Limits ?? USUAL_LIMITS))
-  );
+  await work(() => {
+    device ??= new CountingDevice(limits as Limits ?? USUAL_LIMITS);
+    device.trim();
+    return Promise.resolve(device);
+  });
   // Only now: what was left over by work that failed would hide why.
   await device?.[Symbol.asyncDispose]();
   if (!device) return NO_DEVICE;

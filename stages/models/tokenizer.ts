@@ -38,6 +38,7 @@ export function openTokenizer({ tokenizer, config }: TokenizerFiles): Tokenizer 
     );
   }
   const json = tokenizer as Readonly<Record<string, unknown>>;
+  checkParts(json);
   const model = makeModel(json.model);
   const normalize = makeNormalizer(json.normalizer);
   const cut = makePreTokenizer(json.pre_tokenizer);
@@ -76,6 +77,32 @@ export function openTokenizer({ tokenizer, config }: TokenizerFiles): Tokenizer 
     token: (id) => tokens[id],
     id: (token) => ids.get(token),
   };
+}
+
+/** What a `tokenizer.json` of version 1.0 has. */
+const PARTS = [
+  ...["version", "truncation", "padding", "added_tokens", "normalizer", "pre_tokenizer"],
+  ...["post_processor", "decoder", "model"],
+];
+
+/** Throws for parts that the Rust library does not know: a misspelt one would be left out without a word. */
+function checkParts(json: Readonly<Record<string, unknown>>): void {
+  const odd = Object.keys(json).find((name) => !PARTS.includes(name));
+  if (odd !== undefined) {
+    throw new TypeError(
+      `Cannot use the tokenizer: tokenizer.json has ${JSON.stringify(odd)}, expected ${
+        PARTS.join(", ")
+      } alone`,
+    );
+  }
+  const { version = "1.0" } = json;
+  if (version !== "1.0") {
+    throw new TypeError(
+      `Cannot use the tokenizer: tokenizer.json is of version ${
+        JSON.stringify(version)
+      }, expected "1.0"`,
+    );
+  }
 }
 
 function given<K extends string>(key: K, value: number | undefined): { [key in K]?: number } {

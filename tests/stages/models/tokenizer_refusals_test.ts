@@ -35,6 +35,12 @@ const REFUSED: readonly (readonly [what: string, parts: object, message: RegExp]
     /: its model is Morfessor, expected BPE/,
   ],
   [
+    "a part that there is not, as the library does",
+    { Normalizer: { type: "Lowercase" } },
+    /: tokenizer.json has "Normalizer", expected version, .*, model alone$/,
+  ],
+  ["another version", { version: "2.0" }, /: tokenizer.json is of version "2.0", expected "1.0"$/],
+  [
     "random tokens",
     { model: { ...MODEL, dropout: 0.1 } },
     /: its BPE has dropout 0.1, which makes tokens random, expected null$/,
