@@ -13,7 +13,7 @@ interface Question<K extends keyof Choices = keyof Choices> {
   readonly case: (inputs: Readonly<Record<string, TensorSpec>>) => boolean;
 }
 
-/** How long one of the choices took, and the bytes it made. */
+/** How long a launch took under one of the choices, and the bytes it made. */
 export interface Trial {
   readonly milliseconds: number;
   readonly made: Uint8Array;
@@ -25,8 +25,9 @@ export type Measure = (question: Question, choices: Choices) => Promise<Trial>;
 /** Time for all questions, in milliseconds. */
 const BUDGET = 2000;
 const ROUNDS = 5;
-/** Launches between two looks at the clock. */
-const REPEATS = 20;
+/** Launches between two looks at the clock, and the milliseconds that they should fill. */
+const MOST_REPEATS = 20;
+const FILLED = 20;
 /** What another plan must gain before it takes the first one's place: less is noise. */
 const GAIN = 0.95;
 
@@ -109,10 +110,15 @@ export function measureOn(gpu: Gpu): Measure {
       return made[changed] ?? given[changed]!;
     };
     await gpu.read(run());
-    const start = performance.now();
-    for (let i = 1; i < REPEATS; i++) run();
-    const { data } = await gpu.read(run());
-    const milliseconds = performance.now() - start;
+    const timed = async (repeats: number) => {
+      const start = performance.now();
+      for (let i = 1; i < repeats; i++) run();
+      const { data } = await gpu.read(run());
+      return { data, milliseconds: (performance.now() - start) / repeats };
+    };
+    const once = await timed(1);
+    const repeats = Math.min(MOST_REPEATS, Math.ceil(FILLED / once.milliseconds));
+    const { data, milliseconds } = repeats > 1 ? await timed(repeats) : once;
     const { buffer, byteOffset, byteLength } = data;
     return { milliseconds, made: new Uint8Array(buffer as ArrayBuffer, byteOffset, byteLength) };
   };
@@ -146,7 +152,7 @@ function caseOf(kernel: AnyKernel, wanted: Question["case"]) {
 }
 
 /** Whether a value leads to another plan than the first. */
-function changesPlan(
+export function changesPlan(
   { kernel, case: wanted, choice, values: [first] }: Question,
   limits: Limits,
   value: unknown,
@@ -166,6 +172,7 @@ function hostOf(spec: TensorSpec | HostTensor): HostTensor {
   return f32(spec.shape, Float32Array.from(words, (word) => word / 2 ** 31 - 1));
 }
 
-function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
+/** Whether two made the same bits. */
+export function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
   return a.length === b.length && a.every((byte, i) => byte === b[i]);
 }

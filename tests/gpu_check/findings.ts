@@ -25,8 +25,8 @@ export type Tell = (row: Row, fine?: boolean) => void;
 /** A part of a check that is still to be made. */
 export interface Part {
   readonly title: string;
-  /** Makes rows until it is done, or until `late()` says that there is no time left. */
-  run(tell: Tell, late: () => boolean): Promise<void>;
+  /** Makes rows until it is done, or until `late()` says that there is no time left; `left()` are its seconds. */
+  run(tell: Tell, late: () => boolean, left: () => number): Promise<void>;
 }
 
 /** Thrown by a part that cannot be made here, with the reason. */
@@ -44,6 +44,7 @@ export async function makeParts(
   { deadline, keep }: { readonly deadline: number; keep(findings: Findings): void },
 ): Promise<void> {
   const late = () => performance.now() > deadline;
+  const left = () => (deadline - performance.now()) / 1000;
   for (const part of parts) {
     const section: Section = { title: part.title, state: "cut off", seconds: 0, rows: [] };
     findings.sections.push(section);
@@ -55,12 +56,16 @@ export async function makeParts(
     const start = performance.now();
     let wrong = 0;
     try {
-      await part.run((row, fine = true) => {
-        section.rows.push(row);
-        section.seconds = (performance.now() - start) / 1000;
-        if (!fine) wrong++;
-        keep(findings);
-      }, late);
+      await part.run(
+        (row, fine = true) => {
+          section.rows.push(row);
+          section.seconds = (performance.now() - start) / 1000;
+          if (!fine) wrong++;
+          keep(findings);
+        },
+        late,
+        left,
+      );
       section.state = wrong > 0 ? "wrong" : late() ? "cut off" : "done";
       if (wrong > 0) section.reason = `${wrong} of ${section.rows.length} rows are not as expected`;
     } catch (error) {

@@ -3,6 +3,7 @@ import type { Gpu } from "../../kernels/device/gpu.ts";
 import type { AnyKernel } from "../../kernels/device/kernel.ts";
 import { elements, f16, f32, u32 } from "../../kernels/device/tensor.ts";
 import * as kernels from "../../kernels/mod.ts";
+import { changesPlan, measureOn, QUESTIONS, sameBytes } from "../../kernels/tune.ts";
 import {
   casesOf,
   errorOf,
@@ -21,6 +22,8 @@ const MOST_VALUES = 2 ** 19;
 /** Seconds of launches that one timing takes, and of one between two waits. */
 const TIMED_SECONDS = 0.2;
 const MOST_LAUNCHES = 20_000;
+/** How often a plan is timed; the least counts. */
+const TRIALS = 3;
 
 /** What an adapter says of itself. */
 export function adapterRow(adapter: GPUAdapter, name: string): Record<string, string | number> {
@@ -47,6 +50,7 @@ export function kernelParts(gpu: Gpu, { software }: { readonly software: boolean
     agreement(gpu, "Kernels whose bits must be those of the reference", (one) => !toleranceOf(one)),
     ceilings(gpu, software ? 2 ** 22 : 2 ** 27, software ? 64 : 512),
     agreement(gpu, "Other kernels, within their tolerance", (one) => toleranceOf(one) > 0),
+    plans(gpu),
     speeds(gpu),
   ];
 }
@@ -114,6 +118,32 @@ function ceilings(gpu: Gpu, most: number, rows: number): Part {
       const ms = (performance.now() - start) / 20;
       tell({ what: "readback of 4 bytes", value: ms.toFixed(3), unit: "ms" });
       tell({ what: "readback skips Deno's sleep", value: gpu.fastReadback, unit: "" });
+    },
+  };
+}
+
+/** Times the plans between which an adapter may choose, and compares their bits. */
+function plans(gpu: Gpu): Part {
+  return {
+    title: "Plans of the same bits",
+    async run(tell, late) {
+      const measure = measureOn(gpu);
+      for (const question of QUESTIONS) {
+        const { choice, values: [first, ...others] } = question;
+        const differ = others.filter((value) => changesPlan(question, gpu.limits, value));
+        let usual: Uint8Array | undefined;
+        for (const value of [first, ...differ]) {
+          if (late()) return;
+          let [least, same] = [Infinity, true];
+          for (let trial = 0; trial < TRIALS && !late(); trial++) {
+            const { milliseconds, made } = await measure(question, { [choice]: value });
+            least = Math.min(least, milliseconds);
+            same &&= sameBytes(made, usual ??= made);
+          }
+          const bits = same ? "the same" : "others";
+          tell({ choice, value: String(value ?? "by sizes"), ms: least.toFixed(3), bits }, same);
+        }
+      }
     },
   };
 }

@@ -72,9 +72,9 @@ async function check(
   };
   keep(findings);
   const software = adapter.info.isFallbackAdapter;
-  const [exact, ceilings, others, speeds] = kernelParts(gpu, { software });
+  const [exact, ceilings, others, plans, speeds] = kernelParts(gpu, { software });
   const { embedded, shapes } = modelParts(gpu, { software });
-  const parts = [exact!, ceilings!, embedded, others!, ...shapes, speeds!];
+  const parts = [exact!, ceilings!, embedded, others!, plans!, ...shapes, speeds!];
   await makeParts(findings, parts, { deadline, keep });
   await gpu[Symbol.asyncDispose]();
   say(`${join(out, "gpu-check.md")} has it all; please paste it into an issue (GPU report)`);

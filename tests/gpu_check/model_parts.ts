@@ -14,11 +14,7 @@ import { readEvaluation } from "../../stages/report/evaluation.ts";
 import { GOLDEN } from "../support/golden_text.ts";
 import { StageChain } from "../support/stage_chain.ts";
 import { type Part, Skipped } from "./findings.ts";
-
-/** Layers of large shapes that are run: their time a layer says what all would take. */
-const LAYERS = [1, 3];
-const PROMPT = 128;
-const OUTPUT = 16;
+import { type Rounds, timeShape } from "./random_weights.ts";
 
 /** The parts about whole models; a driver made of software has a small one to run. */
 export function modelParts(
@@ -75,52 +71,48 @@ function embedded(gpu: Gpu): Part {
   };
 }
 
-/** Prefill and decode of a large shape with random weights, by as many layers as two runs need. */
+/** Prefill and decode of a large shape with random weights. */
 function shape(gpu: Gpu, name: keyof typeof SHAPES): Part {
   return {
     title: `${name}, random weights, W4A8KV4`,
-    async run(tell, late) {
-      const layers = SHAPES[name].num_hidden_layers as number;
-      const runs: { readonly prefill: number; readonly step: number }[] = [];
-      for (const count of LAYERS) {
-        if (late()) throw new Skipped("no time was left: --minutes");
-        const json = { ...SHAPES[name], num_hidden_layers: count };
-        const out = await Deno.makeTempDir();
-        try {
-          const wishes = { seed: 1, signal: new AbortController().signal, progress() {} };
-          await writeRandomModel(out, randomModel(json, PRECISIONS.w4a8kv4), wishes);
-          using model = await Model.open(out, gpu, { weightBytes: Infinity });
-          const context = PROMPT + OUTPUT;
-          const sizes = {
-            pages: Math.ceil(context / 64),
-            context,
-            step: { tokens: PROMPT, sequences: 1, ahead: 8 },
-            queue: { requests: 1, tokens: context },
-          };
-          const work = { batch: 1, prompt: PROMPT, output: OUTPUT, seed: 1, sizes };
-          await runRound(gpu, model, work);
-          const { seconds, prefillSeconds, earlyTokens } = await runRound(gpu, model, work);
-          const step = (seconds - prefillSeconds) / (OUTPUT - earlyTokens);
-          runs.push({ prefill: prefillSeconds, step });
-          tell({ layers: count, ...rates(prefillSeconds, step) });
-        } finally {
-          await Deno.remove(out, { recursive: true });
-          gpu.trim();
-        }
-      }
-      const [few, more] = runs;
-      const whole = (of: "prefill" | "step") =>
-        few![of] +
-        (layers - LAYERS[0]!) * Math.max(0, more![of] - few![of]) / (LAYERS[1]! - LAYERS[0]!);
-      tell({ layers: `${layers}, reckoned`, ...rates(whole("prefill"), whole("step")) });
-    },
+    run: (tell, _late, left) =>
+      timeShape(SHAPES[name].num_hidden_layers as number, {
+        tell,
+        left,
+        open: (count) => openRounds(gpu, { ...SHAPES[name], num_hidden_layers: count }, left),
+      }),
   };
 }
 
-function rates(prefill: number, step: number): Record<string, string> {
+/** A model of random weights, whose rounds end when no time is left. */
+async function openRounds(
+  gpu: Gpu,
+  json: Readonly<Record<string, unknown>>,
+  left: () => number,
+): Promise<Rounds> {
+  await using stack = new AsyncDisposableStack();
+  const out = await Deno.makeTempDir();
+  stack.defer(() => Deno.remove(out, { recursive: true }));
+  stack.defer(() => gpu.trim());
+  const signal = () => AbortSignal.timeout(Math.max(1, Math.ceil(1000 * left())));
+  const wishes = { seed: 1, signal: signal(), progress() {} };
+  await writeRandomModel(out, randomModel(json, PRECISIONS.w4a8kv4), wishes);
+  const model = stack.use(await Model.open(out, gpu, { weightBytes: Infinity }));
+  const owned = stack.move();
   return {
-    "prefill tokens/s": (PROMPT / prefill).toFixed(1),
-    "decode tokens/s": (1 / step).toFixed(2),
+    async run({ prompt, output }) {
+      const context = prompt + output;
+      const sizes = {
+        pages: Math.ceil(context / 64),
+        context,
+        step: { tokens: prompt, sequences: 1, ahead: 8 },
+        queue: { requests: 1, tokens: context },
+      };
+      const work = { batch: 1, prompt, output, seed: 1, sizes, signal: signal() };
+      const { seconds, prefillSeconds, earlyTokens } = await runRound(gpu, model, work);
+      return { prefill: prefillSeconds, step: (seconds - prefillSeconds) / (output - earlyTokens) };
+    },
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
 }
 

@@ -63,9 +63,9 @@ function finish(text: string): void {
 function breathing(part: Part): Part {
   return {
     ...part,
-    async run(tell, late) {
+    async run(tell, late, left) {
       await new Promise((next) => setTimeout(next));
-      await part.run(tell, late);
+      await part.run(tell, late, left);
     },
   };
 }
