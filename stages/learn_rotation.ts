@@ -60,9 +60,8 @@ export const learn_rotation = defineStage({
     await using keeper = new FileKeeper(`${job.out}/streams`);
     const { signal, journal, tools: { memoryBytes } } = job;
     const { steps } = params;
-    let done = 0;
-    const passed = (share: number) =>
-      job.progress(done + share, steps, `step ${done + 1} of ${steps}`);
+    const passed = (done: number) =>
+      job.progress(done, steps, `step ${Math.ceil(done)} of ${steps}`);
     const source = { files, windows, stats, keeper, memoryBytes, signal, passed };
     using learner = new Learner(device, source, params);
     const { losses, rotations } = await learnRotations(
@@ -74,9 +73,8 @@ export const learn_rotation = defineStage({
         learner,
         journal,
         told(step, loss) {
-          done = step + 1;
-          job.progress(done, steps, `step ${done} of ${steps}`);
-          const words = `step ${done} of ${steps}: loss ${loss.toFixed(4)}`;
+          passed(step + 1);
+          const words = `step ${step + 1} of ${steps}: loss ${loss.toFixed(4)}`;
           job.note(words, { step, loss, error: loss }, "detail");
         },
       },

@@ -22,7 +22,12 @@ export function denseTurn(device: Device, matrix: Float32Array, size: number): V
       using own = new Products(device);
       const x = own.upload(f32([size, columns], values.subarray(at, at + block)));
       const turned = own.transposed(own.times(own.transposed(x), weight));
-      values.set((await device.read(turned)).data, values.length > 0 ? at : 0);
+      const { data } = await device.read(turned);
+      // Behind the last column stand zeros up to a multiple of 8.
+      const [, width = 0] = turned.shape;
+      for (let row = 0; row * width < data.length; row++) {
+        values.set(data.subarray(row * width, row * width + columns), at + row * columns);
+      }
     }
   };
 }

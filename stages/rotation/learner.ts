@@ -21,8 +21,8 @@ export interface LearnerOptions {
   readonly keeper: EntryKeeper;
   readonly memoryBytes: number;
   readonly signal: AbortSignal;
-  /** Told how much of a step is done, from 0 to 1. */
-  passed?(share: number): void;
+  /** Told how many steps are done, with a part of the one at work. */
+  passed?(steps: number): void;
 }
 
 /** Bytes of the streams that a step keeps, and whether they go to a keeper. */
@@ -41,6 +41,7 @@ export class Learner implements Disposable {
   readonly #options: LearnerOptions;
   readonly #params: LearningParams;
   readonly #network: TrainedNetwork;
+  #step = 0;
   #passed = 0;
 
   constructor(device: Device, options: LearnerOptions, params: LearningParams) {
@@ -56,7 +57,7 @@ export class Learner implements Disposable {
       weightBytes: weightShare(memoryBytes),
       streams: new LayerStreams(kept ? keeper : undefined),
       signal,
-      passed: () => passed?.(++this.#passed / parts),
+      passed: () => passed?.(this.#step + ++this.#passed / parts),
     });
   }
 
@@ -67,7 +68,7 @@ export class Learner implements Disposable {
     if (this.#params.method === "kurtosis") {
       return await kurtosisLoss(this.#device, rotations, { files, stats: stats! });
     }
-    this.#passed = 0;
+    [this.#step, this.#passed] = [step, 0];
     const { batch } = this.#params;
     const some = Array.from({ length: batch }, (_, i) => {
       return windows[(step * batch + i) % windows.length]!;

@@ -7,7 +7,7 @@ import { hadamardFactor, leftFactor } from "../quant/hadamard.ts";
 import type { LayerStreams } from "./layer_streams.ts";
 import type { LearnedRotations } from "./learned_rotations.ts";
 import { crossEntropy, type LastStream } from "./loss.ts";
-import { addCross, productOf, Products } from "./products.ts";
+import { addCross, Products } from "./products.ts";
 import { TrainedLayer } from "./trained_layer.ts";
 import type { TrainingPass, TrainingSchemes, TurnMatrix } from "./training_pass.ts";
 

@@ -7,7 +7,7 @@
  * drawn evenly from the time the first run took, counted from the start of each process. A run that
  * ends before its moment is compared with the undisturbed one, and the next begins with an empty
  * store. Ends with status 1 where an artifact differs, a finished step is made again, or a kill costs
- * more than one layer or window; a part counts as soon as the run had said it was there.
+ * more than one layer, window or step of learning; a part counts as soon as the run had said it was there.
  */
 import { fileURLToPath } from "node:url";
 import type { RunEvent } from "../../pipeline/event.ts";
@@ -20,7 +20,7 @@ const PROGRAM = fileURLToPath(new URL("../support/stage_progress.ts", import.met
 interface Attempt {
   readonly killed: boolean;
   readonly seconds: number;
-  /** Steps it began, and their layers or windows as it came to them, such as `w4a8 layer 2`. */
+  /** Steps it began, and their layers, windows or steps as it came to them, such as `w4a8 layer 2`. */
   readonly places: readonly string[];
   /** Content digests of the steps it made or reused. */
   readonly digests: ReadonlyMap<string, string>;
@@ -66,7 +66,9 @@ async function main(args: string[]): Promise<number> {
   for (const fault of faults) say(fault);
   const costly = kills.filter(({ next }) => next.repeated.length > 1).length;
   say(
-    `${kills.length} kills in ${round - 1} runs; more than one layer or window lost: ${costly}; ` +
+    `${kills.length} kills in ${
+      round - 1
+    } runs; more than one layer, window or step lost: ${costly}; ` +
       `${alone.digests.size} artifacts, ${faults.length} faults`,
   );
   if (costly + faults.length > 0) say(`The stores are in ${root}`);
@@ -93,7 +95,7 @@ async function attempt(args: readonly string[], limit?: number): Promise<Attempt
       if (told.type === "start") places.push(step = told.step);
       if (told.type === "done" || told.type === "reuse") digests.set(told.step, told.digest);
       if (told.type === "summary") over = told.ok;
-      const part = told.type === "said" && /^(layer|window) \d+/.exec(told.note ?? "")?.[0];
+      const part = told.type === "said" && /^(layer|window|step) \d+/.exec(told.note ?? "")?.[0];
       if (part && !places.includes(`${step} ${part}`)) places.push(`${step} ${part}`);
     }
   }

@@ -90,6 +90,23 @@ for (const family of FAMILIES) {
   });
 }
 
+for (const family of FAMILIES) {
+  Deno.test(`rotations by kurtosis leave the logits of ${family} as they were, or are refused`, async () => {
+    await using chain = await StageChain.open();
+    const model = await chain.edited(chain.family(family), () => {});
+    const stats = await chain.calibrate(model);
+    const params = { method: "kurtosis", steps: 2, seed: 1 };
+    if (/^(cohere|gemma|olmo2|stablelm)/.test(family)) {
+      const message = /use the rotate stage$/;
+      await chain.refuses(learn_rotation, { inputs: { model, stats }, params, message });
+      return;
+    }
+    const learned = await chain.run(learn_rotation, { model, stats }, params);
+    const [before, after] = [await chain.logits(model), await chain.logits(learned)];
+    assert.ok(difference(after, before) < 3e-5, `${difference(after, before)}`);
+  });
+}
+
 /** How far weights of layers lie apart, relative to their size. */
 async function moved(a: Artifact, b: Artifact): Promise<number> {
   using one = await openModel(a.path);
