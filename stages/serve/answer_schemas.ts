@@ -101,6 +101,18 @@ export const messageAnswer = z.looseObject({
   usage: z.looseObject({ input_tokens: z.int(), output_tokens: z.int() }),
 });
 
+/** What `POST /v1/embeddings` answers. */
+export const embeddingsAnswer = z.object({
+  object: z.literal("list"),
+  model: z.string(),
+  data: z.array(z.object({
+    object: z.literal("embedding"),
+    index: z.int(),
+    embedding: z.union([z.array(z.number()), z.string().describe("base64")]),
+  })),
+  usage: z.object({ prompt_tokens: z.int(), total_tokens: z.int() }),
+});
+
 /** One model by one of its names. */
 export const modelAnswer = z.looseObject({
   id: z.string(),

@@ -4,6 +4,7 @@ import {
   chatAnswer,
   completionAnswer,
   detokenizeAnswer,
+  embeddingsAnswer,
   healthAnswer,
   messageAnswer,
   modelAnswer,
@@ -18,6 +19,8 @@ import { chat } from "./chat.ts";
 import { chatFields } from "./chat_fields.ts";
 import { completionFields } from "./completion_request.ts";
 import { completions } from "./completions.ts";
+import { embeddings } from "./embeddings.ts";
+import { embeddingsFields } from "./embeddings_request.ts";
 import { messages } from "./forms/messages.ts";
 import { messagesFields } from "./forms/messages_request.ts";
 import { responses } from "./forms/responses.ts";
@@ -69,6 +72,15 @@ export const ROUTES: readonly Route[] = [
     streams: true,
     access: "key",
     answer: taking(chat),
+  },
+  {
+    method: "POST",
+    path: "/v1/embeddings",
+    about: "Makes a vector of each text",
+    fields: embeddingsFields,
+    gives: embeddingsAnswer,
+    access: "key",
+    answer: taking(embeddings),
   },
   {
     method: "POST",

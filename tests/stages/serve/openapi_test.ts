@@ -32,6 +32,7 @@ const BODIES: Readonly<Record<string, object>> = {
     logprobs: true,
     top_logprobs: 1,
   },
+  "/v1/embeddings": { input: ["a", "b c"] },
   "/v1/responses": { input: "a" },
   "/v1/messages": { messages: [{ role: "user", content: "a" }], max_tokens: 4 },
   "/tokenize": { prompt: "a", return_token_strs: true },
