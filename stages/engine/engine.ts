@@ -54,6 +54,8 @@ export interface GenerationRequest {
   readonly logprobs?: number;
   /** The same for the tokens of the prompt from the second on. */
   readonly promptLogprobs?: number;
+  /** Asks for one vector of the prompt: of all its tokens, or of its last one. */
+  readonly embed?: "mean" | "last";
 }
 
 /** A token and what the model thought of it, before temperature and penalties. */
@@ -75,6 +77,8 @@ export type GenerationEvent =
     readonly queued: number;
     /** From the second token on, where they were asked for. */
     readonly scores?: readonly ScoredToken[];
+    /** The mean or last of what the head reads, of length 1, where it was asked for. */
+    readonly embedding?: Float32Array;
   }
   | ({ readonly type: "token" } & ScoredToken)
   | { readonly type: "end"; readonly reason: "stop" | "length" };

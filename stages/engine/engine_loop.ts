@@ -37,6 +37,8 @@ export class EngineLoop implements Disposable {
   readonly #pages: Pages;
   readonly #scheduler: Scheduler;
   readonly #live = new Map<number, Sequence>();
+  /** Vectors of prompts, as far as these are computed. */
+  readonly #vectors = new Map<number, Float64Array>();
   /** Scores of prompts that are still being computed. */
   readonly #prompts = new Map<number, ScoredToken[]>();
   /** Those whose grammars are not known yet to allow anything. */
@@ -188,6 +190,12 @@ export class EngineLoop implements Disposable {
     const first = tokens.length === prompt;
     if (first) {
       this.#promptTokens += count;
+      if (result.hidden) {
+        // One that was preempted begins anew.
+        const before = start === 0 ? undefined : this.#vectors.get(id);
+        const sum = before ? result.hidden.map((value, i) => value + before[i]!) : result.hidden;
+        this.#vectors.set(id, sum);
+      }
       if (result.prompt) {
         const scores = this.#prompts.get(id) ?? [];
         // Those of tokens before `start` are there, unless it was preempted.
@@ -200,7 +208,14 @@ export class EngineLoop implements Disposable {
         ? {}
         : { scores: this.#prompts.get(id) ?? [] };
       const queued = (sequence.begun! - sequence.added) / 1000;
-      events.push({ type: "prompt", cached: sequence.cached ?? 0, queued, ...scores });
+      const vector = this.#vectors.get(id);
+      events.push({
+        type: "prompt",
+        cached: sequence.cached ?? 0,
+        queued,
+        ...scores,
+        ...vector && { embedding: normalized(vector) },
+      });
       this.#prompts.delete(id);
     }
     for (const [i, next] of result.next.entries()) {
@@ -223,10 +238,17 @@ export class EngineLoop implements Disposable {
   #end(sequence: Sequence): void {
     this.#live.delete(sequence.id);
     this.#prompts.delete(sequence.id);
+    this.#vectors.delete(sequence.id);
     this.#preparing.delete(sequence);
     sequence.constraint?.[Symbol.dispose]();
     this.#scheduler.remove(sequence);
   }
+}
+
+/** A vector of length 1 in its direction; of a mean the count of its parts does not matter. */
+function normalized(vector: Float64Array): Float32Array {
+  const length = Math.hypot(...vector) || 1;
+  return Float32Array.from(vector, (value) => value / length);
 }
 
 /**

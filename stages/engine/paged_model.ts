@@ -19,6 +19,8 @@ export interface ChunkResult {
   readonly next: readonly ScoredToken[];
   /** Scores of the prompt's tokens behind those of the chunk, where they were asked for. */
   readonly prompt?: readonly ScoredToken[];
+  /** The sum of what the head reads of the chunk's tokens, or its last, where a vector is asked for. */
+  readonly hidden?: Float64Array;
 }
 
 /** A row of hidden states whose logits are needed. */
@@ -125,9 +127,17 @@ export class PagedModel implements Disposable {
         keys,
       }),
     );
-    const results = chunks.map((): { next: ScoredToken[]; prompt?: ScoredToken[] } => ({
-      next: [],
-    }));
+    const results = chunks.map((): {
+      next: ScoredToken[];
+      prompt?: ScoredToken[];
+      hidden?: Float64Array;
+    } => ({ next: [] }));
+    if (chunks.some(({ sequence: { request } }) => request.embed !== undefined)) {
+      const { data } = await this.#device.read(hidden);
+      for (const [i, sum] of hiddenSums(chunks, data, hidden.shape[1]!).entries()) {
+        if (sum) results[i]!.hidden = sum;
+      }
+    }
     const rows = rowsOf(chunks);
     for (let from = 0; from < rows.length; from += this.#mostRows) {
       const part = rows.slice(from, from + this.#mostRows);
@@ -222,6 +232,26 @@ export class PagedModel implements Disposable {
     using changed = device.run(penalize, inputs, {}).y;
     return device.run(sample, { logits: changed, settings }, this.#drawn).tokens;
   }
+}
+
+/** What each chunk adds to the vector of its prompt, of rows [tokens, width] of all chunks. */
+function hiddenSums(
+  chunks: readonly Chunk[],
+  rows: ArrayLike<number>,
+  width: number,
+): (Float64Array | undefined)[] {
+  let first = 0;
+  return chunks.map(({ sequence: { request: { embed } }, count, last }) => {
+    const from = embed === "last" ? first + count - 1 : first;
+    const to = first + count;
+    first = to;
+    if (embed === undefined || (embed === "last" && !last)) return undefined;
+    const sum = new Float64Array(width);
+    for (let row = from; row < to; row++) {
+      for (let i = 0; i < width; i++) sum[i]! += rows[row * width + i]!;
+    }
+    return sum;
+  });
 }
 
 /** Whether a chunk is one token behind which another is drawn, and nothing else is asked. */

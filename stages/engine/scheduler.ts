@@ -149,8 +149,9 @@ export class Scheduler {
   /** Takes pages for the tokens of a sequence that waits, if there are enough. */
   #admit(sequence: Sequence): boolean {
     const { tokens, request } = sequence;
-    // Scores of the whole prompt need all of it computed.
-    const found = request.promptLogprobs === undefined ? this.#pages.use(tokens) : [];
+    // Scores of the whole prompt, and a vector of it, need all of it computed.
+    const whole = request.promptLogprobs !== undefined || request.embed !== undefined;
+    const found = whole ? [] : this.#pages.use(tokens);
     const need = Math.ceil((tokens.length + 1) / PAGE_TOKENS);
     if (this.#pages.available < need - found.length) {
       for (const page of found.reverse()) this.#pages.give(page);

@@ -27,6 +27,8 @@ export type AnswerEvent =
     readonly type: "prompt";
     readonly cached: number;
     readonly scores: readonly ScoredToken[];
+    /** Of the prompt, where it was asked for. */
+    readonly embedding?: Float32Array;
   }
   | {
     readonly type: "text";
@@ -66,7 +68,12 @@ export async function* answer(
   for await (const event of events) {
     switch (event.type) {
       case "prompt":
-        yield { type: "prompt", cached: event.cached, scores: event.scores ?? [] };
+        yield {
+          type: "prompt",
+          cached: event.cached,
+          scores: event.scores ?? [],
+          ...event.embedding && { embedding: event.embedding },
+        };
         break;
       case "token": {
         const { type: _, ...scored } = event;

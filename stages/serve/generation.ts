@@ -127,20 +127,26 @@ function answerRequest(
 }
 
 /** A tokenizer may have more tokens than the model: what they mean nobody knows. */
-function checkRows(prompt: readonly number[], rows: number): void {
+export function checkRows(prompt: readonly number[], rows: number, field = "prompt"): void {
   const token = prompt.find((id) => id >= rows);
   if (token === undefined) return;
   throw fieldError(
     `Cannot answer the prompt: its token ${token} has no row in the model's embedding table, ` +
       `expected ids below ${rows}`,
-    "prompt",
+    field,
   );
 }
 
-function checkRoom(prompt: number, context: number, { maxTokens, field }: {
-  readonly maxTokens: number;
-  readonly field: string;
-}): void {
+export function checkRoom(
+  prompt: number,
+  context: number,
+  { maxTokens, field, prompt: where = "prompt" }: {
+    readonly maxTokens: number;
+    readonly field: string;
+    /** The field that the prompt stands in. */
+    readonly prompt?: string;
+  },
+): void {
   const room = context - prompt;
   if (maxTokens >= 0 && maxTokens <= room && (room > 0 || maxTokens === 0)) return;
   const alone = room <= 0;
@@ -148,7 +154,7 @@ function checkRoom(prompt: number, context: number, { maxTokens, field }: {
     400,
     `Cannot answer a prompt of ${prompt} tokens${alone ? "" : ` with ${maxTokens} more`}: ` +
       `the context is ${context} tokens; shorten the prompt${alone ? "" : ` or lower ${field}`}`,
-    { param: alone ? "prompt" : field, code: "context_length_exceeded" },
+    { param: alone ? where : field, code: "context_length_exceeded" },
   );
 }
 

@@ -7,7 +7,7 @@ import type { Route } from "./routes.ts";
 /** Adds a route to what `/openapi.json` tells. */
 export function describeRoute(
   registry: OpenAPIHono["openAPIRegistry"],
-  { method, path, about, fields }: Route,
+  { method, path, about, fields, gives, streams }: Route,
 ): void {
   registry.registerPath({
     method: method === "GET" ? "get" : "post",
@@ -20,7 +20,19 @@ export function describeRoute(
         : {},
     },
     responses: {
-      200: { description: "Done" },
+      200: {
+        description: "Done",
+        ...gives && {
+          content: {
+            "application/json": { schema: gives },
+            ...streams && {
+              "text/event-stream": {
+                schema: z.string().describe("events, where the request says stream"),
+              },
+            },
+          },
+        },
+      },
       default: {
         description: "What was wrong",
         content: { "application/json": { schema: errorBody } },

@@ -18,27 +18,29 @@ export interface Prompt {
  */
 export function readPrompts(
   value: unknown,
-  { tokenizer, special, context, maxText, checkCount }: {
+  { tokenizer, special, context, maxText, field = "prompt", checkCount }: {
     readonly tokenizer: ServedTokenizer;
     readonly special: boolean;
     /** Texts that cannot be this few tokens are refused before they are cut into tokens. */
     readonly context: number;
     /** Most characters of all texts. */
     readonly maxText: number;
+    /** The field it stands in. */
+    readonly field?: string;
     /** Refuses so many prompts, before any is looked at. */
     checkCount(count: number): void;
   },
 ): Prompt[] {
-  const list = listed(value);
+  const list = listed(value, field);
   checkCount(list.length);
   const texts = list.filter((one) => typeof one === "string");
   const length = texts.reduce((sum, text) => sum + text.length, 0);
-  checkTexts(length, { maxText, field: "prompt" });
+  checkTexts(length, { maxText, field });
   for (const text of texts) {
-    checkLength(text.length, { tokenizer, context, maxText, field: "prompt" });
+    checkLength(text.length, { tokenizer, context, maxText, field });
   }
   const prompts = list.map((one, at) => {
-    const name = list === value ? `prompt[${at}]` : "prompt";
+    const name = list === value ? `${field}[${at}]` : field;
     if (typeof one === "string") return ofText(one, tokenizer, { special });
     return { tokens: readTokens(one, tokenizer, name), added: 0 };
   });
@@ -46,7 +48,7 @@ export function readPrompts(
     if (tokens.length === 0) {
       throw fieldError(
         "Cannot answer a prompt: it is empty, expected at least one token",
-        "prompt",
+        field,
       );
     }
   }
@@ -127,13 +129,13 @@ function countAdded(tokens: readonly number[], text: string, tokenizer: ServedTo
   return first < 0 ? tokens.length : first;
 }
 
-function listed(value: unknown): readonly unknown[] {
+function listed(value: unknown, field: string): readonly unknown[] {
   if (typeof value === "string") return [value];
   if (!Array.isArray(value)) {
     throw fieldError(
-      `Cannot read "prompt": it is ${kindOf(value)}, ` +
+      `Cannot read "${field}": it is ${kindOf(value)}, ` +
         "expected a text, a list of texts, a list of token ids, or a list of such lists",
-      "prompt",
+      field,
     );
   }
   const lists = value.length > 0 &&

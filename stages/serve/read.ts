@@ -1,5 +1,6 @@
 import type { Asked } from "./asked.ts";
 import { readChat } from "./chat_request.ts";
+import { readEmbeddings } from "./embeddings_request.ts";
 import { readMessages } from "./forms/messages_request.ts";
 import { readResponses } from "./forms/responses_request.ts";
 import { readCompletion } from "./completion_request.ts";
@@ -10,6 +11,7 @@ import { readDetokenize, readTokenize } from "./tokenizer_requests.ts";
 export interface Readings {
   readonly completions: Asked;
   readonly chat: Asked;
+  readonly embeddings: Asked;
   readonly messages: Asked;
   readonly responses: Asked;
   readonly tokenize: Uint8Array<ArrayBuffer>;
@@ -35,6 +37,7 @@ export const READ: {
 } = {
   completions: readCompletion,
   chat: readChat,
+  embeddings: readEmbeddings,
   messages: readMessages,
   responses: readResponses,
   tokenize: (bytes, rules) => written(readTokenize(bytes, rules)),

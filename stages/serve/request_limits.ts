@@ -19,14 +19,18 @@ export function checkModel(
 /** Refuses more answers to a request than the server gives. */
 export function checkChoices(
   { options }: Pick<ReadingRules, "options">,
-  { prompts, each }: { readonly prompts: number; readonly each: number },
+  { prompts, each, field = "prompt" }: {
+    readonly prompts: number;
+    readonly each: number;
+    readonly field?: string;
+  },
 ): void {
   const choices = prompts * each;
   if (choices <= options.maxChoices) return;
   throw fieldError(
     `Cannot give ${choices} answers to one request: this server gives at most ` +
       `${options.maxChoices}; ask for some at a time`,
-    each > 1 ? "n" : "prompt",
+    each > 1 ? "n" : field,
   );
 }
 

@@ -1,9 +1,26 @@
 import type { Context } from "hono";
 import type { z } from "zod";
+import {
+  chatAnswer,
+  completionAnswer,
+  detokenizeAnswer,
+  embeddingsAnswer,
+  healthAnswer,
+  messageAnswer,
+  modelAnswer,
+  modelsAnswer,
+  responseAnswer,
+  statusAnswer,
+  tokenizeAnswer,
+  tokenizerAnswer,
+  versionAnswer,
+} from "./answer_schemas.ts";
 import { chat } from "./chat.ts";
 import { chatFields } from "./chat_fields.ts";
 import { completionFields } from "./completion_request.ts";
 import { completions } from "./completions.ts";
+import { embeddings } from "./embeddings.ts";
+import { embeddingsFields } from "./embeddings_request.ts";
 import { messages } from "./forms/messages.ts";
 import { messagesFields } from "./forms/messages_request.ts";
 import { responses } from "./forms/responses.ts";
@@ -23,6 +40,9 @@ export interface Route {
   readonly about: string;
   /** What its body is, where it has one. */
   readonly fields?: z.ZodObject;
+  /** What it answers with status 200, where that is JSON; and whether that may be a stream. */
+  readonly gives?: z.ZodType;
+  readonly streams?: true;
   /** Whether everybody may ask; else whoever has the key. */
   readonly access: "public" | "key";
   readonly answer: (
@@ -38,6 +58,8 @@ export const ROUTES: readonly Route[] = [
     path: "/v1/completions",
     about: "Goes on with a text",
     fields: completionFields,
+    gives: completionAnswer,
+    streams: true,
     access: "key",
     answer: taking(completions),
   },
@@ -46,14 +68,27 @@ export const ROUTES: readonly Route[] = [
     path: "/v1/chat/completions",
     about: "Answers a conversation",
     fields: chatFields,
+    gives: chatAnswer,
+    streams: true,
     access: "key",
     answer: taking(chat),
+  },
+  {
+    method: "POST",
+    path: "/v1/embeddings",
+    about: "Makes a vector of each text",
+    fields: embeddingsFields,
+    gives: embeddingsAnswer,
+    access: "key",
+    answer: taking(embeddings),
   },
   {
     method: "POST",
     path: "/v1/responses",
     about: "Answers a conversation, as OpenAI's newer API has it; keeps nothing",
     fields: responsesFields,
+    gives: responseAnswer,
+    streams: true,
     access: "key",
     answer: taking(responses),
   },
@@ -62,32 +97,59 @@ export const ROUTES: readonly Route[] = [
     path: "/v1/messages",
     about: "Answers a conversation, as Anthropic's API has it",
     fields: messagesFields,
+    gives: messageAnswer,
+    streams: true,
     access: "key",
     answer: taking(messages),
   },
-  get("/v1/models", "Lists the model", listModels),
+  get("/v1/models", "Lists the model", { tell: listModels, gives: modelsAnswer }),
   {
     method: "GET",
     path: "/v1/models/{id}",
     about: "Tells of the model by its name",
+    gives: modelAnswer,
     access: "key",
     answer: (serving, context) => {
       const name = context.req.path.slice("/v1/models/".length).replace(/\/$/, "");
       return context.json(findModel(serving, decoded(name)));
     },
   },
-  read("/tokenize", { about: "Cuts a text into tokens", fields: tokenizeFields, kind: "tokenize" }),
+  read("/tokenize", {
+    about: "Cuts a text into tokens",
+    fields: tokenizeFields,
+    gives: tokenizeAnswer,
+    kind: "tokenize",
+  }),
   read("/detokenize", {
     about: "Puts tokens together",
     fields: detokenizeFields,
+    gives: detokenizeAnswer,
     kind: "detokenize",
   }),
-  get("/tokenizer_info", "Tells of the tokenizer", ({ tokenizer }) => tokenizer.info),
-  get("/health", "Whether the server works", health, "public"),
-  get("/v1/health", "Whether the server works", health, "public"),
-  get("/ready", "Whether requests for answers are taken now", ready, "public"),
-  get("/version", "Tells of program and weights", version),
-  get("/status", "Tells of the model and what the engine does", status),
+  get("/tokenizer_info", "Tells of the tokenizer", {
+    tell: ({ tokenizer }) => tokenizer.info,
+    gives: tokenizerAnswer,
+  }),
+  get("/health", "Whether the server works", {
+    tell: health,
+    gives: healthAnswer,
+    access: "public",
+  }),
+  get("/v1/health", "Whether the server works", {
+    tell: health,
+    gives: healthAnswer,
+    access: "public",
+  }),
+  get("/ready", "Whether requests for answers are taken now", {
+    tell: ready,
+    gives: healthAnswer,
+    access: "public",
+  }),
+  get("/version", "Tells of program and weights", { tell: version, gives: versionAnswer }),
+  get("/status", "Tells of the model and what the engine does", {
+    tell: status,
+    gives: statusAnswer,
+  }),
   {
     method: "GET",
     path: "/metrics",
@@ -99,7 +161,9 @@ export const ROUTES: readonly Route[] = [
   ...[...PAGE.keys()].map((path): Route => ({
     method: "GET",
     path,
-    about: "The page to chat with the model",
+    about: path.startsWith("/docs")
+      ? "The page about what there is"
+      : "The page to chat with the model",
     access: "public",
     answer: () => pageFile(path),
   })),
@@ -108,18 +172,29 @@ export const ROUTES: readonly Route[] = [
 function get(
   path: string,
   about: string,
-  tell: (serving: ServeContext) => object,
-  access: Route["access"] = "key",
+  { tell, gives, access = "key" }: {
+    readonly tell: (serving: ServeContext) => object;
+    readonly gives: z.ZodType;
+    readonly access?: Route["access"];
+  },
 ): Route {
-  return { method: "GET", path, about, access, answer: (serving, c) => c.json(tell(serving)) };
+  return {
+    method: "GET",
+    path,
+    about,
+    gives,
+    access,
+    answer: (serving, c) => c.json(tell(serving)),
+  };
 }
 
 /** A route whose answer is what a reader makes of its request. */
 function read(
   path: string,
-  { about, fields, kind }: {
+  { about, fields, gives, kind }: {
     readonly about: string;
     readonly fields: z.ZodObject;
+    readonly gives: z.ZodType;
     readonly kind: "tokenize" | "detokenize";
   },
 ): Route {
@@ -128,6 +203,7 @@ function read(
     path,
     about,
     fields,
+    gives,
     access: "key",
     async answer(serving, { req: { raw } }) {
       using scope = openScope(serving, raw);

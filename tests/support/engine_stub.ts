@@ -106,7 +106,8 @@ export class FakeEngine implements Engine {
         : prompt.slice(1).map((token, at) =>
           scored(token, { before: prompt[at]!, size, count: promptLogprobs })
         );
-      yield { type: "prompt", cached: 0, queued: 0, ...scores ? { scores } : {} };
+      const embedding = request.embed && { embedding: Float32Array.of(0.6, 0.8) };
+      yield { type: "prompt", cached: 0, queued: 0, ...scores ? { scores } : {}, ...embedding };
       const lines = script?.(request);
       let before = prompt.at(-1)!;
       for (let count = 0; count < maxTokens; count++) {

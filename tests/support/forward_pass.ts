@@ -1,4 +1,4 @@
-import type { Device } from "../../kernels/device/device.ts";
+import type { Device, Tensor } from "../../kernels/device/device.ts";
 import { u32 } from "../../kernels/device/tensor.ts";
 import { normalize, startStream } from "../../stages/models/stream.ts";
 import type { Model } from "../../stages/models/model.ts";
@@ -15,8 +15,35 @@ export async function logitsOf(
   ids: readonly number[],
   context = ids.length,
 ): Promise<Float32Array> {
-  const { config } = model;
   using stack = new DisposableStack();
+  const x = await headInput(device, model, { ids, context, stack });
+  const head = await model.head();
+  const logits = stack.use(head.apply(device, x));
+  model.release(head);
+  return (await device.read(logits)).data as Float32Array;
+}
+
+/** What the head reads at every position, f32 [tokens, hidden]. */
+export async function hiddenOf(
+  device: Device,
+  model: Model,
+  ids: readonly number[],
+): Promise<Float32Array> {
+  using stack = new DisposableStack();
+  const x = await headInput(device, model, { ids, context: ids.length, stack });
+  return (await device.read(x)).data as Float32Array;
+}
+
+async function headInput(
+  device: Device,
+  model: Model,
+  { ids, context, stack }: {
+    readonly ids: readonly number[];
+    readonly context: number;
+    readonly stack: DisposableStack;
+  },
+): Promise<Tensor> {
+  const { config } = model;
   const tokens = stack.use(device.upload(u32([ids.length], ids)));
   const positions = stack.use(device.upload(u32([ids.length], ids.map((_, i) => i))));
   const { angles } = stack.use(openAngles(device, config, context));
@@ -32,10 +59,7 @@ export async function logitsOf(
   const norm = await model.finalNorm();
   const x = stack.use(normalize(device, stream, norm));
   model.release(norm);
-  const head = await model.head();
-  const logits = stack.use(head.apply(device, x));
-  model.release(head);
-  return (await device.read(logits)).data as Float32Array;
+  return x;
 }
 
 /** L2 norm of the difference, relative to the expected. */

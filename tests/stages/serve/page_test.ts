@@ -207,3 +207,19 @@ browserTest("the page tells of an error and goes on", async (browser) => {
   strictEqual(served.tokenizer.decode(served.engine.asked[0]!.prompt), "<|endoftext|>again");
   await page.close();
 });
+
+browserTest("the page about what there is lists every route and reads well", async (browser) => {
+  await using served = await serveFake({ options: { apiKey: "right" } });
+  for (const [width, colorScheme] of [[1280, "light"], [390, "dark"]] as const) {
+    const page = await browser.newPage({ viewport: { width, height: 800 }, colorScheme });
+    await page.goto(`${served.url}/docs`);
+    await page.fill("#word", "right");
+    await page.locator("#word").press("Enter");
+    const route = page.locator("details", { hasText: "POST /v1/chat/completions" });
+    await route.locator("summary").click();
+    await route.getByText("response_format", { exact: true }).waitFor();
+    ok(await page.locator("details").count() > 15);
+    deepStrictEqual(await overflows(page), []);
+    await page.close();
+  }
+});
