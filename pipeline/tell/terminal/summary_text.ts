@@ -73,6 +73,8 @@ function unmetText({ step, score, value, expected }: UnmetExpectation): string {
   return `${step}.${score} ${is}, expected ${expected}; its artifact is kept`;
 }
 
+/** Columns below which a table of steps is let run over the end of its lines. */
+const NARROW = 40;
 /** Saved time that is worth a word, in seconds. */
 const WORTH_SECONDS = 1;
 
@@ -126,7 +128,7 @@ function stepsText(
     ...paths ? [{ heading: "artifact", cell: ({ end }: StepEnd) => end ? pathText(end) : "" }] : [],
   ];
   const table: Table = { columns, rows: ends.map((end) => columns.map(({ cell }) => cell(end))) };
-  const [first = "", ...lines] = foldTable(table, width > 0 ? width : Infinity);
+  const [first = "", ...lines] = foldTable(table, width >= NARROW ? width : Infinity);
   return `${paint(first, COLORS.note)}\n${lines.join("\n")}\n`;
 }
 
