@@ -56,6 +56,18 @@ export interface Summary {
   }[];
   /** By score, or by `step.score` where several steps have some. */
   readonly scores: Readonly<Record<string, number>>;
+  /** What the manifest expects and was not so; the artifacts are there. */
+  readonly unmet?: readonly UnmetExpectation[];
+}
+
+/** A score that is not as a manifest expects it. */
+export interface UnmetExpectation {
+  readonly step: string;
+  readonly score: string;
+  /** Missing where the step has no such score. */
+  readonly value?: number;
+  /** The condition, such as `<= 1.05`. */
+  readonly expected: string;
 }
 
 /** An artifact as events tell of it. */

@@ -31,6 +31,7 @@ export interface Parts {
   readonly params: YamlNode | undefined;
   readonly matrix: YamlNode | undefined;
   readonly verify: Verify | undefined;
+  readonly expect: YamlNode | undefined;
   readonly steps: ReadonlyMap<string, Entry>;
 }
 
@@ -42,13 +43,17 @@ export function readTop(
   const start: Place = root?.place ?? { source: path, mark: { line: 1, col: 1 } };
   const top = mapping(root, { what: "the manifest", such: "steps: …", at });
   checkNames(top, {
-    known: ["extends", "params", "matrix", "verify", "steps"],
+    known: ["extends", "params", "matrix", "verify", "expect", "steps"],
     what: "a manifest",
     at,
   });
   const params = top.get("params");
   const matrix = top.get("matrix");
   const steps = top.get("steps");
+  const expect = top.get("expect")?.value;
+  if (!expect || !isNull(expect)) {
+    mapping(expect, { what: '"expect"', such: 'step.score: "<= 1.05"', at });
+  }
   mapping(params?.value, { what: '"params"', such: "model: path", at });
   mapping(matrix?.value, { what: '"matrix"', such: "param: [1, 2]", at });
   const found = mapping(steps?.value, { what: '"steps"', such: "name: { stage: … }", at });
@@ -56,7 +61,7 @@ export function readTop(
     at(steps?.place ?? start, 'Cannot find a step: expected "steps" with at least one');
   }
   const verify = readVerify(top.get("verify")?.value, at);
-  return { params: params?.value, matrix: matrix?.value, verify, steps: found };
+  return { params: params?.value, matrix: matrix?.value, verify, expect, steps: found };
 }
 
 function readVerify(node: YamlNode | undefined, at: Report): Verify | undefined {

@@ -1,3 +1,4 @@
+import type { Expectation } from "./expectations.ts";
 import type { Setting } from "./override.ts";
 import type { ReadText, SourceFile } from "./sources.ts";
 import type { Data } from "./yaml_tree.ts";
@@ -27,6 +28,8 @@ export interface Manifest {
   readonly steps: readonly Step[];
   /** How far artifacts are looked at before they are reused, where it says so. */
   readonly verify?: Verify;
+  /** What scores must be, where it says so. */
+  readonly expect?: readonly Expectation[];
   /** All files it was read from, itself first; nothing is read again later. */
   readonly sources: readonly SourceFile[];
 }

@@ -88,7 +88,10 @@ export function checkReferences(
     const uses = byName.get(param.name) ?? [];
     if (uses.length === 0) {
       const message = `Cannot find a use of param "${param.name}"`;
-      report(param.place, `${message}: expected \${${param.name}} in the "with" of a step`);
+      report(
+        param.place,
+        `${message}: expected \${${param.name}} in the "with" of a step`,
+      );
     }
     // Where a param is a whole value, the stage's own schema judges it, which knows more.
     if (uses.some(({ whole }) => !whole)) checkOverride(param, report);

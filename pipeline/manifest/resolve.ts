@@ -1,6 +1,7 @@
 import type { Manifest, ManifestOptions, Step } from "./manifest.ts";
 import type { Combination } from "./combinations.ts";
 import { type Draft, readDraft, readTop } from "./draft.ts";
+import { readExpectations } from "./expectations.ts";
 import { growLabels } from "./labels.ts";
 import { readMatrix } from "./matrix.ts";
 import { applyOverride, type Override, parseOverride, type Setting, sourceOf } from "./override.ts";
@@ -58,7 +59,10 @@ export function resolveManifest(
   );
   const declared = readParams(top.params, { overrides, report });
   const combinations = readMatrix(top.matrix, { params: declared, report });
-  const references = written.flatMap(referencesOf);
+  const references = [
+    ...written.flatMap(referencesOf),
+    ...top.expect ? referencesIn(top.expect) : [],
+  ];
   const params = withoutUnused(declared, { path, references, combinations });
   checkReferences(references, { params, report });
   const drafts = new Map(
@@ -81,6 +85,7 @@ export function resolveManifest(
     words.set(name, { variant, node, params: underValues(params, variant.values) });
   }
   const steps = [...words].flatMap(([name, one]) => readStep(name, { ...one, report }) ?? []);
+  const expect = readExpectations(top.expect, { steps: [...drafts.keys()], params, report });
   if (problems.length > 0) throw fail();
   return {
     manifest: {
@@ -89,6 +94,7 @@ export function resolveManifest(
       steps,
       sources,
       ...top.verify && { verify: top.verify },
+      ...expect.length > 0 && { expect },
     },
     words,
   };

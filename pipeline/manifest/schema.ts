@@ -24,6 +24,7 @@ export function manifestSchema(stages: Registry): JsonSchema {
     params: loosened(own.params),
     matrix: loosened(own.matrix),
     verify: orNothing(own.verify),
+    expect: loosened(own.expect),
     steps: stepsSchema(ref("change")),
   };
   return {
@@ -92,6 +93,12 @@ const PARTS = {
     description:
       "Before reuse, read files that changed since they were read last (stat), only look at sizes, or read all bytes (full).",
     enum: VERIFY,
+  },
+  expect: {
+    description:
+      "What scores must be for the run to be a good one: step.score and a condition, such as <= 1.05.",
+    type: "object",
+    additionalProperties: { type: "string" },
   },
 } as const satisfies Readonly<Record<string, JsonSchema>>;
 

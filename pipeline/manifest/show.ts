@@ -1,5 +1,6 @@
 import type { Verify } from "../store/damage.ts";
 import { plainText } from "../words.ts";
+import { conditionText, type Expectation } from "./expectations.ts";
 import type { OriginRow } from "./origin.ts";
 import { escapeReferences } from "./references.ts";
 import { type Data, parseScalar } from "./yaml_tree.ts";
@@ -10,13 +11,23 @@ const COMMENTS = 48;
 /** Steps as the YAML of a manifest in which everything is written out. */
 export function manifestText(
   steps: readonly { readonly name: string; readonly rows: readonly OriginRow[] }[],
-  { origins, verify }: { readonly origins: boolean; readonly verify?: Verify | undefined },
+  { origins, verify, expect = [] }: {
+    readonly origins: boolean;
+    readonly verify?: Verify | undefined;
+    readonly expect?: readonly Expectation[] | undefined;
+  },
 ): string {
   const lines = steps.flatMap(({ name, rows }) => [
     `  ${scalarText(name)}:`,
     ...rows.flatMap((row, i) => rowLines(row, { before: rows[i - 1], origins })),
   ]);
-  const top = verify === undefined ? "" : `verify: ${verify}\n`;
+  const expected = expect.map((one) =>
+    `  ${scalarText(`${one.step}.${one.score}`)}: ${scalarText(conditionText(one))}\n`
+  );
+  const top = [
+    ...verify === undefined ? [] : [`verify: ${verify}\n`],
+    ...expected.length > 0 ? ["expect:\n", ...expected] : [],
+  ].join("");
   return `${top}steps:\n${lines.map((line) => `${line}\n`).join("")}`;
 }
 

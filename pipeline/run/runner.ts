@@ -14,6 +14,7 @@ import { StageError } from "../errors.ts";
 import { keepingLogs } from "./step_log.ts";
 import { emitFailure, type End, type RunContext, runStep } from "./step_run.ts";
 import { evict } from "../store/collect.ts";
+import { unmetExpectations } from "./unmet.ts";
 import { ensureWritable } from "../store/trouble.ts";
 
 /** States of steps that ended as asked. */
@@ -92,12 +93,14 @@ export async function run(manifest: Manifest, options: RunOptions): Promise<Summ
     const { state, seconds } = ends.get(name) ?? { state: "stopped", seconds: 0 };
     return { name, state, seconds };
   });
-  const ok = closed && steps.every(({ state }) => WELL.has(state));
+  const unmet = unmetExpectations(manifest, (step) => ends.get(step)?.artifact?.scores);
+  const ok = closed && steps.every(({ state }) => WELL.has(state)) && unmet.length === 0;
   const scores = gatherScores(manifest, ends);
   const seconds = secondsSince(start);
   await runs.end({ state: ok ? "ok" : signal.aborted ? "stopped" : "failed", seconds, scores });
   await keepToCap(options, ends);
-  const summary: Summary = { type: "summary", ok, seconds, steps, scores };
+  const told = unmet.length > 0 && { unmet };
+  const summary: Summary = { type: "summary", ok, seconds, steps, scores, ...told };
   emit(summary);
   const [record] = runs.all;
   if (ok && options.lock && record) {
@@ -181,13 +184,16 @@ interface Progress {
 
 /** Steps that lead to an end which a plan's faults do not touch. */
 function sparedSteps({ steps }: Manifest, { steps: rows }: Plan): ReadonlySet<string> {
-  const blocked = new Set(rows.flatMap(({ name, state }) => state === "blocked" ? [name] : []));
-  const read = new Set(steps.flatMap(needsOf));
+  const idle = new Set(
+    rows.flatMap(({ name, state }) => state === "blocked" || state === "skipped" ? [name] : []),
+  );
+  const skipped = new Set(rows.flatMap(({ name, state }) => state === "skipped" ? [name] : []));
+  const read = new Set(steps.filter(({ name }) => !skipped.has(name)).flatMap(needsOf));
   const spared = new Set<string>();
   // Those that are needed come before those that need them.
   for (const step of steps.toReversed()) {
     const { name } = step;
-    if (blocked.has(name) || (read.has(name) && !spared.has(name))) continue;
+    if (idle.has(name) || (read.has(name) && !spared.has(name))) continue;
     spared.add(name);
     for (const need of needsOf(step)) spared.add(need);
   }

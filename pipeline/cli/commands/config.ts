@@ -41,7 +41,7 @@ export const config = defineCommand({
       const origins = own.origin === true;
       const text = flags.json
         ? `${JSON.stringify({ type: "config", ...facts(manifest, { steps, origins }) })}\n`
-        : `${heading(manifest, flags)}${manifestText(steps, { origins, verify: manifest.verify })}`;
+        : `${heading(manifest, flags)}${manifestText(steps, { ...manifest, origins })}`;
       screen.write(text);
       return 0;
     },
@@ -49,14 +49,14 @@ export const config = defineCommand({
 });
 
 function facts(
-  { path, sources, params, verify }: Manifest,
+  { path, sources, params, verify, expect }: Manifest,
   { steps, origins }: { readonly steps: readonly Shown[]; readonly origins: boolean },
 ) {
   const told = steps.map(({ name, stage, inputs, params, rows }) => {
     const from = rows.map(({ path, origin }) => [path.join("."), origin] as const);
     return { name, stage, inputs, params, ...origins && { origins: Object.fromEntries(from) } };
   });
-  return { manifest: path, sources, params, verify, steps: told };
+  return { manifest: path, sources, params, verify, expect, steps: told };
 }
 
 function heading({ sources }: Manifest, { set }: Flags): string {

@@ -1,6 +1,6 @@
 import type { Headline, Table } from "../../description.ts";
-import type { Summary } from "../../event.ts";
-import { count, formatScores, formatSeconds } from "../../words.ts";
+import type { Summary, UnmetExpectation } from "../../event.ts";
+import { count, formatScores, formatSeconds, shortNumber } from "../../words.ts";
 import { foldTable } from "./columns.ts";
 import { headlineText } from "./headline_text.ts";
 import { COLORS, type Finished, type Paint, shortPath } from "./screen.ts";
@@ -31,7 +31,7 @@ export interface SummaryTelling {
 
 /** How a run ended: its steps in a table, what came out, and a last line. */
 export function summaryText(summary: Summary, telling: SummaryTelling): string {
-  const { ok, seconds, steps } = summary;
+  const { ok, seconds, steps, unmet = [] } = summary;
   const { headlines, paint, brief, columns, again, onward } = telling;
   const ends = endsOf(summary, telling);
   const saved = ends.reduce((sum, one) => sum + one.saved, 0);
@@ -41,6 +41,11 @@ export function summaryText(summary: Summary, telling: SummaryTelling): string {
     ? paint(`All went well in ${formatSeconds(seconds)}`, COLORS.run)
     : bad.length > 0
     ? paint(`Failed: ${bad.join(", ")}`, COLORS.failed)
+    : unmet.length > 0
+    ? paint(
+      `Failed: ${count(unmet.length, "score is", "scores are")} not as expected`,
+      COLORS.failed,
+    )
     : paint(`Stopped after ${formatSeconds(seconds)}`, COLORS.stopped);
   const made = steps.filter(({ state }) => state === "run").length;
   const reused = steps.filter(({ state }) => state === "hit").length;
@@ -49,16 +54,27 @@ export function summaryText(summary: Summary, telling: SummaryTelling): string {
     : `${count(made, "step")} made, ${reused} reused${
       saved >= WORTH_SECONDS ? `, which saved ${formatSeconds(saved)}` : ""
     }`;
-  const goOn = ok || bad.length > 0
+  const goOn = ok || bad.length + unmet.length > 0
     ? ""
     : `What is finished is kept; to go on:\n  ${again ?? "run the same command again"}\n`;
   return [
     ...table,
     ...headlines.map((headline) => headlineText(headline, { columns, paint })),
-    `${end} (${numbers})\n${goOn}${onwardText(beganNothing(summary) ? [] : onward)}`,
+    ...unmet.length > 0 ? [unmet.map((one) => `${unmetText(one)}\n`).join("")] : [],
+    `${end} (${numbers})\n${goOn}${
+      onwardText(beganNothing(summary) ? [] : ok ? onward : onward.slice(0, 1))
+    }`,
   ].map((part) => `\n${part}`).join("");
 }
 
+/** What a score is and should be; its artifact stays. */
+function unmetText({ step, score, value, expected }: UnmetExpectation): string {
+  const is = value === undefined ? "is not there" : `is ${shortNumber(value, 6)}`;
+  return `${step}.${score} ${is}, expected ${expected}; its artifact is kept`;
+}
+
+/** Columns below which a table of steps is let run over the end of its lines. */
+const NARROW = 40;
 /** Saved time that is worth a word, in seconds. */
 const WORTH_SECONDS = 1;
 
@@ -112,7 +128,7 @@ function stepsText(
     ...paths ? [{ heading: "artifact", cell: ({ end }: StepEnd) => end ? pathText(end) : "" }] : [],
   ];
   const table: Table = { columns, rows: ends.map((end) => columns.map(({ cell }) => cell(end))) };
-  const [first = "", ...lines] = foldTable(table, width > 0 ? width : Infinity);
+  const [first = "", ...lines] = foldTable(table, width >= NARROW ? width : Infinity);
   return `${paint(first, COLORS.note)}\n${lines.join("\n")}\n`;
 }
 
