@@ -450,5 +450,5 @@ function median(values: readonly number[]): number {
 
 /** A line of a table. */
 function row(cells: readonly string[]): string {
-  return cells.map((cell, i) => i === 0 ? cell.padEnd(9) : cell.padStart(i < 2 ? 5 : 14)).join("");
+  return cells.map((cell, i) => i === 0 ? cell.padEnd(24) : cell.padStart(i < 2 ? 5 : 14)).join("");
 }
