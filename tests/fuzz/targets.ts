@@ -125,6 +125,35 @@ const REQUESTS: Readonly<Record<ReadingKind, readonly unknown[]>> = {
     response_format: { type: "text" },
     stream_options: { include_usage: true },
   }],
+  embeddings: [{ input: "a cat", pooling: "last" }, {
+    input: [[1, 2], [3]],
+    encoding_format: "base64",
+  }],
+  messages: [{
+    max_tokens: 4,
+    system: [{ type: "text", text: "a" }],
+    messages: [{ role: "user", content: "b" }, {
+      role: "assistant",
+      content: [{ type: "tool_use", id: "1", name: "look", input: { at: 1 } }],
+    }, {
+      role: "user",
+      content: [{ type: "tool_result", tool_use_id: "1", content: "c" }],
+    }],
+    tools: [{ name: "look", input_schema: { type: "object", properties: {} } }],
+    tool_choice: { type: "auto" },
+  }],
+  responses: [{ input: "a cat", max_output_tokens: 4 }, {
+    instructions: "a",
+    input: [
+      { role: "user", content: [{ type: "input_text", text: "b" }] },
+      { type: "function_call", call_id: "1", name: "look", arguments: "{}" },
+      { type: "function_call_output", call_id: "1", output: "c" },
+    ],
+    tools: [{ type: "function", name: "look", parameters: { type: "object" } }],
+  }, {
+    input: [{ role: "user", content: "b" }],
+    text: { format: { type: "json_schema", name: "d", schema: { type: "object" } } },
+  }],
   tokenize: [{ prompt: "a cat", add_special_tokens: true }, { messages: [] }],
   detokenize: [{ tokens: [1, 2, 3] }],
 };
@@ -171,6 +200,9 @@ const RUN = {
 export const TARGETS: Readonly<Record<string, FuzzTarget>> = {
   completions: request("completions"),
   chat: request("chat"),
+  embeddings: request("embeddings"),
+  messages: request("messages"),
+  responses: request("responses"),
   tokenize: request("tokenize"),
   detokenize: request("detokenize"),
   manifest: {
