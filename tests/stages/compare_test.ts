@@ -105,6 +105,27 @@ Deno.test("points are labelled where they are, on labels' own lines", async () =
   assert.ok(heights[1]! - heights[0]! >= 14 && heights[2]! - heights[1]! >= 14, `${heights}`);
 });
 
+Deno.test("twelve models have colors of their own, and labels within the panel and off each other", async () => {
+  const twelve = Array.from(
+    { length: 12 },
+    (_, at) => evaluation({ scheme: "W4", bitsPerWeight: 4 }, { perplexity: 1.5 + at / 1e4 }),
+  );
+  const labels = twelve.map((_, at) => `method ${at}`);
+  await using made = await run(twelve, { labels });
+  const svg = await made.read("perplexity.svg");
+  const colors = new Set([...svg.matchAll(/fill="(#[0-9a-f]{6})"/g)].map(([, color]) => color));
+  assert.ok(colors.size >= 12, `${colors.size} colors`);
+  const heights = labels.map((label) => {
+    const [, y] = new RegExp(`translate\\([\\d.]+ ([\\d.]+)\\)"[^>]*>${label}<`).exec(svg) ?? [];
+    return Number(y);
+  }).sort((a, b) => a - b);
+  // A panel of 280 pixels, 24 below the upper edge; letters are 12 high.
+  assert.ok(heights[0]! >= 24 && heights.at(-1)! <= 24 + 280, `${heights}`);
+  for (const [at, height] of heights.slice(1).entries()) {
+    assert.ok(height - heights[at]! >= 13, `${heights}`);
+  }
+});
+
 Deno.test("the same reports make the same bytes, also later in a process", async () => {
   await using first = await run([FULL, QOQ]);
   await using second = await run([FULL, QOQ]);

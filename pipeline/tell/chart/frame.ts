@@ -13,8 +13,14 @@ const RIGHT = 36;
 const BELOW = 76;
 const HEIGHT = 280;
 
-/** Colors of Okabe and Ito, told apart by the color-blind and on light and dark grounds. */
-const COLORS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8c8c8c"];
+/**
+ * Colors of Okabe and Ito, told apart by the color-blind and on light and dark grounds, and behind them
+ * five of Tol's muted ones.
+ */
+const COLORS = [
+  ...["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8c8c8c"],
+  ...["#aa4466", "#999933", "#7a5fc0", "#44aa99", "#a0693f"],
+];
 
 /** The color of the i-th thing, and whether an earlier one has the same. */
 export function colorOf(index: number): { readonly color: string; readonly again: boolean } {

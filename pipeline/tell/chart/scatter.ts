@@ -41,7 +41,7 @@ export async function scatterPlot(
         y: (1 - y.place(point.y)) * panel.height,
         text: point.text,
       }));
-      const shifts = labelShifts(places, panel.width);
+      const shifts = labelShifts(places, panel);
       return points.map((point, i) => ({
         type: "scatter",
         xAxisIndex: index,
@@ -74,23 +74,56 @@ export interface LabelPlace {
   readonly text: string;
 }
 
-/** Pixels by which labels move down so that none lies on another. */
-function labelShifts(places: readonly LabelPlace[], panelWidth: number): number[] {
+/** Pixels from the middle of a point within which no other point's label begins or ends. */
+const DOT = 7;
+
+/**
+ * Pixels by which labels move up or down so that none lies on another, on another's point or beyond the
+ * panel: each to the nearest place that is free.
+ */
+function labelShifts(
+  places: readonly LabelPlace[],
+  { width, height }: { readonly width: number; readonly height: number },
+): number[] {
   const shifts = places.map(() => 0);
   const order = [...places.keys()].sort((a, b) => places[a]!.y - places[b]!.y);
-  const taken: { from: number; to: number; y: number }[] = [];
+  const taken: { readonly from: number; readonly to: number; readonly y: number }[] = [];
   for (const index of order) {
     const place = places[index]!;
     const length = LETTER * place.text.length + 10;
-    const from = isLeft(place, panelWidth) ? place.x - length : place.x;
-    let y = place.y;
-    const covers = (other: typeof taken[number]) =>
-      from < other.to && other.from < from + length && Math.abs(y - other.y) < LINE - 0.5;
-    for (let hit = taken.find(covers); hit; hit = taken.find(covers)) y = hit.y + LINE;
-    taken.push({ from, to: from + length, y });
+    const left = isLeft(place, width);
+    const [from, to] = left ? [place.x - length, place.x] : [place.x, place.x + length];
+    const isFree = (clear: number) => (y: number) =>
+      y >= LINE / 2 && y <= height - LINE / 2 &&
+      taken.every((other) =>
+        from >= other.to || other.from >= to || Math.abs(y - other.y) >= LINE
+      ) &&
+      places.every((other, i) =>
+        i === index || other.x + DOT <= from || other.x - DOT >= to ||
+        Math.abs(other.y - y) >= clear ||
+        // Points that lie on each other cannot be kept clear of.
+        Math.hypot(other.x - place.x, other.y - place.y) < DOT
+      );
+    // Best so far from others' points that nobody takes it for theirs.
+    const y = nearestFree(place.y, height, isFree(LINE + DOT)) ??
+      nearestFree(place.y, height, isFree(LINE / 2 + DOT)) ?? place.y;
+    taken.push({ from, to, y });
     shifts[index] = y - place.y;
   }
   return shifts;
+}
+
+/** The free height that is nearest to one, in a panel of so many pixels. */
+function nearestFree(
+  y: number,
+  height: number,
+  isFree: (y: number) => boolean,
+): number | undefined {
+  for (let away = 0; away < height; away++) {
+    const found = [y + away, y - away].find(isFree);
+    if (found !== undefined) return found;
+  }
+  return undefined;
 }
 
 /** Whether a point's label stands to its left, where there is more room. */

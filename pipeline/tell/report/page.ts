@@ -23,6 +23,7 @@ const RUN_LOOKS = { running: "waiting", ok: "run", failed: "failed", stopped: "s
 export async function reportPage(report: RunReport): Promise<string> {
   const { run, steps, goesOn } = report;
   const parts: readonly PagePart[] = [
+    headlinesPart(steps),
     await qualityPart(steps),
     await graphPart(steps),
     await timePart(steps),
@@ -72,6 +73,25 @@ ${
 /** A time to the minute; reports are read elsewhere than they are made, so the zone is said. */
 function whenWords(iso: string): string {
   return `${iso.slice(0, 16).replace("T", " ")} UTC`;
+}
+
+/** The gist of what came out of the steps that no other one reads. */
+export function headlinesPart(steps: readonly StepReport[]): PagePart | undefined {
+  const read = new Set(steps.flatMap(({ inputs = {} }) => Object.values(inputs).flat()));
+  const parts = steps.flatMap(({ name, description }) => {
+    const { headline } = description ?? {};
+    if (!headline || read.has(name)) return [];
+    const { notes = [], title, ...rest } = headline;
+    // The sentence before the figures that it is made of.
+    const section = {
+      ...rest,
+      title: `In short: ${title}`,
+      lines: [...notes, ...rest.lines ?? []],
+    };
+    return [`<h3>${escapeMarkup(title)}</h3>\n${sectionHtml(section)}`];
+  });
+  if (parts.length === 0) return undefined;
+  return { id: "headline", title: "In short", html: parts.join("\n") };
 }
 
 /** What steps drew by themselves, with the tables that belong to it; undefined if there is nothing. */

@@ -52,6 +52,14 @@ browserTest(
     const comparison = await tableOf(page, "Rounding to nearest W4A8KV4");
     strictEqual(comparison.length, 3);
     strictEqual(await page.locator("section[aria-labelledby=comparisons] img").count(), 2);
+    // What came out stands first, in a sentence and a table.
+    strictEqual(
+      await page.locator("main > section").first().getAttribute("aria-labelledby"),
+      "headline",
+    );
+    const gist = await page.locator("section[aria-labelledby=headline]").innerText();
+    ok(/keeps [\d.]+ % of the tokens that/.test(gist), gist);
+    ok(/W4A8KV4 g128/.test(gist), gist);
     deepStrictEqual(trouble, []);
     await page.close();
   },

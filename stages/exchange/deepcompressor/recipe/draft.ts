@@ -136,7 +136,7 @@ function sourceSteps(): readonly DraftStep[] {
       name: "calibration",
       stage: "tokenize",
       from: { model: "source" },
-      with: { text: "${calibration}", bytes: "${calibration_bytes}" },
+      with: { text: "${calibration}", purpose: "calibration", bytes: "${calibration_bytes}" },
       comments: [],
     },
   ];
