@@ -28,6 +28,7 @@ export const ANSWER_SCHEMAS: Readonly<Record<string, unknown>> = {
   "a pattern without anchors": { type: "string", pattern: "b[aeiou]+t" },
   "a pattern of points": { type: "string", pattern: "^.{2,5}$" },
   "a pattern of what is not": { type: "string", pattern: "^[^a-z]{1,4}$" },
+  "a pattern of anything": { type: "string", pattern: "^[^]\\u00ff?x$" },
   "a pattern of alternatives": { type: "string", pattern: "^(foo|ba(r|z)?|)$" },
   "a pattern of classes": { type: "string", pattern: "^\\w+\\s\\W\\S\\D$" },
   "a pattern with quotes": { type: "string", pattern: '^"\\\\[\\n"]?\\^\\]\\u0041$' },

@@ -1,8 +1,3 @@
-/** The characters of a JSON string that stand for themselves, as EBNF. */
-export function plainCharacter(): string {
-  return `(${listed(without([[0, LAST]], [...ESCAPED, ...SURROGATES])).join(" | ")})`;
-}
-
 /** Code points from one to another, both within. */
 type Range = readonly [first: number, last: number];
 
@@ -215,26 +210,34 @@ class PatternReader {
  */
 function listed(ranges: readonly Range[]): string[] {
   const beyond = without(ranges, [[0, LAST_ASCII]]);
+  if (isAllBeyond(beyond)) {
+    // One class is matched far faster than a choice of two.
+    const lacking = without([[0, LAST_ASCII]], ranges);
+    const all = ["[\\x00-\\x7f]", "[^\\x00-\\x7f]"];
+    return lacking.length === 0 ? all : [`[^${lacking.map(item).join("")}]`];
+  }
   const others = without(ranges, [[LAST_ASCII + 1, LAST], ...MARKS.map((at): Range => [at, at])]);
   const marks = MARKS.filter((mark) =>
     ranges.some(([first, last]) => first <= mark && mark <= last)
   );
-  const items = others.map(([first, last]) =>
-    first === last ? escaped(first) : `${escaped(first)}-${escaped(last)}`
-  );
   return [
-    ...items.length > 0 ? [`[${items.join("")}]`] : [],
+    ...others.length > 0 ? [`[${others.map(item).join("")}]`] : [],
     ...marks.map(quoted),
     ...beyondAscii(beyond),
   ];
 }
 
+function item([first, last]: Range): string {
+  return first === last ? escaped(first) : `${escaped(first)}-${escaped(last)}`;
+}
+
+/** Whether ranges have all that is no ASCII, as far as answers may hold it. */
+function isAllBeyond(ranges: readonly Range[]): boolean {
+  const held = without([[LAST_ASCII + 1, LAST]], [...SURROGATES, ...SEPARATORS]);
+  return without(held, ranges).length === 0;
+}
+
 function beyondAscii(ranges: readonly Range[]): string[] {
-  const lacking = without(
-    without([[LAST_ASCII + 1, LAST]], [...SURROGATES, ...SEPARATORS]),
-    ranges,
-  );
-  if (lacking.length === 0) return ["[^\\x00-\\x7f]"];
   const said = without(ranges, SEPARATORS);
   const count = said.reduce((sum, [first, last]) => sum + last - first + 1, 0);
   if (count > MOST_CHARACTERS) {
