@@ -7,6 +7,7 @@ import { openSafetensors } from "../../../stages/formats/safetensors/file.ts";
 import { LayerStreams } from "../../../stages/rotation/layer_streams.ts";
 import { firstRotations } from "../../../stages/rotation/learned_rotations.ts";
 import { TrainedNetwork, type TrainingOptions } from "../../../stages/rotation/trained_network.ts";
+import { ENGINES } from "../../support/devices.ts";
 
 const ORACLE = new URL("../../testdata/spinquant.st", import.meta.url).pathname;
 const EMBEDDED = new URL("../../../configs/embedded", import.meta.url).pathname;
@@ -53,18 +54,20 @@ function distance(got: Float32Array, expected: Float32Array): number {
   return Math.sqrt(error / size);
 }
 
-Deno.test("the gradients of rotations are autograd's through the whole network", async () => {
-  await using device = await Cpu.open();
-  const { loss, gradients } = await lost(device, { schemes: SCHEMES.nothing });
-  const [plain = NaN] = await expected("nothing.loss");
-  assert.ok(Math.abs(loss - plain) < 1e-5, `${loss}, ${plain}`);
-  const residual = distance(gradients.residual, await expected("nothing.residual"));
-  assert.ok(residual < 2e-5, `${residual}`);
-  for (const [layer, head] of gradients.heads.entries()) {
-    const error = distance(head, await expected(`nothing.heads.${layer}`));
-    assert.ok(error < 2e-5, `R2 of layer ${layer}: ${error}`);
-  }
-});
+for (const [on, open] of Object.entries(ENGINES)) {
+  Deno.test(`the gradients of rotations are autograd's through the whole network on ${on}`, async () => {
+    await using device = await open();
+    const { loss, gradients } = await lost(device, { schemes: SCHEMES.nothing });
+    const [plain = NaN] = await expected("nothing.loss");
+    assert.ok(Math.abs(loss - plain) < 1e-5, `${loss}, ${plain}`);
+    const residual = distance(gradients.residual, await expected("nothing.residual"));
+    assert.ok(residual < 2e-5, `${residual}`);
+    for (const [layer, head] of gradients.heads.entries()) {
+      const error = distance(head, await expected(`nothing.heads.${layer}`));
+      assert.ok(error < 2e-5, `R2 of layer ${layer}: ${error}`);
+    }
+  });
+}
 
 Deno.test("rounding lets gradients through, as straight-through autograd has it", async () => {
   await using device = await Cpu.open();
