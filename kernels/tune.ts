@@ -19,7 +19,7 @@ export interface Trial {
   readonly made: Uint8Array;
 }
 
-/** Runs a question's case under some choices once. */
+/** Runs a question's case under some choices once; throws where a driver refuses the plan. */
 export type Measure = (question: Question, choices: Choices) => Promise<Trial>;
 
 /** Time for all questions, in milliseconds. */
@@ -55,7 +55,7 @@ export const QUESTIONS: readonly Question[] = [
 
 /**
  * Finds the quickest plans of an adapter, by the least of several turns of all values of a question. What
- * makes other bits than the first is never taken, nor what the time did not reach. \`now\` is a clock
+ * fails or makes other bits than the first is never taken, nor what the time did not reach. \`now\` is a clock
  * in milliseconds.
  */
 export async function tune(
@@ -79,7 +79,8 @@ export async function tune(
     const equal = [first];
     for (const value of others) {
       if (now() >= end) break;
-      if (sameBytes((await measure(question, under(value))).made, made)) equal.push(value);
+      const other = await measure(question, under(value)).catch(() => undefined);
+      if (other && sameBytes(other.made, made)) equal.push(value);
     }
     const least = equal.map(() => Infinity);
     for (let round = 0; round < ROUNDS && now() < end; round++) {
@@ -92,6 +93,34 @@ export async function tune(
     if (best > 0 && least[best]! < GAIN * least[0]!) choices = under(equal[best]);
   }
   return choices;
+}
+
+/**
+ * Measures on devices that are opened for it: a plan that a driver refuses, or that ends a device, takes
+ * nothing with it. The last one is closed with \`end()\`.
+ */
+export function measureApart(
+  open: () => Promise<Gpu>,
+): { readonly measure: Measure; end(): Promise<void> } {
+  let gpu: Gpu | undefined;
+  const end = async () => {
+    const last = gpu;
+    gpu = undefined;
+    // What it held goes with it.
+    await last?.[Symbol.asyncDispose]().catch(() => {});
+  };
+  return {
+    end,
+    async measure(question, choices) {
+      gpu ??= await open();
+      try {
+        return await measureOn(gpu)(question, choices);
+      } catch (error) {
+        await end();
+        throw error;
+      }
+    },
+  };
 }
 
 /** Measures on a device, by launches of its own under other choices. */

@@ -9,7 +9,7 @@ import {
   type DeviceChoice,
   openDevice,
 } from "./device/open_device.ts";
-import { measureOn, tune } from "./tune.ts";
+import { measureApart, tune } from "./tune.ts";
 
 /** Raised where a kept choice says nothing any more, since the plans are others. */
 const VERSION = 1;
@@ -26,8 +26,8 @@ export interface TuneOptions {
   readonly path?: string;
   /** Whether to measure where nothing is kept; where the device is no software driver unless said. */
   readonly measured?: boolean;
-  /** Finds the choices of a device, in the place of measuring. */
-  readonly find?: (gpu: Gpu) => Promise<Choices>;
+  /** Finds the choices of devices that it opens, in the place of measuring. */
+  readonly find?: (open: () => Promise<Gpu>) => Promise<Choices>;
 }
 
 /**
@@ -40,28 +40,43 @@ export async function openTunedDevice(
   options: TuneOptions = {},
 ): Promise<Cpu | Gpu> {
   const chosen = await chooseDevice(choice);
-  const device = await openDevice(chosen);
-  if (!(device instanceof Gpu) || isOff()) return device;
+  if (!chosen.adapter || isOff()) return await openDevice(chosen);
   const path = options.path ?? keptPath();
   const kept = await readKept(path);
-  const found = kept.adapters[device.name];
-  if (found) {
-    device.choose(found);
-    return device;
+  const software = chosen.adapter.info.isFallbackAdapter;
+  const measured = options.measured ?? (!software || Deno.env.get("QUATTUOR_TUNE") === "on");
+  let choices = kept.adapters[chosen.name];
+  if (!choices && measured) {
+    const { find = measuredChoices } = options;
+    // A device that cannot be measured can still run its usual plans, or says itself what it has.
+    choices = await find(() => openGpu(choice)).catch(() => undefined);
+    if (choices) await keep(path, withAdapter(kept, chosen.name, choices));
   }
-  const software = chosen.adapter?.info.isFallbackAdapter ?? false;
-  if (!(options.measured ?? (!software || Deno.env.get("QUATTUOR_TUNE") === "on"))) return device;
-  const { find = (gpu: Gpu) => tune(gpu.limits, { measure: measureOn(gpu) }) } = options;
-  try {
-    device.choose(await find(device));
-  } catch (error) {
-    await device[Symbol.asyncDispose]().catch(() => {});
-    throw error;
-  }
-  device.trim();
-  const adapters = { ...kept.adapters, [device.name]: device.limits.choices ?? {} };
-  await keep(path, { version: VERSION, adapters });
+  const device = await openDevice(chosen);
+  if (choices) device.choose(choices);
   return device;
+}
+
+function withAdapter({ adapters }: Kept, name: string, choices: Choices): Kept {
+  return { version: VERSION, adapters: { ...adapters, [name]: choices } };
+}
+
+/** Another device of a choice, for trials. */
+async function openGpu(choice: DeviceChoice): Promise<Gpu> {
+  const { adapter } = await chooseDevice(choice);
+  return await Gpu.open(adapter ? { adapter } : {});
+}
+
+async function measuredChoices(open: () => Promise<Gpu>): Promise<Choices> {
+  const { measure, end } = measureApart(open);
+  try {
+    const gpu = await open();
+    const { limits } = gpu;
+    await gpu[Symbol.asyncDispose]();
+    return await tune(limits, { measure });
+  } finally {
+    await end();
+  }
 }
 
 /** The device of a choice with the plans that are kept for it; nothing is opened. */

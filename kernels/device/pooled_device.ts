@@ -50,8 +50,8 @@ export interface PreparedLaunches extends Disposable {
  * taken again. What launches do is for its queue to say.
  */
 export class PooledDevice<B extends Destroyable> implements Device {
+  limits: Limits;
   readonly name: string;
-  #limits: Limits;
   readonly #queue: Queue<B>;
   readonly #pool: Pool<B>;
   readonly #scratch: Scratch<B>;
@@ -66,7 +66,7 @@ export class PooledDevice<B extends Destroyable> implements Device {
     { limits, name }: { readonly limits: Limits; readonly name: string },
     { queue, pool }: { readonly queue: Queue<B>; readonly pool: Pool<B> },
   ) {
-    this.#limits = limits;
+    this.limits = limits;
     this.name = name;
     this.#queue = queue;
     this.#pool = pool;
@@ -75,13 +75,9 @@ export class PooledDevice<B extends Destroyable> implements Device {
     this.#nothing = { read: nothing(), changed: nothing() };
   }
 
-  get limits(): Limits {
-    return this.#limits;
-  }
-
   /** Takes these plans from now on, where there is a choice. */
   choose(choices: Choices): void {
-    this.#limits = { ...this.#limits, choices };
+    this.limits = { ...this.limits, choices };
   }
 
   /** Bytes of device memory held now and at most. */

@@ -2,7 +2,7 @@ import { strict as assert } from "node:assert";
 import { Gpu } from "../../kernels/device/gpu.ts";
 import { type Choices, type Limits, USUAL_LIMITS } from "../../kernels/device/limits.ts";
 import { matmulInt8 } from "../../kernels/mod.ts";
-import { type Measure, measureOn, QUESTIONS, tune } from "../../kernels/tune.ts";
+import { type Measure, measureApart, measureOn, QUESTIONS, tune } from "../../kernels/tune.ts";
 
 const LIMITS: Limits = { ...USUAL_LIMITS, subgroupThreads: 32 };
 
@@ -53,6 +53,27 @@ Deno.test("a plan that makes other bits is never taken, however quick it is", as
   );
   assert.deepEqual(await watch.tune(), {});
   assert.equal(watch.asked.filter(({ subgroups }) => subgroups).length, 1);
+});
+
+Deno.test("a plan that a driver refuses is not taken, and spoils no other", async () => {
+  await using stack = new AsyncDisposableStack();
+  let opened = 0;
+  const { measure, end } = measureApart(() => {
+    opened++;
+    return Gpu.open();
+  });
+  stack.defer(end);
+  const [question] = QUESTIONS.filter(({ choice }) => choice === "subgroups");
+  const shaders = question!.kernel.wgsl as Readonly<Record<string, string>>;
+  const bad = {
+    ...question!,
+    kernel: { ...question!.kernel, wgsl: { ...shaders, subgroup: "fn main((" } },
+  };
+  await using gpu = await Gpu.open();
+  assert.deepEqual(await tune(gpu.limits, { measure, questions: [bad], budget: 60_000 }), {});
+  assert.equal(opened, 2);
+  const { made } = await measure(question!, { subgroups: true });
+  assert.ok(made.some((byte) => byte !== 0));
 });
 
 Deno.test("what the time does not reach keeps its usual plan", async () => {

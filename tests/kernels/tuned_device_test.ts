@@ -75,12 +75,12 @@ Deno.test("a file that is damaged, of another version, or holds no plans is as n
   }
 });
 
-Deno.test("where measuring fails, the device is closed and nothing is kept", async () => {
+Deno.test("where measuring fails, usual plans run and nothing is kept", async () => {
   const directory = await Deno.makeTempDir();
   try {
     const path = join(directory, "plans.json");
     const failing = () => Promise.reject(new Error("the device was lost"));
-    await assert.rejects(() => opened(path, failing), /the device was lost/);
+    assert.deepEqual(await opened(path, failing), { choices: undefined, measured: 1 });
     assert.deepEqual([...Deno.readDirSync(directory)], []);
   } finally {
     await Deno.remove(directory, { recursive: true });

@@ -4,7 +4,7 @@ import { Gpu } from "../../../kernels/device/gpu.ts";
 import type { AnyKernel } from "../../../kernels/device/kernel.ts";
 import { chooseDevice } from "../../../kernels/device/open_device.ts";
 import { f32 } from "../../../kernels/device/tensor.ts";
-import { glu } from "../../../kernels/mod.ts";
+import { glu, matmulInt8 } from "../../../kernels/mod.ts";
 
 /*
  * What real hardware does, injected: each fault is a sentence with a way out, told before any number that
@@ -111,6 +111,27 @@ Deno.test("a shader that a driver refuses is named, and no value is read of it",
       /^Error: Cannot go on with the GPU: its driver does not take the shader of glu \(.+\), .*leave --device out/s;
     await assert.rejects(() => gpu.read(made), sentence);
     assert.throws(() => gpu.run(glu, { gate, up: gate }, {}), sentence);
+  }
+});
+
+Deno.test("an adapter that has no subgroups is opened without them, and so are their plans", async () => {
+  const prototype = GPUAdapter.prototype;
+  const { requestDevice } = prototype;
+  prototype.requestDevice = function (descriptor) {
+    if ([...descriptor?.requiredFeatures ?? []].length > 0) {
+      return Promise.reject(new TypeError("requiredFeatures must be a subset"));
+    }
+    return requestDevice.call(this, descriptor);
+  };
+  try {
+    await using gpu = await Gpu.open({ choices: { subgroups: true } });
+    assert.equal(gpu.limits.subgroupThreads, undefined);
+    const [{ inputs, options }] = matmulInt8.cases as unknown as [
+      (typeof matmulInt8.cases)[number],
+    ];
+    assert.equal(matmulInt8.plan(inputs, options, gpu.limits).shader, "few");
+  } finally {
+    prototype.requestDevice = requestDevice;
   }
 });
 
