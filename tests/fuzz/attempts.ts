@@ -55,8 +55,11 @@ if (import.meta.main) {
     if (fault !== undefined) await tell({ fault: `a seed: ${fault}`, input: one });
   }
   const met = new Set<string | undefined>();
+  using place = Deno.openSync(`${directory}/at`, { write: true, create: true });
   for (let at = first; at < first + count; at++) {
-    Deno.writeTextFileSync(`${directory}/at`, String(at));
+    // In one piece and over the last one: whoever ends this process at any moment reads a number.
+    place.seekSync(0, Deno.SeekMode.Start);
+    place.writeSync(new TextEncoder().encode(String(at).padStart(12)));
     const input = mutant(seeds, target.words, randomAt(seed, at));
     const fault = await faultOf(target, input, `${directory}/work`);
     if (fault === undefined || met.has(kindOf(fault))) continue;

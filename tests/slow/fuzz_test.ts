@@ -18,6 +18,22 @@ for (const target of Object.keys(TARGETS)) {
   });
 }
 
+Deno.test("a reader that is stopped when its time is over goes on behind what it has read", async () => {
+  let first = 0;
+  for (let round = 0; round < 6; round++) {
+    const { faults, done } = await fuzz("detokenize", {
+      seed: 18,
+      first,
+      count: 1e6,
+      seconds: 0.3,
+    });
+    deepStrictEqual(faults, []);
+    ok(done >= 1, `${done} after ${first}`);
+    first += done;
+  }
+  ok(first > 50, `${first} inputs`);
+});
+
 Deno.test("what was found once is not found again", async () => {
   for (const { target, input } of finds) {
     await withDirectory(async (directory) => {
