@@ -20,8 +20,8 @@ const RECIPES = [...Deno.readDirSync(CONFIGS)]
 const STORE = new Store(await Deno.makeTempDir({ prefix: "quattuor-recipes-" }));
 /** Of the texts: whole windows to score, for their differences are small. */
 const SMALL = ["windows=4", "samples=16"];
-/** Parameters of any step: candidates of a search, and rows of inputs that it looks at. */
-const FEW: Readonly<Record<string, number>> = { grids: 8, rows: 256 };
+/** Parameters of any step: candidates of a search, rows of inputs that it looks at, steps of learning. */
+const FEW: Readonly<Record<string, number>> = { grids: 8, rows: 256, steps: 3 };
 
 type Scores = Readonly<Record<string, number>>;
 
