@@ -95,12 +95,14 @@ async function compare(
   await spoil(model, edit);
   const rows = await project.plan(text, { selected, force });
   const expected = model.predict(nodes, { selected, force });
+  const refused = rows.some(({ state }) => state === "blocked");
+  const ends = refused ? model.refuse(nodes, force) : expected;
   const run = await project.run(text, { selected, force });
-  if (!rows.some(({ state }) => state === "blocked")) model.keep(expected);
+  model.keep(ends);
   model.learn(run);
   for (const [at, row] of rows.entries()) {
     const what = `${row.name} of\n${text}${JSON.stringify({ edit, row, rows, run: run.states })}`;
-    agree(row, { rows, end: run.states[row.name] ?? "", expected, at, what });
+    agree(row, { rows, end: run.states[row.name] ?? "", expected: ends, at, what });
   }
   return rows.map((row) => ({ row, end: run.states[row.name] ?? "" }));
 }
@@ -121,9 +123,11 @@ function agree(
   },
 ): void {
   if (rows.some(({ state }) => state === "blocked")) {
-    // A part that lacks something is refused as a whole, before any work.
+    // What leads to a part that lacks something alone is not begun, all else is made.
+    const { end: predicted } = expected[at]!;
     ok(expected.some((one) => isBad(one.end)), what);
-    ok(row.state === "skipped" ? end === "skipped" : isBad(end), what);
+    if (isBad(predicted)) ok(isBad(end), what);
+    else strictEqual(end, predicted, what);
     return;
   }
   const { content, end: predicted } = expected[at]!;
@@ -198,6 +202,30 @@ class Model {
     if (skipped) return there ? { end: "skipped", content } : { end: "skipped" };
     have.add(content.recipe);
     return { end: there && !force.has(name) ? "hit" : "run", content };
+  }
+
+  /** The last prediction where some of it cannot be made: what leads to that alone is not begun. */
+  refuse(nodes: readonly Node[], force: ReadonlySet<string>): readonly Prediction[] {
+    const ends = this.#last;
+    const readers = (at: number) =>
+      [...nodes.keys()].filter((other) =>
+        ends[other]!.end !== "skipped" && nodes[other]!.feeds.includes(at)
+      );
+    const isMade = (at: number): boolean => {
+      const { end } = ends[at]!;
+      if (isBad(end) || end === "skipped") return false;
+      return readers(at).length === 0 || readers(at).some(isMade);
+    };
+    const have = new Set(this.#have);
+    return this.#last = ends.map((one, at): Prediction => {
+      const { end, content } = one;
+      if (isBad(end) || end === "skipped" || !content) return one;
+      if (!isMade(at)) return { end: "blocked" };
+      // A twin that would have made it may not be begun.
+      const there = have.has(content.recipe) && !force.has(nameOf(at));
+      have.add(content.recipe);
+      return { end: there ? "hit" : "run", content };
+    });
   }
 
   keep(predictions: readonly Prediction[]): void {
