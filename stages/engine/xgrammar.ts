@@ -21,8 +21,8 @@ export async function loadXGrammar(): Promise<LoadedGrammars> {
   place["require"] = createRequire(import.meta.url);
   place["__filename"] = place["__dirname"] = "xgrammar";
   let lines: string[] = [];
-  console.error = (...words: readonly unknown[]) => void lines.push(words.join(" "));
-  console.warn = console.error;
+  const say = (...words: readonly unknown[]) => void lines.push(words.join(" "));
+  Object.assign(place["console"] as object, { error: say, warn: say });
   await import("@mlc-ai/web-xgrammar");
   return {
     library: place["xgrammar"] as XGrammar,

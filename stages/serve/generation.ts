@@ -137,6 +137,7 @@ export function checkRows(prompt: readonly number[], rows: number, field = "prom
   );
 }
 
+/** Refuses a prompt that does not fit with so many tokens more. */
 export function checkRoom(
   prompt: number,
   context: number,

@@ -103,6 +103,16 @@ function documents(
 
 const testdata = (name: string) => Deno.readFile(new URL(`../testdata/${name}`, import.meta.url));
 
+const SCHEMA = {
+  type: "object",
+  properties: {
+    a: { type: "string", pattern: "^[a-c]{2,3}(x|y)?$" },
+    b: { anyOf: [{ $ref: "#/$defs/d" }, { type: "number", minimum: -1.5, maximum: 7 }] },
+  },
+  required: ["a"],
+  $defs: { d: { type: "array", items: { enum: [1, "two", null] }, minItems: 1, maxItems: 3 } },
+};
+
 const REQUESTS: Readonly<Record<ReadingKind, readonly unknown[]>> = {
   completions: [
     {
@@ -124,6 +134,26 @@ const REQUESTS: Readonly<Record<ReadingKind, readonly unknown[]>> = {
     logprobs: true,
     response_format: { type: "text" },
     stream_options: { include_usage: true },
+  }, {
+    messages: [{ role: "user", content: "a" }],
+    tools: [{ type: "function", function: { name: "f", parameters: SCHEMA } }],
+    tool_choice: "required",
+  }, {
+    messages: [{ role: "user", content: "a" }],
+    response_format: { type: "json_schema", json_schema: { name: "n", schema: SCHEMA } },
+  }],
+  embeddings: [{ input: ["a", "b"], pooling: "last" }],
+  messages: [{
+    max_tokens: 4,
+    system: "a",
+    messages: [{ role: "user", content: [{ type: "tool_result", tool_use_id: "t" }] }],
+    tools: [{ name: "f", input_schema: SCHEMA }],
+    tool_choice: { type: "any" },
+  }],
+  responses: [{
+    input: [{ type: "function_call", call_id: "c", name: "f", arguments: "{}" }],
+    tools: [{ type: "function", name: "f", parameters: SCHEMA }],
+    text: { format: { type: "json_object" } },
   }],
   embeddings: [{ input: "a cat", pooling: "last" }, {
     input: [[1, 2], [3]],
@@ -205,6 +235,9 @@ export const TARGETS: Readonly<Record<string, FuzzTarget>> = {
   responses: request("responses"),
   tokenize: request("tokenize"),
   detokenize: request("detokenize"),
+  embeddings: request("embeddings"),
+  messages: request("messages"),
+  responses: request("responses"),
   manifest: {
     words: [
       "steps",

@@ -46,7 +46,7 @@ export async function answerForm(
     const asked = await serving.readers.read(kind, body, scope.signal);
     const counted = countUsage(asked.requests, asked.each);
     const form = open(asked);
-    async function* events(): AsyncGenerator<FormEvent> {
+    const events = async function* (): AsyncGenerator<FormEvent> {
       const parts = openChatParts(asked.chat!);
       for await (const event of answers(serving, asked.requests, scope)) {
         counted.see(event);
@@ -60,7 +60,7 @@ export async function answerForm(
           yield* form.end(value, counted.usage());
         }
       }
-    }
+    };
     if (!asked.stream) {
       try {
         for await (const _ of events());

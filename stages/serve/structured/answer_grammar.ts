@@ -105,7 +105,7 @@ function rules(text: string | null | undefined, field: string): Wish | undefined
   if (!text) return undefined;
   const make = () => {
     const plain = text.replaceAll(/"(?:[^"\\\n]|\\.)*"|#[^\n]*/g, "");
-    const beyond = /\[(?:[^\]\\]|\\.)*?(?:[^\x00-\x7f]|\\[uU]|\\x[89a-fA-F])/.exec(plain);
+    const beyond = /\[(?:[^\]\\]|\\.)*?(?:[^ -~\s]|\\[uU]|\\x[89a-fA-F])/.exec(plain);
     if (!beyond) return text;
     throw fieldError(
       `Cannot hold an answer to "${field}": a class of it, ${beyond[0]}..., names characters ` +

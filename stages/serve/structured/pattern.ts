@@ -48,7 +48,9 @@ export function patternRule(pattern: string, { json }: { readonly json: boolean 
   try {
     new RegExp(pattern, "u");
   } catch (error) {
-    throw new PatternError((error as SyntaxError).message);
+    // What was wrong stands behind the pattern, which the reader has.
+    const why = (error as SyntaxError).message.split(": ").at(-1);
+    throw new PatternError(`it is no pattern (${why})`);
   }
   return new PatternReader(pattern, json).whole();
 }

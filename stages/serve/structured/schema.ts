@@ -561,8 +561,12 @@ function isOf(type: string, value: unknown): boolean {
       return isObject(value);
     case "integer":
       return Number.isInteger(value);
+    case "string":
+      return typeof value === "string";
+    case "boolean":
+      return typeof value === "boolean";
     default:
-      return typeof value === type;
+      return typeof value === "number";
   }
 }
 

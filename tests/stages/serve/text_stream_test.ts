@@ -111,7 +111,7 @@ Deno.test("a text is held back only while it may become a stop string", () => {
   deepStrictEqual(texts.map(({ text }) => text), ["a", "\n\nb", "", "", "\n\nQ ", "", ""]);
   deepStrictEqual(texts.map(({ stopped }) => stopped), [...Array(6).fill(false), true]);
   const keeping = watchForStops(["END"], { keep: true });
-  deepStrictEqual(keeping.push("the END of"), { text: "the END", stopped: true });
+  deepStrictEqual(keeping.push("the END of"), { text: "the END", stopped: true, stop: "END" });
 });
 
 Deno.test("tokens come with the text they begin in, and those of a stop string never", async () => {
