@@ -27,8 +27,12 @@ const NOTHING: EngineState = {
 /** Milliseconds before a failed worker is started anew: more each time, until one is ready. */
 const PAUSES = [0, 1_000, 5_000, 30_000];
 
-/** Milliseconds that a worker may take to close its device. */
-const CLOSING = 5_000;
+/**
+ * Milliseconds that a worker may take to close its device: it ends the step at hand first, which takes
+ * a software driver on a busy machine many seconds. One that is ended amid that may take the process
+ * with it, for its driver goes while threads of the driver work.
+ */
+const CLOSING = 30_000;
 
 /** What the owner of an engine may want to know when it happens. */
 export interface EngineNotes {
@@ -46,6 +50,7 @@ export interface EngineNotes {
 export class WorkerEngine implements Engine {
   readonly #options: StartOptions;
   readonly #notes: EngineNotes;
+  readonly #closing: number;
   readonly #live = new Map<number, EventQueue<GenerationEvent>>();
   #worker: Worker | undefined;
   #state: Engine["state"] = "loading";
@@ -61,10 +66,18 @@ export class WorkerEngine implements Engine {
   readonly #ended = Promise.withResolvers<void>();
   readonly #prepared: Promise<void>;
 
-  /** Starts the worker; it is ready when `state` says so. */
-  constructor(options: StartOptions, notes: EngineNotes = {}) {
+  /**
+   * Starts the worker; it is ready when `state` says so. It may take `closing` milliseconds to close
+   * its device.
+   */
+  constructor(
+    options: StartOptions,
+    notes: EngineNotes = {},
+    { closing = CLOSING }: { readonly closing?: number } = {},
+  ) {
     this.#options = options;
     this.#notes = notes;
+    this.#closing = closing;
     this.#prepared = prepareForWorkers(options.device);
     this.#start();
   }
@@ -157,10 +170,10 @@ export class WorkerEngine implements Engine {
     this.#tell({ type: "close" });
     const timer = setTimeout(() => {
       this.#notes.hung?.(
-        `The engine has not closed its device in ${CLOSING / 1000} s: it is ended as it is`,
+        `The engine has not closed its device in ${this.#closing / 1000} s: it is ended as it is`,
       );
       this.#ended.resolve();
-    }, CLOSING);
+    }, this.#closing);
     await this.#ended.promise;
     clearTimeout(timer);
     await this.#prepared;

@@ -153,11 +153,12 @@ Deno.test("a worker that does not close its device is given up, with a word", as
     const engine = new WorkerEngine(
       { path: EMBEDDED, memoryBytes: 1e9, wishes: WISHES },
       { hung: (message) => told.push(message) },
+      { closing: 50 },
     );
     await engine[Symbol.asyncDispose]();
   } finally {
     globalThis.Worker = usual;
   }
-  assert.deepEqual(told, ["The engine has not closed its device in 5 s: it is ended as it is"]);
+  assert.deepEqual(told, ["The engine has not closed its device in 0.05 s: it is ended as it is"]);
   assert.ok(ended);
 });
