@@ -327,14 +327,17 @@ interface Sizes {
   readonly keys?: number;
 }
 
+/** A scheme with zero points behind the scale, as cases have it. */
 export function post(bits: 4 | 8, group: number): KvScheme {
   return { bits, zero: "post_scale", group };
 }
 
+/** The same with zero points before the scale. */
 export function pre(bits: 4 | 8, group: number): KvScheme {
   return { bits, zero: "pre_scale", group };
 }
 
+/** The same without zero points. */
 export function none(bits: 4 | 8 | 16, group: number, range?: number): KvScheme {
   return range === undefined ? { bits, zero: "none", group } : { bits, zero: "none", group, range };
 }

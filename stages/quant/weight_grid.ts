@@ -134,7 +134,7 @@ export function sharedRanges(
 }
 
 /** Whether a group [rows, groups] is the last of its row and has codes of more bits. */
-export function isOutlier(
+function isOutlier(
   at: number,
   { scheme, groups }: { readonly scheme: WeightScheme; readonly groups: number },
 ): boolean {

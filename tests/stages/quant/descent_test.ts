@@ -34,37 +34,24 @@ for (const [on, open] of Object.entries(DEVICES)) {
       const gram = correlated(label);
       // A column that is never used.
       for (let c = 0; c < COLUMNS; c++) gram[3 * COLUMNS + c] = gram[c * COLUMNS + 3] = 0;
-      const options = { gram, damping: DAMPING, block: BLOCK };
-      let last = objective(codes);
-      for (const passes of [1, 3]) {
-        const got = await descend(device, domain, grid, codes, { ...options, passes });
-        const expected = oneByOne(codes, passes);
-        const differing = expected.filter((code, i) => code !== got[i]).length;
-        // A value that lies on a tie up to f32 may go either way, and moves others.
-        assert.ok(differing <= 3, `${label}, ${passes} passes: ${differing} codes differ`);
-        const now = objective(got);
-        assert.ok(now < last, `${label}: ${now} behind ${passes} passes, ${last} before`);
-        last = now;
-      }
-
       /** The damped Gram matrix; the unused column has a diagonal of 1 before. */
-      function h(i: number, j: number): number {
+      const h = (i: number, j: number): number => {
         const diagonal = (c: number) => gram[c * (COLUMNS + 1)]! || 1;
         const mean = Array.from({ length: COLUMNS }, (_, c) => diagonal(c))
           .reduce((a, b) => a + b) / COLUMNS;
         return i === j ? diagonal(i) + DAMPING * mean : gram[i * COLUMNS + j]!;
-      }
+      };
 
-      function wanted(i: number): number {
+      const wanted = (i: number): number => {
         return i % COLUMNS === 3 ? 0 : domain.values[i]!;
-      }
+      };
 
-      function value(codes: ArrayLike<number>, i: number): number {
+      const value = (codes: ArrayLike<number>, i: number): number => {
         const at = Math.floor(i / grid.group);
         return valueOf(codes[i]!, grid.scales[at]!, grid.zeros[at]!, grid.zero);
-      }
+      };
 
-      function objective(codes: ArrayLike<number>): number {
+      const objective = (codes: ArrayLike<number>): number => {
         let sum = 0;
         for (let row = 0; row < ROWS; row++) {
           const d = (c: number) => wanted(row * COLUMNS + c) - value(codes, row * COLUMNS + c);
@@ -73,9 +60,9 @@ for (const [on, open] of Object.entries(DEVICES)) {
           }
         }
         return sum;
-      }
+      };
 
-      function oneByOne(from: ArrayLike<number>, passes: number): number[] {
+      const oneByOne = (from: ArrayLike<number>, passes: number): number[] => {
         const codes = Array.from(from);
         for (let pass = 0; pass < passes; pass++) {
           for (let row = 0; row < ROWS; row++) {
@@ -94,6 +81,18 @@ for (const [on, open] of Object.entries(DEVICES)) {
           }
         }
         return codes;
+      };
+      const options = { gram, damping: DAMPING, block: BLOCK };
+      let last = objective(codes);
+      for (const passes of [1, 3]) {
+        const got = await descend(device, domain, grid, codes, { ...options, passes });
+        const expected = oneByOne(codes, passes);
+        const differing = expected.filter((code, i) => code !== got[i]).length;
+        // A value that lies on a tie up to f32 may go either way, and moves others.
+        assert.ok(differing <= 3, `${label}, ${passes} passes: ${differing} codes differ`);
+        const now = objective(got);
+        assert.ok(now < last, `${label}: ${now} behind ${passes} passes, ${last} before`);
+        last = now;
       }
     }
   });
