@@ -9,6 +9,7 @@ import {
   taskSizes,
   TURNS_A_KEY,
 } from "./attention.ts";
+import bindings from "./parts/attention_bindings.wgsl" with { type: "text" };
 import blocks from "./parts/attention_blocks.wgsl" with { type: "text" };
 import {
   checkPage,
@@ -69,7 +70,16 @@ const ENOUGH_WORKGROUPS = 512;
 /** Most bytes of what slices leave to be merged. */
 const MOST_SLICES_BYTES = 2 ** 25;
 
-const parts = [quantizer, page, read, blocks, softCap].join("\n");
+/** The shaders of attention over pages behind what binds what they read. */
+export function pagedShaders(bindings: string) {
+  const parts = [quantizer, page, read, bindings, blocks, softCap].join("\n");
+  return {
+    tiles: `${parts}\n${tiles}`,
+    split: `${parts}\n${slice}\n${split}`,
+    slices: `${parts}\n${slice}\n${slices}`,
+    merge: `${parts}\n${slice}\n${merge}`,
+  };
+}
 
 /** A batch as the kernel takes it: its spans u32 [sequences, 4], and items of work u32 [items, 2]. */
 export function attentionBatch(
@@ -93,12 +103,7 @@ export function attentionBatch(
  * else is in the batch nor on how many queries its sequence brings: all shaders add in one order.
  */
 export const attentionPaged: Kernel<In, "y", AttentionPagedOptions> = {
-  wgsl: {
-    tiles: `${parts}\n${tiles}`,
-    split: `${parts}\n${slice}\n${split}`,
-    slices: `${parts}\n${slice}\n${slices}`,
-    merge: `${parts}\n${slice}\n${merge}`,
-  },
+  wgsl: pagedShaders(bindings),
   inputs: ["q", "k", "v", "block_table", "spans", "work"],
   outputs: ["y"],
   plan(inputs, options, limits) {
@@ -112,8 +117,14 @@ export const attentionPaged: Kernel<In, "y", AttentionPagedOptions> = {
       key_scale: { f32: fixedScale(key) },
       value_words: { u32: pageWords(value, kvHeads, size) },
       value_scale: { f32: fixedScale(value) },
+      pairs: { u32: 0 },
     };
-    const constants = { SIZE: size, CAPPED: cap !== undefined, ...schemeConstants({ key, value }) };
+    const constants = {
+      SIZE: size,
+      CAPPED: cap !== undefined,
+      TURNED: false,
+      ...schemeConstants({ key, value }),
+    };
     const outputs = { y: { dtype: "f32", shape: inputs.q.shape } } as const;
     // Which sequence has how many is in `spans`.
     const { keys: longest = PAGE_TOKENS * elements(inputs.block_table.shape) } = options;
@@ -177,75 +188,63 @@ export const attentionPaged: Kernel<In, "y", AttentionPagedOptions> = {
       },
     };
   },
-  reference(
-    { q, k, v, block_table, spans },
-    { kvHeads, key, value, queries: _queries, keys: _keys, ...rest },
-  ) {
-    const [, heads = 0, headSize = 0] = q.shape;
-    const whole = (pool: HostTensor, scheme: KvScheme, [, , keys, table]: readonly number[]) => {
-      const values = new Float32Array(keys! * kvHeads * headSize);
-      for (let i = 0; i < keys!; i++) {
-        const page = block_table.data[table! + Math.floor(i / PAGE_TOKENS)]!;
-        const slot = page * PAGE_TOKENS + i % PAGE_TOKENS;
-        values.set(
-          readSlot(pool.data, slot, { scheme, kvHeads, headSize }),
-          i * kvHeads * headSize,
-        );
-      }
-      return f32([keys!, kvHeads, headSize], values);
-    };
-    const data = new Float32Array(q.data.length);
-    const width = heads * headSize;
-    for (let at = 0; at < spans.data.length; at += 4) {
-      const span = [...spans.data.subarray(at, at + 4)];
-      const [row = 0, queries = 0] = span;
-      if (queries === 0) continue;
-      const values = q.data.subarray(row * width, (row + queries) * width) as Float32Array;
-      const mine = f32([queries, heads, headSize], values);
-      const inputs = { q: mine, k: whole(k, key, span), v: whole(v, value, span) };
-      data.set(attention.reference(inputs, rest).y.data, row * width);
-    }
-    return { y: f32(q.shape, data) };
-  },
+  reference: (inputs, options) => ({ y: attended(inputs, options, (keys) => keys) }),
   cases: [
-    held({ queries: 1, heads: 1, kvHeads: 1, size: 16 }, post(4, 16)),
-    held({ queries: 1, keys: 333, heads: 4, kvHeads: 2, size: 64 }, post(4, 64)),
-    held({ queries: 1, keys: 90, heads: 12, kvHeads: 2, size: 16 }, post(4, 16)),
-    held({ queries: 1, keys: 70, heads: 24, kvHeads: 1, size: 32 }, pre(8, 32), none(8, 32)),
-    held({ queries: 70, heads: 3, kvHeads: 1, size: 64 }, post(4, 64)),
-    held({ queries: 133, heads: 2, kvHeads: 2, size: 128 }, pre(4, 128)),
-    held({ queries: 21, keys: 90, heads: 2, kvHeads: 1, size: 32 }, none(4, 32), post(8, 32)),
-    held({ queries: 2, keys: 150, heads: 2, kvHeads: 1, size: 128 }, post(4, 64), pre(4, 32)),
-    held({ queries: 34, keys: 70, heads: 4, kvHeads: 2, size: 64 }, post(8, 32), none(4, 8)),
-    held({ queries: 130, heads: 2, kvHeads: 1, size: 80 }, none(8, 80), none(8, 80), {
+    heldCase({ queries: 1, heads: 1, kvHeads: 1, size: 16 }, post(4, 16)),
+    heldCase({ queries: 1, keys: 333, heads: 4, kvHeads: 2, size: 64 }, post(4, 64)),
+    heldCase({ queries: 1, keys: 90, heads: 12, kvHeads: 2, size: 16 }, post(4, 16)),
+    heldCase({ queries: 1, keys: 70, heads: 24, kvHeads: 1, size: 32 }, pre(8, 32), none(8, 32)),
+    heldCase({ queries: 70, heads: 3, kvHeads: 1, size: 64 }, post(4, 64)),
+    heldCase({ queries: 133, heads: 2, kvHeads: 2, size: 128 }, pre(4, 128)),
+    heldCase({ queries: 21, keys: 90, heads: 2, kvHeads: 1, size: 32 }, none(4, 32), post(8, 32)),
+    heldCase({ queries: 2, keys: 150, heads: 2, kvHeads: 1, size: 128 }, post(4, 64), pre(4, 32)),
+    heldCase({ queries: 34, keys: 70, heads: 4, kvHeads: 2, size: 64 }, post(8, 32), none(4, 8)),
+    heldCase({ queries: 130, heads: 2, kvHeads: 1, size: 80 }, none(8, 80), none(8, 80), {
       window: 37,
     }),
-    held({ queries: 3, keys: 200, heads: 2, kvHeads: 1, size: 80 }, pre(8, 40), post(4, 16), {
+    heldCase({ queries: 3, keys: 200, heads: 2, kvHeads: 1, size: 80 }, pre(8, 40), post(4, 16), {
       window: 70,
       scale: 0.5,
     }),
-    held({ queries: 3, keys: 90, heads: 4, kvHeads: 1, size: 32 }, post(4, 32), pre(8, 32), {
+    heldCase({ queries: 3, keys: 90, heads: 4, kvHeads: 1, size: 32 }, post(4, 32), pre(8, 32), {
       window: 40,
       scale: 0.7,
       cap: 2.5,
     }),
-    held({ queries: 21, keys: 90, heads: 4, kvHeads: 1, size: 32 }, none(16, 32), none(16, 32), {
-      window: 40,
-      scale: 0.7,
-      cap: 2.5,
-    }),
-    held({ queries: 5, keys: 150, heads: 2, kvHeads: 1, size: 64 }, none(8, 64, 3), none(8, 64, 2)),
-    held({ queries: 19, keys: 81, heads: 2, kvHeads: 2, size: 64 }, none(16, 64), none(16, 64)),
-    held({ queries: 1, keys: 65, heads: 2, kvHeads: 2, size: 80 }, none(16, 80), none(8, 80, 1)),
-    held({ queries: 1, keys: 70, heads: 2, kvHeads: 1, size: 100 }, post(4, 100)),
-    held({ queries: 19, keys: 81, heads: 2, kvHeads: 2, size: 100 }, pre(4, 100), none(8, 100)),
-    held({ queries: 3, keys: 66, heads: 2, kvHeads: 1, size: 100 }, none(16, 100), post(8, 100)),
-    held({ queries: 18, keys: 66, heads: 2, kvHeads: 1, size: 20 }, none(16, 20)),
-    held({ queries: 2, keys: 5, heads: 1, kvHeads: 1, size: 8 }, post(4, 8), none(16, 8)),
-    held({ queries: 18, keys: 70, heads: 2, kvHeads: 1, size: 256 }, post(4, 256), post(4, 64)),
-    held({ queries: 1, keys: 70, heads: 2, kvHeads: 1, size: 256 }, post(4, 128)),
-    held({ queries: 1, keys: 70, heads: 2, kvHeads: 1, size: 96 }, post(4, 96), post(4, 48)),
-    held({ queries: 3, keys: 8200, heads: 1, kvHeads: 1, size: 64 }, post(4, 64)),
+    heldCase(
+      { queries: 21, keys: 90, heads: 4, kvHeads: 1, size: 32 },
+      none(16, 32),
+      none(16, 32),
+      {
+        window: 40,
+        scale: 0.7,
+        cap: 2.5,
+      },
+    ),
+    heldCase(
+      { queries: 5, keys: 150, heads: 2, kvHeads: 1, size: 64 },
+      none(8, 64, 3),
+      none(8, 64, 2),
+    ),
+    heldCase({ queries: 19, keys: 81, heads: 2, kvHeads: 2, size: 64 }, none(16, 64), none(16, 64)),
+    heldCase(
+      { queries: 1, keys: 65, heads: 2, kvHeads: 2, size: 80 },
+      none(16, 80),
+      none(8, 80, 1),
+    ),
+    heldCase({ queries: 1, keys: 70, heads: 2, kvHeads: 1, size: 100 }, post(4, 100)),
+    heldCase({ queries: 19, keys: 81, heads: 2, kvHeads: 2, size: 100 }, pre(4, 100), none(8, 100)),
+    heldCase(
+      { queries: 3, keys: 66, heads: 2, kvHeads: 1, size: 100 },
+      none(16, 100),
+      post(8, 100),
+    ),
+    heldCase({ queries: 18, keys: 66, heads: 2, kvHeads: 1, size: 20 }, none(16, 20)),
+    heldCase({ queries: 2, keys: 5, heads: 1, kvHeads: 1, size: 8 }, post(4, 8), none(16, 8)),
+    heldCase({ queries: 18, keys: 70, heads: 2, kvHeads: 1, size: 256 }, post(4, 256), post(4, 64)),
+    heldCase({ queries: 1, keys: 70, heads: 2, kvHeads: 1, size: 256 }, post(4, 128)),
+    heldCase({ queries: 1, keys: 70, heads: 2, kvHeads: 1, size: 96 }, post(4, 96), post(4, 48)),
+    heldCase({ queries: 3, keys: 8200, heads: 1, kvHeads: 1, size: 64 }, post(4, 64)),
     { ...timed({ queries: 512, heads: 9, kvHeads: 3, size: 64 }, post(4, 64)), timedOnly: true },
     timed({ queries: 1, keys: 2048, heads: 9, kvHeads: 3, size: 64 }, none(8, 64)),
     batch([{ queries: 1, keys: 70 }, { queries: 1, keys: 1 }, { queries: 1, keys: 64 }]),
@@ -253,6 +252,39 @@ export const attentionPaged: Kernel<In, "y", AttentionPagedOptions> = {
     batch([{ queries: 37, keys: 90 }, { queries: 1, keys: 200 }, { queries: 16, keys: 16 }]),
   ],
 };
+
+/** What attention over pages gives on the host, of keys f32 [keys, kv heads, head size] as `read` makes them. */
+export function attended(
+  { q, k, v, block_table, spans }: Readonly<Record<In, HostTensor>>,
+  { kvHeads, key, value, queries: _queries, keys: _keys, ...rest }: AttentionPagedOptions,
+  read: (keys: HostTensor) => HostTensor,
+): HostTensor {
+  const [, heads = 0, headSize = 0] = q.shape;
+  const whole = (pool: HostTensor, scheme: KvScheme, [, , keys, table]: readonly number[]) => {
+    const values = new Float32Array(keys! * kvHeads * headSize);
+    for (let i = 0; i < keys!; i++) {
+      const page = block_table.data[table! + Math.floor(i / PAGE_TOKENS)]!;
+      const slot = page * PAGE_TOKENS + i % PAGE_TOKENS;
+      values.set(
+        readSlot(pool.data, slot, { scheme, kvHeads, headSize }),
+        i * kvHeads * headSize,
+      );
+    }
+    return f32([keys!, kvHeads, headSize], values);
+  };
+  const data = new Float32Array(q.data.length);
+  const width = heads * headSize;
+  for (let at = 0; at < spans.data.length; at += 4) {
+    const span = [...spans.data.subarray(at, at + 4)];
+    const [row = 0, queries = 0] = span;
+    if (queries === 0) continue;
+    const values = q.data.subarray(row * width, (row + queries) * width) as Float32Array;
+    const mine = f32([queries, heads, headSize], values);
+    const inputs = { q: mine, k: read(whole(k, key, span)), v: whole(v, value, span) };
+    data.set(attention.reference(inputs, rest).y.data, row * width);
+  }
+  return f32(q.shape, data);
+}
 
 function dimensions(
   { q, k, v, block_table, spans, work }: Readonly<Record<In, TensorSpec>>,
@@ -295,19 +327,23 @@ interface Sizes {
   readonly keys?: number;
 }
 
-function post(bits: 4 | 8, group: number): KvScheme {
+/** A scheme with zero points behind the scale, as cases have it. */
+export function post(bits: 4 | 8, group: number): KvScheme {
   return { bits, zero: "post_scale", group };
 }
 
-function pre(bits: 4 | 8, group: number): KvScheme {
+/** The same with zero points before the scale. */
+export function pre(bits: 4 | 8, group: number): KvScheme {
   return { bits, zero: "pre_scale", group };
 }
 
-function none(bits: 4 | 8 | 16, group: number, range?: number): KvScheme {
+/** The same without zero points. */
+export function none(bits: 4 | 8 | 16, group: number, range?: number): KvScheme {
   return range === undefined ? { bits, zero: "none", group } : { bits, zero: "none", group, range };
 }
 
-function held(
+/** A sequence that is held in pages, as cases have it. */
+export function heldCase(
   { queries, keys = queries, heads, kvHeads, size }: Sizes,
   key: KvScheme,
   value: KvScheme = key,
@@ -332,7 +368,7 @@ function held(
 function batch(sequences: readonly { readonly queries: number; readonly keys: number }[]) {
   const most = sequences.reduce((most, { keys }) => Math.max(most, keys), 0);
   const queries = sequences.reduce((most, { queries }) => Math.max(most, queries), 0);
-  const one = held({ queries, keys: most, heads: 2, kvHeads: 1, size: 64 }, post(4, 64));
+  const one = heldCase({ queries, keys: most, heads: 2, kvHeads: 1, size: 64 }, post(4, 64));
   const rows = sequences.reduce((sum, { queries }) => sum + queries, 0);
   let row = 0;
   const spans = sequences.map(({ queries, keys }) => {
@@ -371,7 +407,7 @@ function timed(sizes: Sizes, scheme: KvScheme) {
   const pages = Math.ceil(keys / PAGE_TOKENS);
   const pairs = queries * (keys - (queries - 1) / 2);
   return {
-    ...held(sizes, scheme),
+    ...heldCase(sizes, scheme),
     cost: {
       bytes: 8 * queries * heads * size + 8 * pages * pageWords(scheme, kvHeads, size),
       flops: 4 * size * heads * pairs,

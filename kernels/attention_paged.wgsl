@@ -3,17 +3,9 @@
 // A workgroup of 128 threads makes 16 queries of a sequence, as `work` says,
 // for one head and stages the values of KEYS keys, then those of their values, in workgroup memory; 8
 // threads share a query. Sums are in the order of parts/attention_blocks.wgsl.
-// Expects: codes/kv_page.wgsl, codes/kv_read.wgsl and what they expect, parts/attention_blocks.wgsl,
+// Expects: codes/kv_page.wgsl, codes/kv_read.wgsl and what they expect, its bindings, turned_key() as
+// codes/kv_turn.wgsl has it, parts/attention_blocks.wgsl,
 // parts/soft_cap.wgsl and what it expects, KEYS (u32: 8, 16 or 32).
-
-@group(0) @binding(0) var<storage, read> q: array<vec4f>;
-@group(0) @binding(1) var<storage, read> k: array<u32>;
-@group(0) @binding(2) var<storage, read> v: array<u32>;
-@group(0) @binding(3) var<storage, read> block_table: array<u32>;
-@group(0) @binding(4) var<storage, read> spans: array<Span>;
-@group(0) @binding(5) var<storage, read> work: array<vec2u>;
-@group(0) @binding(6) var<storage, read_write> y: array<vec4f>;
-@group(0) @binding(7) var<uniform> params: Params;
 
 const QUERIES = 16u;
 const SHARE = 8u;
@@ -40,10 +32,9 @@ fn stage(row: u32, octet: u32, channels: array<vec4f, 2>) {
 fn stage_keys(span: Span, first: u32, head: u32, thread: u32) {
   let page = block_table[span.table + first / PAGE] * params.key_words;
   for (var i = thread; i < KEYS * OCTETS; i += THREADS) {
-    let token = min(first + i / OCTETS, span.keys - 1u) % PAGE;
+    let place = min(first + i / OCTETS, span.keys - 1u);
     let channel = 8u * (i % OCTETS);
-    let scale = key_scale(page, head, token, channel);
-    stage(i / OCTETS, i % OCTETS, key(page, head, token, channel, scale));
+    stage(i / OCTETS, i % OCTETS, turned_key(page, head, place % PAGE, channel, place));
   }
 }
 

@@ -15,10 +15,10 @@ export interface GptqPanelOptions extends Codes {
 
 type In = "weight" | "factor" | "scales" | "group" | "delta" | "codes" | "zeros";
 
-/** `MOST_COLUMNS` of `kernels/assembly/gptq_panel.ts`. */
+/** `MOST_COLUMNS` of `kernels/assembly/parts/panel_lines.ts`. */
 const MOST_COLUMNS = 256;
 const NO_BOUND = 3e38;
-/** `ROWS` of `kernels/assembly/gptq_panel.ts`. */
+/** `ROWS` of `kernels/assembly/parts/panel_lines.ts`. */
 const CPU_ROWS = 32;
 
 /**

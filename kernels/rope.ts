@@ -15,6 +15,8 @@ export interface RopeOptions {
   readonly neighbours?: boolean;
   /** Sends queries and keys through the Hadamard transform of a head behind it; off unless said. */
   readonly hadamard?: boolean;
+  /** Leaves keys as they are, to be turned when they are read (`attentionPaged`); turned unless said. */
+  readonly stillKeys?: boolean;
 }
 
 /**
@@ -46,7 +48,8 @@ export const rope: Kernel<
   inputs: ["x", "positions", "angles", "center"],
   outputs: ["q", "k", "v"],
   optional: ["center"],
-  plan({ x, positions, angles, center }, { kvHeads, neighbours = false, hadamard = false }) {
+  plan({ x, positions, angles, center }, options) {
+    const { kvHeads, neighbours = false, hadamard = false, stillKeys = false } = options;
     const [tokens, all, size] = x.shape;
     const heads = (all ?? 0) - 2 * kvHeads;
     if (tokens === undefined || size === undefined || size % 2 !== 0 || heads <= 0) {
@@ -71,9 +74,18 @@ export const rope: Kernel<
         } through a Hadamard transform: a head has ${size} channels, expected a power of two from 4`,
       );
     }
+    if (stillKeys && (hadamard || center)) {
+      throw new RangeError(
+        "Cannot leave keys as they are and rotate or center them: both are for keys that have been turned, expected one of them",
+      );
+    }
     const of = (count: number) => ({ dtype: "f32", shape: [tokens, count, size] }) as const;
     const outputs = { q: of(heads), k: of(kvHeads), v: of(kvHeads) };
-    const kinds = { NEIGHBOURS: neighbours, CENTERED: center !== undefined };
+    const kinds = {
+      NEIGHBOURS: neighbours,
+      CENTERED: center !== undefined,
+      STILL_KEYS: stillKeys,
+    };
     if (center && center.shape.join() !== [kvHeads, size].join()) {
       throw new RangeError(
         `Cannot center keys of x ${describe(x)}: the center is ${
@@ -101,13 +113,19 @@ export const rope: Kernel<
         grid: [Math.ceil((heads + 2 * kvHeads) * size / 2 / THREADS), tokens, 1],
       };
   },
-  cpu({ x: { shape: [count = 0, all = 0, size = 0] } }, { neighbours = false }, { params }) {
+  cpu({ x: { shape: [count = 0, all = 0, size = 0] } }, options, { params }) {
+    const { neighbours = false, stillKeys = false } = options;
     const { tasks, args } = rowTasks(count, all * size);
-    const own = counts({ neighbours: Number(neighbours), count });
+    const own = counts({
+      neighbours: Number(neighbours),
+      still_keys: Number(stillKeys),
+      count,
+    });
     return { program: "rope", tasks, args: { ...params, ...own, ...args } };
   },
-  reference({ x, positions, angles, center }, { kvHeads, neighbours = false, hadamard = false }) {
-    const rotated = neighbours ? neighboursRotated : halvesRotated;
+  reference({ x, positions, angles, center }, options) {
+    const { kvHeads, neighbours = false, hadamard = false, stillKeys = false } = options;
+    const rotated = turnedHead(neighbours);
     const [tokens = 0, all = 0, size = 0] = x.shape;
     const part = (first: number, count: number, turned: boolean, shared?: HostTensor) => {
       const data = new Float32Array(tokens * count * size);
@@ -129,7 +147,7 @@ export const rope: Kernel<
     const heads = all - 2 * kvHeads;
     return {
       q: part(0, heads, true),
-      k: part(heads, kvHeads, true, center),
+      k: part(heads, kvHeads, !stillKeys, center),
       v: part(heads + kvHeads, kvHeads, false),
     };
   },
@@ -206,6 +224,16 @@ export const rope: Kernel<
       },
       options: { kvHeads: 1, neighbours: true },
     },
+    ...[false, true].map((neighbours) =>
+      ({
+        inputs: {
+          x: { dtype: "f32", shape: [3, 7, 32] },
+          positions: u32([3], [1, 0, 2]),
+          angles: { dtype: "f32", shape: [3, 24] },
+        },
+        options: { kvHeads: 2, stillKeys: true, neighbours },
+      }) as const
+    ),
     mixedCase({ tokens: 1, heads: 1, kvHeads: 1, size: 4, turned: 4 }),
     mixedCase({ tokens: 5, heads: 3, kvHeads: 2, size: 64, turned: 64 }),
     mixedCase({ tokens: 3, heads: 2, kvHeads: 1, size: 128, turned: 96 }),
@@ -271,6 +299,13 @@ function signOf(bits: number): number {
   let odd = 0;
   for (let left = bits; left > 0; left >>>= 1) odd ^= left & 1;
   return odd ? -1 : 1;
+}
+
+/** What a head's channels become by the cosines and sines of a position, in either pairing. */
+export function turnedHead(
+  neighbours: boolean,
+): (values: ArrayLike<number>, turn: ArrayLike<number>) => Float32Array {
+  return neighbours ? neighboursRotated : halvesRotated;
 }
 
 function neighboursRotated(values: ArrayLike<number>, turn: ArrayLike<number>): Float32Array {

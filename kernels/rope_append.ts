@@ -43,12 +43,13 @@ export const ropeAppend: Kernel<In, "q", RopeAppendOptions, "keys" | "values", "
         `Cannot append to ${describe(keys)} and ${describe(values)}: expected equally many pages`,
       );
     }
-    const { NEIGHBOURS, CENTERED } = turned.constants;
+    const { NEIGHBOURS, CENTERED, STILL_KEYS } = turned.constants;
     return {
       outputs: { q },
       constants: {
         NEIGHBOURS: NEIGHBOURS!,
         CENTERED: CENTERED!,
+        STILL_KEYS: STILL_KEYS!,
         MIXED: hadamard,
         SIZE: size,
         ...schemeConstants({ key, value }),
@@ -68,7 +69,7 @@ export const ropeAppend: Kernel<In, "q", RopeAppendOptions, "keys" | "values", "
     };
   },
   cpu({ x: { shape: [count = 0, all = 0, size = 0] }, keys }, options, { params }) {
-    const { key, value, kvHeads, neighbours = false } = options;
+    const { key, value, kvHeads, neighbours = false, stillKeys = false } = options;
     if (4 * kvHeads * size > SCRATCH_BYTES) {
       throw new RangeError(
         `Cannot append ${kvHeads} heads of ${size} channels: expected at most ${
@@ -87,7 +88,12 @@ export const ropeAppend: Kernel<In, "q", RopeAppendOptions, "keys" | "values", "
         half: half!,
         pairs: pairs!,
         scale: scale!,
-        ...counts({ pages: keys.shape[0]!, neighbours: Number(neighbours), count }),
+        ...counts({
+          pages: keys.shape[0]!,
+          neighbours: Number(neighbours),
+          still_keys: Number(stillKeys),
+          count,
+        }),
         ...args,
         ...pageArgs("key", { scheme: key, kvHeads, headSize: size }),
         ...pageArgs("value", { scheme: value, kvHeads, headSize: size }),
@@ -114,6 +120,9 @@ export const ropeAppend: Kernel<In, "q", RopeAppendOptions, "keys" | "values", "
     turnedCase({ tokens: 66, heads: 2, kvHeads: 2, size: 20 }, half(20), half(20), {
       neighbours: true,
       center: true,
+    }),
+    turnedCase({ tokens: 7, heads: 3, kvHeads: 2, size: 64 }, post(4, 64), post(4, 64), {
+      stillKeys: true,
     }),
     turnedCase({ tokens: 4, heads: 2, kvHeads: 1, size: 256 }, post(4, 256), post(8, 64), {
       neighbours: true,

@@ -128,9 +128,12 @@ function refuse(
   params: Params,
 ): void {
   refuseBeyond(config, params);
-  if (!kv.some(({ rotatedKeys, keyCenter }) => rotatedKeys || keyCenter)) return;
+  const changed = kv.some(({ rotatedKeys, keyCenter, keysBeforeRope }) =>
+    rotatedKeys || keyCenter || keysBeforeRope
+  );
+  if (!changed) return;
   throw new TypeError(
-    "Cannot watch the model: its keys are rotated or centered for their codes, expected them as they are; put calibrate before calibrate_kv",
+    "Cannot watch the model: its keys are rotated, centered or not turned for their codes, expected them as they are; put calibrate before calibrate_kv",
   );
 }
 

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { kvGroups, PAGE_TOKENS, pageWords } from "../kernels/codes/kv_page.ts";
 import type { KvScheme } from "../kernels/codes/kv_scheme.ts";
+import { canTurn } from "../kernels/attention_turned.ts";
 import { canMix } from "../kernels/rope.ts";
 import { KvProbe } from "./calibration/kv_error.ts";
 import { headerStats, openStats, type Stats, type StatsSizes } from "./calibration/stats.ts";
@@ -14,6 +15,7 @@ import type { DecoderConfig } from "./models/config.ts";
 import { openModel } from "./models/architecture.ts";
 import type { Architecture } from "./models/family.ts";
 import { lengthenLineage } from "./models/lineage.ts";
+import { turnedChannels } from "./models/rope.ts";
 import { recordAfter, writeModelRecord } from "./models/model_record.ts";
 import { copyModelFiles } from "./models/rewrite.ts";
 import { zeroDomain } from "./quant/schemes.ts";
@@ -29,6 +31,9 @@ const params = z.strictObject({
   ),
   center_keys: z.boolean().optional().describe(
     "Take from keys, behind their rotary positions, their mean over the windows kept, which attention does not see (SageAttention); not where scores are capped.",
+  ),
+  before_rope: z.boolean().optional().describe(
+    "Give keys codes before their rotary positions; attention turns them whenever it reads them (Atom).",
   ),
   range: z.enum(["dynamic", "static"]).default("dynamic").describe(
     "A scale for each token, or one for a layer's keys and one for its values (zero none).",
@@ -134,6 +139,7 @@ async function chooseSchemes(
   const more = {
     ...params.rotate_keys && { rotatedKeys: true as const },
     ...params.center_keys && { keyCenter: probe.keyCenter() },
+    ...params.before_rope && turns(where) && { keysBeforeRope: true as const },
   };
   const all = async (params: Params) =>
     (await candidates(params, { stats, ...where })).map((schemes) => ({ ...schemes, ...more }));
@@ -145,6 +151,16 @@ async function chooseSchemes(
   return { first, wide };
 }
 
+/** Whether the keys of a layer turn at all. */
+function turns(
+  { architecture: { config: { ropes, ropeOf } }, layer }: {
+    readonly architecture: Architecture;
+    readonly layer: number;
+  },
+): boolean {
+  return turnedChannels(ropes[ropeOf[layer]!]!) > 0;
+}
+
 function refuseNoWindows({ attentionWindows }: StatsSizes): void {
   if (attentionWindows > 0) return;
   throw new TypeError(
@@ -153,9 +169,24 @@ function refuseNoWindows({ attentionWindows }: StatsSizes): void {
 }
 
 function check(
-  { zero, group, range, bits, fallback, rotate_keys, center_keys }: Params,
-  { headSize, attentionCap }: DecoderConfig,
+  { zero, group, range, bits, fallback, rotate_keys, center_keys, before_rope }: Params,
+  { headSize, attentionCap, ropes, neighbours }: DecoderConfig,
 ): void {
+  if (before_rope && (rotate_keys || center_keys)) {
+    throw new TypeError(
+      "Cannot give keys codes before their rotary positions and rotate or center them behind: expected one of both; leave before_rope out, or rotate_keys and center_keys",
+    );
+  }
+  const odd = before_rope
+    ? ropes.map(turnedChannels).find((channels) => !canTurn(channels, neighbours))
+    : undefined;
+  if (odd !== undefined) {
+    throw new RangeError(
+      `Cannot give keys codes before their rotary positions: ${odd} channels of a head turn, expected a multiple of ${
+        neighbours ? 8 : 16
+      }, which attention turns when it reads them; leave before_rope out`,
+    );
+  }
   if (center_keys && attentionCap !== undefined) {
     throw new TypeError(
       `Cannot center keys: scores are capped to ${attentionCap}, so that attention would see it, expected scores as they are; leave center_keys out`,
@@ -166,9 +197,9 @@ function check(
       `Cannot rotate keys: a head has ${headSize} channels, expected a power of two from 4; leave rotate_keys out`,
     );
   }
-  if ((rotate_keys || center_keys) && range === "static") {
+  if ((rotate_keys || center_keys || before_rope) && range === "static") {
     throw new TypeError(
-      "Cannot rotate or center keys under a static range: it is that of keys as they are, expected range dynamic; or leave rotate_keys and center_keys out",
+      "Cannot change keys under a static range: it is that of keys behind their rotary positions as they are, expected range dynamic; or leave rotate_keys, center_keys and before_rope out",
     );
   }
   if (fallback && bits === 8) {

@@ -7,7 +7,7 @@ import {
   searchLayers,
 } from "./channels/search_layers.ts";
 import { headerFiles } from "./facts.ts";
-import { ORDERINGS, type Reordering, reordering } from "./channels/order.ts";
+import { ORDERINGS, type OrderPlace, type Reordering, reordering } from "./channels/order.ts";
 import { defineStage } from "./kinds.ts";
 import { isRotated } from "./models/model_record.ts";
 import { rewriteForecast } from "./sizes.ts";
@@ -23,14 +23,13 @@ export const reorder = defineStage({
   async forecast({ model, stats }, params, { limits }) {
     const files = headerFiles(model);
     const { rewrite, search } = await countSearch(files, stats, methodOf(params), limits);
-    const choices = params.sites.length * files.architecture.layers.length;
+    const choices = placesOf(params).length * files.architecture.layers.length;
     return rewriteForecast(model, rewrite, { ...search, choices });
   },
   async run(job, inputs, params) {
-    const { sites } = params;
     const record = await searchLayers(job, inputs, methodOf(params));
     const rotated = isRotated(record);
-    const spread = sites.filter((each) => each !== "down_proj");
+    const spread = placesOf(params).filter((each) => each !== "down_proj");
     if (rotated && spread.length > 0) {
       const places = spread.join(" and ");
       const text = `${places} had been rotated, which leaves little to gain from order`;
@@ -39,13 +38,26 @@ export const reorder = defineStage({
   },
 });
 
+/** The places that are ordered, each once. */
+function placesOf({ sites, online = [] }: Reordering): readonly OrderPlace[] {
+  return [...sites, ...online];
+}
+
 function methodOf(params: Reordering): ChannelMethod<OrderChoice> {
-  const { sites } = params;
+  const { sites, online = [] } = params;
   return {
     stage: "reorder",
     params,
-    places: sites,
+    places: placesOf(params),
     inputs: sites.filter((place) => place === "down_proj"),
+    refuse({ layers }) {
+      if (!online.includes("up_proj")) return;
+      const routed = layers.flatMap((layer) => layer.sites).find(({ routers }) => routers);
+      if (!routed) return;
+      throw new TypeError(
+        `Cannot order up_proj online: a router reads ${routed.name} before its linears do, expected linears alone; leave up_proj out of online`,
+      );
+    },
     tried: params.strategy === "grid" ? 1 + ORDERINGS.length : 0,
     find: (work, layer) => orderLayer(work, layer, params),
     findShared: async (work) =>

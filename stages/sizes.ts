@@ -12,18 +12,23 @@ const ENTRY_BYTES = 160;
 const STEP_BYTES = 2_000;
 const LINEAR_BYTES = 800;
 const KV_BYTES = 600;
-/** And for a value of the center of its keys, on a line of its own. */
+/** And for a value of the center of its keys, on a line of its own, and for a place of an order. */
 const CENTER_BYTES = 30;
 /** And for the loss before a step of learning. */
 const LOSS_BYTES = 30;
+const PLACE_BYTES = 16;
+/** And for an order's name. */
+const ORDER_BYTES = 100;
 
 /** Most bytes of the files of a model. */
 export function modelBytes({ record, ...facts }: ModelOutline): number {
   const linears = Object.keys(record.linears).length;
   const centers = record.kv.reduce((sum, { keyCenter }) => sum + (keyCenter?.length ?? 0), 0);
+  const orders = Object.values(record.orders ?? {})
+    .reduce((sum, { length }) => sum + ORDER_BYTES + PLACE_BYTES * length, 0);
   return tensorsBytes(facts.tensors.values()) + facts.textBytes + facts.lineageBytes +
     STEP_BYTES * record.history.length + LINEAR_BYTES * linears + KV_BYTES * record.kv.length +
-    CENTER_BYTES * centers + LOSS_BYTES * (record.measured.rotation?.length ?? 0);
+    CENTER_BYTES * centers + orders + LOSS_BYTES * (record.measured.rotation?.length ?? 0);
 }
 
 /** Fewest bytes of the files that a model of other precision of its KV cache shares with it. */

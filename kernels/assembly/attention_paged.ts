@@ -1,6 +1,7 @@
 import { BLOCK, SLICE_BYTES } from "./parts/attention_products";
 import { addBlock, firstBlock, giveSums, layRows, takeQueries } from "./parts/attention_rows";
 import { decodePage, Page } from "./parts/kv_page";
+import { turn, turnNeighbours } from "./rope";
 
 @unmanaged
 class Args {
@@ -56,8 +57,31 @@ class Item {
   query: u32;
 }
 
+/** What turns keys when they are read. */
+@unmanaged
+export class Turn {
+  /** 0 where they have been turned. */
+  angles: usize;
+  pairs: u32;
+  neighbours: u32;
+}
+
+/** Bytes of the arguments. */
+export const ARGS_BYTES: usize = offsetof<Args>();
+/** Bytes of those before what is made. */
+export const GIVEN_BYTES: usize = offsetof<Args>("y");
+/** Bytes of a thread's memory in which arguments lie. */
+export const HELD_BYTES: usize = 256;
+
 /** Some items are a task, for some heads that share a kv head; those of late queries come first. */
 export function attentionPaged(at: usize, task: u32, scratch: usize): void {
+  const none = changetype<Turn>(scratch);
+  none.angles = 0;
+  attendTask(at, none, task, scratch + HELD_BYTES);
+}
+
+/** The same where keys are turned. */
+export function attendTask(at: usize, by: Turn, task: u32, scratch: usize): void {
   const args = changetype<Args>(at);
   const group = args.heads / args.kv_heads;
   const parts = (group + args.task_heads - 1) / args.task_heads;
@@ -73,7 +97,8 @@ export function attentionPaged(at: usize, task: u32, scratch: usize): void {
     let items: u32 = 1;
     while (item + items < end && follows(first, items, args.item_queries)) items++;
     const queries = items * args.item_queries;
-    attend(at, first.sequence, first.query, queries, kvHead, kvHead * group + part, heads, scratch);
+    const head = kvHead * group + part;
+    attend(at, by, first.sequence, first.query, queries, kvHead, head, heads, scratch);
     item += items;
   }
 }
@@ -84,9 +109,22 @@ function follows(first: Item, items: u32, queries: u32): bool {
   return other.sequence == first.sequence && other.query == first.query + items * queries;
 }
 
+/** Turns keys, which stand from a place on, by the angles of their places. */
+function turnKeys(by: Turn, keys: usize, place: u32, count: u32, head: usize, next: usize): void {
+  const half = <usize> by.pairs * 4;
+  let angles = by.angles + <usize> place * 2 * half;
+  for (let i: u32 = 0; i < count; i++) {
+    if (by.neighbours) turnNeighbours(keys, head, head, angles, half, keys);
+    else turn(keys, head, head, angles, half, keys);
+    angles += 2 * half;
+    keys += next;
+  }
+}
+
 /** Makes up to so many queries of a sequence from one on, for heads that share a kv head. */
 function attend(
   at: usize,
+  by: Turn,
   sequence: u32,
   first: u32,
   most: u32,
@@ -125,6 +163,7 @@ function attend(
       rows.bytes,
       rows.rest,
     );
+    if (by.angles) turnKeys(by, rows.keys, key, count, rows.given, rows.bytes);
     const values = args.v + page * valuePage.words * 4;
     decodePage(
       valuePage,

@@ -1,4 +1,12 @@
-import { transposeFour } from "./parts/transpose";
+import {
+  addFeedback,
+  gather,
+  LINE,
+  MATRIX_BYTES,
+  ROWS,
+  turnIn,
+  turnOut,
+} from "./parts/panel_lines";
 
 @unmanaged
 class Args {
@@ -20,12 +28,6 @@ class Args {
   zero: u32;
 }
 
-/** Rows of a task, each in a lane of its own from the first sum to the last. */
-const ROWS: u32 = 32;
-/** Bytes of a column of a task. */
-const LINE: usize = 4 * 32;
-const MOST_COLUMNS: usize = 256;
-const MATRIX_BYTES: usize = MOST_COLUMNS * LINE;
 /** Zero domains. */
 const NONE: u32 = 0;
 const PRE_SCALE: u32 = 1;
@@ -75,39 +77,6 @@ export function gptqPanel(at: usize, task: u32, scratch: usize): void {
   turnOut(deltas, rows, args.held, args.delta + from, next);
 }
 
-/** Adds to what later blocks feed back the products with later columns, the nearest one first. */
-function addFeedback(factor: usize, deltas: usize, columns: u32, feedback: usize): void {
-  let s0 = v128.load(feedback);
-  let s1 = v128.load(feedback, 16);
-  let s2 = v128.load(feedback, 32);
-  let s3 = v128.load(feedback, 48);
-  let s4 = v128.load(feedback, 64);
-  let s5 = v128.load(feedback, 80);
-  let s6 = v128.load(feedback, 96);
-  let s7 = v128.load(feedback, 112);
-  const end = factor + <usize> columns * 4;
-  for (let at = factor + 4; at < end; at += 4) {
-    deltas += LINE;
-    const f = v128.load_splat<f32>(at);
-    s0 = f32x4.add(s0, f32x4.mul(v128.load(deltas), f));
-    s1 = f32x4.add(s1, f32x4.mul(v128.load(deltas, 16), f));
-    s2 = f32x4.add(s2, f32x4.mul(v128.load(deltas, 32), f));
-    s3 = f32x4.add(s3, f32x4.mul(v128.load(deltas, 48), f));
-    s4 = f32x4.add(s4, f32x4.mul(v128.load(deltas, 64), f));
-    s5 = f32x4.add(s5, f32x4.mul(v128.load(deltas, 80), f));
-    s6 = f32x4.add(s6, f32x4.mul(v128.load(deltas, 96), f));
-    s7 = f32x4.add(s7, f32x4.mul(v128.load(deltas, 112), f));
-  }
-  v128.store(feedback, s0);
-  v128.store(feedback, s1, 16);
-  v128.store(feedback, s2, 32);
-  v128.store(feedback, s3, 48);
-  v128.store(feedback, s4, 64);
-  v128.store(feedback, s5, 80);
-  v128.store(feedback, s6, 96);
-  v128.store(feedback, s7, 112);
-}
-
 function clamped(x: v128, low: f32, high: f32): v128 {
   return f32x4.pmin(f32x4.pmax(x, f32x4.splat(low)), f32x4.splat(high));
 }
@@ -126,42 +95,4 @@ function valueOf(args: Args, code: v128, scale: v128, zero: v128): v128 {
   if (args.zero == NONE) return f32x4.mul(code, scale);
   if (args.zero == PRE_SCALE) return f32x4.mul(f32x4.sub(code, zero), scale);
   return f32x4.sub(f32x4.mul(code, scale), zero);
-}
-
-/** A value of each row; behind the last one nothing is looked at. */
-function gather(from: usize, next: usize, rows: u32, to: usize): void {
-  for (let r: u32 = 0; r < rows; r++) store<f32>(to + r * 4, load<f32>(from + r * next));
-}
-
-/** Columns of rows as rows; the last row stands for those behind it. */
-function turnIn(from: usize, next: usize, rows: u32, columns: u32, to: usize): void {
-  for (let r: u32 = 0; r < rows; r += 4) {
-    const row0 = from + r * next;
-    const row1 = from + min(r + 1, rows - 1) * next;
-    const row2 = from + min(r + 2, rows - 1) * next;
-    const row3 = from + min(r + 3, rows - 1) * next;
-    for (let c: usize = 0; c < columns; c += 4) {
-      const b = c * 4;
-      transposeFour(row0 + b, row1 + b, row2 + b, row3 + b, to + c * LINE + r * 4, LINE);
-    }
-  }
-}
-
-/** Back to rows of columns. */
-function turnOut(from: usize, rows: u32, columns: u32, to: usize, next: usize): void {
-  for (let r: u32 = 0; r < rows; r += 4) {
-    for (let c: u32 = 0; c < columns; c += 4) {
-      const line = from + c * LINE + r * 4;
-      const at = to + r * next + c * 4;
-      if (r + 4 <= rows && c + 4 <= columns) {
-        transposeFour(line, line + LINE, line + 2 * LINE, line + 3 * LINE, at, next);
-        continue;
-      }
-      for (let i: u32 = 0; i < min<u32>(4, rows - r); i++) {
-        for (let j: u32 = 0; j < min<u32>(4, columns - c); j++) {
-          store<f32>(at + i * next + j * 4, load<f32>(line + j * LINE + i * 4));
-        }
-      }
-    }
-  }
 }

@@ -18,6 +18,8 @@ class Args {
   /** What the Hadamard transform of a head is multiplied by; 0 for none. */
   scale: f32;
   neighbours: u32;
+  /** Whether keys stay as they are. */
+  still_keys: u32;
   count: u32;
   /** Tokens of a task. */
   task_rows: u32;
@@ -37,11 +39,14 @@ export function rope(at: usize, task: u32, _scratch: usize): void {
     const angles = args.angles + load<u32>(args.positions + token * 4) * (half + half);
     if (args.neighbours) {
       turnNeighbours(x, queries, head, angles, half, args.q + token * queries);
-      turnNeighbours(x + queries, keys, head, angles, half, args.k + token * keys);
+      if (!args.still_keys) {
+        turnNeighbours(x + queries, keys, head, angles, half, args.k + token * keys);
+      }
     } else {
       turn(x, queries, head, angles, half, args.q + token * queries);
-      turn(x + queries, keys, head, angles, half, args.k + token * keys);
+      if (!args.still_keys) turn(x + queries, keys, head, angles, half, args.k + token * keys);
     }
+    if (args.still_keys) memory.copy(args.k + token * keys, x + queries, keys);
     memory.copy(args.v + token * keys, x + queries + keys, keys);
     if (args.center) subtract(args.k + token * keys, args.center, keys);
     if (args.scale == 0) continue;

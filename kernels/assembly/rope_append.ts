@@ -22,6 +22,8 @@ class Args {
   scale: f32;
   pages: u32;
   neighbours: u32;
+  /** Whether keys stay as they are. */
+  still_keys: u32;
   count: u32;
   /** Tokens of a task. */
   task_rows: u32;
@@ -60,11 +62,12 @@ export function ropeAppend(at: usize, task: u32, scratch: usize): void {
     const angles = args.angles + load<u32>(args.positions + token * 4) * (half + half);
     if (args.neighbours) {
       turnNeighbours(x, queries, head, angles, half, q);
-      turnNeighbours(x + queries, keys, head, angles, half, scratch);
+      if (!args.still_keys) turnNeighbours(x + queries, keys, head, angles, half, scratch);
     } else {
       turn(x, queries, head, angles, half, q);
-      turn(x + queries, keys, head, angles, half, scratch);
+      if (!args.still_keys) turn(x + queries, keys, head, angles, half, scratch);
     }
+    if (args.still_keys) memory.copy(scratch, x + queries, keys);
     if (args.center) subtract(scratch, args.center, keys);
     if (args.scale != 0) {
       mix(q, queries, head, args.scale);

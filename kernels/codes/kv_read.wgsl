@@ -13,6 +13,8 @@ struct Params {
   key_scale: f32,
   value_words: u32,
   value_scale: f32,
+  // Of channels of keys that turn when they are read; 0 for none.
+  pairs: u32,
 }
 
 // The queries of a sequence from a row of q on, its keys with theirs, where its block table begins.

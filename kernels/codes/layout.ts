@@ -8,7 +8,11 @@ const ONES = 0x11111111;
 
 /** Rows of a weight whose codes lie in words. */
 export interface WeightRows {
-  readonly scheme: { readonly bits: number; readonly zero: ZeroDomain };
+  readonly scheme: {
+    readonly bits: number;
+    readonly zero: ZeroDomain;
+    readonly outlier_bits?: number;
+  };
   readonly rows: number;
   readonly codes: CodeWords;
   /** [rows, groups]. */
@@ -61,6 +65,33 @@ export function integerLayout(weight: WeightRows): WeightLayout {
   const scaledZero = (scale: number, row: number) =>
     zero === "post_scale" ? zeros![row]! : (zeros?.[row] ?? shift) * scale;
   return { codes: raised(weight.codes, shift), rows: rowPairs(scales, scaledZero) };
+}
+
+/**
+ * A weight with a scale a group, signed or with integer zero points, as `matmulGroups` takes it: nibbles are
+ * unsigned, the bytes of outliers stay as they are.
+ */
+export function groupedLayout(
+  { scheme: { zero, outlier_bits: outlierBits }, rows, codes, scales, zeros }: WeightRows,
+): WeightLayout {
+  const groups = scales.length / rows;
+  const words = codes.length / rows;
+  // So many groups of nibbles, and one of bytes, take as many words as eight and two of each.
+  const outliers = outlierBits === undefined ? 0 : 2 * words / (groups + 1);
+  const shift = zero === "none" ? 8 : 0;
+  const unsigned = codes.map((word, at) =>
+    shift > 0 && at % words < words - outliers ? word ^ FLIP_SIGNS : word
+  );
+  const pairs = Uint16Array.from({ length: 2 * scales.length }, (_, i) => {
+    const at = i >> 1;
+    if (i % 2 === 0) return halfBits(scales[at]!);
+    return outlierBits !== undefined && at % groups === groups - 1 ? 0 : zeros?.[at] ?? shift;
+  });
+  return { codes: unsigned, groups: new Uint32Array(pairs.buffer) };
+}
+
+function halfBits(value: number): number {
+  return new Uint16Array(new Float16Array([value]).buffer)[0]!;
 }
 
 /** The largest of signed codes. */

@@ -31,12 +31,19 @@ export interface ScaleAndZero {
 const LARGEST_HALF = 65504;
 const LARGEST_INT8 = 127;
 
-/** Smallest and largest code; without zero point signed and symmetric, such as -127 to 127. */
+/**
+ * Smallest and largest code; without zero point signed and symmetric, such as -127 to 127, unless all codes
+ * there are (`full`) are wanted.
+ */
 export function codeRange(
-  { bits, zero }: { readonly bits: number; readonly zero: ZeroDomain },
+  { bits, zero, full }: {
+    readonly bits: number;
+    readonly zero: ZeroDomain;
+    readonly full?: boolean | undefined;
+  },
 ): readonly [low: number, high: number] {
   const most = 2 ** (bits - 1) - 1;
-  return zero === "none" ? [-most, most] : [0, 2 ** bits - 1];
+  return zero === "none" ? [full ? -most - 1 : -most, most] : [0, 2 ** bits - 1];
 }
 
 const [LEAST_INPUT, LARGEST_INPUT] = codeRange({ bits: 8, zero: "none" });
@@ -75,7 +82,8 @@ export function scaleAndZero(
   { min, max }: { readonly min: number; readonly max: number },
   { low, high, zero, scale: type }: Quantizer,
 ): ScaleAndZero {
-  if (zero === "none") return { scale: scaleOf(max, high, type), zero: 0 };
+  // The middle of the magnitudes of the outermost codes: 7 of -7 to 7, 7.5 of -8 to 7.
+  if (zero === "none") return { scale: scaleOf(max, (high - low) / 2, type), zero: 0 };
   if (zero === "pre_scale") {
     const [least, most] = [Math.min(min, 0), Math.max(max, 0)];
     const scale = scaleOf(Math.fround(most - least), high - low, type);

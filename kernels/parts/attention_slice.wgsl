@@ -3,18 +3,10 @@
 // For decoding: a workgroup makes one query of a sequence, as `work` says, for one head, KEYS keys of a
 // slice at a time. Threads first score a key each, then make the sums of a block by 8 channels, then
 // merge blocks, 4 channels each. Sums are in the order of parts/attention_blocks.wgsl.
-// Expects: codes/kv_page.wgsl, codes/kv_read.wgsl and what they expect, parts/attention_blocks.wgsl,
-// parts/soft_cap.wgsl and what it expects, PARTS (u32, workgroups
+// Expects: codes/kv_page.wgsl, codes/kv_read.wgsl and what they expect, its bindings, turned_key() as
+// codes/kv_turn.wgsl has it, parts/attention_blocks.wgsl,
+// parts/soft_cap.wgsl and what it expects, TURNED (bool, turned_key() turns keys), PARTS (u32, workgroups
 // that share an item of work), KEYS (u32, a multiple of 16).
-
-@group(0) @binding(0) var<storage, read> q: array<vec4f>;
-@group(0) @binding(1) var<storage, read> k: array<u32>;
-@group(0) @binding(2) var<storage, read> v: array<u32>;
-@group(0) @binding(3) var<storage, read> block_table: array<u32>;
-@group(0) @binding(4) var<storage, read> spans: array<Span>;
-@group(0) @binding(5) var<storage, read> work: array<vec2u>;
-@group(0) @binding(6) var<storage, read_write> y: array<vec4f>;
-@group(0) @binding(7) var<uniform> params: Params;
 
 const THREADS = 128u;
 const QUADS = SIZE / 4u;
@@ -39,7 +31,9 @@ fn score(span: Span, index: u32, head: u32) -> f32 {
   for (var first = 0u; first < SIZE; first += KEY_GROUP) {
     let scale = key_scale(page, head, token, first);
     for (var channel = first; channel < first + KEY_GROUP; channel += 8u) {
-      let part = key(page, head, token, channel, scale);
+      var part: array<vec4f, 2>;
+      if (TURNED) { part = turned_key(page, head, token, channel, index); }
+      else { part = key(page, head, token, channel, scale); }
       sum = add_four(sum, q_row[channel / 4u], part[0]);
       if (channel + 4u < SIZE) { sum = add_four(sum, q_row[channel / 4u + 1u], part[1]); }
     }

@@ -2,7 +2,7 @@
 // position; keys are then taken less of what `center` holds for their head. The table holds, for each
 // position, so many cosines and then as many sines.
 // Expects: bindings x, positions, angles and center, params.heads, kv_heads, half and pairs, NEIGHBOURS
-// (bool), CENTERED (bool, keys have a center).
+// (bool), CENTERED (bool, keys have a center), STILL_KEYS (bool, keys stay as they are).
 
 // Channels of a pair; behind those that turn, neighbours are one.
 fn place_of(pair: u32) -> vec2u {
@@ -18,7 +18,7 @@ fn turned_pair(token: u32, head: u32, pair: u32) -> vec2f {
   let given = vec2f(x[from_channel + place.x], x[from_channel + place.y]);
   if (head >= params.heads + params.kv_heads) { return given; }
   var turned = given;
-  if (pair < params.pairs) {
+  if (pair < params.pairs && !(STILL_KEYS && head >= params.heads)) {
     let angle = positions[token] * 2u * params.pairs + pair;
     let cosine = angles[angle];
     let sine = angles[angle + params.pairs];

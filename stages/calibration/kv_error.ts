@@ -1,4 +1,4 @@
-import type { Device, Tensor, TensorRef } from "../../kernels/device/device.ts";
+import type { Device, HostTensor, Tensor, TensorRef } from "../../kernels/device/device.ts";
 import type { AttentionOptions } from "../../kernels/attention.ts";
 import { f32 } from "../../kernels/device/tensor.ts";
 import {
@@ -8,6 +8,7 @@ import {
   type SequenceTensors,
 } from "../models/attend.ts";
 import type { Architecture } from "../models/family.ts";
+import { type Rope, ropeAngles } from "../models/rope.ts";
 import type { AttentionTap } from "../models/site.ts";
 import { applyHadamard, hadamardFactor } from "../quant/hadamard.ts";
 import type { Stats } from "./stats.ts";
@@ -17,19 +18,22 @@ export class KvProbe implements Disposable {
   readonly #device: Device;
   readonly #options: AttentionOptions;
   readonly #samples: readonly Sample[];
+  readonly #turn: Turn;
   readonly #owned: DisposableStack;
 
   private constructor(
     device: Device,
-    { options, samples }: {
+    { options, samples, turn }: {
       readonly options: AttentionOptions;
       readonly samples: readonly Sample[];
+      readonly turn: Turn;
     },
     owned: DisposableStack,
   ) {
     this.#device = device;
     this.#options = options;
     this.#samples = samples;
+    this.#turn = turn;
     this.#owned = owned;
   }
 
@@ -56,7 +60,8 @@ export class KvProbe implements Disposable {
       using exact = attend(device, { q, k, v }, { options, kv: undefined });
       samples.push({ q, k, v, queries, keys, exact: await valuesOf(device, exact) });
     }
-    return new KvProbe(device, { options, samples }, stack.move());
+    const turn = { rope: config.ropes[config.ropeOf[layer]!]!, neighbours: config.neighbours };
+    return new KvProbe(device, { options, samples, turn }, stack.move());
   }
 
   /** The mean of all keys, [kv heads * head size], to four digits. */
@@ -78,7 +83,7 @@ export class KvProbe implements Disposable {
     let [error, size] = [0, 0];
     for (const sample of this.#samples) {
       const { exact } = sample;
-      using given = asCached(this.#device, sample, kv);
+      using given = asCached(this.#device, sample, kv, this.#turn);
       using mixed = attend(this.#device, given.sequence, { options: this.#options, kv });
       const got = await valuesOf(this.#device, mixed);
       for (let i = 0; i < exact.length; i++) {
@@ -104,14 +109,35 @@ interface Sample {
   readonly exact: Float32Array;
 }
 
-/** A sequence as a layer has it under schemes: keys less their center, rotated as queries are. */
+/** How the keys of a layer turn. */
+interface Turn {
+  readonly rope: Rope;
+  readonly neighbours: boolean;
+}
+
+/**
+ * A sequence as a layer has it under schemes: keys less their center, rotated as queries are; or as they are
+ * before they turn.
+ */
 function asCached(
   device: Device,
   { q, k, v, queries, keys }: Sample,
-  { rotatedKeys, keyCenter }: KvSchemes,
+  { rotatedKeys, keyCenter, keysBeforeRope }: KvSchemes,
+  { rope, neighbours }: Turn,
 ): { readonly sequence: SequenceTensors } & Disposable {
-  if (!rotatedKeys && !keyCenter) return { sequence: { q, k, v }, [Symbol.dispose]() {} };
+  if (!rotatedKeys && !keyCenter && !keysBeforeRope) {
+    return { sequence: { q, k, v }, [Symbol.dispose]() {} };
+  }
   using stack = new DisposableStack();
+  if (keysBeforeRope) {
+    const table = ropeAngles(rope, k.shape[0]!);
+    const still = turnedBack(keys, k.shape, { table, neighbours });
+    const own = stack.use(device.upload(f32(k.shape, still), "keys before they turn"));
+    const angles = stack.use(device.upload(table, "rope angles"));
+    const sequence = { q, k: own, v, turn: { angles, neighbours } };
+    const owned = stack.move();
+    return { sequence, [Symbol.dispose]: () => owned.dispose() };
+  }
   const factor = rotatedKeys && hadamardFactor(k.shape[2]!);
   const given = ({ shape }: TensorRef, values: Float32Array, center?: readonly number[]) => {
     const own = center ? values.map((x, i) => x - center[i % center.length]!) : values.slice();
@@ -121,6 +147,32 @@ function asCached(
   const sequence = { q: given(q, queries), k: given(k, keys, keyCenter), v };
   const owned = stack.move();
   return { sequence, [Symbol.dispose]: () => owned.dispose() };
+}
+
+/** Keys [tokens, kv heads, head size] as they were before they turned by the places of their tokens. */
+function turnedBack(
+  keys: Float32Array,
+  [, kvHeads = 0, headSize = 0]: readonly number[],
+  { table: { data, shape: [, channels = 0] }, neighbours }: {
+    readonly table: HostTensor;
+    readonly neighbours: boolean;
+  },
+): Float32Array<ArrayBuffer> {
+  const still = Float32Array.from(keys);
+  const pairs = channels / 2;
+  for (let from = 0; from < keys.length; from += headSize) {
+    const angles = Math.floor(from / (kvHeads * headSize)) * channels;
+    for (let pair = 0; pair < pairs; pair++) {
+      const [a, b] = neighbours ? [2 * pair, 2 * pair + 1] : [pair, pair + pairs];
+      const [cosine, sine] = [data[angles + pair]!, data[angles + pairs + pair]!];
+      // Some scalings make both longer.
+      const size = cosine ** 2 + sine ** 2;
+      const [x, y] = [keys[from + a]!, keys[from + b]!];
+      still[from + a] = (x * cosine + y * sine) / size;
+      still[from + b] = (y * cosine - x * sine) / size;
+    }
+  }
+  return still;
 }
 
 async function valuesOf(device: Device, tensor: Tensor): Promise<Float32Array> {

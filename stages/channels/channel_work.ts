@@ -24,6 +24,7 @@ type Outputs = Pick<LinearOutline, "weight" | "bias">;
 export class ChannelWork {
   readonly #edits = new Map<string, ChannelEdit>();
   readonly #changes = new Map<string, ChannelChange>();
+  readonly #orders = new Map<string, Uint32Array<ArrayBuffer>>();
 
   constructor(readonly source: ChannelSource) {}
 
@@ -37,8 +38,14 @@ export class ChannelWork {
     return this.#changes;
   }
 
+  /** Orders into which the channels of sites are put while the model runs, by site. */
+  get orders(): ReadonlyMap<string, Uint32Array<ArrayBuffer>> {
+    return this.#orders;
+  }
+
   /** Takes over what was found elsewhere. */
-  add({ edits, changes }: Pick<ChannelWork, "edits" | "changes">): void {
+  add({ edits, changes, orders }: Pick<ChannelWork, "edits" | "changes" | "orders">): void {
+    for (const [site, order] of orders) this.#orders.set(site, order);
     for (const [name, edit] of edits) this.#edits.set(name, edit);
     for (const [tap, change] of changes) this.#changes.set(tap, change);
   }
@@ -68,6 +75,12 @@ export class ChannelWork {
   /** Says what the edits do to the activation of a tap. */
   change(tap: string, change: ChannelChange): void {
     this.#changes.set(tap, change);
+  }
+
+  /** Has the channels of a site put into an order while the model runs, which changes its activation. */
+  orderOnline(site: string, index: Uint32Array<ArrayBuffer>): void {
+    this.#orders.set(site, index);
+    this.change(site, { index });
   }
 
   #editOutputs(

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { type HeadLayout, shareKvHeads, type SpanKind } from "./spans.ts";
-import { weightScheme } from "../quant/schemes.ts";
+import { oneWidthScheme } from "../quant/schemes.ts";
 
 /** The magnitude that channels are ordered by: of inputs, of weights, or the product of both. */
 const orderMetric = z.enum([
@@ -128,10 +128,16 @@ function dealt(order: readonly number[], index: OrderIndex, groups: number): rea
 
 const place = z.enum(["residual", "out_proj", "down_proj"]);
 
+/** Inputs of linears whose channels can be put into an order while the model runs. */
+const onlinePlace = z.enum(["qkv_proj", "out_proj", "up_proj"]);
+
 /** Parameters of ordering channels. */
 export const reordering = z.strictObject({
-  sites: z.array(place).min(1).default(["down_proj"]).describe(
+  sites: z.array(place).default(["down_proj"]).describe(
     "Channels to order: of the residual stream in the whole model, of the heads before out_proj, of the MLP before down_proj.",
+  ),
+  online: z.array(onlinePlace).exactOptional().describe(
+    "Inputs of linears whose channels are ordered freely, while the model runs: other programs do not know that (Atom).",
   ),
   strategy: z.enum(["manual", "grid"]).default("manual").describe(
     "One order from metric and index, or the one of least output error among all.",
@@ -142,13 +148,23 @@ export const reordering = z.strictObject({
   index: orderIndex.default("sequential").describe(
     "Whether neighbours in the order share a group, or are dealt out over the groups.",
   ),
-  weights: weightScheme.prefault({}).describe(
+  weights: oneWidthScheme.prefault({}).describe(
     "How weights are quantized: the groups of transpose, and the errors of grid.",
   ),
   quantize_inputs: z.boolean().default(true).describe(
     "Whether grid takes inputs as 8-bit codes with a scale a token.",
   ),
-});
+}).refine(({ sites, online = [] }) => sites.length + online.length > 0, {
+  error: "expected sites, online or both to name a place",
+}).refine(
+  ({ sites, online = [] }) => !(sites.includes("out_proj") && online.includes("out_proj")),
+  {
+    error: "expected out_proj among sites or online, for it is ordered once",
+  },
+);
 
 /** See `reordering`. */
 export type Reordering = z.infer<typeof reordering>;
+
+/** A place whose channels can be ordered. */
+export type OrderPlace = z.infer<typeof place> | z.infer<typeof onlinePlace>;

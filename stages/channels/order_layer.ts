@@ -1,7 +1,7 @@
 import type { LayerOutline } from "../models/family.ts";
 import { type Feeder, type LayerSite, readersOf } from "../models/site.ts";
 import type { ChannelWork } from "./channel_work.ts";
-import { kvOrder, type Reordering } from "./order.ts";
+import { kvOrder, type OrderPlace, type Reordering } from "./order.ts";
 import { chooseOrder, type OrderChoice } from "./order_search.ts";
 
 /** Orders the channels at every place of a layer that is asked for. */
@@ -13,6 +13,10 @@ export async function orderLayer(
   const choices: OrderChoice[] = [];
   for (const site of layer.sites) {
     const { projection: place } = site;
+    if (place !== "down_proj" && params.online?.includes(place)) {
+      choices.push(await orderOnline(work, layer, { site, place, params }));
+      continue;
+    }
     if (place !== "out_proj" && place !== "down_proj" || !params.sites.includes(place)) continue;
     choices.push(await orderInside(work, layer, { site, place, params }));
   }
@@ -45,6 +49,22 @@ async function orderInside(
     }
   }
   return { place, layer: layer.index, ...choice };
+}
+
+/** Orders the channels before the linears of one site, which are put into that order while the model runs. */
+async function orderOnline(
+  work: ChannelWork,
+  { index: layer }: LayerOutline,
+  { site, place, params }: {
+    readonly site: LayerSite;
+    readonly place: OrderPlace;
+    readonly params: Reordering;
+  },
+): Promise<OrderChoice> {
+  const { order, ...choice } = await chooseOrder(work, [site], { params });
+  for (const { weight } of site.linears) work.permuteInputs(weight, order);
+  work.orderOnline(site.name, order);
+  return { place, layer, ...choice };
 }
 
 /** Orders the channels of the residual stream everywhere in the model. */

@@ -11,6 +11,7 @@ import {
   metricOf,
   type Ordering,
   ORDERINGS,
+  type OrderPlace,
   type Reordering,
 } from "./order.ts";
 import { outputErrors } from "./search_error.ts";
@@ -19,7 +20,7 @@ import { linearPieces, weightSpans } from "./weight_pieces.ts";
 
 /** What was chosen at one place, as `reorder.json` lists it. */
 export interface OrderChoice {
-  readonly place: Reordering["sites"][number];
+  readonly place: OrderPlace;
   /** Absent for the residual stream, which all layers share. */
   readonly layer?: number;
   readonly ordering: Ordering | "as before";

@@ -18,6 +18,7 @@ import { type Rewrite, rewriteModel } from "../models/rewrite.ts";
 import type { Projection } from "../models/site.ts";
 import { ChannelWork } from "./channel_work.ts";
 import { tensorEdit } from "./edits.ts";
+import { identityOrder } from "./order.ts";
 import { searchBytes } from "./search_error.ts";
 
 /** What was chosen at one place. */
@@ -84,7 +85,7 @@ export async function searchLayers<Choice extends ChannelChoice>(
       const choices = await method.find(part, layer);
       const done = layer.index + 1;
       job.progress(done, total, `layer ${layer.index} (${done} of ${layers.length})`);
-      return { choices, edits: part.edits, changes: part.changes };
+      return { choices, edits: part.edits, changes: part.changes, orders: part.orders };
     });
     choices.push(...found.choices);
     work.add(found);
@@ -95,7 +96,7 @@ export async function searchLayers<Choice extends ChannelChoice>(
     signal,
     progress: (done, _, note) => job.progress(layers.length + done, total, note),
     edit: (name) => tensorEdit(work.edits.get(name)),
-    record: { ...recordAfter(record, method.stage, method.params), lineage },
+    record: { ...recordAfter(record, method.stage, method.params), lineage, ...ordersOf(work) },
   });
   await Deno.writeTextFile(`${job.out}/${stage}.json`, JSON.stringify({ choices }, undefined, 2));
   for (const place of method.places) {
@@ -142,10 +143,38 @@ export async function countSearch(
   return {
     rewrite: {
       edit: (name) => tensorEdit(work?.edits.get(name)),
-      record: recordAfter(record, method.stage, method.params),
+      record: {
+        ...recordAfter(record, method.stage, method.params),
+        ...forecastOrders(architecture, work),
+      },
     },
     search: { peaks, arrays },
   };
+}
+
+/** Orders that were found, as a record tells them. */
+function ordersOf({ orders }: Pick<ChannelWork, "orders">): Pick<ModelRecord, "orders"> {
+  if (orders.size === 0) return {};
+  return {
+    orders: Object.fromEntries([...orders].map(([site, order]) => [site, Array.from(order)])),
+  };
+}
+
+/** Orders as those of all layers will be, where those of some were found. */
+function forecastOrders(
+  { layers }: Architecture,
+  work: ChannelWork | undefined,
+): Pick<ModelRecord, "orders"> {
+  const roles = new Set(
+    layers.flatMap(({ sites }) => sites).filter(({ name }) => work?.orders.has(name))
+      .map(({ role }) => role),
+  );
+  if (roles.size === 0) return {};
+  const ordered = layers.flatMap(({ sites }) => sites).filter(({ role }) => roles.has(role));
+  const entries = ordered.map(({ name, channels }) =>
+    [name, [...identityOrder(channels)]] as const
+  );
+  return { orders: Object.fromEntries(entries) };
 }
 
 /** What a search came to: the error against that of the channels as before, and how many stay so. */

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { projection } from "../models/site.ts";
 import type { SpanKind } from "./spans.ts";
-import { unevenGroup, weightScheme, zeroDomain } from "../quant/schemes.ts";
+import { oneWidthScheme, unevenGroup, zeroDomain } from "../quant/schemes.ts";
 import { exponentFamily, type Exponents, familyOf, manualExponents } from "./smoothing.ts";
 
 const span = z.enum(["abs_max", "rms"]);
@@ -30,7 +30,7 @@ export const projectionSmoothing = z.strictObject({
   ...shared,
   alpha: exponent.default(0.5).describe("Exponent of the inputs' span."),
   beta: exponent.default(-1).describe("Exponent of the weights' span; below 0 it is 1 - alpha."),
-  weights: weightScheme.prefault({}).describe("How weights are quantized while grid searches."),
+  weights: oneWidthScheme.prefault({}).describe("How weights are quantized while grid searches."),
   uneven_group: unevenGroup,
   quantize_inputs: z.boolean().default(true).describe(
     "Whether grid takes inputs as 8-bit codes with a scale a token.",

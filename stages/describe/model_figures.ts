@@ -42,22 +42,22 @@ export function learningCharts({ measured: { rotation: losses = [] } }: ModelRec
 }
 
 /** What was done to a model since it was loaded, as its record tells. */
-export function historySection({ history, hadamard, lineage }: ModelRecord): Section {
+export function historySection({ history, hadamard, orders, lineage }: ModelRecord): Section {
   return {
     title: "History",
-    facts: history.length === 0
-      ? [["changes", "none: as it was loaded"]]
-      : history.map(({ stage, params }) => [stage, paramWords(params)] as const).concat([
-        ["online transforms", hadamard.length > 0 ? `Hadamard at ${hadamard.join(", ")}` : "none"],
-        [
-          "statistics",
-          lineage.length > 0
-            ? `those of ${lineage.length} earlier forms are valid: ${
-              lineage.map(({ from }) => from.slice(0, 12)).join(", ")
-            }`
-            : "only its own are valid",
-        ],
-      ]),
+    facts: history.length === 0 ? [["changes", "none: as it was loaded"]] : [
+      ...history.map(({ stage, params }) => [stage, paramWords(params)] as const),
+      ["online transforms", hadamard.length > 0 ? `Hadamard at ${hadamard.join(", ")}` : "none"],
+      ...orders ? [["online orders", `${Object.keys(orders).length} sites`] as const] : [],
+      [
+        "statistics",
+        lineage.length > 0
+          ? `those of ${lineage.length} earlier forms are valid: ${
+            lineage.map(({ from }) => from.slice(0, 12)).join(", ")
+          }`
+          : "only its own are valid",
+      ],
+    ],
   };
 }
 

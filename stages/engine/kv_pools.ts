@@ -1,7 +1,7 @@
 import type { Device, Limits, Tensor } from "../../kernels/device/device.ts";
-import { attentionPaged, ropeAppend } from "../../kernels/mod.ts";
+import { ropeAppend } from "../../kernels/mod.ts";
 import { pageWords } from "../../kernels/codes/kv_page.ts";
-import { flat, type KvSchemes, type TurnAndAttend } from "../models/attend.ts";
+import { attendPaged, flat, type KvSchemes, type TurnAndAttend } from "../models/attend.ts";
 import type { DecoderConfig } from "../models/config.ts";
 import type { ModelRecord } from "../models/model_record.ts";
 import type { KvBatch } from "./kv_batch.ts";
@@ -70,7 +70,9 @@ export class KvPools implements Disposable {
       using q = device.run(ropeAppend, given, { ...turn, key, value }).q;
       const options = { kvHeads, key, value, queries, keys, ...form };
       const reads = { q, k: pools.key, v: pools.value, ...where };
-      return flat(device.run(attentionPaged, reads, options).y);
+      const { stillKeys, neighbours = false } = turn;
+      const still = stillKeys ? { angles: inputs.angles, neighbours } : undefined;
+      return flat(attendPaged(device, reads, options, still));
     };
   }
 

@@ -52,8 +52,25 @@ export function* refusedHead(
   );
 }
 
-/** Why no other program can hold a model: transforms that only run here. */
+/** Why no other program can hold a model: transforms and codes that only run here. */
 export function* refusedTransforms({ record }: Pick<Subject, "record">): Generator<Refusal> {
+  const [ordered] = Object.keys(record.orders ?? {});
+  if (ordered !== undefined) {
+    yield modelRefusal(
+      `the channels of ${ordered} are put into another order while the model runs, expected them as they are made; leave online out of reorder`,
+    );
+  }
+  const wide = Object.entries(record.linears)
+    .filter(([, { weights }]) => weights.outlier_bits !== undefined);
+  const [first] = wide;
+  if (first) {
+    const [name, { weights: { bits, outlier_bits: outlierBits } }] = first;
+    yield modelRefusal(
+      `${name} and ${
+        wide.length - 1
+      } other linears have codes of ${bits} bits and outliers of ${outlierBits}, expected one width; leave outlier_bits out of quantize's weights`,
+    );
+  }
   const [site] = record.hadamard;
   if (site === undefined) return;
   yield modelRefusal(

@@ -1,9 +1,9 @@
 import type { Device, Inputs, Tensor, TensorRef } from "../../kernels/device/device.ts";
 import { u32 } from "../../kernels/device/tensor.ts";
-import { appendKv, attention, attentionPaged } from "../../kernels/mod.ts";
+import { appendKv, attention, attentionPaged, attentionTurned } from "../../kernels/mod.ts";
 import type { AttentionOptions } from "../../kernels/attention.ts";
 import type { RopeOptions } from "../../kernels/rope.ts";
-import { attentionBatch } from "../../kernels/attention_paged.ts";
+import { attentionBatch, type AttentionPagedOptions } from "../../kernels/attention_paged.ts";
 import { PAGE_TOKENS, pageWords } from "../../kernels/codes/kv_page.ts";
 import type { DecoderConfig } from "./config.ts";
 import type { KvScheme } from "../../kernels/codes/kv_scheme.ts";
@@ -19,6 +19,8 @@ export interface KvSchemes {
   readonly rotatedKeys?: true;
   /** What `rope` takes from keys behind their rotary positions, [kv heads * head size]. */
   readonly keyCenter?: readonly number[];
+  /** Whether keys get codes before their rotary positions, and are turned whenever they are read. */
+  readonly keysBeforeRope?: true;
 }
 
 /** How a layer attends. */
@@ -46,6 +48,26 @@ export interface SequenceTensors {
   readonly q: TensorRef;
   readonly k: TensorRef;
   readonly v: TensorRef;
+  /** What turns keys when they are read, where they have not been turned. */
+  readonly turn?: KeyTurn;
+}
+
+/** Angles of all positions, f32 [positions, channels that turn], and how channels pair. */
+export interface KeyTurn {
+  readonly angles: TensorRef;
+  readonly neighbours: boolean;
+}
+
+/** Attention over pages, f32 [rows, heads, head size]; `turn` turns keys that have not been turned. */
+export function attendPaged(
+  device: Device,
+  inputs: Inputs<"q" | "k" | "v" | "block_table" | "spans" | "work", never>,
+  options: AttentionPagedOptions,
+  turn: KeyTurn | undefined,
+): Tensor {
+  if (!turn) return device.run(attentionPaged, inputs, options).y;
+  const { angles, neighbours } = turn;
+  return device.run(attentionTurned, { ...inputs, angles }, { ...options, neighbours }).y;
 }
 
 /** How a layer attends: queries, keys and values to f32 [tokens, heads * head size]. */
@@ -76,7 +98,7 @@ export function attend(
 
 function attendPages(
   device: Device,
-  { q, k, v }: SequenceTensors,
+  { q, k, v, turn }: SequenceTensors,
   { key, value }: KvSchemes,
   form: AttentionOptions,
 ): Tensor {
@@ -96,7 +118,7 @@ function attendPages(
   device.run(appendKv, { k, v, slots, keys, values }, { key, value });
   const options = { queries: tokens, kvHeads, key, value, ...form };
   const inputs = { q, k: keys, v: values, block_table, spans, work };
-  return device.run(attentionPaged, inputs, options).y;
+  return attendPaged(device, inputs, options, turn);
 }
 
 /** The same tensor as rows of all heads. */

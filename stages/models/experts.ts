@@ -52,7 +52,7 @@ export class Experts implements Disposable {
   /** Reads the experts of a layer that has them. */
   static async load(
     device: Device,
-    { checkpoint, record, architecture: { config } }: ModelFiles,
+    { checkpoint, record, architecture: { config }, rounded: values }: ModelFiles,
     outline: LayerOutline,
   ): Promise<Experts> {
     using stack = new DisposableStack();
@@ -61,7 +61,8 @@ export class Experts implements Disposable {
     const formOf = ({ role, channels }: LayerSite, [linear]: readonly LayerLinear[]) => {
       const { inputs } = stored(linear!).scheme ?? {};
       const hadamard = record.hadamard.includes(role);
-      return stack.use(openSiteForm(device, { hadamard, channels, inputs }));
+      const rounded = values?.[linear!.name];
+      return stack.use(openSiteForm(device, { hadamard, channels, inputs, rounded }));
     };
     const input = outline.site("mlp.in");
     const byExpert = Map.groupBy(input.linears, ({ expert }) => expert);
@@ -103,7 +104,10 @@ export class Experts implements Disposable {
   run(device: Device, input: Tensor, observe: Observe | undefined): Tensor {
     const { count, chosen, normalized } = this.#config;
     using x = input;
-    observe?.("mlp.in", x);
+    if (observe) {
+      using input = siteInput(device, x, { form: this.chosen.forms.into, whole: true });
+      observe("mlp.in", input.x!);
+    }
     using scores = this.#routers.apply(device, x);
     const routed = device.run(routeTokens, { scores }, { experts: count, chosen, normalized });
     using weights = routed.weights;
@@ -133,12 +137,13 @@ export class Experts implements Disposable {
     const { into, outOf, forms, activation } = this.chosen;
     using own = device.empty({ dtype: "f32", shape: [tokens.shape[0]!, x.shape[1]!] });
     device.run(embed, { tokens, embeddings: x, y: own }, {});
-    observe?.("mlp.in", own, rows);
-    using input = siteInput(device, own, forms.into);
+    const whole = observe !== undefined;
+    using input = siteInput(device, own, { form: forms.into, whole });
+    observe?.("mlp.in", input.x!, rows);
     using both = into.apply(device, input, rows);
     using inner = gatedInput(device, both, {
       form: forms.outOf,
-      whole: observe !== undefined,
+      whole,
       activation,
     });
     if (inner.x) observe?.("mlp.out", inner.x, rows);
@@ -153,7 +158,7 @@ function runShared(
   x: TensorRef,
   observe: Observe | undefined,
 ): Tensor {
-  using input = siteInput(device, x, forms.into);
+  using input = siteInput(device, x, { form: forms.into, whole: false });
   using both = into.apply(device, input);
   using inner = gatedInput(device, both, {
     form: forms.outOf,

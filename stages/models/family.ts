@@ -4,6 +4,7 @@ import type { GgufClass } from "../formats/gguf/model_class.ts";
 import type { DecoderConfig } from "./config.ts";
 import type { Layer } from "./layer.ts";
 import type { ModelRecord } from "./model_record.ts";
+import type { InputScheme } from "../quant/schemes.ts";
 import type {
   AttentionTap,
   HeadSite,
@@ -146,4 +147,9 @@ export interface ModelFiles {
   /** What was done to the model since it was loaded. */
   readonly record: ModelRecord;
   readonly architecture: Architecture;
+  /**
+   * Linears in full precision that take values which codes stand for, by their names: what calibration has of
+   * a model whose inputs are quantized before its weights are.
+   */
+  readonly rounded?: Readonly<Record<string, InputScheme>>;
 }

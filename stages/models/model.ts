@@ -18,6 +18,7 @@ export class Model implements ModelFiles, Disposable {
   readonly config: DecoderConfig;
   /** What was done to the model since it was loaded. */
   readonly record: ModelRecord;
+  readonly rounded?: NonNullable<ModelFiles["rounded"]>;
   readonly sizes: Sizes;
   /** Whether layers stay on the device once they are there. */
   readonly resident: boolean;
@@ -30,6 +31,7 @@ export class Model implements ModelFiles, Disposable {
     this.#device = device;
     this.checkpoint = files.checkpoint;
     this.record = files.record;
+    if (files.rounded) this.rounded = files.rounded;
     this.architecture = files.architecture;
     this.config = files.architecture.config;
     this.sizes = sizesOf(files.checkpoint, files.architecture);

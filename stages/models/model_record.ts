@@ -16,6 +16,11 @@ export interface ModelRecord {
   readonly lineage: readonly { readonly from: string; readonly file: string }[];
   /** Site roles whose activation goes through a Hadamard transform before its linears. */
   readonly hadamard: readonly SiteRole[];
+  /**
+   * Sites whose channels are put into another order before their linears, by their names: place j has the
+   * channel order[j] of what was made.
+   */
+  readonly orders?: Readonly<Record<string, readonly number[]>>;
   /** Precision of the linears that are quantized, by their names. */
   readonly linears: Readonly<Record<string, LinearScheme>>;
   /** Precision of the KV cache, a layer each; full precision where there is none. */
@@ -112,6 +117,12 @@ export function refuseChannels(
   places: readonly Projection[],
 ): void {
   refuseQuantized(record, stage);
+  const [ordered] = Object.keys(record.orders ?? {});
+  if (ordered !== undefined) {
+    throw new TypeError(
+      `Cannot ${stage} the model: the channels of ${ordered} are put into an order of their own while it runs, expected them as they are made; put ${stage} before the reorder step with online`,
+    );
+  }
   if (record.kv.length > 0) {
     throw new TypeError(
       `Cannot ${stage} the model: its KV cache is quantized already, expected full precision; put ${stage} before it`,
@@ -128,6 +139,12 @@ export function refuseChannels(
 /** How inputs at a linear are quantized, in words. */
 export function inputWords(inputs: InputScheme | undefined): string {
   if (inputs === undefined) return "A16";
-  const clip = inputs.clip === undefined ? "" : ` clip ${inputs.clip}`;
-  return `A${inputs.bits} ${inputs.range === "dynamic" ? "per token" : "static"}${clip}`;
+  const { bits, range, clip, group, outlier_bits: outlierBits } = inputs;
+  return [
+    `A${bits}`,
+    ...group === undefined ? [] : [`g${group}`],
+    range === "dynamic" ? "per token" : "static",
+    ...clip === undefined ? [] : [`clip ${clip}`],
+    ...outlierBits === undefined ? [] : [`outliers of ${outlierBits} bits`],
+  ].join(" ");
 }

@@ -38,7 +38,7 @@ export class PackedHead implements Disposable {
     x: TensorRef,
     range: { readonly first: number; readonly rows: number },
   ): Tensor {
-    using input = siteInput(device, x, this.#form);
+    using input = siteInput(device, x, { form: this.#form, whole: false });
     return this.#rows(device, input, range);
   }
 
@@ -49,7 +49,7 @@ export class PackedHead implements Disposable {
     use: (piece: TensorRef, first: number) => void,
   ): void {
     const { outputs } = this.#codes;
-    using input = siteInput(device, x, this.#form);
+    using input = siteInput(device, x, { form: this.#form, whole: false });
     for (let first = 0; first < outputs; first += most) {
       using piece = this.#rows(device, input, { first, rows: Math.min(most, outputs - first) });
       use(piece, first);

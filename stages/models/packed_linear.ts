@@ -1,16 +1,17 @@
-import { heldBits, wordCodes } from "../../kernels/codes/integer_codes.ts";
+import { heldBits } from "../../kernels/codes/integer_codes.ts";
 import {
   floatLayout,
+  groupedLayout,
   integerLayout,
   twoLevelWords,
   type WeightLayout,
 } from "../../kernels/codes/layout.ts";
 import type { Device, HostTensor, Tensor, TensorRef } from "../../kernels/device/device.ts";
-import { matmulCodes, matmulInt8 } from "../../kernels/mod.ts";
+import { matmulCodes, matmulGroups, matmulInt8 } from "../../kernels/mod.ts";
 import type { MatmulOptions } from "../../kernels/parts/output_sizes.ts";
 import type { Checkpoint } from "../formats/checkpoint.ts";
 import { groupColumns, type LinearScheme, schemeKind } from "../quant/schemes.ts";
-import { readPacked } from "../quant/stored_weight.ts";
+import { columnsOf, readPacked } from "../quant/stored_weight.ts";
 import type { SiteInput } from "./site_input.ts";
 import type { OutputColumns } from "./weight.ts";
 
@@ -69,7 +70,7 @@ export class PackedLinear implements Disposable {
     const parts: Part[] = [];
     let held: WeightLayout[] = [];
     let [first, end] = [0, 0];
-    const columns = words * wordCodes(weights.bits);
+    const columns = columnsOf(weights, words);
     const inRow = columns / groupColumns(weights, columns);
     const grouped = schemeKind(weights) === "two_level" ? twoLevelWords(inRow) : inRow;
     const place = (host: Pick<HostTensor, "dtype" | "data">, width: number) =>
@@ -92,7 +93,7 @@ export class PackedLinear implements Disposable {
         const count = Math.min(step, outputs - start);
         if (end - first + count > step) close();
         const stored = await readPacked(checkpoint, name, weights, { start, end: start + count });
-        held.push(scheme.inputs ? integerLayout(stored) : floatLayout(stored));
+        held.push(layoutFor(scheme)(stored));
         end += count;
       }
     }
@@ -142,8 +143,17 @@ export class PackedLinear implements Disposable {
     const { weights, inputs } = this.#scheme;
     const bits = heldBits(weights.bits);
     const group = groupColumns(weights, this.#columns);
-    if (inputs) {
-      const from = { x: quantized!.codes, x_rows: quantized!.rows, weight: codes, w_rows: rows! };
+    if (inputs?.group !== undefined) {
+      const from = { x: quantized!.codes, x_groups: quantized!.scales };
+      const options = { group, outliers: weights.outlier_bits !== undefined, ...place };
+      device.run(matmulGroups, { ...from, weight: codes, w_groups: groups!, ...to }, options);
+    } else if (inputs) {
+      const from = {
+        x: quantized!.codes,
+        x_rows: quantized!.scales,
+        weight: codes,
+        w_rows: rows!,
+      };
       const grouped = groups ? { groups } : {};
       const options = { bits, ...groups && { group }, ...place };
       device.run(matmulInt8, { ...from, ...grouped, ...to }, options);
@@ -156,6 +166,12 @@ export class PackedLinear implements Disposable {
   [Symbol.dispose](): void {
     this.#owned.dispose();
   }
+}
+
+/** How the kernel for a scheme takes its weights. */
+function layoutFor({ inputs }: LinearScheme): typeof floatLayout {
+  if (!inputs) return floatLayout;
+  return inputs.group === undefined ? integerLayout : groupedLayout;
 }
 
 /** Rows one below the other. */

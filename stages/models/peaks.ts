@@ -62,12 +62,13 @@ export function emptyWindows(
 export function layersThatDiffer(
   { architecture: { layers }, checkpoint: { tensors }, record }: ModelFiles,
 ): readonly LayerOutline[] {
-  const forms = layers.map(({ index, linears, ...layer }) => {
+  const forms = layers.map(({ index, linears, sites, ...layer }) => {
     const stored = [...layer.tensors].map(([name, shape]) => [tensors.get(name)?.dtype, shape]);
     const schemes = linears.map(({ name }) => record.linears[name]);
+    const ordered = sites.map(({ name }) => record.orders?.[name] !== undefined);
     // A range is a number, whatever its value.
     return JSON.stringify(
-      [stored, schemes, record.kv[index]],
+      [stored, schemes, record.kv[index], ordered],
       (key, value) => key === "range" && typeof value === "number" ? 0 : value,
     );
   });
@@ -84,8 +85,8 @@ export function firstLayers(files: ModelFiles, count: number): ModelFiles {
 }
 
 /** Headers in the place of a model's files. */
-export function headersOf({ architecture, record, checkpoint }: ModelFiles): ModelFiles {
-  return { architecture, record, checkpoint: headerCheckpoint(checkpoint) };
+export function headersOf({ checkpoint, ...files }: ModelFiles): ModelFiles {
+  return { ...files, checkpoint: headerCheckpoint(checkpoint) };
 }
 
 /** Stops nothing. */

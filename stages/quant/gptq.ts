@@ -89,9 +89,7 @@ async function roundRows(
   using codes = device.empty({ dtype, shape }, "codes");
   for (let k = panels.length - 1; k >= 0; k--) {
     const [first, factor] = [k * block, panels[k]!];
-    // Delta is still zero up to the block's last column, which is all that the last block has; inner
-    // values begin at a multiple of 8.
-    const begin = Math.min(first + block - (first + block) % 8, columns - 8);
+    const begin = feedbackBegin(first + block, columns);
     device.run(matmul, { x: delta, weight: factor, y: codes }, { column: first, begin });
     device.run(gptqPanel, { ...inputs, factor, delta, codes }, {
       first,
@@ -104,8 +102,19 @@ async function roundRows(
   return (await device.read(codes)).data;
 }
 
+/**
+ * Where the errors begin that are fed to a block with its last column before `end`: they are zero up to there,
+ * which is all that the last block has; inner values of a product begin at a multiple of 8.
+ */
+export function feedbackBegin(end: number, columns: number): number {
+  return Math.min(end - end % 8, columns - 8);
+}
+
 /** Rows with their columns at the places of the factor, those of dead inputs as zeros. */
-function orderedRows(weight: Float32Array, { columns, places, dead }: GptqFactor): Float32Array {
+export function orderedRows(
+  weight: Float32Array,
+  { columns, places, dead }: GptqFactor,
+): Float32Array<ArrayBuffer> {
   const ordered = new Float32Array(weight.length);
   const empty = [...places.keys()].filter((i) => dead.has(places[i]!));
   for (let start = 0; start < weight.length; start += columns) {

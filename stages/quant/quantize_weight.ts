@@ -2,7 +2,9 @@ import { z } from "zod";
 import type { Device } from "../../kernels/device/device.ts";
 import { f32 } from "../../kernels/device/tensor.ts";
 import { codedValues, type CodedWeight } from "./coded_weight.ts";
+import { descend, type DescentOptions } from "./descent.ts";
 import { round } from "./gptq.ts";
+import { roundGroups } from "./gptq_groups.ts";
 import type { GptqFactor } from "./gptq_factor.ts";
 import { QuadraticForm } from "./quadratic_form.ts";
 import { type RangeSearch, searchRanges } from "./range_search.ts";
@@ -15,6 +17,7 @@ import {
   type Matrix,
   measureGroups,
   roundToNearest,
+  sharedRanges,
   type WeightDomain,
   type WeightGrid,
 } from "./weight_grid.ts";
@@ -27,6 +30,12 @@ export interface WeightMethod {
   readonly scheme: WeightScheme;
   /** Ranges are searched, or all multiplied by one ratio. */
   readonly range: RangeSearch | number;
+  /** Neighbouring rows that share a scale; 1 unless said. */
+  readonly share?: number;
+  /** Whether GPTQ measures groups as it reaches them; before it begins unless said. */
+  readonly along?: boolean;
+  /** How the codes of GPTQ are improved; not unless said. */
+  readonly descent?: Omit<DescentOptions, "gram"> | undefined;
 }
 
 /** What calibration knows of the inputs of some weights. */
@@ -54,16 +63,17 @@ export interface QuantizedWeight {
  * Quantizes one weight: measures or searches the ranges of its groups, then finds its codes.
  *
  * GPTQ is greedy, so that a row may come out worse than rounded to nearest, by the error of its
- * outputs; such a row is rounded to nearest. Each row keeps the best of what was tried.
+ * outputs; such a row is rounded to nearest. Each row keeps the best of what was tried, where it has scales of
+ * its own that are known before.
  */
 export async function quantizeWeight(
   device: Device,
   weight: Matrix,
-  { scheme, range }: WeightMethod,
+  { scheme, range, share = 1, along = false, descent }: WeightMethod,
   inputs: InputFacts | undefined,
 ): Promise<QuantizedWeight> {
   const domain = domainOf(weight, scheme);
-  const ranges = measureGroups(domain, scheme);
+  const ranges = sharedRanges(measureGroups(domain, scheme), { ...domain, scheme }, share);
   const ratios = typeof range === "number"
     ? range
     : await searchRanges(device, { domain, scheme, ranges, gram: inputs?.gram }, range);
@@ -79,14 +89,23 @@ export async function quantizeWeight(
   });
   let best = await attempt(nearest);
   let rtnRows: number | undefined;
-  if (factor) {
+  if (factor && along) {
+    const how = { scheme, ratio: typeof range === "number" ? range : 1, share };
+    best = await attempt(await roundGroups(device, factor, weight, how));
+  } else if (factor) {
     const attempts: Attempt[] = [];
     for (const grid of gptqGrids(domain, scheme, { ranges, ratios, range })) {
-      attempts.push(await attempt(await gptqWeight(device, domain, grid, factor)));
+      const coded = await gptqWeight(device, domain, grid, factor);
+      attempts.push(await attempt(coded));
+      if (!descent) continue;
+      const how = { ...descent, gram: inputs.gram };
+      const codes = await descend(device, domain, grid, coded.codes, how);
+      attempts.push(await attempt(gridWeight(codes, grid)));
     }
     const [first, ...others] = attempts;
     others.forEach((other) => keepBetterRows(first!, other));
-    rtnRows = keepBetterRows(first!, best);
+    // Rows that share scales are rounded alike.
+    if (share === 1) rtnRows = keepBetterRows(first!, best);
     best = first!;
   }
   const outputs = total(await rowErrors(device, weight, form));

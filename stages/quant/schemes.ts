@@ -14,7 +14,16 @@ export const weightScheme = z.strictObject({
   levels: z.union([z.literal(1), z.literal(2)]).default(1).describe(
     "2 makes group scales 8-bit integers under one f16 scale a row (QServe's progressive groups).",
   ),
+  full: z.literal(true).exactOptional().describe(
+    "Without zero points, all codes under half a step more: -8 to 7 under the range over 7.5 (Atom).",
+  ),
+  outlier_bits: z.literal(8).exactOptional().describe(
+    "Bits of the last group of each row, and of the inputs there (Atom); needs inputs in groups.",
+  ),
 });
+
+/** The schemes that searches of channels know: codes of one width. */
+export const oneWidthScheme = weightScheme.omit({ outlier_bits: true });
 
 /** What to do where a group does not divide the columns of a weight. */
 export const unevenGroup = z.enum(["refuse", "shrink"]).default("refuse").describe(
@@ -33,11 +42,15 @@ export interface InputScheme {
   readonly range: "dynamic" | number;
   /** Factor above 0 and below 1 on the range; what lies beyond gets the outermost codes. */
   readonly clip?: number;
+  /** Channels that share a scale, those of the weight's groups; all of a token unless said. */
+  readonly group?: number;
+  /** Bits of the last group, which is not clipped; those of all groups unless said. */
+  readonly outlier_bits?: 8;
 }
 
 /** Whether inputs are 8-bit codes of their whole range, which other programs know. */
-export function plainBytes({ bits, clip }: InputScheme): boolean {
-  return bits === 8 && clip === undefined;
+export function plainBytes({ bits, clip, group }: InputScheme): boolean {
+  return bits === 8 && clip === undefined && group === undefined;
 }
 
 /** Precision of one linear: its weight's codes, and its input's where that is quantized too. */
@@ -78,7 +91,11 @@ export function weightWords(scheme: WeightScheme): string {
   const { bits, group, zero } = scheme;
   const grouped = typeof group === "number" ? `g${group}` : `per ${group}`;
   const levels = schemeKind(scheme) === "two_level" ? ["two-level"] : [];
-  return [`W${bits}`, grouped, ...levels, zero.replace("_", "-")].join(" ");
+  const more = [
+    ...scheme.full ? ["full"] : [],
+    ...scheme.outlier_bits === undefined ? [] : [`outliers of ${scheme.outlier_bits} bits`],
+  ];
+  return [`W${bits}`, grouped, ...levels, zero.replace("_", "-"), ...more].join(" ");
 }
 
 /** The largest group up to `most` that divides `columns` and is a multiple of 8. */
@@ -99,8 +116,16 @@ export const activationScheme = z.union([
     range: z.enum(["dynamic", "static"]).default("dynamic"),
     bits: z.union([z.literal(8), z.literal(4)]).default(8),
     clip: z.number().positive().max(1).default(1).describe("Factor on ranges."),
+    group: z.int().positive().optional().describe(
+      "Channels that share a scale, as many as in the groups of weights; all of a token unless said.",
+    ),
   }),
 ]);
+
+/** Channels of inputs that share a scale; all of a token where undefined. */
+export function activationGroup(scheme: z.infer<typeof activationScheme>): number | undefined {
+  return typeof scheme === "string" ? undefined : scheme.group;
+}
 
 /** Which scales the inputs have. */
 export function activationRange(scheme: z.infer<typeof activationScheme>): Activations {
@@ -111,13 +136,54 @@ export function activationRange(scheme: z.infer<typeof activationScheme>): Activ
  * Throws unless there is a kernel that runs weights of this scheme on such inputs; says which
  * schemes there are.
  */
-export function checkScheme(scheme: WeightScheme, activations: Activations): void {
+export function checkScheme(
+  scheme: WeightScheme,
+  activations: Activations,
+  inputGroup?: number,
+): void {
   const { bits, zero, group, levels } = scheme;
-  const why = problem(scheme, activations);
+  const why = codesProblem(scheme, inputGroup) ??
+    (inputGroup === undefined
+      ? problem(scheme, activations)
+      : groupsProblem(scheme, activations, inputGroup));
   if (!why) return;
   throw new TypeError(
     `Cannot run weights of ${bits} bits, zero ${zero}, group ${group}, levels ${levels} with activations ${activations}: ${why}`,
   );
+}
+
+/** What is wrong with codes that only some schemes can have. */
+function codesProblem(
+  { bits, zero, group, levels, full, outlier_bits: outlierBits }: WeightScheme,
+  inputGroup: number | undefined,
+): string | undefined {
+  if (full && (zero !== "none" || levels === 2)) {
+    return "full codes are those without zero points of one level, expected zero none and levels 1, or no full";
+  }
+  if (outlierBits === undefined) return undefined;
+  if (zero !== "none" || levels === 2 || bits === 8 || typeof group !== "number") {
+    return "outliers are bytes behind smaller codes in groups, expected up to 4 bits, zero none, a number for group and levels 1";
+  }
+  return inputGroup === undefined
+    ? "outliers are multiplied group by group, expected activations with a group"
+    : undefined;
+}
+
+/** What is wrong with weights under inputs in groups. */
+function groupsProblem(
+  { bits, zero, group, levels }: WeightScheme,
+  activations: Activations,
+  inputGroup: number,
+): string | undefined {
+  if (activations !== "dynamic") {
+    return "inputs in groups have scales that are measured on each token, expected range dynamic";
+  }
+  if (levels === 2 || bits === 8 || zero === "post_scale") {
+    return "sums of groups are integers of smaller codes, expected up to 4 bits, levels 1 and zero none or pre_scale";
+  }
+  return group === inputGroup
+    ? undefined
+    : `inputs have groups of ${inputGroup}, expected those of weights`;
 }
 
 function problem(scheme: WeightScheme, activations: Activations): string | undefined {

@@ -5,7 +5,7 @@ import {
   wordCodes,
 } from "../../kernels/codes/integer_codes.ts";
 import { type CodedWeight, groupsOf, type Rows } from "./coded_weight.ts";
-import { schemeKind, type WeightScheme } from "./schemes.ts";
+import { groupColumns, schemeKind, type WeightScheme } from "./schemes.ts";
 
 /** A coded weight whose codes lie in words, as model artifacts and kernels hold them. */
 export type PackedWeight = CodedWeight<CodeWords>;
@@ -34,9 +34,9 @@ export function codedTensors(
   { name, rows, columns }: Pick<CodedWeight, "rows" | "columns"> & { readonly name: string },
   scheme: WeightScheme,
 ): CodedTensor[] {
-  const { bits, zero } = scheme;
+  const { zero } = scheme;
   const shape = [rows, groupsOf({ scheme, columns })] as const;
-  const words = [rows, columns / wordCodes(bits)] as const;
+  const words = [rows, rowWords(scheme, columns)] as const;
   const codes = { part: "codes", field: "codes", dtype: "U32", shape: words } as const;
   const grid = schemeKind(scheme) === "two_level"
     ? [
@@ -73,7 +73,7 @@ export async function readPacked(
   const [held = 0, words = 0] = file.tensors.get(`${name}.codes`)!.shape;
   const shape = {
     rows: rows ? rows.end - rows.start : held,
-    columns: words * wordCodes(scheme.bits),
+    columns: columnsOf(scheme, words),
   };
   const read = codedTensors({ name, ...shape }, scheme).map(async ({ name, dtype, field }) => {
     const bytes = await file.readRaw(name, rows);
@@ -90,13 +90,56 @@ export async function readCoded(
   return unpackWeight(await readPacked(file, name, scheme, rows));
 }
 
+/** Words of a row: those of outliers, where its last group is of them, come behind the others. */
+function rowWords(scheme: WeightScheme, columns: number): number {
+  const words = (columns - outlierColumns(scheme, columns)) / wordCodes(scheme.bits);
+  return words + outlierColumns(scheme, columns) / wordCodes(scheme.outlier_bits ?? scheme.bits);
+}
+
+/** Columns of a row of so many words. */
+export function columnsOf(scheme: WeightScheme, words: number): number {
+  const { bits, outlier_bits: outlierBits, group } = scheme;
+  if (outlierBits === undefined || typeof group !== "number") return words * wordCodes(bits);
+  return (words - group / wordCodes(outlierBits)) * wordCodes(bits) + group;
+}
+
+/** How many of a row's columns have codes of more bits: its last group, or none. */
+function outlierColumns(scheme: WeightScheme, columns: number): number {
+  return scheme.outlier_bits === undefined ? 0 : groupColumns(scheme, columns);
+}
+
 /** Puts the codes of a weight into words. */
 export function packWeight(weight: CodedWeight): PackedWeight {
-  return { ...weight, codes: packCodes(weight.codes, weight.scheme.bits) };
+  const { scheme, columns, codes } = weight;
+  const outliers = outlierColumns(scheme, columns);
+  if (outliers === 0) return { ...weight, codes: packCodes(codes, scheme.bits) };
+  const width = rowWords(scheme, columns);
+  const words = new Uint32Array(codes.length / columns * width);
+  const behind = width - outliers / wordCodes(scheme.outlier_bits!);
+  for (let row = 0; row * columns < codes.length; row++) {
+    const own = codes.slice(row * columns, (row + 1) * columns);
+    const split = columns - outliers;
+    words.set(packCodes(own.slice(0, split), scheme.bits), row * width);
+    words.set(packCodes(own.slice(split), scheme.outlier_bits!), row * width + behind);
+  }
+  return { ...weight, codes: words };
 }
 
 /** Takes the codes of a weight out of their words. */
 function unpackWeight(packed: PackedWeight): CodedWeight {
-  const { bits, zero } = packed.scheme;
-  return { ...packed, codes: unpackCodes(packed.codes, { bits, signed: zero === "none" }) };
+  const { scheme, columns, codes: words } = packed;
+  const { bits, outlier_bits: outlierBits } = scheme;
+  const signed = scheme.zero === "none";
+  const outliers = outlierColumns(scheme, columns);
+  if (outliers === 0) return { ...packed, codes: unpackCodes(words, { bits, signed }) };
+  const codes = new Int8Array(packed.rows * columns);
+  const width = rowWords(scheme, columns);
+  const split = width - outliers / wordCodes(outlierBits!);
+  for (let row = 0; row * width < words.length; row++) {
+    const own = words.slice(row * width, (row + 1) * width);
+    codes.set(unpackCodes(own.slice(0, split), { bits, signed }), row * columns);
+    const behind = unpackCodes(own.slice(split), { bits: outlierBits!, signed });
+    codes.set(behind, (row + 1) * columns - outliers);
+  }
+  return { ...packed, codes };
 }

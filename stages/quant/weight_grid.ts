@@ -3,6 +3,7 @@ import {
   clamp,
   codeOf,
   codeRange,
+  INPUT_CODES,
   type Quantizer,
   scaleAndZero,
 } from "../../kernels/codes/quantizer.ts";
@@ -110,6 +111,39 @@ export function measureGroups(domain: Matrix, scheme: WeightScheme): GroupRanges
   };
 }
 
+/** Ranges of groups that as many neighbouring rows share: the widest of them. Outliers keep theirs. */
+export function sharedRanges(
+  { min, max }: GroupRanges,
+  { rows, scheme, columns }: Pick<WeightGrid, "rows" | "scheme" | "columns">,
+  share: number,
+): GroupRanges {
+  const groups = columns / groupColumns(scheme, columns);
+  if (max.length === 0) return { min, max };
+  const shared = (all: Float32Array<ArrayBuffer>, wider: (a: number, b: number) => number) =>
+    all.map((value, at) => {
+      if (isOutlier(at, { scheme, groups })) return value;
+      const [row, group] = [Math.floor(at / groups), at % groups];
+      const first = row - row % share;
+      let widest = value;
+      for (let other = first; other < Math.min(first + share, rows); other++) {
+        widest = wider(widest, all[other * groups + group]!);
+      }
+      return widest;
+    });
+  return { min: shared(min, Math.min), max: shared(max, Math.max) };
+}
+
+/** Whether a group [rows, groups] is the last of its row and has codes of more bits. */
+function isOutlier(
+  at: number,
+  { scheme, groups }: { readonly scheme: WeightScheme; readonly groups: number },
+): boolean {
+  return scheme.outlier_bits !== undefined && at % groups === groups - 1;
+}
+
+/** The codes of a scheme's last groups that have more bits. */
+export const OUTLIERS: Quantizer = { ...INPUT_CODES, scale: "f16" };
+
 /** The grid of a weight for measured ranges, each multiplied by its ratio where there are ratios. */
 export function gridFor(
   domain: WeightDomain,
@@ -129,6 +163,10 @@ export function gridFor(
   const scales = new Float32Array(count);
   const zeros = new Float32Array(count);
   for (let at = 0; at < count; at++) {
+    if (isOutlier(at, { scheme, groups: columns / groupColumns(scheme, columns) })) {
+      scales[at] = scaleAndZero({ min: 0, max: ranges.max[at]! }, OUTLIERS).scale;
+      continue;
+    }
     const ratio = typeof ratios === "number" ? ratios : ratios?.[at] ?? 1;
     const min = Math.fround(ranges.min[at]! * ratio);
     const wide = Math.fround(ranges.max[at]! * ratio);
@@ -163,11 +201,12 @@ export function gridOf(
 /** A weight's domain in codes, each value rounded to the nearest. */
 export function roundToNearest({ values }: Matrix, grid: WeightGrid): CodedWeight {
   const codes = emptyCodes(values.length, { signed: grid.zero === "none" });
-  const { group, scales, zeros } = grid;
+  const { scheme, columns, group, scales, zeros } = grid;
   for (let at = 0; at < scales.length; at++) {
     const [scale, zero] = [scales[at]!, zeros[at]!];
+    const kinds = isOutlier(at, { scheme, groups: columns / group }) ? OUTLIERS : grid;
     for (let i = at * group; i < (at + 1) * group; i++) {
-      codes[i] = codeOf(values[i]!, scale, zero, grid);
+      codes[i] = codeOf(values[i]!, scale, zero, kinds);
     }
   }
   return gridWeight(codes, grid);

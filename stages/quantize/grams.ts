@@ -56,6 +56,7 @@ export function openGrams(
         "Cannot quantize from inputs behind quantized weights alone: weights of two levels run on quantized inputs only, expected levels 1; or set inputs to quantized",
       );
     }
+    const rounded = inputs === "codes" && roundedInputs(options.record);
     if (!windows) {
       throw new TypeError(
         "Cannot quantize from inputs of quantized layers: there are no tokens to run, expected them; feed tokens or set inputs to original",
@@ -63,7 +64,8 @@ export function openGrams(
     }
     const sites = [...new Set(plans.map(({ site }) => site.role))];
     const record = inputs === "weights" ? withoutInputs(options.record) : options.record;
-    return quantizedGrams(device, { ...options, record, windows, sites });
+    const files = { ...options.files, ...rounded && { rounded } };
+    return quantizedGrams(device, { ...options, files, record, windows, sites });
   }
   if (stats?.record.gram) return statsGrams(stats);
   const need = method === "gptq"
@@ -76,6 +78,16 @@ export function openGrams(
     `Cannot quantize ${need}: there ${
       stats ? "is no Gram matrix in the stats" : "are no stats"
     }, expected those of a calibrate step with gram: true`,
+  );
+}
+
+/** The inputs of linears that are quantized. */
+function roundedInputs({ linears }: ModelRecord): NonNullable<ModelFiles["rounded"]> {
+  const all = Object.entries(linears)
+    .flatMap(([name, { inputs }]) => inputs ? [[name, inputs] as const] : []);
+  if (all.length > 0) return Object.fromEntries(all);
+  throw new TypeError(
+    "Cannot quantize from codes of inputs: inputs are not quantized, expected activations dynamic or static; or set inputs to weights",
   );
 }
 

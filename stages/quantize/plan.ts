@@ -7,13 +7,17 @@ import type { Architecture } from "../models/family.ts";
 import { roundingMethod } from "../quant/quantize_weight.ts";
 import { rangeSearch } from "../quant/range_search.ts";
 import {
+  activationGroup,
   activationRange,
   activationScheme,
   checkScheme,
+  groupColumns,
   type InputScheme,
   type LinearScheme,
   schemeFor,
+  schemeKind,
   unevenGroup,
+  type WeightScheme,
   weightScheme,
 } from "../quant/schemes.ts";
 import { codedTensors } from "../quant/stored_weight.ts";
@@ -21,6 +25,9 @@ import { checkGroup } from "../quant/weight_grid.ts";
 import { type HeadPlan, headPrecision } from "./head.ts";
 import type { SiteMethod } from "./site.ts";
 import type { Stats } from "../calibration/stats.ts";
+
+/** Columns of a block of GPTQ at most. */
+const MOST_BLOCK = 256;
 
 /** Parameters of the quantize stage. */
 export const quantizeParams = z.strictObject({
@@ -34,15 +41,24 @@ export const quantizeParams = z.strictObject({
   ),
   gptq: z.strictObject({
     damping: z.number().positive().default(0.01),
-    block: z.int().min(4).max(256).multipleOf(4).default(128),
+    block: z.int().min(4).max(MOST_BLOCK).multipleOf(4).default(128),
     tries: z.int().positive().default(250),
     activation_order: z.boolean().default(true),
+    static_groups: z.boolean().optional().describe(
+      "false measures a group when it is reached, from weights that make up for errors before; blocks are groups then.",
+    ),
+    descents: z.int().positive().optional().describe(
+      "Passes over all columns behind GPTQ, each of which gets the code that errs least with all others as they are.",
+    ),
   }).prefault({}),
   ratio: z.number().positive().default(1).describe("Factor on all ranges, without a search."),
   range: rangeSearch.optional().describe("Search the ranges of groups."),
+  shared_rows: z.int().min(2).optional().describe(
+    "Neighbouring outputs of a linear whose groups share a scale (Atom: 2).",
+  ),
   range_skips: z.array(projection).default([]).describe("Linears whose ranges are not searched."),
-  inputs: z.enum(["original", "weights", "quantized"]).default("original").describe(
-    "What GPTQ sees: activations of the full-precision model, or of the layers quantized so far, by their weights alone or with their inputs in codes too.",
+  inputs: z.enum(["original", "weights", "quantized", "codes"]).default("original").describe(
+    "What GPTQ sees: activations of the full-precision model, or of the layers quantized so far, by their weights alone or with their inputs in codes too, or those codes themselves.",
   ),
   windows: z.int().positive().default(128).describe("Samples, for quantized inputs."),
   context: z.int().min(2).default(512).describe("Tokens a sample, for quantized inputs."),
@@ -77,30 +93,118 @@ export async function planSites(
   params: QuantizeParams,
   stats: Pick<Stats, "magnitude"> | undefined,
 ): Promise<readonly SitePlan[]> {
-  checkScheme(params.weights, activationRange(params.activations));
+  const { activations, shared_rows: share = 1 } = params;
+  checkScheme(params.weights, activationRange(activations), activationGroup(activations));
+  checkGroups(params);
   const plans: SitePlan[] = [];
   for (const [site, inputs] of await inputsOf(params, stats, layers)) {
     const { layer, projection } = site;
     const schemed = (linear: LayerLinear) => {
-      const { weight, columns } = linear;
+      const { weight, rows, columns } = linear;
       const weights = schemeFor(params.weights, columns, params.uneven_group);
       checkGroup(weight, weights, columns);
-      return { linear, scheme: { weights, ...inputs } };
+      if (rows % share !== 0) {
+        throw new RangeError(
+          `Cannot quantize "${weight}" with scales of ${share} rows: it has ${rows}, expected a multiple of ${share}`,
+        );
+      }
+      return { linear, scheme: { weights, ...inputsLike(weights, inputs) } };
     };
     const searched = params.range && !params.range_skips.includes(projection);
-    const { damping, block, tries, activation_order: activationOrder } = params.gptq;
-    const gptq = params.method === "gptq" ? { damping, block, tries, activationOrder } : undefined;
+    const along = params.gptq.static_groups === false;
+    const { damping, tries, activation_order: activationOrder } = params.gptq;
     const range = searched ? params.range! : params.ratio;
     // What stands inside an expert reads all of its site.
     const expertOf = ({ expert }: LayerLinear) => site.expert === undefined ? expert : undefined;
     for (const [expert, linears] of Map.groupBy(site.linears, expertOf)) {
-      plans.push({ layer, site, expert, method: { linears: linears.map(schemed), range, gptq } });
+      const all = linears.map(schemed);
+      const block = along ? blockOf(all[0]!) : params.gptq.block;
+      const gptq = params.method === "gptq"
+        ? { damping, block, tries, activationOrder }
+        : undefined;
+      const descent = params.gptq.descents !== undefined && gptq &&
+        { damping, block, passes: params.gptq.descents };
+      const method = {
+        linears: all,
+        range,
+        gptq,
+        ...share > 1 && { share },
+        ...along && { along },
+        ...descent && { descent },
+      };
+      plans.push({ layer, site, expert, method });
     }
   }
   if (plans.length > 0) return plans;
   throw new TypeError(
     "Cannot quantize the model: every linear is among skips, expected some to be left",
   );
+}
+
+/** Throws for groups that share scales, or are measured late, where other parameters know them before. */
+function checkGroups(
+  { weights, range, shared_rows: share, method, gptq }: QuantizeParams,
+): void {
+  const late = method === "gptq" && gptq.static_groups === false;
+  const what = share !== undefined
+    ? "with shared rows"
+    : late
+    ? "in groups that are measured as they are reached"
+    : weights.outlier_bits !== undefined
+    ? "with outliers"
+    : undefined;
+  if (what === undefined) return;
+  if (range) {
+    throw new TypeError(
+      `Cannot quantize ${what} and search ranges: a ratio is for one group of one row, expected no range; set ratio`,
+    );
+  }
+  if (schemeKind(weights) === "two_level" || weights.group === "tensor") {
+    throw new TypeError(
+      `Cannot quantize ${what}: weights have ${
+        schemeKind(weights) === "two_level" ? "two levels of scales" : "one scale in all"
+      }, expected a scale a group or row`,
+    );
+  }
+  if (method === "gptq" && weights.outlier_bits !== undefined && !late) {
+    throw new TypeError(
+      "Cannot quantize with outliers by GPTQ before they are known: they take all errors of their row before they are rounded, expected gptq.static_groups false",
+    );
+  }
+  if (late && gptq.descents !== undefined) {
+    throw new TypeError(
+      `Cannot quantize ${what} and go over all columns again: their grids are known behind GPTQ only, expected no gptq.descents`,
+    );
+  }
+  if (late && gptq.activation_order) {
+    throw new TypeError(
+      `Cannot quantize ${what} and in the order of activations: groups are of neighbouring columns, expected gptq.activation_order false`,
+    );
+  }
+}
+
+/** The columns that GPTQ rounds before it measures again: those of a group. */
+function blockOf({ linear, scheme }: SiteMethod["linears"][number]): number {
+  const group = groupColumns(scheme.weights, linear.columns);
+  if (group <= MOST_BLOCK) return group;
+  throw new RangeError(
+    `Cannot measure groups of "${linear.name}" as they are reached: they have ${group} columns, expected at most ${MOST_BLOCK}; or leave gptq.static_groups out`,
+  );
+}
+
+/** Inputs in groups have those of the weights, and their outliers. */
+function inputsLike(
+  { group, outlier_bits: outlierBits }: WeightScheme,
+  { inputs }: Pick<LinearScheme, "inputs">,
+): Pick<LinearScheme, "inputs"> {
+  if (inputs?.group === undefined) return inputs ? { inputs } : {};
+  return {
+    inputs: {
+      ...inputs,
+      ...typeof group === "number" && { group },
+      ...outlierBits !== undefined && { outlier_bits: outlierBits },
+    },
+  };
 }
 
 /** The sites whose linears are quantized, with how their inputs are. */
@@ -113,9 +217,10 @@ async function inputsOf(
     .filter(({ projection }) => !skips.includes(projection));
   const kind = activationRange(activations);
   if (kind === "none") return sites.map((site) => [site, {}]);
-  const { bits = 8, clip = 1 } = typeof activations === "string" ? {} : activations;
+  const { bits = 8, clip = 1, group } = typeof activations === "string" ? {} : activations;
+  const grouped = group !== undefined && { group };
   const of = (range: InputScheme["range"]) => ({
-    inputs: { bits, range, ...clip < 1 && { clip } },
+    inputs: { bits, range, ...clip < 1 && { clip }, ...grouped },
   });
   if (kind === "dynamic") return sites.map((site) => [site, of("dynamic")]);
   if (!stats) {

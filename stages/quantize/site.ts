@@ -17,6 +17,11 @@ import { storedTensors } from "../quant/stored_weight.ts";
 export interface SiteMethod {
   readonly linears: readonly { readonly linear: LinearOutline; readonly scheme: LinearScheme }[];
   readonly range: WeightMethod["range"];
+  /** Rows that share a scale, and whether GPTQ measures groups as it reaches them. */
+  readonly share?: number;
+  readonly along?: boolean;
+  /** How the codes of GPTQ are improved. */
+  readonly descent?: WeightMethod["descent"];
   /** Options of GPTQ; rounding to nearest where undefined. */
   readonly gptq: GptqFactorOptions | undefined;
 }
@@ -68,7 +73,8 @@ export async function quantizeSite(
     const values = await checkpoint.read(weight);
     assertFinite(values, weight, checkpoint.tensors.get(weight)!.file);
     const inputs = gram && form && { gram, form, ...factor && { factor } };
-    const rounding = { scheme: scheme.weights, range };
+    const { share = 1, along = false, descent } = method;
+    const rounding = { scheme: scheme.weights, range, share, along, descent };
     const matrix = { rows, columns, values };
     refuseLostScales(name, matrix, scheme.weights);
     const found = await quantizeWeight(device, matrix, rounding, inputs);

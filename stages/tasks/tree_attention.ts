@@ -3,8 +3,14 @@ import { PAGE_TOKENS, pageWords } from "../../kernels/codes/kv_page.ts";
 import type { KvScheme } from "../../kernels/codes/kv_scheme.ts";
 import type { Device, HostTensor, Tensor, TensorRef } from "../../kernels/device/device.ts";
 import { u32 } from "../../kernels/device/tensor.ts";
-import { appendKv, attention, attentionPaged, embed } from "../../kernels/mod.ts";
-import { type Attend, type AttentionForm, flat, type SequenceTensors } from "../models/attend.ts";
+import { appendKv, attention, embed } from "../../kernels/mod.ts";
+import {
+  type Attend,
+  attendPaged,
+  type AttentionForm,
+  flat,
+  type SequenceTensors,
+} from "../models/attend.ts";
 import type { PrefixTree } from "./prefix_tree.ts";
 
 /** Attention of sequences that share their beginnings: a row attends to those of its path. */
@@ -108,7 +114,7 @@ function layPages({ ids, runs }: PrefixTree, upload: Upload) {
 
 function attendPages(
   device: Device,
-  { q, k, v }: SequenceTensors,
+  { q, k, v, turn }: SequenceTensors,
   { key, value, form, pages, written, slots, queries, keys: longest, ...where }:
     & ReturnType<typeof layPages>
     & { readonly key: KvScheme; readonly value: KvScheme; readonly form: AttentionForm },
@@ -127,7 +133,7 @@ function attendPages(
     device.run(appendKv, { k: all(k), v: all(v), slots, keys, values }, { key, value });
   }
   const options = { kvHeads, key, value, queries, keys: longest, ...form.options };
-  return flat(device.run(attentionPaged, { q, k: keys, v: values, ...where }, options).y);
+  return flat(attendPaged(device, { q, k: keys, v: values, ...where }, options, turn));
 }
 
 /** Some rows of a tensor, f32 [rows, heads * head size]. */

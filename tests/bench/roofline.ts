@@ -223,6 +223,7 @@ function bytesOf(
       return sum + page * given.slots!.shape[0]! / PAGE_TOKENS;
     }
     if (name === "embed" && input === "embeddings") return sum + page * given.tokens!.shape[0]!;
+    if (name === "attentionTurned" && input === "angles") return sum + page * keys;
     if (name === "ropeAppend" && input === "angles") return sum + page * given.positions!.shape[0]!;
     return sum + whole;
   }, 0);
@@ -237,7 +238,8 @@ function operationsOf(
 ): number {
   if (name.startsWith("matmul")) {
     const [rows = 0] = given.x!.shape;
-    const perWord = name === "matmulInt8" ? 4 : 1;
+    // Bytes lie in words.
+    const perWord = given.x!.dtype === "u32" ? 4 : 1;
     const inner = given.x!.shape[1]! * perWord;
     return 2 * rows * inner * given.weight!.shape[0]!;
   }
@@ -247,9 +249,12 @@ function operationsOf(
   return 4 * heads * size * batch * queries * (keys - (queries - 1) / 2);
 }
 
+/** Kernels that multiply integers. */
+const INTEGER: readonly string[] = ["matmulInt8", "matmulGroups"];
+
 function secondsOf(work: readonly KernelWork[], card: Card): number {
   return work.reduce((sum, { kernel, bytes, operations }) => {
-    const peak = kernel === "matmulInt8" ? card.integer : card.float;
+    const peak = INTEGER.includes(kernel) ? card.integer : card.float;
     return sum + Math.max(bytes / card.bandwidth / 1e9, operations / peak / 1e12);
   }, 0);
 }

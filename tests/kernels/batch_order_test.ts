@@ -9,8 +9,10 @@ import {
   attentionPaged,
   matmul,
   matmulCodes,
+  matmulGroups,
   matmulInt8,
   normQuantize,
+  quantizeGroups,
   quantizeRows,
 } from "../../kernels/mod.ts";
 import { PAGE_TOKENS, pageWords, writeSlot } from "../../kernels/codes/kv_page.ts";
@@ -218,6 +220,37 @@ function rowCases(): Record<string, RowCase[]> {
         options: { bits, ...("grouped" in rest ? { group } : {}) },
       }))
     ),
+    matmulGroups: INNERS.map(({ inner, group }) => ({
+      label: `${inner} values in groups of ${group}`,
+      kernel: matmulGroups,
+      byRow: {
+        x: random("u32", ALL_ROWS, inner / 4),
+        x_groups: f32(
+          [ALL_ROWS, 2 * inner / group],
+          Float32Array.from({ length: 2 * ALL_ROWS * inner / group }, (_, i) => i % 23 - 7),
+        ),
+        y: f32([ALL_ROWS, OUTPUTS]),
+      },
+      fixed: {
+        weight: random("u32", OUTPUTS, (inner + group) / 8),
+        w_groups: u32(
+          [OUTPUTS, inner / group],
+          Uint32Array.from(
+            { length: OUTPUTS * inner / group },
+            (_, i) => 0x2c00 + 37 * (i % 40) | i % 16 << 16,
+          ),
+        ),
+        bias: random("f32", OUTPUTS),
+      },
+      options: { group, outliers: true },
+    })),
+    quantizeGroups: INNERS.map(({ inner, group }) => ({
+      label: `${inner} values in groups of ${group}`,
+      kernel: quantizeGroups,
+      byRow: { x: random("f32", ALL_ROWS, inner) },
+      fixed: {},
+      options: { group, bits: 4, clip: 0.9, outliers: true },
+    })),
     normQuantize: INNERS.map(({ inner }) => ({
       label: `${inner} values`,
       kernel: normQuantize,

@@ -130,6 +130,40 @@ steps:
     with: { context: 64, windows: 4 }
 `;
 
+/** Channels that are ordered while the model runs, keys before their positions, codes of inputs, outliers. */
+const ATOM = `
+steps:
+  source: { stage: load }
+  text: { stage: tokenize, from: { model: source }, with: { bytes: 20000 } }
+  stats:
+    stage: calibrate
+    from: { model: source, tokens: text }
+    with: { windows: 2, context: 64, gram: false, rows: 0 }
+  ordered:
+    stage: reorder
+    from: { model: source, stats: stats }
+    with: { online: [qkv_proj, out_proj, up_proj], metric: inputs_rms }
+  kv4:
+    stage: calibrate_kv
+    from: { model: ordered, stats: stats }
+    with: { zero: pre_scale, before_rope: true }
+  w4a4:
+    stage: quantize
+    from: { model: kv4, tokens: text }
+    with:
+      weights: { group: 128, zero: none, full: true, outlier_bits: 8 }
+      activations: { bits: 4, clip: 0.9, group: 128 }
+      gptq: { activation_order: false, static_groups: false }
+      shared_rows: 2
+      inputs: codes
+      windows: 2
+      context: 64
+  scored:
+    stage: evaluate
+    from: { model: w4a4, tokens: text }
+    with: { context: 64, windows: 4 }
+`;
+
 function parse(text: string, set: readonly string[] = []): Manifest {
   return parseManifest(text, { path: "manifest.yaml", stages, set });
 }
@@ -159,6 +193,11 @@ async function compare(manifest: Manifest, store: Store) {
 Deno.test("heads in codes hold the device memory that was counted", () =>
   withStore(async (store) => {
     await compare(parse(HEADS), store);
+  }));
+
+Deno.test("Atom's steps take what was forecast", () =>
+  withStore(async (store) => {
+    await compare(parse(ATOM), store);
   }));
 
 Deno.test("searches hold the device memory that was counted", () =>

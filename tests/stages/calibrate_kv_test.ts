@@ -186,6 +186,8 @@ Deno.test("calibrate_kv refuses what it cannot do", async () => {
     [stats, { ...fixed, zero: "none" }, /in 4 bits under a static range: expected 8 bits/],
     [stats, { ...fixed, bits: 8, zero: "none", rotate_keys: true }, /keys under a static range/],
     [stats, { ...fixed, bits: 8, zero: "none", center_keys: true }, /keys under a static range/],
+    [stats, { ...fixed, bits: 8, zero: "none", before_rope: true }, /keys under a static range/],
+    [stats, { before_rope: true, rotate_keys: true }, /rotate or center them behind: expected one/],
     [stats, { group: 24 }, /groups of 24: a head has 16 channels, expected one of 8, 16; or set/],
     [stats, { group: 4 }, /groups of 4: a head has 16 channels.*set group to head$/],
     [blind, {}, /the stats keep no window of queries, keys and values.*set attention_windows/],
@@ -201,10 +203,10 @@ Deno.test("calibrate_kv refuses what it cannot do", async () => {
       [],
     );
   }
-  for (const form of [{ center_keys: true }, { rotate_keys: true }]) {
+  for (const form of [{ center_keys: true }, { rotate_keys: true }, { before_rope: true }]) {
     const cached = await chain.run(calibrate_kv, { model, stats }, form);
     const inputs = { model: cached, tokens: await chain.tokens(64) };
-    const message = /keys are rotated or centered.*put calibrate before calibrate_kv/;
+    const message = /keys are rotated, centered or not turned.*put calibrate before calibrate_kv/;
     await chain.refuses(calibrate, { inputs, params: { windows: 2, context: 32 }, message });
   }
   const fails = (params: unknown) => assert.ok(!calibrate_kv.params.safeParse(params).success);

@@ -1,14 +1,8 @@
 import { strict as assert } from "node:assert";
 import { parse } from "yaml";
-import { Cpu } from "../../kernels/device/cpu/cpu.ts";
-import type { Artifact } from "../../pipeline/artifact.ts";
-import { bytesOf } from "../../stages/formats/half.ts";
 import { openSafetensors } from "../../stages/formats/safetensors/file.ts";
 import { calibrate, calibrate_kv, quantize, rotate } from "../../stages/mod.ts";
-import { Model } from "../../stages/models/model.ts";
-import { openModel } from "../../stages/models/architecture.ts";
-import { readCoded } from "../../stages/quant/stored_weight.ts";
-import { logLikelihoods } from "../support/log_likelihoods.ts";
+import { closePerplexity, codesOf, mean, meanOf, tokensOf } from "../support/fake_oracle.ts";
 import { StageChain } from "../support/stage_chain.ts";
 
 const ORACLE = new URL("../testdata/quarot.st", import.meta.url).pathname;
@@ -55,45 +49,7 @@ Deno.test("QuaRot's recipe gives the codes and the scores of its definition in P
     await meanOf(chain.embedded(), { test, context }),
     await meanOf(whole, { test, context }),
   ];
-  close(before, mean(plain!), 1e-3);
-  close(after, mean(quantized!), 5e-3);
+  closePerplexity(before, mean(plain!), 1e-3);
+  closePerplexity(after, mean(quantized!), 5e-3);
   assert.ok(mean(quantized!) < mean(plain!) - 5e-3, "the test could not tell");
 });
-
-async function tokensOf(
-  chain: StageChain,
-  ids: Uint32Array<ArrayBuffer>,
-): Promise<Artifact<"tokens">> {
-  const tokens = await chain.tokens(1);
-  await Deno.writeFile(`${tokens.path}/tokens.u32`, bytesOf(ids));
-  return tokens;
-}
-
-async function codesOf({ path }: Artifact, name: string): Promise<ArrayLike<number>> {
-  using files = await openModel(path);
-  const { weights } = files.record.linears[name]!;
-  return (await readCoded(files.checkpoint, name, weights)).codes;
-}
-
-/** Mean log-likelihood of a model's windows. */
-async function meanOf(
-  { path }: Artifact,
-  { test, context }: { readonly test: Uint32Array; readonly context: number },
-): Promise<number> {
-  await using device = await Cpu.open();
-  using model = await Model.open(path, device, { weightBytes: Infinity });
-  const all: number[] = [];
-  const options = { context, group: 1, signal: new AbortController().signal, progress() {} };
-  for await (const values of logLikelihoods(device, model, test, options)) all.push(...values);
-  return mean(all);
-}
-
-function mean(values: ArrayLike<number>): number {
-  return Array.from(values).reduce((sum, value) => sum + value, 0) / values.length;
-}
-
-/** Asserts that two mean log-likelihoods give perplexities that differ by no more than a part. */
-function close(got: number, expected: number, part: number): void {
-  const ratio = Math.exp(expected - got);
-  assert.ok(Math.abs(ratio - 1) < part, `perplexity is ${ratio} times the oracle's`);
-}

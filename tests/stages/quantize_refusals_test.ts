@@ -77,6 +77,77 @@ const REFUSED: readonly (readonly [what: string, params: object, message: RegExp
     /two levels need groups, expected a number for group/,
   ],
   [
+    "outliers without inputs in groups",
+    { ...RTN, weights: { group: 8, zero: "none", outlier_bits: 8 } },
+    /outliers are multiplied group by group, expected activations with a group/,
+  ],
+  [
+    "outliers with zero points",
+    { ...RTN, weights: { group: 8, outlier_bits: 8 }, activations: { group: 8 } },
+    /outliers are bytes behind smaller codes in groups, expected up to 4 bits, zero none/,
+  ],
+  [
+    "full codes with zero points",
+    { ...RTN, weights: { group: 8, full: true } },
+    /full codes are those without zero points of one level, expected zero none/,
+  ],
+  [
+    "inputs in groups that weights have not",
+    { ...RTN, weights: { group: 8, zero: "none" }, activations: { group: 16 } },
+    /inputs have groups of 16, expected those of weights/,
+  ],
+  [
+    "inputs in groups under one range",
+    { ...RTN, weights: { group: 8, zero: "none" }, activations: { range: "static", group: 8 } },
+    /scales that are measured on each token, expected range dynamic/,
+  ],
+  [
+    "inputs in groups with zeros behind the scale",
+    { ...RTN, activations: { group: 8 } },
+    /sums of groups are integers of smaller codes.* and zero none or pre_scale/,
+  ],
+  [
+    "a search of ranges that rows share",
+    { ...RTN, weights: { group: 8, zero: "none" }, shared_rows: 2, range: { objective: "tensor" } },
+    /with shared rows and search ranges: a ratio is for one group of one row.*set ratio/,
+  ],
+  [
+    "rows that cannot share",
+    { ...RTN, weights: { group: 8, zero: "none" }, shared_rows: 7 },
+    /with scales of 7 rows: it has 64, expected a multiple of 7/,
+  ],
+  [
+    "shared rows of two levels",
+    { ...RTN, weights: { group: 8, levels: 2 }, activations: "dynamic", shared_rows: 2 },
+    /with shared rows: weights have two levels of scales, expected a scale a group or row/,
+  ],
+  [
+    "groups measured late in the order of activations",
+    { weights: { group: 8, zero: "none" }, gptq: { static_groups: false } },
+    /in the order of activations: groups are of neighbouring columns, expected gptq.activation_order/,
+  ],
+  [
+    "groups measured late that are gone over again",
+    {
+      weights: { group: 8, zero: "none" },
+      gptq: { static_groups: false, activation_order: false, descents: 1 },
+    },
+    /go over all columns again: their grids are known behind GPTQ only, expected no gptq.descents/,
+  ],
+  [
+    "outliers by GPTQ that knows its groups",
+    {
+      weights: { group: 8, zero: "none", outlier_bits: 8 },
+      activations: { group: 8 },
+    },
+    /take all errors of their row before they are rounded, expected gptq.static_groups false/,
+  ],
+  [
+    "codes of inputs that have none",
+    { ...RTN, inputs: "codes" },
+    /from codes of inputs: inputs are not quantized, expected activations dynamic or static/,
+  ],
+  [
     "nothing",
     { ...RTN, skips: ["qkv_proj", "out_proj", "up_proj", "down_proj"] },
     /every linear is among skips, expected some to be left/,

@@ -14,6 +14,8 @@ import {
 } from "../../stages/channels/order.ts";
 import { noSpans, poolSpans, spanOf } from "../../stages/channels/spans.ts";
 import { outputErrors } from "../../stages/channels/search_error.ts";
+import { architectureOf } from "../../stages/models/architecture.ts";
+import { fold } from "../../stages/fold.ts";
 import { reorder } from "../../stages/reorder.ts";
 import { rotate } from "../../stages/rotate.ts";
 import { smooth } from "../../stages/smooth.ts";
@@ -64,6 +66,40 @@ for (const family of FAMILIES) {
       assert.ok(error < 1e-4, `${what}: relative error is ${error}`);
       if (what !== "searched at every place") await assertChanged(model, ordered);
       await assertSameStats(ordered, stats, await chain.calibrate(ordered));
+    }
+  });
+
+  Deno.test(`orders of ${family} that run online leave its logits as they are, and its stats follow`, async () => {
+    await using chain = await StageChain.open();
+    const model = chain.family(family);
+    const stats = await chain.calibrate(model);
+    const before = await chain.logits(model);
+    using checkpoint = await openCheckpoint(model.path);
+    const { layers } = architectureOf(checkpoint.config);
+    const routed = layers.some(({ sites }) => sites.some(({ routers }) => routers));
+    const params = { online: ["qkv_proj", "out_proj", "up_proj"], metric: "inputs_rms" };
+    if (routed) {
+      const message = /order up_proj online: a router reads layers\.\d\.mlp\.in.*leave up_proj out/;
+      await chain.refuses(reorder, { inputs: { model, stats }, params, message });
+    }
+    const online = params.online.slice(0, routed ? 2 : 3);
+    const ordered = await chain.run(reorder, { model, stats }, { ...params, online });
+    const error = relativeError(await chain.logits(ordered), before);
+    assert.ok(error < 1e-4, `relative error is ${error}`);
+    const seen = await chain.calibrate(ordered);
+    await assertSameStats(ordered, stats, seen);
+    using opened = await openStats(seen, ordered);
+    const { orders } = await readModelRecord(ordered.path);
+    for (const { index, sites } of layers) {
+      for (const { name, projection } of sites) {
+        assert.equal(orders?.[name] !== undefined, online.includes(projection), name);
+        if (orders?.[name]) assertAscends(await opened.magnitude(index, name, "rms"));
+      }
+    }
+    for (const stage of [rotate, reorder, fold]) {
+      const inputs = stage === reorder ? { model: ordered, stats } : { model: ordered };
+      const message = /order of their own while it runs.*before the reorder step with online/;
+      await chain.refuses(stage, { inputs, params: {}, message });
     }
   });
 }

@@ -4,12 +4,14 @@ import type { Kernel } from "../../kernels/device/kernel.ts";
 import { ReferenceDevice } from "../../kernels/device/reference.ts";
 import { f32, u32 } from "../../kernels/device/tensor.ts";
 import { attention, matmul, routeTokens } from "../../kernels/mod.ts";
+import { turnedHead } from "../../kernels/rope.ts";
 import type { KvScheme } from "../../kernels/codes/kv_scheme.ts";
 import { codeOf, codeRange, scaleAndZero, valueOf } from "../../kernels/codes/quantizer.ts";
 import type { KvSchemes } from "../../stages/models/attend.ts";
 import type { Model } from "../../stages/models/model.ts";
 import { applyHadamard, hadamardFactor } from "../../stages/quant/hadamard.ts";
-import type { LinearScheme } from "../../stages/quant/schemes.ts";
+import { type Rope, ropeAngles } from "../../stages/models/rope.ts";
+import type { InputScheme, LinearScheme } from "../../stages/quant/schemes.ts";
 import { logitsOf } from "./forward_pass.ts";
 import { choiceFault, HEAD, type MadeCodes, roundingFault, runningLinears } from "./made_codes.ts";
 
@@ -81,10 +83,44 @@ const fake: Kernel<"x", "y", { of(x: HostTensor): Float32Array }> = {
   cases: [],
 };
 
+/** How the keys of a layer turn. */
+interface Turn {
+  readonly rope: Rope;
+  readonly neighbours: boolean;
+}
+
+/** Keys [tokens, kv heads, head size] turned back, rounded as they were before, and turned again. */
+function stillKeys(
+  values: Float32Array,
+  [tokens = 0, kvHeads = 0, headSize = 0]: readonly number[],
+  { turn: { rope, neighbours }, round }: {
+    readonly turn: Turn;
+    readonly round: (still: Float32Array) => Float32Array;
+  },
+): Float32Array {
+  const { data, shape: [, channels = 0] } = ropeAngles(rope, tokens);
+  const turned = turnedHead(neighbours);
+  const byHead = (all: Float32Array, back: boolean) => {
+    const out = new Float32Array(all.length);
+    for (let head = 0; head < tokens * kvHeads; head++) {
+      const place = Math.floor(head / kvHeads) * channels;
+      const angles = data.subarray(place, place + channels) as Float32Array;
+      // The tables of some scalings are longer than 1.
+      const size = angles[0]! ** 2 + angles[channels / 2]! ** 2;
+      const other = angles.map((value, i) => (i < channels / 2 ? value : -value) / size);
+      const given = all.subarray(head * headSize, (head + 1) * headSize);
+      out.set(turned(given, back ? other : angles), head * headSize);
+    }
+    return out;
+  };
+  return byHead(round(byHead(values, true)), false);
+}
+
 /** Where a model is at work: what it runs now is rounded as said. */
 interface Work {
   readonly layer: number;
   readonly kv: KvSchemes | undefined;
+  readonly turn?: Turn;
   readonly linear?: { readonly place: string; readonly scheme: LinearScheme | undefined };
 }
 
@@ -111,6 +147,15 @@ class FakeQuantizing extends ReferenceDevice {
       super.run(fake, { x }, { of }).y;
     const name: unknown = kernel;
     const { layer = 0, kv, linear } = this.work ?? {};
+    const grouped = name === matmul ? linear?.scheme?.inputs : undefined;
+    if (grouped?.group !== undefined) {
+      const made = this.#made.inputs.get(`${layer} ${linear!.place}`)!;
+      using x = round(given.x!, ({ data, shape }) => {
+        this.#tellGroups(made, data as Float32Array, shape[1]!, grouped);
+        return made;
+      });
+      return super.run(kernel, { ...inputs, x } as never, options);
+    }
     if (name === matmul && linear?.scheme?.inputs) {
       const { range, bits, clip = 1 } = linear.scheme.inputs;
       using x = round(given.x!, ({ data, shape }) => {
@@ -134,12 +179,18 @@ class FakeQuantizing extends ReferenceDevice {
       using k = round(
         given.k!,
         ({ data, shape }) =>
-          fakeKeys(
-            data as Float32Array,
-            shape[2]!,
-            kv,
-            this.#roundingTo(this.#made.keys[layer], row),
-          ),
+          kv.keysBeforeRope
+            ? stillKeys(data as Float32Array, shape, {
+              turn: this.work!.turn!,
+              round: (still) =>
+                this.#roundingTo(this.#made.keys[layer], row)(still, kv.key.group, kv.key),
+            })
+            : fakeKeys(
+              data as Float32Array,
+              shape[2]!,
+              kv,
+              this.#roundingTo(this.#made.keys[layer], row),
+            ),
       );
       using v = round(
         given.v!,
@@ -171,6 +222,28 @@ class FakeQuantizing extends ReferenceDevice {
       this.#tell(what, roundingFault(made, values, { group, row, quantizer, clip, range }));
       return made;
     };
+  }
+
+  /** Tells what is wrong with groups of inputs, of which the last may have more bits. */
+  #tellGroups(
+    made: Float32Array,
+    values: Float32Array,
+    columns: number,
+    { bits, clip = 1, group = columns, outlier_bits: outlierBits }: InputScheme,
+  ): void {
+    const what = `groups of ${this.work!.linear!.place}`;
+    const outliers = outlierBits === undefined ? 0 : group;
+    for (let start = 0; start < values.length; start += columns) {
+      const [split, end] = [start + columns - outliers, start + columns];
+      const fault = (from: number, to: number, own: number, clip: number) => {
+        const low = own === 4 ? -8 : -127;
+        const quantizer = { low, high: own === 4 ? 7 : 127, zero: "none", scale: "f16" } as const;
+        const [given, exact] = [made.subarray(from, to), values.subarray(from, to)];
+        return roundingFault(given, exact, { group, row: to - from, quantizer, clip });
+      };
+      if (split > start) this.#tell(what, fault(start, split, bits, clip));
+      if (outliers > 0) this.#tell(what, fault(split, end, 8, 1));
+    }
   }
 
   #tell(what: string, fault: string | undefined): void {
@@ -227,7 +300,9 @@ export async function fakeLogits(
   const load = model.layer.bind(model);
   model.layer = async (at) => {
     const layer = await load(at);
-    const work = { layer: at, kv: precision.kv[at] };
+    const { ropes, ropeOf, neighbours } = model.config;
+    const turn = { rope: ropes[ropeOf[at]!]!, neighbours };
+    const work = { layer: at, kv: precision.kv[at], turn };
     device.work = work;
     const running = runningLinears(layer, model.architecture.layers[at]!);
     for (const { place, linear, first } of running) {

@@ -7,6 +7,7 @@ import {
   appendKv,
   gluQuantize,
   normQuantize,
+  quantizeGroups,
   quantizeRows,
   routeTokens,
 } from "../../kernels/mod.ts";
@@ -55,7 +56,13 @@ export function runningLinears(
 }
 
 /** Kernels whose outputs are codes or choices. */
-const ROUNDING: readonly unknown[] = [quantizeRows, normQuantize, gluQuantize, routeTokens];
+const ROUNDING: readonly unknown[] = [
+  quantizeRows,
+  quantizeGroups,
+  normQuantize,
+  gluQuantize,
+  routeTokens,
+];
 
 /** Logits of a packed model, and what it rounded on the way. */
 export async function packedLogits(
@@ -119,8 +126,8 @@ export async function packedLogits(
       const apply = linear.apply.bind(linear);
       linear.apply = (on, input, ...more) => {
         if (input.quantized) {
-          const { codes, rows } = input.quantized;
-          keepInputs(`${at} ${place}`, codes, rows);
+          const { codes, scales } = input.quantized;
+          keepInputs(`${at} ${place}`, codes, scales);
         }
         return apply(on, input, ...more);
       };
@@ -150,13 +157,13 @@ export async function packedLogits(
   }
 }
 
-/** What codes a byte each stand for under the scales of their rows. */
+/** What codes a byte each stand for under the scales of their rows or groups. */
 function valuesOf(codes: HostTensor, rows: HostTensor): Float32Array {
   const signed = new Int8Array((codes.data as Uint32Array).slice().buffer);
-  const columns = signed.length / codes.shape[0]!;
+  const group = signed.length / (rows.data.length / 2);
   return Float32Array.from(
     signed,
-    (code, i) => valueOf(code, rows.data[2 * Math.floor(i / columns)]!, 0, "none"),
+    (code, i) => valueOf(code, rows.data[2 * Math.floor(i / group)]!, 0, "none"),
   );
 }
 
@@ -227,8 +234,10 @@ function scales(
   },
 ) {
   const near = [0, -hair, hair];
+  // Codes that reach further down have the scale of those that do not.
+  const even = quantizer.zero === "none" ? { ...quantizer, low: -quantizer.high } : quantizer;
   const of = (min: number, max: number) =>
-    scaleAndZero({ min: Math.fround(clip * min), max: Math.fround(clip * max) }, quantizer);
+    scaleAndZero({ min: Math.fround(clip * min), max: Math.fround(clip * max) }, even);
   if (quantizer.zero === "none") {
     const most = range ?? part.reduce((most, x) => Math.max(most, Math.abs(x)), 0);
     return (range === undefined ? near : [0]).map((by) => of(0, Math.fround(most + by)));

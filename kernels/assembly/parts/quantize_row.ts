@@ -6,7 +6,8 @@ const INTEGERS_BITS: i32 = 0x4b400000;
 
 /**
  * Signed codes of a row of floats, a multiple of four, a byte each, and behind one another in `row`
- * its scale and the sum of what its codes stand for; the scale is measured unless one is given.
+ * its scale and the sum of what its codes stand for; the scale is measured unless one is given. Gives
+ * the sum of codes.
  */
 export function quantizeRow(
   x: usize,
@@ -17,7 +18,7 @@ export function quantizeRow(
   clip: f32,
   codes: usize,
   row: usize,
-): void {
+): i32 {
   const scale = given ? given : scaleOf(clip * largestOf(x, bytes), most);
   const lows = f32x4.splat(least);
   const highs = f32x4.splat(most);
@@ -48,6 +49,7 @@ export function quantizeRow(
   store<f32>(row, scale);
   // Exact in double precision, so that it is rounded once.
   store<f32>(row, <f32> (<f64> sum * <f64> scale), 4);
+  return sum;
 }
 
 function scaleOf(largest: f32, most: f32): f32 {

@@ -20,8 +20,8 @@ export function checkRunnable(
       const scheme = linears[name];
       if (!scheme) continue;
       refusing(name, () => {
-        const range = scheme.inputs?.range ?? "none";
-        checkScheme(scheme.weights, typeof range === "number" ? "static" : range);
+        const { range = "none", group } = scheme.inputs ?? {};
+        checkScheme(scheme.weights, typeof range === "number" ? "static" : range, group);
         checkGroup(name, scheme.weights, columns);
       });
     }

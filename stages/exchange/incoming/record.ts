@@ -12,6 +12,8 @@ const weights = z.strictObject({
   zero: zeroDomain,
   group: weightScheme.shape.group.unwrap(),
   levels: weightScheme.shape.levels.unwrap(),
+  full: weightScheme.shape.full,
+  outlier_bits: weightScheme.shape.outlier_bits,
 });
 
 const kvScheme = z.strictObject({
@@ -31,6 +33,7 @@ const ownRecord = z.strictObject({
     file: z.string().regex(/^channels-\d+\.safetensors$/),
   })),
   hadamard: z.array(siteRole),
+  orders: z.record(z.string(), z.array(z.int().nonnegative())).optional(),
   linears: z.record(
     z.string(),
     z.strictObject({
@@ -39,6 +42,8 @@ const ownRecord = z.strictObject({
         bits: z.union([z.literal(8), z.literal(4)]),
         range: z.union([z.literal("dynamic"), z.number().positive()]),
         clip: z.number().positive().max(1).optional(),
+        group: z.int().positive().optional(),
+        outlier_bits: z.literal(8).optional(),
       }).optional(),
     }),
   ),
@@ -47,6 +52,7 @@ const ownRecord = z.strictObject({
     value: kvScheme,
     rotatedKeys: z.literal(true).optional(),
     keyCenter: z.array(z.number()).optional(),
+    keysBeforeRope: z.literal(true).optional(),
   })),
   measured: z.strictObject({
     linears: z.record(z.string(), z.looseObject({})),
@@ -81,8 +87,8 @@ function isOurs(json: unknown): boolean {
 
 /** Throws where a record tells of linears or layers that its model does not have. */
 export function checkOwnRecord(
-  { linears, kv }: ModelRecord,
-  { quantizable, config: { layers, headSize } }: Architecture,
+  { linears, kv, orders = {} }: ModelRecord,
+  { quantizable, layers: outlined, config: { layers, headSize } }: Architecture,
   path: string,
 ): void {
   const known = new Set(quantizable.map(({ name }) => name));
@@ -90,6 +96,19 @@ export function checkOwnRecord(
   if (stray !== undefined) {
     throw new TypeError(
       `Cannot load "${path}": ${MODEL_RECORD} tells of "${stray}", expected linears of the model`,
+    );
+  }
+  const sites = new Map(outlined.flatMap(({ sites }) => sites).map((site) => [site.name, site]));
+  for (const [name, order] of Object.entries(orders)) {
+    const channels = sites.get(name)?.channels;
+    if (
+      channels === order.length && new Set(order).size === channels &&
+      order.every((at) => at < channels)
+    ) continue;
+    throw new TypeError(
+      `Cannot load "${path}": ${MODEL_RECORD} has an order of ${order.length} channels at "${name}", expected ${
+        channels === undefined ? "sites of the model" : `each of its ${channels} once`
+      }`,
     );
   }
   if (kv.length !== 0 && kv.length !== layers) {

@@ -37,7 +37,8 @@ export function* refusedQserveKv(
   if (!first) return;
   for (const [layer, schemes] of kv.entries()) {
     for (const what of ["key", "value"] as const) {
-      const changed = what === "key" && (schemes.rotatedKeys || schemes.keyCenter);
+      const changed = what === "key" &&
+        (schemes.rotatedKeys || schemes.keyCenter || schemes.keysBeforeRope);
       const problem = changed
         ? "that are rotated or centered before they get codes, expected them as the model has them"
         : kvProblem(schemes[what], headSize);

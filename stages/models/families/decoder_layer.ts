@@ -43,7 +43,7 @@ interface Parts {
 /** Reads a layer with norms before attention and a gated MLP, and with some behind them. */
 export async function loadDecoderLayer(
   device: Device,
-  { checkpoint, record, architecture }: ModelFiles,
+  { checkpoint, record, architecture, rounded }: ModelFiles,
   layer: number,
 ): Promise<DecoderLayer> {
   const { config, layers } = architecture;
@@ -52,13 +52,15 @@ export async function loadDecoderLayer(
   const linears: Partial<Record<SiteRole, Linear>> = {};
   const forms: Partial<Record<SiteRole, SiteForm>> = {};
   const routed = outline.site("mlp.in").routers !== undefined;
-  for (const { role, channels, linears: outlines } of outline.sites) {
+  for (const { name, role, channels, linears: outlines } of outline.sites) {
     if (routed && role.startsWith("mlp")) continue;
     const stored = outlines.map((linear) => ({ ...linear, scheme: record.linears[linear.name] }));
     linears[role] = stack.use(await loadLinears(device, checkpoint, stored));
     const inputs = stored[0]!.scheme?.inputs;
     const hadamard = record.hadamard.includes(role);
-    forms[role] = stack.use(openSiteForm(device, { hadamard, channels, inputs }));
+    const order = record.orders?.[name];
+    const form = { hadamard, order, channels, inputs, rounded: rounded?.[stored[0]!.name] };
+    forms[role] = stack.use(openSiteForm(device, form));
   }
   const norm = async (fedBy: Feeder) =>
     stack.use(await loadNorm(device, checkpoint, { fedBy, config }));
@@ -75,7 +77,7 @@ export async function loadDecoderLayer(
   const outputNorms = { attention: await behind("attention.out"), mlp: await behind("mlp.out") };
   const center = centerOf(record.kv[layer], config);
   const headGains = await loadHeadGains(device, checkpoint, { outline, config });
-  const files = { checkpoint, record, architecture };
+  const files = { checkpoint, record, architecture, ...rounded && { rounded } };
   const experts = routed ? stack.use(await Experts.load(device, files, outline)) : undefined;
   return new DecoderLayer({
     config,
@@ -152,7 +154,7 @@ function runLayer(device: Device, parts: Parts, pass: LayerPass): Stream {
       site,
       norm
         ? normInput(device, stream, norm, { form, whole })
-        : siteInput(device, settled(device, stream), form),
+        : siteInput(device, settled(device, stream), { form, whole }),
     );
   };
   const first = read("attention.in", pass.stream, norms.attention);
@@ -160,7 +162,10 @@ function runLayer(device: Device, parts: Parts, pass: LayerPass): Stream {
   // Where both blocks read one norm, the MLP reads the stream before attention is added.
   const beside = parallel ? read("mlp.in", makeStream(residual, undefined), norms.mlp) : undefined;
   using mixed = mix(device, parts, first, pass);
-  using out = told("attention.out", siteInput(device, mixed, forms["attention.out"]));
+  using out = told(
+    "attention.out",
+    siteInput(device, mixed, { form: forms["attention.out"], whole }),
+  );
   const attended = normedOutput(
     device,
     parts,
@@ -220,8 +225,9 @@ function mix(
   const angles = ofLayers[index]!;
   const { attention: { kv }, keyCenter: center } = parts;
   const hadamard = kv?.rotatedKeys ?? false;
+  const stillKeys = kv?.keysBeforeRope ?? false;
   const inputs = { x, positions, angles, ...center && { center } };
-  const options = { kvHeads, neighbours, hadamard };
+  const options = { kvHeads, neighbours, hadamard, stillKeys };
   if (pages) return pages(device, { inputs, options }, parts.attention);
   const sequence = device.run(rope, inputs, options);
   using q = sequence.q;
@@ -231,5 +237,6 @@ function mix(
   observe?.("queries", byToken(q, heads));
   observe?.("keys", byToken(k, kvHeads));
   observe?.("values", byToken(v, kvHeads));
-  return attention(device, sequence, parts.attention);
+  const turn = stillKeys && { turn: { angles, neighbours } };
+  return attention(device, { ...sequence, ...turn }, parts.attention);
 }

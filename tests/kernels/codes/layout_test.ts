@@ -1,8 +1,8 @@
 import { strict as assert } from "node:assert";
 import { heldBits } from "../../../kernels/codes/integer_codes.ts";
-import { floatLayout, integerLayout } from "../../../kernels/codes/layout.ts";
+import { floatLayout, groupedLayout, integerLayout } from "../../../kernels/codes/layout.ts";
 import { f32, u32 } from "../../../kernels/device/tensor.ts";
-import { matmulCodes, matmulInt8 } from "../../../kernels/mod.ts";
+import { matmulCodes, matmulGroups, matmulInt8 } from "../../../kernels/mod.ts";
 import { codedValues } from "../../../stages/quant/coded_weight.ts";
 import { groupColumns, type WeightScheme, weightScheme } from "../../../stages/quant/schemes.ts";
 import { packWeight } from "../../../stages/quant/stored_weight.ts";
@@ -28,6 +28,13 @@ const INTEGERS = [
   { group: 8, levels: 2, zero: "pre_scale" },
   { group: 8, levels: 2, zero: "none" },
   { group: 8, levels: 2, zero: "none", bits: 2 },
+] as const;
+
+const GROUPS = [
+  { group: 8, zero: "none" },
+  { group: 8, zero: "none", full: true, bits: 3 },
+  { group: 8, zero: "pre_scale" },
+  { group: 8, zero: "none", full: true, outlier_bits: 8 },
 ] as const;
 
 for (const given of FLOATS) {
@@ -65,6 +72,30 @@ for (const given of INTEGERS) {
     };
     const options = { bits: heldBits(scheme.bits), ...groups && { group: 8 } };
     assert.deepEqual(Array.from(matmulInt8.reference(inputs, options).y.data), columns);
+  });
+}
+
+for (const given of GROUPS) {
+  Deno.test(`a product of groups gives what codes stand for: ${JSON.stringify(given)}`, () => {
+    const scheme = weightScheme.parse(given);
+    const { packed, columns } = weightOf(scheme);
+    const { codes, groups } = groupedLayout(packed);
+    const inputs = {
+      x: u32([COLUMNS, COLUMNS / 4], new Uint32Array(Int8Array.from(identity()).buffer)),
+      // A row of the identity has a 1 in one of its groups.
+      x_groups: f32(
+        [COLUMNS, 2 * COLUMNS / 8],
+        Array.from({ length: COLUMNS * COLUMNS / 8 }, (_, at) => {
+          const [row, group] = [Math.floor(8 * at / COLUMNS), at % (COLUMNS / 8)];
+          return [1, Number(Math.floor(row / 8) === group)];
+        }).flat(),
+      ),
+      weight: words(codes),
+      w_groups: words(groups!),
+      y: f32([COLUMNS, ROWS]),
+    };
+    const options = { group: 8, outliers: scheme.outlier_bits !== undefined };
+    assert.deepEqual(Array.from(matmulGroups.reference(inputs, options).y.data), columns);
   });
 }
 

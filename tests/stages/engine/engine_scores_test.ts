@@ -57,7 +57,7 @@ function scoresOf(events: readonly GenerationEvent[]): number[] {
 }
 
 for (
-  const { activations, head, ...cache } of [
+  const { activations, head, weights = { bits: 4, group: "row" }, ...cache } of [
     { activations: "dynamic" },
     {
       activations: { bits: 4, clip: 0.9 },
@@ -66,6 +66,12 @@ for (
       center_keys: true,
     },
     { activations: "dynamic", head: "w8a16" },
+    {
+      activations: { bits: 4, clip: 0.9, group: 128 },
+      weights: { bits: 4, zero: "none", group: 128, full: true, outlier_bits: 8 },
+      zero: "pre_scale",
+      before_rope: true,
+    },
   ]
 ) {
   Deno.test(`scores of a prompt are those of the evaluator, whole, in chunks, and generated one by one: ${JSON.stringify({ activations, head, ...cache })}`, async () => {
@@ -74,7 +80,7 @@ for (
     const stats = await chain.calibrate(plain);
     const w4 = await chain.run(quantize, { model: plain }, {
       method: "rtn",
-      weights: { bits: 4, group: "row" },
+      weights,
       activations,
       head,
     });

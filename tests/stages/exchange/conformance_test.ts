@@ -40,6 +40,20 @@ const SCHEMES: Readonly<Record<string, object | undefined>> = {
     weights: { bits: 4, zero: "none", group: "row" },
     activations: { bits: 4, clip: 0.9 },
   },
+  "W4 g32 none A4 g32": {
+    method: "rtn",
+    weights: { bits: 4, zero: "none", group: 32 },
+    activations: { bits: 4, clip: 0.9, group: 32 },
+  },
+  "W4 g32 none full with outliers A8 g32": {
+    method: "rtn",
+    weights: { bits: 4, zero: "none", group: 32, full: true, outlier_bits: 8 },
+    activations: { group: 32 },
+  },
+  "W4 g32 none full": {
+    method: "rtn",
+    weights: { bits: 4, zero: "none", group: 32, full: true },
+  },
 };
 
 /** Those with a head in codes. */

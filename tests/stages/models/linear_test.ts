@@ -63,7 +63,7 @@ for (
     const { inputs } = stored[0]!.scheme ?? {};
     using form = openSiteForm(device, { hadamard: false, channels, inputs });
     using activation = device.upload(randomTensor({ dtype: "f32", shape: [ROWS, channels] }, "x"));
-    using input = siteInput(device, activation, form);
+    using input = siteInput(device, activation, { form, whole: true });
     const outputs = async (some: typeof stored) => {
       using linear = await loadLinears(device, checkpoint, some);
       using y = linear.apply(device, input);

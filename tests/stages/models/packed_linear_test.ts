@@ -1,6 +1,7 @@
 import { strict as assert } from "node:assert";
 import { z } from "zod";
 import { Cpu } from "../../../kernels/device/cpu/cpu.ts";
+import { canTurn } from "../../../kernels/attention_turned.ts";
 import { f32 } from "../../../kernels/device/tensor.ts";
 import { canMix } from "../../../kernels/rope.ts";
 import type { Artifact } from "../../../pipeline/artifact.ts";
@@ -8,6 +9,7 @@ import { architectureOf } from "../../../stages/models/architecture.ts";
 import { readModelRecord } from "../../../stages/models/model_record.ts";
 import { openCheckpoint } from "../../../stages/models/open_checkpoint.ts";
 import { Model } from "../../../stages/models/model.ts";
+import { turnedChannels } from "../../../stages/models/rope.ts";
 import { type WeightScheme, weightScheme } from "../../../stages/quant/schemes.ts";
 import { calibrate_kv, quantize } from "../../../stages/mod.ts";
 import { writeDequantized } from "../../support/float_model.ts";
@@ -40,6 +42,18 @@ const A8 = [
   { weights: { group: "row", zero: "none" }, activations: { bits: 4, clip: 0.9 } },
   { weights: { group: 8, levels: 2 }, activations: { bits: 4 } },
   { weights: { group: "row", bits: 8, zero: "none" }, activations: { clip: 0.8 } },
+  { weights: { group: "row", zero: "none", full: true }, activations: "dynamic" },
+  { weights: { group: 8, zero: "none" }, activations: { bits: 4, clip: 0.9, group: 8 } },
+  { weights: { group: 8, zero: "pre_scale" }, activations: { group: 8 } },
+  {
+    weights: { group: 8, zero: "none", full: true, outlier_bits: 8 },
+    activations: { bits: 4, clip: 0.9, group: 8 },
+  },
+  {
+    weights: { group: 8, zero: "none", bits: 3, outlier_bits: 8 },
+    activations: { group: 8 },
+    shared_rows: 2,
+  },
 ];
 
 Deno.test("every value that a field of a weight scheme may have is among the cases", () => {
@@ -112,7 +126,7 @@ for (const name of FAMILIES) {
     assert.ok(error < 3e-6, `relative error is ${error}`);
   });
 
-  Deno.test(`keys of ${name} that are rotated or centered before their codes agree with the oracle`, async () => {
+  Deno.test(`keys of ${name} that are rotated, centered or not turned before their codes agree with the oracle`, async () => {
     await using chain = await StageChain.open();
     const model = chain.family(name);
     const inputs = { model, stats: await chain.calibrate(model) };
@@ -123,6 +137,11 @@ for (const name of FAMILIES) {
     const forms = [
       [{ rotate_keys: true }, mixes, /head has \d+ channels, expected a power of two from 4/],
       [{ center_keys: true }, config.attentionCap === undefined, /scores are capped/],
+      [
+        { before_rope: true, zero: "pre_scale" },
+        config.ropes.map(turnedChannels).every((channels) => canTurn(channels, config.neighbours)),
+        /before their rotary positions: \d+ channels of a head turn, expected a multiple of/,
+      ],
     ] as const;
     for (const [form, can, message] of forms) {
       if (!can) {

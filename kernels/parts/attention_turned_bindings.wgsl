@@ -1,0 +1,12 @@
+// What attention over pages of keys that have not been turned reads and writes.
+// Expects: codes/kv_read.wgsl.
+
+@group(0) @binding(0) var<storage, read> q: array<vec4f>;
+@group(0) @binding(1) var<storage, read> k: array<u32>;
+@group(0) @binding(2) var<storage, read> v: array<u32>;
+@group(0) @binding(3) var<storage, read> block_table: array<u32>;
+@group(0) @binding(4) var<storage, read> spans: array<Span>;
+@group(0) @binding(5) var<storage, read> work: array<vec2u>;
+@group(0) @binding(6) var<storage, read> angles: array<f32>;
+@group(0) @binding(7) var<storage, read_write> y: array<vec4f>;
+@group(0) @binding(8) var<uniform> params: Params;
