@@ -57,10 +57,13 @@ export const roundRows: Kernel<"x", "y", RoundRowsOptions> = {
       const values = Array.from(x.data.subarray(row * columns, (row + 1) * columns));
       const [min, max] = [Math.min(...values), Math.max(...values)];
       const range = codes.zero === "none" ? { min, max: Math.max(-min, max) } : { min, max };
-      const { scale, zero } = scaleAndZero(range, codes);
+      // As of inputs: a row's largest magnitude has the highest code.
+      const even = { ...codes, low: codes.zero === "none" ? -codes.high : codes.low };
+      const { scale, zero } = scaleAndZero(range, even);
       values.forEach((value, c) => {
         const code = codeOf(value, scale, zero, codes);
-        y[row * columns + c] = valueOf(code, scale, zero, codes.zero);
+        // No negative zero, which drivers make or do not.
+        y[row * columns + c] = valueOf(code, scale, zero, codes.zero) + 0;
       });
     }
     return { y: f32(x.shape, y) };

@@ -56,6 +56,7 @@ fn main(
       vec4f(params.low),
       vec4f(params.high),
     );
-    y[first + i] = (codes - zero) * scale;
+    // By way of integers, which have no negative zero: drivers round -0.5 to either.
+    y[first + i] = (vec4f(vec4i(codes)) - zero) * scale;
   }
 }

@@ -44,7 +44,9 @@ export function roundRows(at: usize, task: u32, _scratch: usize): void {
     for (let c: usize = 0; c < bytes; c += 16) {
       const real = f32x4.add(f32x4.div(v128.load(x + c), scales), zeros);
       const codes = f32x4.pmax(f32x4.pmin(f32x4.nearest(real), highs), lows);
-      v128.store(y + c, f32x4.mul(f32x4.sub(codes, zeros), scales));
+      // No negative zero, as shaders have none.
+      const steps = f32x4.add(f32x4.sub(codes, zeros), f32x4.splat(0));
+      v128.store(y + c, f32x4.mul(steps, scales));
     }
   }
 }

@@ -37,7 +37,7 @@ export function fakeQuantize(
     const [min, max] = zero === "none"
       ? [0, range ?? Math.max(...part.map(Math.abs))]
       : [Math.min(...part), Math.max(...part)];
-    const found = scaleAndZero({ min: clip * min!, max: clip * max! }, codes);
+    const found = scaleAndZero({ min: clip * min!, max: clip * max! }, { ...codes, low: least });
     part.forEach((x, i) => {
       const code = codeOf(x, found.scale, found.zero, codes);
       out[first + i] = valueOf(code, found.scale, found.zero, zero);
