@@ -142,20 +142,7 @@ const REQUESTS: Readonly<Record<ReadingKind, readonly unknown[]>> = {
     messages: [{ role: "user", content: "a" }],
     response_format: { type: "json_schema", json_schema: { name: "n", schema: SCHEMA } },
   }],
-  embeddings: [{ input: ["a", "b"], pooling: "last" }],
-  messages: [{
-    max_tokens: 4,
-    system: "a",
-    messages: [{ role: "user", content: [{ type: "tool_result", tool_use_id: "t" }] }],
-    tools: [{ name: "f", input_schema: SCHEMA }],
-    tool_choice: { type: "any" },
-  }],
-  responses: [{
-    input: [{ type: "function_call", call_id: "c", name: "f", arguments: "{}" }],
-    tools: [{ type: "function", name: "f", parameters: SCHEMA }],
-    text: { format: { type: "json_object" } },
-  }],
-  embeddings: [{ input: "a cat", pooling: "last" }, {
+  embeddings: [{ input: ["a", "b"], pooling: "last" }, {
     input: [[1, 2], [3]],
     encoding_format: "base64",
   }],
@@ -171,6 +158,12 @@ const REQUESTS: Readonly<Record<ReadingKind, readonly unknown[]>> = {
     }],
     tools: [{ name: "look", input_schema: { type: "object", properties: {} } }],
     tool_choice: { type: "auto" },
+  }, {
+    max_tokens: 4,
+    system: "a",
+    messages: [{ role: "user", content: [{ type: "tool_result", tool_use_id: "t" }] }],
+    tools: [{ name: "f", input_schema: SCHEMA }],
+    tool_choice: { type: "any" },
   }],
   responses: [{ input: "a cat", max_output_tokens: 4 }, {
     instructions: "a",
@@ -183,6 +176,10 @@ const REQUESTS: Readonly<Record<ReadingKind, readonly unknown[]>> = {
   }, {
     input: [{ role: "user", content: "b" }],
     text: { format: { type: "json_schema", name: "d", schema: { type: "object" } } },
+  }, {
+    input: [{ type: "function_call", call_id: "c", name: "f", arguments: "{}" }],
+    tools: [{ type: "function", name: "f", parameters: SCHEMA }],
+    text: { format: { type: "json_object" } },
   }],
   tokenize: [{ prompt: "a cat", add_special_tokens: true }, { messages: [] }],
   detokenize: [{ tokens: [1, 2, 3] }],
@@ -235,9 +232,6 @@ export const TARGETS: Readonly<Record<string, FuzzTarget>> = {
   responses: request("responses"),
   tokenize: request("tokenize"),
   detokenize: request("detokenize"),
-  embeddings: request("embeddings"),
-  messages: request("messages"),
-  responses: request("responses"),
   manifest: {
     words: [
       "steps",
