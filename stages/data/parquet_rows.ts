@@ -42,19 +42,22 @@ export async function openParquet(
     }
   }
   const file = await asyncBufferFromFile(place);
-  const { metadata, columns } = await readingParquet(path, async () => {
+  const { metadata, columns, chunks } = await readingParquet(path, async () => {
     const metadata = await parquetMetadataAsync(file);
     const { children } = parquetSchema(metadata);
-    return { metadata, columns: children.map(({ element }) => element.name) };
+    const chunks = metadata.row_groups.flatMap((group) => group.columns).map(({ meta_data }) => ({
+      name: meta_data?.path_in_schema[0] ?? "",
+      bytes: Number(meta_data?.total_uncompressed_size ?? 0),
+    }));
+    return { metadata, columns: children.map(({ element }) => element.name), chunks };
   });
   const owned = stack.move();
   return {
     columns,
     count: Number(metadata.num_rows),
     bytes: (columns) =>
-      metadata.row_groups.flatMap((group) => group.columns)
-        .filter(({ meta_data }) => columns.includes(meta_data?.path_in_schema[0] ?? ""))
-        .reduce((sum, { meta_data }) => sum + Number(meta_data?.total_uncompressed_size ?? 0), 0),
+      chunks.filter(({ name }) => columns.includes(name))
+        .reduce((sum, { bytes }) => sum + bytes, 0),
     async *rows(columns) {
       let rowStart = 0;
       for (const { num_rows } of metadata.row_groups) {
