@@ -154,14 +154,16 @@ export function checkScheme(
 
 /** What is wrong with codes that only some schemes can have. */
 function codesProblem(
-  { bits, zero, group, levels, full, outlier_bits: outlierBits }: WeightScheme,
+  scheme: WeightScheme,
   inputGroup: number | undefined,
 ): string | undefined {
-  if (full && (zero !== "none" || levels === 2)) {
+  const { bits, zero, group, full, outlier_bits: outlierBits } = scheme;
+  const twoLevels = schemeKind(scheme) === "two_level";
+  if (full && (zero !== "none" || twoLevels)) {
     return "full codes are those without zero points of one level, expected zero none and levels 1, or no full";
   }
   if (outlierBits === undefined) return undefined;
-  if (zero !== "none" || levels === 2 || bits === 8 || typeof group !== "number") {
+  if (zero !== "none" || twoLevels || bits === 8 || typeof group !== "number") {
     return "outliers are bytes behind smaller codes in groups, expected up to 4 bits, zero none, a number for group and levels 1";
   }
   return inputGroup === undefined
@@ -171,14 +173,15 @@ function codesProblem(
 
 /** What is wrong with weights under inputs in groups. */
 function groupsProblem(
-  { bits, zero, group, levels }: WeightScheme,
+  scheme: WeightScheme,
   activations: Activations,
   inputGroup: number,
 ): string | undefined {
+  const { bits, zero, group } = scheme;
   if (activations !== "dynamic") {
     return "inputs in groups have scales that are measured on each token, expected range dynamic";
   }
-  if (levels === 2 || bits === 8 || zero === "post_scale") {
+  if (schemeKind(scheme) === "two_level" || bits === 8 || zero === "post_scale") {
     return "sums of groups are integers of smaller codes, expected up to 4 bits, levels 1 and zero none or pre_scale";
   }
   return group === inputGroup
