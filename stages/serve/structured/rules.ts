@@ -1,7 +1,11 @@
 import { integerRule, numberRule } from "./number_rules.ts";
 
-/** A schema in the words of `SchemaReader`. */
-type Schema = Readonly<Record<string, unknown>>;
+/**
+ * A JSON Schema in few words: `type` is one, objects have `properties`, `required` and
+ * `additionalProperties`, arrays `items`, all bounds are within, a string may have its `rule`, and
+ * `$ref` leads to `$defs`.
+ */
+export type WrittenSchema = Readonly<Record<string, unknown>>;
 
 /** White space between two parts at most: a model may go on with it for ever. */
 const SPACE = 20;
@@ -31,11 +35,11 @@ const JSON_RULES = [
 ];
 
 /** Writes a schema as rules in the EBNF of xgrammar; strings of JSON hold no control characters. */
-export function schemaRules(schema: Schema): string {
+export function schemaRules(schema: WrittenSchema): string {
   const writer = new RuleWriter();
   const root = writer.rule(schema);
   const definitions = Object.entries(schema["$defs"] ?? {}).map(([name, each]) =>
-    `def_${name} ::= ${writer.rule(each as Schema)}`
+    `def_${name} ::= ${writer.rule(each as WrittenSchema)}`
   );
   return [`root ::= ${root}`, ...definitions, ...writer.made, ...JSON_RULES].join("\n");
 }
@@ -67,11 +71,11 @@ class RuleWriter {
     return [...this.#names].map(([text, name]) => `${name} ::= ${text}`);
   }
 
-  rule(schema: Schema): string {
+  rule(schema: WrittenSchema): string {
     const { $ref, anyOf, type } = schema;
     if (typeof $ref === "string") return `def_${$ref.split("/").at(-1)}`;
     if (Array.isArray(anyOf)) {
-      return this.#named(anyOf.map((one: Schema) => this.rule(one)).join(" | "));
+      return this.#named(anyOf.map((one: WrittenSchema) => this.rule(one)).join(" | "));
     }
     if (Array.isArray(schema["enum"])) {
       return this.#named(schema["enum"].map((value) => literal(spelt(value))).join(" | "));
@@ -95,13 +99,13 @@ class RuleWriter {
     }
   }
 
-  #string({ rule, minLength, maxLength }: Schema): string {
+  #string({ rule, minLength, maxLength }: WrittenSchema): string {
     if (typeof rule === "string") return this.#named(`"\\"" ${rule} "\\""`);
     if (minLength === undefined && maxLength === undefined) return "string";
     return this.#named(`"\\"" ${PLAIN}{${minLength ?? 0},${maxLength ?? ""}} "\\""`);
   }
 
-  #bounded(type: "integer" | "number", { minimum, maximum }: Schema): string {
+  #bounded(type: "integer" | "number", { minimum, maximum }: WrittenSchema): string {
     if (minimum === undefined && maximum === undefined) return type;
     const [least, most] = [minimum, maximum] as (number | undefined)[];
     const rule = (type === "integer" ? integerRule : numberRule)(least, most);
@@ -109,11 +113,11 @@ class RuleWriter {
     return this.#named(rule);
   }
 
-  #array({ prefixItems = [], items, minItems = 0, maxItems }: Schema): string {
-    const first = (prefixItems as Schema[]).map((item) => this.rule(item));
+  #array({ prefixItems = [], items, minItems = 0, maxItems }: WrittenSchema): string {
+    const first = (prefixItems as WrittenSchema[]).map((item) => this.rule(item));
     const least = minItems as number;
     const most = maxItems === undefined ? Infinity : maxItems as number;
-    const rest = items === false ? undefined : this.rule(items as Schema);
+    const rest = items === false ? undefined : this.rule(items as WrittenSchema);
     // What comes behind so many items, each with what may come behind it.
     const after = (at: number): string => {
       if (at < first.length) {
@@ -129,12 +133,12 @@ class RuleWriter {
     return this.#named(`"[" space ${least === 0 ? `${all}?` : all} "]"`);
   }
 
-  #object({ properties, required, additionalProperties: others }: Schema): string {
-    const all = Object.entries(properties as Record<string, Schema>);
+  #object({ properties, required, additionalProperties: others }: WrittenSchema): string {
+    const all = Object.entries(properties as Record<string, WrittenSchema>);
     const must = new Set(required as string[]);
     if (all.length === 0) {
       if (others === false) return this.#named('"{" space "}"');
-      const one = this.#named(`string colon ${this.rule(others as Schema)}`);
+      const one = this.#named(`string colon ${this.rule(others as WrittenSchema)}`);
       return this.#named(`"{" space (${one} (comma ${one})* space)? "}"`);
     }
     const rules = all.map(([name, schema]) =>
