@@ -179,7 +179,7 @@ const CONFIGS: readonly (readonly [what: string, text: string, message: RegExp])
       vocab_size: 8,
       num_hidden_layers: 1e9,
     }),
-    /num_hidden_layers: .*expected number to be <=10000/,
+    /num_hidden_layers is 1000000000, .*expected number to be <=10000/,
   ],
 ];
 

@@ -1,6 +1,6 @@
 import type { WrittenSchema } from "../rules.ts";
 import { refuseSchema } from "./demands.ts";
-import { sameJson } from "./json_values.ts";
+import { isObject, sameJson } from "./json_values.ts";
 import { isNote } from "./keywords.ts";
 import type { Schema, SchemaPart } from "./part.ts";
 import type { SchemaReferences } from "./references.ts";
@@ -31,14 +31,19 @@ function joinedOf(schemas: readonly Schema[], path: string): Schema {
     if (isNote(key)) continue;
     const before = joined[key];
     if (before === undefined || sameJson(before, value)) joined[key] = value;
-    else if (key === "required") joined[key] = [...before as string[], ...value as string[]];
-    else if (key === "properties" && disjoint(before as Schema, value as Schema)) {
-      joined[key] = { ...before as Schema, ...value as Schema };
+    else if (key === "required" && Array.isArray(before) && Array.isArray(value)) {
+      joined[key] = [...before, ...value];
+    } else if (
+      key === "properties" && isObject(before) && isObject(value) && disjoint(before, value)
+    ) {
+      joined[key] = { ...before, ...value };
     } else refuseSchema(path, `says "${key}" twice`, "schemas that go together");
   }
   return joined;
 }
 
 function disjoint(left: Schema, right: Schema): boolean {
-  return Object.keys(left).every((key) => !(key in right) || sameJson(left[key], right[key]));
+  return Object.keys(left).every((key) =>
+    !Object.hasOwn(right, key) || sameJson(left[key], right[key])
+  );
 }

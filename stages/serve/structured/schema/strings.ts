@@ -25,7 +25,8 @@ export function readString(part: SchemaPart): WrittenSchema {
 }
 
 function formatRule(format: unknown, path: string): string {
-  const pattern = STRING_FORMATS[String(format)];
+  const name = String(format);
+  const pattern = Object.hasOwn(STRING_FORMATS, name) ? STRING_FORMATS[name] : undefined;
   if (pattern === undefined) {
     refuseSchema(
       `${path}.format`,

@@ -67,6 +67,13 @@ for (
     [{ type: "string", pattern: "a^b" }, "s.pattern", /middle/],
     [{ type: "string", pattern: "a", maxLength: 3 }, "s", /several/],
     [{ type: "string", format: "regex" }, "s.format", /"regex", expected date/],
+    [{ type: "string", format: "constructor" }, "s.format", /"constructor", expected date/],
+    [{ allOf: [{ required: 3 }, { required: ["a"] }] }, "s.allOf", /"required" twice/],
+    [
+      { allOf: [{ properties: { a: true } }, { properties: 3 }] },
+      "s.allOf",
+      /"properties" twice/,
+    ],
     [{ type: "integer", minimum: 3, maximum: 2 }, "s", /nothing between/],
     [{ type: "array", minItems: 3, maxItems: 2 }, "s.minItems", /more than/],
     [{ enum: [] }, "s.enum", /no value/],
