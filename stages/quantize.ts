@@ -149,7 +149,7 @@ export const quantize = defineStage({
  * Bytes on the host for a value of the largest weight: as read, in its domain and order, its codes and
  * what they stand for, of the best attempt and of the one beside it.
  */
-const VALUE_BYTES = 84;
+const VALUE_BYTES = 96;
 
 /**
  * Bytes of arrays while the largest weight is quantized, with its Gram matrix as read and ordered, and

@@ -44,7 +44,7 @@ export const rotate = defineStage({
   example: {},
   async forecast({ model }, params) {
     const { rotations: _, behind: __, ...rewrite } = await rotation(headerFiles(model), params);
-    return rewriteForecast(model, rewrite, { changes: false });
+    return rewriteForecast(model, rewrite, { changes: false, products: true });
   },
   async run(job, { model }, { seed, transforms }) {
     using files = await openModel(model.path);

@@ -72,7 +72,7 @@ export function rewriteForecast(
     Rewrite,
     "edit" | "added" | "config" | "record"
   >,
-  { peaks, arrays = 0, choices = 0, changes = true }: {
+  { peaks, arrays = 0, choices = 0, changes = true, products = peaks !== undefined }: {
     readonly peaks?: DevicePeaks;
     /** Bytes of arrays of the search. */
     readonly arrays?: number;
@@ -80,6 +80,8 @@ export function rewriteForecast(
     readonly choices?: number;
     /** Whether channels change in a way that lineages tell. */
     readonly changes?: boolean;
+    /** Whether weights were multiplied, for the search or the rewrite; where there was a search unless said. */
+    readonly products?: boolean;
   } = {},
 ): Forecast & { readonly facts: ModelOutline } {
   const copies = [...added].flatMap(([name, source]) => {
@@ -92,8 +94,10 @@ export function rewriteForecast(
   const facts = { ...model, config, tensors, record, lineageBytes };
   return {
     deviceBytes: peaks?.deviceBytes ?? 0,
-    hostBytes: Math.max(releasedPeak(rewriteBytes(tensors, edit)), hostPeak(arrays, peaks)) +
-      parsedBytes(model),
+    hostBytes: Math.max(
+      releasedPeak(rewriteBytes(tensors, edit)) + (products ? PRODUCTS_BYTES : 0),
+      hostPeak(arrays, peaks),
+    ) + parsedBytes(model),
     diskBytes: modelBytes(facts) + CHOICE_BYTES * choices,
     // The journal has the changes, and the factors of weights in double precision.
     workBytes: 6 * changed,
@@ -101,5 +105,7 @@ export function rewriteForecast(
   };
 }
 
+/** Bytes of arrays that products have left when a model is rewritten, before the collector looks. */
+const PRODUCTS_BYTES = 3 * 2 ** 24;
 /** Most bytes of a choice beside a model. */
 const CHOICE_BYTES = 600;

@@ -101,5 +101,5 @@ export function hostPeak(arrays: number, peaks?: DevicePeaks): number {
 
 /** The same where arrays are given back as soon as they are of no use. */
 export function releasedPeak(arrays: number): number {
-  return RUNTIME + arrays + 2 ** 25;
+  return RUNTIME + arrays + 2 ** 23;
 }
