@@ -34,6 +34,9 @@ const NAMES: Readonly<Record<string, Readonly<Partial<Record<TextPurpose, NamedT
   },
 };
 
+/** All names, as a sentence lists them. */
+export const TEXT_NAMES: string = Object.keys(NAMES).join(", ");
+
 /**
  * The text that a name stands for; any other place is one already, and so is a name where a file is
  * called so.

@@ -1,3 +1,4 @@
+import { TEXT_NAMES } from "./named_texts.ts";
 import { resolveFile } from "../formats/hub/hub.ts";
 import type { Dialogue } from "./dialogue.ts";
 import { type DocumentFile, openDocuments, refuseChoice } from "./documents.ts";
@@ -152,7 +153,7 @@ function splitOf(place: string): Split | undefined {
 async function localFile(place: string, signal: AbortSignal | undefined): Promise<string> {
   const path = await resolveFile(place, signal ? { signal } : {});
   const expected = "expected a file of text, JSON lines, a JSON array or parquet, " +
-    "hf:datasets/organization/name@revision/file or stories:test";
+    `hf:datasets/organization/name@revision/file, ${TEXT_NAMES} or stories:test`;
   let found: Deno.FileInfo;
   try {
     found = await Deno.stat(path);

@@ -75,8 +75,20 @@ const HALF_PRECISION = "W16A16KV16";
 /** A row's name in a few words: what it is called and its scheme, such as `QoQ W4A8KV4 g128`. */
 function rowName({ label, scheme }: Row): string {
   const short = shortScheme(scheme);
-  if (label === scheme || label === short) return short;
+  if (isUnnamed({ label, scheme })) return nameOf({ label, scheme });
   return short === HALF_PRECISION ? label : `${label} ${short}`;
+}
+
+/** What a row is called in a sentence. */
+function nameOf({ label, scheme }: Pick<Row, "label" | "scheme">): string {
+  if (!isUnnamed({ label, scheme })) return label;
+  const short = shortScheme(scheme);
+  return short === HALF_PRECISION ? "half precision" : short;
+}
+
+/** Whether nobody has given a row a name. */
+function isUnnamed({ label, scheme }: Pick<Row, "label" | "scheme">): boolean {
+  return label === scheme || label === shortScheme(scheme);
 }
 
 /** The gist of a comparison: a table of the main figures and what the best and the worst model keep. */
@@ -103,13 +115,13 @@ function keptWords(rows: readonly Row[]): readonly string[] {
     .toSorted((a, b) => b.top1! - a.top1!);
   if (!first || !best) return [];
   const worst = others.at(-1);
-  const lost = worst ? `, ${worst.label} loses ${percent(1 - worst.top1!, 1)} %` : "";
+  const lost = worst ? `, ${nameOf(worst)} loses ${percent(1 - worst.top1!, 1)} %` : "";
   return [
-    `${best.label} keeps ${
-      percent(best.top1!, 1)
-    } % of the tokens that ${first.label} would choose${lost}; its weights take ${
-      millions(best.weightBytes)
-    } of ${millions(first.weightBytes)} MB`,
+    `${nameOf(best)} keeps ${percent(best.top1!, 1)} % of the tokens that ${
+      nameOf(first)
+    } would choose${lost}; its weights take ${millions(best.weightBytes)} of ${
+      millions(first.weightBytes)
+    } MB`,
   ];
 }
 

@@ -66,8 +66,12 @@ Deno.test("the headline of a comparison has names in few words and what is kept"
   ]);
   await using plain = await run([FULL], { plot: false });
   const alone = comparisonHeadline(JSON.parse(await plain.read("report.json")));
-  assert.deepEqual(alone.table!.rows, [["W16A16KV16", "2.0000", "16.00", "19.2", "2048"]]);
+  assert.deepEqual(alone.table!.rows, [["half precision", "2.0000", "16.00", "19.2", "2048"]]);
   assert.deepEqual(alone.notes, []);
+  await using unnamed = await run([FULL, schemed[0]!], { plot: false });
+  assert.deepEqual(comparisonHeadline(JSON.parse(await unnamed.read("report.json"))).notes, [
+    "W4A8KV4 g128 keeps 97.5 % of the tokens that half precision would choose; its weights take 5.1 of 19.2 MB",
+  ]);
 });
 
 Deno.test("compare draws labelled plots and a page that needs no other host", async () => {

@@ -175,7 +175,7 @@ Deno.test("stories are told of the split and length asked for", async () => {
 Deno.test("`readSourceText()` says what is wrong with a place", async () => {
   const message =
     `Cannot read "none.txt": there is no such file, expected a file of text, JSON lines, a JSON ` +
-    `array or parquet, hf:datasets/organization/name@revision/file or stories:test`;
+    `array or parquet, hf:datasets/organization/name@revision/file, wikitext2, c4, pile or stories:test`;
   await assert.rejects(readSourceText("none.txt"), { name: "TypeError", message });
   await assert.rejects(textSources("none.txt"), { name: "TypeError", message });
   await assert.rejects(readSourceText("."), { message: /^Cannot read "\.": it is a directory, / });
