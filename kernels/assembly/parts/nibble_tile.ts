@@ -36,8 +36,8 @@ export function nibbleTile<R>(
   to: usize,
 ): void {
   const pairs = to + 64;
-  twoColumns<R>(x, stride, c0, c1, blocks, factors, mask, pairs);
-  twoColumns<R>(x, stride, c2, c3, blocks, factors + 4, mask, pairs + 2 * PAIR_BYTES);
+  nibblePairs<R>(x, stride, c0, c1, blocks, factors, 8, mask, pairs);
+  nibblePairs<R>(x, stride, c2, c3, blocks, factors + 4, 8, mask, pairs + 2 * PAIR_BYTES);
   const sums = x + blocks * BLOCK;
   finishColumn<R>(sums, stride, g0, groups, above, pairs);
   finishColumn<R>(sums, stride, g1, groups, above, pairs + PAIR_BYTES);
@@ -55,14 +55,18 @@ export function nibbleTile<R>(
   }
 }
 
-/** Rows by two columns, a pair of vectors each. */
-function twoColumns<R>(
+/**
+ * Rows by two columns, a pair of vectors each from `to`, rows 128 bytes apart: each block under the two
+ * factors of 16 bits at `factors`, which go `step` bytes on behind it.
+ */
+export function nibblePairs<R>(
   x: usize,
   stride: usize,
   c0: usize,
   c1: usize,
   blocks: usize,
   factors: usize,
+  step: usize,
   mask: usize,
   to: usize,
 ): void {
@@ -119,7 +123,7 @@ function twoColumns<R>(
     if (sizeof<R>() > 2) s31h = addUpper(s31h, x + x3, eh, oh, f);
     c0 += 32;
     c1 += 32;
-    factors += 8;
+    factors += step;
   }
   v128.store(to, s00l);
   v128.store(to, s00h, 16);
