@@ -86,6 +86,16 @@ export function timedOut(seconds: number): ApiError {
   });
 }
 
+/** More than the server has room for; a moment later there may be some. */
+export function queueFull(message: string, cause?: Error): ApiError {
+  return new ApiError(429, message, {
+    type: "rate_limit_error",
+    code: "queue_full",
+    headers: { "retry-after": RETRY_SECONDS },
+    ...cause && { cause },
+  });
+}
+
 /** A request whose texts take longer than the server allows; asking again would not help. */
 export function readTooLong(seconds: number): ApiError {
   return new ApiError(
@@ -110,12 +120,7 @@ function ofEngine(cause: EngineError): ApiError {
   const { message } = cause;
   switch (cause.why) {
     case "full":
-      return new ApiError(429, message, {
-        type: "rate_limit_error",
-        code: "queue_full",
-        headers: { "retry-after": RETRY_SECONDS },
-        cause,
-      });
+      return queueFull(message, cause);
     case "unavailable":
       return unavailable(message, cause);
     case "too_long":

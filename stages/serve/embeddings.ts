@@ -10,7 +10,7 @@ export async function embeddings(
   { req: { raw }, get, json }: Context<ServeEnv>,
 ): Promise<Response> {
   using scope = openScope(serving, raw);
-  const body = await receive(raw, serving.options);
+  const body = await receive(raw, serving);
   const asked = await serving.readers.read("embeddings", body, scope.signal);
   const counted = countUsage(asked.requests, 1);
   const vectors: (Float32Array | undefined)[] = asked.requests.map(() => undefined);

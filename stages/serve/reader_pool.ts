@@ -1,4 +1,4 @@
-import { ApiError, readTooLong, unavailable } from "./api_error.ts";
+import { ApiError, queueFull, readTooLong, unavailable } from "./api_error.ts";
 import type { ReadingKind, Readings, RequestReaders } from "./read.ts";
 import type { FromReader, ToReader } from "./reader_messages.ts";
 import type { ReadingRules } from "./reading_rules.ts";
@@ -90,11 +90,9 @@ export class ReaderPool implements RequestReaders {
     if (this.#closed) throw closed();
     const most = WAITING_BODIES * this.#rules.options.maxBody;
     if (this.#waiting.length < WAITING && this.#waitingBytes + size <= most) return;
-    throw new ApiError(
-      429,
+    throw queueFull(
       `Cannot read the request: ${this.#waiting.length} of ${this.#waitingBytes} bytes wait to be ` +
         "read, which is as many as may; try again later",
-      { type: "rate_limit_error", code: "queue_full", headers: { "retry-after": "1" } },
     );
   }
 

@@ -14,6 +14,8 @@ export interface ServeContext {
   readonly options: ServeOptions;
   readonly metrics: ServeMetrics;
   readonly readers: RequestReaders;
+  /** Bodies on their way, in all. */
+  readonly receiving: { bytes: number };
   /** When it started, in seconds since 1970. */
   readonly created: number;
   /** Aborted when requests under way are given up. */

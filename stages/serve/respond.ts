@@ -54,7 +54,7 @@ export async function answerAsked(
   const request = context.req.raw;
   const scope = openScope(serving, request);
   try {
-    const body = await receive(request, serving.options);
+    const body = await receive(request, serving);
     const asked = await serving.readers.read(kind, body, scope.signal);
     const answering: Answering = {
       asked,

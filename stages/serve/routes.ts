@@ -207,7 +207,7 @@ function read(
     access: "key",
     async answer(serving, { req: { raw } }) {
       using scope = openScope(serving, raw);
-      const body = await receive(raw, serving.options);
+      const body = await receive(raw, serving);
       const answer = await serving.readers.read(kind, body, scope.signal);
       return new Response(answer, { headers: { "content-type": "application/json" } });
     },

@@ -58,6 +58,7 @@ export async function startServer(parts: ServerParts): Promise<Server> {
     options,
     metrics: openMetrics(engine, card),
     readers,
+    receiving: { bytes: 0 },
     created: Math.floor(Date.now() / 1000),
     closing: closing.signal,
     open: new Set(),

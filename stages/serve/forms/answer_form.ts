@@ -42,7 +42,7 @@ export async function answerForm(
   const scope = openScope(serving, request);
   let streams = false;
   try {
-    const body = await receive(request, serving.options);
+    const body = await receive(request, serving);
     const asked = await serving.readers.read(kind, body, scope.signal);
     const counted = countUsage(asked.requests, asked.each);
     const form = open(asked);

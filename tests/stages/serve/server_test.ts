@@ -11,6 +11,7 @@ import {
   type ServedFake,
   serveFake,
 } from "../../support/server_stub.ts";
+import { until } from "../../support/wait.ts";
 
 const CHAT = { messages: [{ role: "user", content: "a secret prompt" }] };
 
@@ -222,6 +223,32 @@ Deno.test("a body beyond the limit is refused, whether or not it says its length
   const headers = { "content-type": "application/json" };
   const unsaid = await fetch(`${served.url}/v1/completions`, { method: "POST", body, headers });
   deepStrictEqual((await errorOf(unsaid)).status, 413);
+});
+
+Deno.test("long bodies find room on their way, and are refused where there is none", async () => {
+  const maxBody = 1 << 20;
+  await using served = await serveFake({ options: { maxBody } });
+  const { port } = new URL(served.url);
+  const long = JSON.stringify({ prompt: "a".repeat(maxBody / 2) });
+  const half = new TextEncoder().encode(
+    "POST /tokenize HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n" +
+      `content-length: ${maxBody}\r\n\r\n${" ".repeat(maxBody - 1)}`,
+  );
+  const slow: Deno.Conn[] = [];
+  try {
+    strictEqual((await served.post("/tokenize", long)).status, 200);
+    for (let count = 0; count < 8; count++) {
+      const connection = await Deno.connect({ hostname: "127.0.0.1", port: Number(port) });
+      slow.push(connection);
+      for (let at = 0; at < half.length;) at += await connection.write(half.subarray(at));
+    }
+    await until(async () => (await served.post("/tokenize", long)).status === 429);
+    strictEqual((await errorOf(await served.post("/tokenize", long))).code, "queue_full");
+    strictEqual((await served.post("/tokenize", { prompt: "a" })).status, 200);
+  } finally {
+    for (const connection of slow) connection.close();
+  }
+  await until(async () => (await served.post("/tokenize", long)).status === 200);
 });
 
 Deno.test("a body that does not come is not waited for without end", async () => {
