@@ -17,8 +17,11 @@ export type ToReader =
     readonly context: number;
   };
 
-/** What a reader tells. */
-export type FromReader =
+/** What a reader tells, and bytes of its heap: what it has no use for any more is among them. */
+export type FromReader = Told & { readonly heap: number };
+
+/** What a reader says of its start or of a body. */
+export type Told =
   | { readonly type: "ready" }
   | { readonly type: "read"; readonly reading: Readings[ReadingKind] }
   /** The request is at fault. */

@@ -9,6 +9,9 @@ const LARGE = 64 << 10;
 /** So many bodies of the largest size may wait for a reader, and so many of any. */
 const [WAITING_BODIES, WAITING] = [4, 1024];
 
+/** Bytes of heap from which a reader is replaced by a new one: an engine gives none back by itself. */
+const HEAP = 256 << 20;
+
 interface Job {
   readonly kind: ReadingKind;
   readonly body: Uint8Array<ArrayBuffer>;
@@ -167,6 +170,14 @@ export class ReaderPool implements RequestReaders {
       case "failed":
         job.done.reject(new Error(`A request could not be read: ${message.reason}`));
     }
+    if (message.heap > HEAP) this.#replace(reader);
+    else this.#assign();
+  }
+
+  #replace(reader: Reader): void {
+    this.#readers.delete(reader);
+    reader.worker.terminate();
+    this.#open();
     this.#assign();
   }
 

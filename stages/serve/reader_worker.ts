@@ -1,7 +1,7 @@
 /// <reference lib="deno.worker" />
 import { ApiError } from "./api_error.ts";
 import { READ } from "./read.ts";
-import type { FromReader, ToReader } from "./reader_messages.ts";
+import type { FromReader, Told, ToReader } from "./reader_messages.ts";
 import type { ReadingRules } from "./reading_rules.ts";
 import { openServedTokenizer } from "./served_tokenizer.ts";
 
@@ -19,7 +19,7 @@ self.onmessage = ({ data }: MessageEvent<ToReader>) => {
   }
 };
 
-function hear(message: ToReader): FromReader {
+function hear(message: ToReader): Told {
   if (message.type === "open") {
     const { source, rules } = message;
     const { files, texts, model, rows } = JSON.parse(new TextDecoder().decode(source.slice()));
@@ -32,6 +32,7 @@ function hear(message: ToReader): FromReader {
   return { type: "read", reading: READ[kind](body, { ...opened!, context }) };
 }
 
-function tell(message: FromReader): void {
-  self.postMessage(message);
+function tell(message: Told): void {
+  const { heapTotal: heap } = Deno.memoryUsage();
+  self.postMessage({ ...message, heap } satisfies FromReader);
 }

@@ -3,6 +3,7 @@ import { deepStrictEqual, match, ok, rejects, strictEqual } from "node:assert/st
 import { ReaderPool } from "../../stages/serve/reader_pool.ts";
 import { serveOptions } from "../../stages/serve/options.ts";
 import { embeddedTokenizer } from "../support/server_stub.ts";
+import { until } from "../support/wait.ts";
 
 /** A text that no reader of the tests ever ends with, and a long one. */
 const NEVER = "never ends";
@@ -13,9 +14,11 @@ const FOREVER = 60;
 
 /** Readers that can be stuck; all other threads of the process are what they are. */
 const usual = globalThis.Worker;
+let started = 0;
 globalThis.Worker = class extends usual {
   constructor(url: string | URL, options?: WorkerOptions) {
     const reads = String(url).endsWith("/reader_worker.ts");
+    if (reads) started++;
     super(reads ? new URL("../support/stuck_reader.ts", import.meta.url) : url, options);
   }
 };
@@ -119,3 +122,15 @@ async function serveOptionsOfReader() {
     globalThis.Worker = started;
   }
 }
+
+Deno.test("a reader whose heap has grown gives way to a new one, and the next bodies are read", async () => {
+  using reading = await openPool({ readers: 1 });
+  const { pool, chat } = reading;
+  await chat("a cat");
+  const before = started;
+  const deep = `{"tokens":[5],"unknown":${"[".repeat(4e6)}${"]".repeat(4e6)}}`;
+  await pool.read("detokenize", new TextEncoder().encode(deep));
+  await until(() => started > before);
+  await chat("a cat");
+  strictEqual(started, before + 1);
+});
