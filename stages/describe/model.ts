@@ -54,7 +54,7 @@ export async function describeModelDirectory(
   const config = architecture?.config;
   const comparison = architecture && { architecture, record, tensors };
   // What is said of a record that is not as it should be, or another program's, would be made of it.
-  const strange = record === PLAIN && (await namesThere(directory, [MODEL_RECORD])).length > 0;
+  const strange = record === PLAIN && namesThere(directory, [MODEL_RECORD]).length > 0;
   const facts = outline.problems.length > 0 || strange
     ? undefined
     : await describeModel(directory).catch(() => undefined);

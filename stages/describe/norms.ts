@@ -20,7 +20,7 @@ async function* readValues(
 ): AsyncGenerator<Float32Array<ArrayBuffer>> {
   const widen = WIDEN[dtype];
   if (widen === undefined) throw new TypeError(`Cannot read values of ${dtype}, expected floats`);
-  using bytes = await ByteFile.open(file);
+  using bytes = ByteFile.open(file);
   for (let at = start; at < end; at += PIECE_BYTES) {
     yield widen(await bytes.read(at, Math.min(end, at + PIECE_BYTES)));
   }

@@ -1,3 +1,5 @@
+import { readSome } from "./file_bytes.ts";
+
 /**
  * A file read by ranges.
  *
@@ -17,15 +19,14 @@ export class ByteFile implements Disposable {
   }
 
   /** Opens a file for reading. */
-  static async open(path: string): Promise<ByteFile> {
+  static open(path: string): ByteFile {
     // Opening a pipe would wait for whoever writes to it.
-    if (!(await Deno.stat(path)).isFile) {
+    if (!Deno.statSync(path).isFile) {
       throw new TypeError(`Cannot read "${path}": it is no file, expected one`);
     }
-    const file = await Deno.open(path, { read: true });
+    const file = Deno.openSync(path, { read: true });
     try {
-      const { size } = await file.stat();
-      return new ByteFile(path, file, size);
+      return new ByteFile(path, file, file.statSync().size);
     } catch (error) {
       file.close();
       throw error;
@@ -45,7 +46,7 @@ export class ByteFile implements Disposable {
     this.#file.seekSync(start, Deno.SeekMode.Start);
     let filled = 0;
     while (filled < bytes.length) {
-      const count = await this.#file.read(bytes.subarray(filled));
+      const count = await readSome(this.#file, bytes.subarray(filled));
       if (count === null) {
         throw new RangeError(
           `Cannot read "${this.path}": it ends after ${start + filled} bytes, expected ${end}`,

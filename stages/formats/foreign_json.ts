@@ -1,3 +1,4 @@
+import { AT_ONCE_BYTES } from "./file_bytes.ts";
 import { checkFileLimit } from "./file_limits.ts";
 
 const [QUOTE, BACKSLASH, COLON, COMMA] = [0x22, 0x5c, 0x3a, 0x2c];
@@ -18,7 +19,7 @@ export async function readTexts(
   names: readonly string[],
 ): Promise<Map<string, string>> {
   const files = new Map<string, string>();
-  for (const name of names) {
+  for (const name of namesThere(directory, names)) {
     const text = await readOptionalText(`${directory}/${name}`);
     if (text !== undefined) files.set(name, text);
   }
@@ -26,15 +27,13 @@ export async function readTexts(
 }
 
 /** Those of the names that lie in a directory; links are followed. */
-export async function namesThere(directory: string, names: readonly string[]): Promise<string[]> {
-  const there: string[] = [];
-  for (const name of names) {
-    const found = await Deno.stat(`${directory}/${name}`).catch((error) => {
-      if (!(error instanceof Deno.errors.NotFound)) throw error;
-    });
-    if (found) there.push(name);
-  }
-  return there;
+export function namesThere(directory: string, names: readonly string[]): string[] {
+  const listed = new Set(
+    orNone(() => [...Deno.readDirSync(directory)])?.map(({ name }) => name),
+  );
+  return names.filter((name) =>
+    listed.has(name) && orNone(() => Deno.statSync(`${directory}/${name}`))
+  );
 }
 
 /** A JSON file of others, undefined where there is none. */
@@ -45,16 +44,21 @@ export async function readOptionalJson(path: string): Promise<unknown> {
 
 /** A small file's text, undefined where there is none; links are followed, as caches are full of them. */
 export async function readOptionalText(path: string): Promise<string | undefined> {
-  let found: Deno.FileInfo;
+  const found = orNone(() => Deno.statSync(path));
+  if (!found) return undefined;
+  if (!found.isFile) throw new TypeError(`Cannot read "${path}": it is no file, expected one`);
+  checkFileLimit("text", found.size, { path, what: `it has ${found.size} bytes` });
+  return found.size > AT_ONCE_BYTES ? await Deno.readTextFile(path) : Deno.readTextFileSync(path);
+}
+
+/** What the system says of a path, undefined where there is none. */
+function orNone<T>(ask: () => T): T | undefined {
   try {
-    found = await Deno.stat(path);
+    return ask();
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return undefined;
     throw error;
   }
-  if (!found.isFile) throw new TypeError(`Cannot read "${path}": it is no file, expected one`);
-  checkFileLimit("text", found.size, { path, what: `it has ${found.size} bytes` });
-  return await Deno.readTextFile(path);
 }
 
 /** Parses a text file of others; says which file is no JSON, or holds more than any. */

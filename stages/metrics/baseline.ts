@@ -54,7 +54,7 @@ export class Baseline implements Disposable {
     const files = stack.use(await openModel(model.path));
     const { hidden: width } = files.architecture.config;
     const hidden = stack.use(
-      await HiddenReader.open(report.path, { ...protocol, hidden: width }),
+      HiddenReader.open(report.path, { ...protocol, hidden: width }),
     );
     stack.move();
     return new Baseline(files, hidden, evaluation.scores.perplexity);

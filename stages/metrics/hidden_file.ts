@@ -44,15 +44,15 @@ export class HiddenReader implements Disposable {
   }
 
   /** Opens the file of a report; throws a `RangeError` where its size is not that of all windows. */
-  static async open(
+  static open(
     directory: string,
     { windows, context, hidden }: {
       readonly windows: number;
       readonly context: number;
       readonly hidden: number;
     },
-  ): Promise<HiddenReader> {
-    const file = await ByteFile.open(`${directory}/${HIDDEN_FILE}`);
+  ): HiddenReader {
+    const file = ByteFile.open(`${directory}/${HIDDEN_FILE}`);
     const size = 4 * windows * context * hidden;
     if (file.size === size) return new HiddenReader(file, [context, hidden]);
     file[Symbol.dispose]();

@@ -21,7 +21,7 @@ export const GGUF_CLASSES: readonly GgufClass[] = Object.values<Family>(families
  * of norms are whole.
  */
 export async function openCheckpoint(path: string): Promise<Checkpoint> {
-  const kind = await kindOf(path);
+  const kind = kindOf(path);
   const checkpoint = kind === "gguf"
     ? await openGguf(path, GGUF_CLASSES)
     : await openDirectory(path);
@@ -42,14 +42,14 @@ function inOurForm(checkpoint: Checkpoint): Checkpoint {
 
 /** The files that make the content of a checkpoint, without opening its weights. */
 export async function checkpointSources(path: string): Promise<string[]> {
-  return await kindOf(path) === "gguf" ? await ggufSources(path) : await directorySources(path);
+  return kindOf(path) === "gguf" ? await ggufSources(path) : await directorySources(path);
 }
 
-async function kindOf(path: string): Promise<"gguf" | "directory"> {
+function kindOf(path: string): "gguf" | "directory" {
   const wanted = "expected a Hugging Face directory or a .gguf file";
   let found: Deno.FileInfo;
   try {
-    found = await Deno.stat(path);
+    found = Deno.statSync(path);
   } catch (cause) {
     if (!(cause instanceof Deno.errors.NotFound)) throw cause;
     throw new TypeError(`Cannot open checkpoint "${path}": there is no such file, ${wanted}`, {

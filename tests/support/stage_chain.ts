@@ -187,10 +187,10 @@ export class StageChain implements AsyncDisposable {
   }
 
   /** An empty directory, which goes with the chain. */
-  async directory(): Promise<string> {
+  directory(): Promise<string> {
     const path = `${this.#directory}/${this.#count++}`;
-    await Deno.mkdir(path);
-    return path;
+    Deno.mkdirSync(path);
+    return Promise.resolve(path);
   }
 
   async #work(

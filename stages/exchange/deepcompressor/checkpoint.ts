@@ -47,7 +47,7 @@ export async function deepCompressorSources(
   { texts = path }: DeepCompressorOptions = {},
 ): Promise<string[]> {
   const run = await readRunConfig(path);
-  const sources = await torchSources({ weights: `${path}/${WEIGHTS}`, texts });
+  const sources = torchSources({ weights: `${path}/${WEIGHTS}`, texts });
   return [...sources, `${path}/${SCALES}`, ...run ? [run.path] : []].sort();
 }
 

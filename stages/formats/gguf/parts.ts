@@ -41,7 +41,7 @@ export async function ggufSources(path: string): Promise<string[]> {
 /** Opens a GGUF file and reads its header; of a split one, whichever part is named, all parts. */
 export async function openGgufParts(path: string): Promise<GgufParts> {
   using stack = new DisposableStack();
-  const files = [stack.use(await ByteFile.open(path))];
+  const files = [stack.use(ByteFile.open(path))];
   const header = await readGgufHeader(files[0]!);
   const count = numberIn(header.metadata, "split.count") ?? 1;
   if (count <= 1) return opened([{ file: files[0]!, header }], stack.move());
@@ -54,7 +54,7 @@ export async function openGgufParts(path: string): Promise<GgufParts> {
   }
   const parts: Part[] = [];
   for (const [at, each] of paths.entries()) {
-    const file = stack.use(await openPart(each, { at, count }));
+    const file = stack.use(openPart(each, { at, count }));
     const part = { file, header: await readGgufHeader(file) };
     checkPart(part, { at, count });
     parts.push(part);
@@ -85,9 +85,9 @@ function opened(parts: readonly Part[], owned: DisposableStack): GgufParts {
   };
 }
 
-async function openPart(path: string, { at, count }: Turn): Promise<ByteFile> {
+function openPart(path: string, { at, count }: Turn): ByteFile {
   try {
-    return await ByteFile.open(path);
+    return ByteFile.open(path);
   } catch (cause) {
     if (!(cause instanceof Deno.errors.NotFound)) throw cause;
     const what = `part ${at + 1} of ${count}`;

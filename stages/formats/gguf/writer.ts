@@ -1,3 +1,4 @@
+import { writeAll } from "../file_bytes.ts";
 import { ggmlBytes, ggmlTypeNumber } from "./ggml_types.ts";
 import { encodeGguf, type GgufEntries, ggufPadded } from "./encoding.ts";
 
@@ -46,7 +47,7 @@ export class GgufWriter implements Disposable {
     const sized = tensors.map((each) => ({ ...each, bytes: ggmlBytes(each.type, each.shape) }));
     const outlines = sized.map((each) => ({ ...each, type: ggmlTypeNumber(each.type) }));
     const { header } = encodeGguf({ metadata, tensors: outlines });
-    const file = await Deno.open(path, { write: true, create: true, truncate: true });
+    const file = Deno.openSync(path, { write: true, create: true, truncate: true });
     const writer = new GgufWriter(path, file, sized);
     try {
       await writer.#append(header);
@@ -105,6 +106,6 @@ export class GgufWriter implements Disposable {
   }
 
   async #append(bytes: Uint8Array): Promise<void> {
-    for (let done = 0; done < bytes.length;) done += await this.#file.write(bytes.subarray(done));
+    await writeAll(this.#file, bytes);
   }
 }

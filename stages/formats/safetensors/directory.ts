@@ -28,7 +28,7 @@ export async function directorySources(directory: string): Promise<string[]> {
   const small = ["config.json", ...TOKENIZER_SOURCES, ...KEPT];
   const { index, shards } = await findShards(directory);
   const names = [
-    ...await namesThere(directory, small),
+    ...namesThere(directory, small),
     ...await besideConfig(directory, await readOptionalJson(`${directory}/config.json`))
       .then((beside) => beside ? [beside.file] : []),
     ...(index ? [INDEX] : []),
@@ -61,7 +61,7 @@ export async function openDirectory(directory: string): Promise<Checkpoint> {
   const opened = new Map<string, Opened>();
   const others: Opened[] = [];
   for (const [shard, wanted] of shards) {
-    const file = stack.use(await openShard(directory, shard, wanted));
+    const file = stack.use(openShard(directory, shard, wanted));
     const { tensors } = await parseHeader(file);
     for (const name of wanted ?? tensors.keys()) {
       opened.set(name, { file, entry: findTensor(tensors, name, file.path) });
@@ -142,7 +142,7 @@ function addUnlisted(others: readonly Opened[], opened: Map<string, Opened>): re
 async function findShards(
   directory: string,
 ): Promise<{ readonly index: boolean; readonly shards: Map<string, string[] | undefined> }> {
-  if ((await namesThere(directory, [SINGLE])).length > 0) {
+  if (namesThere(directory, [SINGLE]).length > 0) {
     return { index: false, shards: new Map([[SINGLE, undefined]]) };
   }
   const path = `${directory}/${INDEX}`;
@@ -181,14 +181,14 @@ async function pytorchHint(directory: string): Promise<string> {
   return "";
 }
 
-async function openShard(
+function openShard(
   directory: string,
   shard: string,
   wanted: readonly string[] | undefined,
-): Promise<ByteFile> {
+): ByteFile {
   const path = `${directory}/${shard}`;
   try {
-    return await ByteFile.open(path);
+    return ByteFile.open(path);
   } catch (cause) {
     if (!(cause instanceof Deno.errors.NotFound)) throw cause;
     throw new TypeError(

@@ -35,7 +35,7 @@ export interface SafetensorsFile extends Disposable {
 
 /** Opens a safetensors file whose tensors are F32, F16, U32, U8 or I8. */
 export async function openSafetensors(path: string): Promise<SafetensorsFile> {
-  const file = await ByteFile.open(path);
+  const file = ByteFile.open(path);
   try {
     const { tensors } = await parseHeader(file);
     return {

@@ -55,7 +55,7 @@ export interface SafetensorsHeader {
  * tensor disagree, and where the bytes of all tensors do not fill the file, each byte once.
  */
 export async function readHeader(path: string): Promise<SafetensorsHeader> {
-  using file = await ByteFile.open(path);
+  using file = ByteFile.open(path);
   return await parseHeader(file);
 }
 

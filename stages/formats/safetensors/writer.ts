@@ -1,3 +1,4 @@
+import { writeAll } from "../file_bytes.ts";
 import { layOutTensors, tensorBytes, type TensorSpecification } from "./header.ts";
 
 /**
@@ -35,7 +36,7 @@ export class SafetensorsWriter implements Disposable {
     if (starts.size !== specifications.length) {
       throw new TypeError(`Cannot write "${path}": a tensor name comes twice, expected each once`);
     }
-    const file = await Deno.open(path, { write: true, create: true, truncate: true });
+    const file = Deno.openSync(path, { write: true, create: true, truncate: true });
     const writer = new SafetensorsWriter(path, file, specifications, starts);
     try {
       await writer.#writeAt(0, header);
@@ -72,8 +73,8 @@ export class SafetensorsWriter implements Disposable {
   }
 
   async #writeAt(start: number, bytes: Uint8Array): Promise<void> {
-    await this.#file.seek(start, Deno.SeekMode.Start);
-    for (let done = 0; done < bytes.length;) done += await this.#file.write(bytes.subarray(done));
+    this.#file.seekSync(start, Deno.SeekMode.Start);
+    await writeAll(this.#file, bytes);
   }
 
   /** Closes the file; throws where a tensor is incomplete. */

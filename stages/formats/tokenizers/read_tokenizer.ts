@@ -33,7 +33,7 @@ async function otherTokenizer(
   directory: string,
   config: Readonly<Record<string, unknown>>,
 ): Promise<TokenizerFiles | undefined> {
-  const there = await namesThere(directory, TOKENIZER_SOURCES);
+  const there = namesThere(directory, TOKENIZER_SOURCES);
   if (there.includes(PIECES)) {
     const path = `${directory}/${PIECES}`;
     const { isFile, size } = await Deno.stat(path);

@@ -14,11 +14,11 @@ const READ = {
 };
 
 /** The files that make the content of a checkpoint whose weights are a torch file. */
-export async function torchSources(
+export function torchSources(
   { weights, texts }: { readonly weights: string; readonly texts: string },
-): Promise<string[]> {
+): string[] {
   const small = ["config.json", ...TOKENIZER_SOURCES, ...KEPT];
-  const there = await namesThere(texts, small);
+  const there = namesThere(texts, small);
   return [...there.map((name) => `${texts}/${name}`), weights].sort();
 }
 
@@ -38,7 +38,7 @@ export async function openTorchCheckpoint(
   }
   const tokenizer = await readTokenizer(texts);
   const files = await readTexts(texts, KEPT);
-  const sources = await torchSources({ weights, texts });
+  const sources = torchSources({ weights, texts });
   const state = await openTorchFile(weights);
   return {
     path: weights,

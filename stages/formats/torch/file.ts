@@ -35,7 +35,7 @@ export interface TorchFile extends Disposable {
  */
 export async function openTorchFile(path: string): Promise<TorchFile> {
   using stack = new DisposableStack();
-  const file = stack.use(await ByteFile.open(path));
+  const file = stack.use(ByteFile.open(path));
   if (!await isZip(file)) {
     const [first] = file.size > 0 ? await file.read(0, 1) : [];
     const is = first === 0x80 ? "a pickle in torch's form before 1.6" : "no zip archive";

@@ -8,7 +8,7 @@ const { ByteFile } = await import(${
 const path = Deno.args[0];
 const files = [];
 for (let i = 0; i < 8; i++) {
-  const file = await ByteFile.open(path);
+  const file = ByteFile.open(path);
   files.push(file);
   if ((await file.read(0, 4e6)).length !== 4e6) throw new Error("short");
 }
