@@ -31,8 +31,18 @@ async function writePieces(path: string, pieces: Iterable<string | Uint8Array>):
   await writer.close();
 }
 
+/** Pieces that a text stands between; thousands at a time where all are the same. */
 function* many(count: number, piece: (at: number) => string, between = ","): Generator<string> {
-  for (let at = 0; at < count; at++) yield at === 0 ? piece(at) : between + piece(at);
+  yield piece(0);
+  if (piece.length > 0) {
+    for (let at = 1; at < count; at++) yield between + piece(at);
+    return;
+  }
+  const [one, each] = [between + piece(0), 1 << 12];
+  const some = one.length < 1 << 8 ? one.repeat(each) : undefined;
+  let left = count - 1;
+  for (; some && left >= each; left -= each) yield some;
+  for (; left > 0; left--) yield one;
 }
 
 /** A tokenizer with other members than a small one's. */
@@ -131,32 +141,40 @@ function numbers(...values: readonly (readonly [value: number, bytes: 4 | 8])[])
   return bytes;
 }
 
-/** `count` values of one size, a megabyte at a time; all the same where `value` asks for no place. */
-function* repeated(count: number, value: (at: number) => Uint8Array): Generator<Uint8Array> {
-  const first = value(0);
-  const size = first.length;
+/** Writes the bytes by which the value of a place differs from others. */
+type Differ = (bytes: Uint8Array, start: number, at: number) => void;
+
+/** `count` values like one, a megabyte at a time. */
+function* repeated(count: number, value: Uint8Array, differ?: Differ): Generator<Uint8Array> {
+  const size = value.length;
   const each = Math.max(1, Math.floor((1 << 20) / size));
   for (let at = 0; at < count; at += each) {
     const some = Math.min(each, count - at);
     const bytes = new Uint8Array(some * size);
-    if (value.length > 0) {
-      for (let one = 0; one < some; one++) bytes.set(value(at + one), one * size);
-    } else {
-      bytes.set(first);
-      for (let done = size; done < bytes.length; done *= 2) bytes.copyWithin(done, 0, done);
-    }
+    bytes.set(value);
+    for (let done = size; done < bytes.length; done *= 2) bytes.copyWithin(done, 0, done);
+    for (let one = 0; differ && one < some; one++) differ(bytes, one * size, at + one);
     yield bytes;
   }
 }
 
+/** A name of eight digits, and what makes it another number's. */
+const NUMBERED = ggufName("00000000");
+const numbered: Differ = (bytes, start, at) => {
+  for (let rest = at, place = start + NUMBERED.length - 1; rest > 0; place--) {
+    bytes[place] = 0x30 + rest % 10;
+    rest = Math.floor(rest / 10);
+  }
+};
+
 const [STRING, LIST, U8] = [8, 9, 0];
 
-function ggufList(type: number, count: number, value: (at: number) => Uint8Array) {
+function ggufList(type: number, count: number, value: Uint8Array, differ?: Differ) {
   return function* () {
     yield ggufStart(0, 1);
     yield ggufName("tokenizer.ggml.tokens");
     yield numbers([LIST, 4], [type, 4], [count, 8]);
-    yield* repeated(count, value);
+    yield* repeated(count, value, differ);
   };
 }
 
@@ -280,7 +298,7 @@ export const HOSTILE: readonly HostileCheckpoint[] = [
       await writeModel(directory, {});
       await writePieces(
         `${directory}/tokenizer.model`,
-        repeated(1.5e7, () => new Uint8Array([0x0a, 0])),
+        repeated(1.5e7, new Uint8Array([0x0a, 0])),
       );
       return directory;
     },
@@ -326,56 +344,48 @@ export const HOSTILE: readonly HostileCheckpoint[] = [
   gguf(
     "16 million strings",
     /expected at most/,
-    ggufList(STRING, 16_000_000, () => ggufName("a")),
+    ggufList(STRING, 16_000_000, ggufName("a")),
   ),
   gguf(
     "16 million empty strings",
     /expected at most/,
-    ggufList(STRING, 16_000_000, () => ggufName("")),
+    ggufList(STRING, 16_000_000, ggufName("")),
   ),
   gguf(
     "2 million strings, which are no model",
     /expected/,
-    ggufList(STRING, 2 ** 21, (at) => ggufName(String.fromCharCode(97 + at % 26))),
+    ggufList(STRING, 2 ** 21, ggufName("a"), (bytes, start, at) => {
+      bytes[start + 8] = 97 + at % 26;
+    }),
   ),
   gguf(
     "8 million bytes in a list, which are no model",
     /expected/,
-    ggufList(U8, 2 ** 23, () => new Uint8Array(1)),
+    ggufList(U8, 2 ** 23, new Uint8Array(1)),
   ),
   gguf(
     "200 million bytes in a list",
     /expected at most/,
-    ggufList(U8, 200_000_000, () => new Uint8Array(1)),
+    ggufList(U8, 200_000_000, new Uint8Array(1)),
   ),
   gguf(
     "10 million lists in a list",
     /expected at most/,
-    ggufList(LIST, 10_000_000, () => numbers([U8, 4], [0, 8])),
+    ggufList(LIST, 10_000_000, numbers([U8, 4], [0, 8])),
   ),
   gguf("a text of 200 MB", /expected/, function* () {
     yield ggufStart(0, 1);
     yield ggufName("general.name");
     yield numbers([STRING, 4], [2e8, 8]);
-    yield* repeated(2e8, () => new Uint8Array([97]));
+    yield* repeated(2e8, new Uint8Array([97]));
   }),
   gguf("10 million words about weights", /expected at most/, function* () {
     yield ggufStart(0, 1e7);
-    yield* repeated(1e7, (at) => {
-      const name = ggufName(String(at).padStart(8, "0"));
-      const bytes = new Uint8Array(name.length + 5);
-      bytes.set(name);
-      return bytes;
-    });
+    yield* repeated(1e7, new Uint8Array([...NUMBERED, ...new Uint8Array(5)]), numbered);
   }),
   gguf("3 million GGUF tensors", /expected at most/, function* () {
     yield ggufStart(3e6, 0);
-    yield* repeated(3e6, (at) => {
-      const name = ggufName(String(at).padStart(8, "0"));
-      const bytes = new Uint8Array(name.length + 16);
-      bytes.set(name);
-      return bytes;
-    });
+    yield* repeated(3e6, new Uint8Array([...NUMBERED, ...new Uint8Array(16)]), numbered);
     yield new Uint8Array(64);
   }),
   placed("tensors that overlap", /inside "a"/, ([a, b, c]) => [a!, { ...b!, start: 32 }, c!]),
