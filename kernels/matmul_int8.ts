@@ -145,53 +145,58 @@ export const matmulInt8: Kernel<Input, never, MatmulInt8Options, "y", Optional> 
     }
     return { y: { ...y, data } };
   },
-  cases: [
-    shaped({ tokens: 1, inner: 8, outputs: 1 }, { bits: 8 }),
-    shaped({ tokens: 1, inner: 8, outputs: 1 }, { bits: 4 }),
-    shaped({ tokens: 3, inner: 24, outputs: 5 }, { bits: 4, group: 8 }),
-    shaped({ tokens: 2, inner: 48, outputs: 65 }, { bits: 4, group: 24 }),
-    shaped({ tokens: 9, inner: 48, outputs: 65 }, { bits: 8 }),
-    shaped({ tokens: 1, inner: 72, outputs: 67, bias: true }, { bits: 8 }),
-    shaped(
-      { tokens: 1, inner: 576, outputs: 300, stride: 280, bias: true },
-      { bits: 8, row: 7, rows: 271, column: 3 },
-    ),
-    shaped({ tokens: 9, inner: 72, outputs: 65, bias: true }, { bits: 4 }),
-    shaped({ tokens: 8, inner: 72, outputs: 65 }, { bits: 4, group: 72 }),
-    shaped({ tokens: 33, inner: 576, outputs: 70, bias: true }, { bits: 4, group: 64 }),
-    shaped({ tokens: 5, inner: 120, outputs: 20 }, { bits: 4, group: 24 }),
-    shaped({ tokens: 7, inner: 576, outputs: 70, bias: true, bytes: true }, { bits: 4, group: 64 }),
-    shaped({ tokens: 6, inner: 384, outputs: 66, bytes: true }, { bits: 4, group: 128 }),
-    shaped({ tokens: 1, inner: 1536, outputs: 37, bytes: true }, { bits: 4, group: 192 }),
-    shaped({ tokens: 70, inner: 2304, outputs: 130 }, { bits: 8 }),
-    largest(9, 2304, 65),
-    shaped({ tokens: 2, inner: 4608, outputs: 40 }, { bits: 4, group: 2304 }),
-    shaped({ tokens: 2, inner: 2304, outputs: 40 }, { bits: 4 }),
-    shaped({ tokens: 5, inner: 64, outputs: 32, stride: 96 }, { bits: 8, column: 40 }),
-    shaped(
-      { tokens: 5, inner: 64, outputs: 32, stride: 96, bias: true },
-      { bits: 4, row: 7, rows: 20, column: 3 },
-    ),
-    shaped(
-      { tokens: 40, inner: 64, outputs: 32, stride: 96, bias: true },
-      { bits: 4, group: 16, row: 7, rows: 20, column: 3 },
-    ),
-    ...expertCases.flatMap(({ bounds, experts, rows }) =>
-      ([{ bits: 8 }, { bits: 4 }, { bits: 4, group: 24 }] as const).map((form) => {
-        const sizes = { tokens: rows, inner: 48, outputs: experts.count * 37, stride: 40 };
-        const one = shaped(sizes, { ...form, column: 2, experts });
-        return { ...one, inputs: { ...one.inputs, bounds } };
-      })
-    ),
-    ...[1, 16, 64].flatMap((tokens) => [
-      timed(tokens, 1536, { bits: 8 }),
-      timed(tokens, 1536, { bits: 4 }),
-      timed(tokens, 1536, { bits: 4, group: 128 }),
-    ]),
-    { ...timed(512, 1536, { bits: 8 }), timedOnly: true },
-    { ...timed(512, 1536, { bits: 4 }), timedOnly: true },
-    { ...timed(512, 1536, { bits: 4, group: 128 }), timedOnly: true },
-  ],
+  get cases(): typeof matmulInt8.cases {
+    return [
+      shaped({ tokens: 1, inner: 8, outputs: 1 }, { bits: 8 }),
+      shaped({ tokens: 1, inner: 8, outputs: 1 }, { bits: 4 }),
+      shaped({ tokens: 3, inner: 24, outputs: 5 }, { bits: 4, group: 8 }),
+      shaped({ tokens: 2, inner: 48, outputs: 65 }, { bits: 4, group: 24 }),
+      shaped({ tokens: 9, inner: 48, outputs: 65 }, { bits: 8 }),
+      shaped({ tokens: 1, inner: 72, outputs: 67, bias: true }, { bits: 8 }),
+      shaped(
+        { tokens: 1, inner: 576, outputs: 300, stride: 280, bias: true },
+        { bits: 8, row: 7, rows: 271, column: 3 },
+      ),
+      shaped({ tokens: 9, inner: 72, outputs: 65, bias: true }, { bits: 4 }),
+      shaped({ tokens: 8, inner: 72, outputs: 65 }, { bits: 4, group: 72 }),
+      shaped({ tokens: 33, inner: 576, outputs: 70, bias: true }, { bits: 4, group: 64 }),
+      shaped({ tokens: 5, inner: 120, outputs: 20 }, { bits: 4, group: 24 }),
+      shaped({ tokens: 7, inner: 576, outputs: 70, bias: true, bytes: true }, {
+        bits: 4,
+        group: 64,
+      }),
+      shaped({ tokens: 6, inner: 384, outputs: 66, bytes: true }, { bits: 4, group: 128 }),
+      shaped({ tokens: 1, inner: 1536, outputs: 37, bytes: true }, { bits: 4, group: 192 }),
+      shaped({ tokens: 70, inner: 2304, outputs: 130 }, { bits: 8 }),
+      largest(9, 2304, 65),
+      shaped({ tokens: 2, inner: 4608, outputs: 40 }, { bits: 4, group: 2304 }),
+      shaped({ tokens: 2, inner: 2304, outputs: 40 }, { bits: 4 }),
+      shaped({ tokens: 5, inner: 64, outputs: 32, stride: 96 }, { bits: 8, column: 40 }),
+      shaped(
+        { tokens: 5, inner: 64, outputs: 32, stride: 96, bias: true },
+        { bits: 4, row: 7, rows: 20, column: 3 },
+      ),
+      shaped(
+        { tokens: 40, inner: 64, outputs: 32, stride: 96, bias: true },
+        { bits: 4, group: 16, row: 7, rows: 20, column: 3 },
+      ),
+      ...expertCases.flatMap(({ bounds, experts, rows }) =>
+        ([{ bits: 8 }, { bits: 4 }, { bits: 4, group: 24 }] as const).map((form) => {
+          const sizes = { tokens: rows, inner: 48, outputs: experts.count * 37, stride: 40 };
+          const one = shaped(sizes, { ...form, column: 2, experts });
+          return { ...one, inputs: { ...one.inputs, bounds } };
+        })
+      ),
+      ...[1, 16, 64].flatMap((tokens) => [
+        timed(tokens, 1536, { bits: 8 }),
+        timed(tokens, 1536, { bits: 4 }),
+        timed(tokens, 1536, { bits: 4, group: 128 }),
+      ]),
+      { ...timed(512, 1536, { bits: 8 }), timedOnly: true },
+      { ...timed(512, 1536, { bits: 4 }), timedOnly: true },
+      { ...timed(512, 1536, { bits: 4, group: 128 }), timedOnly: true },
+    ];
+  },
 };
 
 /** Rows and columns of a task on the CPU engine. */

@@ -85,6 +85,10 @@ export interface Kernel<
     inputs: Specs<In, Opt, HostTensor>,
     options: Options,
   ): Record<Out | Mut, HostTensor>;
+  /**
+   * What it is compared and timed on. Many values belong behind a getter: every start of the program
+   * imports all kernels.
+   */
   readonly cases: readonly KernelCase<In, Options, Opt>[];
 }
 
