@@ -19,7 +19,10 @@ import { endOf, newSequence, type Sequence, waitsForGrammar } from "./sequence.t
 /** An event and the request it belongs to. */
 export type EngineEvent = readonly [id: number, event: GenerationEvent];
 
-/** Milliseconds that a step waits for what grammars allow; answers that still wait then miss a step. */
+/**
+ * Milliseconds that a step waits for what grammars allow, while the device is at its layers, or half of
+ * what the last step took where that is more; answers that still wait then miss it.
+ */
 const GRAMMAR_MS = 5;
 
 /** What an engine is made with besides. */
@@ -46,6 +49,8 @@ export class EngineLoop implements Disposable {
   readonly #grammars: Grammars | undefined;
   #refused: (readonly [id: number, error: EngineError])[] = [];
   #steps = 0;
+  /** Milliseconds that the last step took. */
+  #lastMs = 0;
   #promptTokens = 0;
   #generatedTokens = 0;
 
@@ -58,7 +63,8 @@ export class EngineLoop implements Disposable {
   ) {
     this.sizes = sizes;
     this.#grammars = grammars;
-    this.#model = new PagedModel(device, model, { ...sizes, choices });
+    const { sequences } = sizes.step;
+    this.#model = new PagedModel(device, model, { ...sizes, sequences, choices });
     this.#pages = new Pages(sizes.pages);
     this.#scheduler = new Scheduler(this.#pages, sizes.step);
   }
@@ -132,15 +138,21 @@ export class EngineLoop implements Disposable {
 
   /** Runs one step and says what happened; nothing where there is nothing to do. */
   async step(): Promise<readonly EngineEvent[]> {
-    await this.#followGrammars();
+    this.#followGrammars();
     const chunks = this.#scheduler.next();
     if (chunks.length === 0) {
-      await settled(this.#held);
+      await settled(this.#live.values().filter(isWaiting).toArray());
       return [];
     }
+    const start = performance.now();
     for (const { sequence } of chunks) sequence.begun ??= performance.now();
     const steps = this.#scheduler.ahead(chunks, this.sizes.context);
-    const results = await this.#model.step(chunks, { steps });
+    const ready = async () => {
+      const waiting = chunks.map(({ sequence }) => sequence).filter(isWaiting);
+      if (waiting.length > 0) await settled(waiting, Math.max(GRAMMAR_MS, this.#lastMs / 2));
+    };
+    const results = await this.#model.step(chunks, { steps, ready });
+    this.#lastMs = performance.now() - start;
     this.#steps += Math.max(1, ...results.map(({ next }) => next.length));
     return chunks.flatMap((chunk, i) => {
       // It may have been aborted while the step ran; its pages were given back then.
@@ -153,17 +165,8 @@ export class EngineLoop implements Disposable {
     this.#model[Symbol.dispose]();
   }
 
-  /** Live ones that wait for what their grammars allow. */
-  get #held(): Sequence[] {
-    return this.#live.values().filter((sequence) =>
-      waitsForGrammar(sequence) && sequence.constraint!.failure === undefined
-    ).toArray();
-  }
-
   /** Begins answers whose grammars are ready, and refuses those whose grammars cannot be used. */
-  async #followGrammars(): Promise<void> {
-    const running = this.#held.filter((sequence) => !this.#preparing.has(sequence));
-    if (running.length > 0) await settled(running, GRAMMAR_MS);
+  #followGrammars(): void {
     for (const sequence of [...this.#live.values()]) {
       const { id, constraint } = sequence;
       if (constraint?.failure !== undefined) {
@@ -180,7 +183,11 @@ export class EngineLoop implements Disposable {
     }
   }
 
-  #eventsOf(chunk: Chunk, result: ChunkResult): GenerationEvent[] {
+  #eventsOf(ran: Chunk, result: ChunkResult): GenerationEvent[] {
+    const { missed = false } = result;
+    ran.sequence.missed = missed;
+    // The last token of one that missed it runs again.
+    const chunk = missed ? { ...ran, count: ran.count - 1, last: false } : ran;
     const { sequence, start, count, last } = chunk;
     this.#scheduler.done(chunk);
     const { id, request, tokens } = sequence;
@@ -243,6 +250,11 @@ export class EngineLoop implements Disposable {
     sequence.constraint?.[Symbol.dispose]();
     this.#scheduler.remove(sequence);
   }
+}
+
+/** Whether it may still be told what its grammar allows. */
+function isWaiting(sequence: Sequence): boolean {
+  return waitsForGrammar(sequence) && sequence.constraint!.failure === undefined;
 }
 
 /** A vector of length 1 in its direction; of a mean the count of its parts does not matter. */

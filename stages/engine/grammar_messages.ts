@@ -10,12 +10,18 @@ export type ToGrammars =
     readonly grammar: Grammar;
     readonly tokens: readonly number[];
   }
-  | { readonly type: "accept"; readonly id: number; readonly token: number }
+  /** Tokens that have come in some answers. */
+  | { readonly type: "accept"; readonly tokens: readonly (readonly [id: number, token: number])[] }
   | { readonly type: "close"; readonly id: number };
 
-/** What it tells: what may come next in an answer, or why it does not know. */
+/** What it tells: what may come next in some answers, or why it does not know. */
 export type FromGrammars =
-  | { readonly type: "allowed"; readonly id: number; readonly allowed: Uint32Array<ArrayBuffer> }
+  /** The masks of these answers, one behind the other, equally long. */
+  | {
+    readonly type: "allowed";
+    readonly ids: readonly number[];
+    readonly masks: Uint32Array<ArrayBuffer>;
+  }
   | { readonly type: "failed"; readonly id: number; readonly why: string }
   /** So often the library has given up by now; memory that it held then is lost. */
   | { readonly type: "aborts"; readonly count: number };

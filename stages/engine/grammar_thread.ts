@@ -38,6 +38,8 @@ export class GrammarThread implements Grammars {
   #timer: ReturnType<typeof setTimeout> | undefined;
   #aborts = 0;
   #nextId = 1;
+  /** Tokens that the thread is told of when this turn ends: those of a step together. */
+  #accepted: (readonly [id: number, token: number])[] = [];
 
   constructor(vocabulary: Vocabulary, options: GrammarThreadOptions) {
     this.#vocabulary = vocabulary;
@@ -69,7 +71,7 @@ export class GrammarThread implements Grammars {
         one.allowed = undefined;
         one.settled = Promise.withResolvers();
         one.tokens.push(token);
-        this.#tell({ type: "accept", id: one.id, token });
+        if (this.#accepted.push([one.id, token]) === 1) queueMicrotask(() => this.#pass());
       },
       settled: () => one.settled.promise,
       [Symbol.dispose]: close,
@@ -80,6 +82,13 @@ export class GrammarThread implements Grammars {
     for (const one of this.#open.values()) fail(one, "the engine was closed");
     this.#open.clear();
     this.#stop();
+  }
+
+  /** Passes on what was accepted. */
+  #pass(): void {
+    const tokens = this.#accepted.filter(([id]) => this.#open.has(id));
+    this.#accepted = [];
+    if (tokens.length > 0) this.#tell({ type: "accept", tokens });
   }
 
   #start(): void {
@@ -139,16 +148,29 @@ export class GrammarThread implements Grammars {
       this.#aborts = message.count;
       return;
     }
-    const at = this.#compiling.findIndex(({ id }) => id === message.id);
-    if (at >= 0) {
-      this.#compiling.splice(at, 1);
-      this.#watch();
+    if (message.type === "failed") {
+      this.#compiled(message.id);
+      const one = this.#open.get(message.id);
+      if (one) fail(one, message.why);
+      return;
     }
-    const one = this.#open.get(message.id);
-    if (!one) return;
-    if (message.type === "failed") return fail(one, message.why);
-    one.allowed = message.allowed;
-    one.settled.resolve();
+    const { ids, masks } = message;
+    const words = masks.length / ids.length;
+    ids.forEach((id, i) => {
+      this.#compiled(id);
+      const one = this.#open.get(id);
+      if (!one) return;
+      one.allowed = masks.subarray(i * words, (i + 1) * words);
+      one.settled.resolve();
+    });
+  }
+
+  /** Notes that the first tokens of an answer are known, or never will be. */
+  #compiled(id: number): void {
+    const at = this.#compiling.findIndex((one) => one.id === id);
+    if (at < 0) return;
+    this.#compiling.splice(at, 1);
+    this.#watch();
   }
 
   #close(one: Open): void {

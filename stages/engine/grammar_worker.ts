@@ -12,6 +12,12 @@ interface Answer {
   state: number;
 }
 
+/** What may come next in some answers. */
+interface Told {
+  readonly ids: number[];
+  readonly masks: Uint32Array[];
+}
+
 /** Compiled grammars kept; the one used last stands last. */
 const KEPT = 64;
 
@@ -37,28 +43,47 @@ async function hear(message: ToGrammars): Promise<void> {
     await compiler;
     return;
   }
-  const { id } = message;
-  try {
-    switch (message.type) {
-      case "open": {
-        const grammar = await compiledOf(message.grammar);
-        const matcher = await library.GrammarMatcher.createGrammarMatcher(grammar);
-        const answer = { matcher, state: 0 };
-        answers.set(id, answer);
-        for (const token of message.tokens) accept(answer, token);
-        return await tellAllowed(id, answer);
-      }
-      case "accept": {
-        const answer = answers.get(id);
-        if (!answer) return;
-        accept(answer, message.token);
-        if (!answer.matcher.isTerminated()) await tellAllowed(id, answer);
-        return;
-      }
-      case "close":
-        answers.get(id)?.matcher.dispose();
-        answers.delete(id);
+  if (message.type === "close") {
+    answers.get(message.id)?.matcher.dispose();
+    answers.delete(message.id);
+    return;
+  }
+  const told: Told = { ids: [], masks: [] };
+  if (message.type === "open") {
+    await unlessItFails(message.id, async () => {
+      const grammar = await compiledOf(message.grammar);
+      const matcher = await library.GrammarMatcher.createGrammarMatcher(grammar);
+      const answer = { matcher, state: 0 };
+      answers.set(message.id, answer);
+      for (const token of message.tokens) accept(answer, token);
+      await addAllowed(told, message.id, answer);
+    }, said);
+  } else {
+    for (const [id, token] of message.tokens) {
+      const answer = answers.get(id);
+      if (!answer) continue;
+      await unlessItFails(id, async () => {
+        accept(answer, token);
+        if (!answer.matcher.isTerminated()) await addAllowed(told, id, answer);
+      }, said);
     }
+  }
+  const { ids, masks } = told;
+  if (ids.length === 0) return;
+  const words = masks[0]!.length;
+  const all = new Uint32Array(ids.length * words);
+  masks.forEach((mask, i) => all.set(mask, i * words));
+  self.postMessage({ type: "allowed", ids, masks: all } satisfies FromGrammars, [all.buffer]);
+}
+
+/** Tells of an answer at which the library gives up. */
+async function unlessItFails(
+  id: number,
+  work: () => Promise<void>,
+  said: () => string,
+): Promise<void> {
+  try {
+    await work();
   } catch (error) {
     const why = reasonOf(said()) ?? (error instanceof Error ? error.message : String(error));
     tell({ type: "failed", id, why });
@@ -108,12 +133,13 @@ function accept(answer: Answer, token: number): void {
   answer.state = state;
 }
 
-async function tellAllowed(id: number, { matcher, state }: Answer): Promise<void> {
+async function addAllowed(told: Told, id: number, { matcher, state }: Answer): Promise<void> {
   const mask = await matcher.getNextTokenBitmask();
   const allowed = new Uint32Array(mask.buffer as ArrayBuffer, mask.byteOffset, mask.length);
   utf8.narrow(allowed, state);
   if (allowed.every((word) => word === 0)) throw new Error("no token goes on with it");
-  tell({ type: "allowed", id, allowed });
+  told.ids.push(id);
+  told.masks.push(allowed);
 }
 
 function tell(message: FromGrammars): void {

@@ -1,14 +1,15 @@
 import type { Device, HostTensor, Tensor, TensorRef } from "../../kernels/device/device.ts";
 import { u32 } from "../../kernels/device/tensor.ts";
 import { embed, penalize, sample, topScores } from "../../kernels/mod.ts";
-import { penaltyTensors } from "../../kernels/penalize.ts";
 import type { Model } from "../models/model.ts";
 import type { ScoredToken } from "./engine.ts";
 import { idsOf, kvBatch, positionsOf } from "./kv_batch.ts";
+import { changeTensors, LogitChanges, UNCHANGED } from "./logit_changes.ts";
 import { PagedForward } from "./paged_forward.ts";
 import { type RecordedSteps, recordSteps } from "./recorded_steps.ts";
-import { allowedOf, needsLogitsOnly, penaltiesOf, settingsOf, UNCHANGED } from "./sampling.ts";
+import { changesOf, mostEntries, needsLogitsOnly, settingsOf } from "./sampling.ts";
 import type { Chunk } from "./scheduler.ts";
+import { waitsForGrammar } from "./sequence.ts";
 
 /** Bytes of logits on the device at once. */
 const STEP_LOGIT_BYTES = 2 ** 25;
@@ -17,6 +18,8 @@ const STEP_LOGIT_BYTES = 2 ** 25;
 export interface ChunkResult {
   /** The tokens that follow, one a step, where the chunk reaches the sequence's last one. */
   readonly next: readonly ScoredToken[];
+  /** Whether there are none yet, since its grammar did not say what may come. */
+  readonly missed?: boolean;
   /** Scores of the prompt's tokens behind those of the chunk, where they were asked for. */
   readonly prompt?: readonly ScoredToken[];
   /** The sum of what the head reads of the chunk's tokens, or its last, where a vector is asked for. */
@@ -50,17 +53,22 @@ export class PagedModel implements Disposable {
   readonly #mostRows: number;
   /** By sequences and steps; the one used last stands last. */
   readonly #recorded = new Map<string, RecordedSteps>();
+  /** Where recorded steps read what changes their logits; made when it is needed first. */
+  #changes: LogitChanges | undefined;
+  readonly #vocabulary: number;
+  readonly #sequences: number;
 
   /**
-   * Takes the memory of so many pages; `context` is the longest sequence. Tokens are drawn below
-   * `choices`, from all rows of the head unless said.
+   * Takes the memory of so many pages; `context` is the longest sequence, `sequences` run at once.
+   * Tokens are drawn below `choices`, from all rows of the head unless said.
    */
   constructor(
     device: Device,
     model: Model,
-    { pages, context, choices }: {
+    { pages, context, sequences, choices }: {
       readonly pages: number;
       readonly context: number;
+      readonly sequences: number;
       readonly choices?: number | undefined;
     },
   ) {
@@ -69,32 +77,45 @@ export class PagedModel implements Disposable {
     this.#forward = new PagedForward(device, model, { pages, context });
     this.#context = context;
     this.#mostRows = rowsAtOnce(model.config);
+    this.#sequences = Math.min(sequences, this.#mostRows);
+    this.#vocabulary = model.config.vocabulary;
   }
 
   /**
    * Runs the chunks of a step together; results stand as the chunks do. Several steps only where all
-   * chunks are one token that generates, without scores and penalties; fewer than wanted where the
-   * logits do not fit at once.
+   * chunks are one token that generates, without scores, penalties and grammars; fewer than wanted where
+   * the logits do not fit at once. What grammars allow is known when `ready` resolves, or their
+   * sequences miss the step.
    */
   async step(
     chunks: readonly Chunk[],
-    { steps = 1 }: { readonly steps?: number } = {},
+    { steps = 1, ready = () => Promise.resolve() }: {
+      readonly steps?: number;
+      readonly ready?: () => Promise<void>;
+    } = {},
   ): Promise<readonly ChunkResult[]> {
-    if (chunks.length <= this.#mostRows && chunks.every(isOneDraw)) {
-      const tokens = await (await this.#recordedFor(chunks, steps)).run(chunks);
-      return tokens.map((each) => ({ next: each.map((token) => ({ token })) }));
-    }
-    return await this.#once(chunks);
+    const recorded = await this.#recordedFor(chunks, steps);
+    if (!recorded) return await this.#once(chunks, ready);
+    const tokens = await recorded.run(chunks, ready);
+    return tokens.map((each) =>
+      each ? { next: each.map((token) => ({ token })) } : { next: [], missed: true }
+    );
   }
 
   [Symbol.dispose](): void {
     for (const steps of this.#recorded.values()) steps[Symbol.dispose]();
     this.#recorded.clear();
+    this.#changes?.[Symbol.dispose]();
     this.#forward[Symbol.dispose]();
   }
-
-  async #recordedFor(chunks: readonly Chunk[], steps: number): Promise<RecordedSteps> {
-    const key = `${chunks.length} ${steps}`;
+  /** The recording that runs such chunks; undefined where none can. */
+  async #recordedFor(chunks: readonly Chunk[], steps: number): Promise<RecordedSteps | undefined> {
+    if (chunks.length > this.#sequences || !chunks.every(isOneDraw)) return undefined;
+    const plain = chunks.every(({ sequence }) => needsLogitsOnly(sequence.request));
+    const changes = plain ? undefined : this.#logitChanges;
+    const entries = chunks.reduce((sum, { sequence }) => sum + mostEntries(sequence), 0);
+    if (changes && entries > changes.room) return undefined;
+    const key = `${chunks.length} ${steps} ${plain}`;
     let found = this.#recorded.get(key);
     if (found) {
       this.#recorded.delete(key);
@@ -104,15 +125,22 @@ export class PagedModel implements Disposable {
         recorded[Symbol.dispose]();
         this.#recorded.delete(oldest);
       }
-      const wanted = { chunks, steps, context: this.#context, drawn: this.#drawn };
+      const wanted = { chunks, steps, context: this.#context, changes, drawn: this.#drawn };
       found = await recordSteps(this.#device, this.#forward, wanted);
     }
     this.#recorded.set(key, found);
     return found;
   }
 
+  get #logitChanges(): LogitChanges {
+    return this.#changes ??= new LogitChanges(this.#device, this.#sequences, this.#vocabulary);
+  }
+
   /** One step of chunks of any length, launch by launch. */
-  async #once(chunks: readonly Chunk[]): Promise<readonly ChunkResult[]> {
+  async #once(
+    chunks: readonly Chunk[],
+    ready: () => Promise<void>,
+  ): Promise<readonly ChunkResult[]> {
     using stack = new DisposableStack();
     const upload = (host: HostTensor) => stack.use(this.#device.upload(host));
     const { queries, keys, ...batch } = kvBatch(chunks);
@@ -129,6 +157,7 @@ export class PagedModel implements Disposable {
     );
     const results = chunks.map((): {
       next: ScoredToken[];
+      missed?: boolean;
       prompt?: ScoredToken[];
       hidden?: Float64Array;
     } => ({ next: [] }));
@@ -138,14 +167,20 @@ export class PagedModel implements Disposable {
         if (sum) results[i]!.hidden = sum;
       }
     }
+    await ready();
+    const late = chunks.map(({ sequence }) => waitsForGrammar(sequence));
     const rows = rowsOf(chunks);
     for (let from = 0; from < rows.length; from += this.#mostRows) {
       const part = rows.slice(from, from + this.#mostRows);
       const scored = await this.#score(part, { hidden, chunks });
       part.forEach(({ chunk, target }, i) => {
         const result = results[chunk]!;
-        if (target === undefined) result.next.push(scored[i]!);
-        else (result.prompt ??= []).push(scored[i]!);
+        if (target === undefined) {
+          if (late[chunk]) result.missed = true;
+          else result.next.push(scored[i]!);
+        } else {
+          (result.prompt ??= []).push(scored[i]!);
+        }
       });
     }
     if (rows.length === 0) {
@@ -214,20 +249,16 @@ export class PagedModel implements Disposable {
     const device = this.#device;
     const sequences = rows.map(({ chunk }) => chunks[chunk]!.sequence);
     using settings = device.upload(settingsOf(sequences));
-    const penalties = sequences.map((sequence, i) =>
-      rows[i]!.target === undefined ? penaltiesOf(sequence) : undefined
-    );
-    const masks = allowedOf(
-      sequences.map((sequence, i) => rows[i]!.target === undefined ? sequence : undefined),
+    const changes = changeTensors(
+      sequences.map((sequence, i) =>
+        rows[i]!.target === undefined ? changesOf(sequence) : UNCHANGED
+      ),
       logits.shape[1]!,
     );
-    if (!masks && penalties.every((each) => each === undefined)) {
-      return device.run(sample, { logits, settings }, this.#drawn).tokens;
-    }
-    const tensors = penaltyTensors(penalties.map((each) => each ?? UNCHANGED));
-    using penaltyRows = device.upload(tensors.rows);
-    using entries = device.upload(tensors.entries);
-    using allowed = masks && device.upload(masks);
+    if (!changes) return device.run(sample, { logits, settings }, this.#drawn).tokens;
+    using penaltyRows = device.upload(changes.rows);
+    using entries = device.upload(changes.entries);
+    using allowed = changes.allowed && device.upload(changes.allowed);
     const inputs = { logits, rows: penaltyRows, entries, ...allowed && { allowed } };
     using changed = device.run(penalize, inputs, {}).y;
     return device.run(sample, { logits: changed, settings }, this.#drawn).tokens;
@@ -256,9 +287,9 @@ function hiddenSums(
 
 /** Whether a chunk is one token behind which another is drawn, and nothing else is asked. */
 function isOneDraw({ sequence: { request }, count, last }: Chunk): boolean {
-  const { promptLogprobs, maxTokens } = request;
-  const drawn = count === 1 && last && maxTokens > 0 && needsLogitsOnly(request);
-  return drawn && promptLogprobs === undefined;
+  const { promptLogprobs, logprobs, maxTokens } = request;
+  const drawn = count === 1 && last && maxTokens > 0;
+  return drawn && promptLogprobs === undefined && logprobs === undefined;
 }
 
 /** The rows of a step whose logits are needed: those that score the prompt, and those that choose. */

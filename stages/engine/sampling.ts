@@ -3,6 +3,7 @@ import { u32 } from "../../kernels/device/tensor.ts";
 import { FORBIDDEN, type RowPenalties } from "../../kernels/penalize.ts";
 import { sampleSettings } from "../../kernels/sample.ts";
 import type { GenerationRequest, Sampling } from "./engine.ts";
+import { type RowChanges, UNCHANGED } from "./logit_changes.ts";
 import { generated, type Sequence } from "./sequence.ts";
 
 /** How the next token of each sequence is drawn, where so many more were chosen that the host has not seen. */
@@ -23,6 +24,27 @@ export function needsLogitsOnly(request: GenerationRequest): boolean {
   const { sampling, logprobs, grammar } = request;
   return logprobs === undefined && grammar === undefined && !changesLogits(sampling) &&
     !forbids(request);
+}
+
+/** What changes the logits that a sequence's next token is chosen from. */
+export function changesOf(sequence: Sequence): RowChanges {
+  const penalties = penaltiesOf(sequence);
+  const allowed = sequence.constraint?.allowed;
+  if (!penalties && !allowed) return UNCHANGED;
+  return { penalties: penalties ?? UNCHANGED.penalties, allowed };
+}
+
+/** Tokens that the penalties of a sequence concern at most. */
+export function mostEntries({ request, tokens }: Sequence): number {
+  const { repetitionPenalty, presencePenalty, frequencyPenalty, logitBias } = request.sampling;
+  const counted = presencePenalty !== 0 || frequencyPenalty !== 0;
+  const { badWords = [], stopTokens, prompt } = request;
+  const seen = repetitionPenalty !== 1
+    ? tokens.length
+    : counted
+    ? tokens.length - prompt.length
+    : 0;
+  return seen + logitBias.length + badWords.length + stopTokens.length;
 }
 
 /** Whether logits change before a token is chosen from them. */
@@ -46,53 +68,58 @@ function forbidden({ request, tokens }: Sequence): number[] {
     if (before > made) return false;
     return word.slice(0, -1).every((token, at) => tokens[tokens.length - before + at] === token);
   });
-  return [...made < minTokens ? stopTokens : [], ...words.map((word) => word.at(-1)!)];
+  const ends = made < minTokens ? stopTokens : [];
+  return [...new Set([...ends, ...words.map((word) => word.at(-1)!)])];
+}
+
+/** A token that penalties concern, and what they know of it. */
+type Entry = RowPenalties["entries"][number];
+
+/** What penalties know of sequences' tokens, up to where they looked last. */
+const known = new WeakMap<Sequence, { upTo: number; readonly entries: Map<number, Entry> }>();
+
+/** What the tokens of a sequence are to its penalties; looks only at those that are new. */
+function entriesOf(sequence: Sequence): ReadonlyMap<number, Entry> {
+  const { request: { sampling, prompt }, tokens } = sequence;
+  const { repetitionPenalty, presencePenalty, frequencyPenalty, logitBias } = sampling;
+  let found = known.get(sequence);
+  if (!found) known.set(sequence, found = { upTo: 0, entries: new Map() });
+  const { entries } = found;
+  const change = (token: number, how: (before: Entry) => Partial<Entry>) => {
+    const before = entries.get(token) ?? { token, seen: false, times: 0, bias: 0 };
+    entries.set(token, { ...before, ...how(before) });
+  };
+  if (found.upTo === 0) {
+    for (const [token, bias] of logitBias) change(token, (before) => ({ bias: before.bias + bias }));
+  }
+  const repeated = repetitionPenalty !== 1;
+  const counted = presencePenalty !== 0 || frequencyPenalty !== 0;
+  for (let at = found.upTo; (repeated || counted) && at < tokens.length; at++) {
+    const isCounted = counted && at >= prompt.length;
+    if (!repeated && !isCounted) continue;
+    change(tokens[at]!, ({ times }) => ({ seen: repeated, times: times + Number(isCounted) }));
+  }
+  found.upTo = tokens.length;
+  return entries;
 }
 
 /** What a sequence's request and tokens change in its logits; undefined where nothing. */
-export function penaltiesOf(sequence: Sequence): RowPenalties | undefined {
-  const { request, tokens } = sequence;
-  const { repetitionPenalty, presencePenalty, frequencyPenalty, logitBias } = request.sampling;
-  const counted = presencePenalty !== 0 || frequencyPenalty !== 0;
-  const repeated = repetitionPenalty !== 1;
+function penaltiesOf(sequence: Sequence): RowPenalties | undefined {
+  const { sampling } = sequence.request;
   const never = forbidden(sequence);
-  if (!changesLogits(request.sampling) && never.length === 0) return undefined;
-  const entries = new Map<number, { seen: boolean; times: number; bias: number }>();
-  const entry = (token: number) => {
-    const found = entries.get(token) ?? { seen: false, times: 0, bias: 0 };
-    entries.set(token, found);
-    return found;
-  };
-  const prompt = request.prompt.length;
-  if (repeated) { for (const token of tokens) entry(token).seen = true; }
-  if (counted) { for (const token of tokens.slice(prompt)) entry(token).times++; }
-  for (const [token, bias] of logitBias) entry(token).bias += bias;
-  for (const token of never) entry(token).bias = FORBIDDEN;
+  if (!changesLogits(sampling) && never.length === 0) return undefined;
+  const entries = entriesOf(sequence);
+  const forbiddenOnes = never.map((token) => ({
+    ...entries.get(token) ?? { token, seen: false, times: 0 },
+    bias: FORBIDDEN,
+  }));
+  const rest = [...entries.values()];
   return {
-    repetition: repetitionPenalty,
-    presence: presencePenalty,
-    frequency: frequencyPenalty,
-    entries: [...entries].map(([token, rest]) => ({ token, ...rest })),
+    repetition: sampling.repetitionPenalty,
+    presence: sampling.presencePenalty,
+    frequency: sampling.frequencyPenalty,
+    entries: never.length === 0
+      ? rest
+      : [...rest.filter(({ token }) => !never.includes(token)), ...forbiddenOnes],
   };
-}
-
-/** The penalties of a row that has none. */
-export const UNCHANGED: RowPenalties = { repetition: 1, presence: 0, frequency: 0, entries: [] };
-
-/**
- * Which tokens each of some sequences may choose, u32 [rows, columns / 32 rounded up], where one of
- * them has a grammar; undefined where none has.
- */
-export function allowedOf(
-  sequences: readonly (Sequence | undefined)[],
-  columns: number,
-): HostTensor | undefined {
-  const masks = sequences.map((sequence) => sequence?.constraint?.allowed);
-  if (masks.every((mask) => mask === undefined)) return undefined;
-  const words = Math.ceil(columns / 32);
-  const all = new Uint32Array(sequences.length * words).fill(0xffffffff);
-  masks.forEach((mask, row) => {
-    if (mask) all.fill(0, row * words, (row + 1) * words).set(mask.subarray(0, words), row * words);
-  });
-  return u32([sequences.length, words], all);
 }

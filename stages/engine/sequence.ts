@@ -18,6 +18,8 @@ export interface Sequence {
   cached: number | undefined;
   /** Holds its answer to a grammar. */
   constraint: Constraint | undefined;
+  /** Whether its last step ended before it was known what its grammar allows. */
+  missed: boolean;
 }
 
 /** A sequence that has not begun. */
@@ -32,12 +34,18 @@ export function newSequence(id: number, request: GenerationRequest): Sequence {
     computed: 0,
     cached: undefined,
     constraint: undefined,
+    missed: false,
   };
 }
 
 /** Whether its next token cannot be chosen yet: it is not known which ones its grammar allows. */
 export function waitsForGrammar({ constraint }: Sequence): boolean {
   return constraint !== undefined && constraint.allowed === undefined;
+}
+
+/** Whether no step is to be spent on it before its grammar has spoken: it missed one already. */
+export function isHeld(sequence: Sequence): boolean {
+  return sequence.missed && waitsForGrammar(sequence);
 }
 
 /** Tokens generated so far. */

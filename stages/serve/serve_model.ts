@@ -61,7 +61,7 @@ export async function serveModel(
   await server.finished;
 }
 
-async function readTokenizer(path: string) {
+export async function readTokenizer(path: string) {
   using checkpoint = await openCheckpoint(path);
   const { tokenizer, files, config } = checkpoint;
   const rows = architectureOf(config).config.vocabulary;

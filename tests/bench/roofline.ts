@@ -157,7 +157,7 @@ export async function workOf(
   await using device = new Tally(limits, { keys, batch });
   using model = Model.of(device, files, { weightBytes: Infinity });
   await model.loadWhole();
-  using paged = new PagedModel(device, model, { pages: 1, context: keys });
+  using paged = new PagedModel(device, model, { pages: 1, context: keys, sequences: batch });
   const prompt = Array<number>(keys).fill(0);
   const chunks = Array.from({ length: batch }, () => {
     const ask = { prompt, maxTokens: 1, sampling: GREEDY, stopTokens: [] };
