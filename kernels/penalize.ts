@@ -173,7 +173,10 @@ function withMore<T extends ReturnType<typeof allowing<ReturnType<typeof penaliz
     all.set(data);
     return u32([count! + 2, columns!], all);
   };
-  return { ...plain, inputs: { ...plain.inputs, rows: more(rows), allowed: more(allowed) } } as const;
+  return {
+    ...plain,
+    inputs: { ...plain.inputs, rows: more(rows), allowed: more(allowed) },
+  } as const;
 }
 
 function penalized(

@@ -136,8 +136,7 @@ function accept(answer: Answer, token: number): void {
 async function addAllowed(told: Told, id: number, { matcher, state }: Answer): Promise<void> {
   const mask = await matcher.getNextTokenBitmask();
   const allowed = new Uint32Array(mask.buffer as ArrayBuffer, mask.byteOffset, mask.length);
-  utf8.narrow(allowed, state);
-  if (allowed.every((word) => word === 0)) throw new Error("no token goes on with it");
+  if (!utf8.narrow(allowed, state)) throw new Error("no token goes on with it");
   told.ids.push(id);
   told.masks.push(allowed);
 }

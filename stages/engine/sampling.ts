@@ -1,5 +1,4 @@
 import type { HostTensor } from "../../kernels/device/device.ts";
-import { u32 } from "../../kernels/device/tensor.ts";
 import { FORBIDDEN, type RowPenalties } from "../../kernels/penalize.ts";
 import { sampleSettings } from "../../kernels/sample.ts";
 import type { GenerationRequest, Sampling } from "./engine.ts";
@@ -90,7 +89,9 @@ function entriesOf(sequence: Sequence): ReadonlyMap<number, Entry> {
     entries.set(token, { ...before, ...how(before) });
   };
   if (found.upTo === 0) {
-    for (const [token, bias] of logitBias) change(token, (before) => ({ bias: before.bias + bias }));
+    for (const [token, bias] of logitBias) {
+      change(token, (before) => ({ bias: before.bias + bias }));
+    }
   }
   const repeated = repetitionPenalty !== 1;
   const counted = presencePenalty !== 0 || frequencyPenalty !== 0;

@@ -1,7 +1,8 @@
 import type { Context } from "hono";
+import type { ScoredToken } from "../engine/engine.ts";
 import type { AnswerEvent, PlacedToken } from "./answer.ts";
 import { type ChatLayout, type ChatPart, type NamedCall, openChatParts } from "./chat_parts.ts";
-import { chatLogprobs, chatLogprobsJson, type Spelling } from "./logprobs.ts";
+import { chatLogprobs, chatLogprobsJson, promptLogprobsJson, type Spelling } from "./logprobs.ts";
 import type { ServeEnv } from "./request_log.ts";
 import { answerAsked } from "./respond.ts";
 import type { ServeContext } from "./request_scope.ts";
@@ -11,19 +12,26 @@ export async function chat(serving: ServeContext, context: Context<ServeEnv>): P
   return await answerAsked(serving, context, {
     kind: "chat",
     names: { id: "chatcmpl", whole: "chat.completion", chunk: "chat.completion.chunk" },
-    choice: (index, { logprobs, asIds, chat }) =>
-      openChoice(index, {
-        spelling: logprobs === undefined ? undefined : { tokenizer: serving.tokenizer, asIds },
+    choice: (index, { logprobs, promptScores, asIds, chat }) => {
+      const { tokenizer } = serving;
+      return openChoice(index, {
+        spelling: logprobs === undefined ? undefined : { tokenizer, asIds },
+        prompt: promptScores === undefined
+          ? undefined
+          : { count: promptScores, spelling: { tokenizer, asIds } },
         layout: chat!,
-      }),
+      });
+    },
   });
 }
 
 /** One choice of the answer, in pieces and in whole. */
 function openChoice(
   index: number,
-  { spelling, layout }: {
+  { spelling, prompt, layout }: {
     readonly spelling: Spelling | undefined;
+    /** How the scores of the prompt are told; undefined where they are not wanted. */
+    readonly prompt: { readonly count: number; readonly spelling: Spelling } | undefined;
     readonly layout: ChatLayout;
   },
 ) {
@@ -32,6 +40,7 @@ function openChoice(
   let finish: string | null = null;
   const calls: NamedCall[] = [];
   const all: PlacedToken[] = [];
+  let promptTokens: readonly ScoredToken[] = [];
   const keep = (part: ChatPart) => {
     if ("calls" in part) calls.push(...part.calls);
     else if (part.type === "thought") thought += part.text;
@@ -56,6 +65,7 @@ function openChoice(
   };
   return {
     see(event: AnswerEvent) {
+      if (event.type === "prompt" && prompt) promptTokens = event.scores;
       if (event.type === "text") {
         parts.push(event.text).forEach(keep);
         if (spelling) { for (const token of event.tokens) all.push(token); }
@@ -101,7 +111,7 @@ function openChoice(
       }
     },
     /** The JSON of the choice once all events were seen. */
-    *json() {
+    *json(at = index) {
       const message = {
         role: "assistant",
         content: content === "" && calls.length > 0 ? null : content,
@@ -115,10 +125,16 @@ function openChoice(
           })),
         },
       };
-      yield `{"index":${index},"message":${JSON.stringify(message)},"logprobs":`;
+      yield `{"index":${at},"message":${JSON.stringify(message)},"logprobs":`;
       if (spelling) yield* chatLogprobsJson(all, spelling);
       else yield "null";
       yield `,"finish_reason":${JSON.stringify(finish)}}`;
+    },
+    /** What stands beside the choices: the scores of the prompt, where vLLM has them. */
+    *beside() {
+      if (!prompt) return;
+      yield ',"prompt_logprobs":';
+      yield* promptLogprobsJson(promptTokens, prompt);
     },
   };
 }

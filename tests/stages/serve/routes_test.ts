@@ -456,7 +456,7 @@ const WRONG: readonly (readonly [body: unknown, status: number, param: string | 
   [{ prompt: "a", echo: true, n: 128, logprobs: 20, max_tokens: 1000 }, 400, "logprobs"],
   [{ prompt: "a", stop: Array(257).fill("x") }, 400, "stop"],
   [{ prompt: "a", stop: Array(5000).fill("x") }, 400, "stop"],
-  [{ prompt: "a", best_of: 2 }, 400, "best_of"],
+  [{ prompt: "a", n: 3, best_of: 2 }, 400, "best_of"],
   [{ prompt: "a", suffix: "end" }, 400, "suffix"],
   [{ prompt: "a", tools: [{ type: "function" }] }, 400, "tools"],
   [{ prompt: "a", response_format: { type: "xml" } }, 400, "response_format.type"],
@@ -495,6 +495,26 @@ Deno.test("what a request says wrong is refused with the field, in OpenAI's shap
     match(error.message, /^Cannot .*[^.]$/, what);
   }
   strictEqual(served.engine.asked.length, 0);
+});
+
+Deno.test("paths may end with a slash", async () => {
+  await using served = await serveFake({});
+  const body = {
+    prompt: "a",
+    max_tokens: 1,
+    messages: [{ role: "user", content: "a" }],
+    input: "a",
+  };
+  for (const path of ["completions", "chat/completions", "responses", "messages", "embeddings"]) {
+    const response = await served.post(`/v1/${path}/`, body);
+    await response.body?.cancel();
+    strictEqual(response.status, 200, path);
+  }
+  for (const path of ["/v1/models/", `/v1/models/${MODEL}/`, "/health/", "/metrics/", "/docs/"]) {
+    const response = await served.get(path);
+    await response.body?.cancel();
+    strictEqual(response.status, 200, path);
+  }
 });
 
 Deno.test("unknown and empty fields are passed over, unless the server is strict", async () => {
