@@ -1,7 +1,7 @@
 import { PAGE_TOKENS } from "../../kernels/codes/kv_page.ts";
 import type { Pages } from "./pages.ts";
 import { needsLogitsOnly } from "./sampling.ts";
-import { isHeld, remaining, type Sequence } from "./sequence.ts";
+import { isHeldBack, remaining, type Sequence } from "./sequence.ts";
 
 /** What one step may take on. */
 export interface StepLimits {
@@ -86,21 +86,21 @@ export class Scheduler {
       if (left === 0) break;
       // It may have been preempted for one before it.
       if (!this.#running.includes(sequence) || !generates(sequence)) continue;
-      if (isHeld(sequence)) continue;
+      if (isHeldBack(sequence)) continue;
       if (!this.#makePages(sequence)) continue;
       chunks.push(chunkOf(sequence, 1));
       left--;
     }
     for (const sequence of this.#running) {
       if (left === 0) break;
-      if (generates(sequence) || isHeld(sequence)) continue;
+      if (generates(sequence) || isHeldBack(sequence)) continue;
       const chunk = chunkOf(sequence, left);
       chunks.push(chunk);
       left -= chunk.count;
     }
     while (left > 0 && this.#running.length < this.#limits.sequences) {
       const [sequence] = this.#waiting;
-      if (!sequence || isHeld(sequence) || !this.#admit(sequence)) break;
+      if (!sequence || isHeldBack(sequence) || !this.#admit(sequence)) break;
       this.#waiting.shift();
       this.#running.push(sequence);
       const chunk = chunkOf(sequence, left);

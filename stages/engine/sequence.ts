@@ -44,7 +44,7 @@ export function waitsForGrammar({ constraint }: Sequence): boolean {
 }
 
 /** Whether no step is to be spent on it before its grammar has spoken: it missed one already. */
-export function isHeld(sequence: Sequence): boolean {
+export function isHeldBack(sequence: Sequence): boolean {
   return sequence.missed && waitsForGrammar(sequence);
 }
 

@@ -61,6 +61,7 @@ export async function serveModel(
   await server.finished;
 }
 
+/** The tokenizer of a model artifact; throws where it has none. */
 export async function readTokenizer(path: string) {
   using checkpoint = await openCheckpoint(path);
   const { tokenizer, files, config } = checkpoint;
