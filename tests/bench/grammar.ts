@@ -15,7 +15,7 @@ import { EngineMemory } from "../../stages/engine/engine_memory.ts";
 import { planMemory } from "../../stages/engine/engine_sizes.ts";
 import { GrammarThread } from "../../stages/engine/grammar_thread.ts";
 import { Model } from "../../stages/models/model.ts";
-import { readTokenizer } from "../../stages/serve/serve_model.ts";
+import { servedTokenizerOf } from "../../stages/serve/serve_model.ts";
 import { schemaGrammar } from "../../stages/serve/structured/schema.ts";
 import { vocabularyOf } from "../../stages/serve/structured/vocabulary.ts";
 import { StageChain } from "../support/stage_chain.ts";
@@ -59,7 +59,7 @@ export async function benchGrammar(args: readonly string[]): Promise<void> {
   say(`${device.name}; ms a step, the least of ${rounds} turns of ${steps} steps`);
   for (const [name, path] of models) {
     using model = await Model.open(path, device, { weightBytes: Infinity });
-    const tokenizer = await readTokenizer(path);
+    const tokenizer = await servedTokenizerOf(path);
     using grammars = new GrammarThread(vocabularyOf(tokenizer), { seconds: 60 });
     const memory = new EngineMemory(device.limits, model);
     for (const batch of values.batch.split(",").map(Number)) {
