@@ -1,7 +1,7 @@
 import type { Context } from "hono";
 import type { ScoredToken } from "../engine/engine.ts";
 import type { AnswerEvent, PlacedToken } from "./answer.ts";
-import { type ChatLayout, type ChatPart, type NamedCall, openChatParts } from "./chat_parts.ts";
+import { type ChatLayout, type ChatPart, openChatParts } from "./chat_parts.ts";
 import { chatLogprobs, chatLogprobsJson, promptLogprobsJson, type Spelling } from "./logprobs.ts";
 import type { ServeEnv } from "./request_log.ts";
 import { answerAsked } from "./respond.ts";
@@ -38,30 +38,42 @@ function openChoice(
   const parts = openChatParts(layout);
   let [content, thought] = ["", ""];
   let finish: string | null = null;
-  const calls: NamedCall[] = [];
+  const calls: { readonly id: string; readonly name: string; arguments: string }[] = [];
   const all: PlacedToken[] = [];
   let promptTokens: readonly ScoredToken[] = [];
   const keep = (part: ChatPart) => {
-    if ("calls" in part) calls.push(...part.calls);
-    else if (part.type === "thought") thought += part.text;
-    else content += part.text;
+    switch (part.type) {
+      case "call":
+        calls.push({ id: part.id, name: part.name, arguments: "" });
+        break;
+      case "arguments":
+        calls.at(-1)!.arguments += part.text;
+        break;
+      case "thought":
+        thought += part.text;
+        break;
+      case "content":
+        content += part.text;
+    }
   };
   const finishOf = (reason: "stop" | "length") =>
     reason === "stop" && calls.length > 0 ? "tool_calls" : reason;
-  /** What chunks say of a part; of a call first its name, then its arguments, as clients join them. */
-  const deltas = (part: ChatPart): object[] => {
-    if (!("calls" in part)) {
-      return [part.type === "thought" ? { reasoning_content: part.text } : { content: part.text }];
+  /** What chunks say of a part that was kept; of a call first its name, as clients join them. */
+  const delta = (part: ChatPart): object => {
+    const index = calls.length - 1;
+    switch (part.type) {
+      case "call": {
+        const { id, name } = part;
+        const called = { name, arguments: "" };
+        return { tool_calls: [{ index, id, type: "function", function: called }] };
+      }
+      case "arguments":
+        return { tool_calls: [{ index, function: { arguments: part.text } }] };
+      case "thought":
+        return { reasoning_content: part.text };
+      case "content":
+        return { content: part.text };
     }
-    const first = calls.length - part.calls.length;
-    return part.calls.flatMap(({ id, name, arguments: given }, at) => [
-      {
-        tool_calls: [
-          { index: first + at, id, type: "function", function: { name, arguments: "" } },
-        ],
-      },
-      { tool_calls: [{ index: first + at, function: { arguments: given } }] },
-    ]);
   };
   return {
     see(event: AnswerEvent) {
@@ -91,9 +103,9 @@ function openChoice(
           yield chunk({ role: "assistant", content: "" });
           return;
         case "text": {
-          const made = parts.push(event.text).flatMap((part) => {
+          const made = parts.push(event.text).map((part) => {
             keep(part);
-            return deltas(part);
+            return delta(part);
           });
           if (spelling && event.tokens.length > 0 && made.length === 0) made.push({ content: "" });
           // Scores go with the first of what their tokens became.
@@ -105,7 +117,7 @@ function openChoice(
         case "end":
           for (const part of parts.end()) {
             keep(part);
-            for (const delta of deltas(part)) yield chunk(delta);
+            yield chunk(delta(part));
           }
           yield chunk({}, null, finishOf(event.reason));
       }

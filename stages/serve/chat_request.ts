@@ -64,7 +64,8 @@ export function chatAsked(body: z.output<typeof chatFields>, rules: ReadingRules
     promptLogprobs: promptScores,
     grammar,
   };
-  const chat = chatLayout(rules, { text, tools, held: grammar !== undefined });
+  const early = body.stream ?? false;
+  const chat = { ...chatLayout(rules, { text, tools, held: grammar !== undefined }), early };
   const marks = marksOf(chat, tokenizer);
   const requests = answerRequests(rules, wishes, [prompt]).map((request) => ({
     ...request,

@@ -672,6 +672,18 @@ Deno.test("calls come whole or as deltas, and the answer ends by them", async ()
     final.choices[0]!.message.tool_calls!.map((call) => (call as { function: object }).function),
     calls,
   );
+  const events = await eventsOf(
+    await served.post("/v1/chat/completions", { ...body, stream: true }),
+  ) as {
+    choices: { delta: { tool_calls?: { index: number; function: { arguments: string } }[] } }[];
+  }[];
+  const deltas = events.flatMap(({ choices: [choice] }) => choice!.delta.tool_calls ?? []);
+  for (const index of [0, 1]) {
+    const pieces = deltas.filter((delta) => delta.index === index).slice(1)
+      .map((delta) => delta.function.arguments);
+    strictEqual(pieces.join(""), calls[index]!.arguments);
+    ok(pieces.length > 2, `arguments in ${pieces.length} pieces`);
+  }
   const none = await client.chat.completions.create({ ...body, tool_choice: "none" });
   strictEqual(none.choices[0]!.message.content, says);
   strictEqual(none.choices[0]!.finish_reason, "stop");
