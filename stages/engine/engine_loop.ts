@@ -13,8 +13,8 @@ import { type ChunkResult, PagedModel } from "./paged_model.ts";
 import type { Grammars } from "./grammar.ts";
 import { Pages } from "./pages.ts";
 import { checkQueue } from "./queue_cap.ts";
-import { type Chunk, Scheduler } from "./scheduler.ts";
-import { endOf, newSequence, type Sequence, waitsForGrammar } from "./sequence.ts";
+import { type Chunk, mostDraws, Scheduler } from "./scheduler.ts";
+import { endOf, newSequence, remaining, type Sequence, waitsForGrammar } from "./sequence.ts";
 
 /** An event and the request it belongs to. */
 export type EngineEvent = readonly [id: number, event: GenerationEvent];
@@ -48,6 +48,7 @@ export class EngineLoop implements Disposable {
   readonly #preparing = new Set<Sequence>();
   readonly #grammars: Grammars | undefined;
   #refused: (readonly [id: number, error: EngineError])[] = [];
+  #speculation = { drafts: 0, draftTokens: 0, acceptedTokens: 0 };
   #steps = 0;
   /** Milliseconds that the last step took. */
   #lastMs = 0;
@@ -63,8 +64,7 @@ export class EngineLoop implements Disposable {
   ) {
     this.sizes = sizes;
     this.#grammars = grammars;
-    const { sequences } = sizes.step;
-    this.#model = new PagedModel(device, model, { ...sizes, sequences, choices });
+    this.#model = new PagedModel(device, model, { ...sizes, rows: mostDraws(sizes.step), choices });
     this.#pages = new Pages(sizes.pages);
     this.#scheduler = new Scheduler(this.#pages, sizes.step);
   }
@@ -82,6 +82,7 @@ export class EngineLoop implements Disposable {
       waiting: counts.waiting + this.#preparing.size,
       pages: this.#pages.counts,
       prefixCache: this.#pages.prefixCache,
+      speculation: this.#speculation,
       steps: this.#steps,
       promptTokens: this.#promptTokens,
       generatedTokens: this.#generatedTokens,
@@ -153,7 +154,7 @@ export class EngineLoop implements Disposable {
     };
     const results = await this.#model.step(chunks, { steps, ready });
     this.#lastMs = performance.now() - start;
-    this.#steps += Math.max(1, ...results.map(({ next }) => next.length));
+    this.#steps += steps;
     return chunks.flatMap((chunk, i) => {
       // It may have been aborted while the step ran; its pages were given back then.
       if (this.#live.get(chunk.sequence.id) !== chunk.sequence) return [];
@@ -186,8 +187,14 @@ export class EngineLoop implements Disposable {
   #eventsOf(ran: Chunk, result: ChunkResult): GenerationEvent[] {
     const { missed = false } = result;
     ran.sequence.missed = missed;
-    // The last token of one that missed it runs again.
-    const chunk = missed ? { ...ran, count: ran.count - 1, last: false } : ran;
+    const { draft } = ran;
+    if (draft.length > 0) this.#countDraft(ran, result);
+    // Of a draft what is right is done below; the last token of one that missed the step runs again.
+    const chunk = {
+      ...ran,
+      count: ran.count - draft.length - Number(missed),
+      last: ran.last && !missed,
+    };
     const { sequence, start, count, last } = chunk;
     this.#scheduler.done(chunk);
     const { id, request, tokens } = sequence;
@@ -226,7 +233,7 @@ export class EngineLoop implements Disposable {
       this.#prompts.delete(id);
     }
     for (const [i, next] of result.next.entries()) {
-      if (i > 0) this.#scheduler.done({ ...chunk, start: start + i });
+      if (i > 0) this.#scheduler.done({ sequence, start: start + i, count: 1 });
       tokens.push(next.token);
       this.#generatedTokens++;
       events.push({ type: "token", ...next });
@@ -238,8 +245,32 @@ export class EngineLoop implements Disposable {
     if (reason) {
       this.#end(sequence);
       events.push({ type: "end", reason });
-    }
+    } else this.#guess(sequence);
     return events;
+  }
+
+  /** Guesses what follows a sequence, where drafts are to be run. */
+  #guess(sequence: Sequence): void {
+    const { drafts } = this.sizes.step;
+    if (!drafts || this.#scheduler.counts.running > drafts.sequences) {
+      sequence.draft = [];
+      return;
+    }
+    // The token behind a draft is one more.
+    const most = Math.min(drafts.tokens, remaining(sequence, this.sizes.context) - 1);
+    sequence.draft = sequence.lookup.draft(sequence.tokens, most);
+    if (sequence.draft.length > 0) sequence.constraint?.follow(sequence.draft);
+  }
+
+  #countDraft({ sequence, draft }: Chunk, { missed, next }: ChunkResult): void {
+    if (missed) return;
+    sequence.lookup.tell(draft.length, next.length - 1);
+    const { drafts, draftTokens, acceptedTokens } = this.#speculation;
+    this.#speculation = {
+      drafts: drafts + 1,
+      draftTokens: draftTokens + draft.length,
+      acceptedTokens: acceptedTokens + next.length - 1,
+    };
   }
 
   #end(sequence: Sequence): void {

@@ -10,16 +10,26 @@ export type ToGrammars =
     readonly grammar: Grammar;
     readonly tokens: readonly number[];
   }
-  /** Tokens that have come in some answers. */
-  | { readonly type: "accept"; readonly tokens: readonly (readonly [id: number, token: number])[] }
+  /** What has come in some answers. */
+  | { readonly type: "accept"; readonly answers: readonly AcceptedTokens[] }
   | { readonly type: "close"; readonly id: number };
+
+/** Tokens that have come in an answer, and those that may follow. */
+export interface AcceptedTokens {
+  readonly id: number;
+  readonly tokens: readonly number[];
+  readonly draft: readonly number[];
+}
 
 /** What it tells: what may come next in some answers, or why it does not know. */
 export type FromGrammars =
-  /** The masks of these answers, one behind the other, equally long. */
+  /**
+   * Masks of these answers, one behind the other, equally long: of each what may come next, and behind
+   * so many tokens of its draft.
+   */
   | {
     readonly type: "allowed";
-    readonly ids: readonly number[];
+    readonly answers: readonly (readonly [id: number, drafted: number])[];
     readonly masks: Uint32Array<ArrayBuffer>;
   }
   | { readonly type: "failed"; readonly id: number; readonly why: string }

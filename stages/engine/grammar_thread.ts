@@ -17,6 +17,7 @@ interface Open {
   /** Tokens so far. */
   readonly tokens: number[];
   allowed: Uint32Array | undefined;
+  along: readonly Uint32Array[];
   failure: string | undefined;
   settled: PromiseWithResolvers<void>;
 }
@@ -38,8 +39,8 @@ export class GrammarThread implements Grammars {
   #timer: ReturnType<typeof setTimeout> | undefined;
   #aborts = 0;
   #nextId = 1;
-  /** Tokens that the thread is told of when this turn ends: those of a step together. */
-  #accepted: (readonly [id: number, token: number])[] = [];
+  /** What the thread is told of when this turn ends, by answer: that of a step together. */
+  #accepted = new Map<number, { readonly tokens: number[]; draft: readonly number[] }>();
 
   constructor(vocabulary: Vocabulary, options: GrammarThreadOptions) {
     this.#vocabulary = vocabulary;
@@ -53,6 +54,7 @@ export class GrammarThread implements Grammars {
       grammar,
       tokens: [],
       allowed: undefined,
+      along: [],
       failure: undefined,
       settled: Promise.withResolvers(),
     };
@@ -64,6 +66,9 @@ export class GrammarThread implements Grammars {
       get allowed() {
         return one.allowed;
       },
+      get along() {
+        return one.along;
+      },
       get failure() {
         return one.failure;
       },
@@ -71,7 +76,14 @@ export class GrammarThread implements Grammars {
         one.allowed = undefined;
         one.settled = Promise.withResolvers();
         one.tokens.push(token);
-        if (this.#accepted.push([one.id, token]) === 1) queueMicrotask(() => this.#pass());
+        one.along = [];
+        if (this.#accepted.size === 0) queueMicrotask(() => this.#pass());
+        const before = this.#accepted.get(one.id)?.tokens ?? [];
+        this.#accepted.set(one.id, { tokens: [...before, token], draft: [] });
+      },
+      follow: (draft) => {
+        const accepted = this.#accepted.get(one.id);
+        if (accepted) accepted.draft = draft;
       },
       settled: () => one.settled.promise,
       [Symbol.dispose]: close,
@@ -86,9 +98,10 @@ export class GrammarThread implements Grammars {
 
   /** Passes on what was accepted. */
   #pass(): void {
-    const tokens = this.#accepted.filter(([id]) => this.#open.has(id));
-    this.#accepted = [];
-    if (tokens.length > 0) this.#tell({ type: "accept", tokens });
+    const answers = [...this.#accepted].map(([id, accepted]) => ({ id, ...accepted }))
+      .filter(({ id }) => this.#open.has(id));
+    this.#accepted.clear();
+    if (answers.length > 0) this.#tell({ type: "accept", answers });
   }
 
   #start(): void {
@@ -154,15 +167,19 @@ export class GrammarThread implements Grammars {
       if (one) fail(one, message.why);
       return;
     }
-    const { ids, masks } = message;
-    const words = masks.length / ids.length;
-    ids.forEach((id, i) => {
+    const { answers, masks } = message;
+    const words = masks.length / answers.reduce((sum, [, drafted]) => sum + 1 + drafted, 0);
+    let at = 0;
+    const next = () => masks.subarray(at, at += words);
+    for (const [id, drafted] of answers) {
       this.#compiled(id);
+      const allowed = next();
+      const along = Array.from({ length: drafted }, next);
       const one = this.#open.get(id);
-      if (!one) return;
-      one.allowed = masks.subarray(i * words, (i + 1) * words);
+      if (!one) continue;
+      Object.assign(one, { allowed, along });
       one.settled.resolve();
-    });
+    }
   }
 
   /** Notes that the first tokens of an answer are known, or never will be. */

@@ -12,9 +12,9 @@ interface Answer {
   state: number;
 }
 
-/** What may come next in some answers. */
+/** What may come next in some answers; see `FromGrammars`. */
 interface Told {
-  readonly ids: number[];
+  readonly answers: [id: number, drafted: number][];
   readonly masks: Uint32Array[];
 }
 
@@ -27,6 +27,7 @@ const compiled = new Map<string, CompiledGrammar>();
 const answers = new Map<number, Answer>();
 let compiler: Promise<GrammarCompiler>;
 let utf8: Utf8Masks;
+let ends: ReadonlySet<number>;
 let aborts = 0;
 
 /** One thing after another: what the library does takes several turns. */
@@ -39,6 +40,7 @@ async function hear(message: ToGrammars): Promise<void> {
   const { library, said } = await loading;
   if (message.type === "vocabulary") {
     utf8 = new Utf8Masks(message.vocabulary);
+    ends = new Set(message.vocabulary.ends);
     compiler = openCompiler(message.vocabulary);
     await compiler;
     return;
@@ -48,7 +50,7 @@ async function hear(message: ToGrammars): Promise<void> {
     answers.delete(message.id);
     return;
   }
-  const told: Told = { ids: [], masks: [] };
+  const told: Told = { answers: [], masks: [] };
   if (message.type === "open") {
     await unlessItFails(message.id, async () => {
       const grammar = await compiledOf(message.grammar);
@@ -56,24 +58,25 @@ async function hear(message: ToGrammars): Promise<void> {
       const answer = { matcher, state: 0 };
       answers.set(message.id, answer);
       for (const token of message.tokens) accept(answer, token);
-      await addAllowed(told, message.id, answer);
+      await addAllowed(told, message.id, answer, []);
     }, said);
   } else {
-    for (const [id, token] of message.tokens) {
+    for (const { id, tokens, draft } of message.answers) {
       const answer = answers.get(id);
       if (!answer) continue;
       await unlessItFails(id, async () => {
-        accept(answer, token);
-        if (!answer.matcher.isTerminated()) await addAllowed(told, id, answer);
+        for (const token of tokens) accept(answer, token);
+        if (!answer.matcher.isTerminated()) await addAllowed(told, id, answer, draft);
       }, said);
     }
   }
-  const { ids, masks } = told;
-  if (ids.length === 0) return;
+  const { masks } = told;
+  if (masks.length === 0) return;
   const words = masks[0]!.length;
-  const all = new Uint32Array(ids.length * words);
+  const all = new Uint32Array(masks.length * words);
   masks.forEach((mask, i) => all.set(mask, i * words));
-  self.postMessage({ type: "allowed", ids, masks: all } satisfies FromGrammars, [all.buffer]);
+  const allowed: FromGrammars = { type: "allowed", answers: told.answers, masks: all };
+  self.postMessage(allowed, [all.buffer]);
 }
 
 /** Tells of an answer at which the library gives up. */
@@ -133,12 +136,32 @@ function accept(answer: Answer, token: number): void {
   answer.state = state;
 }
 
-async function addAllowed(told: Told, id: number, { matcher, state }: Answer): Promise<void> {
+/** Adds what may come next, and behind each token of a draft as far as it is allowed. */
+async function addAllowed(
+  told: Told,
+  id: number,
+  { matcher, state }: Answer,
+  draft: readonly number[],
+): Promise<void> {
+  const masks = [await allowedAt(matcher, state)];
+  let at: number | undefined = state;
+  for (const token of draft) {
+    const before = masks.at(-1)!;
+    if ((before[token >>> 5]! >>> (token & 31) & 1) === 0 || ends.has(token)) break;
+    at = utf8.next(at, token);
+    if (at === undefined || !matcher.acceptToken(token)) break;
+    masks.push(await allowedAt(matcher, at));
+  }
+  if (masks.length > 1) matcher.rollBack(masks.length - 1);
+  told.answers.push([id, masks.length - 1]);
+  told.masks.push(...masks);
+}
+
+async function allowedAt(matcher: GrammarMatcher, state: number): Promise<Uint32Array> {
   const mask = await matcher.getNextTokenBitmask();
   const allowed = new Uint32Array(mask.buffer as ArrayBuffer, mask.byteOffset, mask.length);
   if (!utf8.narrow(allowed, state)) throw new Error("no token goes on with it");
-  told.ids.push(id);
-  told.masks.push(allowed);
+  return allowed;
 }
 
 function tell(message: FromGrammars): void {

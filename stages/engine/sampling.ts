@@ -5,15 +5,31 @@ import type { GenerationRequest, Sampling } from "./engine.ts";
 import { type RowChanges, UNCHANGED } from "./logit_changes.ts";
 import { generated, type Sequence } from "./sequence.ts";
 
-/** How the next token of each sequence is drawn, where so many more were chosen that the host has not seen. */
+/** A token that is drawn behind a sequence's tokens and those of a draft. */
+export interface Draw {
+  readonly sequence: Sequence;
+  readonly draft: readonly number[];
+}
+
+/** The tokens that a chunk which reaches its sequence's last one is to draw, behind each of its draft. */
+export function drawsOf(
+  { sequence, draft }: { readonly sequence: Sequence; readonly draft: readonly number[] },
+): Draw[] {
+  return Array.from({ length: 1 + draft.length }, (_, at) => ({
+    sequence,
+    draft: draft.slice(0, at),
+  }));
+}
+
+/** How tokens are drawn, where so many more were chosen that the host has not seen. */
 export function settingsOf(
-  sequences: readonly Sequence[],
+  draws: readonly Draw[],
   { ahead = 0 }: { readonly ahead?: number } = {},
 ): HostTensor {
   return sampleSettings(
-    sequences.map((sequence) => ({
+    draws.map(({ sequence, draft }) => ({
       ...sequence.request.sampling,
-      step: generated(sequence) + ahead,
+      step: generated(sequence) + draft.length + ahead,
     })),
   );
 }
@@ -25,10 +41,11 @@ export function needsLogitsOnly(request: GenerationRequest): boolean {
     !forbids(request);
 }
 
-/** What changes the logits that a sequence's next token is chosen from. */
-export function changesOf(sequence: Sequence): RowChanges {
-  const penalties = penaltiesOf(sequence);
-  const allowed = sequence.constraint?.allowed;
+/** What changes the logits that a token is chosen from. */
+export function changesOf(draw: Draw): RowChanges {
+  const penalties = penaltiesOf(draw);
+  const { sequence: { constraint }, draft } = draw;
+  const allowed = draft.length === 0 ? constraint?.allowed : constraint?.along[draft.length - 1];
   if (!penalties && !allowed) return UNCHANGED;
   return { penalties: penalties ?? UNCHANGED.penalties, allowed };
 }
@@ -59,13 +76,15 @@ function forbids({ minTokens = 0, badWords = [] }: GenerationRequest): boolean {
 }
 
 /** Tokens that must not come next. */
-function forbidden({ request, tokens }: Sequence): number[] {
+function forbidden({ sequence: { request, tokens }, draft }: Draw): number[] {
   const { minTokens = 0, badWords = [], stopTokens, prompt } = request;
-  const made = tokens.length - prompt.length;
+  const made = tokens.length + draft.length - prompt.length;
+  const tokenAt = (at: number) => at < tokens.length ? tokens[at] : draft[at - tokens.length];
   const words = badWords.filter((word) => {
     const before = word.length - 1;
     if (before > made) return false;
-    return word.slice(0, -1).every((token, at) => tokens[tokens.length - before + at] === token);
+    const first = tokens.length + draft.length - before;
+    return word.slice(0, -1).every((token, at) => tokenAt(first + at) === token);
   });
   const ends = made < minTokens ? stopTokens : [];
   return [...new Set([...ends, ...words.map((word) => word.at(-1)!)])];
@@ -78,38 +97,50 @@ type Entry = RowPenalties["entries"][number];
 const known = new WeakMap<Sequence, { upTo: number; readonly entries: Map<number, Entry> }>();
 
 /** What the tokens of a sequence are to its penalties; looks only at those that are new. */
-function entriesOf(sequence: Sequence): ReadonlyMap<number, Entry> {
-  const { request: { sampling, prompt }, tokens } = sequence;
-  const { repetitionPenalty, presencePenalty, frequencyPenalty, logitBias } = sampling;
+function entriesOf(sequence: Sequence): Map<number, Entry> {
+  const { request: { sampling: { logitBias } }, tokens } = sequence;
   let found = known.get(sequence);
-  if (!found) known.set(sequence, found = { upTo: 0, entries: new Map() });
-  const { entries } = found;
-  const change = (token: number, how: (before: Entry) => Partial<Entry>) => {
-    const before = entries.get(token) ?? { token, seen: false, times: 0, bias: 0 };
-    entries.set(token, { ...before, ...how(before) });
-  };
-  if (found.upTo === 0) {
+  if (!found) {
+    known.set(sequence, found = { upTo: 0, entries: new Map() });
     for (const [token, bias] of logitBias) {
-      change(token, (before) => ({ bias: before.bias + bias }));
+      const before = found.entries.get(token) ?? { token, seen: false, times: 0, bias: 0 };
+      found.entries.set(token, { ...before, bias: before.bias + bias });
     }
   }
+  see(found.entries, sequence, tokens.slice(found.upTo), found.upTo);
+  found.upTo = tokens.length;
+  return found.entries;
+}
+
+/** Adds tokens that stand from a place on. */
+function see(
+  entries: Map<number, Entry>,
+  { request: { sampling, prompt } }: Sequence,
+  tokens: readonly number[],
+  first: number,
+): void {
+  const { repetitionPenalty, presencePenalty, frequencyPenalty } = sampling;
   const repeated = repetitionPenalty !== 1;
   const counted = presencePenalty !== 0 || frequencyPenalty !== 0;
-  for (let at = found.upTo; (repeated || counted) && at < tokens.length; at++) {
-    const isCounted = counted && at >= prompt.length;
+  for (const [at, token] of tokens.entries()) {
+    const isCounted = counted && first + at >= prompt.length;
     if (!repeated && !isCounted) continue;
-    change(tokens[at]!, ({ times }) => ({ seen: repeated, times: times + Number(isCounted) }));
+    const { times, bias } = entries.get(token) ?? { times: 0, bias: 0 };
+    entries.set(token, { token, seen: repeated, times: times + Number(isCounted), bias });
   }
-  found.upTo = tokens.length;
-  return entries;
 }
 
 /** What a sequence's request and tokens change in its logits; undefined where nothing. */
-function penaltiesOf(sequence: Sequence): RowPenalties | undefined {
+function penaltiesOf(draw: Draw): RowPenalties | undefined {
+  const { sequence, draft } = draw;
   const { sampling } = sequence.request;
-  const never = forbidden(sequence);
+  const never = forbidden(draw);
   if (!changesLogits(sampling) && never.length === 0) return undefined;
-  const entries = entriesOf(sequence);
+  let entries = entriesOf(sequence);
+  if (draft.length > 0) {
+    entries = new Map(entries);
+    see(entries, sequence, draft, sequence.tokens.length);
+  }
   const forbiddenOnes = never.map((token) => ({
     ...entries.get(token) ?? { token, seen: false, times: 0 },
     bias: FORBIDDEN,

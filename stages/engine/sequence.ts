@@ -1,5 +1,6 @@
 import type { GenerationRequest } from "./engine.ts";
 import type { Constraint } from "./grammar.ts";
+import { PromptLookup } from "./prompt_lookup.ts";
 
 /** A request and how far it has come. */
 export interface Sequence {
@@ -18,6 +19,9 @@ export interface Sequence {
   cached: number | undefined;
   /** Holds its answer to a grammar. */
   constraint: Constraint | undefined;
+  /** Tokens that may follow, to be run with its last one; guessed by its lookup. */
+  draft: readonly number[];
+  readonly lookup: PromptLookup;
   /** Whether its last step ended before it was known what its grammar allows. */
   missed: boolean;
 }
@@ -34,6 +38,8 @@ export function newSequence(id: number, request: GenerationRequest): Sequence {
     computed: 0,
     cached: undefined,
     constraint: undefined,
+    draft: [],
+    lookup: new PromptLookup(),
     missed: false,
   };
 }

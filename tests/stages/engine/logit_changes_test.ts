@@ -57,6 +57,8 @@ class SlowMasks implements Grammars {
         place++;
         find();
       },
+      along: [],
+      follow() {},
       settled: () => known.promise,
       [Symbol.dispose]: () => {
         this.#open.delete(one);
