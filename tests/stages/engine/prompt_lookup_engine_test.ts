@@ -1,6 +1,7 @@
 // Answers that are guessed ahead have the tokens of those that are not, alone and in a crowd.
 import { strict as assert } from "node:assert";
 import { Cpu } from "../../../kernels/device/cpu/cpu.ts";
+import { Gpu } from "../../../kernels/device/gpu.ts";
 import { ReferenceDevice } from "../../../kernels/device/reference.ts";
 import { calibrate_kv } from "../../../stages/calibrate_kv.ts";
 import {
@@ -77,6 +78,15 @@ async function serve(loop: EngineLoop, requests: readonly GenerationRequest[]) {
 }
 
 Deno.test("answers that are guessed ahead have the same tokens, alone and in a crowd", async (t) => {
+  await sameTokens(t, await Cpu.open());
+});
+
+Deno.test("answers that are guessed ahead have the same tokens on a graphics processor", async (t) => {
+  await sameTokens(t, await Gpu.open());
+});
+
+async function sameTokens(t: Deno.TestContext, opened: Cpu | Gpu): Promise<void> {
+  await using device = opened;
   await using chain = await StageChain.open(new ReferenceDevice());
   const plain = chain.family("llama_llama3_gqa_tied");
   const stats = await chain.calibrate(plain);
@@ -86,7 +96,6 @@ Deno.test("answers that are guessed ahead have the same tokens, alone and in a c
     activations: "dynamic",
   });
   const { path } = await chain.run(calibrate_kv, { model: w4a8, stats });
-  await using device = await Cpu.open();
   using model = await Model.open(path, device, { weightBytes: Infinity });
   using grammars = new GrammarThread(VOCABULARY, { seconds: 60 });
   const open = (more: Partial<EngineSizes> = {}, drafts: typeof DRAFTS | null = DRAFTS) => {
@@ -158,4 +167,4 @@ Deno.test("answers that are guessed ahead have the same tokens, alone and in a c
     assert.deepEqual(told, [0, 1, 4].map((at) => expected[at]));
     assert.equal(stats.speculation.drafts, 0);
   });
-});
+}
