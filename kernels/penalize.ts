@@ -32,7 +32,9 @@ export function penaltyTensors(
     rows.set([first, mine.length], 5 * row);
     rowFloats!.set([repetition, presence, frequency], 5 * row + 2);
     for (const { token, seen, times, bias } of mine) {
-      entries.set([token, Number(seen), times], 4 * first);
+      entries[4 * first] = token;
+      entries[4 * first + 1] = Number(seen);
+      entries[4 * first + 2] = times;
       entryFloats![4 * first + 3] = bias;
       first++;
     }
@@ -53,7 +55,8 @@ const NONE = { repetition: 1, presence: 0, frequency: 0, tokens: [] };
  * Logits f32 [rows, columns] with the penalties of `rows` and `entries` (see `penaltyTensors()`):
  * repetition (Keskar et al. 2019, section 4.1), then presence and frequency as OpenAI defines them,
  * then biases. Of `allowed` u32 [rows, columns / 32 rounded up] bit c % 32 of word c / 32 says whether
- * token c may be chosen; where it may not its logit becomes `FORBIDDEN`.
+ * token c may be chosen; where it may not its logit becomes `FORBIDDEN`. Of `rows` and `allowed` there
+ * may be more than of the logits; the first ones count.
  */
 export const penalize: Kernel<
   "logits" | "rows" | "entries" | "allowed",
@@ -71,19 +74,19 @@ export const penalize: Kernel<
     if (count === undefined || columns === undefined || logits.shape.length !== 2) {
       throw new RangeError(`Cannot penalize ${describe(logits)}: expected [rows, columns]`);
     }
-    if (rows.shape[0] !== count || rows.shape[1] !== 5 || entries.shape[1] !== 4) {
+    if (!(rows.shape[0]! >= count) || rows.shape[1] !== 5 || entries.shape[1] !== 4) {
       throw new RangeError(
         `Cannot penalize ${describe(logits)} by rows ${describe(rows)} and entries ${
           describe(entries)
-        }: expected u32[${count}, 5] and u32[entries, 4]`,
+        }: expected at least u32[${count}, 5] and u32[entries, 4]`,
       );
     }
     const words = Math.ceil(columns / 32);
-    if (allowed && (allowed.shape[0] !== count || allowed.shape[1] !== words)) {
+    if (allowed && (!(allowed.shape[0]! >= count) || allowed.shape[1] !== words)) {
       throw new RangeError(
         `Cannot allow tokens of ${describe(logits)} by ${
           describe(allowed)
-        }: expected u32[${count}, ${words}]`,
+        }: expected at least u32[${count}, ${words}]`,
       );
     }
     return {
@@ -143,6 +146,7 @@ export const penalize: Kernel<
       NONE,
       { repetition: 0.8, presence: -1, frequency: 0, tokens: [299] },
     ])),
+    withMore(allowing(penalized(96, [NONE, { ...NONE, frequency: 1, tokens: [3, 94] }]))),
     {
       ...allowing(penalized(49_152, Array(16).fill(NONE))),
       cost: { bytes: 8 * 16 * 49_152, flops: 16 * 49_152 },
@@ -159,6 +163,20 @@ function allowing<T extends ReturnType<typeof penalized>>(plain: T) {
     (_, at) => at % words === words - 1 ? 1 : Math.imul(at + 1, 0x9e3779b9) >>> 0,
   );
   return { ...plain, inputs: { ...plain.inputs, allowed: u32([rows, words], bits) } } as const;
+}
+
+/** The same with rows behind those of the logits, which change nothing. */
+function withMore<T extends ReturnType<typeof allowing<ReturnType<typeof penalized>>>>(plain: T) {
+  const { rows, allowed } = plain.inputs;
+  const more = ({ shape: [count, columns], data }: HostTensor) => {
+    const all = new Uint32Array((count! + 2) * columns!);
+    all.set(data);
+    return u32([count! + 2, columns!], all);
+  };
+  return {
+    ...plain,
+    inputs: { ...plain.inputs, rows: more(rows), allowed: more(allowed) },
+  } as const;
 }
 
 function penalized(

@@ -13,8 +13,17 @@ export interface Recording extends Disposable {
   /** What was made; holds values from one replay to the next of any recording. */
   readonly outputs: readonly Tensor[];
   readonly launches: number;
-  /** Launches all of it, and says so after each launch; throws where an input was disposed. */
-  replay(after?: (launch: number) => void): void;
+  /** Launches all of it, or a part; throws where an input was disposed. */
+  replay(part?: ReplayPart): void;
+}
+
+/** Which launches of a recording run. */
+export interface ReplayPart {
+  /** The first, and the one behind the last. */
+  readonly from?: number;
+  readonly to?: number;
+  /** Is told after each. */
+  after?(launch: number): void;
 }
 
 /** Runs kernels in order. One implementation launches them, one calls their references. */

@@ -170,10 +170,10 @@ export class PooledDevice<B extends Destroyable> implements Device {
     return recordingOf({
       outputs,
       launches: recorder.launches.length,
-      replay: (after) => {
+      replay: ({ from = 0, to = recorder.launches.length, after } = {}) => {
         this.#queue.check();
         recorder.check();
-        for (const at of recorder.launches.keys()) {
+        for (let at = from; at < to; at++) {
           ready.launch(at);
           this.#gather();
           after?.(at);

@@ -57,9 +57,9 @@ export function recordingOf(
   let disposed = false;
   return {
     ...recording,
-    replay(after) {
+    replay(part) {
       if (disposed) throw new TypeError("Cannot replay the recording: it was disposed");
-      recording.replay(after);
+      recording.replay(part);
     },
     [Symbol.dispose]() {
       if (disposed) return;

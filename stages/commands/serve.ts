@@ -67,6 +67,10 @@ function addOptions(command: Command): void {
     .option("--context <tokens>", "longest prompt and answer together", number)
     .option("--sequences <number>", "requests that run at once", number)
     .option("--step-tokens <number>", "tokens a step of the engine takes on", number)
+    .option(
+      "--speculate <how>",
+      "ngram: guess answers from what was said before, where few requests run; the same tokens",
+    )
     .option("--queue <requests>", "requests that may wait; more get status 429", number)
     .option("--queue-tokens <number>", "tokens of prompts that may wait", number)
     .option("--max-tokens <number>", "most tokens of an answer", number)
@@ -129,6 +133,7 @@ function wishesOf(own: Call["own"]) {
     context: number("context"),
     sequences: number("sequences"),
     stepTokens: number("stepTokens"),
+    speculate: own["speculate"],
     queueRequests: number("queue"),
     queueTokens: number("queueTokens"),
   };

@@ -95,6 +95,12 @@ export interface EngineState {
   readonly generatedTokens: number;
   readonly preemptions: number;
   readonly prefixCache: { readonly queries: number; readonly hits: number };
+  /** Drafts that were run, their tokens, and those of them that were right. */
+  readonly speculation: {
+    readonly drafts: number;
+    readonly draftTokens: number;
+    readonly acceptedTokens: number;
+  };
 }
 
 /** Why an engine does not take or finish a request. */

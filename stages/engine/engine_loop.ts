@@ -13,13 +13,16 @@ import { type ChunkResult, PagedModel } from "./paged_model.ts";
 import type { Grammars } from "./grammar.ts";
 import { Pages } from "./pages.ts";
 import { checkQueue } from "./queue_cap.ts";
-import { type Chunk, Scheduler } from "./scheduler.ts";
-import { endOf, newSequence, type Sequence, waitsForGrammar } from "./sequence.ts";
+import { type Chunk, mostDraws, Scheduler } from "./scheduler.ts";
+import { endOf, newSequence, remaining, type Sequence, waitsForGrammar } from "./sequence.ts";
 
 /** An event and the request it belongs to. */
 export type EngineEvent = readonly [id: number, event: GenerationEvent];
 
-/** Milliseconds that a step waits for what grammars allow; answers that still wait then miss a step. */
+/**
+ * Milliseconds that a step waits for what grammars allow, while the device is at its layers, or half of
+ * what the last step took where that is more; answers that still wait then miss it.
+ */
 const GRAMMAR_MS = 5;
 
 /** What an engine is made with besides. */
@@ -45,7 +48,10 @@ export class EngineLoop implements Disposable {
   readonly #preparing = new Set<Sequence>();
   readonly #grammars: Grammars | undefined;
   #refused: (readonly [id: number, error: EngineError])[] = [];
+  #speculation = { drafts: 0, draftTokens: 0, acceptedTokens: 0 };
   #steps = 0;
+  /** Milliseconds that the last step took. */
+  #lastMs = 0;
   #promptTokens = 0;
   #generatedTokens = 0;
 
@@ -58,7 +64,7 @@ export class EngineLoop implements Disposable {
   ) {
     this.sizes = sizes;
     this.#grammars = grammars;
-    this.#model = new PagedModel(device, model, { ...sizes, choices });
+    this.#model = new PagedModel(device, model, { ...sizes, rows: mostDraws(sizes.step), choices });
     this.#pages = new Pages(sizes.pages);
     this.#scheduler = new Scheduler(this.#pages, sizes.step);
   }
@@ -76,6 +82,7 @@ export class EngineLoop implements Disposable {
       waiting: counts.waiting + this.#preparing.size,
       pages: this.#pages.counts,
       prefixCache: this.#pages.prefixCache,
+      speculation: this.#speculation,
       steps: this.#steps,
       promptTokens: this.#promptTokens,
       generatedTokens: this.#generatedTokens,
@@ -132,16 +139,22 @@ export class EngineLoop implements Disposable {
 
   /** Runs one step and says what happened; nothing where there is nothing to do. */
   async step(): Promise<readonly EngineEvent[]> {
-    await this.#followGrammars();
+    this.#followGrammars();
     const chunks = this.#scheduler.next();
     if (chunks.length === 0) {
-      await settled(this.#held);
+      await settled(this.#live.values().filter(isWaiting).toArray());
       return [];
     }
+    const start = performance.now();
     for (const { sequence } of chunks) sequence.begun ??= performance.now();
     const steps = this.#scheduler.ahead(chunks, this.sizes.context);
-    const results = await this.#model.step(chunks, { steps });
-    this.#steps += Math.max(1, ...results.map(({ next }) => next.length));
+    const ready = async () => {
+      const waiting = chunks.map(({ sequence }) => sequence).filter(isWaiting);
+      if (waiting.length > 0) await settled(waiting, Math.max(GRAMMAR_MS, this.#lastMs / 2));
+    };
+    const results = await this.#model.step(chunks, { steps, ready });
+    this.#lastMs = performance.now() - start;
+    this.#steps += steps;
     return chunks.flatMap((chunk, i) => {
       // It may have been aborted while the step ran; its pages were given back then.
       if (this.#live.get(chunk.sequence.id) !== chunk.sequence) return [];
@@ -153,17 +166,8 @@ export class EngineLoop implements Disposable {
     this.#model[Symbol.dispose]();
   }
 
-  /** Live ones that wait for what their grammars allow. */
-  get #held(): Sequence[] {
-    return this.#live.values().filter((sequence) =>
-      waitsForGrammar(sequence) && sequence.constraint!.failure === undefined
-    ).toArray();
-  }
-
   /** Begins answers whose grammars are ready, and refuses those whose grammars cannot be used. */
-  async #followGrammars(): Promise<void> {
-    const running = this.#held.filter((sequence) => !this.#preparing.has(sequence));
-    if (running.length > 0) await settled(running, GRAMMAR_MS);
+  #followGrammars(): void {
     for (const sequence of [...this.#live.values()]) {
       const { id, constraint } = sequence;
       if (constraint?.failure !== undefined) {
@@ -180,7 +184,17 @@ export class EngineLoop implements Disposable {
     }
   }
 
-  #eventsOf(chunk: Chunk, result: ChunkResult): GenerationEvent[] {
+  #eventsOf(ran: Chunk, result: ChunkResult): GenerationEvent[] {
+    const { missed = false } = result;
+    ran.sequence.missed = missed;
+    const { draft } = ran;
+    if (draft.length > 0) this.#countDraft(ran, result);
+    // Of a draft what is right is done below; the last token of one that missed the step runs again.
+    const chunk = {
+      ...ran,
+      count: ran.count - draft.length - Number(missed),
+      last: ran.last && !missed,
+    };
     const { sequence, start, count, last } = chunk;
     this.#scheduler.done(chunk);
     const { id, request, tokens } = sequence;
@@ -219,7 +233,7 @@ export class EngineLoop implements Disposable {
       this.#prompts.delete(id);
     }
     for (const [i, next] of result.next.entries()) {
-      if (i > 0) this.#scheduler.done({ ...chunk, start: start + i });
+      if (i > 0) this.#scheduler.done({ sequence, start: start + i, count: 1 });
       tokens.push(next.token);
       this.#generatedTokens++;
       events.push({ type: "token", ...next });
@@ -231,8 +245,32 @@ export class EngineLoop implements Disposable {
     if (reason) {
       this.#end(sequence);
       events.push({ type: "end", reason });
-    }
+    } else this.#guess(sequence);
     return events;
+  }
+
+  /** Guesses what follows a sequence, where drafts are to be run. */
+  #guess(sequence: Sequence): void {
+    const { drafts } = this.sizes.step;
+    if (!drafts || this.#scheduler.counts.running > drafts.sequences) {
+      sequence.draft = [];
+      return;
+    }
+    // The token behind a draft is one more.
+    const most = Math.min(drafts.tokens, remaining(sequence, this.sizes.context) - 1);
+    sequence.draft = sequence.lookup.draft(sequence.tokens, most);
+    if (sequence.draft.length > 0) sequence.constraint?.follow(sequence.draft);
+  }
+
+  #countDraft({ sequence, draft }: Chunk, { missed, next }: ChunkResult): void {
+    if (missed) return;
+    sequence.lookup.tell(draft.length, next.length - 1);
+    const { drafts, draftTokens, acceptedTokens } = this.#speculation;
+    this.#speculation = {
+      drafts: drafts + 1,
+      draftTokens: draftTokens + draft.length,
+      acceptedTokens: acceptedTokens + next.length - 1,
+    };
   }
 
   #end(sequence: Sequence): void {
@@ -243,6 +281,11 @@ export class EngineLoop implements Disposable {
     sequence.constraint?.[Symbol.dispose]();
     this.#scheduler.remove(sequence);
   }
+}
+
+/** Whether it may still be told what its grammar allows. */
+function isWaiting(sequence: Sequence): boolean {
+  return waitsForGrammar(sequence) && sequence.constraint!.failure === undefined;
 }
 
 /** A vector of length 1 in its direction; of a mean the count of its parts does not matter. */

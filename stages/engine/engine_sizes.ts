@@ -6,6 +6,7 @@ import { EngineError } from "./engine.ts";
 import type { EngineMemory } from "./engine_memory.ts";
 import { pagesOfLongest } from "./kv_batch.ts";
 import { kvSchemes, pageBytes } from "./kv_pools.ts";
+import { MOST_DRAFT } from "./recorded_steps.ts";
 import type { StepLimits } from "./scheduler.ts";
 
 /** What an engine may use, fixed when it starts. */
@@ -29,6 +30,8 @@ export interface SizeWishes {
   readonly stepTokens?: number | undefined;
   /** Steps that may run before their tokens are looked at. */
   readonly ahead?: number | undefined;
+  /** How answers are guessed ahead; not at all unless said. */
+  readonly speculate?: "ngram" | undefined;
   readonly queueRequests?: number | undefined;
   readonly queueTokens?: number | undefined;
 }
@@ -53,6 +56,15 @@ const STEP_TOKENS = { cpu: 256, gpu: 2048 } as const;
 const AHEAD = { cpu: 1, gpu: 8 } as const;
 
 /**
+ * Tokens of a draft, and sequences that may have one: where more generate, a step has enough to do
+ * without rows that may be in vain.
+ */
+const DRAFTS = {
+  cpu: { tokens: MOST_DRAFT, sequences: 2 },
+  gpu: { tokens: MOST_DRAFT, sequences: 8 },
+} as const;
+
+/**
  * Fixes what an engine takes: weights, what a step needs, and pages with the rest of `memoryBytes`, but
  * no more than all sequences can fill. Throws an `EngineError` with the numbers where one sequence of
  * the longest context does not fit.
@@ -66,7 +78,12 @@ export async function planMemory(
   const context = Math.min(wishes.context ?? config.positions, config.positions, attended);
   const sequences = wishes.sequences ?? SEQUENCES[limits.adapter];
   const tokens = Math.max(wishes.stepTokens ?? STEP_TOKENS[limits.adapter], sequences);
-  const step = { tokens, sequences, ahead: wishes.ahead ?? AHEAD[limits.adapter] };
+  const step = {
+    tokens,
+    sequences,
+    ahead: wishes.ahead ?? AHEAD[limits.adapter],
+    ...wishes.speculate && { drafts: DRAFTS[limits.adapter] },
+  };
   const { weightBytes, workspaceBytes } = await memory.count({ context, step });
   const one = pagesOfLongest(context);
   const fitting = memory.pagesWithin(memoryBytes - weightBytes - workspaceBytes);

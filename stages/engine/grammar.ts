@@ -18,10 +18,14 @@ export interface Constraint extends Disposable {
    * is found out.
    */
   readonly allowed: Uint32Array | undefined;
+  /** The same behind each token of the draft that was told of, as far as the grammar allows it. */
+  readonly along: readonly Uint32Array[];
   /** Why the grammar cannot be used, once that is known. */
   readonly failure: string | undefined;
   /** Says that a token has come; `allowed` is not known then for a while. */
   accept(token: number): void;
+  /** Says, in the turn of a token that came, which ones may follow it; see `along`. */
+  follow(draft: readonly number[]): void;
   /** Resolves when `allowed` or `failure` is there. */
   settled(): Promise<void>;
 }

@@ -17,6 +17,7 @@ interface Open {
   /** Tokens so far. */
   readonly tokens: number[];
   allowed: Uint32Array | undefined;
+  along: readonly Uint32Array[];
   failure: string | undefined;
   settled: PromiseWithResolvers<void>;
 }
@@ -38,6 +39,8 @@ export class GrammarThread implements Grammars {
   #timer: ReturnType<typeof setTimeout> | undefined;
   #aborts = 0;
   #nextId = 1;
+  /** What the thread is told of when this turn ends, by answer: that of a step together. */
+  #accepted = new Map<number, { readonly tokens: number[]; draft: readonly number[] }>();
 
   constructor(vocabulary: Vocabulary, options: GrammarThreadOptions) {
     this.#vocabulary = vocabulary;
@@ -51,6 +54,7 @@ export class GrammarThread implements Grammars {
       grammar,
       tokens: [],
       allowed: undefined,
+      along: [],
       failure: undefined,
       settled: Promise.withResolvers(),
     };
@@ -62,6 +66,9 @@ export class GrammarThread implements Grammars {
       get allowed() {
         return one.allowed;
       },
+      get along() {
+        return one.along;
+      },
       get failure() {
         return one.failure;
       },
@@ -69,7 +76,14 @@ export class GrammarThread implements Grammars {
         one.allowed = undefined;
         one.settled = Promise.withResolvers();
         one.tokens.push(token);
-        this.#tell({ type: "accept", id: one.id, token });
+        one.along = [];
+        if (this.#accepted.size === 0) queueMicrotask(() => this.#pass());
+        const before = this.#accepted.get(one.id)?.tokens ?? [];
+        this.#accepted.set(one.id, { tokens: [...before, token], draft: [] });
+      },
+      follow: (draft) => {
+        const accepted = this.#accepted.get(one.id);
+        if (accepted) accepted.draft = draft;
       },
       settled: () => one.settled.promise,
       [Symbol.dispose]: close,
@@ -80,6 +94,14 @@ export class GrammarThread implements Grammars {
     for (const one of this.#open.values()) fail(one, "the engine was closed");
     this.#open.clear();
     this.#stop();
+  }
+
+  /** Passes on what was accepted. */
+  #pass(): void {
+    const answers = [...this.#accepted].map(([id, accepted]) => ({ id, ...accepted }))
+      .filter(({ id }) => this.#open.has(id));
+    this.#accepted.clear();
+    if (answers.length > 0) this.#tell({ type: "accept", answers });
   }
 
   #start(): void {
@@ -139,16 +161,33 @@ export class GrammarThread implements Grammars {
       this.#aborts = message.count;
       return;
     }
-    const at = this.#compiling.findIndex(({ id }) => id === message.id);
-    if (at >= 0) {
-      this.#compiling.splice(at, 1);
-      this.#watch();
+    if (message.type === "failed") {
+      this.#compiled(message.id);
+      const one = this.#open.get(message.id);
+      if (one) fail(one, message.why);
+      return;
     }
-    const one = this.#open.get(message.id);
-    if (!one) return;
-    if (message.type === "failed") return fail(one, message.why);
-    one.allowed = message.allowed;
-    one.settled.resolve();
+    const { answers, masks } = message;
+    const words = masks.length / answers.reduce((sum, [, drafted]) => sum + 1 + drafted, 0);
+    let at = 0;
+    const next = () => masks.subarray(at, at += words);
+    for (const [id, drafted] of answers) {
+      this.#compiled(id);
+      const allowed = next();
+      const along = Array.from({ length: drafted }, next);
+      const one = this.#open.get(id);
+      if (!one) continue;
+      Object.assign(one, { allowed, along });
+      one.settled.resolve();
+    }
+  }
+
+  /** Notes that the first tokens of an answer are known, or never will be. */
+  #compiled(id: number): void {
+    const at = this.#compiling.findIndex((one) => one.id === id);
+    if (at < 0) return;
+    this.#compiling.splice(at, 1);
+    this.#watch();
   }
 
   #close(one: Open): void {

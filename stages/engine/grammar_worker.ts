@@ -12,6 +12,12 @@ interface Answer {
   state: number;
 }
 
+/** What may come next in some answers; see `FromGrammars`. */
+interface Told {
+  readonly answers: [id: number, drafted: number][];
+  readonly masks: Uint32Array[];
+}
+
 /** Compiled grammars kept; the one used last stands last. */
 const KEPT = 64;
 
@@ -21,6 +27,7 @@ const compiled = new Map<string, CompiledGrammar>();
 const answers = new Map<number, Answer>();
 let compiler: Promise<GrammarCompiler>;
 let utf8: Utf8Masks;
+let ends: ReadonlySet<number>;
 let aborts = 0;
 
 /** One thing after another: what the library does takes several turns. */
@@ -33,32 +40,53 @@ async function hear(message: ToGrammars): Promise<void> {
   const { library, said } = await loading;
   if (message.type === "vocabulary") {
     utf8 = new Utf8Masks(message.vocabulary);
+    ends = new Set(message.vocabulary.ends);
     compiler = openCompiler(message.vocabulary);
     await compiler;
     return;
   }
-  const { id } = message;
-  try {
-    switch (message.type) {
-      case "open": {
-        const grammar = await compiledOf(message.grammar);
-        const matcher = await library.GrammarMatcher.createGrammarMatcher(grammar);
-        const answer = { matcher, state: 0 };
-        answers.set(id, answer);
-        for (const token of message.tokens) accept(answer, token);
-        return await tellAllowed(id, answer);
-      }
-      case "accept": {
-        const answer = answers.get(id);
-        if (!answer) return;
-        accept(answer, message.token);
-        if (!answer.matcher.isTerminated()) await tellAllowed(id, answer);
-        return;
-      }
-      case "close":
-        answers.get(id)?.matcher.dispose();
-        answers.delete(id);
+  if (message.type === "close") {
+    answers.get(message.id)?.matcher.dispose();
+    answers.delete(message.id);
+    return;
+  }
+  const told: Told = { answers: [], masks: [] };
+  if (message.type === "open") {
+    await unlessItFails(message.id, async () => {
+      const grammar = await compiledOf(message.grammar);
+      const matcher = await library.GrammarMatcher.createGrammarMatcher(grammar);
+      const answer = { matcher, state: 0 };
+      answers.set(message.id, answer);
+      for (const token of message.tokens) accept(answer, token);
+      await addAllowed(told, message.id, answer, []);
+    }, said);
+  } else {
+    for (const { id, tokens, draft } of message.answers) {
+      const answer = answers.get(id);
+      if (!answer) continue;
+      await unlessItFails(id, async () => {
+        for (const token of tokens) accept(answer, token);
+        if (!answer.matcher.isTerminated()) await addAllowed(told, id, answer, draft);
+      }, said);
     }
+  }
+  const { masks } = told;
+  if (masks.length === 0) return;
+  const words = masks[0]!.length;
+  const all = new Uint32Array(masks.length * words);
+  masks.forEach((mask, i) => all.set(mask, i * words));
+  const allowed: FromGrammars = { type: "allowed", answers: told.answers, masks: all };
+  self.postMessage(allowed, [all.buffer]);
+}
+
+/** Tells of an answer at which the library gives up. */
+async function unlessItFails(
+  id: number,
+  work: () => Promise<void>,
+  said: () => string,
+): Promise<void> {
+  try {
+    await work();
   } catch (error) {
     const why = reasonOf(said()) ?? (error instanceof Error ? error.message : String(error));
     tell({ type: "failed", id, why });
@@ -108,12 +136,32 @@ function accept(answer: Answer, token: number): void {
   answer.state = state;
 }
 
-async function tellAllowed(id: number, { matcher, state }: Answer): Promise<void> {
+/** Adds what may come next, and behind each token of a draft as far as it is allowed. */
+async function addAllowed(
+  told: Told,
+  id: number,
+  { matcher, state }: Answer,
+  draft: readonly number[],
+): Promise<void> {
+  const masks = [await allowedAt(matcher, state)];
+  let at: number | undefined = state;
+  for (const token of draft) {
+    const before = masks.at(-1)!;
+    if ((before[token >>> 5]! >>> (token & 31) & 1) === 0 || ends.has(token)) break;
+    at = utf8.next(at, token);
+    if (at === undefined || !matcher.acceptToken(token)) break;
+    masks.push(await allowedAt(matcher, at));
+  }
+  if (masks.length > 1) matcher.rollBack(masks.length - 1);
+  told.answers.push([id, masks.length - 1]);
+  told.masks.push(...masks);
+}
+
+async function allowedAt(matcher: GrammarMatcher, state: number): Promise<Uint32Array> {
   const mask = await matcher.getNextTokenBitmask();
   const allowed = new Uint32Array(mask.buffer as ArrayBuffer, mask.byteOffset, mask.length);
-  utf8.narrow(allowed, state);
-  if (allowed.every((word) => word === 0)) throw new Error("no token goes on with it");
-  tell({ type: "allowed", id, allowed });
+  if (!utf8.narrow(allowed, state)) throw new Error("no token goes on with it");
+  return allowed;
 }
 
 function tell(message: FromGrammars): void {

@@ -66,7 +66,10 @@ export function positionsOf(chunks: readonly Chunk[]): HostTensor {
 
 /** The tokens of a step that the host knows, u32 [tokens]. */
 export function idsOf(chunks: readonly Chunk[]): HostTensor {
-  return perToken(chunks, ({ sequence: { tokens }, start }, i) => tokens[start + i]!);
+  return perToken(chunks, ({ sequence: { tokens }, start, draft }, i) => {
+    const at = start + i;
+    return at < tokens.length ? tokens[at]! : draft[at - tokens.length]!;
+  });
 }
 
 function perToken(chunks: readonly Chunk[], of: (chunk: Chunk, i: number) => number): HostTensor {

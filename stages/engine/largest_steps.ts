@@ -2,10 +2,11 @@ import type { Device } from "../../kernels/device/device.ts";
 import type { Model } from "../models/model.ts";
 import { type GenerationRequest, GREEDY } from "./engine.ts";
 import { pagesOfLongest } from "./kv_batch.ts";
+import { LogitChanges } from "./logit_changes.ts";
 import { PagedForward } from "./paged_forward.ts";
 import { MOST_RECORDINGS, PagedModel, rowsAtOnce } from "./paged_model.ts";
 import { recordSteps } from "./recorded_steps.ts";
-import type { Chunk, StepLimits } from "./scheduler.ts";
+import { type Chunk, mostDraws, type StepLimits } from "./scheduler.ts";
 import { newSequence } from "./sequence.ts";
 
 /** A device that tells what it holds. */
@@ -35,7 +36,7 @@ export async function runLargestSteps(
   const before = device.memory.held;
   const { vocabulary } = model.config;
   const longest = Math.max(1, context - 1);
-  using paged = new PagedModel(device, model, { pages: 1, context });
+  using paged = new PagedModel(device, model, { pages: 1, context, rows: sequences });
   const likeliest = Math.min(LIKELIEST, vocabulary);
   const prefill: Chunk[] = [];
   for (let left = tokens; left > 0; left -= longest) {
@@ -58,23 +59,41 @@ export async function runLargestSteps(
 export async function recordEveryStep(
   device: MeasuredDevice,
   model: Model,
-  { context, step: { sequences, ahead = 1 } }: StepWishes,
+  { context, step }: StepWishes,
 ): Promise<number> {
+  const { sequences, ahead = 1, drafts } = step;
   const most = Math.min(sequences, rowsAtOnce(model.config));
   using forward = new PagedForward(device, model, { pages: 1, context });
   const decode = chunkOf({ prompt: [0] }, context, 1);
-  const record = (count: number, steps: number) =>
-    recordSteps(device, forward, { chunks: Array<Chunk>(count).fill(decode), steps, context });
+  const record = (count: number, steps: number, changes?: LogitChanges) =>
+    recordSteps(device, forward, {
+      chunks: Array<Chunk>(count).fill(decode),
+      steps,
+      context,
+      changes,
+    });
   const before = device.memory.held;
+  const rows = Math.min(mostDraws(step), rowsAtOnce(model.config));
+  using changes = new LogitChanges(device, rows, model.config.vocabulary);
   using _largest = await record(most, ahead);
   const shared = device.memory.held;
   using _another = await record(most, ahead);
   const own = device.memory.held - shared;
   for (let count = 1; count < most; count++) {
     using _smaller = await record(count, 1);
+    using _changed = await record(count, 1, changes);
   }
-  const kept = Math.min(MOST_RECORDINGS, most * (1 + Math.floor(Math.log2(ahead))));
-  return device.memory.held - before + (kept - 2) * own;
+  using _changed = await record(most, 1, changes);
+  // A row of each number of tokens that sequences have with their drafts, with penalties and without.
+  const drafted = drafts ? 2 * drafts.sequences * drafts.sequences * drafts.tokens : 0;
+  if (drafts && rows >= drafts.sequences * (1 + drafts.tokens)) {
+    const draft = Array<number>(drafts.tokens).fill(0);
+    const count = 1 + drafts.tokens;
+    const chunks = Array<Chunk>(drafts.sequences).fill({ ...decode, count, draft });
+    using _drafted = await recordSteps(device, forward, { chunks, steps: 1, context, changes });
+  }
+  const kept = Math.min(MOST_RECORDINGS, most * (2 + Math.floor(Math.log2(ahead))) + drafted);
+  return device.memory.held - before + Math.max(0, kept - 3) * own;
 }
 
 /** The last tokens of a sequence whose pages are one. */
@@ -85,5 +104,5 @@ function chunkOf(
 ): Chunk {
   const sequence = newSequence(0, { maxTokens: 1, sampling: GREEDY, stopTokens: [], ...request });
   sequence.pages.push(...Array<number>(pagesOfLongest(context)).fill(0));
-  return { sequence, start: sequence.tokens.length - count, count, last: true };
+  return { sequence, start: sequence.tokens.length - count, count, last: true, draft: [] };
 }

@@ -1,13 +1,21 @@
 import type { Device, HostTensor, Tensor, TensorRef } from "../../kernels/device/device.ts";
 import { u32 } from "../../kernels/device/tensor.ts";
 import { embed, penalize, sample, topScores } from "../../kernels/mod.ts";
-import { penaltyTensors } from "../../kernels/penalize.ts";
 import type { Model } from "../models/model.ts";
 import type { ScoredToken } from "./engine.ts";
 import { idsOf, kvBatch, positionsOf } from "./kv_batch.ts";
+import { changeTensors, LogitChanges, UNCHANGED } from "./logit_changes.ts";
 import { PagedForward } from "./paged_forward.ts";
-import { type RecordedSteps, recordSteps } from "./recorded_steps.ts";
-import { allowedOf, needsLogitsOnly, penaltiesOf, settingsOf, UNCHANGED } from "./sampling.ts";
+import { standing } from "./prompt_lookup.ts";
+import { knownDraws, type RecordedSteps, recordSteps } from "./recorded_steps.ts";
+import {
+  changesOf,
+  type Draw,
+  drawsOf,
+  mostEntries,
+  needsLogitsOnly,
+  settingsOf,
+} from "./sampling.ts";
 import type { Chunk } from "./scheduler.ts";
 
 /** Bytes of logits on the device at once. */
@@ -15,8 +23,13 @@ const STEP_LOGIT_BYTES = 2 ** 25;
 
 /** What a step made of a chunk. */
 export interface ChunkResult {
-  /** The tokens that follow, one a step, where the chunk reaches the sequence's last one. */
+  /**
+   * The tokens that follow, one a step, where the chunk reaches the sequence's last one; with a draft
+   * those of it that were right, and one more.
+   */
   readonly next: readonly ScoredToken[];
+  /** Whether there are none yet, since its grammar did not say what may come. */
+  readonly missed?: boolean;
   /** Scores of the prompt's tokens behind those of the chunk, where they were asked for. */
   readonly prompt?: readonly ScoredToken[];
   /** The sum of what the head reads of the chunk's tokens, or its last, where a vector is asked for. */
@@ -29,6 +42,8 @@ interface Row {
   readonly row: number;
   /** The token that is scored; undefined where one is chosen. */
   readonly target: number | undefined;
+  /** How it is chosen. */
+  readonly draw: Draw;
   /** Likeliest tokens wanted with it; undefined for no score. */
   readonly likeliest: number | undefined;
 }
@@ -50,17 +65,23 @@ export class PagedModel implements Disposable {
   readonly #mostRows: number;
   /** By sequences and steps; the one used last stands last. */
   readonly #recorded = new Map<string, RecordedSteps>();
+  /** Where recorded steps read what changes their logits; made when it is needed first. */
+  #changes: LogitChanges | undefined;
+  readonly #vocabulary: number;
+  /** Rows of logits that a recorded step has at most. */
+  readonly #rows: number;
 
   /**
-   * Takes the memory of so many pages; `context` is the longest sequence. Tokens are drawn below
-   * `choices`, from all rows of the head unless said.
+   * Takes the memory of so many pages; `context` is the longest sequence, a step of decode chooses up to
+   * `rows` tokens. They are drawn below `choices`, from all rows of the head unless said.
    */
   constructor(
     device: Device,
     model: Model,
-    { pages, context, choices }: {
+    { pages, context, rows, choices }: {
       readonly pages: number;
       readonly context: number;
+      readonly rows: number;
       readonly choices?: number | undefined;
     },
   ) {
@@ -69,32 +90,52 @@ export class PagedModel implements Disposable {
     this.#forward = new PagedForward(device, model, { pages, context });
     this.#context = context;
     this.#mostRows = rowsAtOnce(model.config);
+    this.#rows = Math.min(rows, this.#mostRows);
+    this.#vocabulary = model.config.vocabulary;
   }
 
   /**
    * Runs the chunks of a step together; results stand as the chunks do. Several steps only where all
-   * chunks are one token that generates, without scores and penalties; fewer than wanted where the
-   * logits do not fit at once.
+   * chunks are one token that generates, without scores, penalties and grammars; fewer than wanted where
+   * the logits do not fit at once. What grammars allow is known when `ready` resolves, or their
+   * sequences miss the step.
    */
   async step(
     chunks: readonly Chunk[],
-    { steps = 1 }: { readonly steps?: number } = {},
+    { steps = 1, ready = () => Promise.resolve() }: {
+      readonly steps?: number;
+      readonly ready?: () => Promise<void>;
+    } = {},
   ): Promise<readonly ChunkResult[]> {
-    if (chunks.length <= this.#mostRows && chunks.every(isOneDraw)) {
-      const tokens = await (await this.#recordedFor(chunks, steps)).run(chunks);
-      return tokens.map((each) => ({ next: each.map((token) => ({ token })) }));
-    }
-    return await this.#once(chunks);
+    const recorded = await this.#recordedFor(chunks, steps);
+    if (!recorded) return await this.#once(chunks, ready);
+    const tokens = await recorded.run(chunks, ready);
+    return tokens.map((each, i) => {
+      if (!each) return { next: [], missed: true };
+      const drawn = each.map((token) => ({ token }));
+      const { draft } = chunks[i]!;
+      return { next: draft.length > 0 ? standing(draft, drawn) : drawn };
+    });
   }
 
   [Symbol.dispose](): void {
     for (const steps of this.#recorded.values()) steps[Symbol.dispose]();
     this.#recorded.clear();
+    this.#changes?.[Symbol.dispose]();
     this.#forward[Symbol.dispose]();
   }
-
-  async #recordedFor(chunks: readonly Chunk[], steps: number): Promise<RecordedSteps> {
-    const key = `${chunks.length} ${steps}`;
+  /** The recording that runs such chunks; undefined where none can. */
+  async #recordedFor(chunks: readonly Chunk[], steps: number): Promise<RecordedSteps | undefined> {
+    const rows = chunks.reduce((sum, { count }) => sum + count, 0);
+    if (rows > this.#rows || !chunks.every(onlyDraws)) return undefined;
+    const plain = chunks.every(({ sequence }) => needsLogitsOnly(sequence.request));
+    const changes = plain ? undefined : this.#logitChanges;
+    const entries = chunks.reduce(
+      (sum, { sequence, count }) => sum + count * (mostEntries(sequence) + count - 1),
+      0,
+    );
+    if (changes && entries > changes.room) return undefined;
+    const key = `${chunks.length} ${rows} ${steps} ${plain}`;
     let found = this.#recorded.get(key);
     if (found) {
       this.#recorded.delete(key);
@@ -104,15 +145,22 @@ export class PagedModel implements Disposable {
         recorded[Symbol.dispose]();
         this.#recorded.delete(oldest);
       }
-      const wanted = { chunks, steps, context: this.#context, drawn: this.#drawn };
+      const wanted = { chunks, steps, context: this.#context, changes, drawn: this.#drawn };
       found = await recordSteps(this.#device, this.#forward, wanted);
     }
     this.#recorded.set(key, found);
     return found;
   }
 
+  get #logitChanges(): LogitChanges {
+    return this.#changes ??= new LogitChanges(this.#device, this.#rows, this.#vocabulary);
+  }
+
   /** One step of chunks of any length, launch by launch. */
-  async #once(chunks: readonly Chunk[]): Promise<readonly ChunkResult[]> {
+  async #once(
+    chunks: readonly Chunk[],
+    ready: () => Promise<void>,
+  ): Promise<readonly ChunkResult[]> {
     using stack = new DisposableStack();
     const upload = (host: HostTensor) => stack.use(this.#device.upload(host));
     const { queries, keys, ...batch } = kvBatch(chunks);
@@ -129,6 +177,7 @@ export class PagedModel implements Disposable {
     );
     const results = chunks.map((): {
       next: ScoredToken[];
+      missed?: boolean;
       prompt?: ScoredToken[];
       hidden?: Float64Array;
     } => ({ next: [] }));
@@ -138,16 +187,26 @@ export class PagedModel implements Disposable {
         if (sum) results[i]!.hidden = sum;
       }
     }
+    await ready();
+    const known = chunks.map(knownDraws);
     const rows = rowsOf(chunks);
     for (let from = 0; from < rows.length; from += this.#mostRows) {
       const part = rows.slice(from, from + this.#mostRows);
-      const scored = await this.#score(part, { hidden, chunks });
+      const scored = await this.#score(part, hidden);
       part.forEach(({ chunk, target }, i) => {
         const result = results[chunk]!;
-        if (target === undefined) result.next.push(scored[i]!);
-        else (result.prompt ??= []).push(scored[i]!);
+        if (target === undefined) {
+          result.next.push(scored[i]!);
+        } else {
+          (result.prompt ??= []).push(scored[i]!);
+        }
       });
     }
+    results.forEach((result, i) => {
+      if (result.next.length === 0) return;
+      result.missed = known[i] === 0;
+      result.next = standing(chunks[i]!.draft, result.next.slice(0, known[i]));
+    });
     if (rows.length === 0) {
       await this.#device.read(hidden.view([hidden.shape[0]!, hidden.shape[1]!]));
     }
@@ -157,14 +216,14 @@ export class PagedModel implements Disposable {
   /** Chooses or scores the tokens of some rows. */
   async #score(
     rows: readonly Row[],
-    { hidden, chunks }: { readonly hidden: TensorRef; readonly chunks: readonly Chunk[] },
+    hidden: TensorRef,
   ): Promise<ScoredToken[]> {
     const device = this.#device;
     using logits = await this.#logits(rows, hidden);
     const targets = rows.map(({ target }) => target);
     using chosen = targets.every((target) => target !== undefined)
       ? device.upload(u32([targets.length], targets as number[]))
-      : this.#choose(rows, { logits, chunks });
+      : this.#choose(rows, logits);
     // Rows whose token is given keep it.
     const count = rows.reduce<number | undefined>(
       (most, { likeliest }) => likeliest === undefined ? most : Math.max(most ?? 0, likeliest),
@@ -207,27 +266,17 @@ export class PagedModel implements Disposable {
     return await this.#forward.logits(needed);
   }
 
-  #choose(
-    rows: readonly Row[],
-    { logits, chunks }: { readonly logits: Tensor; readonly chunks: readonly Chunk[] },
-  ): Tensor {
+  #choose(rows: readonly Row[], logits: Tensor): Tensor {
     const device = this.#device;
-    const sequences = rows.map(({ chunk }) => chunks[chunk]!.sequence);
-    using settings = device.upload(settingsOf(sequences));
-    const penalties = sequences.map((sequence, i) =>
-      rows[i]!.target === undefined ? penaltiesOf(sequence) : undefined
-    );
-    const masks = allowedOf(
-      sequences.map((sequence, i) => rows[i]!.target === undefined ? sequence : undefined),
+    using settings = device.upload(settingsOf(rows.map(({ draw }) => draw)));
+    const changes = changeTensors(
+      rows.map(({ target, draw }) => target === undefined ? changesOf(draw) : UNCHANGED),
       logits.shape[1]!,
     );
-    if (!masks && penalties.every((each) => each === undefined)) {
-      return device.run(sample, { logits, settings }, this.#drawn).tokens;
-    }
-    const tensors = penaltyTensors(penalties.map((each) => each ?? UNCHANGED));
-    using penaltyRows = device.upload(tensors.rows);
-    using entries = device.upload(tensors.entries);
-    using allowed = masks && device.upload(masks);
+    if (!changes) return device.run(sample, { logits, settings }, this.#drawn).tokens;
+    using penaltyRows = device.upload(changes.rows);
+    using entries = device.upload(changes.entries);
+    using allowed = changes.allowed && device.upload(changes.allowed);
     const inputs = { logits, rows: penaltyRows, entries, ...allowed && { allowed } };
     using changed = device.run(penalize, inputs, {}).y;
     return device.run(sample, { logits: changed, settings }, this.#drawn).tokens;
@@ -254,28 +303,32 @@ function hiddenSums(
   });
 }
 
-/** Whether a chunk is one token behind which another is drawn, and nothing else is asked. */
-function isOneDraw({ sequence: { request }, count, last }: Chunk): boolean {
-  const { promptLogprobs, maxTokens } = request;
-  const drawn = count === 1 && last && maxTokens > 0 && needsLogitsOnly(request);
-  return drawn && promptLogprobs === undefined;
+/** Whether behind each token of a chunk another is drawn, and nothing else is asked. */
+function onlyDraws({ sequence: { request }, count, draft, last }: Chunk): boolean {
+  const { promptLogprobs, logprobs, maxTokens } = request;
+  const drawn = count === 1 + draft.length && last && maxTokens > 0;
+  return drawn && promptLogprobs === undefined && logprobs === undefined;
 }
 
 /** The rows of a step whose logits are needed: those that score the prompt, and those that choose. */
 function rowsOf(chunks: readonly Chunk[]): Row[] {
   let first = 0;
-  return chunks.flatMap(({ sequence, start, count, last }, chunk) => {
+  return chunks.flatMap(({ sequence, start, count, last, draft }, chunk) => {
     const { request, tokens } = sequence;
     const rows: Row[] = [];
     const prompt = request.prompt.length;
+    const draws = drawsOf({ sequence, draft });
     for (let i = 0; request.promptLogprobs !== undefined && i < count; i++) {
       if (start + i + 1 >= prompt) break;
       const target = tokens[start + i + 1];
-      rows.push({ chunk, row: first + i, target, likeliest: request.promptLogprobs });
+      const likeliest = request.promptLogprobs;
+      rows.push({ chunk, row: first + i, target, draw: draws[0]!, likeliest });
     }
     if (last && request.maxTokens > 0) {
-      const row = first + count - 1;
-      rows.push({ chunk, row, target: undefined, likeliest: request.logprobs });
+      draws.forEach((draw, at) => {
+        const row = first + count - draws.length + at;
+        rows.push({ chunk, row, target: undefined, draw, likeliest: request.logprobs });
+      });
     }
     first += count;
     return rows;

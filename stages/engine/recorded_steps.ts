@@ -1,29 +1,47 @@
 import type { Device, HostTensor, Tensor } from "../../kernels/device/device.ts";
 import { PAGE_TOKENS } from "../../kernels/codes/kv_page.ts";
-import { sample } from "../../kernels/mod.ts";
+import { penalize, sample } from "../../kernels/mod.ts";
 import { attendedBy, idsOf, pagesOfLongest, positionsOf, slotsOf, tableOf } from "./kv_batch.ts";
+import type { LogitChanges } from "./logit_changes.ts";
 import type { PagedForward } from "./paged_forward.ts";
-import { settingsOf } from "./sampling.ts";
+import { changesOf, drawsOf, settingsOf } from "./sampling.ts";
 import type { Chunk } from "./scheduler.ts";
+import { waitsForGrammar } from "./sequence.ts";
 
 /** Decode steps of so many sequences, put on record to be run again and again. */
 export interface RecordedSteps extends Disposable {
-  /** Runs the steps for one-token chunks; the tokens of each chunk, one a step. */
-  run(chunks: readonly Chunk[]): Promise<readonly (readonly number[])[]>;
+  /**
+   * Runs the steps for chunks that generate; the tokens of each chunk, one a step or one behind each
+   * token of its draft, or undefined where its grammar did not say what may come. While the device is
+   * at the layers, `ready` is waited for.
+   */
+  run(
+    chunks: readonly Chunk[],
+    ready: () => Promise<void>,
+  ): Promise<readonly (readonly number[] | undefined)[]>;
 }
 
+/** Most tokens of a draft that runs in such a step. */
+export const MOST_DRAFT = 7;
+
+/** Launches that choose tokens from logits which change: `penalize` and `sample`. */
+const CHOOSING = 2;
+
 /**
- * Puts `steps` decode steps on record for as many sequences as there are chunks, each of one token. Each step's
+ * Puts `steps` decode steps on record for as many sequences as there are chunks, each of one token, or
+ * one step for as many tokens as they and their drafts have together. Each step's
  * tokens are the next one's input, and the host waits once; of the host's data only what differs is
- * written anew. Weights and pages must stay on the device; `context` is the longest sequence.
+ * written anew. Weights and pages must stay on the device; `context` is the longest sequence. With
+ * `changes` it is one step, whose logits change as the sequences want before tokens are chosen.
  */
 export async function recordSteps(
   device: Device,
   forward: PagedForward,
-  { chunks, steps, context, drawn = {} }: {
+  { chunks, steps, context, changes, drawn = {} }: {
     readonly chunks: readonly Chunk[];
     readonly steps: number;
     readonly context: number;
+    readonly changes?: LogitChanges | undefined;
     /** Which tokens are drawn from; see `sample`. */
     readonly drawn?: { readonly choices?: number };
   },
@@ -32,16 +50,18 @@ export async function recordSteps(
   const held = (host: HostTensor) => stack.use(device.upload(host));
   const ids = held(idsOf(chunks));
   const work = held(attendedBy(chunks).work);
+  const queries = Math.max(...chunks.map(({ count }) => count));
+  const mostQueries = queries > 1 ? MOST_DRAFT + 1 : 1;
   const pages = pagesOfLongest(context);
   const keys = pages * PAGE_TOKENS;
   const block_table = stack.use(device.empty({ dtype: "u32", shape: [chunks.length * pages] }));
   const inputs = Array.from({ length: steps }, (_, step) => {
-    const { positions, slots, spans, settings } = stepInputs(chunks, step);
+    const { positions, slots, spans } = placesOf(chunks, step);
     return {
       positions: held(positions),
       slots: held(slots),
       spans: held(spans),
-      settings: held(settings),
+      settings: held(settingsOf(draws(chunks), { ahead: step })),
     };
   });
   const recording = stack.use(
@@ -49,9 +69,11 @@ export async function recordSteps(
       const tokens: Tensor[] = [];
       for (const { settings, ...places } of inputs) {
         const from = tokens.at(-1) ?? ids;
-        const batch = { ...places, work, block_table, queries: 1, keys };
+        const batch = { ...places, work, block_table, queries: mostQueries, keys };
         using hidden = await forward.hidden(from, batch);
-        using logits = await forward.logits(hidden);
+        using plain = await forward.logits(hidden);
+        using changed = changes && device.run(penalize, { logits: plain, ...changes.inputs }, {}).y;
+        const logits = changed ?? plain;
         tokens.push(device.run(sample, { logits, settings }, drawn).tokens);
       }
       return tokens;
@@ -59,27 +81,57 @@ export async function recordSteps(
   );
   const owned = stack.move();
   return {
-    async run(chunks) {
+    async run(chunks, ready) {
       device.write(ids, idsOf(chunks));
       device.write(block_table, tableOf(chunks));
       inputs.forEach((tensors, step) => {
-        const hosts = stepInputs(chunks, step);
-        for (const name of ["positions", "slots", "spans", "settings"] as const) {
+        const hosts = placesOf(chunks, step);
+        for (const name of ["positions", "slots", "spans"] as const) {
           device.write(tensors[name], hosts[name]);
         }
       });
-      recording.replay();
+      const choosing = changes ? recording.launches - CHOOSING : 0;
+      recording.replay({ to: choosing });
+      // A graphics processor begins with the layers when something is written behind them.
+      const all = draws(chunks);
+      inputs.forEach(({ settings }, step) => {
+        device.write(settings, settingsOf(all, { ahead: step }));
+      });
+      let known = chunks.map(({ count }) => count);
+      if (changes) {
+        await ready();
+        known = chunks.map(knownDraws);
+        changes.write(all.map(changesOf));
+      }
+      recording.replay({ from: choosing });
       const read = await Promise.all(recording.outputs.map((tokens) => device.read(tokens)));
-      return chunks.map((_, i) => read.map(({ data }) => data[i]!));
+      let row = 0;
+      return chunks.map(({ count }, i) => {
+        const first = row;
+        row += count;
+        if (known[i] === 0) return undefined;
+        const [{ data }] = read as [HostTensor, ...HostTensor[]];
+        if (count > 1) return Array.from(data.subarray(first, first + known[i]!));
+        return read.map(({ data }) => data[first]!);
+      });
     },
     [Symbol.dispose]: () => owned.dispose(),
   };
 }
 
-/** What differs from step to step, so many tokens further than the chunks say. */
-function stepInputs(chunks: readonly Chunk[], step: number) {
+/** Where the tokens of a step stand, so many tokens further than the chunks say. */
+function placesOf(chunks: readonly Chunk[], step: number) {
   const moved = chunks.map((chunk) => ({ ...chunk, start: chunk.start + step }));
-  const settings = settingsOf(chunks.map(({ sequence }) => sequence), { ahead: step });
   const { spans } = attendedBy(moved);
-  return { positions: positionsOf(moved), slots: slotsOf(moved), spans, settings };
+  return { positions: positionsOf(moved), slots: slotsOf(moved), spans };
+}
+
+function draws(chunks: readonly Chunk[]) {
+  return chunks.flatMap(drawsOf);
+}
+
+/** Of how many draws of a chunk it is known what its grammar allows. */
+export function knownDraws({ sequence, draft }: Chunk): number {
+  if (waitsForGrammar(sequence)) return 0;
+  return 1 + (sequence.constraint ? sequence.constraint.along.length : draft.length);
 }

@@ -1,19 +1,35 @@
 import type { HostTensor } from "../../kernels/device/device.ts";
-import { u32 } from "../../kernels/device/tensor.ts";
 import { FORBIDDEN, type RowPenalties } from "../../kernels/penalize.ts";
 import { sampleSettings } from "../../kernels/sample.ts";
 import type { GenerationRequest, Sampling } from "./engine.ts";
+import { type RowChanges, UNCHANGED } from "./logit_changes.ts";
 import { generated, type Sequence } from "./sequence.ts";
 
-/** How the next token of each sequence is drawn, where so many more were chosen that the host has not seen. */
+/** A token that is drawn behind a sequence's tokens and those of a draft. */
+export interface Draw {
+  readonly sequence: Sequence;
+  readonly draft: readonly number[];
+}
+
+/** The tokens that a chunk which reaches its sequence's last one is to draw, behind each of its draft. */
+export function drawsOf(
+  { sequence, draft }: { readonly sequence: Sequence; readonly draft: readonly number[] },
+): Draw[] {
+  return Array.from({ length: 1 + draft.length }, (_, at) => ({
+    sequence,
+    draft: draft.slice(0, at),
+  }));
+}
+
+/** How tokens are drawn, where so many more were chosen that the host has not seen. */
 export function settingsOf(
-  sequences: readonly Sequence[],
+  draws: readonly Draw[],
   { ahead = 0 }: { readonly ahead?: number } = {},
 ): HostTensor {
   return sampleSettings(
-    sequences.map((sequence) => ({
+    draws.map(({ sequence, draft }) => ({
       ...sequence.request.sampling,
-      step: generated(sequence) + ahead,
+      step: generated(sequence) + draft.length + ahead,
     })),
   );
 }
@@ -23,6 +39,28 @@ export function needsLogitsOnly(request: GenerationRequest): boolean {
   const { sampling, logprobs, grammar } = request;
   return logprobs === undefined && grammar === undefined && !changesLogits(sampling) &&
     !forbids(request);
+}
+
+/** What changes the logits that a token is chosen from. */
+export function changesOf(draw: Draw): RowChanges {
+  const penalties = penaltiesOf(draw);
+  const { sequence: { constraint }, draft } = draw;
+  const allowed = draft.length === 0 ? constraint?.allowed : constraint?.along[draft.length - 1];
+  if (!penalties && !allowed) return UNCHANGED;
+  return { penalties: penalties ?? UNCHANGED.penalties, allowed };
+}
+
+/** Tokens that the penalties of a sequence concern at most. */
+export function mostEntries({ request, tokens }: Sequence): number {
+  const { repetitionPenalty, presencePenalty, frequencyPenalty, logitBias } = request.sampling;
+  const counted = presencePenalty !== 0 || frequencyPenalty !== 0;
+  const { badWords = [], stopTokens, prompt } = request;
+  const seen = repetitionPenalty !== 1
+    ? tokens.length
+    : counted
+    ? tokens.length - prompt.length
+    : 0;
+  return seen + logitBias.length + badWords.length + stopTokens.length;
 }
 
 /** Whether logits change before a token is chosen from them. */
@@ -38,61 +76,82 @@ function forbids({ minTokens = 0, badWords = [] }: GenerationRequest): boolean {
 }
 
 /** Tokens that must not come next. */
-function forbidden({ request, tokens }: Sequence): number[] {
+function forbidden({ sequence: { request, tokens }, draft }: Draw): number[] {
   const { minTokens = 0, badWords = [], stopTokens, prompt } = request;
-  const made = tokens.length - prompt.length;
+  const made = tokens.length + draft.length - prompt.length;
+  const tokenAt = (at: number) => at < tokens.length ? tokens[at] : draft[at - tokens.length];
   const words = badWords.filter((word) => {
     const before = word.length - 1;
     if (before > made) return false;
-    return word.slice(0, -1).every((token, at) => tokens[tokens.length - before + at] === token);
+    const first = tokens.length + draft.length - before;
+    return word.slice(0, -1).every((token, at) => tokenAt(first + at) === token);
   });
-  return [...made < minTokens ? stopTokens : [], ...words.map((word) => word.at(-1)!)];
+  const ends = made < minTokens ? stopTokens : [];
+  return [...new Set([...ends, ...words.map((word) => word.at(-1)!)])];
+}
+
+/** A token that penalties concern, and what they know of it. */
+type Entry = RowPenalties["entries"][number];
+
+/** What penalties know of sequences' tokens, up to where they looked last. */
+const known = new WeakMap<Sequence, { upTo: number; readonly entries: Map<number, Entry> }>();
+
+/** What the tokens of a sequence are to its penalties; looks only at those that are new. */
+function entriesOf(sequence: Sequence): Map<number, Entry> {
+  const { request: { sampling: { logitBias } }, tokens } = sequence;
+  let found = known.get(sequence);
+  if (!found) {
+    known.set(sequence, found = { upTo: 0, entries: new Map() });
+    for (const [token, bias] of logitBias) {
+      const before = found.entries.get(token) ?? { token, seen: false, times: 0, bias: 0 };
+      found.entries.set(token, { ...before, bias: before.bias + bias });
+    }
+  }
+  see(found.entries, sequence, tokens.slice(found.upTo), found.upTo);
+  found.upTo = tokens.length;
+  return found.entries;
+}
+
+/** Adds tokens that stand from a place on. */
+function see(
+  entries: Map<number, Entry>,
+  { request: { sampling, prompt } }: Sequence,
+  tokens: readonly number[],
+  first: number,
+): void {
+  const { repetitionPenalty, presencePenalty, frequencyPenalty } = sampling;
+  const repeated = repetitionPenalty !== 1;
+  const counted = presencePenalty !== 0 || frequencyPenalty !== 0;
+  for (const [at, token] of tokens.entries()) {
+    const isCounted = counted && first + at >= prompt.length;
+    if (!repeated && !isCounted) continue;
+    const { times, bias } = entries.get(token) ?? { times: 0, bias: 0 };
+    entries.set(token, { token, seen: repeated, times: times + Number(isCounted), bias });
+  }
 }
 
 /** What a sequence's request and tokens change in its logits; undefined where nothing. */
-export function penaltiesOf(sequence: Sequence): RowPenalties | undefined {
-  const { request, tokens } = sequence;
-  const { repetitionPenalty, presencePenalty, frequencyPenalty, logitBias } = request.sampling;
-  const counted = presencePenalty !== 0 || frequencyPenalty !== 0;
-  const repeated = repetitionPenalty !== 1;
-  const never = forbidden(sequence);
-  if (!changesLogits(request.sampling) && never.length === 0) return undefined;
-  const entries = new Map<number, { seen: boolean; times: number; bias: number }>();
-  const entry = (token: number) => {
-    const found = entries.get(token) ?? { seen: false, times: 0, bias: 0 };
-    entries.set(token, found);
-    return found;
-  };
-  const prompt = request.prompt.length;
-  if (repeated) { for (const token of tokens) entry(token).seen = true; }
-  if (counted) { for (const token of tokens.slice(prompt)) entry(token).times++; }
-  for (const [token, bias] of logitBias) entry(token).bias += bias;
-  for (const token of never) entry(token).bias = FORBIDDEN;
+function penaltiesOf(draw: Draw): RowPenalties | undefined {
+  const { sequence, draft } = draw;
+  const { sampling } = sequence.request;
+  const never = forbidden(draw);
+  if (!changesLogits(sampling) && never.length === 0) return undefined;
+  let entries = entriesOf(sequence);
+  if (draft.length > 0) {
+    entries = new Map(entries);
+    see(entries, sequence, draft, sequence.tokens.length);
+  }
+  const forbiddenOnes = never.map((token) => ({
+    ...entries.get(token) ?? { token, seen: false, times: 0 },
+    bias: FORBIDDEN,
+  }));
+  const rest = [...entries.values()];
   return {
-    repetition: repetitionPenalty,
-    presence: presencePenalty,
-    frequency: frequencyPenalty,
-    entries: [...entries].map(([token, rest]) => ({ token, ...rest })),
+    repetition: sampling.repetitionPenalty,
+    presence: sampling.presencePenalty,
+    frequency: sampling.frequencyPenalty,
+    entries: never.length === 0
+      ? rest
+      : [...rest.filter(({ token }) => !never.includes(token)), ...forbiddenOnes],
   };
-}
-
-/** The penalties of a row that has none. */
-export const UNCHANGED: RowPenalties = { repetition: 1, presence: 0, frequency: 0, entries: [] };
-
-/**
- * Which tokens each of some sequences may choose, u32 [rows, columns / 32 rounded up], where one of
- * them has a grammar; undefined where none has.
- */
-export function allowedOf(
-  sequences: readonly (Sequence | undefined)[],
-  columns: number,
-): HostTensor | undefined {
-  const masks = sequences.map((sequence) => sequence?.constraint?.allowed);
-  if (masks.every((mask) => mask === undefined)) return undefined;
-  const words = Math.ceil(columns / 32);
-  const all = new Uint32Array(sequences.length * words).fill(0xffffffff);
-  masks.forEach((mask, row) => {
-    if (mask) all.fill(0, row * words, (row + 1) * words).set(mask.subarray(0, words), row * words);
-  });
-  return u32([sequences.length, words], all);
 }

@@ -1,7 +1,7 @@
 import { PAGE_TOKENS } from "../../kernels/codes/kv_page.ts";
 import type { Pages } from "./pages.ts";
 import { needsLogitsOnly } from "./sampling.ts";
-import { remaining, type Sequence, waitsForGrammar } from "./sequence.ts";
+import { isHeldBack, remaining, type Sequence } from "./sequence.ts";
 
 /** What one step may take on. */
 export interface StepLimits {
@@ -11,6 +11,21 @@ export interface StepLimits {
   readonly sequences: number;
   /** Steps that may run before their tokens are looked at, 1 unless said. */
   readonly ahead?: number;
+  /** Tokens that are guessed and run with a sequence's last one, where few generate; none unless said. */
+  readonly drafts?: DraftLimits | undefined;
+}
+
+/** How far answers may be guessed ahead. */
+export interface DraftLimits {
+  /** Tokens of a draft. */
+  readonly tokens: number;
+  /** Sequences that generate at most; where there are more a step has enough to do. */
+  readonly sequences: number;
+}
+
+/** Tokens that a step of decode chooses at most. */
+export function mostDraws({ sequences, drafts }: StepLimits): number {
+  return drafts ? Math.max(sequences, drafts.sequences * (1 + drafts.tokens)) : sequences;
 }
 
 /** Tokens of a sequence to run in a step, for prefill or for decode: from `start` on, whose keys and values come into its pages. */
@@ -20,6 +35,8 @@ export interface Chunk {
   readonly count: number;
   /** Whether it reaches the sequence's last token, so that the next one can be chosen. */
   readonly last: boolean;
+  /** Tokens behind the sequence's last one that may prove right; the chunk ends with them. */
+  readonly draft: readonly number[];
 }
 
 /**
@@ -86,28 +103,28 @@ export class Scheduler {
       if (left === 0) break;
       // It may have been preempted for one before it.
       if (!this.#running.includes(sequence) || !generates(sequence)) continue;
-      if (waitsForGrammar(sequence)) continue;
+      if (isHeldBack(sequence)) continue;
       if (!this.#makePages(sequence)) continue;
       chunks.push(chunkOf(sequence, 1));
       left--;
     }
     for (const sequence of this.#running) {
       if (left === 0) break;
-      if (generates(sequence) || waitsForGrammar(sequence)) continue;
+      if (generates(sequence) || isHeldBack(sequence)) continue;
       const chunk = chunkOf(sequence, left);
       chunks.push(chunk);
       left -= chunk.count;
     }
     while (left > 0 && this.#running.length < this.#limits.sequences) {
       const [sequence] = this.#waiting;
-      if (!sequence || waitsForGrammar(sequence) || !this.#admit(sequence)) break;
+      if (!sequence || isHeldBack(sequence) || !this.#admit(sequence)) break;
       this.#waiting.shift();
       this.#running.push(sequence);
       const chunk = chunkOf(sequence, left);
       chunks.push(chunk);
       left -= chunk.count;
     }
-    return chunks;
+    return this.#withDrafts(chunks);
   }
 
   /**
@@ -117,8 +134,8 @@ export class Scheduler {
    */
   ahead(chunks: readonly Chunk[], context: number): number {
     const reach = chunks.reduce(
-      (least, { sequence }) =>
-        generates(sequence) && needsLogitsOnly(sequence.request)
+      (least, { sequence, draft }) =>
+        generates(sequence) && draft.length === 0 && needsLogitsOnly(sequence.request)
           ? Math.min(least, remaining(sequence, context))
           : 1,
       this.#limits.ahead ?? 1,
@@ -136,8 +153,26 @@ export class Scheduler {
     return most;
   }
 
+  /** Puts drafts behind what generates, where nothing else runs and pages are free. */
+  #withDrafts(chunks: readonly Chunk[]): readonly Chunk[] {
+    const { drafts, tokens } = this.#limits;
+    if (!drafts || chunks.length > drafts.sequences) return chunks;
+    if (!chunks.every(({ sequence }) => generates(sequence))) return chunks;
+    let left = tokens - chunks.length;
+    return chunks.map((chunk) => {
+      const { sequence } = chunk;
+      const draft = sequence.draft.slice(0, Math.min(drafts.tokens, left));
+      const reach = sequence.tokens.length + draft.length;
+      const need = Math.max(0, Math.ceil(reach / PAGE_TOKENS) - sequence.pages.length);
+      if (draft.length === 0 || need > this.#pages.available) return chunk;
+      for (let page = 0; page < need; page++) sequence.pages.push(this.#pages.take()!);
+      left -= draft.length;
+      return { ...chunk, count: 1 + draft.length, draft };
+    });
+  }
+
   /** Says that a chunk was run; full pages become known to prompts that begin alike. */
-  done({ sequence, start, count }: Chunk): void {
+  done({ sequence, start, count }: Pick<Chunk, "sequence" | "start" | "count">): void {
     sequence.computed = start + count;
     const { tokens, pages } = sequence;
     for (let at = Math.floor(start / PAGE_TOKENS); at < pages.length; at++) {
@@ -198,5 +233,5 @@ function generates({ tokens, computed, request }: Sequence): boolean {
 function chunkOf(sequence: Sequence, most: number): Chunk {
   const { computed, tokens } = sequence;
   const count = Math.min(most, tokens.length - computed);
-  return { sequence, start: computed, count, last: computed + count === tokens.length };
+  return { sequence, start: computed, count, last: computed + count === tokens.length, draft: [] };
 }

@@ -1,5 +1,6 @@
 import type { GenerationRequest } from "./engine.ts";
 import type { Constraint } from "./grammar.ts";
+import { PromptLookup } from "./prompt_lookup.ts";
 
 /** A request and how far it has come. */
 export interface Sequence {
@@ -18,6 +19,11 @@ export interface Sequence {
   cached: number | undefined;
   /** Holds its answer to a grammar. */
   constraint: Constraint | undefined;
+  /** Tokens that may follow, to be run with its last one; guessed by its lookup. */
+  draft: readonly number[];
+  readonly lookup: PromptLookup;
+  /** Whether its last step ended before it was known what its grammar allows. */
+  missed: boolean;
 }
 
 /** A sequence that has not begun. */
@@ -32,12 +38,20 @@ export function newSequence(id: number, request: GenerationRequest): Sequence {
     computed: 0,
     cached: undefined,
     constraint: undefined,
+    draft: [],
+    lookup: new PromptLookup(),
+    missed: false,
   };
 }
 
 /** Whether its next token cannot be chosen yet: it is not known which ones its grammar allows. */
 export function waitsForGrammar({ constraint }: Sequence): boolean {
   return constraint !== undefined && constraint.allowed === undefined;
+}
+
+/** Whether no step is to be spent on it before its grammar has spoken: it missed one already. */
+export function isHeldBack(sequence: Sequence): boolean {
+  return sequence.missed && waitsForGrammar(sequence);
 }
 
 /** Tokens generated so far. */

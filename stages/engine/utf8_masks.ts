@@ -78,9 +78,11 @@ export class Utf8Masks {
     return at;
   }
 
-  /** Leaves of some tokens those that go on with a text. */
-  narrow(allowed: Uint32Array, state: number): void {
+  /** Leaves of some tokens those that go on with a text; says whether there are any. */
+  narrow(allowed: Uint32Array, state: number): boolean {
     const mask = this.#masks[state]!;
-    for (let word = 0; word < allowed.length; word++) allowed[word]! &= mask[word] ?? 0;
+    let any = 0;
+    for (let word = 0; word < allowed.length; word++) any |= allowed[word]! &= mask[word] ?? 0;
+    return any !== 0;
   }
 }

@@ -22,6 +22,7 @@ const NOTHING: EngineState = {
   generatedTokens: 0,
   preemptions: 0,
   prefixCache: { queries: 0, hits: 0 },
+  speculation: { drafts: 0, draftTokens: 0, acceptedTokens: 0 },
 };
 
 /** Milliseconds before a failed worker is started anew: more each time, until one is ready. */
@@ -101,6 +102,11 @@ export class WorkerEngine implements Engine {
       prefixCache: {
         queries: before.prefixCache.queries + now.prefixCache.queries,
         hits: before.prefixCache.hits + now.prefixCache.hits,
+      },
+      speculation: {
+        drafts: before.speculation.drafts + now.speculation.drafts,
+        draftTokens: before.speculation.draftTokens + now.speculation.draftTokens,
+        acceptedTokens: before.speculation.acceptedTokens + now.speculation.acceptedTokens,
       },
     };
   }

@@ -23,6 +23,13 @@ const completionLogprobs = z.object({
   text_offset: z.array(z.int()),
 }).nullable();
 
+const promptLogprobs = z.array(
+  z.record(
+    z.string(),
+    z.object({ logprob: z.number(), rank: z.int().nullable(), decoded_token: z.string() }),
+  ).nullable(),
+).optional().describe("by token id, where prompt_logprobs was asked for");
+
 /** What `POST /v1/completions` answers. */
 export const completionAnswer = z.looseObject({
   ...head,
@@ -31,6 +38,7 @@ export const completionAnswer = z.looseObject({
     index: z.int(),
     text: z.string(),
     logprobs: completionLogprobs,
+    prompt_logprobs: promptLogprobs,
     finish_reason: finish,
   })),
   usage: usage.nullish(),
@@ -68,6 +76,7 @@ export const chatAnswer = z.looseObject({
     logprobs: chatLogprobs,
     finish_reason: finish,
   })),
+  prompt_logprobs: promptLogprobs,
   usage,
 });
 

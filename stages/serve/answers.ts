@@ -49,6 +49,38 @@ export function countUsage(
   };
 }
 
+/**
+ * Finds the likeliest answers to each prompt of a request, by their log-probability a token, as OpenAI's
+ * `best_of` does; all of them, in their order, where all are wanted.
+ */
+export function rateAnswers(
+  { requests, each, kept = each }: {
+    readonly requests: readonly AnswerRequest[];
+    readonly each: number;
+    readonly kept?: number;
+  },
+): { see(event: Sourced<AnswerEvent>): void; best(): number[] } {
+  const scores = requests.map(() => ({ sum: 0, tokens: 0 }));
+  const mean = (at: number) => scores[at]!.sum / Math.max(1, scores[at]!.tokens);
+  return {
+    see({ source, value }) {
+      if (kept === each || value.type !== "text") return;
+      for (const { logprob = 0 } of value.tokens) {
+        scores[source]!.sum += logprob;
+        scores[source]!.tokens++;
+      }
+    },
+    best() {
+      const all = requests.map((_, at) => at);
+      if (kept === each) return all;
+      const prompts = Array.from({ length: all.length / each }, (_, prompt) => prompt * each);
+      return prompts.flatMap((first) =>
+        all.slice(first, first + each).sort((a, b) => mean(b) - mean(a)).slice(0, kept)
+      );
+    },
+  };
+}
+
 /** Tells why a request was given up rather than what the engine makes of it. */
 async function* guarded(
   events: AsyncIterable<GenerationEvent>,

@@ -7,6 +7,10 @@ export interface Asked {
   readonly requests: readonly AnswerRequest[];
   /** Answers to each prompt. */
   readonly each: number;
+  /** Of them so many are given, the likeliest a token; all unless said. */
+  readonly kept?: number;
+  /** Likeliest tokens at every place of the prompt; undefined where its scores are not wanted. */
+  readonly promptScores?: number;
   readonly stream: boolean;
   /** Whether a stream ends with the usage. */
   readonly usage: boolean;

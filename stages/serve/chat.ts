@@ -1,7 +1,8 @@
 import type { Context } from "hono";
+import type { ScoredToken } from "../engine/engine.ts";
 import type { AnswerEvent, PlacedToken } from "./answer.ts";
-import { type ChatLayout, type ChatPart, type NamedCall, openChatParts } from "./chat_parts.ts";
-import { chatLogprobs, chatLogprobsJson, type Spelling } from "./logprobs.ts";
+import { type ChatLayout, type ChatPart, openChatParts } from "./chat_parts.ts";
+import { chatLogprobs, chatLogprobsJson, promptLogprobsJson, type Spelling } from "./logprobs.ts";
 import type { ServeEnv } from "./request_log.ts";
 import { answerAsked } from "./respond.ts";
 import type { ServeContext } from "./request_scope.ts";
@@ -11,51 +12,72 @@ export async function chat(serving: ServeContext, context: Context<ServeEnv>): P
   return await answerAsked(serving, context, {
     kind: "chat",
     names: { id: "chatcmpl", whole: "chat.completion", chunk: "chat.completion.chunk" },
-    choice: (index, { logprobs, asIds, chat }) =>
-      openChoice(index, {
-        spelling: logprobs === undefined ? undefined : { tokenizer: serving.tokenizer, asIds },
+    choice: (index, { logprobs, promptScores, asIds, chat }) => {
+      const { tokenizer } = serving;
+      return openChoice(index, {
+        spelling: logprobs === undefined ? undefined : { tokenizer, asIds },
+        prompt: promptScores === undefined
+          ? undefined
+          : { count: promptScores, spelling: { tokenizer, asIds } },
         layout: chat!,
-      }),
+      });
+    },
   });
 }
 
 /** One choice of the answer, in pieces and in whole. */
 function openChoice(
   index: number,
-  { spelling, layout }: {
+  { spelling, prompt, layout }: {
     readonly spelling: Spelling | undefined;
+    /** How the scores of the prompt are told; undefined where they are not wanted. */
+    readonly prompt: { readonly count: number; readonly spelling: Spelling } | undefined;
     readonly layout: ChatLayout;
   },
 ) {
   const parts = openChatParts(layout);
   let [content, thought] = ["", ""];
   let finish: string | null = null;
-  const calls: NamedCall[] = [];
+  const calls: { readonly id: string; readonly name: string; arguments: string }[] = [];
   const all: PlacedToken[] = [];
+  let promptTokens: readonly ScoredToken[] = [];
   const keep = (part: ChatPart) => {
-    if ("calls" in part) calls.push(...part.calls);
-    else if (part.type === "thought") thought += part.text;
-    else content += part.text;
+    switch (part.type) {
+      case "call":
+        calls.push({ id: part.id, name: part.name, arguments: "" });
+        break;
+      case "arguments":
+        calls.at(-1)!.arguments += part.text;
+        break;
+      case "thought":
+        thought += part.text;
+        break;
+      case "content":
+        content += part.text;
+    }
   };
   const finishOf = (reason: "stop" | "length") =>
     reason === "stop" && calls.length > 0 ? "tool_calls" : reason;
-  /** What chunks say of a part; of a call first its name, then its arguments, as clients join them. */
-  const deltas = (part: ChatPart): object[] => {
-    if (!("calls" in part)) {
-      return [part.type === "thought" ? { reasoning_content: part.text } : { content: part.text }];
+  /** What chunks say of a part that was kept; of a call first its name, as clients join them. */
+  const delta = (part: ChatPart): object => {
+    const index = calls.length - 1;
+    switch (part.type) {
+      case "call": {
+        const { id, name } = part;
+        const called = { name, arguments: "" };
+        return { tool_calls: [{ index, id, type: "function", function: called }] };
+      }
+      case "arguments":
+        return { tool_calls: [{ index, function: { arguments: part.text } }] };
+      case "thought":
+        return { reasoning_content: part.text };
+      case "content":
+        return { content: part.text };
     }
-    const first = calls.length - part.calls.length;
-    return part.calls.flatMap(({ id, name, arguments: given }, at) => [
-      {
-        tool_calls: [
-          { index: first + at, id, type: "function", function: { name, arguments: "" } },
-        ],
-      },
-      { tool_calls: [{ index: first + at, function: { arguments: given } }] },
-    ]);
   };
   return {
     see(event: AnswerEvent) {
+      if (event.type === "prompt" && prompt) promptTokens = event.scores;
       if (event.type === "text") {
         parts.push(event.text).forEach(keep);
         if (spelling) { for (const token of event.tokens) all.push(token); }
@@ -81,9 +103,9 @@ function openChoice(
           yield chunk({ role: "assistant", content: "" });
           return;
         case "text": {
-          const made = parts.push(event.text).flatMap((part) => {
+          const made = parts.push(event.text).map((part) => {
             keep(part);
-            return deltas(part);
+            return delta(part);
           });
           if (spelling && event.tokens.length > 0 && made.length === 0) made.push({ content: "" });
           // Scores go with the first of what their tokens became.
@@ -95,13 +117,13 @@ function openChoice(
         case "end":
           for (const part of parts.end()) {
             keep(part);
-            for (const delta of deltas(part)) yield chunk(delta);
+            yield chunk(delta(part));
           }
           yield chunk({}, null, finishOf(event.reason));
       }
     },
     /** The JSON of the choice once all events were seen. */
-    *json() {
+    *json(at = index) {
       const message = {
         role: "assistant",
         content: content === "" && calls.length > 0 ? null : content,
@@ -115,10 +137,16 @@ function openChoice(
           })),
         },
       };
-      yield `{"index":${index},"message":${JSON.stringify(message)},"logprobs":`;
+      yield `{"index":${at},"message":${JSON.stringify(message)},"logprobs":`;
       if (spelling) yield* chatLogprobsJson(all, spelling);
       else yield "null";
       yield `,"finish_reason":${JSON.stringify(finish)}}`;
+    },
+    /** What stands beside the choices: the scores of the prompt, where vLLM has them. */
+    *beside() {
+      if (!prompt) return;
+      yield ',"prompt_logprobs":';
+      yield* promptLogprobsJson(promptTokens, prompt);
     },
   };
 }

@@ -1,5 +1,4 @@
 import { openThoughtStream } from "./thought_stream.ts";
-import type { ToolCall } from "./tools/tool_call.ts";
 import { TOOL_FORMATS, type ToolFormatName } from "./tools/tool_formats.ts";
 import { openToolStream } from "./tools/tool_stream.ts";
 
@@ -10,35 +9,35 @@ export interface ChatLayout {
   readonly within: boolean;
   /** How it writes calls of which functions, where it may. */
   readonly tools?: { readonly format: ToolFormatName; readonly names: readonly string[] };
-}
-
-/** A call with a name of its own. */
-export interface NamedCall extends ToolCall {
-  readonly id: string;
+  /** Whether calls are told as they come. */
+  readonly early?: boolean;
 }
 
 /** A part of an answer as it comes. */
 export type ChatPart =
   | { readonly type: "thought" | "content"; readonly text: string }
-  | { readonly type: "calls"; readonly calls: readonly NamedCall[] };
+  /** A call begins; it ends with the next part that is no piece of its arguments. */
+  | { readonly type: "call"; readonly id: string; readonly name: string }
+  /** A piece of the arguments of the call that began last, in JSON. */
+  | { readonly type: "arguments"; readonly text: string };
 
 /** Divides an answer into what was thought, said and called. */
-export function openChatParts({ thinks, within, tools }: ChatLayout): {
+export function openChatParts({ thinks, within, tools, early = false }: ChatLayout): {
   push(text: string): ChatPart[];
   end(): ChatPart[];
 } {
   const thoughts = thinks ? openThoughtStream({ within }) : undefined;
   const format = tools && TOOL_FORMATS[tools.format];
-  const calls = format && openToolStream(format, new Set(tools.names));
+  const calls = format && openToolStream(format, new Set(tools.names), { early });
   const makeId = format && "id" in format
     ? format.id
     : () => `call_${crypto.randomUUID().replaceAll("-", "").slice(0, 24)}`;
   const said = (pieces: ReturnType<NonNullable<typeof calls>["push"]>): ChatPart[] =>
-    pieces.map((piece) =>
-      "calls" in piece
-        ? { type: "calls", calls: piece.calls.map((call) => ({ ...call, id: makeId() })) }
-        : { type: "content", text: piece.text }
-    );
+    pieces.map((piece) => {
+      if ("name" in piece) return { type: "call", id: makeId(), name: piece.name };
+      if ("given" in piece) return { type: "arguments", text: piece.given };
+      return { type: "content", text: piece.text };
+    });
   const content = (text: string): ChatPart[] =>
     calls ? said(calls.push(text)) : text === "" ? [] : [{ type: "content", text }];
   const divided = (pieces: ReturnType<NonNullable<typeof thoughts>["push"]>) =>

@@ -13,7 +13,13 @@ import { answerGrammar } from "./structured/answer_grammar.ts";
 import { leftThinking, thinks, THOUGHT_MARKS } from "./thought_stream.ts";
 import { type AskedTools, askedTools } from "./tools/asked_tools.ts";
 import { TOOL_FORMATS, type ToolFormat } from "./tools/tool_formats.ts";
-import { checkChoices, checkLogprobs, checkModel, checkScores } from "./request_limits.ts";
+import {
+  checkChoices,
+  checkLogprobs,
+  checkModel,
+  checkScores,
+  promptScoresOf,
+} from "./request_limits.ts";
 
 /** Reads the body of `POST /v1/chat/completions`. */
 export function readChat(bytes: Uint8Array, rules: ReadingRules): Asked {
@@ -26,6 +32,7 @@ export function chatAsked(body: z.output<typeof chatFields>, rules: ReadingRules
   checkModel(rules, body.model);
   const logprobs = logprobsOf(body);
   checkLogprobs(rules, logprobs, "top_logprobs");
+  const promptScores = promptScoresOf(rules, body);
   const each = body.n ?? 1;
   checkChoices(rules, { prompts: 1, each });
   const tools = askedTools(rules, body);
@@ -54,9 +61,11 @@ export function chatAsked(body: z.output<typeof chatFields>, rules: ReadingRules
       field: isSaid(body.max_completion_tokens) ? "max_completion_tokens" : "max_tokens",
     },
     logprobs,
+    promptLogprobs: promptScores,
     grammar,
   };
-  const chat = chatLayout(rules, { text, tools, held: grammar !== undefined });
+  const early = body.stream ?? false;
+  const chat = { ...chatLayout(rules, { text, tools, held: grammar !== undefined }), early };
   const marks = marksOf(chat, tokenizer);
   const requests = answerRequests(rules, wishes, [prompt]).map((request) => ({
     ...request,
@@ -66,6 +75,7 @@ export function chatAsked(body: z.output<typeof chatFields>, rules: ReadingRules
   return {
     requests,
     each,
+    ...promptScores !== undefined && { promptScores },
     stream: body.stream ?? false,
     usage: body.stream_options?.include_usage ?? false,
     logprobs,

@@ -1,10 +1,17 @@
 import { z } from "zod";
+import { fieldError } from "./api_error.ts";
 import type { Asked, Echo } from "./asked.ts";
 import { answerRequests } from "./generation.ts";
 import { type Prompt, readPrompts } from "./prompts.ts";
 import { readRequest } from "./read_request.ts";
 import type { ReadingRules } from "./reading_rules.ts";
-import { checkChoices, checkLogprobs, checkModel, checkScores } from "./request_limits.ts";
+import {
+  checkChoices,
+  checkLogprobs,
+  checkModel,
+  checkScores,
+  promptScoresOf,
+} from "./request_limits.ts";
 import { samplingFields } from "./sampling_fields.ts";
 import type { ServedTokenizer } from "./served_tokenizer.ts";
 import { codePoints, openTextStream } from "./text_stream.ts";
@@ -19,6 +26,9 @@ export const completionFields = z.looseObject({
   prompt: z.unknown().describe("a text, a list of texts, a list of token ids, or lists of them"),
   echo: z.boolean().nullish().describe("give the prompt back before the answer"),
   logprobs: z.int().min(0).nullish().describe("likeliest tokens to score besides the chosen one"),
+  best_of: z.int().min(1).nullish().describe(
+    "answers that are made, of which the n likeliest a token are given; n unless said",
+  ),
   add_special_tokens: z.boolean().nullish().describe(
     "whether texts get what the model puts around texts; true unless said",
   ),
@@ -32,7 +42,10 @@ export function readCompletion(bytes: Uint8Array, rules: ReadingRules): Asked {
   const logprobs = body.logprobs ?? undefined;
   checkLogprobs(rules, logprobs, "logprobs");
   const echo = body.echo ?? false;
-  const each = body.n ?? 1;
+  const promptScores = promptScoresOf(rules, body);
+  const kept = body.n ?? 1;
+  const each = body.best_of ?? kept;
+  checkBest(body, { each, kept });
   const prompts = readPrompts(body.prompt, {
     tokenizer,
     special: body.add_special_tokens ?? true,
@@ -43,20 +56,44 @@ export function readCompletion(bytes: Uint8Array, rules: ReadingRules): Asked {
   const wishes = {
     fields: body,
     maxTokens: { count: body.max_tokens, usual: USUAL_TOKENS, field: "max_tokens" },
-    logprobs,
-    promptLogprobs: echo ? logprobs : undefined,
+    each,
+    // Which ones are the likeliest, scores tell.
+    logprobs: each > kept ? logprobs ?? 0 : logprobs,
+    promptLogprobs: most(promptScores, echo ? logprobs : undefined),
   };
   const requests = answerRequests(rules, wishes, prompts.map(({ tokens }) => tokens));
   checkScores(rules, requests);
   return {
     requests,
     each,
+    ...each > kept && { kept },
+    ...promptScores !== undefined && { promptScores },
     stream: body.stream ?? false,
     usage: body.stream_options?.include_usage ?? false,
     logprobs,
     asIds: body.return_tokens_as_token_ids ?? false,
     ...echo && { echoes: prompts.map((prompt) => echoOf(prompt, tokenizer)) },
   };
+}
+
+/** The larger of two counts; undefined where neither is said. */
+function most(one: number | undefined, other: number | undefined): number | undefined {
+  return one === undefined || other === undefined ? one ?? other : Math.max(one, other);
+}
+
+/** The best are known when all answers have ended, so that there is nothing to stream. */
+function checkBest(
+  { stream }: { readonly stream?: boolean | null | undefined },
+  { each, kept }: { readonly each: number; readonly kept: number },
+): void {
+  if (each < kept) {
+    throw fieldError(`Cannot give ${kept} answers of ${each}: expected at least "n"`, "best_of");
+  }
+  if (!stream || each === kept) return;
+  throw fieldError(
+    'Cannot stream the best answers: which they are is known at their end, expected "stream" left out',
+    "best_of",
+  );
 }
 
 function echoOf({ tokens, text, added }: Prompt, tokenizer: ServedTokenizer): Echo {

@@ -2,7 +2,12 @@ import type { Context } from "hono";
 import type { ScoredToken } from "../engine/engine.ts";
 import type { AnswerEvent, PlacedToken } from "./answer.ts";
 import type { Echo } from "./asked.ts";
-import { completionLogprobs, completionLogprobsJson, type Spelling } from "./logprobs.ts";
+import {
+  completionLogprobs,
+  completionLogprobsJson,
+  promptLogprobsJson,
+  type Spelling,
+} from "./logprobs.ts";
 import { answerAsked } from "./respond.ts";
 import type { ServeEnv } from "./request_log.ts";
 import type { ServeContext } from "./request_scope.ts";
@@ -15,10 +20,12 @@ export async function completions(
   return await answerAsked(serving, context, {
     kind: "completions",
     names: { id: "cmpl", whole: "text_completion", chunk: "text_completion" },
-    choice: (index, { logprobs, echoes, each, asIds }) =>
+    choice: (index, { logprobs, promptScores, echoes, each, asIds }) =>
       openChoice(index, {
         echo: echoes?.[Math.floor(index / each)],
-        spelling: logprobs === undefined ? undefined : { tokenizer: serving.tokenizer, asIds },
+        spelling: { tokenizer: serving.tokenizer, asIds },
+        logprobs,
+        promptScores,
       }),
   });
 }
@@ -29,15 +36,24 @@ const CHUNK_TOKENS = 64;
 /** One choice of the answer, in pieces and in whole. */
 function openChoice(
   index: number,
-  { echo, spelling }: { readonly echo: Echo | undefined; readonly spelling: Spelling | undefined },
+  { echo, spelling, logprobs, promptScores }: {
+    readonly echo: Echo | undefined;
+    readonly spelling: Spelling;
+    /** Likeliest tokens to score; undefined where no scores are wanted. */
+    readonly logprobs: number | undefined;
+    /** The same for tokens of the prompt. */
+    readonly promptScores: number | undefined;
+  },
 ) {
+  const isScored = logprobs !== undefined;
+  let promptTokens: readonly ScoredToken[] = [];
   let text = "";
   let finish: string | null = null;
   const all: PlacedToken[] = [];
   const chunk = (text: string, tokens: readonly PlacedToken[]) => ({
     index,
     text,
-    logprobs: spelling ? completionLogprobs(tokens, spelling) : null,
+    logprobs: isScored ? completionLogprobs(tokens, spelling) : null,
     finish_reason: null,
   });
   return {
@@ -45,7 +61,8 @@ function openChoice(
       switch (event.type) {
         case "prompt":
           text += echo?.text ?? "";
-          if (echo && spelling) all.push(...placed(echo, event.scores));
+          if (promptScores !== undefined) promptTokens = event.scores;
+          if (echo && isScored) all.push(...placed(echo, event.scores, logprobs));
           return;
         case "text": {
           const shift = echo?.points ?? 0;
@@ -62,14 +79,14 @@ function openChoice(
       switch (event.type) {
         case "prompt": {
           if (!echo) return;
-          const tokens = spelling ? [...placed(echo, event.scores)] : [];
+          const tokens = isScored ? [...placed(echo, event.scores, logprobs)] : [];
           for (let at = 0; at === 0 || at < tokens.length; at += CHUNK_TOKENS) {
             yield chunk(at === 0 ? echo.text : "", tokens.slice(at, at + CHUNK_TOKENS));
           }
           return;
         }
         case "text": {
-          if (event.text === "" && !spelling) return;
+          if (event.text === "" && !isScored) return;
           const shift = echo?.points ?? 0;
           const moved = event.tokens.map((token) => ({ ...token, offset: token.offset + shift }));
           yield chunk(event.text, moved);
@@ -80,10 +97,14 @@ function openChoice(
       }
     },
     /** The JSON of the choice once all events were seen. */
-    *json() {
-      yield `{"index":${index},"text":${JSON.stringify(text)},"logprobs":`;
-      if (spelling) yield* completionLogprobsJson(all, spelling);
+    *json(at = index) {
+      yield `{"index":${at},"text":${JSON.stringify(text)},"logprobs":`;
+      if (isScored) yield* completionLogprobsJson(all, spelling);
       else yield "null";
+      if (promptScores !== undefined) {
+        yield ',"prompt_logprobs":';
+        yield* promptLogprobsJson(promptTokens, { count: promptScores, spelling });
+      }
       yield `,"finish_reason":${JSON.stringify(finish)}}`;
     },
   };
@@ -93,8 +114,12 @@ function openChoice(
 function* placed(
   { tokens, offsets }: Echo,
   scores: readonly ScoredToken[],
+  likeliest: number,
 ): Generator<PlacedToken> {
   for (const [at, token] of tokens.entries()) {
-    yield { ...at > 0 ? scores[at - 1] : undefined, token, offset: offsets[at]! };
+    const { top, ...score } = scores[at - 1] ?? {};
+    // There may be more of them than were wanted here.
+    const some = top && { top: top.slice(0, likeliest) };
+    yield { ...score, ...some, token, offset: offsets[at]! };
   }
 }

@@ -9,6 +9,8 @@ import { answerGrammar } from "./structured/answer_grammar.ts";
 /** What a request asks of every answer, but for its prompt and seed. */
 export interface Wishes {
   readonly fields: SamplingFields;
+  /** Answers to each prompt; `n` unless said. */
+  readonly each?: number;
   readonly maxTokens: {
     /** Most tokens of an answer, where it was said, and the field that says it. */
     readonly count: number | null | undefined;
@@ -39,7 +41,7 @@ export function answerRequests(
   const { fields } = wishes;
   // One of its own where the request says none.
   const first = fields.seed ?? crypto.getRandomValues(new Uint32Array(1))[0]!;
-  const seeds = Array.from({ length: fields.n ?? 1 }, (_, choice) => first + choice);
+  const seeds = Array.from({ length: wishes.each ?? fields.n ?? 1 }, (_, choice) => first + choice);
   const stops = [fields.stop ?? []].flat().filter((text) => text !== "");
   checkStops(stops);
   // One list for all of them: answers travel between threads, and what is shared travels once.

@@ -63,6 +63,34 @@ export function* chatLogprobsJson(
   yield "}";
 }
 
+/**
+ * The JSON of a prompt's scores as vLLM lays them out, in pieces: by token id its log-probability, its
+ * place among all tokens where that is known, and its text; `null` for the first token.
+ */
+export function* promptLogprobsJson(
+  scores: readonly ScoredToken[],
+  { count, spelling }: { readonly count: number; readonly spelling: Spelling },
+): Generator<string> {
+  yield* listJson(
+    [undefined, ...scores],
+    (some) => some.map((one) => one ? promptEntry(one, count, spelling) : null),
+  );
+}
+
+function promptEntry(
+  { token, logprob = NaN, top = [] }: ScoredToken,
+  count: number,
+  spelling: Spelling,
+) {
+  const entries = new Map<number, object>();
+  const entry = (id: number, score: number, rank: number | null) =>
+    entries.set(id, { logprob: finite(score), rank, decoded_token: spell(id, spelling) });
+  const rank = top.findIndex(([id]) => id === token);
+  entry(token, logprob, rank < 0 ? null : rank + 1);
+  for (const [at, [id, score]] of top.slice(0, count).entries()) entry(id, score, at + 1);
+  return Object.fromEntries(entries);
+}
+
 function chatEntries(tokens: readonly ScoredToken[], spelling: Spelling) {
   const entry = (token: number, logprob: number) => ({
     token: spell(token, spelling),

@@ -68,6 +68,24 @@ const COUNTERS: readonly Reading[] = [
     "Tokens found in the prefix cache",
     (s) => s.prefixCache.hits,
   ],
+  [
+    "drafts_total",
+    "spec_decode_num_drafts_total",
+    "Drafts of answers that were run",
+    (s) => s.speculation.drafts,
+  ],
+  [
+    "draft_tokens_total",
+    "spec_decode_num_draft_tokens_total",
+    "Tokens of drafts",
+    (s) => s.speculation.draftTokens,
+  ],
+  [
+    "accepted_tokens_total",
+    "spec_decode_num_accepted_tokens_total",
+    "Tokens of drafts that were right",
+    (s) => s.speculation.acceptedTokens,
+  ],
 ];
 
 /** Starts counting; every number has vLLM's name as well, so that dashboards made for it work. */

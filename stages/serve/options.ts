@@ -66,6 +66,7 @@ const engineWishes = z.strictObject({
   context: count.optional(),
   sequences: count.optional(),
   stepTokens: count.optional(),
+  speculate: z.enum(["ngram"], 'expected "ngram"').optional(),
   queueRequests: z.int().min(0).optional(),
   queueTokens: z.int().min(0).optional(),
 });

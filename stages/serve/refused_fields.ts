@@ -14,7 +14,6 @@ const REFUSED: Readonly<Record<string, { readonly harmless: readonly unknown[] }
   audio: { harmless: [] },
   web_search_options: { harmless: [] },
   chat_template: { harmless: [] },
-  prompt_logprobs: { harmless: [0] },
   prompt_embeds: { harmless: [] },
   truncate_prompt_tokens: { harmless: [] },
   allowed_token_ids: { harmless: [] },

@@ -47,6 +47,23 @@ export function checkLogprobs(
   );
 }
 
+/** Likeliest tokens wanted at every place of the prompt; undefined where no scores are. */
+export function promptScoresOf(
+  rules: Pick<ReadingRules, "options">,
+  { prompt_logprobs: count, stream }: {
+    readonly prompt_logprobs?: number | null | undefined;
+    readonly stream?: boolean | null | undefined;
+  },
+): number | undefined {
+  if (count === undefined || count === null) return undefined;
+  checkLogprobs(rules, count, "prompt_logprobs");
+  if (!stream) return count;
+  throw fieldError(
+    'Cannot stream the scores of a prompt: expected "stream" left out',
+    "prompt_logprobs",
+  );
+}
+
 /** Refuses more log-probabilities in one answer than the server gives. */
 export function checkScores(
   { options: { maxScores } }: Pick<ReadingRules, "options">,

@@ -1,6 +1,6 @@
 import type { Context } from "hono";
 import type { AnswerEvent } from "./answer.ts";
-import { answers, countUsage, type Usage } from "./answers.ts";
+import { answers, countUsage, rateAnswers, type Usage } from "./answers.ts";
 import { toApiError } from "./api_error.ts";
 import type { Asked } from "./asked.ts";
 import { eventStream } from "./event_stream.ts";
@@ -30,8 +30,10 @@ interface Choice {
   see(event: AnswerEvent): void;
   /** What chunks of a stream tell of an event, if they have a word for it. */
   chunks(event: AnswerEvent): Iterable<object>;
-  /** The JSON of the choice, in pieces, once all events were seen. */
-  json(): Iterable<string>;
+  /** The JSON of the choice, in pieces, once all events were seen; under another index where said. */
+  json(index?: number): Iterable<string>;
+  /** What the answer has beside its choices. */
+  beside?(): Iterable<string>;
 }
 
 /** A request that is being answered. */
@@ -79,9 +81,11 @@ export async function answerAsked(
 
 async function whole(serving: ServeContext, answering: Answering): Promise<Response> {
   const { asked, choices, counted, head, entry, scope } = answering;
+  const rated = rateAnswers(asked);
   try {
     for await (const event of answers(serving, asked.requests, scope)) {
       counted.see(event);
+      rated.see(event);
       if (event.value.type === "end") entry.finish = event.value.reason;
       choices[event.source]!.see(event.value);
     }
@@ -91,16 +95,19 @@ async function whole(serving: ServeContext, answering: Answering): Promise<Respo
   } finally {
     note(answering);
   }
-  return await sendJson(wholeJson(head, choices, counted.usage()), () => scope[Symbol.dispose]());
+  const best = rated.best().map((at) => choices[at]!);
+  return await sendJson(wholeJson(head, best, counted.usage()), () => scope[Symbol.dispose]());
 }
 
 function* wholeJson(head: object, choices: readonly Choice[], usage: Usage): Generator<string> {
   yield `${JSON.stringify(head).slice(0, -1)},"choices":[`;
   for (const [at, choice] of choices.entries()) {
     if (at > 0) yield ",";
-    yield* choice.json();
+    yield* choice.json(at);
   }
-  yield `],"usage":${JSON.stringify(usage)}}`;
+  yield "]";
+  yield* choices[0]?.beside?.() ?? [];
+  yield `,"usage":${JSON.stringify(usage)}}`;
 }
 
 async function stream(serving: ServeContext, answering: Answering): Promise<Response> {

@@ -24,6 +24,9 @@ export const samplingFields = {
   max_tokens: z.int().min(0).nullish(),
   min_tokens: z.int().min(0).nullish().describe("tokens before an answer may end"),
   bad_words: z.array(z.string().min(1)).nullish().describe("texts that never come"),
+  prompt_logprobs: z.int().min(0).nullish().describe(
+    "likeliest tokens to score at every place of the prompt, besides its own",
+  ),
   stop: z.union([z.string(), z.array(z.string())]).nullish(),
   stop_token_ids: z.array(z.int().min(0)).nullish(),
   include_stop_str_in_output: z.boolean().nullish(),

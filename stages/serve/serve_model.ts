@@ -37,7 +37,7 @@ export async function serveModel(
   const { startServer } = await import("./server.ts");
   const { openLog } = await import("./request_log.ts");
   await using _log = await openLog((line) => notes.log(line));
-  const tokenizer = await readTokenizer(path);
+  const tokenizer = await servedTokenizerOf(path);
   const problem = templateProblem(tokenizer);
   if (problem !== undefined) notes.warn(problem);
   const choices = tokenizer.usable;
@@ -61,7 +61,8 @@ export async function serveModel(
   await server.finished;
 }
 
-async function readTokenizer(path: string) {
+/** The tokenizer of a model artifact; throws where it has none. */
+export async function servedTokenizerOf(path: string) {
   using checkpoint = await openCheckpoint(path);
   const { tokenizer, files, config } = checkpoint;
   const rows = architectureOf(config).config.vocabulary;

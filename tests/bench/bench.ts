@@ -14,11 +14,13 @@ const USAGE = `deno task bench <what>
   kernels              times every kernel, which takes some minutes
   kernels --roofline   says what cards would need, on paper
   engine               steps, prompts and batches of the engine that serves
+  grammar              what grammars and penalties cost in decode
+  speculation          what guessing answers ahead gives
   growth [shapes]      what longer contexts cost
   serve --url URL      Poisson arrivals at any server of OpenAI's API
 
 QUATTUOR_DEVICE says where (cpu, gpu, gpu:NAME).`;
-const KNOWN = ["kernels", "engine", "growth", "serve"];
+const KNOWN = ["kernels", "engine", "grammar", "speculation", "growth", "serve"];
 
 interface Timed {
   readonly name: string;
@@ -46,6 +48,16 @@ if (import.meta.main) {
   if (Deno.args[0] === "engine") {
     const { benchEngine } = await import("./engine.ts");
     await benchEngine(Deno.args.slice(1));
+    Deno.exit(0);
+  }
+  if (Deno.args[0] === "grammar") {
+    const { benchGrammar } = await import("./grammar.ts");
+    await benchGrammar(Deno.args.slice(1));
+    Deno.exit(0);
+  }
+  if (Deno.args[0] === "speculation") {
+    const { benchSpeculation } = await import("./speculation.ts");
+    await benchSpeculation(Deno.args.slice(1));
     Deno.exit(0);
   }
   if (Deno.args[0] === "growth") {

@@ -133,15 +133,19 @@ class WatchedDevice implements Device {
     return {
       outputs: recording.outputs,
       launches: recording.launches,
-      replay: () => {
-        this.launches += recording.launches;
-        if (!this.kernels) return recording.replay();
+      replay: (part = {}) => {
+        const { from = 0, to = recording.launches } = part;
+        this.launches += to - from;
+        if (!this.kernels) return recording.replay(part);
         this.#idle();
         let start = performance.now();
-        recording.replay((launch) => {
-          this.#idle();
-          this.#count(keys[launch]!, performance.now() - start);
-          start = performance.now();
+        recording.replay({
+          ...part,
+          after: (launch) => {
+            this.#idle();
+            this.#count(keys[launch]!, performance.now() - start);
+            start = performance.now();
+          },
         });
       },
       [Symbol.dispose]: () => recording[Symbol.dispose](),
@@ -218,7 +222,7 @@ export async function benchEngine(args: readonly string[]): Promise<void> {
 }
 
 /** The embedded model in half precision and in three schemes. */
-async function embedded(chain: StageChain): Promise<(readonly [string, string])[]> {
+export async function embedded(chain: StageChain): Promise<(readonly [string, string])[]> {
   const model = chain.embedded();
   const stats = await chain.calibrate(model);
   const rtn = (weights: object, activations: "none" | "dynamic") =>

@@ -157,13 +157,13 @@ export async function workOf(
   await using device = new Tally(limits, { keys, batch });
   using model = Model.of(device, files, { weightBytes: Infinity });
   await model.loadWhole();
-  using paged = new PagedModel(device, model, { pages: 1, context: keys });
+  using paged = new PagedModel(device, model, { pages: 1, context: keys, rows: batch });
   const prompt = Array<number>(keys).fill(0);
   const chunks = Array.from({ length: batch }, () => {
     const ask = { prompt, maxTokens: 1, sampling: GREEDY, stopTokens: [] };
     const sequence = newSequence(0, ask);
     sequence.pages.push(...Array<number>(Math.ceil(keys / PAGE_TOKENS)).fill(0));
-    return { sequence, start: keys - queries, count: queries, last: true };
+    return { sequence, start: keys - queries, count: queries, last: true, draft: [] };
   });
   device.work.clear();
   await paged.step(chunks);

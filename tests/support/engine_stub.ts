@@ -77,6 +77,7 @@ export class FakeEngine implements Engine {
       generatedTokens: this.#generated,
       preemptions: 0,
       prefixCache: { queries: this.#promptTokens, hits: 0 },
+      speculation: { drafts: 3, draftTokens: 12, acceptedTokens: 7 },
     };
   }
 

@@ -43,8 +43,17 @@ type Block =
     readonly type: "tool_use";
     readonly id: string;
     readonly name: string;
-    readonly input: unknown;
+    input: unknown;
   };
+
+/** The arguments of a call; none of one that was cut. */
+function inputOf(given: string): unknown {
+  try {
+    return JSON.parse(given);
+  } catch {
+    return {};
+  }
+}
 
 function openMessage(model: string): AnswerForm {
   const id = `msg_${crypto.randomUUID().replaceAll("-", "").slice(0, 24)}`;
@@ -53,6 +62,8 @@ function openMessage(model: string): AnswerForm {
   let ended: { readonly stop_reason: string; readonly stop_sequence: string | null } | undefined;
   /** Whether the last block still grows. */
   let open = false;
+  /** The arguments of the call that is written at the moment. */
+  let given = "";
   const head = { id, type: "message", role: "assistant", model } as const;
   const counted = () => ({
     input_tokens: usage!.prompt_tokens - usage!.prompt_tokens_details.cached_tokens,
@@ -61,6 +72,8 @@ function openMessage(model: string): AnswerForm {
     cache_read_input_tokens: usage!.prompt_tokens_details.cached_tokens,
   });
   function* close(): Generator<FormEvent> {
+    const last = content.at(-1);
+    if (open && last?.type === "tool_use") last.input = inputOf(given);
     if (open) yield { type: "content_block_stop", index: content.length - 1 };
     open = false;
   }
@@ -70,7 +83,9 @@ function openMessage(model: string): AnswerForm {
     open = true;
     yield { type: "content_block_start", index: content.length - 1, content_block: shown };
   }
-  function* grow(part: Extract<ChatPart, { readonly text: string }>): Generator<FormEvent> {
+  function* grow(
+    part: Extract<ChatPart, { readonly type: "thought" | "content" }>,
+  ): Generator<FormEvent> {
     const type = part.type === "thought" ? "thinking" : "text";
     if (!open || content.at(-1)!.type !== type) {
       const block: Block = type === "text"
@@ -93,13 +108,17 @@ function openMessage(model: string): AnswerForm {
       yield { type: "message_start", message: { ...message, usage: counted() } };
     },
     *part(part) {
-      if (!("calls" in part)) return yield* grow(part);
-      for (const { id, name, arguments: given } of part.calls) {
-        const block = { type: "tool_use", id: id.replace(/^call_/, "toolu_"), name } as const;
-        yield* begin({ ...block, input: JSON.parse(given) }, { ...block, input: {} });
-        const delta = { type: "input_json_delta", partial_json: given };
+      if (part.type === "arguments") {
+        given += part.text;
+        const delta = { type: "input_json_delta", partial_json: part.text };
         yield { type: "content_block_delta", index: content.length - 1, delta };
-        yield* close();
+      } else if (part.type === "call") {
+        const id = part.id.replace(/^call_/, "toolu_");
+        const block = { type: "tool_use", id, name: part.name, input: {} } as const;
+        yield* begin({ ...block }, block);
+        given = "";
+      } else {
+        yield* grow(part);
       }
     },
     *end({ reason, stop }, now) {

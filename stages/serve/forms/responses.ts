@@ -33,6 +33,9 @@ function openResponse(model: string, { echoed }: Pick<Asked, "echoed">): AnswerF
   let usage: Usage | undefined;
   /** What is written at the moment. */
   let open: { readonly id: string; readonly type: "message" | "reasoning" } | undefined;
+  /** The call that is written at the moment, and its arguments so far. */
+  let call: { readonly id: string; readonly call_id: string; readonly name: string } | undefined;
+  let given = "";
   const event = (type: string, fields: object): FormEvent => ({
     type,
     sequence_number: numbered++,
@@ -79,7 +82,19 @@ function openResponse(model: string, { echoed }: Pick<Asked, "echoed">): AnswerF
       part,
     });
   }
+  function* endCall(status: string): Generator<FormEvent> {
+    if (!call) return;
+    const { name } = call;
+    const place = { output_index: output.length };
+    const item = { ...call, type: "function_call", status, arguments: given };
+    const done = { ...place, item_id: call.id, name, arguments: given };
+    yield event("response.function_call_arguments.done", done);
+    output.push(item);
+    yield event("response.output_item.done", { ...place, item });
+    call = undefined;
+  }
   function* close(status: string): Generator<FormEvent> {
+    yield* endCall(status);
     if (!open) return;
     const { id, type } = open;
     open = undefined;
@@ -107,23 +122,20 @@ function openResponse(model: string, { echoed }: Pick<Asked, "echoed">): AnswerF
       yield event("response.in_progress", { response: response("in_progress") });
     },
     *part(part) {
-      if ("calls" in part) {
+      if (part.type === "call") {
         yield* close("completed");
-        for (const { id: call, name, arguments: given } of part.calls) {
-          const item = { id: newId("fc"), type: "function_call", call_id: call, name };
-          const place = { output_index: output.length };
-          yield event("response.output_item.added", {
-            ...place,
-            item: { ...item, status: "in_progress", arguments: "" },
-          });
-          const at = { ...place, item_id: item.id };
-          yield event("response.function_call_arguments.delta", { ...at, delta: given });
-          yield event("response.function_call_arguments.done", { ...at, name, arguments: given });
-          output.push({ ...item, status: "completed", arguments: given });
-          yield event("response.output_item.done", { ...place, item: output.at(-1) });
-        }
-        return;
+        call = { id: newId("fc"), call_id: part.id, name: part.name };
+        given = "";
+        const item = { ...call, type: "function_call", status: "in_progress", arguments: "" };
+        return yield event("response.output_item.added", { output_index: output.length, item });
       }
+      if (part.type === "arguments") {
+        given += part.text;
+        const place = { output_index: output.length, item_id: call!.id };
+        const delta = { ...place, delta: part.text };
+        return yield event("response.function_call_arguments.delta", delta);
+      }
+      yield* endCall("completed");
       const type = part.type === "thought" ? "reasoning" : "message";
       if (open?.type !== type) yield* begin(type);
       const place = { item_id: open!.id, output_index: output.length, content_index: 0 };
@@ -139,7 +151,7 @@ function openResponse(model: string, { echoed }: Pick<Asked, "echoed">): AnswerF
       usage = now;
       const cut = reason === "length";
       // An answer without anything is an empty message, which clients look for.
-      if (!open && output.length === 0) yield* begin("message");
+      if (!open && !call && output.length === 0) yield* begin("message");
       yield* close(cut ? "incomplete" : "completed");
       if (cut) finished = { incomplete_details: { reason: "max_output_tokens" } };
       finished = { ...finished, status: cut ? "incomplete" : "completed" };

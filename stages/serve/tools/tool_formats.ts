@@ -9,6 +9,8 @@ export interface ToolFormat {
   readonly end?: string;
   /** Texts within a part that may be tokens of their own. */
   readonly inner?: readonly string[];
+  /** How a call begins, up to its arguments in JSON, where these can be told as they come. */
+  readonly starts?: readonly CallStart[];
   /** Whether a chat template tells that its model was trained so. */
   knows(template: string): boolean;
   /** The calls of a part; undefined where it has none. */
@@ -16,6 +18,30 @@ export interface ToolFormat {
   /** Ids of calls, where templates want them in some form. */
   id?(): string;
 }
+
+/** How a call begins that is read as it comes. */
+export interface CallStart {
+  /** From the end of what was read before to the brace of the arguments; the name is its group. */
+  readonly pattern: RegExp;
+  /** Whether the call is an object, which ends behind its arguments. */
+  readonly object: boolean;
+}
+
+/** A call in JSON with its name first, in a list or not, behind another one or not. */
+const OBJECT: CallStart = {
+  pattern: new RegExp(
+    String.raw`^\s*(?:[[,;]\s*)?\{\s*(?:"type"\s*:\s*"function"\s*,\s*)?` +
+      String
+        .raw`"(?:name|function)"\s*:\s*"([\w.-]+)"\s*,\s*"(?:arguments|parameters)"\s*:\s*(?=\{)`,
+  ),
+  object: true,
+};
+
+/** A name and its arguments, behind Mistral's token. */
+const NAMED: CallStart = {
+  pattern: /^\s*(?:\[TOOL_CALLS\]\s*)?([\w.-]+)(?:\[CALL_ID\]\w+)?(?:\[ARGS\])?\s*(?=\{)/,
+  object: false,
+};
 
 /** Formats by their names; of those that know a template the first is its model's. */
 export const TOOL_FORMATS = {
@@ -31,6 +57,7 @@ export const TOOL_FORMATS = {
   hermes: {
     begins: ["<tool_call>"],
     end: "</tool_call>",
+    starts: [OBJECT],
     knows: (template) => template.includes("<tool_call>"),
     read: (part, names) => callsOf(valueOfJson(part), names),
   },
@@ -38,6 +65,7 @@ export const TOOL_FORMATS = {
   mistral: {
     begins: ["[TOOL_CALLS]"],
     inner: ["[ARGS]", "[CALL_ID]"],
+    starts: [OBJECT, NAMED],
     knows: (template) => template.includes("[TOOL_CALLS]"),
     read: mistralCalls,
     // Its templates take nine letters and digits.
@@ -46,6 +74,7 @@ export const TOOL_FORMATS = {
   /** Llama 3.1 and 3.2: one object after another, with a token before them or not. */
   llama3: {
     begins: ["<|python_tag|>"],
+    starts: [OBJECT],
     knows: (template) =>
       template.includes("<|start_header_id|>") && template.includes("parameters"),
     read: llamaCalls,
@@ -54,12 +83,14 @@ export const TOOL_FORMATS = {
   gemma: {
     begins: ["```tool_code", "```python", "```json"],
     end: "```",
+    starts: [OBJECT],
     knows: (template) => template.includes("<start_of_turn>"),
     read: (part, names) => callsOf(valueOfJson(part), names) ?? pythonCalls(part, names),
   },
   /** Any model: an object with a name and arguments, or a list of them. */
   json: {
     begins: [],
+    starts: [OBJECT],
     knows: () => true,
     read: (part, names) => callsOf(valueOfJson(part), names),
   },

@@ -28,15 +28,19 @@ for (const head of [undefined, "w8a8", "w8a16"]) {
     const { path } = head === undefined
       ? chain.embedded()
       : await chain.run(quantize, { model: chain.embedded() }, params);
-    await holdsWhatWasCounted(path);
+    await holdsWhatWasCounted(path, WISHES);
   });
 }
 
-async function holdsWhatWasCounted(path: string): Promise<void> {
+Deno.test("an engine that guesses ahead holds the memory that was counted", async () => {
+  await holdsWhatWasCounted(EMBEDDED, { ...WISHES, speculate: "ngram" });
+});
+
+async function holdsWhatWasCounted(path: string, wishes: SizeWishes): Promise<void> {
   await using device = await Cpu.open();
   using model = await Model.open(path, device, { weightBytes: Infinity });
   const memory = new EngineMemory(device.limits, model);
-  const plan = await planMemory(memory, { memoryBytes: 1e9, wishes: WISHES });
+  const plan = await planMemory(memory, { memoryBytes: 1e9, wishes });
   await model.loadWhole();
   assert.equal(device.memory.held, plan.weightBytes);
   const recorded = await recordEveryStep(device, model, plan.sizes);
@@ -56,7 +60,8 @@ Deno.test("an engine comes back to what was planned, whatever it is asked for", 
   await using device = await Cpu.open();
   using model = await Model.open(EMBEDDED, device, { weightBytes: Infinity });
   const memory = new EngineMemory(device.limits, model);
-  const plan = await planMemory(memory, { memoryBytes: 1e9, wishes: WISHES });
+  const wishes = { ...WISHES, speculate: "ngram" } as const;
+  const plan = await planMemory(memory, { memoryBytes: 1e9, wishes });
   await model.loadWhole();
   using loop = new EngineLoop(device, model, plan.sizes);
   const prompt = (length: number) => Array.from({ length }, (_, i) => i);
@@ -65,6 +70,8 @@ Deno.test("an engine comes back to what was planned, whatever it is asked for", 
   const requests = [
     { ...plain, prompt: prompt(190), promptLogprobs: 20, logprobs: 20 },
     { ...plain, prompt: prompt(99), sampling: penalties, logprobs: 5 },
+    { ...plain, prompt: [...prompt(20), ...prompt(20)], sampling: penalties, maxTokens: 40 },
+    { ...plain, prompt: [...prompt(9), ...prompt(9), ...prompt(9)], maxTokens: 150 },
     ...[1, 64, 30, 7].map((length) => ({ ...plain, prompt: prompt(length) })),
   ];
   requests.forEach((request, id) => loop.add(id, request));

@@ -7,9 +7,9 @@ function divided(text: string, layout: ChatLayout): string[] {
   const all = [...[...text].flatMap((letter) => parts.push(letter)), ...parts.end()];
   const joined: string[] = [];
   for (const part of all) {
-    const [kind, said] = "calls" in part
-      ? ["calls", part.calls.map(({ name, arguments: given }) => `${name}${given}`).join()]
-      : [part.type, part.text];
+    const [kind, said] = part.type === "call"
+      ? ["calls", part.name]
+      : [part.type === "arguments" ? "calls" : part.type, part.text];
     if (joined.at(-1)?.startsWith(`${kind}: `)) joined[joined.length - 1] += said;
     else joined.push(`${kind}: ${said}`);
   }

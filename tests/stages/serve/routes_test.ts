@@ -456,7 +456,7 @@ const WRONG: readonly (readonly [body: unknown, status: number, param: string | 
   [{ prompt: "a", echo: true, n: 128, logprobs: 20, max_tokens: 1000 }, 400, "logprobs"],
   [{ prompt: "a", stop: Array(257).fill("x") }, 400, "stop"],
   [{ prompt: "a", stop: Array(5000).fill("x") }, 400, "stop"],
-  [{ prompt: "a", best_of: 2 }, 400, "best_of"],
+  [{ prompt: "a", n: 3, best_of: 2 }, 400, "best_of"],
   [{ prompt: "a", suffix: "end" }, 400, "suffix"],
   [{ prompt: "a", tools: [{ type: "function" }] }, 400, "tools"],
   [{ prompt: "a", response_format: { type: "xml" } }, 400, "response_format.type"],
@@ -495,6 +495,26 @@ Deno.test("what a request says wrong is refused with the field, in OpenAI's shap
     match(error.message, /^Cannot .*[^.]$/, what);
   }
   strictEqual(served.engine.asked.length, 0);
+});
+
+Deno.test("paths may end with a slash", async () => {
+  await using served = await serveFake({});
+  const body = {
+    prompt: "a",
+    max_tokens: 1,
+    messages: [{ role: "user", content: "a" }],
+    input: "a",
+  };
+  for (const path of ["completions", "chat/completions", "responses", "messages", "embeddings"]) {
+    const response = await served.post(`/v1/${path}/`, body);
+    await response.body?.cancel();
+    strictEqual(response.status, 200, path);
+  }
+  for (const path of ["/v1/models/", `/v1/models/${MODEL}/`, "/health/", "/metrics/", "/docs/"]) {
+    const response = await served.get(path);
+    await response.body?.cancel();
+    strictEqual(response.status, 200, path);
+  }
 });
 
 Deno.test("unknown and empty fields are passed over, unless the server is strict", async () => {
@@ -652,6 +672,18 @@ Deno.test("calls come whole or as deltas, and the answer ends by them", async ()
     final.choices[0]!.message.tool_calls!.map((call) => (call as { function: object }).function),
     calls,
   );
+  const events = await eventsOf(
+    await served.post("/v1/chat/completions", { ...body, stream: true }),
+  ) as {
+    choices: { delta: { tool_calls?: { index: number; function: { arguments: string } }[] } }[];
+  }[];
+  const deltas = events.flatMap(({ choices: [choice] }) => choice!.delta.tool_calls ?? []);
+  for (const index of [0, 1]) {
+    const pieces = deltas.filter((delta) => delta.index === index).slice(1)
+      .map((delta) => delta.function.arguments);
+    strictEqual(pieces.join(""), calls[index]!.arguments);
+    ok(pieces.length > 2, `arguments in ${pieces.length} pieces`);
+  }
   const none = await client.chat.completions.create({ ...body, tool_choice: "none" });
   strictEqual(none.choices[0]!.message.content, says);
   strictEqual(none.choices[0]!.finish_reason, "stop");

@@ -1,4 +1,4 @@
-import { deepStrictEqual, match, strictEqual } from "node:assert/strict";
+import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import { CARD, serveFake } from "../../../support/server_stub.ts";
 
 const TOOL = {
@@ -72,12 +72,25 @@ Deno.test("a message comes as a stream of blocks, thoughts and calls among them"
     events.filter((event) => event.type === "content_block_delta" && event["index"] === index)
       .map(({ delta }) => Object.values(delta as object)[1]).join("");
   deepStrictEqual([0, 1, 2].map(joined), ["Hm.", "Wait. ", '{"city":"Rome"}']);
+  const given = events.filter(({ delta }) => (delta as Event)?.type === "input_json_delta");
+  ok(given.length > 2, "the arguments came in one piece");
   const { delta, usage } = events.at(-2)!;
   deepStrictEqual(delta, { stop_reason: "tool_use", stop_sequence: null });
   strictEqual(typeof (usage as { output_tokens: number }).output_tokens, "number");
   const whole = await (await served.post("/v1/messages", { ...body, stream: false })).json();
   deepStrictEqual(whole.content.map(({ type }: Event) => type), ["thinking", "text", "tool_use"]);
   deepStrictEqual(whole.content[2].input, { city: "Rome" });
+  // Cut within its arguments, a call is told as far as it came.
+  const most = served.tokenizer.encode(says.slice(0, says.indexOf("Rome"))).length;
+  const cut = await eventsOf(await served.post("/v1/messages", { ...body, max_tokens: most }));
+  const last = cut.findLast(({ type }) => type === "content_block_start")!;
+  strictEqual((last["content_block"] as Event).type, "tool_use");
+  deepStrictEqual(cut.slice(-3).map(({ type }) => type), [
+    "content_block_stop",
+    "message_delta",
+    "message_stop",
+  ]);
+  strictEqual((cut.at(-2)!.delta as { stop_reason: string }).stop_reason, "max_tokens");
 });
 
 Deno.test("what came of calls goes to the template, and what must be called is a grammar", async () => {

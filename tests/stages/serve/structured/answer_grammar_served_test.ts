@@ -77,6 +77,12 @@ Deno.test("every way to ask for a form is obeyed, and the crowd changes no answe
   });
   assert.deepEqual(crowd, [...alone, ...alone.slice(0, -1)]);
   assert.ok(alone.filter(([choice]) => choice!.finish_reason === "stop").length >= 9);
+  await using guessing = await serveModel({ wishes: { ...WISHES, speculate: "ngram" } });
+  const guessed: Choice[][] = [];
+  for (const body of [...bodies, free]) guessed.push(await ask(guessing, body));
+  assert.deepEqual(guessed, alone);
+  const { drafts, acceptedTokens } = guessing.engine.stats().speculation;
+  assert.ok(drafts > 0 && acceptedTokens > 0, `${drafts} drafts, ${acceptedTokens} tokens right`);
 });
 
 Deno.test("rules that are none are refused with what is wrong, and others go on", async () => {

@@ -1,4 +1,4 @@
-import { deepStrictEqual, strictEqual } from "node:assert/strict";
+import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import { TOOL_FORMATS, toolFormatOf } from "../../../../stages/serve/tools/tool_formats.ts";
 import { openToolStream, type ToolPiece } from "../../../../stages/serve/tools/tool_stream.ts";
 
@@ -110,23 +110,40 @@ const PUBLISHED: readonly {
 
 const NAMES = new Set(PUBLISHED.flatMap(({ calls }) => calls.map(([name]) => name)));
 
-/** Text and calls of an answer that comes in pieces. */
-function divided(format: Name, pieces: readonly string[]) {
-  const stream = openToolStream(TOOL_FORMATS[format], NAMES);
+/** Text and calls of an answer that comes in pieces, and how many pieces its arguments had. */
+function divided(format: Name, pieces: readonly string[], { early = false } = {}) {
+  const stream = openToolStream(TOOL_FORMATS[format], NAMES, { early });
   const all: ToolPiece[] = [...pieces.flatMap((piece) => stream.push(piece)), ...stream.end()];
-  return {
-    text: all.map((piece) => "text" in piece ? piece.text : "").join(""),
-    calls: all.flatMap((piece) => "calls" in piece ? piece.calls : [])
-      .map(({ name, arguments: given }) => [name, JSON.parse(given)]),
-  };
+  const calls: [name: string, given: string][] = [];
+  let [text, deltas] = ["", 0];
+  for (const piece of all) {
+    if ("text" in piece) text += piece.text;
+    else if ("name" in piece) calls.push([piece.name, ""]);
+    else {
+      calls.at(-1)![1] += piece.given;
+      deltas++;
+    }
+  }
+  return { text, deltas, calls };
+}
+
+function parsed({ text, calls }: ReturnType<typeof divided>) {
+  return { text, calls: calls.map(([name, given]) => [name, JSON.parse(given)]) };
 }
 
 for (const { format, source, answer, calls, text = "" } of PUBLISHED) {
   Deno.test(`${format} reads calls as they are published (${source})`, () => {
-    deepStrictEqual(divided(format, [answer]), { text, calls });
-    deepStrictEqual(divided(format, [...answer]), { text, calls }, "letter by letter");
-    for (let at = 1; at < answer.length; at += 7) {
-      deepStrictEqual(divided(format, [answer.slice(0, at), answer.slice(at)]), { text, calls });
+    for (const early of [false, true]) {
+      deepStrictEqual(parsed(divided(format, [answer], { early })), { text, calls });
+      deepStrictEqual(
+        parsed(divided(format, [...answer], { early })),
+        { text, calls },
+        "by letters",
+      );
+      for (let at = 1; at < answer.length; at += 7) {
+        const halves = [answer.slice(0, at), answer.slice(at)];
+        deepStrictEqual(parsed(divided(format, halves, { early })), { text, calls });
+      }
     }
   });
 }
@@ -147,8 +164,58 @@ Deno.test("what is no call, or one of a function that is not there, is text", ()
         "<tool_call>",
       ]
     ) {
-      deepStrictEqual(divided(format, [...text]), { text, calls: [] }, `${format}: ${text}`);
+      for (const early of [false, true]) {
+        const found = parsed(divided(format, [...text], { early }));
+        deepStrictEqual(found, { text, calls: [] }, `${format}: ${text}`);
+      }
     }
+  }
+});
+
+Deno.test("arguments are told as they come, where a call has its name before them", () => {
+  const given = '{"location":"a } \\" ] \\n{[","days":[1,{"b":-2.5}],"c":null}';
+  const spaced = '{ "location" : "a } \\" ] \\n{[",\n "days": [1, {"b": -2.5}], "c": null }';
+  const call = `{"name": "convert", "arguments": ${spaced}}`;
+  const other = `{"type": "function", "name": "trending_songs", "parameters": {}, "id": "x"}`;
+  const calls = [["convert", given], ["trending_songs", "{}"]];
+  for (
+    const [format, answer] of [
+      ["hermes", `<tool_call>\n${call}\n</tool_call>\n<tool_call>${other}</tool_call>`],
+      ["llama3", `<|python_tag|>${call}; ${other}`],
+      ["llama3", `${call};\n${other}`],
+      ["mistral", `[TOOL_CALLS] [${call}, ${other}]`],
+      ["mistral", `[TOOL_CALLS]convert[ARGS]${spaced}[TOOL_CALLS]trending_songs{}`],
+      ["gemma", "```json\n[" + `${call}, ${other}` + "]\n```"],
+      ["json", ` [${call}, ${other}]\n`],
+    ] as const
+  ) {
+    const early = divided(format, [...answer], { early: true });
+    deepStrictEqual([early.text, early.calls], ["", calls], answer);
+    ok(early.deltas > 30, `${format}: ${early.deltas} pieces`);
+    // Whole they come as JSON writes them.
+    deepStrictEqual(divided(format, [...answer]).deltas, 2);
+  }
+});
+
+Deno.test("a call whose arguments break off is told as far as it came, and text behind one is text", () => {
+  for (
+    const [format, answer, name, given, text] of [
+      ["hermes", '<tool_call>{"name": "convert", "arguments": {"a": "b', "convert", '{"a":"b', ""],
+      ["json", '[{"name": "convert", "arguments": {"a": [1, ', "convert", '{"a":[1,', ""],
+      ["mistral", '[TOOL_CALLS]convert[ARGS]{"a"', "convert", '{"a"', ""],
+      [
+        "hermes",
+        '<tool_call>{"name": "convert", "arguments": {}}</tool_call>\nDone.',
+        "convert",
+        "{}",
+        "Done.",
+      ],
+      ["llama3", '{"name": "convert", "parameters": {}} and more', "convert", "{}", " and more"],
+    ] as const
+  ) {
+    const found = divided(format, [...answer], { early: true });
+    deepStrictEqual(found.calls, [[name, given]], answer);
+    strictEqual(found.text.trim(), text.trim(), answer);
   }
 });
 
