@@ -25,6 +25,8 @@ import page from "./codes/kv_page.wgsl" with { type: "text" };
 import quantizer from "./codes/quantizer.wgsl" with { type: "text" };
 import read from "./codes/kv_read.wgsl" with { type: "text" };
 import merge from "./attention_paged_merge.wgsl" with { type: "text" };
+import keysShared from "./parts/attention_keys.wgsl" with { type: "text" };
+import keysSubgroup from "./parts/attention_keys_subgroup.wgsl" with { type: "text" };
 import slice from "./parts/attention_slice.wgsl" with { type: "text" };
 import slices from "./attention_paged_slices.wgsl" with { type: "text" };
 import split from "./attention_paged_split.wgsl" with { type: "text" };
@@ -63,6 +65,9 @@ type In = "q" | "k" | "v" | "block_table" | "spans" | "work";
 /** Queries of an item of work. */
 const TILE = 16;
 const MOST_SPLIT_QUERIES = 4;
+/** Keys of a block, as parts/attention_blocks.wgsl has it: most threads that hand its weights round. */
+const BLOCK = 16;
+const LEAST_SHARE = 4;
 /** Keys whose sums are merged as one, whoever makes them. */
 const SLICE = 256;
 /** Workgroups with which a graphics processor has enough to do. */
@@ -75,9 +80,11 @@ export function pagedShaders(bindings: string) {
   const parts = [quantizer, page, read, bindings, blocks, softCap].join("\n");
   return {
     tiles: `${parts}\n${tiles}`,
-    split: `${parts}\n${slice}\n${split}`,
-    slices: `${parts}\n${slice}\n${slices}`,
-    merge: `${parts}\n${slice}\n${merge}`,
+    split: `${parts}\n${keysShared}\n${slice}\n${split}`,
+    split_subgroup: `${parts}\n${keysSubgroup}\n${slice}\n${split}`,
+    slices: `${parts}\n${keysShared}\n${slice}\n${slices}`,
+    slices_subgroup: `${parts}\n${keysSubgroup}\n${slice}\n${slices}`,
+    merge: `${parts}\n${keysShared}\n${slice}\n${merge}`,
   };
 }
 
@@ -135,15 +142,20 @@ export const attentionPaged: Kernel<In, "y", AttentionPagedOptions> = {
       const grid = [items * PARTS, heads, 1] as const;
       // The sums of their blocks take 8 KiB of workgroup memory.
       const KEYS = [256, 128, 64, 32].find((keys) => keys * size <= 2 ** 15) ?? 16;
-      const parted = { ...constants, PARTS, KEYS };
+      const { subgroupThreads = 0, choices } = limits;
+      const shares = choices?.keySubgroups && subgroupThreads >= LEAST_SHARE;
+      const SHARE = Math.min(BLOCK, subgroupThreads);
+      const parted = { ...constants, PARTS, KEYS, ...shares && { SHARE } };
+      const [kind, subgroups] = shares ? ["_subgroup", { subgroups: true }] as const : ["", {}];
       const HELD_SLICES = Math.ceil(longest / SLICE);
       const groups = items * PARTS * heads;
       const scratch = { dtype: "f32", shape: [groups * HELD_SLICES, size + 4] } as const;
       const fit = HELD_SLICES > 1 && byteLength(scratch) <= MOST_SLICES_BYTES;
-      const { choices: { slices = groups < ENOUGH_WORKGROUPS } = {} } = limits;
+      const { slices = groups < ENOUGH_WORKGROUPS } = choices ?? {};
       if (fit && slices && limits.adapter === "gpu") {
         return {
-          shader: "slices",
+          shader: `slices${kind}`,
+          ...subgroups,
           outputs,
           constants: { ...parted, HELD_SLICES },
           params,
@@ -154,7 +166,8 @@ export const attentionPaged: Kernel<In, "y", AttentionPagedOptions> = {
       }
       // A thread scores one key of 128, and adds the values of 8 channels.
       const turns = Math.ceil(TURNS_A_KEY / 4 * keys);
-      return { shader: "split", outputs, constants: parted, params, grid, turns };
+      const shader = `split${kind}`;
+      return { shader, ...subgroups, outputs, constants: parted, params, grid, turns };
     }
     const grid = [items, heads, 1] as const;
     const { KEYS } = tile;

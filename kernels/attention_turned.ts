@@ -24,7 +24,7 @@ export interface AttentionTurnedOptions extends AttentionPagedOptions {
 
 type In = "q" | "k" | "v" | "block_table" | "spans" | "work" | "angles";
 
-const { tiles, split } = pagedShaders(`${bindings}\n${turn}`);
+const { tiles, split, split_subgroup } = pagedShaders(`${bindings}\n${turn}`);
 
 /**
  * `attentionPaged` where pages hold keys without rotary positions: each is turned by its place in the sequence
@@ -32,7 +32,7 @@ const { tiles, split } = pagedShaders(`${bindings}\n${turn}`);
  * keys are quantized before RoPE). Whole eights of channels must turn together.
  */
 export const attentionTurned: Kernel<In, "y", AttentionTurnedOptions> = {
-  wgsl: { tiles, split },
+  wgsl: { tiles, split, split_subgroup },
   inputs: ["q", "k", "v", "block_table", "spans", "work", "angles"],
   outputs: ["y"],
   plan({ angles, ...inputs }, { neighbours = false, ...options }, limits) {

@@ -4,6 +4,7 @@ import gate from "./parts/gate.wgsl" with { type: "text" };
 import half from "./parts/half.wgsl" with { type: "text" };
 import quotient from "./parts/quotient.wgsl" with { type: "text" };
 import row from "./parts/quantize_row.wgsl" with { type: "text" };
+import { rowShaders } from "./parts/row_shares.ts";
 import { quantizeRows, type QuantizeRowsOptions, rowsLaunch, rowsOnCpu } from "./quantize_rows.ts";
 import { glu, type GluOptions, isGelu } from "./glu.ts";
 import wgsl from "./glu_quantize.wgsl" with { type: "text" };
@@ -16,7 +17,7 @@ export interface GluQuantizeOptions extends QuantizeRowsOptions, GluOptions {}
  * `codes` u32 [tokens, columns / 4] and `rows` f32 [tokens, 2]. Bits are those of the two launches.
  */
 export const gluQuantize: Kernel<"x", "codes" | "rows", GluQuantizeOptions> = {
-  wgsl: `${gate}\n${half}\n${quotient}\n${row}\n${wgsl}`,
+  wgsl: rowShaders(`${gate}\n${half}\n${quotient}\n${row}\n${wgsl}`),
   inputs: ["x"],
   outputs: ["codes", "rows"],
   plan({ x }, options, limits) {

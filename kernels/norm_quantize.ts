@@ -3,6 +3,7 @@ import half from "./parts/half.wgsl" with { type: "text" };
 import normalize from "./parts/normalize_row.wgsl" with { type: "text" };
 import quotient from "./parts/quotient.wgsl" with { type: "text" };
 import row from "./parts/quantize_row.wgsl" with { type: "text" };
+import { rowShaders } from "./parts/row_shares.ts";
 import { quantizeRows, type QuantizeRowsOptions, rowsLaunch, rowsOnCpu } from "./quantize_rows.ts";
 import { type NormOptions, rmsNorm } from "./rms_norm.ts";
 import wgsl from "./norm_quantize.wgsl" with { type: "text" };
@@ -24,7 +25,7 @@ export const normQuantize: Kernel<
   "residual",
   "residual" | "bias"
 > = {
-  wgsl: `${half}\n${quotient}\n${normalize}\n${row}\n${wgsl}`,
+  wgsl: rowShaders(`${half}\n${quotient}\n${normalize}\n${row}\n${wgsl}`),
   inputs: ["x", "gain", "residual", "bias"],
   outputs: ["codes", "rows"],
   mutates: ["residual"],

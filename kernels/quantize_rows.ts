@@ -3,6 +3,7 @@ import { counts, type CpuLaunch, type Kernel, type Param } from "./device/kernel
 import { describe, f32, u32 } from "./device/tensor.ts";
 import { codeOf, inputCodes, scaleOf } from "./codes/quantizer.ts";
 import half from "./parts/half.wgsl" with { type: "text" };
+import { rowShaders, rowShare } from "./parts/row_shares.ts";
 import { rowTasks } from "./parts/row_tasks.ts";
 import quotient from "./parts/quotient.wgsl" with { type: "text" };
 import row from "./parts/quantize_row.wgsl" with { type: "text" };
@@ -42,12 +43,14 @@ export function rowsLaunch(
   }
   const THREADS = Math.min(256, limits.groupThreads);
   const { low, high } = inputCodes(bits);
+  const { share, ...shader } = rowShare(limits);
   return {
+    ...shader,
     outputs: {
       codes: { dtype: "u32", shape: [rows, columns / 4] },
       rows: { dtype: "f32", shape: [rows, 2] },
     },
-    constants: { STATIC: range !== undefined, THREADS },
+    constants: { STATIC: range !== undefined, THREADS, ...share },
     // Where none is given, the scale is not read.
     params: {
       columns: { u32: columns },
@@ -88,7 +91,7 @@ export function rowsOnCpu(
  * product exactly. (QServe sums the values before rounding, so that z * s * sum(rounding) remains.)
  */
 export const quantizeRows: Kernel<"x", "codes" | "rows", QuantizeRowsOptions> = {
-  wgsl: `${half}\n${quotient}\n${row}\n${wgsl}`,
+  wgsl: rowShaders(`${half}\n${quotient}\n${row}\n${wgsl}`),
   inputs: ["x"],
   outputs: ["codes", "rows"],
   plan({ x }, options, limits) {

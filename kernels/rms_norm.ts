@@ -1,6 +1,7 @@
 import { counts, type Kernel } from "./device/kernel.ts";
 import { describe, f32 } from "./device/tensor.ts";
 import row from "./parts/normalize_row.wgsl" with { type: "text" };
+import { rowShaders, rowShare } from "./parts/row_shares.ts";
 import { rowTasks } from "./parts/row_tasks.ts";
 import wgsl from "./rms_norm.wgsl" with { type: "text" };
 
@@ -23,7 +24,7 @@ export const rmsNorm: Kernel<
   "residual",
   "residual" | "bias"
 > = {
-  wgsl: `${row}\n${wgsl}`,
+  wgsl: rowShaders(`${row}\n${wgsl}`),
   inputs: ["x", "gain", "residual", "bias"],
   outputs: ["y"],
   mutates: ["residual"],
@@ -47,13 +48,16 @@ export const rmsNorm: Kernel<
       );
     }
     const THREADS = Math.min(256, limits.groupThreads);
+    const { share, ...shader } = rowShare(limits);
     return {
+      ...shader,
       outputs: { y: { dtype: "f32", shape: x.shape } },
       constants: {
         RESIDUAL: residual !== undefined,
         CENTERED: centered,
         BIAS: bias !== undefined,
         THREADS,
+        ...share,
       },
       params: { columns: { u32: columns }, eps: { f32: eps } },
       grid: [rows, 1, 1],

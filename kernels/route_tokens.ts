@@ -2,6 +2,7 @@ import { counts, type Kernel } from "./device/kernel.ts";
 import { describe, f32, u32 } from "./device/tensor.ts";
 import { rowTasks } from "./parts/row_tasks.ts";
 import reduce from "./parts/row_reduce.wgsl" with { type: "text" };
+import { rowShaders, rowShare } from "./parts/row_shares.ts";
 import wgsl from "./route_tokens.wgsl" with { type: "text" };
 
 /** How a router chooses. */
@@ -21,7 +22,7 @@ export interface RouteTokensOptions {
  * section 2.1). No expert stands twice in a row.
  */
 export const routeTokens: Kernel<"scores", "weights" | "experts", RouteTokensOptions> = {
-  wgsl: `${reduce}\n${wgsl}`,
+  wgsl: rowShaders(`${reduce}\n${wgsl}`),
   inputs: ["scores"],
   outputs: ["weights", "experts"],
   plan({ scores }, { experts, chosen, normalized }, limits) {
@@ -41,12 +42,14 @@ export const routeTokens: Kernel<"scores", "weights" | "experts", RouteTokensOpt
         `Cannot route ${tokens} tokens at once: expected at most ${limits.gridAxis}`,
       );
     }
+    const { share, ...shader } = rowShare(limits);
     return {
+      ...shader,
       outputs: {
         weights: { dtype: "f32", shape: [tokens, chosen] },
         experts: { dtype: "u32", shape: [tokens, chosen] },
       },
-      constants: { THREADS: 64, NORMALIZED: normalized },
+      constants: { THREADS: 64, NORMALIZED: normalized, ...share },
       params: counts({ columns, count: experts, chosen }),
       grid: [tokens, 1, 1],
     };

@@ -1,6 +1,6 @@
 // The largest values of the softmax of a row of scores and their places, found one after another as the
 // largest score behind the last one (of equals the first one first). One workgroup a row.
-// Expects: parts/row_reduce.wgsl, THREADS (u32, a power of two), NORMALIZED (bool, what is chosen adds
+// Expects: parts/row_reduce.wgsl, place_of_most() as parts/row_shared.wgsl has it, THREADS (u32, a power of two), NORMALIZED (bool, what is chosen adds
 // up to 1).
 
 struct Params {
@@ -26,7 +26,7 @@ fn next(thread: u32, first: u32, behind: f32, expert: u32) -> u32 {
       place = c;
     }
   }
-  return min(largest(thread, best, place), params.count - 1u);
+  return min(place_of_most(thread, best, place), params.count - 1u);
 }
 
 @compute @workgroup_size(THREADS)

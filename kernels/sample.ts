@@ -2,6 +2,7 @@ import type { HostTensor } from "./device/device.ts";
 import type { Kernel } from "./device/kernel.ts";
 import { describe, u32 } from "./device/tensor.ts";
 import reduce from "./parts/row_reduce.wgsl" with { type: "text" };
+import { rowShaders, rowShare } from "./parts/row_shares.ts";
 import wgsl from "./sample.wgsl" with { type: "text" };
 
 /** How the token of a row is chosen. */
@@ -47,7 +48,7 @@ interface SampleOptions {
  * step and token alone, so a row's token does not depend on the others.
  */
 export const sample: Kernel<"logits" | "settings", "tokens", SampleOptions> = {
-  wgsl: `${reduce}\n${wgsl}`,
+  wgsl: rowShaders(`${reduce}\n${wgsl}`),
   inputs: ["logits", "settings"],
   outputs: ["tokens"],
   plan({ logits, settings }, { choices }, limits) {
@@ -65,9 +66,11 @@ export const sample: Kernel<"logits" | "settings", "tokens", SampleOptions> = {
         `Cannot sample ${choices} tokens from ${describe(logits)}: expected 1 to ${columns}`,
       );
     }
+    const { share, ...shader } = rowShare(limits);
     return {
+      ...shader,
       outputs: { tokens: { dtype: "u32", shape: [rows] } },
-      constants: { THREADS: Math.min(256, limits.groupThreads) },
+      constants: { THREADS: Math.min(256, limits.groupThreads), ...share },
       params: { columns: { u32: columns }, choices: { u32: choices ?? columns } },
       grid: [rows, 1, 1],
     };

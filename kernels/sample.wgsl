@@ -3,7 +3,7 @@
 // the largest logit. Of equals the first. One workgroup a row.
 // The bounds are found by halving the interval of keys (floats as integers in the same order) over the
 // logits near the largest one, or over all where those are not enough.
-// Expects: parts/row_reduce.wgsl, THREADS (u32, a power of two).
+// Expects: parts/row_reduce.wgsl, place_of_most() and count_of() as parts/row_shared.wgsl has them, THREADS (u32, a power of two).
 
 struct Params {
   columns: u32,
@@ -50,7 +50,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
       place = c;
     }
   }
-  let top = largest(thread, best, place);
+  let top = place_of_most(thread, best, place);
   if (ask.temperature == 0f) {
     if (thread == 0u) { tokens[row] = top; }
     return;
@@ -87,7 +87,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
       place = c;
     }
   }
-  let chosen = largest(thread, best, place);
+  let chosen = place_of_most(thread, best, place);
   if (thread == 0u) { tokens[row] = chosen; }
 }
 
@@ -169,8 +169,7 @@ fn counted(thread: u32, part: Part, bound: u32) -> u32 {
   for (var i = thread; i < part.count; i += THREADS) {
     count += u32(key_of(logit_of(part, i)) >= bound);
   }
-  // Exact: a vocabulary has fewer than 2^24 tokens.
-  return u32(total(thread, f32(count)));
+  return u32(count_of(thread, i32(count)));
 }
 
 // Their probability, in units of the likeliest one's.

@@ -1,6 +1,7 @@
 import type { Kernel } from "./device/kernel.ts";
 import { describe, f32, u32 } from "./device/tensor.ts";
 import reduce from "./parts/row_reduce.wgsl" with { type: "text" };
+import { rowShaders, rowShare } from "./parts/row_shares.ts";
 import wgsl from "./top_scores.wgsl" with { type: "text" };
 
 /** How many of the likeliest tokens are looked for. */
@@ -22,7 +23,7 @@ type Out = "scores" | "likeliest" | "norms";
  * exact, as in `nll`.
  */
 export const topScores: Kernel<"logits" | "tokens", Out, TopScoresOptions> = {
-  wgsl: `${reduce}\n${wgsl}`,
+  wgsl: rowShaders(`${reduce}\n${wgsl}`),
   inputs: ["logits", "tokens"],
   outputs: ["scores", "likeliest", "norms"],
   plan({ logits, tokens }, { count }, limits) {
@@ -42,13 +43,15 @@ export const topScores: Kernel<"logits" | "tokens", Out, TopScoresOptions> = {
       );
     }
     const THREADS = columns > 2 ** 16 ? Math.min(1024, limits.groupThreads) : 256;
+    const { share, ...shader } = rowShare(limits);
     return {
+      ...shader,
       outputs: {
         scores: { dtype: "f32", shape: [rows, 1 + count] },
         likeliest: { dtype: "u32", shape: [rows, 1 + count] },
         norms: { dtype: "f32", shape: [rows, 2] },
       },
-      constants: { THREADS },
+      constants: { THREADS, ...share },
       params: { columns: { u32: columns }, count: { u32: count } },
       grid: [rows, 1, 1],
     };

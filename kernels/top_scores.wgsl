@@ -2,7 +2,7 @@
 // and the logits of the token given and of the `count` likeliest ones, which are found one after
 // another as the largest logit behind the last one (of equals the first token first). One workgroup a
 // row.
-// Expects: parts/row_reduce.wgsl, THREADS (u32, a power of two).
+// Expects: parts/row_reduce.wgsl, place_of_most() as parts/row_shared.wgsl has it, THREADS (u32, a power of two).
 
 struct Params {
   columns: u32,
@@ -28,7 +28,7 @@ fn next(thread: u32, first: u32, behind: f32, token: u32) -> u32 {
       place = c;
     }
   }
-  return largest(thread, best, place);
+  return place_of_most(thread, best, place);
 }
 
 @compute @workgroup_size(THREADS)

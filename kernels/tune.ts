@@ -2,7 +2,7 @@ import type { Gpu } from "./device/gpu.ts";
 import type { AnyKernel } from "./device/kernel.ts";
 import type { Choices, Limits } from "./device/limits.ts";
 import { elements, f32, type HostTensor, type TensorSpec, u32 } from "./device/tensor.ts";
-import { attentionPaged, matmulInt8 } from "./mod.ts";
+import { attentionPaged, matmulInt8, normQuantize } from "./mod.ts";
 
 /** A choice and what there is to choose from; the first is what is taken unless another is quicker. */
 interface Question<K extends keyof Choices = keyof Choices> {
@@ -38,6 +38,18 @@ export const QUESTIONS: readonly Question[] = [
     values: [false, true],
     kernel: matmulInt8,
     case: ({ x, groups }) => x!.shape[0] === 1 && groups !== undefined,
+  },
+  {
+    choice: "rowSubgroups",
+    values: [false, true],
+    kernel: normQuantize,
+    case: () => true,
+  },
+  {
+    choice: "keySubgroups",
+    values: [false, true],
+    kernel: attentionPaged,
+    case: ({ q }) => q!.shape[0] === 1,
   },
   {
     choice: "integerTile",

@@ -12,7 +12,7 @@ import {
 import { measureApart, tune } from "./tune.ts";
 
 /** Raised where a kept choice says nothing any more, since the plans are others. */
-const VERSION = 1;
+const VERSION = 2;
 
 /** Which plans are quickest, by adapter, as a file keeps them. */
 interface Kept {
@@ -113,7 +113,7 @@ async function readKept(path: string): Promise<Kept> {
 
 function isChoices(value: unknown): value is Choices {
   if (typeof value !== "object" || value === null) return false;
-  const flags = ["slices", "subgroups"] as const;
+  const flags = ["keySubgroups", "rowSubgroups", "slices", "subgroups"] as const;
   const { integerTile, ...rest } = value as Record<string, unknown>;
   return (integerTile === undefined || [32, 64, 128].includes(integerTile as number)) &&
     Object.entries(rest).every(([key, flag]) =>

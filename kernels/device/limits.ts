@@ -23,6 +23,10 @@ export interface Choices {
   readonly slices?: boolean;
   /** Products of few rows: threads hand sums round in their subgroup, not in workgroup memory. */
   readonly subgroups?: boolean;
+  /** Norms, codes of rows and choices of tokens: threads know things together by their subgroups. */
+  readonly rowSubgroups?: boolean;
+  /** Attention of few queries: threads of a subgroup hand weights round instead of each making all. */
+  readonly keySubgroups?: boolean;
   /** Integer products of many rows: rows and columns that a workgroup makes, 64 unless said. */
   readonly integerTile?: 32 | 64 | 128;
 }

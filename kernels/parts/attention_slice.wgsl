@@ -5,7 +5,7 @@
 // merge blocks, 4 channels each. Sums are in the order of parts/attention_blocks.wgsl.
 // Expects: codes/kv_page.wgsl, codes/kv_read.wgsl and what they expect, its bindings, turned_key() as
 // codes/kv_turn.wgsl has it, parts/attention_blocks.wgsl,
-// parts/soft_cap.wgsl and what it expects, TURNED (bool, turned_key() turns keys), PARTS (u32, workgroups
+// score_keys() as parts/attention_keys.wgsl has it, parts/soft_cap.wgsl and what it expects, TURNED (bool, turned_key() turns keys), PARTS (u32, workgroups
 // that share an item of work), KEYS (u32, a multiple of 16).
 
 const THREADS = 128u;
@@ -41,11 +41,21 @@ fn score(span: Span, index: u32, head: u32) -> f32 {
   return sum;
 }
 
+// The score of a key before `end`, or LOWEST where the query does not see it.
+fn score_in_sight(query: Query, index: u32, end: u32, head: u32) -> f32 {
+  if (index >= end || index + params.window <= query.place) { return LOWEST; }
+  return soft_capped(score(query.span, index, head), params.cap);
+}
+
 // Makes the sums of a block by 8 channels; `first` is its first key.
 fn make_block(span: Span, block: u32, first: u32, head: u32, octet: u32) {
   var most = LOWEST;
-  for (var i = 0u; i < BLOCK; i++) { most = max(most, scores[block * BLOCK + i]); }
-  if (octet == 0u) { maxima[block] = most; }
+  if (WEIGHED) {
+    most = maxima[block];
+  } else {
+    for (var i = 0u; i < BLOCK; i++) { most = max(most, scores[block * BLOCK + i]); }
+    if (octet == 0u) { maxima[block] = most; }
+  }
   if (most == LOWEST) { return; }
   let page = block_table[span.table + first / PAGE] * params.value_words;
   var sum = array(vec4f(), vec4f());
@@ -54,7 +64,8 @@ fn make_block(span: Span, block: u32, first: u32, head: u32, octet: u32) {
     let token = min(first + i, span.keys - 1u) % PAGE;
     let scale = value_scale(page, head, token, 8u * octet);
     let part = value(page, head, token, 8u * octet, scale);
-    let weight = weight_of(scores[block * BLOCK + i], most);
+    var weight = scores[block * BLOCK + i];
+    if (!WEIGHED) { weight = weight_of(weight, most); }
     all += weight;
     sum = array(fma(vec4f(weight), part[0], sum[0]), fma(vec4f(weight), part[1], sum[1]));
   }
@@ -101,14 +112,7 @@ fn sum_slice(
   let end = min(query.place + 1u, (slice + 1u) * SLICE);
   for (var here = max(query.start, slice * SLICE); here < end; here += KEYS) {
     workgroupBarrier();
-    for (var i = thread; i < KEYS; i += THREADS) {
-      let index = here + i;
-      var mine = LOWEST;
-      if (index < end && index + params.window > query.place) {
-        mine = soft_capped(score(query.span, index, head), params.cap);
-      }
-      scores[i] = mine;
-    }
+    score_keys(query, here, end, head, thread);
     workgroupBarrier();
     let first = thread / OCTETS;
     for (var i = select(first, BLOCKS, first >= AT_ONCE); i < BLOCKS; i += AT_ONCE) {

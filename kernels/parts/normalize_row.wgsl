@@ -2,28 +2,15 @@
 // mean where rows are centered; with a residual, x + residual takes the place of x and is written back
 // to the residual. One workgroup a row.
 // Expects: params.columns and params.eps, RESIDUAL, CENTERED and BIAS (bool), THREADS (u32, a power of
-// two).
+// two), sum_of() as parts/row_shared.wgsl has it.
 
 @group(0) @binding(0) var<storage, read> x: array<vec4f>;
 @group(0) @binding(1) var<storage, read> gain: array<vec4f>;
 @group(0) @binding(2) var<storage, read_write> residual: array<vec4f>;
 @group(0) @binding(3) var<storage, read> bias: array<vec4f>;
 
-var<workgroup> row_sums: array<f32, THREADS>;
-
 // The mean of a row that is centered.
 var<private> middle: f32;
-
-// Sum over all threads.
-fn sum_of(thread: u32, value: f32) -> f32 {
-  row_sums[thread] = value;
-  workgroupBarrier();
-  for (var half_way = THREADS / 2u; half_way > 0u; half_way /= 2u) {
-    if (thread < half_way) { row_sums[thread] += row_sums[thread + half_way]; }
-    workgroupBarrier();
-  }
-  return workgroupUniformLoad(&row_sums[0]);
-}
 
 // Four values of a row as they are normalized.
 fn given(at: u32) -> vec4f {

@@ -2,10 +2,8 @@
 // or one for all rows, and sum[m] = scale[m] * sum over k of code[m, k]. A workgroup a row, a word of 4
 // codes a thread.
 // Expects: parts/half.wgsl, parts/quotient.wgsl, value_of(row, i) (4 values of y), params.columns, scale, low, high and clip,
-// bindings codes and rows, STATIC (bool, params.scale is the scale), THREADS (u32, a power of two).
-
-var<workgroup> largest: array<f32, THREADS>;
-var<workgroup> sums: array<i32, THREADS>;
+// bindings codes and rows, STATIC (bool, params.scale is the scale), THREADS (u32, a power of two),
+// most_of() and count_of() as parts/row_shared.wgsl has them.
 
 fn quantize_row(row: u32, thread: u32) {
   let quads = params.columns / 4u;
@@ -15,13 +13,8 @@ fn quantize_row(row: u32, thread: u32) {
     var most = vec4f();
     for (var i = thread; i < quads; i += THREADS) { most = max(most, abs(value_of(row, i))); }
     let pair = max(most.xy, most.zw);
-    largest[thread] = max(pair.x, pair.y);
-    workgroupBarrier();
-    for (var half_way = THREADS / 2u; half_way > 0u; half_way /= 2u) {
-      if (thread < half_way) { largest[thread] = max(largest[thread], largest[thread + half_way]); }
-      workgroupBarrier();
-    }
-    scale = half(quotient(params.clip * largest[0], params.high));
+    let largest = most_of(thread, max(pair.x, pair.y));
+    scale = half(quotient(params.clip * largest, params.high));
     if (scale == 0f) { scale = 1f; }
   }
   var sum = vec4i();
@@ -30,11 +23,6 @@ fn quantize_row(row: u32, thread: u32) {
     codes[first + i] = pack4xI8(code);
     sum += code;
   }
-  sums[thread] = sum.x + sum.y + sum.z + sum.w;
-  workgroupBarrier();
-  for (var half_way = THREADS / 2u; half_way > 0u; half_way /= 2u) {
-    if (thread < half_way) { sums[thread] += sums[thread + half_way]; }
-    workgroupBarrier();
-  }
-  if (thread == 0u) { rows[row] = vec2f(scale, f32(sums[0]) * scale); }
+  let all = count_of(thread, sum.x + sum.y + sum.z + sum.w);
+  if (thread == 0u) { rows[row] = vec2f(scale, f32(all) * scale); }
 }

@@ -1,5 +1,4 @@
-// What the threads of a workgroup know together of one row: the same for all of them, as compilers
-// see too, so that barriers may depend on it.
+// Sums of a row in another order than that of row_shared.wgsl, and marks of rows without a value.
 // Expects: THREADS (u32, a power of two from 16 on).
 
 const LOWEST = -3.4028234e38;
@@ -9,29 +8,9 @@ const PARTS = 16u;
 
 var<workgroup> values: array<f32, THREADS>;
 var<workgroup> partials: array<f32, PARTS>;
-var<workgroup> places: array<u32, THREADS>;
 
-// Largest value of all threads, with the first place it has.
-fn largest(thread: u32, value: f32, place: u32) -> u32 {
-  values[thread] = value;
-  places[thread] = place;
-  workgroupBarrier();
-  for (var half = THREADS / 2u; half > 0u; half /= 2u) {
-    if (thread < half) {
-      let other = thread + half;
-      let better = values[other] > values[thread] ||
-        (values[other] == values[thread] && places[other] < places[thread]);
-      if (better) {
-        values[thread] = values[other];
-        places[thread] = places[other];
-      }
-    }
-    workgroupBarrier();
-  }
-  return workgroupUniformLoad(&places[0]);
-}
-
-// Sum over all threads, in a fixed order.
+// Sum over all threads, in a fixed order: by parts of threads that stand beside each other. They are of
+// any number of subgroups, so that workgroup memory holds them whatever the plan.
 fn total(thread: u32, value: f32) -> f32 {
   values[thread] = value;
   workgroupBarrier();

@@ -22,6 +22,7 @@ import { SHAPES } from "../../stages/benchmark/shapes.ts";
 import { GREEDY } from "../../stages/engine/engine.ts";
 import { PagedModel } from "../../stages/engine/paged_model.ts";
 import { newSequence } from "../../stages/engine/sequence.ts";
+import { INTEGER } from "../gpu_check/kernel_parts.ts";
 import { Model } from "../../stages/models/model.ts";
 import { headersOf } from "../../stages/models/peaks.ts";
 
@@ -122,8 +123,9 @@ export async function printRoofline(args: readonly string[]): Promise<void> {
       table(`a chunk of ${chunk} tokens`, prompt, cards, chunk!);
       if (!name.startsWith("w4a8")) continue;
       for (const card of cards) {
-        const theirs = Object.entries(qserve).find(([name]) => name === card.name)?.[1];
-        if (!theirs) continue;
+        // Of other cards QServe says nothing: the batch that fits into an A100.
+        const theirs = card.name === "L40S" ? qserve.L40S : qserve.A100;
+        const reported = card.name in qserve ? theirs.rate : "nothing";
         const mean = { queries: 1, keys: 1280, batch: theirs.batch };
         const each = secondsOf(await workOf(json, precision, limits, mean), card);
         const first = await workOf(json, precision, limits, {
@@ -135,7 +137,7 @@ export async function printRoofline(args: readonly string[]): Promise<void> {
         say(
           `  1,024 in, 512 out, batch ${theirs.batch} on ${card.name}: at most ${
             (512 * theirs.batch / all).toFixed(0)
-          } tokens/s here; QServe reports ${theirs.rate}`,
+          } tokens/s here; QServe reports ${reported}`,
         );
       }
     }
@@ -216,6 +218,10 @@ function bytesOf(
     if (!spec) return sum;
     const whole = byteLength(spec);
     const page = whole / Math.max(1, spec.shape[0]!);
+    // A product of some columns writes those; what lies beside them is of others.
+    if (name.startsWith("matmul") && input === "y") {
+      return sum + Math.min(whole, 4 * spec.shape[0]! * given.weight!.shape[0]!);
+    }
     if (name === "attentionPaged" && (input === "k" || input === "v")) {
       return sum + page * batch * keys / PAGE_TOKENS;
     }
@@ -249,12 +255,10 @@ function operationsOf(
   return 4 * heads * size * batch * queries * (keys - (queries - 1) / 2);
 }
 
-/** Kernels that multiply integers. */
-const INTEGER: readonly string[] = ["matmulInt8", "matmulGroups"];
-
-function secondsOf(work: readonly KernelWork[], card: Card): number {
+/** Seconds at which memory or arithmetic of a card ends, kernel after kernel. */
+export function secondsOf(work: readonly KernelWork[], card: Omit<Card, "name">): number {
   return work.reduce((sum, { kernel, bytes, operations }) => {
-    const peak = INTEGER.includes(kernel) ? card.integer : card.float;
+    const peak = INTEGER.has(kernel) ? card.integer : card.float;
     return sum + Math.max(bytes / card.bandwidth / 1e9, operations / peak / 1e12);
   }, 0);
 }

@@ -25,6 +25,37 @@ Deno.test("the work of a step follows from the parameters of Llama 2 7B", async 
   assert.ok(ratio > 1 && ratio < 1.02, `${ratio} times what the weights take`);
 });
 
+Deno.test("the bytes of Llama 3 8B in W4A8KV4 are those that a hand counts", async () => {
+  const json = SHAPES["llama-3-8b"];
+  const count = async (queries: number, batch: number) => {
+    const step = { queries, keys: 1024, batch };
+    return new Map(
+      (await workOf(json, PRECISIONS.w4a8kv4, USUAL_LIMITS, step)).map(byKernel),
+    );
+  };
+  // Rows and columns of queries, keys and values; of what follows attention; of gate and up; of down.
+  const weights = [[6144, 4096], [4096, 4096], [28672, 4096], [4096, 14336]] as const;
+  const products = (tokens: number) =>
+    32 * weights.reduce((sum, [rows, columns]) => {
+      // Nibbles; a byte of scale and one of zero a group of 128; half a word of scale a row.
+      const weight = rows * columns / 2 + rows * columns / 128 * 2 + rows * 2;
+      // Bytes in with a scale and a sum a row, and single precision out.
+      return sum + weight + tokens * (columns + 8) + tokens * rows * 4;
+    }, 0);
+  for (const [queries, batch] of [[1, 4], [1024, 1]] as const) {
+    const { bytes, launches } = (await count(queries, batch)).get("matmulInt8")!;
+    const ratio = bytes / products(queries * batch);
+    assert.ok(ratio >= 1 && ratio < 1.004, `${ratio} times the bytes of ${queries} queries`);
+    assert.equal(launches, 4 * 32);
+  }
+  const { bytes, launches } = (await count(1, 4)).get("attentionPaged")!;
+  // Eight kv heads of 128 channels: 64 bytes of nibbles, a scale and a zero of two bytes.
+  const pages = 32 * 4 * 1024 * 2 * 8 * (64 + 4);
+  const ratio = bytes / (pages + 32 * 4 * 2 * 4096 * 4);
+  assert.ok(ratio >= 1 && ratio < 1.001, `${ratio} times the bytes of keys and values`);
+  assert.equal(launches, 32);
+});
+
 Deno.test("no launch of a step at 70B sizes is so large that a card's system would end it", async () => {
   const json = SHAPES["llama-2-70b"];
   const steps = [

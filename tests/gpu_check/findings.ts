@@ -7,6 +7,8 @@ export interface Section {
   /** `wrong` where something did not agree, `skipped` and `failed` with a reason. */
   state: "done" | "wrong" | "skipped" | "failed" | "cut off";
   reason?: string;
+  /** What was at work where it was cut off: what a driver that ends the process was given. */
+  at?: string;
   seconds: number;
   readonly rows: Row[];
 }
@@ -22,11 +24,22 @@ export interface Findings {
 /** Notes a row of a section; false where it is what nobody wants. */
 export type Tell = (row: Row, fine?: boolean) => void;
 
+/** What a part is made with. */
+export interface Making {
+  readonly tell: Tell;
+  /** Notes what begins, for the case that a driver ends the process in it. */
+  at(what: string): void;
+  /** Whether no time is left. */
+  late(): boolean;
+  /** The seconds that are left. */
+  left(): number;
+}
+
 /** A part of a check that is still to be made. */
 export interface Part {
   readonly title: string;
-  /** Makes rows until it is done, or until `late()` says that there is no time left; `left()` are its seconds. */
-  run(tell: Tell, late: () => boolean, left: () => number): Promise<void>;
+  /** Makes rows until it is done, or until there is no time left. */
+  run(making: Making): Promise<void>;
 }
 
 /** Thrown by a part that cannot be made here, with the reason. */
@@ -36,12 +49,17 @@ export class Skipped extends Error {
 
 /**
  * Makes parts one after another until the time is over, the first ones first, and hands over what was
- * found after each row, so that nothing is lost where a driver ends the process.
+ * found before each piece of work and after each row, so that nothing is lost where a driver ends the
+ * process. What a part that failed has left is put right by `renew`, for those behind it.
  */
 export async function makeParts(
   findings: Findings,
   parts: readonly Part[],
-  { deadline, keep }: { readonly deadline: number; keep(findings: Findings): void },
+  { deadline, keep, renew }: {
+    readonly deadline: number;
+    keep(findings: Findings): void;
+    renew?(): Promise<void>;
+  },
 ): Promise<void> {
   const late = () => performance.now() > deadline;
   const left = () => (deadline - performance.now()) / 1000;
@@ -56,22 +74,30 @@ export async function makeParts(
     const start = performance.now();
     let wrong = 0;
     try {
-      await part.run(
-        (row, fine = true) => {
+      await part.run({
+        tell(row, fine = true) {
           section.rows.push(row);
           section.seconds = (performance.now() - start) / 1000;
           if (!fine) wrong++;
           keep(findings);
         },
+        at(what) {
+          section.at = what;
+          section.seconds = (performance.now() - start) / 1000;
+          keep(findings);
+        },
         late,
         left,
-      );
+      });
       section.state = wrong > 0 ? "wrong" : late() ? "cut off" : "done";
       if (wrong > 0) section.reason = `${wrong} of ${section.rows.length} rows are not as expected`;
     } catch (error) {
       section.state = error instanceof Skipped ? "skipped" : "failed";
       section.reason = (error as Error).message;
+      // A device that cannot be had again fails the next part, with its reason.
+      if (section.state === "failed") await renew?.().catch(() => {});
     }
+    if (section.state === "done" || section.state === "wrong") delete section.at;
     section.seconds = (performance.now() - start) / 1000;
     keep(findings);
   }
@@ -92,9 +118,10 @@ export function markdownOf(findings: Findings): string {
     "",
     ...tableOf(Object.entries(adapter).map(([what, value]) => ({ what, value }))),
   ];
-  for (const { title, state, reason, seconds, rows } of sections) {
+  for (const { title, state, reason, at, seconds, rows } of sections) {
     lines.push("", `## ${title}: ${state}`, "");
-    lines.push(`${seconds.toFixed(1)} s${reason ? `; ${reason}` : ""}`, "");
+    const said = [`${seconds.toFixed(1)} s`, at && `at ${at}`, reason].filter(Boolean);
+    lines.push(said.join("; "), "");
     lines.push(...tableOf(rows));
   }
   return `${lines.join("\n")}\n`;

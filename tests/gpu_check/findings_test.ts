@@ -13,8 +13,8 @@ Deno.test("a check says of each part what it came to, and keeps what was found b
   const findings = nothing();
   const kept: string[] = [];
   await makeParts(findings, [
-    part("good", (tell) => Promise.resolve(tell({ kernel: "a|b", worst: 0 }))),
-    part("bad", (tell) => Promise.resolve(tell({ kernel: "c", worst: 1 }, false))),
+    part("good", ({ tell }) => Promise.resolve(tell({ kernel: "a|b", worst: 0 }))),
+    part("bad", ({ tell }) => Promise.resolve(tell({ kernel: "c", worst: 1 }, false))),
     part("gone", () => Promise.reject(new Error("the device was lost"))),
     part("absent", () => Promise.reject(new Skipped("it is not installed"))),
   ], { deadline: Infinity, keep: (now) => void kept.push(JSON.stringify(now)) });
@@ -33,10 +33,35 @@ Deno.test("a check says of each part what it came to, and keeps what was found b
   assert.match(page, /\| kernel \| worst \|\n\| --- \| --- \|\n\| a\\\|b \| 0 \|/);
 });
 
+Deno.test("what a driver was given when it ended the process is kept, and a part that failed harms no other", async () => {
+  const findings = nothing();
+  const kept: string[] = [];
+  let sound = true;
+  await makeParts(findings, [
+    part("first", ({ at }) => {
+      at("matmul case 3");
+      sound = false;
+      return Promise.reject(new Error("the device was lost"));
+    }),
+    part("second", ({ tell, at }) => {
+      at("glu case 1");
+      return Promise.resolve(tell({ sound }, sound));
+    }),
+  ], {
+    deadline: Infinity,
+    keep: (now) => void kept.push(markdownOf(now)),
+    renew: () => Promise.resolve(void (sound = true)),
+  });
+  assert.match(kept[0]!, /## first: cut off\n\n\d\.\d s; at matmul case 3\n/);
+  const [first, second] = findings.sections;
+  assert.deepEqual([first!.state, first!.at], ["failed", "matmul case 3"]);
+  assert.deepEqual([second!.state, second!.at], ["done", undefined]);
+});
+
 Deno.test("a check makes no part for which no time is left, and says so", async () => {
   const findings = nothing();
   await makeParts(findings, [
-    part("first", async (tell, late) => {
+    part("first", async ({ tell, late }) => {
       while (!late()) await new Promise((next) => setTimeout(next, 1));
       tell({ done: 1 });
     }),

@@ -1,9 +1,9 @@
 import type { HostTensor, Tensor } from "../../kernels/device/device.ts";
 import type { Gpu } from "../../kernels/device/gpu.ts";
 import type { AnyKernel } from "../../kernels/device/kernel.ts";
-import { elements, f16, f32, u32 } from "../../kernels/device/tensor.ts";
+import { elements, f32, u32 } from "../../kernels/device/tensor.ts";
 import * as kernels from "../../kernels/mod.ts";
-import { changesPlan, measureOn, QUESTIONS, sameBytes } from "../../kernels/tune.ts";
+import { changesPlan, measureOn, QUESTIONS, sameBytes, tune } from "../../kernels/tune.ts";
 import {
   casesOf,
   errorOf,
@@ -11,7 +11,9 @@ import {
   type LabelledCase,
   toleranceOf,
 } from "../support/kernel_cases.ts";
+import type { Card } from "./card.ts";
 import type { Part } from "./findings.ts";
+import { chainOperations, type ChainOptions, multiplyChain } from "./multiply_chain.ts";
 
 /*
  * What is known of kernels without Deno: the same in a browser.
@@ -22,6 +24,8 @@ const MOST_VALUES = 2 ** 19;
 /** Seconds of launches that one timing takes, and of one between two waits. */
 const TIMED_SECONDS = 0.2;
 const MOST_LAUNCHES = 20_000;
+/** Kernels that multiply integers. */
+export const INTEGER: ReadonlySet<string> = new Set(["matmulInt8", "matmulGroups"]);
 /** How often a plan is timed; the least counts. */
 const TRIALS = 3;
 
@@ -45,36 +49,44 @@ export function adapterRow(adapter: GPUAdapter, name: string): Record<string, st
 }
 
 /** The parts about kernels, the most important first; a driver made of software has less to copy. */
-export function kernelParts(gpu: Gpu, { software }: { readonly software: boolean }): Part[] {
-  return [
-    agreement(gpu, "Kernels whose bits must be those of the reference", (one) => !toleranceOf(one)),
-    ceilings(gpu, software ? 2 ** 22 : 2 ** 27, software ? 64 : 512),
-    agreement(gpu, "Other kernels, within their tolerance", (one) => toleranceOf(one) > 0),
-    plans(gpu),
-    speeds(gpu),
-  ];
+export function kernelParts(card: Card) {
+  return {
+    exact: agreement(card, EXACT, (one) => toleranceOf(one) === 0),
+    ceilings: ceilings(card),
+    others: agreement(card, TOLERANT, (one) => toleranceOf(one) > 0),
+    plans: plans(card),
+    speeds: speeds(card),
+  };
 }
 
+const EXACT = "Kernels whose bits must be those of the reference";
+const TOLERANT = "Other kernels, within their tolerance";
+
 /** Compares the cases of every kernel that `which` names with their references. */
-function agreement(gpu: Gpu, title: string, which: (one: LabelledCase) => boolean): Part {
+function agreement(card: Card, title: string, which: (one: LabelledCase) => boolean): Part {
   return {
     title,
-    async run(tell, late) {
+    async run({ tell, at, late }) {
       for (const [name, kernel] of Object.entries<AnyKernel>(kernels)) {
         const cases = casesOf(name, kernel).filter((one) => which(one) && isQuick(one));
         let [made, worst] = [0, 0];
         const faults: string[] = [];
         for (const one of cases) {
           if (late()) break;
-          const error = await errorOn(gpu, kernel, one).catch(({ message }) => String(message));
+          at(one.label);
           made++;
-          if (typeof error === "number") worst = Math.max(worst, error);
-          if (typeof error === "string" || error > toleranceOf(one)) {
-            faults.push(`${one.label}: ${error}`);
+          try {
+            const error = await errorOn(card.gpu, kernel, one);
+            worst = Math.max(worst, error);
+            if (error > toleranceOf(one)) faults.push(`${one.label}: ${error}`);
+          } catch (error) {
+            faults.push(`${one.label}: ${(error as Error).message}`);
+            // What one case has ended must not fail the others.
+            await card.renew();
           }
         }
         if (made === 0) continue;
-        const row = { kernel: name, cases: `${made} of ${cases.length}`, worst };
+        const row = { kernel: name, cases: `${made} of ${cases.length}`, worst: few(worst) };
         tell(
           { ...row, ...faults.length > 0 && { faults: faults.slice(0, 3).join("; ") } },
           faults.length === 0,
@@ -85,48 +97,63 @@ function agreement(gpu: Gpu, title: string, which: (one: LabelledCase) => boolea
 }
 
 /** What memory and multiplication give at best: what kernels are held against. */
-function ceilings(gpu: Gpu, most: number, rows: number): Part {
+function ceilings(card: Card): Part {
   return {
     title: "Bandwidth and arithmetic",
-    async run(tell) {
-      const bytes = Math.min(most, gpu.limits.bindingBytes / 2);
-      using addend = gpu.empty({ dtype: "f32", shape: [bytes / 4] });
-      using sum = gpu.empty(addend);
-      const added = await secondsOf(gpu, () => {
-        gpu.run(kernels.addScaled, { x: addend, sum }, { factor: 0.5 });
-      });
-      tell({
-        what: "read twice, written once",
-        value: (3 * bytes / added / 1e9).toFixed(1),
-        unit: "GB/s",
-      });
-      const size = 2048;
-      const flops = 2 * rows * size * size;
-      using x = gpu.upload(f32([rows, size]));
-      using weight = gpu.upload(f16([size, size]));
-      using y = gpu.empty({ dtype: "f32", shape: [rows, size] });
-      const floats = await secondsOf(gpu, () => void gpu.run(kernels.matmul, { x, weight, y }, {}));
-      tell({
-        what: `f16 product, ${rows} rows`,
-        value: (flops / floats / 1e9).toFixed(1),
-        unit: "GFLOP/s",
-      });
+    async run({ tell, at }) {
+      const { gpu, software } = card;
+      const row = (what: string, value: number, unit: string) =>
+        tell({ what, value: value.toFixed(value < 10 ? 3 : 1), unit });
+      const bytes = Math.min(software ? 2 ** 22 : 2 ** 28, gpu.limits.bindingBytes / 2);
+      at("bandwidth");
+      const bandwidth = await (async () => {
+        using addend = gpu.empty({ dtype: "f32", shape: [bytes / 4] });
+        using sum = gpu.empty(addend);
+        const inputs = { x: addend, sum };
+        const seconds = await secondsOf(gpu, () => {
+          gpu.run(kernels.addScaled, inputs, { factor: 0.5 });
+        });
+        return 3 * bytes / seconds / 1e9;
+      })();
+      row(`memory: ${2 * bytes / 2 ** 20} MiB, read twice, written once`, bandwidth, "GB/s");
+      const chain = async (integer: boolean) => {
+        const options: ChainOptions = { groups: software ? 64 : 4096, integer };
+        const seconds = await secondsOf(gpu, () => {
+          gpu.run(multiplyChain, {}, options).y[Symbol.dispose]();
+        });
+        return chainOperations(options) / seconds / 1e9;
+      };
+      at("chains of f32");
+      const float = await chain(false);
+      row("f32 in registers", float, "GFLOP/s");
+      at("chains of bytes");
+      const integer = await chain(true);
+      row("products of four bytes in registers", integer, "GOP/s");
+      card.ceilings = { bandwidth, float: float / 1000, integer: integer / 1000 };
+      at("readback");
       using fence = gpu.upload(u32([1]));
       await gpu.read(fence);
       const start = performance.now();
       for (let i = 0; i < 20; i++) await gpu.read(fence);
-      const ms = (performance.now() - start) / 20;
-      tell({ what: "readback of 4 bytes", value: ms.toFixed(3), unit: "ms" });
+      row("readback of 4 bytes", (performance.now() - start) / 20, "ms");
       tell({ what: "readback skips Deno's sleep", value: gpu.fastReadback, unit: "" });
+      at("launches");
+      using x = gpu.upload(f32([4]));
+      using sum = gpu.upload(f32([4]));
+      const launch = await secondsOf(gpu, () => {
+        gpu.run(kernels.addScaled, { x, sum }, { factor: 1 });
+      });
+      row("a launch among others", 1e6 * launch, "us");
     },
   };
 }
 
-/** Times the plans between which an adapter may choose, and compares their bits. */
-function plans(gpu: Gpu): Part {
+/** Times the plans between which an adapter may choose, compares their bits, and takes the quickest. */
+function plans(card: Card): Part {
   return {
     title: "Plans of the same bits",
-    async run(tell, late) {
+    async run({ tell, at, late }) {
+      const { gpu } = card;
       const measure = measureOn(gpu);
       for (const question of QUESTIONS) {
         const { choice, values: [first, ...others] } = question;
@@ -134,6 +161,7 @@ function plans(gpu: Gpu): Part {
         let usual: Uint8Array | undefined;
         for (const value of [first, ...differ]) {
           if (late()) return;
+          at(`${choice} ${value}`);
           let [least, same] = [Infinity, true];
           for (let trial = 0; trial < TRIALS && !late(); trial++) {
             const { milliseconds, made } = await measure(question, { [choice]: value });
@@ -144,34 +172,57 @@ function plans(gpu: Gpu): Part {
           tell({ choice, value: String(value ?? "by sizes"), ms: least.toFixed(3), bits }, same);
         }
       }
+      if (card.software || late()) return;
+      at("the choice of plans");
+      const choices = await tune(gpu.limits, { measure });
+      card.choose(choices);
+      tell({ choice: "taken from here on", value: JSON.stringify(choices), ms: "", bits: "" });
     },
   };
 }
 
-/** Times the cases that have a cost. */
-function speeds(gpu: Gpu): Part {
+/** Times the cases that have a cost, beside what memory and arithmetic give. */
+function speeds(card: Card): Part {
   return {
     title: "Speed of kernels",
-    async run(tell, late) {
+    async run({ tell, at, late }) {
+      const { gpu, ceilings } = card;
       for (const [name, kernel] of Object.entries<AnyKernel>(kernels)) {
         for (const one of casesOf(name, kernel)) {
           if (!one.cost || late()) continue;
+          at(one.label);
           using held = upload(gpu, hostsOf(one));
           const seconds = await secondsOf(gpu, () => {
             const made = Object.values(gpu.run(kernel, held.inputs, one.options)) as Tensor[];
             for (const output of made) output[Symbol.dispose]();
           });
+          const [bytes, operations] = [one.cost.bytes, one.cost.flops].map((cost) =>
+            cost / seconds / 1e9
+          ) as [number, number];
+          const peak = 1000 * (ceilings?.[INTEGER.has(name) ? "integer" : "float"] ?? 0);
           tell({
             kernel: one.label,
             options: JSON.stringify(one.options).replaceAll('"', "").slice(0, 60),
             ms: (1000 * seconds).toFixed(3),
-            "GB/s": (one.cost.bytes / seconds / 1e9).toFixed(1),
-            "GFLOP/s": (one.cost.flops / seconds / 1e9).toFixed(1),
+            "GB/s": bytes.toFixed(1),
+            "of bandwidth": share(bytes, ceilings?.bandwidth),
+            "GFLOP/s": operations.toFixed(1),
+            "of arithmetic": share(operations, peak),
           });
         }
       }
     },
   };
+}
+
+/** A share in percent; a cache that holds all that a case touches may give more than memory does. */
+function share(value: number, of = 0): string {
+  return of > 0 ? `${(100 * value / of).toFixed(0)} %` : "";
+}
+
+/** An error in few digits. */
+function few(error: number): number {
+  return Number(error.toPrecision(2));
 }
 
 function isQuick({ timedOnly, inputs }: LabelledCase): boolean {

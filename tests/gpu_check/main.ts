@@ -1,84 +1,125 @@
 /**
  * Checks a graphics processor: whether every kernel agrees with its reference, what it gives, and how
- * fast models run. `deno task gpu-check [--minutes 5] [--device gpu] [--out gpu-check]` writes
- * `gpu-check.json` and `gpu-check.md`, which hold what was found even if it is cut off.
+ * fast models run. What was found is kept as JSON and as a page of Markdown even if it is cut off.
  *
  * @module
  */
 import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { findAdapters, nameOf } from "../../kernels/device/adapter.ts";
 import { Gpu } from "../../kernels/device/gpu.ts";
-import { chooseDevice } from "../../kernels/device/open_device.ts";
 import { messageOf } from "../../pipeline/errors.ts";
+import { Card } from "./card.ts";
+import { chooseAdapter } from "./choose_adapter.ts";
 import { type Findings, isFine, makeParts, markdownOf } from "./findings.ts";
 import { adapterRow, kernelParts } from "./kernel_parts.ts";
 import { modelParts } from "./model_parts.ts";
 
+/** What was found, for people and for machines. */
+const PAGE = "gpu-check.md";
+const JSON_FILE = "gpu-check.json";
+const USAGE = `deno task gpu-check [options]
+
+  --minutes N    how long it may take, 5 unless said; what matters most comes first
+  --device NAME  the adapter whose name contains this, instead of the best graphics processor
+  --out DIR      where ${PAGE} and ${JSON_FILE} go, here unless said
+  --modules DIR  the directory whose node_modules has node-llama-cpp, to run llama.cpp beside it
+
+Ends with 0 where nothing is wrong, 1 where something is, 2 where there is nothing to check.`;
+
 if (import.meta.main) {
-  const { values } = parseArgs({
-    options: {
-      minutes: { type: "string", default: "5" },
-      device: { type: "string", default: "gpu" },
-      out: { type: "string", default: "." },
-    },
-  });
   try {
+    const { values } = parseArgs({
+      options: {
+        minutes: { type: "string", default: "5" },
+        device: { type: "string", default: "" },
+        out: { type: "string", default: "." },
+        modules: { type: "string", default: "." },
+        help: { type: "boolean", short: "h", default: false },
+      },
+    });
+    if (values.help) {
+      Deno.stdout.writeSync(new TextEncoder().encode(`${USAGE}\n`));
+      Deno.exit(0);
+    }
     const minutes = Number(values.minutes);
     if (!(minutes > 0)) {
       throw new RangeError(`Cannot check for ${values.minutes} minutes: expected more than 0`);
     }
     Deno.exit(await check({ ...values, minutes }) ? 0 : 1);
   } catch (error) {
-    Deno.stderr.writeSync(new TextEncoder().encode(`${messageOf(error)}\n`));
+    say(messageOf(error));
+    if (error instanceof TypeError && "code" in error) say(`\n${USAGE}`);
     Deno.exit(2);
   }
 }
 
 /** Makes the check and writes what it finds; true where nothing is wrong. */
 async function check(
-  { device, minutes, out }: {
+  { device, minutes, out, modules }: {
     readonly device: string;
     readonly minutes: number;
     readonly out: string;
+    readonly modules: string;
   },
 ): Promise<boolean> {
   const deadline = performance.now() + 60_000 * minutes;
-  const { adapter } = await chooseDevice(device);
-  if (!adapter) {
-    throw new Error(
-      `Cannot check ${device}: it is no graphics processor, expected gpu or gpu:NAME`,
-    );
-  }
-  const gpu = await Gpu.open({ adapter });
+  const named = device.replace(/^gpu(:|$)/, "");
+  const adapter = chooseAdapter(await findAdapters().catch(() => []), named);
+  const name = nameOf(adapter.info);
+  const software = adapter.info.isFallbackAdapter;
+  await using card = await Card.open(() => Gpu.open({ adapter }), { software })
+    .catch((error) => {
+      throw new Error(
+        `Cannot open ${name}: ${
+          messageOf(error)
+        }, expected it to give what WebGPU promises; install its newest driver`,
+        { cause: error },
+      );
+    });
+  await Deno.mkdir(out, { recursive: true });
   const findings: Findings = {
     made: new Date().toISOString(),
     where: `Deno ${Deno.version.deno} on ${Deno.build.os} ${Deno.build.arch}`,
-    adapter: adapterRow(adapter, gpu.name),
+    adapter: adapterRow(adapter, card.gpu.name),
     sections: [],
   };
-  await Deno.mkdir(out, { recursive: true });
   let told = "";
   const keep = (now: Findings) => {
-    Deno.writeTextFileSync(join(out, "gpu-check.json"), `${JSON.stringify(now, null, 1)}\n`);
-    Deno.writeTextFileSync(join(out, "gpu-check.md"), markdownOf(now));
+    writeWhole(join(out, JSON_FILE), `${JSON.stringify(now, null, 1)}\n`);
+    writeWhole(join(out, PAGE), markdownOf(now));
     const last = now.sections.at(-1);
     if (!last) return;
     const reason = last.reason ? ` (${last.reason})` : "";
-    const line = last.state === "cut off"
+    const line = last.state === "cut off" && !last.reason
       ? `${last.title} …`
       : `${last.title}: ${last.state}${reason}`;
     if (line !== told) say(line);
     told = line;
   };
   keep(findings);
-  const software = adapter.info.isFallbackAdapter;
-  const [exact, ceilings, others, plans, speeds] = kernelParts(gpu, { software });
-  const { embedded, shapes } = modelParts(gpu, { software });
-  const parts = [exact!, ceilings!, embedded, others!, plans!, ...shapes, speeds!];
-  await makeParts(findings, parts, { deadline, keep });
-  await gpu[Symbol.asyncDispose]();
-  say(`${join(out, "gpu-check.md")} has it all; please paste it into an issue (GPU report)`);
+  const kernels = kernelParts(card);
+  const models = modelParts(card, { modules });
+  const parts = [
+    kernels.exact,
+    kernels.ceilings,
+    models.embedded,
+    kernels.others,
+    kernels.plans,
+    ...models.shapes,
+    models.llama,
+    kernels.speeds,
+  ];
+  await makeParts(findings, parts, { deadline, keep, renew: () => card.renew() });
+  say(`${join(out, PAGE)} has it all; please paste it into an issue (GPU report)`);
   return isFine(findings);
+}
+
+/** Puts a file in the place of an older one: whoever is ended while he writes leaves that one. */
+function writeWhole(path: string, text: string): void {
+  const next = `${path}.next`;
+  Deno.writeTextFileSync(next, text);
+  Deno.renameSync(next, path);
 }
 
 function say(line: string): void {

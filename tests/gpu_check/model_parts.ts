@@ -1,7 +1,10 @@
-import { createRequire } from "node:module";
 import type { Gpu } from "../../kernels/device/gpu.ts";
 import { PRECISIONS } from "../../stages/benchmark/precisions.ts";
-import { randomModel, writeRandomModel } from "../../stages/benchmark/random_model.ts";
+import {
+  type RandomModel,
+  randomModel,
+  writeRandomModel,
+} from "../../stages/benchmark/random_model.ts";
 import { SHAPES } from "../../stages/benchmark/shapes.ts";
 import { runRound } from "../../stages/benchmark/throughput.ts";
 import { calibrate } from "../../stages/calibrate.ts";
@@ -13,28 +16,32 @@ import { quantize } from "../../stages/quantize.ts";
 import { readEvaluation } from "../../stages/report/evaluation.ts";
 import { GOLDEN } from "../support/golden_text.ts";
 import { StageChain } from "../support/stage_chain.ts";
-import { type Part, Skipped } from "./findings.ts";
-import { type Rounds, timeShape } from "./random_weights.ts";
+import { secondsOf, workOf } from "../bench/roofline.ts";
+import type { Card, Ceilings } from "./card.ts";
+import type { Part } from "./findings.ts";
+import { llamaCpp } from "./llama_cpp.ts";
+import { type Rounds, type RoundSize, timeShape } from "./random_weights.ts";
 
 /** The parts about whole models; a driver made of software has a small one to run. */
 export function modelParts(
-  gpu: Gpu,
-  { software }: { readonly software: boolean },
-): { readonly embedded: Part; readonly shapes: Part[] } {
-  const names = software ? ["smollm2-135m"] as const : ["llama-2-7b", "llama-3-8b"] as const;
+  card: Card,
+  { modules }: { readonly modules: string },
+): { readonly embedded: Part; readonly shapes: Part[]; readonly llama: Part } {
+  const names = card.software ? ["smollm2-135m"] as const : ["llama-2-7b", "llama-3-8b"] as const;
   return {
-    embedded: embedded(gpu),
-    shapes: [...names.map((name) => shape(gpu, name)), llamaCpp()],
+    embedded: embedded(card),
+    shapes: names.map((name) => shape(card, name)),
+    llama: llamaCpp(names[0], { modules, software: card.software }),
   };
 }
 
 /** The embedded model in half precision, whose scores PyTorch says, and as QoQ beside the CPU engine. */
-function embedded(gpu: Gpu): Part {
+function embedded(card: Card): Part {
   return {
     title: "The embedded model",
-    async run(tell) {
+    async run({ tell, at }) {
       await using host = await StageChain.open();
-      await using card = await StageChain.open(borrowed(gpu));
+      await using device = await StageChain.open(borrowed(card.gpu));
       const source = host.embedded();
       const path = await host.directory();
       await Deno.writeFile(`${path}/tokens.u32`, bytesOf(Uint32Array.from(GOLDEN.ids)));
@@ -53,7 +60,8 @@ function embedded(gpu: Gpu): Part {
           expected: expected.toFixed(5),
           within,
         }, Math.abs(got / expected - 1) <= within);
-      row("half precision, by PyTorch", await perplexity(card, source), pytorch, 0.002);
+      at("half precision");
+      row("half precision, by PyTorch", await perplexity(device, source), pytorch, 0.002);
       const few = { windows: 2, context: 32 };
       const stats = await host.run(calibrate, { model: source, tokens }, few);
       const weights = { bits: 4, zero: "post_scale", group: 128, levels: 2 };
@@ -61,9 +69,10 @@ function embedded(gpu: Gpu): Part {
       const w4a8 = await host.run(quantize, { model: source, stats }, params);
       const kv = { bits: 4, zero: "post_scale", group: "head" };
       const qoq = await host.run(calibrate_kv, { model: w4a8, stats }, kv) as typeof source;
+      at("W4A8KV4");
       row(
         "W4A8KV4, by the CPU engine",
-        await perplexity(card, qoq),
+        await perplexity(device, qoq),
         await perplexity(host, qoq),
         0.01,
       );
@@ -71,68 +80,60 @@ function embedded(gpu: Gpu): Part {
   };
 }
 
-/** Prefill and decode of a large shape with random weights. */
-function shape(gpu: Gpu, name: keyof typeof SHAPES): Part {
+/** Prefill and decode of a large shape with random weights, beside what the card's ceilings allow. */
+function shape(card: Card, name: keyof typeof SHAPES): Part {
+  const precision = PRECISIONS.w4a8kv4;
+  const json = (layers: number) => ({ ...SHAPES[name], num_hidden_layers: layers });
   return {
     title: `${name}, random weights, W4A8KV4`,
-    run: (tell, _late, left) =>
-      timeShape(SHAPES[name].num_hidden_layers as number, {
-        tell,
-        left,
-        open: (count) => openRounds(gpu, { ...SHAPES[name], num_hidden_layers: count }, left),
-      }),
+    run: (making) =>
+      timeShape({
+        layers: SHAPES[name].num_hidden_layers as number,
+        open: (count) => openRounds(card.gpu, randomModel(json(count), precision), making.left),
+        renew: () => card.renew(),
+        ...card.ceilings && { least: leastOf(card.ceilings, (count) => json(count)) },
+      }, making),
   };
+
+  /** Seconds of the launches of a prompt, and of a step, at which memory or arithmetic ends. */
+  function leastOf(ceilings: Ceilings, json: (layers: number) => Record<string, unknown>) {
+    return async (count: number, { prompt, output, batch }: RoundSize) => {
+      const seconds = async (step: Parameters<typeof workOf>[3]) =>
+        secondsOf(await workOf(json(count), precision, card.gpu.limits, step), ceilings);
+      const keys = prompt + Math.ceil(output / 2);
+      return {
+        prefill: batch * await seconds({ queries: prompt, keys: prompt, batch: 1 }),
+        step: await seconds({ queries: 1, keys, batch }),
+      };
+    };
+  }
 }
 
 /** A model of random weights, whose rounds end when no time is left. */
-async function openRounds(
-  gpu: Gpu,
-  json: Readonly<Record<string, unknown>>,
-  left: () => number,
-): Promise<Rounds> {
+async function openRounds(gpu: Gpu, random: RandomModel, left: () => number): Promise<Rounds> {
   await using stack = new AsyncDisposableStack();
   const out = await Deno.makeTempDir();
   stack.defer(() => Deno.remove(out, { recursive: true }));
   stack.defer(() => gpu.trim());
   const signal = () => AbortSignal.timeout(Math.max(1, Math.ceil(1000 * left())));
-  const wishes = { seed: 1, signal: signal(), progress() {} };
-  await writeRandomModel(out, randomModel(json, PRECISIONS.w4a8kv4), wishes);
+  await writeRandomModel(out, random, { seed: 1, signal: signal() });
   const model = stack.use(await Model.open(out, gpu, { weightBytes: Infinity }));
   const owned = stack.move();
   return {
-    async run({ prompt, output }) {
+    async run({ prompt, output, batch }) {
       const context = prompt + output;
       const sizes = {
-        pages: Math.ceil(context / 64),
+        pages: batch * Math.ceil(context / 64),
         context,
-        step: { tokens: prompt, sequences: 1, ahead: 8 },
-        queue: { requests: 1, tokens: context },
+        step: { tokens: Math.max(prompt, batch), sequences: batch, ahead: 8 },
+        queue: { requests: batch, tokens: batch * context },
       };
-      const work = { batch: 1, prompt, output, seed: 1, sizes, signal: signal() };
+      const work = { batch, prompt, output, seed: 1, sizes, signal: signal() };
       const { seconds, prefillSeconds, earlyTokens } = await runRound(gpu, model, work);
-      return { prefill: prefillSeconds, step: (seconds - prefillSeconds) / (output - earlyTokens) };
+      const steps = (batch * output - earlyTokens) / batch;
+      return { prefill: prefillSeconds, step: (seconds - prefillSeconds) / steps };
     },
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
-  };
-}
-
-/** llama.cpp beside it, where somebody has installed its binding. */
-function llamaCpp(): Part {
-  return {
-    title: "llama.cpp",
-    run(tell) {
-      const found = (() => {
-        try {
-          return createRequire(`${Deno.cwd()}/`).resolve("node-llama-cpp");
-        } catch {
-          throw new Skipped(
-            "node-llama-cpp is not installed; with it, tests/bench/llama.mjs times a GGUF file",
-          );
-        }
-      })();
-      tell({ found, next: "node tests/bench/llama.mjs MODEL.gguf" });
-      return Promise.resolve();
-    },
   };
 }
 

@@ -4,7 +4,8 @@
  * @module
  */
 import { Gpu } from "../../kernels/device/gpu.ts";
-import { type Findings, makeParts, markdownOf, type Part } from "./findings.ts";
+import { Card } from "./card.ts";
+import { type Findings, isFine, makeParts, markdownOf, type Part } from "./findings.ts";
 import { adapterRow, kernelParts } from "./kernel_parts.ts";
 
 /** Minutes unless the address says `?minutes=`. */
@@ -16,7 +17,8 @@ interface Place {
   addEventListener(type: "click", listen: () => void): void;
   setAttribute(name: string, value: string): void;
 }
-const { document, navigator: { clipboard } } = globalThis as unknown as {
+const { document, isSecureContext, navigator: { clipboard } } = globalThis as unknown as {
+  readonly isSecureContext: boolean;
   readonly document: { querySelector(selector: string): Place };
   readonly navigator: { readonly clipboard: { writeText(text: string): Promise<void> } };
 };
@@ -33,25 +35,49 @@ await check().catch(({ message }) => finish(`The check cannot go on: ${message}`
 /** Makes the check and shows what it has found so far. */
 async function check(): Promise<void> {
   const asked = Number(new URLSearchParams(location.search).get("minutes") ?? MINUTES);
-  const options: GPURequestAdapterOptions = { powerPreference: "high-performance" };
-  const adapter = await navigator.gpu?.requestAdapter(options);
-  if (!adapter) return finish("This browser gives no WebGPU adapter.");
-  const gpu = await Gpu.open({ adapter });
+  if (!(asked > 0)) throw new RangeError("?minutes= is no number above 0");
+  if (!navigator.gpu) {
+    throw new Error(
+      isSecureContext
+        ? "this browser has no WebGPU, expected a newer Chrome, Edge, Firefox or Safari"
+        : "browsers give WebGPU to https:// and localhost alone, expected this page to come from there",
+    );
+  }
+  const adapter = await requestAdapter();
+  const { isFallbackAdapter: software } = adapter.info;
+  // An adapter gives one device.
+  let next: GPUAdapter | undefined = adapter;
+  const open = async () => {
+    const given = next ?? await requestAdapter();
+    next = undefined;
+    return await Gpu.open({ adapter: given });
+  };
+  await using card = await Card.open(open, { software });
   const findings: Findings = {
     made: new Date().toISOString(),
     where: navigator.userAgent,
-    adapter: adapterRow(adapter, gpu.name),
+    adapter: adapterRow(adapter, card.gpu.name),
     sections: [],
   };
   const keep = (now: Findings) => {
-    state.textContent = `${now.sections.at(-1)?.title ?? ""} …`;
+    const { title = "", at = "" } = now.sections.at(-1) ?? {};
+    state.textContent = `${title} … ${at}`;
     shown.textContent = markdownOf(now);
   };
   keep(findings);
-  const software = adapter.info.isFallbackAdapter;
-  const parts = kernelParts(gpu, { software }).map(breathing);
-  await makeParts(findings, parts, { deadline: performance.now() + 60_000 * asked, keep });
-  finish("Done");
+  const { exact, ceilings, others, plans, speeds } = kernelParts(card);
+  const parts = [exact, ceilings, others, plans, speeds].map(breathing);
+  const deadline = performance.now() + 60_000 * asked;
+  await makeParts(findings, parts, { deadline, keep, renew: () => card.renew() });
+  finish(`Done: ${isFine(findings) ? "nothing is wrong" : "something is wrong"}`);
+}
+
+async function requestAdapter(): Promise<GPUAdapter> {
+  const adapter = await navigator.gpu.requestAdapter({ powerPreference: "high-performance" });
+  if (adapter) return adapter;
+  throw new Error(
+    "this browser gives no adapter, expected the driver of a graphics processor (chrome://gpu or about:support say why; on Linux, Chrome wants --enable-unsafe-webgpu --enable-features=Vulkan)",
+  );
 }
 
 function finish(text: string): void {
@@ -63,9 +89,9 @@ function finish(text: string): void {
 function breathing(part: Part): Part {
   return {
     ...part,
-    async run(tell, late, left) {
+    async run(making) {
       await new Promise((next) => setTimeout(next));
-      await part.run(tell, late, left);
+      await part.run(making);
     },
   };
 }

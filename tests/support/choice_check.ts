@@ -17,9 +17,13 @@ const MOST_VALUES = 2 ** 16;
  */
 export async function checkChoices(
   choices: Choices,
-  { most = Infinity }: { readonly most?: number } = {},
+  { most = Infinity, usual: first = {} }: {
+    readonly most?: number;
+    /** What the other plan is held against, where it is not what sizes alone decide. */
+    readonly usual?: Choices;
+  } = {},
 ): Promise<Record<string, number>> {
-  await using usual = await guardedGpu();
+  await using usual = await guardedGpu({ choices: first });
   await using other = await guardedGpu({ choices });
   const counted: Record<string, number> = {};
   for (const [name, kernel] of Object.entries<AnyKernel>(kernels)) {
@@ -34,9 +38,9 @@ export async function checkChoices(
       if ((counted[shader] ?? 0) >= most) continue;
       counted[shader] = (counted[shader] ?? 0) + 1;
       const hosts = hostsOf(one);
-      const first = await launched(usual, kernel, one, hosts);
+      const expected = await launched(usual, kernel, one, hosts);
       const second = await launched(other, kernel, one, hosts);
-      for (const [output, { data }] of Object.entries(first)) {
+      for (const [output, { data }] of Object.entries(expected)) {
         assert.ok(
           Buffer.from(data.buffer).equals(Buffer.from(second[output]!.data.buffer)),
           `${one.label} ${output} has other bits by ${shader}`,

@@ -10,8 +10,10 @@ export const PLANNED_LIMITS: Readonly<Record<string, Limits>> = {
   "other choices": { ...USUAL_LIMITS, choices: { slices: false } },
   "small tiles": { ...USUAL_LIMITS, choices: { integerTile: 32 } },
   "large tiles": { ...USUAL_LIMITS, choices: { integerTile: 128 } },
-  "subgroups of 4": { ...USUAL_LIMITS, choices: { subgroups: true }, subgroupThreads: 4 },
-  "subgroups of 32": { ...USUAL_LIMITS, choices: { subgroups: true }, subgroupThreads: 32 },
+  ...Object.fromEntries([4, 8, 16, 32, 64].map((subgroupThreads) => {
+    const choices = { subgroups: true, rowSubgroups: true, keySubgroups: true };
+    return [`subgroups of ${subgroupThreads}`, { ...USUAL_LIMITS, choices, subgroupThreads }];
+  })),
   "large limits": { ...USUAL_LIMITS, groupBytes: 2 ** 17, groupThreads: 2048 },
 };
 

@@ -1,0 +1,44 @@
+import { strict as assert } from "node:assert";
+import { findAdapter } from "../../kernels/device/adapter.ts";
+import { Gpu } from "../../kernels/device/gpu.ts";
+import { Card } from "./card.ts";
+import { type Findings, isFine, makeParts } from "./findings.ts";
+import { kernelParts } from "./kernel_parts.ts";
+import { chainOperations, multiplyChain } from "./multiply_chain.ts";
+
+async function openCard(): Promise<Card> {
+  const adapter = await findAdapter();
+  return await Card.open(() => Gpu.open({ adapter }), { software: true });
+}
+
+Deno.test("what one case ends fails none of the others, and is told by its name", async () => {
+  await using card = await openCard();
+  const findings: Findings = { made: "", where: "", adapter: {}, sections: [] };
+  card.gpu.lose();
+  await makeParts(findings, [kernelParts(card).exact], { deadline: Infinity, keep: () => {} });
+  const [{ state, reason, rows }] = findings.sections as [Findings["sections"][number]];
+  assert.deepEqual([state, reason], ["wrong", `1 of ${rows.length} rows are not as expected`]);
+  assert.match(String(rows[0]!.faults), /^addScaled case 0: Cannot go on with the GPU: .*lost/);
+  assert.ok(rows.length > 10 && rows.slice(1).every(({ faults }) => faults === undefined));
+  assert.ok(!isFine(findings));
+});
+
+Deno.test("ceilings are those of the arithmetic that is counted", async () => {
+  await using card = await openCard();
+  const { gpu } = card;
+  for (const { options } of multiplyChain.cases) {
+    using y = gpu.run(multiplyChain, {}, options).y;
+    assert.deepEqual((await gpu.read(y)).data, multiplyChain.reference({}, options).y.data);
+  }
+  // 256 threads of 8 chains of 512 turns; a product of four bytes is four of each.
+  assert.equal(chainOperations({ groups: 1, integer: true }), 256 * 8 * 512 * 8);
+  assert.equal(chainOperations({ groups: 1, integer: false }), 256 * 8 * 512 * 2);
+  const findings: Findings = { made: "", where: "", adapter: {}, sections: [] };
+  await makeParts(findings, [kernelParts(card).ceilings], { deadline: Infinity, keep: () => {} });
+  assert.equal(findings.sections[0]!.state, "done", findings.sections[0]!.reason);
+  const { bandwidth, integer, float } = card.ceilings!;
+  const units = new Map(findings.sections[0]!.rows.map(({ value, unit }) => [unit, Number(value)]));
+  assert.ok(Math.abs(units.get("GB/s")! / bandwidth - 1) < 0.06);
+  assert.ok(Math.abs(units.get("GOP/s")! / integer / 1000 - 1) < 0.06);
+  assert.ok(Math.abs(units.get("GFLOP/s")! / float / 1000 - 1) < 0.06);
+});
