@@ -102,6 +102,18 @@ export const appendKv: Kernel<"k" | "v" | "slots" | Pool, never, AppendKvOptions
   },
   cases: [
     written({ tokens: 1, kvHeads: 1, headSize: 16 }, { bits: 4, zero: "post_scale", group: 16 }),
+    written(
+      { tokens: 70, kvHeads: 2, headSize: 64 },
+      { bits: 4, zero: "post_scale", group: 64, fit: true },
+    ),
+    written(
+      { tokens: 33, kvHeads: 3, headSize: 80 },
+      { bits: 4, zero: "pre_scale", group: 80, clip: 0.98, fit: true },
+      { bits: 8, zero: "none", group: 40, fit: true },
+    ),
+    edges({ bits: 4, zero: "post_scale", group: 16, fit: true }),
+    edges({ bits: 4, zero: "pre_scale", group: 16, fit: true }),
+    edges({ bits: 4, zero: "none", group: 16, fit: true }),
     written({ tokens: 70, kvHeads: 2, headSize: 64 }, { bits: 4, zero: "post_scale", group: 64 }),
     written({ tokens: 33, kvHeads: 3, headSize: 64 }, { bits: 4, zero: "pre_scale", group: 32 }),
     written({ tokens: 19, kvHeads: 1, headSize: 128 }, { bits: 4, zero: "none", group: 128 }),

@@ -117,6 +117,12 @@ export const ropeAppend: Kernel<In, "q", RopeAppendOptions, "keys" | "values", "
       hadamard: true,
       center: true,
     }),
+    turnedCase(
+      { tokens: 9, heads: 2, kvHeads: 2, size: 64 },
+      { ...post(4, 64), fit: true },
+      { ...post(4, 32), fit: true },
+      { hadamard: true, center: true },
+    ),
     turnedCase({ tokens: 66, heads: 2, kvHeads: 2, size: 20 }, half(20), half(20), {
       neighbours: true,
       center: true,

@@ -32,6 +32,9 @@ const params = z.strictObject({
   center_keys: z.boolean().optional().describe(
     "Take from keys, behind their rotary positions, their mean over the windows kept, which attention does not see (SageAttention); not where scores are capped.",
   ),
+  fit_ranges: z.boolean().optional().describe(
+    "Let each token's group take the share of its range, from 1 down to 0.84, that leaves the least squared error.",
+  ),
   before_rope: z.boolean().optional().describe(
     "Give keys codes before their rotary positions; attention turns them whenever it reads them (Atom).",
   ),
@@ -169,7 +172,7 @@ function refuseNoWindows({ attentionWindows }: StatsSizes): void {
 }
 
 function check(
-  { zero, group, range, bits, fallback, rotate_keys, center_keys, before_rope }: Params,
+  { zero, group, range, bits, fallback, rotate_keys, center_keys, before_rope, fit_ranges }: Params,
   { headSize, attentionCap, ropes, neighbours }: DecoderConfig,
 ): void {
   if (before_rope && (rotate_keys || center_keys)) {
@@ -202,6 +205,11 @@ function check(
       "Cannot change keys under a static range: it is that of keys behind their rotary positions as they are, expected range dynamic; or leave rotate_keys, center_keys and before_rope out",
     );
   }
+  if (fit_ranges && range === "static") {
+    throw new TypeError(
+      "Cannot fit ranges that are static: one range is for all tokens, expected range dynamic; or leave fit_ranges out",
+    );
+  }
   if (fallback && bits === 8) {
     throw new TypeError(
       "Cannot fall back from 8 bits: layers have the most bits already, expected bits 4; leave fallback out",
@@ -229,7 +237,7 @@ function check(
 
 /** The schemes to try for a layer: one for each clip. */
 async function candidates(
-  { bits, zero, group, range, clips }: Params,
+  { bits, zero, group, range, clips, fit_ranges }: Params,
   { stats, architecture, layer }: {
     readonly stats: Stats;
     readonly architecture: Architecture;
@@ -252,6 +260,7 @@ async function candidates(
       group: channels,
       ...most !== undefined && { range: most * clip },
       ...most === undefined && clip !== 1 && { clip },
+      ...fit_ranges && { fit: true as const },
     });
     return { key: of(ranges?.key), value: of(ranges?.value) };
   });

@@ -1,6 +1,12 @@
 import { z } from "zod";
 import { documentPage, drawPlots, markdownText } from "../pipeline/tell/document.ts";
-import { comparisonPassage, comparisonPlots, rowWords } from "./describe/comparison.ts";
+import {
+  comparisonPassage,
+  comparisonPlots,
+  differencesPassage,
+  llamaCppPassage,
+  rowWords,
+} from "./describe/comparison.ts";
 import { tasksPassage } from "./describe/tasks.ts";
 import { defineStage } from "./kinds.ts";
 import { hostPeak } from "./models/peaks.ts";
@@ -19,7 +25,7 @@ const params = z.strictObject({
 const DRAWING_BYTES = 2 ** 24;
 /** Bytes of two pictures without any model, and for each model and each layer's error. */
 const EMPTY_PLOTS_BYTES = 14_000;
-const ROW_BYTES = 1_000;
+const ROW_BYTES = 2_000;
 const POINT_BYTES = 400;
 /** Bytes of what is told of a task of a model, in all files. */
 const TASK_BYTES = 4_000;
@@ -27,7 +33,7 @@ const TASK_BYTES = 4_000;
 /** Puts evaluations of several models side by side. */
 export const compare = defineStage({
   about: "Compares evaluations in one table, with plots of quality against size.",
-  version: 2,
+  version: 3,
   params,
   inputs: { reports: "report[]" },
   output: "report",
@@ -51,8 +57,12 @@ export const compare = defineStage({
     const evaluations = await Promise.all(reports.map(({ path }) => readEvaluation(path)));
     const comparison = compareEvaluations(evaluations, { title, labels });
     const { rows } = comparison;
-    const passages = [comparisonPassage(comparison), tasksPassage(rows)]
-      .filter((passage) => passage !== undefined);
+    const passages = [
+      comparisonPassage(comparison),
+      differencesPassage(comparison),
+      llamaCppPassage(comparison),
+      tasksPassage(rows),
+    ].filter((passage) => passage !== undefined);
     const write = (name: string, text: string) => Deno.writeTextFile(`${job.out}/${name}`, text);
     await write("report.json", `${JSON.stringify(comparison, undefined, 2)}\n`);
     await write("report.md", markdownText(passages));

@@ -11,6 +11,7 @@ import { meanDivergence, type WindowDivergence } from "./metrics/divergence.ts";
 import { estimateWords, estimateWork } from "./metrics/estimate.ts";
 import { evaluationPeaks, weightBudget, windowsAtOnce } from "./metrics/evaluation_memory.ts";
 import { HiddenWriter } from "./metrics/hidden_file.ts";
+import { llamaCppScores } from "./metrics/llama_cpp.ts";
 import { perplexity, protocolId, scoreWindow } from "./metrics/perplexity.ts";
 import { cutWindows, firstTokenPlace, windowCount } from "./models/text_windows.ts";
 import { windowStates } from "./metrics/windows.ts";
@@ -47,7 +48,7 @@ const params = z.strictObject({
 });
 
 /** Most bytes of a report without its figures, and of one of those. */
-const REPORT_BYTES = 2_000;
+const REPORT_BYTES = 2_600;
 const FIGURE_BYTES = 50;
 
 /** How a window went. */
@@ -66,7 +67,7 @@ interface ScoredWindow extends Score {
 export const evaluate = defineStage({
   about:
     "Perplexity of a model on tokens by the protocol of GPTQ's evaluation, its divergence from a baseline, and scores of tasks as lm-eval has them.",
-  version: 2,
+  version: 3,
   params,
   inputs: { model: "model", tokens: "tokens", baseline: "report?", baseline_model: "model?" },
   output: "report",
@@ -94,9 +95,9 @@ export const evaluate = defineStage({
       deviceBytes: Math.max(peaks.deviceBytes, asked.planned()),
       hostBytes: peaks.hostBytes + asked.hostBytes + parsedBytes(model, { tokenizes: true }),
       diskBytes: asked.diskBytes + kept + REPORT_BYTES +
-        FIGURE_BYTES * (windows + 2 * errors + kv.length),
+        FIGURE_BYTES * ((other ? 3 : 1) * windows + 2 * errors + kv.length),
       // Of every window until the last one is scored, and the group at work.
-      workBytes: kept + peaks.streamBytes + asked.diskBytes,
+      workBytes: kept + (other ? windows * (context - 1) : 0) + peaks.streamBytes + asked.diskBytes,
       facts: { layers: errors, kvLayers: kv.length, tasks: asked.names },
     };
   },
@@ -169,10 +170,12 @@ export const evaluate = defineStage({
       warn: (text) => job.note(text, undefined, "warning"),
       scored: (result) => job.note(taskWords(result), { ...headScore(result) }, "result"),
     });
+    const { kl, top1, ...ofWindows } = baseline ? meanDivergence(divergences) : {};
     const scores = {
       perplexity: result.perplexity,
       ...baseline && { perplexity_ratio: result.perplexity / baseline.perplexity },
-      ...baseline && meanDivergence(divergences),
+      ...kl !== undefined && { kl },
+      ...top1 !== undefined && { top1 },
     };
     await writeEvaluation(job.out, {
       scores,
@@ -180,6 +183,8 @@ export const evaluate = defineStage({
       model: { digest: inputs.model.digest, ...await describeModel(inputs.model.path) },
       ...artifacts && { baseline: artifacts.model.digest },
       windowMeans: result.windowMeans,
+      ...ofWindows,
+      ...baseline && choice.bos === undefined && { llamaCpp: llamaCppScores(divergences) },
       hidden: keep_hidden,
       ...taskResults && { tasks: taskResults },
     });

@@ -1,5 +1,6 @@
 import type { Device } from "../kernels/device/device.ts";
-import { type GramSource, openGrams, type QuantizedGramsOptions } from "./quantize/grams.ts";
+import { openGrams } from "./quantize/grams.ts";
+import type { GramSource, QuantizedGramsOptions } from "./quantize/quantized_grams.ts";
 import { HEAD_VALUES, type HeadPlan, planHead, quantizeHead } from "./quantize/head.ts";
 import {
   type LayerTensor,
@@ -231,7 +232,8 @@ async function quantizeLayer(
   await grams?.begin(layer, signal);
   for (const plan of plans.filter((plan) => plan.layer === layer)) {
     signal.throwIfAborted();
-    const found = await quantizeSite(device, checkpoint, plan.method, await grams?.inputs(plan));
+    const known = await grams?.inputs(plan, made, signal);
+    const found = await quantizeSite(device, checkpoint, plan.method, known);
     for (const [name, values] of found.tensors) made.set(name, values);
     Object.assign(facts, found.facts);
   }

@@ -30,6 +30,7 @@ class Args {
   key_words: u32;
   key_scale: f32;
   key_clip: f32;
+  key_fit: u32;
   value_bits: u32;
   value_zero: u32;
   value_group: u32;
@@ -37,6 +38,7 @@ class Args {
   value_words: u32;
   value_scale: f32;
   value_clip: f32;
+  value_fit: u32;
   pairs: u32;
   neighbours: u32;
 }

@@ -35,6 +35,7 @@ class Args {
   key_words: u32;
   key_scale: f32;
   key_clip: f32;
+  key_fit: u32;
   value_bits: u32;
   value_zero: u32;
   value_group: u32;
@@ -42,6 +43,7 @@ class Args {
   value_words: u32;
   value_scale: f32;
   value_clip: f32;
+  value_fit: u32;
 }
 
 /** Some tokens are a task; `scratch` takes the keys of one. */

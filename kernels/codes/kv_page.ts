@@ -22,7 +22,7 @@ export interface KvPage {
 
 /** Throws unless pages can hold such heads. */
 export function checkPage({ scheme, headSize }: KvPage): void {
-  const { bits, zero, group, range, clip } = scheme;
+  const { bits, zero, group, range, clip, fit } = scheme;
   if (headSize % 4 !== 0 || !kvGroups(headSize).includes(group)) {
     throw new RangeError(
       `Cannot page heads of ${headSize} in groups of ${group}: expected a head size that is a multiple of 4 and groups of ${
@@ -33,6 +33,13 @@ export function checkPage({ scheme, headSize }: KvPage): void {
   if (range !== undefined && (zero !== "none" || !(range >= 0))) {
     throw new RangeError(
       `Cannot hold keys or values to range ${range} with zero ${zero} at ${bits} bits: expected a range that is not negative and zero none`,
+    );
+  }
+  if (fit && !hasScales(scheme)) {
+    throw new RangeError(
+      `Cannot fit ranges of keys or values at ${bits} bits${
+        range === undefined ? "" : ` and range ${range}`
+      }: expected fewer than 16 bits and no range`,
     );
   }
   if (clip !== undefined && !(clip > 0 && clip <= 1 && hasScales(scheme))) {
@@ -66,7 +73,7 @@ export function pageWords(scheme: KvScheme, kvHeads: number, headSize: number): 
 
 /** What assembly must know of pages under a name: the fields of its `Page`, in order. */
 export function pageArgs(name: string, { scheme, kvHeads, headSize }: KvPage) {
-  const { bits, group, clip = 1 } = scheme;
+  const { bits, group, clip = 1, fit } = scheme;
   const fields: Readonly<Record<string, Param>> = {
     bits: { u32: bits },
     zero: { u32: kernelZero(scheme) },
@@ -75,6 +82,7 @@ export function pageArgs(name: string, { scheme, kvHeads, headSize }: KvPage) {
     words: { u32: pageWords(scheme, kvHeads, headSize) },
     scale: { f32: fixedScale(scheme) },
     clip: { f32: clip },
+    fit: { u32: Number(fit ?? false) },
   };
   return Object.fromEntries(
     Object.entries(fields).map(([field, param]) => [`${name}_${field}`, param]),

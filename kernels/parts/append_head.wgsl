@@ -4,7 +4,8 @@
 // Expects: parts/half.wgsl, codes/rounding.wgsl, codes/kv_page.wgsl and what they expect, keys and values
 // (atomic words), params (Params: words of a page, scale and clip of both), given(for_values, quad) (4
 // values), KEY_BITS (u32), KEY_ZERO (u32, zero domain), KEY_GROUP (u32, channels that share a scale),
-// KEY_FIXED (bool, params.key_scale is the scale of all), the same of VALUE_.
+// KEY_FIXED (bool, params.key_scale is the scale of all), KEY_FIT (bool, groups take the share of their
+// range that errs least), the same of VALUE_.
 
 // How keys or values are held.
 struct Scheme {
@@ -16,6 +17,7 @@ struct Scheme {
   words: u32,
   scale: f32,
   clip: f32,
+  fit: bool,
 }
 
 fn scheme_of(for_values: bool) -> Scheme {
@@ -28,6 +30,7 @@ fn scheme_of(for_values: bool) -> Scheme {
     select(params.key_words, params.value_words, for_values),
     select(params.key_scale, params.value_scale, for_values),
     select(params.key_clip, params.value_clip, for_values),
+    select(KEY_FIT, VALUE_FIT, for_values),
   );
 }
 
@@ -77,6 +80,13 @@ fn kept(product: f32, nothing: u32) -> f32 {
   return bitcast<f32>(bitcast<u32>(product) + nothing);
 }
 
+fn kept_quad(products: vec4f, nothing: u32) -> vec4f {
+  return bitcast<vec4f>(bitcast<vec4u>(products) + vec4u(nothing));
+}
+
+// Shares of a range that are tried.
+const FIT_SHARES = array<f32, 5>(1f, 0.96f, 0.92f, 0.88f, 0.84f);
+
 // Scale and zero point of the group whose first quad is given.
 fn scale_of(scheme: Scheme, source: u32, nothing: u32) -> vec2f {
   var low = given(scheme.values, source);
@@ -86,8 +96,43 @@ fn scale_of(scheme: Scheme, source: u32, nothing: u32) -> vec2f {
     low = min(low, quad);
     high = max(high, quad);
   }
-  var least = kept(scheme.clip * min(min(low.x, low.y), min(low.z, low.w)), nothing);
-  var most = kept(scheme.clip * max(max(high.x, high.y), max(high.z, high.w)), nothing);
+  let least = kept(scheme.clip * min(min(low.x, low.y), min(low.z, low.w)), nothing);
+  let most = kept(scheme.clip * max(max(high.x, high.y), max(high.z, high.w)), nothing);
+  var best = scale_between(scheme, least, most);
+  if (!scheme.fit) { return best; }
+  var error = error_of(scheme, source, best, nothing);
+  for (var at = 1u; at < 5u; at++) {
+    let share = FIT_SHARES[at];
+    let tried = scale_between(scheme, kept(least * share, nothing), kept(most * share, nothing));
+    let error_tried = error_of(scheme, source, tried, nothing);
+    if (error_tried < error) {
+      error = error_tried;
+      best = tried;
+    }
+  }
+  return best;
+}
+
+// The squared error of a group's codes under a scale and zero point, summed by fours.
+fn error_of(scheme: Scheme, source: u32, scale: vec2f, nothing: u32) -> f32 {
+  let high = highest(scheme);
+  let low = select(0f, -high, scheme.zero == NONE);
+  var sums = vec4f();
+  for (var i = 0u; i < scheme.group / 4u; i++) {
+    let quad = given(scheme.values, source + i);
+    let code = clamp(rounded(scheme.zero, quad, scale.x, scale.y), vec4f(low), vec4f(high));
+    let before = select(0f, scale.y, scheme.zero == POST_SCALE);
+    let behind = select(0f, scale.y, scheme.zero == PRE_SCALE);
+    let off = quad - (kept_quad((code - behind) * scale.x, nothing) - before);
+    sums += kept_quad(off * off, nothing);
+  }
+  return (sums.x + sums.y) + (sums.z + sums.w);
+}
+
+// Scale and zero point of the values from one to another.
+fn scale_between(scheme: Scheme, from_value: f32, to_value: f32) -> vec2f {
+  var least = from_value;
+  var most = to_value;
   if (scheme.zero == PRE_SCALE) {
     least = min(least, 0f);
     most = max(most, 0f);

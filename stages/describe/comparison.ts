@@ -1,7 +1,8 @@
 import type { Headline, Passage, Plot, TableColumn } from "../../pipeline/description.ts";
 import { millions, percent, significant } from "../../pipeline/words.ts";
 import { shortScheme } from "../models/model_facts.ts";
-import type { Comparison, Row } from "../report/rows.ts";
+import type { PairedWindows } from "../report/paired.ts";
+import type { Comparison, Row, RowDifference } from "../report/rows.ts";
 import { overallScores, scoreWithError } from "./tasks.ts";
 
 /** A column of the table, with how it tells a row; an empty text tells nothing. */
@@ -18,12 +19,8 @@ const FIGURES: readonly RowColumn[] = [
   { heading: "KV, bytes per token", number, cell: (row) => String(row.kvBytesPerToken) },
   { heading: "Perplexity", number, cell: perplexityText },
   { heading: "Ratio", number, cell: (row) => row.ratio.toFixed(4) },
-  { heading: "KL, nats", number, cell: ({ kl }) => kl === undefined ? "" : significant(kl, 3) },
-  {
-    heading: "Top-1 agrees",
-    number,
-    cell: ({ top1 }) => top1 === undefined ? "" : `${percent(top1, 2)} %`,
-  },
+  { heading: "KL, nats", number, cell: ({ kl, klError }) => divergenceText(kl, klError) },
+  { heading: "Top-1 agrees", number, cell: ({ top1, top1Error }) => shareText(top1, top1Error) },
 ];
 
 /** A comparison as a table; the schemes only where labels say something else, no empty columns. */
@@ -53,6 +50,96 @@ function perplexityText({ perplexity, perplexityError: error }: Row): string {
   if (error === undefined) return text;
   const decimals = text.split(".")[1]?.length ?? 0;
   return `${text} ± ${error.toFixed(decimals)}`;
+}
+
+/** A divergence with its standard error to as many decimals, where there is one. */
+function divergenceText(kl: number | undefined, error: number | undefined): string {
+  if (kl === undefined) return "";
+  const text = significant(kl, 3);
+  if (error === undefined) return text;
+  return `${text} ± ${error.toFixed(text.split(".")[1]?.length ?? 0)}`;
+}
+
+/** A share in percent with its standard error, where there is one. */
+function shareText(share: number | undefined, error: number | undefined): string {
+  if (share === undefined) return "";
+  return error === undefined
+    ? `${percent(share, 2)} %`
+    : `${percent(share, 2)} ± ${percent(error, 2)} %`;
+}
+
+/** How rows differ from others, paired; undefined where no row tells its windows. */
+export function differencesPassage({ protocol, rows }: Comparison): Passage | undefined {
+  const told = rows.filter(({ before, best }) => before ?? best);
+  if (told.length === 0) return undefined;
+  const difference = (of: keyof RowDifference & ("nll" | "kl"), from: "before" | "best") => ({
+    heading: `${of === "nll" ? "Perplexity" : "KL"} to ${
+      from === "before" ? "the row before" : "the best"
+    }`,
+    number,
+    cell: (row: Row) => differenceText(row[from]?.[of], of),
+  });
+  const columns: readonly RowColumn[] = [
+    METHOD,
+    difference("nll", "before"),
+    difference("kl", "before"),
+    difference("nll", "best"),
+    difference("kl", "best"),
+  ].filter(({ cell }) => told.some((row) => cell(row) !== ""));
+  return {
+    title: "Differences",
+    lines: [
+      `Window by window over ${protocol.windows} windows, with the standard error of the mean; "not distinguishable" where 95 % of means over windows drawn anew have 0 among them, or there are fewer than 6. The best is ${
+        told.find(({ best }) => best)?.best?.of ?? "alone"
+      }.`,
+    ],
+    table: {
+      columns: columns.map(({ heading, number = false }) => ({ heading, number })),
+      rows: told.map((row) => columns.map(({ cell }) => cell(row))),
+    },
+  };
+}
+
+/** A difference, such as `-3.30 % ± 0.20` of perplexity or `+0.0120 ± 0.0030` nats. */
+function differenceText(paired: PairedWindows | undefined, of: "nll" | "kl"): string {
+  if (!paired) return "";
+  const { difference, error, distinguishable } = paired;
+  const size = of === "nll" ? percent(Math.expm1(difference), 2) : difference.toFixed(4);
+  const unit = of === "nll" ? " %" : "";
+  const spread = error === undefined
+    ? ""
+    : ` ± ${of === "nll" ? percent(Math.exp(difference) * error, 2) : error.toFixed(4)}`;
+  const words = distinguishable ? "" : ", not distinguishable";
+  return `${difference > 0 ? "+" : ""}${size}${unit}${spread}${words}`;
+}
+
+/** Scores as llama.cpp's own program has them; undefined where no row has any. */
+export function llamaCppPassage({ rows }: Comparison): Passage | undefined {
+  const told = rows.flatMap(({ label, llamaCpp }) => llamaCpp ? [{ label, llamaCpp }] : []);
+  const [first] = told;
+  if (!first) return undefined;
+  const headings = ["Perplexity", "Mean KLD", "99.0 % KLD", "Same top"];
+  return {
+    title: "By llama.cpp's protocol",
+    lines: [
+      `${first.llamaCpp.tokens} tokens (${first.llamaCpp.protocol}). Not to be compared with the table above.`,
+    ],
+    table: {
+      columns: [{ heading: "Method", number: false }].concat(
+        headings.map((heading) => ({ heading, number })),
+      ),
+      rows: told.map(({ label, llamaCpp }) => {
+        const { perplexity, perplexityError, kl, klError, kl99, top1, top1Error } = llamaCpp;
+        return [
+          label,
+          `${perplexity.toFixed(4)} ± ${perplexityError.toFixed(4)}`,
+          `${kl.toFixed(6)} ± ${klError.toFixed(6)}`,
+          kl99.toFixed(6),
+          shareText(top1, top1Error),
+        ];
+      }),
+    },
+  };
 }
 
 /** Columns short enough for a terminal. */
@@ -103,7 +190,7 @@ export function comparisonHeadline({ title, rows }: Comparison): Headline {
       columns: columns.map(({ heading, number = false }) => ({ heading, number })),
       rows: rows.map((row) => columns.map(({ cell }) => cell(row))),
     },
-    notes: keptWords(rows),
+    notes: [...keptWords(rows), ...alikeWords(rows)],
     tellsScores: true,
   };
 }
@@ -123,6 +210,14 @@ function keptWords(rows: readonly Row[]): readonly string[] {
       millions(first.weightBytes)
     } MB`,
   ];
+}
+
+/** Which rows the windows do not tell from the best one. */
+function alikeWords(rows: readonly Row[]): readonly string[] {
+  const alike = rows.filter(({ best }) => best && !(best.kl ?? best.nll).distinguishable);
+  const best = rows.find(({ label }) => label === alike[0]?.best?.of);
+  if (!best) return [];
+  return [`${alike.map(nameOf).join(", ")}: not distinguishable from ${nameOf(best)}`];
 }
 
 /** A column for every group of tasks, and for every task that is in none. */

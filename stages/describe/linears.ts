@@ -139,12 +139,13 @@ export function kvSection({ kv }: ModelRecord): Section {
   return { title, facts };
 }
 
-function schemeWords({ bits, zero, group, range, clip }: KvScheme): string {
+function schemeWords({ bits, zero, group, range, clip, fit }: KvScheme): string {
   if (bits === 16) return "16 bits";
   return [
     `${bits} bits ${zero.replace("_", "-")}`,
     `groups of ${group}`,
     ...range === undefined ? [] : [`range ${shortNumber(range, 4)}`],
     ...clip === undefined || clip === 1 ? [] : [`clip ${clip}`],
+    ...fit ? ["fitted ranges"] : [],
   ].join(", ");
 }

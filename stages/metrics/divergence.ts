@@ -12,8 +12,8 @@ export interface WindowDivergence {
   readonly logLikelihoods: Float32Array;
   /** KL(baseline || model) of the distributions the token was drawn from, in nats. */
   readonly kl: Float32Array;
-  /** Tokens for which the likeliest token of both is the same. */
-  readonly agreeing: number;
+  /** 1 where the likeliest token of both is the same, else 0. */
+  readonly agrees: Uint8Array;
 }
 
 /**
@@ -48,27 +48,37 @@ export async function compareWindow(
   model.release(head);
   const scored = tokens - 1;
   const [logLikelihoods, kl] = [new Float32Array(scored), new Float32Array(scored)];
-  let agreeing = 0;
+  const agrees = new Uint8Array(scored);
   for (let i = 0; i < scored; i++) {
     const at = DIVERGENCE_STATE * i;
     const row = data.subarray(at, at + DIVERGENCE_STATE);
     const [largestP = 0, sumP = 0, weighted = 0, largestQ = 0, sumQ = 0, , target = 0] = row;
     logLikelihoods[i] = target - largestQ - Math.log(sumQ);
     kl[i] = weighted / sumP + (largestQ - largestP) + Math.log(sumQ / sumP);
-    if (places[2 * i] === places[2 * i + 1]) agreeing++;
+    agrees[i] = Number(places[2 * i] === places[2 * i + 1]);
   }
-  return { logLikelihoods, kl, agreeing };
+  return { logLikelihoods, kl, agrees };
 }
 
-/** Mean divergence of all tokens, and the share of tokens for which the likeliest token is the same. */
-export function meanDivergence(
-  windows: readonly WindowDivergence[],
-): { readonly kl: number; readonly top1: number } {
-  let [tokens, sum, agreeing] = [0, 0, 0];
-  for (const window of windows) {
-    tokens += window.kl.length;
-    sum += window.kl.reduce((total, value) => total + value, 0);
-    agreeing += window.agreeing;
-  }
-  return { kl: sum / tokens, top1: agreeing / tokens };
+/** Mean divergence and agreement of all tokens, and those of each window, which are of one length. */
+export function meanDivergence(windows: readonly WindowDivergence[]): {
+  readonly kl: number;
+  readonly top1: number;
+  readonly windowKl: readonly number[];
+  readonly windowTop1: readonly number[];
+} {
+  const sum = (values: Iterable<number>) => {
+    let total = 0;
+    for (const value of values) total += value;
+    return total;
+  };
+  const mean = (all: readonly (Float32Array | Uint8Array)[]) =>
+    all.reduce((total, values) => total + sum(values), 0) /
+    all.reduce((count, { length }) => count + length, 0);
+  return {
+    kl: mean(windows.map(({ kl }) => kl)),
+    top1: mean(windows.map(({ agrees }) => agrees)),
+    windowKl: windows.map(({ kl }) => mean([kl])),
+    windowTop1: windows.map(({ agrees }) => mean([agrees])),
+  };
 }

@@ -23,6 +23,8 @@ export interface LayerPass {
   readonly stream: Stream;
   readonly places: Places;
   readonly observe?: Observe | undefined;
+  /** The last site whose input is wanted: the layer may end there, with a stream that nobody goes on with. */
+  readonly until?: SiteRole | undefined;
   /** How queries find their keys; in the sequence itself unless said. */
   readonly attention?: Attend;
   /** The same where keys and values are kept elsewhere, as soon as they are turned; nobody observes them. */

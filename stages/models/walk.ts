@@ -2,6 +2,7 @@ import type { Device } from "../../kernels/device/device.ts";
 import type { Layer, Observe } from "./layer.ts";
 import type { Model } from "./model.ts";
 import { openPlaces, type Places, settle } from "./places.ts";
+import type { SiteRole } from "./site.ts";
 import type { Stream } from "./stream.ts";
 import { Streams, type StreamsOptions } from "./streams.ts";
 
@@ -11,6 +12,14 @@ export interface PassOptions {
   observe?(window: number): Observe;
   /** Gives what stands in the place of a layer of the model; it is disposed behind the last window. */
   replace?(layer: number): Promise<Layer>;
+  /** The last site that is observed, where nobody goes on with what the layer makes. */
+  readonly until?: SiteRole;
+  /** Windows that go through another layer than all others, which nothing stands in the place of. */
+  readonly apart?: {
+    has(window: number): boolean;
+    /** It is disposed behind the last window. */
+    layer(layer: number): Promise<Layer>;
+  };
   /** Called as soon as the device is through with a window; what it throws ends the walk. */
   passed?(step: { readonly layer: number; readonly window: number }): void;
 }
@@ -94,20 +103,23 @@ export class Walk implements Disposable {
   }
 
   async #run(
-    { observe, replace, passed }: PassOptions,
+    { observe, replace, apart, until, passed }: PassOptions,
     each: (window: number, run: (stream: Stream) => Stream) => Promise<void>,
   ): Promise<void> {
     const { layer } = this;
     const [device, places] = [this.#device, this.#places];
     const weights = await (replace ? replace(layer) : this.#model.layer(layer));
+    let others: Layer | undefined;
     try {
+      others = await apart?.layer(layer);
       for (const window of this.windows) {
         const watch = observe?.(window);
         await each(window, (stream) => {
           using stack = new DisposableStack();
           // Whatever a failing layer has used up of it, the rest leaves the device.
           stack.use(stream);
-          const next = weights.run(device, { stream, places, observe: watch });
+          const of = others && apart?.has(window) ? others : weights;
+          const next = of.run(device, { stream, places, observe: watch, until });
           stack.move();
           return next;
         });
@@ -116,6 +128,7 @@ export class Walk implements Disposable {
       }
     } finally {
       // Also where a window failed, since the device must not be left with it.
+      others?.[Symbol.dispose]();
       if (replace) weights[Symbol.dispose]();
       else this.#model.release(weights);
     }

@@ -6,7 +6,7 @@ import { gram } from "../../kernels/mod.ts";
  * Most bytes of a tensor of rows: adding 2,048 rows to it takes 5.5e11 operations, and what takes seconds
  * in one launch is ended by systems that wait for their screen.
  */
-const MOST_PANEL_BYTES = 2 ** 29;
+export const MOST_PANEL_BYTES = 2 ** 29;
 
 /** A sum of x x^T over rows x, held on the device in as many tensors of rows as bindings ask for. */
 export class GramMatrix implements Disposable {

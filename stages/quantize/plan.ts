@@ -60,6 +60,9 @@ export const quantizeParams = z.strictObject({
   inputs: z.enum(["original", "weights", "quantized", "codes"]).default("original").describe(
     "What GPTQ sees: activations of the full-precision model, or of the layers quantized so far, by their weights alone or with their inputs in codes too, or those codes themselves.",
   ),
+  shift: z.strictObject({ damping: z.number().positive().default(0.01) }).optional().describe(
+    "Move weights before they are rounded, so that on inputs behind quantized layers they make what they made of those of the full-precision model (Qronos); needs inputs weights or quantized.",
+  ),
   windows: z.int().positive().default(128).describe("Samples, for quantized inputs."),
   context: z.int().min(2).default(512).describe("Tokens a sample, for quantized inputs."),
   bos: firstTokenPlace,
@@ -96,6 +99,7 @@ export async function planSites(
   const { activations, shared_rows: share = 1 } = params;
   checkScheme(params.weights, activationRange(activations), activationGroup(activations));
   checkGroups(params);
+  checkShift(params, layers);
   const plans: SitePlan[] = [];
   for (const [site, inputs] of await inputsOf(params, stats, layers)) {
     const { layer, projection } = site;
@@ -131,6 +135,7 @@ export async function planSites(
         ...share > 1 && { share },
         ...along && { along },
         ...descent && { descent },
+        ...params.shift && { shift: params.shift },
       };
       plans.push({ layer, site, expert, method });
     }
@@ -181,6 +186,25 @@ function checkGroups(
       `Cannot quantize ${what} and in the order of activations: groups are of neighbouring columns, expected gptq.activation_order false`,
     );
   }
+}
+
+/** Throws where inputs cannot be compared with those of the full-precision model. */
+function checkShift({ shift, inputs }: QuantizeParams, layers: Architecture["layers"]): void {
+  if (!shift) return;
+  if (inputs === "original" || inputs === "codes") {
+    throw new TypeError(
+      `Cannot shift weights for inputs ${inputs}: ${
+        inputs === "original" ? "they are exact" : "codes are no inputs that weights meet"
+      }, expected inputs quantized or weights; or leave shift out`,
+    );
+  }
+  const experts = layers.flatMap(({ sites }) => sites).find(({ expert, linears }) =>
+    expert !== undefined || linears.some(({ expert }) => expert !== undefined)
+  );
+  if (!experts) return;
+  throw new TypeError(
+    `Cannot shift weights of "${experts.name}": its tokens go to experts, others in the full-precision model than behind quantized layers, expected a model without experts; leave shift out`,
+  );
 }
 
 /** The columns that GPTQ rounds before it measures again: those of a group. */

@@ -11,6 +11,7 @@ import { quantizeWeight, type WeightMethod } from "../quant/quantize_weight.ts";
 import type { RangeSearch } from "../quant/range_search.ts";
 import { refuseLostScales } from "../quant/scale_losses.ts";
 import type { LinearScheme } from "../quant/schemes.ts";
+import { ShiftedTarget } from "../quant/shifted_target.ts";
 import { storedTensors } from "../quant/stored_weight.ts";
 
 /** How the linears of one site are quantized. */
@@ -24,12 +25,16 @@ export interface SiteMethod {
   readonly descent?: WeightMethod["descent"];
   /** Options of GPTQ; rounding to nearest where undefined. */
   readonly gptq: GptqFactorOptions | undefined;
+  /** How weights are moved before they are rounded, where inputs are compared with exact ones. */
+  readonly shift?: { readonly damping: number };
 }
 
 /** What calibration knows of the inputs of some linears. */
 export interface SiteInputs {
   /** Sum of x x^T; undefined where an expert saw too few tokens for one. */
   readonly gram: Float32Array<ArrayBuffer> | undefined;
+  /** Sum of x d^T, where d is what inputs of the exact model exceed x by; undefined where it is not known. */
+  readonly cross?: Float32Array<ArrayBuffer>;
   /** Tokens that went to the expert the linears are of; undefined where they are of none. */
   readonly tokens?: number;
   /** Why these are not the inputs of the expert itself. */
@@ -55,7 +60,7 @@ export async function quantizeSite(
   known: SiteInputs | undefined,
 ): Promise<QuantizedSite> {
   const { linears, gptq } = method;
-  const { gram, tokens, tooFew } = known ?? {};
+  const { gram, cross, tokens, tooFew } = known ?? {};
   // A search without a Gram matrix is one for the weights themselves.
   const alone = known && !gram && typeof method.range === "object";
   const range = alone
@@ -67,6 +72,10 @@ export async function quantizeSite(
   using factor = factored?.factor;
   const fallback = factored?.fallback ?? (gptq && !gram ? tooFew : undefined);
   using form = gram && new QuadraticForm(device, gram, { columns });
+  // What cannot be factored has no inputs to compare.
+  using target = method.shift && gram && cross && factored?.fallback === undefined
+    ? await ShiftedTarget.open(device, { gram, cross, columns }, method.shift)
+    : undefined;
   const tensors = new Map<string, NamedValues>();
   const facts: Record<string, LinearFacts> = {};
   for (const { linear: { name, weight, rows, columns }, scheme } of linears) {
@@ -75,8 +84,9 @@ export async function quantizeSite(
     const inputs = gram && form && { gram, form, ...factor && { factor } };
     const { share = 1, along = false, descent } = method;
     const rounding = { scheme: scheme.weights, range, share, along, descent };
-    const matrix = { rows, columns, values };
-    refuseLostScales(name, matrix, scheme.weights);
+    const given = { rows, columns, values };
+    refuseLostScales(name, given, scheme.weights);
+    const matrix = await target?.of(given) ?? given;
     const found = await quantizeWeight(device, matrix, rounding, inputs);
     release(values);
     for (const tensor of storedTensors(found.weight, name)) tensors.set(tensor.name, tensor);

@@ -10,6 +10,23 @@ export interface Protocol {
   readonly tokens: string;
 }
 
+/** What llama.cpp's own program would say of the same windows, see `llamaCppScores`. */
+export interface LlamaCppScores {
+  /** What was scored and how, for these are not comparable with those of `Protocol`. */
+  readonly protocol: string;
+  readonly tokens: number;
+  readonly perplexity: number;
+  readonly perplexityError: number;
+  /** Mean of KL(baseline || model), in nats. */
+  readonly kl: number;
+  readonly klError: number;
+  /** What 99 % of the tokens stay below. */
+  readonly kl99: number;
+  /** Share of tokens for which the likeliest token is the baseline's. */
+  readonly top1: number;
+  readonly top1Error: number;
+}
+
 /** What `report.json` of an evaluation states. */
 export interface Evaluation {
   readonly scores: {
@@ -27,6 +44,11 @@ export interface Evaluation {
   readonly baseline?: string;
   /** Mean negative log-likelihood of each window, in nats. */
   readonly windowMeans: readonly number[];
+  /** Mean divergence of each window, and its share of agreeing tokens, where there is a baseline. */
+  readonly windowKl?: readonly number[];
+  readonly windowTop1?: readonly number[];
+  /** Where there is a baseline and windows begin with the text's own tokens. */
+  readonly llamaCpp?: LlamaCppScores;
   /** Whether `hidden.f32` holds the inputs of the head. */
   readonly hidden: boolean;
   /** What tasks found, where there were any; their items are in `items-<task>.jsonl`. */

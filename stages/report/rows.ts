@@ -1,5 +1,11 @@
 import type { ModelFacts } from "../models/model_facts.ts";
-import { type Evaluation, type Protocol, protocolDifference } from "./evaluation.ts";
+import {
+  type Evaluation,
+  type LlamaCppScores,
+  type Protocol,
+  protocolDifference,
+} from "./evaluation.ts";
+import { type PairedWindows, pairedWindows, standardErrorOf } from "./paired.ts";
 import type { TaskResults } from "./task_result.ts";
 
 /** One evaluated model in a comparison. */
@@ -15,16 +21,32 @@ export interface Row {
   readonly perplexityError?: number;
   /** Perplexity by that of the first row. */
   readonly ratio: number;
-  /** KL divergence from the baseline in nats a token, where there was one. */
+  /** KL divergence from the baseline in nats a token, where there was one, and its error over windows. */
   readonly kl?: number;
-  /** Share of tokens whose likeliest token is the baseline's, where there was one. */
+  readonly klError?: number;
+  /** Share of tokens whose likeliest token is the baseline's, where there was one, and its error. */
   readonly top1?: number;
+  readonly top1Error?: number;
+  /** How the row differs from the one before it, and from the best one behind the first. */
+  readonly before?: RowDifference;
+  readonly best?: RowDifference;
+  /** What llama.cpp's own program would say, where there was a baseline. */
+  readonly llamaCpp?: LlamaCppScores;
   /** What quantizing the linears of each layer cost, as the model records it. */
   readonly layers: ModelFacts["layers"];
   /** What the KV cache of each layer costs, as the model records it. */
   readonly kvErrors: ModelFacts["kvErrors"];
   /** What tasks found, where there were any. */
   readonly tasks?: TaskResults;
+}
+
+/** How a row differs from another one, window by window. */
+export interface RowDifference {
+  /** The label of the other one. */
+  readonly of: string;
+  /** Mean negative log-likelihoods, so that a difference of 0.01 is 1 % of perplexity. */
+  readonly nll: PairedWindows;
+  readonly kl?: PairedWindows;
 }
 
 /** What a comparison shows. */
@@ -62,37 +84,76 @@ export function compareEvaluations(
   }
   refuseOtherTasks(evaluations);
   const names = distinct(labels ?? evaluations.map(({ model }) => model.scheme));
-  const rows = evaluations.map(({ scores, model, tasks, windowMeans }, index): Row => ({
-    label: names[index]!,
-    scheme: model.scheme,
-    bitsPerWeight: model.bitsPerWeight,
-    weightBytes: model.bytes,
-    kvBytesPerToken: model.kvBytesPerToken,
-    perplexity: scores.perplexity,
-    ...errorOf(scores.perplexity, windowMeans),
-    ratio: scores.perplexity / first.scores.perplexity,
-    ...scores.kl !== undefined && { kl: scores.kl },
-    ...scores.top1 !== undefined && { top1: scores.top1 },
-    layers: model.layers,
-    kvErrors: model.kvErrors,
-    ...tasks && { tasks },
-  }));
+  const best = bestOf(evaluations);
+  const against = (index: number, other: number) =>
+    differenceOf(evaluations[index]!, evaluations[other]!, names[other]!);
+  const rows = evaluations.map((evaluation, index): Row => {
+    const { scores, model, tasks, windowMeans, windowKl, windowTop1, llamaCpp } = evaluation;
+    const before = index > 1 ? against(index, index - 1) : undefined;
+    const behind = index > 0 && index !== best ? against(index, best) : undefined;
+    const error = errorOf(windowMeans);
+    return {
+      label: names[index]!,
+      scheme: model.scheme,
+      bitsPerWeight: model.bitsPerWeight,
+      weightBytes: model.bytes,
+      kvBytesPerToken: model.kvBytesPerToken,
+      perplexity: scores.perplexity,
+      // The delta method: the error of the mean negative log-likelihood times the perplexity.
+      ...error !== undefined && { perplexityError: scores.perplexity * error },
+      ratio: scores.perplexity / first.scores.perplexity,
+      ...scores.kl !== undefined && { kl: scores.kl },
+      ...withError("klError", windowKl),
+      ...scores.top1 !== undefined && { top1: scores.top1 },
+      ...withError("top1Error", windowTop1),
+      ...before && { before },
+      ...behind && { best: behind },
+      ...llamaCpp && { llamaCpp },
+      layers: model.layers,
+      kvErrors: model.kvErrors,
+      ...tasks && { tasks },
+    };
+  });
   return { title, protocol: first.protocol, rows };
 }
 
-/**
- * Standard error of a perplexity, by the delta method: that of the mean over windows of the mean
- * negative log-likelihood, times the perplexity.
- */
-function errorOf(
-  perplexity: number,
-  windowMeans: readonly number[],
-): { readonly perplexityError?: number } {
-  const { length } = windowMeans;
-  if (length < 2) return {};
-  const mean = windowMeans.reduce((sum, one) => sum + one, 0) / length;
-  const squares = windowMeans.reduce((sum, one) => sum + (one - mean) ** 2, 0);
-  return { perplexityError: perplexity * Math.sqrt(squares / (length - 1) / length) };
+/** The best row behind the first, which others are held against: by divergence where all have one. */
+function bestOf(evaluations: readonly Evaluation[]): number {
+  const others = [...evaluations.keys()].slice(1);
+  const diverge = others.every((at) => evaluations[at]!.scores.kl !== undefined);
+  const measure = (at: number) => {
+    const { kl, perplexity } = evaluations[at]!.scores;
+    return diverge ? kl! : perplexity;
+  };
+  return others.reduce((best, at) => measure(at) < measure(best) ? at : best, 1);
+}
+
+/** How an evaluation differs from another one; undefined where it does not tell its windows. */
+function differenceOf(
+  one: Evaluation,
+  other: Evaluation,
+  label: string,
+): RowDifference | undefined {
+  const { length } = one.windowMeans;
+  if (length === 0 || other.windowMeans.length !== length) return undefined;
+  return {
+    of: label,
+    nll: pairedWindows(one.windowMeans, other.windowMeans),
+    ...one.windowKl && other.windowKl && { kl: pairedWindows(one.windowKl, other.windowKl) },
+  };
+}
+
+/** Standard error of a mean over windows; not known of a single one. */
+function errorOf(windows: readonly number[] | undefined): number | undefined {
+  return windows && windows.length > 1 ? standardErrorOf(windows) : undefined;
+}
+
+function withError<Name extends string>(
+  name: Name,
+  windows: readonly number[] | undefined,
+): { readonly [name in Name]?: number } {
+  const error = errorOf(windows);
+  return (error === undefined ? {} : { [name]: error }) as { readonly [name in Name]?: number };
 }
 
 /** Throws a `TypeError` where one task was asked different questions. */

@@ -64,6 +64,22 @@ Deno.test("the error falls from 4 to 8 bits and with smaller groups, and is neve
   }
 });
 
+Deno.test("fitted ranges are in the record, and attention errs as the kernels' references do with them", async () => {
+  await using chain = await StageChain.open();
+  for (const family of ["llama_linear_biases", "qwen2_untied"]) {
+    const model = chain.family(family);
+    const inputs = { model, stats: await chain.calibrate(model) };
+    const whole = await calibrated(chain, inputs, {});
+    const fitted = await calibrated(chain, inputs, { fit_ranges: true });
+    for (const { key, value } of fitted.kv) assert.deepEqual([key.fit, value.fit], [true, true]);
+    for (const { key } of whole.kv) assert.equal(key.fit, undefined);
+    assert.notDeepEqual(fitted.measured.kv, whole.measured.kv);
+    for (const [layer, schemes] of fitted.kv.entries()) {
+      close(fitted.measured.kv[layer]!, await errorOf(schemes, { ...inputs, layer }), 1e-2);
+    }
+  }
+});
+
 Deno.test("a step takes over the weights, records itself and says what it cost", async () => {
   await using chain = await StageChain.open();
   const { model, stats } = await small(chain);
@@ -188,6 +204,11 @@ Deno.test("calibrate_kv refuses what it cannot do", async () => {
     [stats, { ...fixed, bits: 8, zero: "none", center_keys: true }, /keys under a static range/],
     [stats, { ...fixed, bits: 8, zero: "none", before_rope: true }, /keys under a static range/],
     [stats, { before_rope: true, rotate_keys: true }, /rotate or center them behind: expected one/],
+    [
+      stats,
+      { ...fixed, bits: 8, zero: "none", fit_ranges: true },
+      /fit ranges that are static: one/,
+    ],
     [stats, { group: 24 }, /groups of 24: a head has 16 channels, expected one of 8, 16; or set/],
     [stats, { group: 4 }, /groups of 4: a head has 16 channels.*set group to head$/],
     [blind, {}, /the stats keep no window of queries, keys and values.*set attention_windows/],

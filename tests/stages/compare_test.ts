@@ -45,6 +45,66 @@ Deno.test("a perplexity has the standard error of its windows", async () => {
   assert.ok(Math.abs(rows[1].perplexityError - 0.202) < 1e-12);
 });
 
+Deno.test("divergence and agreement have the standard error of their windows", async () => {
+  // Two values at a distance d from their mean deviate by sqrt(2) d, over the root of two windows.
+  const windows = {
+    ...QOQ,
+    windowMeans: [0.6, 0.8],
+    windowKl: [0.012345 - 0.0014, 0.012345 + 0.0014],
+    windowTop1: [0.96531, 0.98531],
+  };
+  await using made = await run([FULL, windows], { plot: false });
+  assert.match(await made.read("report.md"), /\| 0\.0123 ± 0\.0014 \| 97\.53 ± 1\.00 % \|/);
+});
+
+Deno.test("rows are held against the one before and the best, window by window", async () => {
+  const means = [0.6, 0.9, 0.7, 0.8, 0.5, 1.1, 0.65, 0.75];
+  const row = (more: number, kl: number, spread = 0) => ({
+    ...QOQ,
+    scores: { ...QOQ.scores, kl },
+    windowMeans: means.map((mean, at) => mean + more + spread * (at % 2 === 0 ? 1 : -1)),
+    windowKl: means.map((_, at) => kl + 0.001 * (at % 3) + spread * (at % 2 === 0 ? 1 : -1)),
+  });
+  const full = { ...FULL, windowMeans: means };
+  const reports = [full, row(0.1, 0.02), row(0.05, 0.01), row(0.05, 0.0101, 0.01)];
+  const labels = ["full", "poor", "best", "alike"];
+  await using made = await run(reports, { plot: false, labels });
+  const text = await made.read("report.md");
+  const table = text.slice(text.indexOf("Differences")).split("\n")
+    .filter((line) => line.startsWith("|"));
+  assert.deepEqual(table, [
+    "| Method | Perplexity to the row before | KL to the row before | Perplexity to the best | KL to the best |",
+    "| --- | ---: | ---: | ---: | ---: |",
+    "| poor |  |  | +5.13 % ± 0.00 | +0.0100 ± 0.0000 |",
+    "| best | -4.88 % ± 0.00 | -0.0100 ± 0.0000 |  |  |",
+    "| alike | 0.00 % ± 0.38, not distinguishable | +0.0001 ± 0.0038, not distinguishable | 0.00 % ± 0.38, not distinguishable | +0.0001 ± 0.0038, not distinguishable |",
+  ]);
+  const { notes } = comparisonHeadline(JSON.parse(await made.read("report.json")));
+  assert.match(notes!.at(-1)!, /^alike: not distinguishable from best$/);
+});
+
+Deno.test("llama.cpp's scores stand under a protocol of their own", async () => {
+  const llamaCpp = {
+    protocol: "halves",
+    tokens: 1000,
+    perplexity: 2.5,
+    perplexityError: 0.25,
+    kl: 0.0125,
+    klError: 0.0005,
+    kl99: 0.125,
+    top1: 0.9,
+    top1Error: 0.01,
+  };
+  await using made = await run([FULL, { ...QOQ, llamaCpp }], { plot: false });
+  const text = await made.read("report.md");
+  const passage = text.slice(text.indexOf("By llama.cpp's protocol"));
+  assert.match(passage, /1000 tokens \(halves\)\. Not to be compared/);
+  assert.match(
+    passage,
+    /\| 2\.5000 ± 0\.2500 \| 0\.012500 ± 0\.000500 \| 0\.125000 \| 90\.00 ± 1\.00 % \|/,
+  );
+});
+
 Deno.test("the headline of a comparison has names in few words and what is kept", async () => {
   const worse = { ...QOQ, scores: { ...QOQ.scores, perplexity: 3, kl: 0.25, top1: 0.85 } };
   const scheme = "W4 g128 two-level post-scale A8 per token KV4";

@@ -116,6 +116,11 @@ const CASES: readonly Case[] = [
     work: async ({ chain, model }) => ({ ...await quantizing(chain, model), memoryBytes: 1 }),
   },
   {
+    name: "quantize with shifted weights",
+    part: "layer",
+    work: async ({ chain, model }) => await quantizing(chain, model, { shift: {} }),
+  },
+  {
     name: "calibrate_kv",
     part: "layer",
     async work({ chain, model }) {
@@ -136,9 +141,9 @@ async function watching(chain: StageChain, model: Artifact): Promise<Work> {
   return { stage: calibrate, inputs: { model, tokens: await chain.tokens(64) }, params };
 }
 
-async function quantizing(chain: StageChain, model: Artifact): Promise<Work> {
+async function quantizing(chain: StageChain, model: Artifact, more = {}): Promise<Work> {
   const weights = { group: 8, levels: 2 };
-  const params = { ...FEW, weights, inputs: "quantized", activations: "dynamic" };
+  const params = { ...FEW, weights, inputs: "quantized", activations: "dynamic", ...more };
   return { stage: quantize, inputs: { model, tokens: await chain.tokens(64) }, params };
 }
 

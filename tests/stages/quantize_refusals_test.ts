@@ -52,6 +52,16 @@ const REFUSED: readonly (readonly [what: string, params: object, message: RegExp
     /weights of two levels run on quantized inputs only, expected levels 1; or set inputs to/,
   ],
   [
+    "a shift from inputs that are exact",
+    { ...RTN, shift: {} },
+    /shift weights for inputs original: they are exact, expected inputs quantized or weights; or leave shift/,
+  ],
+  [
+    "a shift from codes of inputs",
+    { ...RTN, inputs: "codes", shift: {}, activations: "dynamic", weights: { group: "row" } },
+    /shift weights for inputs codes: codes are no inputs that weights meet, expected inputs quantized/,
+  ],
+  [
     "groups of one level with 8-bit activations",
     { ...RTN, activations: "dynamic" },
     /no scale a group, expected levels 2 or group row/,
@@ -193,6 +203,7 @@ Deno.test("parameters of quantize are checked before it runs", () => {
   fails({ weights: { bits: 5 } });
   fails({ skips: ["lm_head"] });
   fails({ ratio: 0 });
+  fails({ shift: { damping: 0 } });
 });
 
 Deno.test("a quantized model takes no stage that changes weights", async () => {

@@ -21,6 +21,8 @@ export class Page {
   words: u32;
   scale: f32;
   clip: f32;
+  /** Whether groups take the share of their range that errs least. */
+  fit: u32;
 }
 
 /** Channels that a head takes in a page: zeros fill its last codes up to eight. */

@@ -22,6 +22,7 @@ const kvScheme = z.strictObject({
   group: z.int().positive(),
   range: z.number().positive().optional(),
   clip: z.number().positive().max(1).optional(),
+  fit: z.literal(true).optional(),
 });
 
 /** What `model.json` of an artifact must be for the artifact to be brought in. */

@@ -64,7 +64,7 @@ function kindOf({ bits, range }: KvScheme): string {
 }
 
 function kvProblem(
-  { bits, zero, group, range, clip }: KvScheme,
+  { bits, zero, group, range, clip, fit }: KvScheme,
   headSize: number,
 ): string | undefined {
   if (bits === 16) return "in full precision, expected 4 or 8 bits";
@@ -74,6 +74,7 @@ function kvProblem(
       : `of ${bits} bits with zero ${zero} under a static range, expected 8 bits with zero none`;
   }
   if (group !== headSize) return `in groups of ${group}, expected a scale a head of ${headSize}`;
+  if (fit) return "with ranges that are fitted, expected the whole range";
   if ((clip ?? 1) !== 1) return `clipped to ${clip} of their range, expected the whole range`;
   if (zero !== "none") return undefined;
   return "without a zero point, expected one: dynamic scales come with zeros";

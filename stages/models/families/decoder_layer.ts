@@ -144,6 +144,8 @@ function runLayer(device: Device, parts: Parts, pass: LayerPass): Stream {
   const { stream: { residual, delta }, observe } = pass;
   const { config: { parallel, residualScale: factor, activation }, linears, forms, norms } = parts;
   const whole = observe !== undefined;
+  // What a block beside another or experts see is at the end of all.
+  const until = parallel || parts.experts ? undefined : pass.until;
   const told = (site: SiteRole, input: SiteInput) => {
     if (input.x) observe?.(site, input.x);
     return input;
@@ -159,6 +161,10 @@ function runLayer(device: Device, parts: Parts, pass: LayerPass): Stream {
   };
   const first = read("attention.in", pass.stream, norms.attention);
   delta?.[Symbol.dispose]();
+  if (until === "attention.in") {
+    first[Symbol.dispose]();
+    return makeStream(residual, undefined);
+  }
   // Where both blocks read one norm, the MLP reads the stream before attention is added.
   const beside = parallel ? read("mlp.in", makeStream(residual, undefined), norms.mlp) : undefined;
   using mixed = mix(device, parts, first, pass);
@@ -166,6 +172,7 @@ function runLayer(device: Device, parts: Parts, pass: LayerPass): Stream {
     "attention.out",
     siteInput(device, mixed, { form: forms["attention.out"], whole }),
   );
+  if (until === "attention.out") return makeStream(residual, undefined);
   const attended = normedOutput(
     device,
     parts,
@@ -178,11 +185,17 @@ function runLayer(device: Device, parts: Parts, pass: LayerPass): Stream {
     const made = parts.experts.run(device, normalize(device, stream, norms.mlp), observe);
     return addedTo(device, residual, { made, factor });
   }
-  using both = gates(device, parts, beside ?? read("mlp.in", stream, norms.mlp));
+  const input = beside ?? read("mlp.in", stream, norms.mlp);
+  if (until === "mlp.in") {
+    input[Symbol.dispose]();
+    return makeStream(residual, undefined);
+  }
+  using both = gates(device, parts, input);
   using inner = told(
     "mlp.out",
     gatedInput(device, both, { form: forms["mlp.out"], whole, activation }),
   );
+  if (until === "mlp.out") return makeStream(residual, undefined);
   const made = normedOutput(device, parts, "mlp", linears["mlp.out"].apply(device, inner));
   return addedTo(device, residual, { made, factor });
 }

@@ -39,6 +39,14 @@ for (const name of [FAMILY, "qwen2_untied"]) {
     const kl = new Float32Array((await Deno.readFile(`${got.path}/kl.f32`)).buffer);
     assert.equal(kl.length, WINDOWS * (CONTEXT - 1));
     near(kl.reduce((sum, value) => sum + value, 0) / kl.length, expected.kl, TOLERANCE);
+    const report2 = await readEvaluation(got.path);
+    assert.equal(report2.windowKl!.length, WINDOWS);
+    for (let window = 0; window < WINDOWS; window++) {
+      const part = kl.subarray(window * (CONTEXT - 1), (window + 1) * (CONTEXT - 1));
+      near(report2.windowKl![window], part.reduce((sum, one) => sum + one, 0) / part.length, 1e-9);
+    }
+    near(report2.windowTop1!.reduce((sum, one) => sum + one, 0) / WINDOWS, expected.top1, 1e-12);
+    assert.equal(report2.llamaCpp!.tokens, WINDOWS * (CONTEXT - 1 - CONTEXT / 2));
   });
 }
 

@@ -415,6 +415,9 @@ const REFUSED: readonly (readonly [what: "model" | "kv", RegExp, ShapedModel])[]
     kv: [{ ...HEAD_KV, group: 32 }, HEAD_KV],
   }],
   ["kv", /layer 1 has keys clipped to 0\.9/, { kv: [HEAD_KV, { ...HEAD_KV, clip: 0.9 }] }],
+  ["kv", /layer 1 has keys with ranges that are fitted/, {
+    kv: [HEAD_KV, { ...HEAD_KV, fit: true }],
+  }],
   ["kv", /layer 0 has keys without a zero point/, {
     kv: [{ ...HEAD_KV, zero: "none" }, { ...HEAD_KV, zero: "none" }],
   }],
