@@ -481,7 +481,7 @@ async function texts() {
       }
     }
   };
-  for (const folder of ["kernels", "pipeline", "stages", "tests", "configs", ".github"]) {
+  for (const folder of ["kernels", "pipeline", "stages", "tests", "configs", "docs", ".github"]) {
     await visit(folder);
   }
   for (const path of ["README.md", "BENCHMARKS.md", "mod.ts"]) {
