@@ -21,7 +21,10 @@ export interface Program {
   bounds?(flags: MachineFlags): Bounds | Promise<Bounds>;
   /** Says what a file or directory really is, for `inspect` and `report`. */
   readonly describe?: Describe;
-  /** What one might do after a good run of a manifest: words of the command line, and what for. */
+  /**
+   * What one might do after a good run, with the manifest that it names as the next one, or itself:
+   * words of the command line, and what for.
+   */
   onward?(
     manifest: string,
   ): readonly { readonly about: string; readonly words: readonly string[] }[];

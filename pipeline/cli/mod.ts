@@ -30,4 +30,5 @@ export type { Screen } from "../tell/terminal/screen.ts";
 export { mergeTrees } from "../manifest/yaml_tree.ts";
 export { formatProblem, ManifestError, type Place, type Problem } from "../manifest/problem.ts";
 export { readFile } from "../manifest/sources.ts";
+export { readManifest } from "../manifest/read_manifest.ts";
 export { parseYaml, type YamlNode } from "../manifest/yaml_tree.ts";

@@ -1,3 +1,4 @@
+import { dirname, join } from "node:path";
 import { type Entry, isNull, typeWord, wordFor, type YamlNode } from "./yaml_tree.ts";
 import { suggestion } from "./nearest.ts";
 import type { Place, Report } from "./problem.ts";
@@ -32,6 +33,8 @@ export interface Parts {
   readonly matrix: YamlNode | undefined;
   readonly verify: Verify | undefined;
   readonly expect: YamlNode | undefined;
+  /** The manifest that `next` names, beside the file that names it. */
+  readonly next: string | undefined;
   readonly steps: ReadonlyMap<string, Entry>;
 }
 
@@ -43,7 +46,7 @@ export function readTop(
   const start: Place = root?.place ?? { source: path, mark: { line: 1, col: 1 } };
   const top = mapping(root, { what: "the manifest", such: "steps: …", at });
   checkNames(top, {
-    known: ["extends", "params", "matrix", "verify", "expect", "steps"],
+    known: ["extends", "params", "matrix", "verify", "expect", "next", "steps"],
     what: "a manifest",
     at,
   });
@@ -61,7 +64,17 @@ export function readTop(
     at(steps?.place ?? start, 'Cannot find a step: expected "steps" with at least one');
   }
   const verify = readVerify(top.get("verify")?.value, at);
-  return { params: params?.value, matrix: matrix?.value, verify, expect, steps: found };
+  const next = readNext(top.get("next")?.value, at);
+  return { params: params?.value, matrix: matrix?.value, verify, expect, next, steps: found };
+}
+
+function readNext(node: YamlNode | undefined, at: Report): string | undefined {
+  if (node === undefined || isNull(node)) return undefined;
+  if (node.type === "scalar" && typeof node.value === "string") {
+    return join(dirname(node.place.source), node.value);
+  }
+  at(node.place, `Cannot go on with ${wordFor(node)}: expected the name of a manifest`);
+  return undefined;
 }
 
 function readVerify(node: YamlNode | undefined, at: Report): Verify | undefined {

@@ -30,6 +30,8 @@ export interface Manifest {
   readonly verify?: Verify;
   /** What scores must be, where it says so. */
   readonly expect?: readonly Expectation[];
+  /** The manifest that somebody would take next, where it is not this one. */
+  readonly next?: string;
   /** All files it was read from, itself first; nothing is read again later. */
   readonly sources: readonly SourceFile[];
 }

@@ -95,6 +95,7 @@ export function resolveManifest(
       sources,
       ...top.verify && { verify: top.verify },
       ...expect.length > 0 && { expect },
+      ...top.next !== undefined && { next: top.next },
     },
     words,
   };

@@ -25,6 +25,7 @@ export function manifestSchema(stages: Registry): JsonSchema {
     matrix: loosened(own.matrix),
     verify: orNothing(own.verify),
     expect: loosened(own.expect),
+    next: orNothing(own.next),
     steps: stepsSchema(ref("change")),
   };
   return {
@@ -99,6 +100,11 @@ const PARTS = {
       "What scores must be for the run to be a good one: step.score and a condition, such as <= 1.05.",
     type: "object",
     additionalProperties: { type: "string" },
+  },
+  next: {
+    description:
+      "The manifest to take next, relative to this one: a good run ends with its command.",
+    type: "string",
   },
 } as const satisfies Readonly<Record<string, JsonSchema>>;
 

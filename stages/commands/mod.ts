@@ -1,3 +1,4 @@
+export { advise } from "./advise.ts";
 export { importConfig as "import-config" } from "./import_config.ts";
 export { models } from "./models.ts";
 export { newManifest as new } from "./new.ts";

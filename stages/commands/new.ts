@@ -121,7 +121,7 @@ params:
 # A run that is worse fails, with the numbers; what it made is kept.
 expect:
   ${recipe.scored}.perplexity_ratio: "<= ${recipe.most}"
-# To write it for another program; the README has the formats:
+# To write it for another program; docs/formats.md has the formats:
 # steps:
 #   shipped: { stage: export, from: { model: ${recipe.model} }, with: { format: huggingface } }
 `;

@@ -34,6 +34,10 @@ export const verifyExport = defineCommand({
         "an engine or a format, such as vllm, vllm==0.33.0, llama.cpp or qserve",
       )
       .option(
+        "--gpu <name>",
+        "what the engine is to run on, such as h100, rtx4090 or mi300x; arm and x86 stand for CPUs",
+      )
+      .option(
         "--artifact <what>",
         "the model to compare with (default: the one of the store that it was made from)",
       ),
@@ -52,12 +56,13 @@ async function optionsOf(
   { own, screen, flags }: Call,
   store: Store,
 ): Promise<ExportCheckOptions> {
-  const { artifact: named, target } = own;
+  const { artifact: named, target, gpu } = own;
   const artifact = typeof named === "string"
     ? await original(await findNamed(named, store, { verb: `${VERB} with` }), named)
     : undefined;
   return {
     ...typeof target === "string" && { target },
+    ...typeof gpu === "string" && { gpu },
     ...artifact && { artifact },
     find: (digest) => modelOf(digest, store),
     ...!flags.json && { progress: progressOn(screen) },
@@ -111,11 +116,13 @@ function progressOn(screen: Screen): NonNullable<ExportCheckOptions["progress"]>
   };
 }
 
-function targetOf({ own: { target } }: Call): { readonly target?: string } {
-  return typeof target === "string" ? { target } : {};
+function targetOf(
+  { own: { target, gpu } }: Call,
+): { readonly target?: string; readonly gpu?: string } {
+  return { ...typeof target === "string" && { target }, ...typeof gpu === "string" && { gpu } };
 }
 
-type Told = ExportCheck & { readonly path: string; readonly target?: string };
+type Told = ExportCheck & ReturnType<typeof targetOf> & { readonly path: string };
 
 function jsonLines({ facts, breaches, warnings, ...told }: Told): string {
   const lines = [

@@ -30,6 +30,8 @@ export interface ExportCheck {
 export interface ExportCheckOptions extends OriginalOptions {
   /** A format, or an engine with or without a version: `vllm==0.33.0`; the format's rules alone unless said. */
   readonly target?: string;
+  /** What the engine runs on, such as `h100`: whether it has kernels there is in the answer. */
+  readonly gpu?: string;
   readonly signal?: AbortSignal;
   progress?(done: number, total: number, note: string): void;
 }
@@ -45,7 +47,12 @@ export async function checkExport(
   path: string,
   options: ExportCheckOptions,
 ): Promise<ExportCheck> {
-  const target = options.target === undefined ? undefined : findTarget(options.target);
+  if (options.gpu !== undefined && options.target === undefined) {
+    throw new TypeError(
+      `Cannot check for "${options.gpu}" without an engine: expected a target beside it, such as vllm`,
+    );
+  }
+  const target = options.target === undefined ? undefined : findTarget(options.target, options.gpu);
   const isFile = (await Deno.stat(path)).isFile;
   const format = await formatOf(path, isFile);
   const provenance = isFile ? undefined : await readProvenance(path);
@@ -60,8 +67,10 @@ export async function checkExport(
   using opened = reading;
   using source = await openOriginal(provenance, options, warnings);
   const ignored = (provenance?.ignored ?? []) as readonly ("activations" | "kv")[];
+  const stored = subjectOfReading(opened);
   const model = {
-    subject: source ? without(source.subject, ignored) : subjectOfReading(opened),
+    subject: source ? without(source.subject, ignored) : stored,
+    stored,
     options: optionsOf(opened),
   };
   const judged = target && judgeTarget(target, format, model);
@@ -94,6 +103,9 @@ export async function checkExport(
         ? [["engine", `${target.name}, by the rules of ${target.engine.source}`] as const]
         : [],
       ...use ? [["run it", commandOn(path, use)] as const] : [],
+      ...judged?.kernels
+        ? [[`on ${target?.engine?.processor}`, judged.kernels.join("; ") || "nothing"] as const]
+        : [],
       ["linears", `${Object.keys(opened.linears).length} in codes`],
       ["compared", comparedWords(comparable, rounding)],
     ],

@@ -2,6 +2,7 @@ import { FORMATS } from "./find_format.ts";
 import type { EngineUse, FormatOptions } from "./format.ts";
 import { GGUF_FILE } from "./gguf/reading.ts";
 import type { Subject } from "./subject.ts";
+import { findProcessor, judgeKernels } from "./engine_kernels.ts";
 import type { Breach } from "./verify.ts";
 
 /** What our rules about an engine were taken from. */
@@ -25,18 +26,34 @@ export interface Target {
     readonly source: string;
     /** The version the user asked for. */
     readonly version?: string;
+    /** What it runs on, by the table of engines' kernels. */
+    readonly processor?: string;
   };
 }
 
-/** The target that a word names, such as `vllm`, `vllm==0.33.0` or `compressed-tensors`. */
-export function findTarget(word: string): Target {
+/**
+ * The target that a word names, such as `vllm`, `vllm==0.33.0` or `compressed-tensors`; of an engine
+ * also the processor, such as `h100`.
+ */
+export function findTarget(word: string, gpu?: string): Target {
+  const processor = gpu === undefined ? undefined : findProcessor(gpu);
   const [, name = "", version] = /^([^=]*?)(?:==?(.+))?$/.exec(word.trim()) ?? [];
   const plain = name.toLowerCase().replaceAll("_", "-");
   const engine = Object.entries(ENGINES)
     .find(([engine, { also = [] }]) => [engine, ...also].includes(plain));
   if (engine) {
     const [found, { source }] = engine;
-    return { name: found, engine: { name: found, source, ...version && { version } } };
+    return {
+      name: found,
+      engine: { name: found, source, ...version && { version }, ...processor && { processor } },
+    };
+  }
+  if (processor !== undefined && Object.hasOwn(FORMATS, plain.replaceAll("-", "_"))) {
+    throw new TypeError(
+      `Cannot check "${word}" on ${processor}: it is a format, expected an engine, one of ${
+        Object.keys(ENGINES).join(", ")
+      }`,
+    );
   }
   const format = plain.replaceAll("-", "_");
   if (Object.hasOwn(FORMATS, format) && version === undefined) return { name: format, format };
@@ -51,6 +68,8 @@ export function findTarget(word: string): Target {
 /** What an export holds, as engines judge it. */
 export interface HeldModel {
   readonly subject: Subject;
+  /** What the files themselves have in codes, which kernels have to multiply. */
+  readonly stored: Pick<Subject, "linears" | "codedHead">;
   readonly options: FormatOptions;
 }
 
@@ -58,6 +77,8 @@ export interface HeldModel {
 export interface TargetJudgement {
   /** How its engine is started, where it reads the format. */
   readonly use?: EngineUse;
+  /** The kernels that run it on the processor, a line a precision; none where no processor was said. */
+  readonly kernels?: readonly string[];
   readonly breaches: readonly Breach[];
   readonly warnings: readonly string[];
 }
@@ -84,7 +105,14 @@ export function judgeTarget(
     ? [`rules are those of ${engine.source}; those of ${engine.name} ${engine.version} may differ`]
     : [];
   const limits = use.limits.map((limit) => `${engine.name}: ${limit}`);
-  return { use, breaches: [], warnings: [...other, ...limits] };
+  if (engine.processor === undefined) return { use, breaches: [], warnings: [...other, ...limits] };
+  const { found, missing, warnings } = judgeKernels(engine.name, engine.processor, model.stored);
+  return {
+    use,
+    kernels: found,
+    breaches: missing.map((rule) => ({ rule })),
+    warnings: [...other, ...limits, ...warnings],
+  };
 }
 
 /** An engine's command with the place it is about. */

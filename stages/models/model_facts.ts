@@ -41,10 +41,15 @@ export async function describeModel(path: string): Promise<ModelFacts> {
     ...sizesOf(checkpoint, architecture),
     bitsPerWeight: 8 * weightBytes(checkpoint, { record, linears }) / values,
     kvBytesPerToken: kvBytes(architecture.config, record),
-    scheme: `${schemeWords(linears, record)}${headWords({ architecture, record })}`,
+    scheme: schemeOf(files),
     layers: layerErrors(architecture, record),
     kvErrors: record.measured.kv,
   };
+}
+
+/** Precision of weights, activations, KV cache and a head in codes, in words. */
+export function schemeOf({ architecture, record }: Pick<ModelFiles, "architecture" | "record">) {
+  return `${schemeWords(architecture.linears, record)}${headWords({ architecture, record })}`;
 }
 
 /** The sizes of a model's weights as they are stored. */

@@ -10,23 +10,17 @@
  * @module
  */
 import { parseArgs } from "node:util";
-import { CountingDevice } from "../../kernels/device/counting.ts";
-import type { Inputs, Tensor, TensorSpec } from "../../kernels/device/device.ts";
-import type { Kernel } from "../../kernels/device/kernel.ts";
 import { type Limits, PROMISED_LIMITS, USUAL_LIMITS } from "../../kernels/device/limits.ts";
-import { byteLength, elements } from "../../kernels/device/tensor.ts";
-import * as kernels from "../../kernels/mod.ts";
 import { type Precision, PRECISIONS } from "../../stages/benchmark/precisions.ts";
 import { randomFiles, randomModel } from "../../stages/benchmark/random_model.ts";
 import { SHAPES } from "../../stages/benchmark/shapes.ts";
-import { GREEDY } from "../../stages/engine/engine.ts";
-import { PagedModel } from "../../stages/engine/paged_model.ts";
-import { newSequence } from "../../stages/engine/sequence.ts";
-import { INTEGER } from "../gpu_check/kernel_parts.ts";
-import { Model } from "../../stages/models/model.ts";
-import { headersOf } from "../../stages/models/peaks.ts";
-
-const PAGE_TOKENS = 64;
+import {
+  type Card,
+  type EngineStep,
+  type KernelWork,
+  rooflineSeconds,
+  stepWork,
+} from "../../stages/benchmark/step_work.ts";
 
 /** Qwen1.5-72B as its config.json says. */
 const QWEN = {
@@ -61,33 +55,12 @@ const MODELS = {
   },
 } as const;
 
-/** What a card gives at most. */
-export interface Card {
-  readonly name: string;
-  /** GB/s of memory. */
-  readonly bandwidth: number;
-  /** 10^12 operations a second of dot4I8Packed, which is what WebGPU has: not of tensor cores. */
-  readonly integer: number;
-  /** 10^12 operations a second in f32. */
-  readonly float: number;
-}
-
 /** Bandwidth and f32 of NVIDIA's data sheets; integers: multiprocessors x 64 lanes x 8 x boost clock. */
 const CARDS: readonly Card[] = [
   { name: "A100", bandwidth: 2039, integer: 78, float: 19.5 },
   { name: "L40S", bandwidth: 864, integer: 183, float: 91.6 },
   { name: "H100", bandwidth: 3350, integer: 134, float: 67 },
 ];
-
-/** What launches of a kernel come to. */
-export interface KernelWork {
-  readonly kernel: string;
-  launches: number;
-  bytes: number;
-  operations: number;
-  /** Operations of its largest launch, which a card has to end before its system takes it for hung. */
-  largest: number;
-}
 
 /** Prints the tables. */
 export async function printRoofline(args: readonly string[]): Promise<void> {
@@ -127,13 +100,13 @@ export async function printRoofline(args: readonly string[]): Promise<void> {
         const theirs = card.name === "L40S" ? qserve.L40S : qserve.A100;
         const reported = card.name in qserve ? theirs.rate : "nothing";
         const mean = { queries: 1, keys: 1280, batch: theirs.batch };
-        const each = secondsOf(await workOf(json, precision, limits, mean), card);
+        const each = rooflineSeconds(await workOf(json, precision, limits, mean), card);
         const first = await workOf(json, precision, limits, {
           queries: 1024,
           keys: 1024,
           batch: 1,
         });
-        const all = 512 * each + theirs.batch * secondsOf(first, card);
+        const all = 512 * each + theirs.batch * rooflineSeconds(first, card);
         say(
           `  1,024 in, 512 out, batch ${theirs.batch} on ${card.name}: at most ${
             (512 * theirs.batch / all).toFixed(0)
@@ -144,123 +117,14 @@ export async function printRoofline(args: readonly string[]): Promise<void> {
   }
 }
 
-/** The work of one step of the engine, kernel by kernel. */
+/** The work of one step of a model of these shapes in a precision. */
 export async function workOf(
   json: Readonly<Record<string, unknown>>,
   precision: Precision,
   limits: Limits,
-  { queries, keys, batch }: {
-    readonly queries: number;
-    readonly keys: number;
-    readonly batch: number;
-  },
+  step: EngineStep,
 ): Promise<KernelWork[]> {
-  const files = headersOf(randomFiles(randomModel(json, precision)));
-  await using device = new Tally(limits, { keys, batch });
-  using model = Model.of(device, files, { weightBytes: Infinity });
-  await model.loadWhole();
-  using paged = new PagedModel(device, model, { pages: 1, context: keys, rows: batch });
-  const prompt = Array<number>(keys).fill(0);
-  const chunks = Array.from({ length: batch }, () => {
-    const ask = { prompt, maxTokens: 1, sampling: GREEDY, stopTokens: [] };
-    const sequence = newSequence(0, ask);
-    sequence.pages.push(...Array<number>(Math.ceil(keys / PAGE_TOKENS)).fill(0));
-    return { sequence, start: keys - queries, count: queries, last: true, draft: [] };
-  });
-  device.work.clear();
-  await paged.step(chunks);
-  return [...device.work.values()];
-}
-
-/** Counts what is launched, by kernel. */
-class Tally extends CountingDevice {
-  readonly work = new Map<string, KernelWork>();
-  readonly #step: { readonly keys: number; readonly batch: number };
-
-  constructor(limits: Limits, step: { readonly keys: number; readonly batch: number }) {
-    super(limits);
-    this.#step = step;
-  }
-
-  override run<In extends string, Out extends string, Options, Mut extends In, Opt extends In>(
-    kernel: Kernel<In, Out, Options, Mut, Opt>,
-    inputs: Inputs<In, Opt>,
-    options: Options,
-  ): Record<Out, Tensor> {
-    const name = NAMES.get(kernel) ?? "?";
-    const made = super.run(kernel, inputs, options);
-    const none = { kernel: name, launches: 0, bytes: 0, operations: 0, largest: 0 };
-    const work = this.work.get(name) ?? none;
-    this.work.set(name, work);
-    const given = inputs as Readonly<Record<string, TensorSpec | undefined>>;
-    work.launches++;
-    work.bytes += bytesOf(name, given, made, this.#step);
-    const operations = operationsOf(name, given, this.#step);
-    work.operations += operations;
-    work.largest = Math.max(work.largest, operations);
-    return made;
-  }
-}
-
-const NAMES = new Map<unknown, string>(
-  Object.entries(kernels).map(([name, kernel]) => [kernel, name]),
-);
-
-/** Bytes that a launch must move at least: all it reads and writes once, of pools what it touches. */
-function bytesOf(
-  name: string,
-  given: Readonly<Record<string, TensorSpec | undefined>>,
-  made: Readonly<Record<string, TensorSpec>>,
-  { keys, batch }: { readonly keys: number; readonly batch: number },
-): number {
-  const written = Object.values(made).reduce((sum, spec) => sum + byteLength(spec), 0);
-  const read = Object.entries(given).reduce((sum, [input, spec]) => {
-    if (!spec) return sum;
-    const whole = byteLength(spec);
-    const page = whole / Math.max(1, spec.shape[0]!);
-    // A product of some columns writes those; what lies beside them is of others.
-    if (name.startsWith("matmul") && input === "y") {
-      return sum + Math.min(whole, 4 * spec.shape[0]! * given.weight!.shape[0]!);
-    }
-    if (name === "attentionPaged" && (input === "k" || input === "v")) {
-      return sum + page * batch * keys / PAGE_TOKENS;
-    }
-    if (name === "ropeAppend" && (input === "keys" || input === "values")) {
-      return sum + page * given.slots!.shape[0]! / PAGE_TOKENS;
-    }
-    if (name === "embed" && input === "embeddings") return sum + page * given.tokens!.shape[0]!;
-    if (name === "attentionTurned" && input === "angles") return sum + page * keys;
-    if (name === "ropeAppend" && input === "angles") return sum + page * given.positions!.shape[0]!;
-    return sum + whole;
-  }, 0);
-  return written + read;
-}
-
-/** Multiplications and additions of products; of attention those of keys in sight. */
-function operationsOf(
-  name: string,
-  given: Readonly<Record<string, TensorSpec | undefined>>,
-  { keys, batch }: { readonly keys: number; readonly batch: number },
-): number {
-  if (name.startsWith("matmul")) {
-    const [rows = 0] = given.x!.shape;
-    // Bytes lie in words.
-    const perWord = given.x!.dtype === "u32" ? 4 : 1;
-    const inner = given.x!.shape[1]! * perWord;
-    return 2 * rows * inner * given.weight!.shape[0]!;
-  }
-  if (name !== "attentionPaged") return elements(Object.values(given)[0]?.shape ?? []);
-  const [rows = 0, heads = 0, size = 0] = given.q!.shape;
-  const queries = rows / batch;
-  return 4 * heads * size * batch * queries * (keys - (queries - 1) / 2);
-}
-
-/** Seconds at which memory or arithmetic of a card ends, kernel after kernel. */
-export function secondsOf(work: readonly KernelWork[], card: Omit<Card, "name">): number {
-  return work.reduce((sum, { kernel, bytes, operations }) => {
-    const peak = INTEGER.has(kernel) ? card.integer : card.float;
-    return sum + Math.max(bytes / card.bandwidth / 1e9, operations / peak / 1e12);
-  }, 0);
+  return await stepWork(randomFiles(randomModel(json, precision)), limits, step);
 }
 
 function table(
@@ -290,7 +154,7 @@ function table(
     largest: Math.max(...work.map((one) => one.largest)),
   };
   const rates = cards.map((card) =>
-    `${card.name} ${(tokens / secondsOf(work, card)).toFixed(0)} tokens/s`
+    `${card.name} ${(tokens / rooflineSeconds(work, card)).toFixed(0)} tokens/s`
   );
   say(`${cells(all).join("")}   at most ${rates.join(", ")}`);
 }

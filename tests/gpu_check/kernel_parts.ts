@@ -2,6 +2,7 @@ import type { HostTensor, Tensor } from "../../kernels/device/device.ts";
 import type { Gpu } from "../../kernels/device/gpu.ts";
 import type { AnyKernel } from "../../kernels/device/kernel.ts";
 import { elements, f32, u32 } from "../../kernels/device/tensor.ts";
+import { INTEGER_PRODUCTS } from "../../kernels/integer_products.ts";
 import * as kernels from "../../kernels/mod.ts";
 import { changesPlan, measureOn, QUESTIONS, sameBytes, tune } from "../../kernels/tune.ts";
 import {
@@ -24,8 +25,6 @@ const MOST_VALUES = 2 ** 19;
 /** Seconds of launches that one timing takes, and of one between two waits. */
 const TIMED_SECONDS = 0.2;
 const MOST_LAUNCHES = 20_000;
-/** Kernels that multiply integers. */
-export const INTEGER: ReadonlySet<string> = new Set(["matmulInt8", "matmulGroups"]);
 /** How often a plan is timed; the least counts. */
 const TRIALS = 3;
 
@@ -199,7 +198,7 @@ function speeds(card: Card): Part {
           const [bytes, operations] = [one.cost.bytes, one.cost.flops].map((cost) =>
             cost / seconds / 1e9
           ) as [number, number];
-          const peak = 1000 * (ceilings?.[INTEGER.has(name) ? "integer" : "float"] ?? 0);
+          const peak = 1000 * (ceilings?.[INTEGER_PRODUCTS.has(name) ? "integer" : "float"] ?? 0);
           tell({
             kernel: one.label,
             options: JSON.stringify(one.options).replaceAll('"', "").slice(0, 60),

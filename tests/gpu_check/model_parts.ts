@@ -16,7 +16,8 @@ import { quantize } from "../../stages/quantize.ts";
 import { readEvaluation } from "../../stages/report/evaluation.ts";
 import { GOLDEN } from "../support/golden_text.ts";
 import { StageChain } from "../support/stage_chain.ts";
-import { secondsOf, workOf } from "../bench/roofline.ts";
+import { rooflineSeconds } from "../../stages/benchmark/step_work.ts";
+import { workOf } from "../bench/roofline.ts";
 import type { Card, Ceilings } from "./card.ts";
 import type { Part } from "./findings.ts";
 import { llamaCpp } from "./llama_cpp.ts";
@@ -99,7 +100,7 @@ function shape(card: Card, name: keyof typeof SHAPES): Part {
   function leastOf(ceilings: Ceilings, json: (layers: number) => Record<string, unknown>) {
     return async (count: number, { prompt, output, batch }: RoundSize) => {
       const seconds = async (step: Parameters<typeof workOf>[3]) =>
-        secondsOf(await workOf(json(count), precision, card.gpu.limits, step), ceilings);
+        rooflineSeconds(await workOf(json(count), precision, card.gpu.limits, step), ceilings);
       const keys = prompt + Math.ceil(output / 2);
       return {
         prefill: batch * await seconds({ queries: prompt, keys: prompt, batch: 1 }),

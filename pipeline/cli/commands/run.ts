@@ -38,14 +38,19 @@ export const run = defineCommand({
       command: commandAgain(["report", ...call.words, ...store]),
     };
     const detail = detailOf(call);
-    const onward = detail === "brief" ? onwardOf(call) : [];
-    const telling = { detail, again: commandAgain(call.args), onward: [page, ...onward] };
+    const onward = [page];
+    const telling = { detail, again: commandAgain(call.args), onward };
     using tell = flags.json ? tellJson(screen, telling) : tellPeople(screen, telling);
     // What packages print goes where it harms neither JSON lines nor what is drawn.
     using _console = flags.json || screen.columns > 0 ? catchConsole(tell.say) : undefined;
     const start = performance.now();
     try {
-      return await tellingErrors(() => runManifest(call, { tell, again: telling.again }))(call);
+      const told = (manifest: Manifest) => {
+        if (detail === "brief") onward.push(...onwardOf(call, manifest));
+      };
+      return await tellingErrors(() => runManifest(call, { tell, again: telling.again, told }))(
+        call,
+      );
     } catch (error) {
       if (flags.json && !(error instanceof UsageError)) {
         const seconds = secondsSince(start);
@@ -58,11 +63,17 @@ export const run = defineCommand({
 
 async function runManifest(
   call: Call,
-  { tell, again }: { readonly tell: Teller; readonly again: string },
+  { tell, again, told }: {
+    readonly tell: Teller;
+    readonly again: string;
+    /** Called once the manifest has been read. */
+    told(manifest: Manifest): void;
+  },
 ): Promise<number> {
   const { program, screen, flags, words: [path = ""], own } = call;
   const { stages } = program;
   const manifest = await readManifest(path, { stages, set: flags.set });
+  told(manifest);
   const selected = selectedSteps(manifest, own);
   const force = forcedSteps(manifest, flags.force, selected);
   const locks = await readLocks(path, { own, selected });
@@ -124,8 +135,11 @@ function detailOf({ own: { quiet, brief, verbose } }: Call): Detail {
 }
 
 /** What the program would do next, as commands. */
-function onwardOf({ program, words: [manifest = ""] }: Call): readonly Onward[] {
-  return (program.onward?.(manifest) ?? [])
+function onwardOf(
+  { program, words: [manifest = ""] }: Call,
+  { next = manifest }: Manifest,
+): readonly Onward[] {
+  return (program.onward?.(next) ?? [])
     .map(({ about, words }) => ({ about, command: commandAgain(words) }));
 }
 

@@ -122,7 +122,18 @@ Deno.test("`run` ends with the headlines of what no other step reads", () =>
     doesNotMatch(out, /Look again/);
     const brief = await run("--brief");
     match(brief.out, /^\nWhat came out\nof report\n\nAll went well/);
-    match(brief.out, /\n\nA page about it +.*deno.*\nLook again +.*deno.* inspect .*a\.yaml\n$/);
+    match(
+      brief.out,
+      /\n\nA page about it +.*deno.*\nLook again +.*deno.* inspect .*a\.yaml\n$/,
+    );
+    await Deno.writeTextFile(`${directory}/b.yaml`, "extends: a.yaml\nnext: sub/c.yaml\n");
+    const named = await callProgram(
+      { stages, ...program },
+      "run",
+      `${directory}/b.yaml`,
+      "--brief",
+    );
+    match(named.out, /\nLook again +.*deno.* inspect .*sub\/c\.yaml\n$/);
     const json = (await run("--json")).out.trimEnd().split("\n").map((line) => JSON.parse(line));
     strictEqual(json.at(-1).type, "summary");
     const both = await run("--brief", "-q");

@@ -311,6 +311,13 @@ Deno.test("a manifest may say how far artifacts are looked at", () => {
   const read = (text: string) => parseManifest(text, { path: "m.yaml", stages: toyStages }).verify;
   strictEqual(read(steps), undefined);
   strictEqual(read(`verify: full\n${steps}`), "full");
+  const next = (text: string) => parseManifest(text, { path: "in/m.yaml", stages: toyStages }).next;
+  strictEqual(next(`next: n.yaml\n${steps}`), "in/n.yaml");
+  strictEqual(next(steps), undefined);
+  throws(
+    () => next(`next: [n.yaml]\n${steps}`),
+    /^ManifestError: in\/m\.yaml:1:7: Cannot go on with a list: expected the name of a manifest$/,
+  );
   throws(
     () => read(`verify: some\n${steps}`),
     /^ManifestError: m\.yaml:1:9: Cannot verify artifacts by "some": expected one of stat, size, full$/,

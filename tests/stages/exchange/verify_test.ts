@@ -194,6 +194,68 @@ Deno.test("a version of an engine that our rules do not know is told to be anoth
   ]);
 });
 
+Deno.test("what runs an export on a processor is told of a table, and what does not is broken", async () => {
+  await using chain = await StageChain.open(new ReferenceDevice());
+  const w4a16 = await make(chain, "compressed_tensors");
+  const w4a8 = await make(chain, "compressed_tensors", {
+    weights: { bits: 4, zero: "none", group: "row" },
+    activations: "dynamic",
+  });
+  const qserve = await make(chain, "qserve");
+  const on = async ({ exported, model }: Awaited<ReturnType<typeof make>>, ...names: string[]) => {
+    const [target = "", gpu = ""] = names;
+    const { facts, breaches, warnings } = await check(exported, model, { target, gpu });
+    return {
+      kernels: new Map(facts).get(`on ${gpu}`),
+      missing: breaches.map(({ rule }) => rule),
+      packages: warnings.filter((text) => text.includes("package")),
+    };
+  };
+  // Machete is for Hopper alone (mixed_precision/machete.py of vLLM).
+  assert.deepEqual(await on(w4a16, "vllm", "h100"), {
+    kernels: "int4 x floating point: Marlin, Machete, Humming",
+    missing: [],
+    packages: [],
+  });
+  assert.equal((await on(w4a16, "vllm", "b200")).kernels, "int4 x floating point: Marlin, Humming");
+  assert.deepEqual((await on(w4a16, "vllm", "v100")).missing, [
+    "vllm has no kernel for int4 x floating point on v100, expected Marlin on NVIDIA's compute capability 7.5 and above, Machete on NVIDIA's compute capability 9, Humming on NVIDIA's compute capability 7.5 and above, Triton W4A16 on rocm, CPU W4A16 on x86",
+  ]);
+  // vllm-project/llm-compressor#2693: none that loads on an H100 but that of a package.
+  assert.deepEqual(await on(w4a8, "vllm", "h100"), {
+    kernels: "int4 x int8: Humming",
+    missing: [],
+    packages: [
+      "vllm has no kernel of its own for int4 x int8 on CUDA; it needs the package humming-kernels",
+    ],
+  });
+  assert.deepEqual(await on(w4a8, "vllm", "arm"), {
+    kernels: "int4 x int8: KleidiAI",
+    missing: [],
+    packages: [],
+  });
+  assert.match(
+    (await on(w4a8, "vllm", "mi300x")).missing[0] ?? "",
+    /^vllm has no kernel for int4 x int8 on mi300x/,
+  );
+  assert.deepEqual((await on(qserve, "qserve", "a100")).missing, []);
+  assert.match(
+    (await on(qserve, "qserve", "t4")).missing[0] ?? "",
+    /^qserve has no kernel for int4 x int8 on t4/,
+  );
+  const refused = (options: Partial<ExportCheckOptions>) => () =>
+    check(w4a8.exported, w4a8.model, options);
+  await assert.rejects(
+    refused({ target: "vllm", gpu: "voodoo2" }),
+    /^TypeError: Cannot check for "voodoo2": no such processor is in the table of engines' kernels, expected one of v100, /,
+  );
+  await assert.rejects(refused({ gpu: "h100" }), /without an engine/);
+  await assert.rejects(
+    refused({ target: "gptq", gpu: "h100" }),
+    /it is a format, expected an engine/,
+  );
+});
+
 Deno.test("a recipe that is not the one of its digest, and inputs that are not the model's, are told", async () => {
   await using chain = await StageChain.open(new ReferenceDevice());
   const { model, exported } = await make(chain, "compressed_tensors");
@@ -279,6 +341,7 @@ steps:
 async function make(
   chain: StageChain,
   format: string,
+  precision = HOMES[format],
 ): Promise<{ readonly model: Artifact; readonly exported: Artifact }> {
   const shaped = await writeShaped("llama_wide_heads", await chain.directory());
   // QServe has no place for the gains of norms.
@@ -286,7 +349,7 @@ async function make(
     shaped,
     (name, values) => void (name.endsWith("norm.weight") && values.fill(1)),
   );
-  const params = { method: "rtn", ...HOMES[format] };
+  const params = { method: "rtn", ...precision };
   const model = await chain.run(quantize, { model: plain }, params);
   const exported = await chain.run(exportModel, { model, reports: [] }, { format });
   return { model, exported };

@@ -21,7 +21,15 @@ Deno.test("tasks that run kernels have V8's flags", () => {
   const having = Object.entries(settings.tasks)
     .filter(([, task]) => task.command.includes(flags))
     .map(([name]) => name);
-  deepStrictEqual(having, ["run", "verify-export", "worker", "serve", "gpu-check", "bench"]);
+  deepStrictEqual(having, [
+    "run",
+    "verify-export",
+    "worker",
+    "serve",
+    "advise",
+    "gpu-check",
+    "bench",
+  ]);
 });
 
 /** Digests by kernel, made under some flags. */
