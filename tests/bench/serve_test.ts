@@ -62,7 +62,9 @@ Deno.test("a load counts every token of a server and times the first and those b
   assert.equal(new Set(served.engine.asked.map(({ prompt }) => prompt.join())).size, 13);
   // The fake waits 10 ms with the prompt and with each token.
   assert.ok(result.firstToken.p50 >= 0.019, `first ${result.firstToken.p50}`);
-  assert.ok(result.perToken.p50 >= 0.0095, `per token ${result.perToken.p50}`);
+  // A busy machine may be late with the first piece, and the others follow it the sooner.
+  const whole = result.firstToken.p50 + 7 * result.perToken.p50;
+  assert.ok(whole >= 0.0885, `first and seven more ${whole}`);
   assert.ok(result.whole.p50 >= 0.085 && result.whole.p50 <= result.whole.p99);
   assert.match(loadLines(options, result).join("\n"), /answered 12 in .*; no errors/);
 });

@@ -6,6 +6,7 @@ const PARTS = [
   "mod.ts",
   "deno.json",
   "deno.lock",
+  "configs/measured.json",
   "configs/tuned.json",
   "kernels",
   "pipeline",
