@@ -110,6 +110,9 @@ export const messageAnswer = z.looseObject({
   usage: z.looseObject({ input_tokens: z.int(), output_tokens: z.int() }),
 });
 
+/** What `POST /v1/messages/count_tokens` answers. */
+export const messageCountAnswer = z.object({ input_tokens: z.int() });
+
 /** What `POST /v1/embeddings` answers. */
 export const embeddingsAnswer = z.object({
   object: z.literal("list"),

@@ -79,7 +79,7 @@ function answerError(error: unknown, context: Context<ServeEnv>): Response {
   // Nobody reads this; it is no failure.
   if (error === LEFT) return new Response(null, { status: 499 });
   if (told.status >= 500 && told.status !== 503) logFailure(context.get("entry"), error);
-  const body = pathOf(context) === "/v1/messages" ? messageError(told) : told.body;
+  const body = pathOf(context).startsWith("/v1/messages") ? messageError(told) : told.body;
   return context.json(body, told.status as 400, { ...told.headers });
 }
 

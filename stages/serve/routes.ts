@@ -7,6 +7,7 @@ import {
   embeddingsAnswer,
   healthAnswer,
   messageAnswer,
+  messageCountAnswer,
   modelAnswer,
   modelsAnswer,
   responseAnswer,
@@ -22,7 +23,7 @@ import { completions } from "./completions.ts";
 import { embeddings } from "./embeddings.ts";
 import { embeddingsFields } from "./embeddings_request.ts";
 import { messages } from "./forms/messages.ts";
-import { messagesFields } from "./forms/messages_request.ts";
+import { countFields, messagesFields } from "./forms/messages_request.ts";
 import { responses } from "./forms/responses.ts";
 import { responsesFields } from "./forms/responses_request.ts";
 import { checkTaking, findModel, health, listModels, ready, status, version } from "./models.ts";
@@ -102,6 +103,12 @@ export const ROUTES: readonly Route[] = [
     access: "key",
     answer: taking(messages),
   },
+  read("/v1/messages/count_tokens", {
+    about: "Counts the tokens of a conversation, as Anthropic's API has it",
+    fields: countFields,
+    gives: messageCountAnswer,
+    kind: "messageCount",
+  }),
   get("/v1/models", "Lists the model", { tell: listModels, gives: modelsAnswer }),
   {
     method: "GET",
@@ -195,7 +202,7 @@ function read(
     readonly about: string;
     readonly fields: z.ZodObject;
     readonly gives: z.ZodType;
-    readonly kind: "tokenize" | "detokenize";
+    readonly kind: "tokenize" | "detokenize" | "messageCount";
   },
 ): Route {
   return {

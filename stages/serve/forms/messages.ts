@@ -4,6 +4,7 @@ import { type ApiError, toApiError } from "../api_error.ts";
 import type { ChatPart } from "../chat_parts.ts";
 import type { ServeEnv } from "../request_log.ts";
 import type { ServeContext } from "../request_scope.ts";
+import { NO_THREADS } from "./messages_request.ts";
 import { type AnswerForm, answerForm, type FormEvent } from "./answer_form.ts";
 
 /** Answers `POST /v1/messages`. */
@@ -32,7 +33,9 @@ const ERRORS: Readonly<Record<number, string>> = {
 /** An error as Anthropic's clients read it; what OpenAI's read stands beside. */
 export function messageError({ status, body }: ApiError): FormEvent {
   const type = ERRORS[status] ?? "invalid_request_error";
-  return { type: "error", error: { ...body.error, type } };
+  const { code, param } = body.error;
+  const details = code === NO_THREADS && { details: { error_code: code, unsupported: [param] } };
+  return { type: "error", error: { ...body.error, type, ...details } };
 }
 
 /** Content of a message as it is whole. */

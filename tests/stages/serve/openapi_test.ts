@@ -35,6 +35,7 @@ const BODIES: Readonly<Record<string, object>> = {
   "/v1/embeddings": { input: ["a", "b c"] },
   "/v1/responses": { input: "a" },
   "/v1/messages": { messages: [{ role: "user", content: "a" }], max_tokens: 4 },
+  "/v1/messages/count_tokens": { messages: [{ role: "user", content: "a" }] },
   "/tokenize": { prompt: "a", return_token_strs: true },
   "/detokenize": { tokens: [20, 21] },
 };
