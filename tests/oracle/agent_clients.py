@@ -8,13 +8,14 @@ Needs `pip install openai anthropic langchain-openai`.
 
 import json
 import sys
+from typing import Literal
 
 import anthropic
 import openai
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
 from langchain_core.tools import tool
 from langchain_openai import ChatOpenAI, OpenAIEmbeddings
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 url = sys.argv[1].rstrip("/")
 fake = "--fake" in sys.argv
@@ -26,19 +27,19 @@ QUESTION = "How is the weather in Paris?"
 class Person(BaseModel):
     """Who somebody is."""
 
-    name: str
-    age: int
+    name: Literal["Anna", "Otto"]
+    age: Literal[7, 8]
 
 
 class GetWeather(BaseModel):
     """Tells the weather of a city."""
 
-    city: str
+    city: str = Field(max_length=20)
 
 
 WEATHER = {
     "type": "object",
-    "properties": {"city": {"type": "string", "description": "a town"}},
+    "properties": {"city": {"type": "string", "description": "a town", "maxLength": 20}},
     "required": ["city"],
     "additionalProperties": False,
 }
@@ -165,7 +166,7 @@ answer = client.responses.create(model=model, input="Tell me of cats", instructi
 assert not fake or answer.output_text == ANSWER, answer
 assert isinstance(client.responses.parse(model=model, input=who, text_format=Person).output_parsed, Person)
 flat = {"type": "function", "name": "get_weather", "parameters": WEATHER, "strict": True}
-with client.responses.stream(model=model, input=QUESTION, tools=[flat], tool_choice="required") as stream:
+with client.responses.stream(model=model, input=QUESTION, tools=[flat], tool_choice="required", parallel_tool_calls=False) as stream:
     kinds = {event.type for event in stream}
     made = stream.get_final_response()
 call = next(item for item in made.output if item.type == "function_call")
