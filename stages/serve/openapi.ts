@@ -5,6 +5,12 @@ import { serveOptions } from "./options.ts";
 import type { ServeContext } from "./request_scope.ts";
 import type { Route } from "./routes.ts";
 
+/** What each event of a stream holds. */
+const streamedEvent = z.object({
+  event: z.string().optional(),
+  data: z.string().describe("JSON, or [DONE]"),
+}).describe("an event of several, where the request says stream");
+
 /** Why a request is not answered, by status. */
 const REFUSALS: Readonly<Record<number, string>> = {
   400: "The request says what it must not",
@@ -56,9 +62,7 @@ export function describeRoute(registry: OpenAPIHono["openAPIRegistry"], route: R
           content: {
             "application/json": { schema: gives },
             ...streams && {
-              "text/event-stream": {
-                schema: z.string().describe("events, where the request says stream"),
-              },
+              "text/event-stream": { schema: streamedEvent },
             },
           },
         },

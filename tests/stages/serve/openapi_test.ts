@@ -42,6 +42,7 @@ Deno.test("what requests must have and how they are refused is told", async () =
     Object.keys(responses),
     ["200", "400", "401", "403", "404", "408", "413", "415", "429", "500", "503"],
   );
+  deepStrictEqual(responses["200"].content["text/event-stream"].schema.required, ["data"]);
   const error = responses["400"].content["application/json"].schema;
   deepStrictEqual(error.required, ["error", "type"]);
 });
