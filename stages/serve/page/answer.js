@@ -42,22 +42,24 @@ export function showAnswer({ whole, words, note, tools, plain }, answer) {
   if (answer.trouble) note.before(element("p", { className: "trouble", text: answer.trouble }));
 }
 
-/** Asks for an answer and shows it as it comes; `answer` holds what came, also where it was stopped. */
-export async function stream(place, { path, body, answer, signal, seen }) {
-  const { whole, note } = place;
+/**
+ * Asks for an answer and shows it as it comes; `answer` holds what came, also where it was stopped. What is
+ * drawn is drawn within `around`.
+ */
+export async function stream(place, { path, body, answer, signal, around }) {
+  const { whole } = place;
   whole.classList.add("busy");
   const start = performance.now();
   let [first, usage, reason] = [undefined, undefined, undefined];
   let [count, told, drawn] = [0, 0, 0];
   const draw = () => {
     drawn = 0;
-    showAnswer(place, answer);
+    around(() => showAnswer(place, answer));
     const now = performance.now();
     if (now - told > TELL_MS && count > 1) {
       told = now;
       answer.note = `${count} tokens, ${rate(count, now - first)}`;
     }
-    seen();
   };
   try {
     const response = await ask(path, { body, signal });
@@ -84,9 +86,7 @@ export async function stream(place, { path, body, answer, signal, seen }) {
   cancelAnimationFrame(drawn);
   whole.classList.remove("busy");
   answer.note = noteOf({ usage, reason, start, first, count });
-  note.textContent = "";
-  showAnswer(place, answer);
-  seen();
+  around(() => showAnswer(place, answer));
 }
 
 const rate = (count, ms) => `${((count - 1) / ms * 1000).toFixed(1)} a second`;

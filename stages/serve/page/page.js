@@ -28,10 +28,13 @@ function asked() {
   return beside !== "" && beside !== one ? [one, beside] : [one];
 }
 
-/** Follows what comes where the end is in sight. */
-function follow(always = false) {
+const toEnd = () => talk.scrollTop = talk.scrollHeight;
+
+/** Draws what has come, and follows it where the end was in sight before. */
+function followed(draw) {
   const low = talk.scrollHeight - talk.scrollTop - talk.clientHeight < NEAR;
-  if (always || low) talk.scrollTop = talk.scrollHeight;
+  draw();
+  if (low) toEnd();
 }
 
 function showTurn(turn, at) {
@@ -64,7 +67,7 @@ function showChat() {
   if (chat.turns.length === 0) greet();
   chat.turns.forEach(showTurn);
   offerAgain();
-  follow(true);
+  toEnd();
   past();
 }
 
@@ -120,21 +123,21 @@ async function answerTurn(turn, names) {
   turn.answers = names.map((name) => ({ model: name, text: "" }));
   const at = of.turns.indexOf(turn);
   const { places } = showTurn(turn, at);
-  follow(true);
+  toEnd();
   const mine = running = new AbortController();
   toggle(true);
   keepChat(of);
   past();
   await Promise.all(turn.answers.map((answer, i) => {
     const [path, body] = requestOf(turn, at, { name: names[i], of });
-    return stream(places[i], { path, body, answer, signal: mine.signal, seen: () => follow() });
+    return stream(places[i], { path, body, answer, signal: mine.signal, around: followed });
   }));
   keepChat(of);
   if (running === mine) {
     running = undefined;
     toggle(false);
   }
-  if (of === chat) offerAgain();
+  if (of === chat) followed(offerAgain);
   past();
 }
 

@@ -248,3 +248,24 @@ browserTest("speed is told while an answer comes, and thoughts stand apart", asy
   ok(!(await page.locator(".turn.model .words").innerText()).includes("hm"));
   await page.close();
 });
+
+browserTest("the end of an answer stays in sight, unless one reads further up", async (browser) => {
+  await using served = await serveFake({ says: "A line.\n\n".repeat(60), delay: 5 });
+  const { page } = await openChat(browser, served);
+  const below = async () =>
+    Number(
+      await page.locator("#talk").evaluate((talk) => {
+        const { scrollHeight, scrollTop, clientHeight } = talk as unknown as Record<string, number>;
+        return scrollHeight! - scrollTop! - clientHeight!;
+      }),
+    );
+  await say(page, "go");
+  ok(await below() < 3, `${await below()} are below`);
+  await page.fill("#text", "again");
+  await page.locator("#text").press("Enter");
+  await until(async () => (await page.locator(".turn.model").last().innerText()).length > 200);
+  await page.locator("#talk").evaluate((talk) => Object.assign(talk, { scrollTop: 0 }));
+  await answered(page);
+  ok(await below() > 500);
+  await page.close();
+});
