@@ -2,7 +2,7 @@
  * Conversations, kept in the browser alone.
  *
  * A chat is `{ id, at, turns }`, a turn `{ text, answers }`, an answer `{ model, text, thought, note }`: one of
- * each model that was asked.
+ * each model that was asked. A turn is `plain` where its answers go on with its text.
  */
 import { download } from "./dom.js";
 
@@ -37,11 +37,11 @@ export function titleOf({ turns }) {
   return text.length > TITLE ? `${text.slice(0, TITLE - 1)}…` : text;
 }
 
-/** Messages up to a turn as one of the models has seen them; questions without an answer are left out. */
+/** Messages up to a turn as one of the models has seen them; what has no answer, or was no chat, is left out. */
 export function messagesOf({ turns }, { system, upTo = turns.length, model } = {}) {
-  const said = turns.slice(0, upTo).flatMap(({ text, answers }) => {
+  const said = turns.slice(0, upTo).flatMap(({ text, answers, plain }) => {
     const answer = answers.find((one) => one.model === model) ?? answers[0];
-    if (!answer?.text) return [];
+    if (plain || !answer?.text) return [];
     return [{ role: "user", content: text }, { role: "assistant", content: answer.text }];
   });
   return system === undefined ? said : [{ role: "system", content: system }, ...said];

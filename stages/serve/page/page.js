@@ -28,6 +28,11 @@ function asked() {
   return beside !== "" && beside !== one ? [one, beside] : [one];
 }
 
+/** Where fingers type, a keyboard would hide half of the page. */
+function focusBox() {
+  if (!matchMedia("(pointer: coarse)").matches) box.focus();
+}
+
 const toEnd = () => talk.scrollTop = talk.scrollHeight;
 
 /** Draws what has come, and follows it where the end was in sight before. */
@@ -100,7 +105,7 @@ function openChat(one) {
   showChat();
   part("past").classList.remove("shown");
   part("chats-fold").setAttribute("aria-expanded", "false");
-  box.focus();
+  focusBox();
 }
 
 function requestOf(turn, at, { name, of }) {
@@ -183,7 +188,7 @@ function toggle(busy) {
   stop.hidden = !busy;
   talk.toggleAttribute("aria-busy", busy);
   if (busy) offerAgain();
-  if (!busy && document.activeElement === document.body) box.focus();
+  if (!busy && document.activeElement === document.body) focusBox();
 }
 
 function grow() {
@@ -274,7 +279,7 @@ document.addEventListener("keydown", (event) => {
 });
 stop.addEventListener("click", () => {
   running?.abort();
-  box.focus();
+  focusBox();
 });
 part("fresh").addEventListener("click", () => openChat(newChat()));
 part("leave").addEventListener("click", () => {
