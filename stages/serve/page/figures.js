@@ -32,18 +32,22 @@ export function showCard(card, context) {
   showQuality(card.quality);
 }
 
-/** Shows what the engine does. */
-export function showEngine({ engine, state }) {
-  const { used, cached, total } = engine.pages;
+/** Shows what the engines of all models do together. */
+export function showEngine(statuses) {
+  const sum = (of) => statuses.reduce((all, { engine }) => all + of(engine), 0);
+  const [used, cached, total] = ["used", "cached", "total"].map((key) =>
+    sum(({ pages }) => pages[key])
+  );
+  const states = new Set(statuses.map(({ state }) => state));
   showFacts(part("engine"), [
-    ["State", state],
-    ["Answering", String(engine.running)],
-    ["Waiting", String(engine.waiting)],
+    ["State", [...states].join(", ")],
+    ["Answering", String(sum(({ running }) => running))],
+    ["Waiting", String(sum(({ waiting }) => waiting))],
     ["Pages in use", `${used.toLocaleString("en")} of ${total.toLocaleString("en")}`],
     ["Pages kept", cached > 0 ? cached.toLocaleString("en") : undefined],
   ]);
   part("pages").value = total > 0 ? used / total : 0;
-  const now = { at: performance.now(), tokens: engine.generatedTokens };
+  const now = { at: performance.now(), tokens: sum(({ generatedTokens }) => generatedTokens) };
   if (last && now.tokens >= last.tokens && now.at > last.at) {
     const rate = (now.tokens - last.tokens) / (now.at - last.at) * 1000;
     rates = [...rates, rate].slice(-TRACE);

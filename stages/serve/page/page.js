@@ -15,6 +15,8 @@ const NEAR = 80;
 /** The model that the page is about; undefined until the server was reached. */
 let model;
 let chat = newChat();
+/** The model that the figures are of. */
+let shown;
 let running;
 /** The turn that is written anew. */
 let editing;
@@ -209,16 +211,24 @@ function fold(panel, by) {
   part(by).setAttribute("aria-expanded", String(shown));
 }
 
-function showModel({ model: card, context, chat: chats }) {
+function begin({ model: card, chat: chats }) {
   model = card.name;
-  document.title = card.name;
-  part("name").textContent = card.name;
-  showCard(card, context);
-  boundTokens(context);
   part("mode").value = chats ? "chat" : "text";
   part("modes").hidden = part("system-row").hidden = !chats;
   showMode();
   showChat();
+}
+
+/** Shows what the first of the models is that are asked. */
+function showFirst(statuses) {
+  const [name] = asked();
+  const { model: card, context } = statuses.find(({ model }) => model.name === name) ?? statuses[0];
+  if (shown === card.name) return;
+  shown = card.name;
+  document.title = card.name;
+  part("name").textContent = card.name;
+  showCard(card, context);
+  boundTokens(context);
 }
 
 /** Where several models are served one is chosen, and another one may stand beside it. */
@@ -246,11 +256,14 @@ async function look() {
   if (document.hidden) return;
   try {
     const status = await (await ask("/status")).json();
+    // A server of several models tells of each.
+    const all = status.models ?? [status];
     if (!model) {
-      showModel(status);
+      begin(status);
       await showModels();
     }
-    showEngine(status);
+    showFirst(all);
+    showEngine(all);
   } catch (error) {
     showLost(model !== undefined);
     const hello = part("hello");
@@ -289,6 +302,7 @@ part("leave").addEventListener("click", () => {
 part("fold").addEventListener("click", () => fold("side", "fold"));
 part("chats-fold").addEventListener("click", () => fold("past", "chats-fold"));
 part("mode").addEventListener("change", showMode);
+part("model").addEventListener("change", look);
 whenKeyIsAsked(() => {
   part("keyrow").hidden = false;
   if (model) return;

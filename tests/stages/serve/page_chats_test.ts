@@ -202,6 +202,14 @@ browserTest("two models answer side by side, each going on with what it said", a
     Object.assign(json.data[1], { root: other, meta: { scheme: "W16A16KV16" } });
     await route.fulfill({ response, json });
   });
+  // What a server of two models tells.
+  await page.route("**/status", async (route) => {
+    const response = await route.fetch();
+    const json = await response.json();
+    const { quality: _, ...card } = { ...json.model, name: other, scheme: "W16A16KV16" };
+    json.models = [{ ...json }, { ...json, model: card, context: 1024 }];
+    await route.fulfill({ response, json });
+  });
   page.on("request", (request) => {
     if (request.url().endsWith("/chat/completions")) bodies.push(request.postDataJSON());
   });
@@ -211,6 +219,14 @@ browserTest("two models answer side by side, each going on with what it said", a
     await page.locator("#beside option").last().innerText(),
     "org/fake-2, W16A16KV16",
   );
+  ok(await page.locator("#quality").isVisible());
+  await until(async () => (await page.locator("#engine").innerText()).includes("0 of 512"));
+  await page.selectOption("#model", other);
+  await page.locator("#name", { hasText: other }).waitFor();
+  strictEqual(await page.locator("#scheme").innerText(), "W16A16KV16");
+  ok(!await page.locator("#quality").isVisible(), "it was not measured");
+  strictEqual(await page.getAttribute("#max_tokens", "max"), "1024");
+  await page.selectOption("#model", CARD.name);
   await page.selectOption("#beside", other);
   await say(page, "hi");
   await say(page, "again");
