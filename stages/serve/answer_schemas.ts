@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { errorBody } from "./api_error.ts";
 
 const usage = z.looseObject({
   prompt_tokens: z.int(),
@@ -109,6 +110,12 @@ export const messageAnswer = z.looseObject({
   stop_sequence: z.string().nullable(),
   usage: z.looseObject({ input_tokens: z.int(), output_tokens: z.int() }),
 });
+
+/** What routes of Anthropic's API answer where something was wrong. */
+export const messageErrorBody = errorBody.extend({ type: z.literal("error") });
+
+/** What `POST /v1/messages/count_tokens` answers. */
+export const messageCountAnswer = z.object({ input_tokens: z.int() });
 
 /** What `POST /v1/embeddings` answers. */
 export const embeddingsAnswer = z.object({

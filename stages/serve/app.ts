@@ -7,14 +7,13 @@ import { describeRoute, describeServer } from "./openapi.ts";
 import { logFailure, logRequest, type RequestEntry, type ServeEnv } from "./request_log.ts";
 import { messageError } from "./forms/messages.ts";
 import { LEFT, type ServeContext } from "./request_scope.ts";
-import { ROUTES } from "./routes.ts";
+import { routeOf, ROUTES } from "./routes.ts";
 
 /** Makes the program that answers requests: routes, who may ask, limits, errors. */
 export function openApp(serving: ServeContext): OpenAPIHono<ServeEnv> {
   const { options, metrics } = serving;
   const app = new OpenAPIHono<ServeEnv>({ strict: false });
   const access = openAccess(options);
-  const known = new Map(ROUTES.map((route) => [route.path, route]));
   app.use(async (context, next) => {
     const entry: RequestEntry = {
       id: requestId(context.req.header("x-request-id")),
@@ -31,9 +30,7 @@ export function openApp(serving: ServeContext): OpenAPIHono<ServeEnv> {
       const { byteLength } = await res.clone().arrayBuffer();
       res.headers.set("content-length", String(byteLength));
     }
-    const route = known.has(entry.path) || entry.path.startsWith("/v1/models/")
-      ? entry.path.replace(/^(\/v1\/models)\/.*/, "$1/{id}")
-      : "other";
+    const route = routeOf(entry.path)?.path ?? "other";
     metrics.count(route, res.status);
     // A stream is told of when it ends.
     if (!res.headers.get("content-type")?.startsWith("text/event-stream")) {
@@ -45,7 +42,7 @@ export function openApp(serving: ServeContext): OpenAPIHono<ServeEnv> {
     app.use(cors({ origin, exposeHeaders: ["x-request-id"], maxAge: 600 }));
   }
   app.use(async (context, next) => {
-    const route = known.get(pathOf(context));
+    const route = routeOf(pathOf(context));
     if (route?.access !== "public") access(context.req.raw);
     await next();
   });
@@ -79,7 +76,7 @@ function answerError(error: unknown, context: Context<ServeEnv>): Response {
   // Nobody reads this; it is no failure.
   if (error === LEFT) return new Response(null, { status: 499 });
   if (told.status >= 500 && told.status !== 503) logFailure(context.get("entry"), error);
-  const body = pathOf(context) === "/v1/messages" ? messageError(told) : told.body;
+  const body = pathOf(context).startsWith("/v1/messages") ? messageError(told) : told.body;
   return context.json(body, told.status as 400, { ...told.headers });
 }
 

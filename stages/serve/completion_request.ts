@@ -2,6 +2,7 @@ import { z } from "zod";
 import { fieldError } from "./api_error.ts";
 import type { Asked, Echo } from "./asked.ts";
 import { answerRequests } from "./generation.ts";
+import { promptShapes } from "./prompt_shapes.ts";
 import { type Prompt, readPrompts } from "./prompts.ts";
 import { readRequest } from "./read_request.ts";
 import type { ReadingRules } from "./reading_rules.ts";
@@ -22,8 +23,7 @@ const USUAL_TOKENS = 16;
 /** The body of `POST /v1/completions`. */
 export const completionFields = z.looseObject({
   ...samplingFields,
-  // Read elsewhere: a union would complain of every token of every shape.
-  prompt: z.unknown().describe("a text, a list of texts, a list of token ids, or lists of them"),
+  prompt: promptShapes,
   echo: z.boolean().nullish().describe("give the prompt back before the answer"),
   logprobs: z.int().min(0).nullish().describe("likeliest tokens to score besides the chosen one"),
   best_of: z.int().min(1).nullish().describe(

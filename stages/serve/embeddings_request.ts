@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { GREEDY } from "../engine/engine.ts";
 import type { Asked } from "./asked.ts";
+import { promptShapes } from "./prompt_shapes.ts";
 import { readPrompts } from "./prompts.ts";
 import { readRequest } from "./read_request.ts";
 import type { ReadingRules } from "./reading_rules.ts";
@@ -10,8 +11,7 @@ import { checkRoom, checkRows } from "./generation.ts";
 /** The body of `POST /v1/embeddings`. */
 export const embeddingsFields = z.looseObject({
   model: z.string().nullish(),
-  // Read elsewhere, as prompts are.
-  input: z.unknown().describe("a text, a list of texts, a list of token ids, or lists of them"),
+  input: promptShapes,
   encoding_format: z.enum(["float", "base64"]).nullish(),
   pooling: z.enum(["mean", "last"]).nullish().describe("of which tokens; mean unless said"),
   dimensions: z.null("this server gives vectors as they are").nullish(),

@@ -2,6 +2,7 @@ import { openCheckpoint } from "../models/open_checkpoint.ts";
 import { architectureOf } from "../models/architecture.ts";
 import { describeModel } from "../models/model_facts.ts";
 import { readEvaluation } from "../report/evaluation.ts";
+import { type Quality, qualityOf } from "../report/quality.ts";
 
 /** What a server tells of its model. */
 export interface ModelCard {
@@ -21,13 +22,7 @@ export interface ModelCard {
   /** What it runs on, in words. */
   readonly device?: string;
   /** What quantization cost, where it was measured. */
-  readonly quality?: {
-    readonly perplexity: number;
-    /** Of the same model in full precision. */
-    readonly baseline?: number;
-    /** Text, windows and context in words. */
-    readonly protocol: string;
-  };
+  readonly quality?: Quality;
 }
 
 /** A model artifact to be served, and what the store knows of it. */
@@ -59,14 +54,6 @@ export async function readModelCard(
     parameters: facts.parameters,
     bytes: facts.bytes,
     trainedContext: positions,
-    ...found && {
-      quality: {
-        perplexity: found.scores.perplexity,
-        ...found.scores.perplexity_ratio !== undefined && {
-          baseline: found.scores.perplexity / found.scores.perplexity_ratio,
-        },
-        protocol: `${found.protocol.windows} windows of ${found.protocol.context} tokens`,
-      },
-    },
+    ...found && { quality: qualityOf(found) },
   };
 }

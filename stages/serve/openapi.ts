@@ -1,14 +1,50 @@
 import { type OpenAPIHono, z } from "@hono/zod-openapi";
+import { messageErrorBody } from "./answer_schemas.ts";
 import { errorBody } from "./api_error.ts";
 import { serveOptions } from "./options.ts";
 import type { ServeContext } from "./request_scope.ts";
 import type { Route } from "./routes.ts";
 
+/** What each event of a stream holds. */
+const streamedEvent = z.object({
+  event: z.string().optional(),
+  data: z.string().describe("JSON, or [DONE]"),
+}).describe("an event of several, where the request says stream");
+
+/** Why a request is not answered, by status. */
+const REFUSALS: Readonly<Record<number, string>> = {
+  400: "The request says what it must not",
+  401: "It has no API key, or another one",
+  403: "It is for a host that this server is not",
+  404: "There is no such model",
+  408: "It took longer than allowed",
+  413: "It is longer than allowed",
+  415: "It does not say that it is JSON",
+  429: "As many requests wait as may; ask again later",
+  500: "The server failed",
+  503: "No requests are taken at the moment; ask again later",
+};
+
+/** Statuses that a route may answer with besides 200. */
+export function refusalsOf({ path, access, fields, gives }: Route): number[] {
+  return [
+    400,
+    ...access === "key" ? [401, 403] : [],
+    ...fields || path.includes("{id}") ? [404] : [],
+    ...fields ? [408, 413, 415, 429] : [],
+    500,
+    ...fields || gives ? [503] : [],
+  ];
+}
+
 /** Adds a route to what `/openapi.json` tells. */
-export function describeRoute(
-  registry: OpenAPIHono["openAPIRegistry"],
-  { method, path, about, fields, gives, streams }: Route,
-): void {
+export function describeRoute(registry: OpenAPIHono["openAPIRegistry"], route: Route): void {
+  const { method, path, about, fields, gives, streams } = route;
+  const schema = path.startsWith("/v1/messages") ? messageErrorBody : errorBody;
+  const refusals = refusalsOf(route).map((status) => [status, {
+    description: REFUSALS[status]!,
+    content: { "application/json": { schema } },
+  }]);
   registry.registerPath({
     method: method === "GET" ? "get" : "post",
     path,
@@ -26,17 +62,12 @@ export function describeRoute(
           content: {
             "application/json": { schema: gives },
             ...streams && {
-              "text/event-stream": {
-                schema: z.string().describe("events, where the request says stream"),
-              },
+              "text/event-stream": { schema: streamedEvent },
             },
           },
         },
       },
-      default: {
-        description: "What was wrong",
-        content: { "application/json": { schema: errorBody } },
-      },
+      ...Object.fromEntries(refusals),
     },
   });
 }

@@ -1,7 +1,7 @@
 import type { Asked } from "./asked.ts";
 import { readChat } from "./chat_request.ts";
 import { readEmbeddings } from "./embeddings_request.ts";
-import { readMessages } from "./forms/messages_request.ts";
+import { readMessageCount, readMessages } from "./forms/messages_request.ts";
 import { readResponses } from "./forms/responses_request.ts";
 import { readCompletion } from "./completion_request.ts";
 import type { ReadingRules } from "./reading_rules.ts";
@@ -14,6 +14,7 @@ export interface Readings {
   readonly embeddings: Asked;
   readonly messages: Asked;
   readonly responses: Asked;
+  readonly messageCount: Uint8Array<ArrayBuffer>;
   readonly tokenize: Uint8Array<ArrayBuffer>;
   readonly detokenize: Uint8Array<ArrayBuffer>;
 }
@@ -40,6 +41,7 @@ export const READ: {
   embeddings: readEmbeddings,
   messages: readMessages,
   responses: readResponses,
+  messageCount: (bytes, rules) => written(readMessageCount(bytes, rules)),
   tokenize: (bytes, rules) => written(readTokenize(bytes, rules)),
   detokenize: (bytes, rules) => written(readDetokenize(bytes, rules)),
 };

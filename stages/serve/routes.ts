@@ -7,6 +7,7 @@ import {
   embeddingsAnswer,
   healthAnswer,
   messageAnswer,
+  messageCountAnswer,
   modelAnswer,
   modelsAnswer,
   responseAnswer,
@@ -22,11 +23,11 @@ import { completions } from "./completions.ts";
 import { embeddings } from "./embeddings.ts";
 import { embeddingsFields } from "./embeddings_request.ts";
 import { messages } from "./forms/messages.ts";
-import { messagesFields } from "./forms/messages_request.ts";
+import { countFields, messagesFields } from "./forms/messages_request.ts";
 import { responses } from "./forms/responses.ts";
 import { responsesFields } from "./forms/responses_request.ts";
 import { checkTaking, findModel, health, listModels, ready, status, version } from "./models.ts";
-import { PAGE, pageFile } from "./page.ts";
+import { page, pageFile, PAGES } from "./page.ts";
 import { receive } from "./receive.ts";
 import type { ServeEnv } from "./request_log.ts";
 import { openScope, type ServeContext } from "./request_scope.ts";
@@ -49,6 +50,15 @@ export interface Route {
     serving: ServeContext,
     context: Context<ServeEnv>,
   ) => Response | Promise<Response>;
+}
+
+/** The route that answers a path. */
+export function routeOf(path: string): Route | undefined {
+  return ROUTES.find((route) => route.path === path) ??
+    ROUTES.find(({ path: own }) => {
+      const begins = own.replace(/\{id\}$/, "");
+      return begins !== own && path.startsWith(begins) && path.length > begins.length;
+    });
 }
 
 /** Everything a server answers, but for its own description. */
@@ -102,6 +112,12 @@ export const ROUTES: readonly Route[] = [
     access: "key",
     answer: taking(messages),
   },
+  read("/v1/messages/count_tokens", {
+    about: "Counts the tokens of a conversation, as Anthropic's API has it",
+    fields: countFields,
+    gives: messageCountAnswer,
+    kind: "messageCount",
+  }),
   get("/v1/models", "Lists the model", { tell: listModels, gives: modelsAnswer }),
   {
     method: "GET",
@@ -158,15 +174,20 @@ export const ROUTES: readonly Route[] = [
     answer: async ({ metrics }) =>
       new Response(await metrics.text(), { headers: { "content-type": metrics.contentType } }),
   },
-  ...[...PAGE.keys()].map((path): Route => ({
+  ...[...PAGES.keys()].map((path): Route => ({
     method: "GET",
     path,
-    about: path.startsWith("/docs")
-      ? "The page about what there is"
-      : "The page to chat with the model",
+    about: path === "/docs" ? "The page about what there is" : "The page to chat with the model",
     access: "public",
-    answer: () => pageFile(path),
+    answer: () => page(path),
   })),
+  {
+    method: "GET",
+    path: "/page/{id}",
+    about: "What the pages load",
+    access: "public",
+    answer: (_, { req: { path } }) => pageFile(path.slice("/page/".length).replace(/\/$/, "")),
+  },
 ];
 
 function get(
@@ -195,7 +216,7 @@ function read(
     readonly about: string;
     readonly fields: z.ZodObject;
     readonly gives: z.ZodType;
-    readonly kind: "tokenize" | "detokenize";
+    readonly kind: "tokenize" | "detokenize" | "messageCount";
   },
 ): Route {
   return {

@@ -2,6 +2,7 @@ import { z } from "zod";
 import { templateFields } from "./chat_fields.ts";
 import { chatText } from "./chat_template.ts";
 import { fieldError } from "./api_error.ts";
+import { tokenIds } from "./prompt_shapes.ts";
 import { checkTexts, ofText, readTokens } from "./prompts.ts";
 import { readRequest } from "./read_request.ts";
 import type { ReadingRules } from "./reading_rules.ts";
@@ -23,8 +24,7 @@ export const tokenizeFields = z.looseObject({
 /** The body of `POST /detokenize`. */
 export const detokenizeFields = z.looseObject({
   model: z.string().nullish(),
-  // Read elsewhere, since it may be long.
-  tokens: z.unknown().describe("a list of token ids"),
+  tokens: tokenIds,
 });
 
 /** Reads the body of `POST /tokenize`, and answers it. */

@@ -97,7 +97,7 @@ for offset, token in zip(logprobs.text_offset, logprobs.tokens):
 for wrong, kind in [
     ({"model": "another"}, openai.NotFoundError),
     ({"temperature": -1}, openai.BadRequestError),
-    ({"max_tokens": 10**9}, openai.BadRequestError),
+    ({"max_tokens": -1}, openai.BadRequestError),
     ({"extra_body": {"tools": [{"type": "function"}]}}, openai.BadRequestError),
 ]:
     try:
@@ -106,6 +106,10 @@ for wrong, kind in [
         assert error.body["type"] == "invalid_request_error" and error.body["param"], error.body
     else:
         raise AssertionError(wrong)
+# More tokens than fit are as many as fit.
+size = client.models.retrieve(model).max_model_len
+most = client.completions.create(model=model, prompt="a", max_tokens=10**9, extra_body={"ignore_eos": True})
+assert most.choices[0].finish_reason == "length" and most.usage.total_tokens == size, (most.usage, size)
 with client.completions.create(model=model, prompt="a", max_tokens=400, stream=True) as stream:
     next(iter(stream))
 # The routes that the library has no methods for.

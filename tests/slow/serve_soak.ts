@@ -13,6 +13,7 @@
  */
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
+import { askAsAgent } from "../support/agent_ways.ts";
 import { type HeavyRequest, heavyRequests } from "../support/heavy_requests.ts";
 
 const STATUSES = new Set([200, 400, 404, 405, 408, 413, 415, 429, 503]);
@@ -164,6 +165,9 @@ async function hostile(client: Client): Promise<void> {
 const WAYS: readonly ((client: Client) => Promise<void>)[] = [
   async (client) => await check(client, await post(client, ...requestOf(client)), false),
   async (client) => await check(client, await post(client, ...requestOf(client)), true),
+  async function agent(client) {
+    await askAsAgent({ ...client, post: (path, body, init) => post(client, path, body, init) });
+  },
   async function known(client) {
     const at = client.random(PROMPTS.length);
     const text = await likeliest(client.url, at);

@@ -4,7 +4,9 @@ import { ggufTokenizer } from "../../stages/formats/gguf/tokenizer.ts";
 import { EMBEDDED } from "../../stages/models/open_checkpoint.ts";
 import type { ModelCard } from "../../stages/serve/model_card.ts";
 import { READ, type RequestReaders } from "../../stages/serve/read.ts";
+import { refusalsOf } from "../../stages/serve/openapi.ts";
 import type { ReadingRules } from "../../stages/serve/reading_rules.ts";
+import { routeOf } from "../../stages/serve/routes.ts";
 import { openServedTokenizer, type ServedTokenizer } from "../../stages/serve/served_tokenizer.ts";
 import { type Server, startServer } from "../../stages/serve/server.ts";
 import { FakeEngine, type FakeEngineOptions } from "./engine_stub.ts";
@@ -34,6 +36,8 @@ export const CARD: ModelCard = {
   quality: {
     perplexity: 23.65,
     baseline: 19.13,
+    kl: 0.214,
+    top1: 0.776,
     protocol: "WikiText-2, 8 windows of 2,048 tokens",
   },
 };
@@ -94,16 +98,27 @@ export async function serveFake(
     engine: fake,
     tokenizer,
     url: server.url,
-    post: (path, body, init) =>
-      fetch(`${server.url}${path}`, {
-        method: "POST",
-        body: typeof body === "string" ? body : JSON.stringify(body),
-        ...init,
-        headers: { "content-type": "application/json", ...init?.headers },
-      }),
-    get: (path, init) => fetch(`${server.url}${path}`, init),
+    post: async (path, body, init) =>
+      told(
+        path,
+        await fetch(`${server.url}${path}`, {
+          method: "POST",
+          body: typeof body === "string" ? body : JSON.stringify(body),
+          ...init,
+          headers: { "content-type": "application/json", ...init?.headers },
+        }),
+      ),
+    get: async (path, init) => told(path, await fetch(`${server.url}${path}`, init)),
     [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
   };
+}
+
+/** A response, whose status must be among those that `/openapi.json` tells of its route. */
+function told(path: string, response: Response): Response {
+  const route = routeOf(path.replace(/(?<=.)\/?(\?.*)?$/, ""));
+  if (!route || [200, 405].includes(response.status)) return response;
+  if (refusalsOf(route).includes(response.status)) return response;
+  throw new Error(`${path} answers ${response.status}, of which /openapi.json does not tell`);
 }
 
 /** Reads requests in this thread. */

@@ -4,6 +4,7 @@ import { type ApiError, toApiError } from "../api_error.ts";
 import type { ChatPart } from "../chat_parts.ts";
 import type { ServeEnv } from "../request_log.ts";
 import type { ServeContext } from "../request_scope.ts";
+import { NO_THREADS } from "./messages_request.ts";
 import { type AnswerForm, answerForm, type FormEvent } from "./answer_form.ts";
 
 /** Answers `POST /v1/messages`. */
@@ -23,6 +24,7 @@ const ERRORS: Readonly<Record<number, string>> = {
   401: "authentication_error",
   403: "permission_error",
   404: "not_found_error",
+  408: "timeout_error",
   413: "request_too_large",
   429: "rate_limit_error",
   500: "api_error",
@@ -32,7 +34,9 @@ const ERRORS: Readonly<Record<number, string>> = {
 /** An error as Anthropic's clients read it; what OpenAI's read stands beside. */
 export function messageError({ status, body }: ApiError): FormEvent {
   const type = ERRORS[status] ?? "invalid_request_error";
-  return { type: "error", error: { ...body.error, type } };
+  const { code, param } = body.error;
+  const details = code === NO_THREADS && { details: { error_code: code, unsupported: [param] } };
+  return { type: "error", error: { ...body.error, type, ...details } };
 }
 
 /** Content of a message as it is whole. */

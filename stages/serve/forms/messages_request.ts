@@ -1,10 +1,17 @@
 import { z } from "zod";
-import { fieldError } from "../api_error.ts";
+import { ApiError, fieldError } from "../api_error.ts";
 import type { Asked } from "../asked.ts";
 import { chatFields } from "../chat_fields.ts";
 import { chatAsked } from "../chat_request.ts";
+import { chatText } from "../chat_template.ts";
+import { checkTexts, ofText } from "../prompts.ts";
 import { readRequest } from "../read_request.ts";
 import type { ReadingRules } from "../reading_rules.ts";
+import { checkModel } from "../request_limits.ts";
+import { askedTools } from "../tools/asked_tools.ts";
+
+/** What Anthropic's clients read of a server without threads: they then send all messages. */
+export const NO_THREADS = "thread_unsupported_request";
 
 const text = z.looseObject({ type: z.literal("text"), text: z.string() });
 const blocks = z.array(z.discriminatedUnion("type", [
@@ -50,19 +57,55 @@ export const messagesFields = z.looseObject({
     name: z.string().nullish(),
     disable_parallel_tool_use: z.boolean().nullish(),
   }).nullish(),
+  output_config: z.looseObject({
+    format: z.looseObject({
+      type: z.literal("json_schema"),
+      schema: z.record(z.string(), z.unknown()),
+    }).nullish().describe("what the answer is held to"),
+  }).nullish(),
+  thread: z.unknown().optional().describe("refused: this server keeps no conversations"),
+  mcp_servers: z.array(z.unknown()).max(0, "this server calls no others").nullish(),
+  container: z.null("this server has no containers").optional(),
   // Known so that servers that are strict take them; they change nothing here.
   metadata: z.unknown().optional(),
   service_tier: z.unknown().optional(),
   thinking: z.unknown().optional().describe("a model thinks as its chat template has it"),
 });
 
-type Fields = z.output<typeof messagesFields>;
+/** The body of `POST /v1/messages/count_tokens`. */
+export const countFields = messagesFields.extend({ max_tokens: z.int().min(1).nullish() });
+
+type Fields = z.output<typeof countFields>;
 type Block = Exclude<Fields["messages"][number]["content"], string>[number];
 
 /** Reads the body of `POST /v1/messages`. */
 export function readMessages(bytes: Uint8Array, rules: ReadingRules): Asked {
-  const body = readRequest(bytes, { schema: messagesFields, options: rules.options });
+  return chatAsked(
+    chatOf(readRequest(bytes, { schema: messagesFields, options: rules.options })),
+    rules,
+  );
+}
+
+/** Reads the body of `POST /v1/messages/count_tokens`, and answers it: how long the prompt would be. */
+export function readMessageCount(bytes: Uint8Array, rules: ReadingRules): object {
+  const body = chatOf(readRequest(bytes, { schema: countFields, options: rules.options }));
+  checkModel(rules, body.model);
+  const text = chatText(rules.tokenizer, body, askedTools(rules, body)?.tools);
+  checkTexts(text.length, { maxText: rules.options.maxText, field: "messages" });
+  return { input_tokens: ofText(text, rules.tokenizer, { special: false }).tokens.length };
+}
+
+/** The same conversation in OpenAI's words. */
+function chatOf(body: Fields): z.output<typeof chatFields> {
+  if (body.thread !== undefined && body.thread !== null) {
+    throw new ApiError(
+      400,
+      "Cannot go on with a thread: this server keeps no conversations, expected all messages of it",
+      { param: "thread", code: NO_THREADS },
+    );
+  }
   const { tools, tool_choice: choice } = body;
+  const form = body.output_config?.format;
   const system = typeof body.system === "string" ? body.system : joined(body.system ?? []);
   const read = chatFields.safeParse({
     model: body.model,
@@ -84,8 +127,9 @@ export function readMessages(bytes: Uint8Array, rules: ReadingRules): Asked {
     })),
     tool_choice: choiceOf(choice),
     parallel_tool_calls: choice?.disable_parallel_tool_use ? false : undefined,
+    response_format: form && { type: form.type, json_schema: { schema: form.schema } },
   });
-  if (read.success) return chatAsked(read.data, rules);
+  if (read.success) return read.data;
   const [issue] = read.error.issues;
   const name = issue!.path.join(".");
   throw fieldError(`Cannot read "${name}": ${issue!.message}`, name);

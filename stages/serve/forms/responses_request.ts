@@ -46,7 +46,10 @@ const format = z.discriminatedUnion("type", [
 /** The body of `POST /v1/responses`, as OpenAI has it; nothing is kept between requests. */
 export const responsesFields = z.looseObject({
   model: z.string().nullish(),
-  input: z.union([z.string(), z.array(item).min(1)]),
+  input: z.union(
+    [z.string(), z.array(item).min(1)],
+    "expected a text, or a list of messages, calls and what came of them",
+  ),
   instructions: z.string().nullish(),
   max_output_tokens: z.int().min(1).nullish(),
   temperature: z.number().min(0).nullish(),

@@ -63,7 +63,7 @@ function route(path, method, { summary, requestBody, responses }) {
 
 async function show(key) {
   const headers = key ? { authorization: `Bearer ${key}` } : {};
-  const response = await fetch("openapi.json", { headers });
+  const response = await fetch("/openapi.json", { headers });
   part("key").hidden = response.status !== 401;
   if (!response.ok) {
     part("about").textContent = (await response.json()).error.message;

@@ -1,281 +1,196 @@
 /** The page at `/`: talks to its own server by the same routes as every client. */
+import { answerPlace, showAnswer, stream } from "./answer.js";
+import { keepChat, messagesOf, newChat } from "./chats.js";
+import { button, copy, element, part } from "./dom.js";
+import { showCard, showEngine, showLost } from "./figures.js";
+import { showPast } from "./past.js";
+import { ask, key, whenKeyIsAsked } from "./server.js";
+import { boundTokens, openSettings, systemPrompt, wishes } from "./settings.js";
 
-const part = (id) => document.getElementById(id);
 const [talk, form, box, send, stop] = ["talk", "ask", "text", "send", "stop"].map(part);
-
-/** Seconds that the trace shows, a point each. */
-const TRACE = 60;
 const LOOK_MS = 1000;
+/** How near its end a conversation has to be to follow what comes. */
+const NEAR = 80;
 
+/** The model that the page is about; undefined until the server was reached. */
 let model;
+let chat = newChat();
+/** The model that the figures are of. */
+let shown;
 let running;
-let turns = [];
-let rates = [];
-let last;
+/** The turn that is written anew. */
+let editing;
 
-/** The key lives as long as the tab. */
-const key = () => sessionStorage.getItem("key") ?? "";
-const headers = () => key() === "" ? {} : { authorization: `Bearer ${key()}` };
+const isChat = () => part("mode").value === "chat";
 
-async function ask(path, { body, signal } = {}) {
-  const response = await fetch(path, {
-    signal,
-    headers: { ...headers(), ...body ? { "content-type": "application/json" } : {} },
-    ...body ? { method: "POST", body: JSON.stringify(body) } : {},
+/** Names of the models that are asked: one, or two side by side. */
+function asked() {
+  const beside = isChat() && !part("beside-row").hidden ? part("beside").value : "";
+  const one = part("models-row").hidden ? model : part("model").value;
+  return beside !== "" && beside !== one ? [one, beside] : [one];
+}
+
+/** Where fingers type, a keyboard would hide half of the page. */
+function focusBox() {
+  if (!matchMedia("(pointer: coarse)").matches) box.focus();
+}
+
+const toEnd = () => talk.scrollTop = talk.scrollHeight;
+
+/** Draws what has come, and follows it where the end was in sight before. */
+function followed(draw) {
+  const low = talk.scrollHeight - talk.scrollTop - talk.clientHeight < NEAR;
+  draw();
+  if (low) toEnd();
+}
+
+function showTurn(turn, at) {
+  part("hello")?.remove();
+  const plain = turn.plain === true;
+  const words = element("div", { className: "words", text: turn.text });
+  const mine = element("article", { className: plain ? "turn goes-on" : "turn user" }, words);
+  const tools = element("div", { className: "tools mine" });
+  tools.append(
+    button("Copy", (from) => copy(turn.text, from), { ariaLabel: "Copy what you said" }),
+    button("Edit", () => edit(at)),
+  );
+  const places = turn.answers.map((answer) => {
+    const place = answerPlace({ title: plain ? undefined : answer.model, plain });
+    showAnswer(place, answer);
+    return place;
   });
-  if (response.ok) return response;
-  const said = await response.json().catch(() => ({}));
-  if (response.status === 401) askForKey();
-  throw new Error(said.error?.message ?? `The server says ${response.status}`);
+  const answers = element(
+    "div",
+    { className: places.length > 1 ? "answers beside" : "answers" },
+    ...places.map(({ whole }) => whole),
+  );
+  const whole = element("div", { className: "exchange" }, mine, tools, answers);
+  talk.append(whole);
+  return { whole, places };
 }
 
-function askForKey() {
-  part("keyrow").hidden = false;
-  if (!model) {
-    part("hello").textContent = "This server asks for an API key";
-    showSide(true);
-    part("key").focus();
-  }
+function showChat() {
+  talk.replaceChildren();
+  if (chat.turns.length === 0) greet();
+  chat.turns.forEach(showTurn);
+  offerAgain();
+  toEnd();
+  past();
 }
 
-/** Texts of a server are put in as text only, so that nothing in them runs. */
-function element(name, { text, className } = {}) {
-  const made = document.createElement(name);
-  if (text !== undefined) made.textContent = text;
-  if (className) made.className = className;
-  return made;
+function greet() {
+  const text = model === undefined
+    ? "Loading"
+    : isChat()
+    ? "Say something to the model"
+    : "This model has no chat template: it goes on with the text you begin";
+  talk.append(element("p", { id: "hello", text }));
 }
 
-function showFacts(list, facts) {
-  list.replaceChildren(
-    ...facts.filter(([, value]) => value !== undefined).map(([name, value]) => {
-      const row = element("div");
-      row.append(element("dt", { text: name }), element("dd", { text: value }));
-      return row;
-    }),
+/** The last answer can be made anew. */
+function offerAgain() {
+  talk.querySelectorAll(".again").forEach((one) => one.remove());
+  if (running || chat.turns.length === 0) return;
+  talk.lastElementChild?.querySelector(".turn.model .tools")?.append(
+    button("Regenerate", regenerate, { className: "small again" }),
   );
 }
 
-const short = (value) =>
-  value === undefined
-    ? undefined
-    : new Intl.NumberFormat("en", { notation: "compact", maximumFractionDigits: 1 }).format(value);
-
-function size(bytes) {
-  if (bytes === undefined) return undefined;
-  const [unit, name] = bytes < 1e9 ? [1e6, "MB"] : [1e9, "GB"];
-  return `${(bytes / unit).toFixed(1)} ${name}`;
+function past() {
+  showPast({ current: chat.id, open: openChat, gone: () => openChat(newChat()) });
 }
 
-function showModel({ model: card, context, chat }) {
-  model = card.name;
-  document.title = card.name;
-  part("name").textContent = card.name;
-  part("scheme").textContent = card.scheme;
-  const { quality } = card;
-  showFacts(part("card"), [
-    ["Bits a weight", card.bitsPerWeight?.toFixed(2)],
-    ["Parameters", short(card.parameters)],
-    ["Weights", size(card.bytes)],
-    ["Context", `${context.toLocaleString("en")} tokens`],
-    ["Perplexity", quality?.perplexity.toFixed(2)],
-    ["In full precision", quality?.baseline?.toFixed(2)],
-    ["Runs on", card.device],
-  ]);
-  part("protocol").textContent = quality?.protocol ?? "";
-  part("most").max = context;
-  part("mode").value = chat ? "chat" : "text";
-  part("modes").hidden = !chat;
-  part("hello").textContent = chat
-    ? "Say something to the model"
-    : "This model has no chat template: it goes on with the text you begin";
-  showMode();
+function openChat(one) {
+  running?.abort();
+  leaveEdit();
+  chat = one;
+  showChat();
+  part("past").classList.remove("shown");
+  part("chats-fold").setAttribute("aria-expanded", "false");
+  focusBox();
 }
 
-function showMode() {
-  const chat = part("mode").value === "chat";
-  box.placeholder = chat ? "Say something" : "Begin a text";
-  send.textContent = chat ? "Send" : "Go on";
-}
-
-function showEngine({ engine, state }) {
-  const { used, cached, total } = engine.pages;
-  showFacts(part("engine"), [
-    ["State", state],
-    ["Answering", String(engine.running)],
-    ["Waiting", String(engine.waiting)],
-    ["Pages in use", `${used.toLocaleString("en")} of ${total.toLocaleString("en")}`],
-    ["Pages kept", cached > 0 ? cached.toLocaleString("en") : undefined],
-  ]);
-  part("pages").value = total > 0 ? used / total : 0;
-  const now = { at: performance.now(), tokens: engine.generatedTokens };
-  if (last && now.tokens >= last.tokens && now.at > last.at) {
-    const rate = (now.tokens - last.tokens) / (now.at - last.at) * 1000;
-    rates = [...rates, rate].slice(-TRACE);
-    part("rate").textContent = rate < 10 && rate > 0 ? rate.toFixed(1) : Math.round(rate);
-    drawTrace();
-  }
-  last = now;
-}
-
-function drawTrace() {
-  const most = Math.max(1, ...rates);
-  const points = rates.map((rate, at) => {
-    const x = 240 - (rates.length - 1 - at) * (240 / (TRACE - 1));
-    return [x.toFixed(1), (42 - rate / most * 38).toFixed(1)];
-  });
-  const line = points.map((point) => point.join(",")).join(" ");
-  part("trace").querySelector("polyline").setAttribute("points", line);
-  const [left] = points[0] ?? ["240"];
-  part("trace").querySelector("polygon")
-    .setAttribute("points", points.length > 1 ? `${left},44 ${line} 240,44` : "");
-}
-
-async function look() {
-  if (document.hidden) return;
-  try {
-    const status = await (await ask("/status")).json();
-    if (!model) showModel(status);
-    showEngine(status);
-  } catch (error) {
-    last = undefined;
-    part("rate").textContent = "0";
-    showFacts(part("engine"), [["State", model ? "not reached" : "unknown"]]);
-    if (!model && part("keyrow").hidden) part("hello").textContent = error.message;
-  }
-}
-
-function addTurn(role, { title, words = "" } = {}) {
-  part("hello")?.remove();
-  const turn = element("article", { className: `turn ${role}` });
-  const text = element("div", { className: "words" });
-  if (title) turn.append(element("h2", { text: title }));
-  turn.append(text);
-  talk.append(turn);
-  showWords(text, words);
-  talk.scrollTop = talk.scrollHeight;
-  return { turn, text };
-}
-
-/** Text with what stands between lines of three backquotes as code. */
-function showWords(place, words) {
-  const pieces = words.split(/^```[^\n]*\n?/m);
-  // Only the last piece grows: what is done is not drawn again.
-  while (place.childNodes.length > pieces.length) place.lastChild.remove();
-  pieces.forEach((piece, at) => {
-    const name = at % 2 === 1 ? "pre" : "span";
-    let node = place.childNodes[at];
-    if (!node || node.localName !== name) {
-      node?.remove();
-      place.insertBefore(node = element(name), place.childNodes[at] ?? null);
-    }
-    const shown = name === "pre"
-      ? piece.replace(/\n$/, "")
-      : beside(piece, { at, of: pieces.length });
-    if (node.textContent !== shown) node.textContent = shown;
-  });
-}
-
-/** Blocks of code have space around them as they are; blank lines beside them would double it. */
-function beside(piece, { at, of }) {
-  const front = at > 0 ? piece.replace(/^\n+/, "") : piece;
-  return at < of - 1 ? front.replace(/\n+$/, "") : front;
-}
-
-/** Values of a stream of server-sent events. */
-async function* events(response) {
-  let rest = "";
-  for await (const text of response.body.pipeThrough(new TextDecoderStream())) {
-    const lines = (rest + text).split("\n");
-    rest = lines.pop();
-    for (const line of lines) {
-      if (!line.startsWith("data: ") || line === "data: [DONE]") continue;
-      yield JSON.parse(line.slice("data: ".length));
-    }
-  }
-}
-
-function bodyOf(text, messages) {
+function requestOf(turn, at, { name, of }) {
   const settings = {
-    model,
-    temperature: Number(part("temperature").value),
-    max_tokens: Number(part("most").value),
+    model: name,
+    ...wishes(),
     stream: true,
     stream_options: { include_usage: true },
   };
-  if (part("mode").value === "chat") {
-    return ["/v1/chat/completions", { ...settings, messages }];
-  }
-  return ["/v1/completions", { ...settings, prompt: text }];
+  if (turn.plain) return ["/v1/completions", { ...settings, prompt: turn.text }];
+  const before = messagesOf(of, { system: systemPrompt(), upTo: at, model: name });
+  const messages = [...before, { role: "user", content: turn.text }];
+  return ["/v1/chat/completions", { ...settings, messages }];
 }
 
-async function answer(text) {
-  const chat = part("mode").value === "chat";
-  // A new chat may begin before this answer has ended.
-  const messages = turns;
-  if (chat) messages.push({ role: "user", content: text });
-  const [path, body] = bodyOf(text, messages);
-  addTurn(chat ? "user" : "goes-on", { words: text });
-  const { turn, text: place } = addTurn("model", chat ? { title: model } : {});
-  turn.classList.add("busy");
-  talk.setAttribute("aria-busy", "true");
-  running = new AbortController();
+/** Asks for the answers to the last turn. */
+async function answerTurn(turn, names) {
+  // Another chat may be opened before this answer has ended.
+  const of = chat;
+  turn.answers = names.map((name) => ({ model: name, text: "" }));
+  const at = of.turns.indexOf(turn);
+  const { places } = showTurn(turn, at);
+  toEnd();
+  const mine = running = new AbortController();
   toggle(true);
-  const start = performance.now();
-  let [words, first, usage, reason] = ["", undefined, undefined, undefined];
-  try {
-    const response = await ask(path, { body, signal: running.signal });
-    for await (const event of events(response)) {
-      if (event.error) throw new Error(event.error.message);
-      usage = event.usage ?? usage;
-      const [choice] = event.choices;
-      if (!choice) continue;
-      reason = choice.finish_reason ?? reason;
-      const more = choice.delta?.content ?? choice.text ?? "";
-      if (more === "") continue;
-      first ??= performance.now();
-      words += more;
-      const low = talk.scrollHeight - talk.scrollTop - talk.clientHeight < 60;
-      showWords(place, words);
-      if (low) talk.scrollTop = talk.scrollHeight;
-    }
-  } catch (error) {
-    if (error.name !== "AbortError") {
-      turn.append(element("p", { className: "trouble", text: error.message }));
-    } else {
-      reason = "stopped";
-    }
+  keepChat(of);
+  past();
+  await Promise.all(turn.answers.map((answer, i) => {
+    const [path, body] = requestOf(turn, at, { name: names[i], of });
+    return stream(places[i], { path, body, answer, signal: mine.signal, around: followed });
+  }));
+  keepChat(of);
+  if (running === mine) {
+    running = undefined;
+    toggle(false);
   }
-  // A question without an answer is no part of what is asked next.
-  if (chat && words === "") messages.pop();
-  else if (chat) messages.push({ role: "assistant", content: words });
-  const note = noteOf({ usage, reason, start, first });
-  if (note) turn.append(element("p", { className: "quiet", text: note }));
-  turn.classList.remove("busy");
-  talk.removeAttribute("aria-busy");
-  talk.scrollTop = talk.scrollHeight;
-  running = undefined;
-  toggle(false);
+  if (of === chat) followed(offerAgain);
+  past();
 }
 
-function noteOf({ usage, reason, start, first }) {
-  const now = performance.now();
-  const said = [];
-  if (usage && first !== undefined) {
-    const { completion_tokens: tokens, prompt_tokens: prompt } = usage;
-    const rate = tokens > 1 ? `, ${((tokens - 1) / (now - first) * 1000).toFixed(1)} a second` : "";
-    said.push(`${tokens} tokens${rate}`, `first after ${((first - start) / 1000).toFixed(2)} s`);
-    said.push(`prompt of ${prompt}`);
+async function say(text) {
+  if (editing !== undefined) {
+    chat.turns.splice(editing);
+    leaveEdit();
+    showChat();
   }
-  if (reason === "length") said.push("cut at the most tokens");
-  if (reason === "stopped") said.push("stopped");
-  return said.join(" · ");
+  const turn = { text, answers: [], ...!isChat() && { plain: true } };
+  chat.turns.push(turn);
+  await answerTurn(turn, asked());
+}
+
+async function regenerate() {
+  const turn = chat.turns.at(-1);
+  if (running || !turn) return;
+  talk.lastElementChild.remove();
+  await answerTurn(turn, asked());
+}
+
+function edit(at) {
+  if (running) return;
+  editing = at;
+  box.value = chat.turns[at].text;
+  part("editing").hidden = false;
+  [...talk.children].forEach((one, i) => one.classList.toggle("goes", i >= at));
+  grow();
+  box.focus();
+}
+
+function leaveEdit() {
+  if (editing === undefined) return;
+  editing = undefined;
+  part("editing").hidden = true;
+  talk.querySelectorAll(".goes").forEach((one) => one.classList.remove("goes"));
+  box.value = "";
+  grow();
 }
 
 function toggle(busy) {
   send.hidden = busy;
   stop.hidden = !busy;
-  if (!busy && document.activeElement === document.body) box.focus();
+  talk.toggleAttribute("aria-busy", busy);
+  if (busy) offerAgain();
+  if (!busy && document.activeElement === document.body) focusBox();
 }
 
 function grow() {
@@ -288,12 +203,72 @@ function submit() {
   if (running || !model || text.trim() === "") return;
   box.value = "";
   grow();
-  answer(text);
+  say(text);
 }
 
-function showSide(shown) {
-  part("side").classList.toggle("shown", shown);
-  part("fold").setAttribute("aria-expanded", String(shown));
+function fold(panel, by) {
+  const shown = part(panel).classList.toggle("shown");
+  part(by).setAttribute("aria-expanded", String(shown));
+}
+
+function begin({ model: card, chat: chats }) {
+  model = card.name;
+  part("mode").value = chats ? "chat" : "text";
+  part("modes").hidden = part("system-row").hidden = !chats;
+  showMode();
+  showChat();
+}
+
+/** Shows what the first of the models is that are asked. */
+function showFirst(statuses) {
+  const [name] = asked();
+  const { model: card, context } = statuses.find(({ model }) => model.name === name) ?? statuses[0];
+  if (shown === card.name) return;
+  shown = card.name;
+  document.title = card.name;
+  part("name").textContent = card.name;
+  showCard(card, context);
+  boundTokens(context);
+}
+
+/** Where several models are served one is chosen, and another one may stand beside it. */
+async function showModels() {
+  const { data } = await (await ask("/v1/models")).json();
+  // Other names of a model have its name as their root.
+  const own = data.filter(({ id, root }) => root === undefined || root === id);
+  part("models-row").hidden = part("beside-row").hidden = own.length < 2;
+  const options = own.map(({ id, meta }) => {
+    const text = meta?.scheme ? `${id}, ${meta.scheme}` : id;
+    return element("option", { value: id, text });
+  });
+  part("model").replaceChildren(...options.map((one) => one.cloneNode(true)));
+  part("model").value = model;
+  part("beside").replaceChildren(element("option", { value: "", text: "none" }), ...options);
+}
+
+function showMode() {
+  const chats = isChat();
+  box.placeholder = chats ? "Say something" : "Begin a text";
+  send.textContent = chats ? "Send" : "Go on";
+}
+
+async function look() {
+  if (document.hidden) return;
+  try {
+    const status = await (await ask("/status")).json();
+    // A server of several models tells of each.
+    const all = status.models ?? [status];
+    if (!model) {
+      begin(status);
+      await showModels();
+    }
+    showFirst(all);
+    showEngine(all);
+  } catch (error) {
+    showLost(model !== undefined);
+    const hello = part("hello");
+    if (!model && part("keyrow").hidden && hello) hello.textContent = error.message;
+  }
 }
 
 form.addEventListener("submit", (event) => {
@@ -302,32 +277,42 @@ form.addEventListener("submit", (event) => {
 });
 box.addEventListener("input", grow);
 box.addEventListener("keydown", (event) => {
+  if (event.key === "ArrowUp" && box.value === "" && chat.turns.length > 0) {
+    event.preventDefault();
+    edit(chat.turns.length - 1);
+  }
   if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
   event.preventDefault();
   submit();
 });
 document.addEventListener("keydown", (event) => {
-  if (event.key === "Escape") running?.abort();
+  if (event.key !== "Escape") return;
+  if (running) running.abort();
+  else leaveEdit();
 });
 stop.addEventListener("click", () => {
   running?.abort();
+  focusBox();
+});
+part("fresh").addEventListener("click", () => openChat(newChat()));
+part("leave").addEventListener("click", () => {
+  leaveEdit();
   box.focus();
 });
-part("fresh").addEventListener("click", () => {
-  running?.abort();
-  turns = [];
-  const hello = element("p", { text: "A new conversation" });
-  hello.id = "hello";
-  talk.replaceChildren(hello);
-  box.focus();
-});
-part("fold").addEventListener(
-  "click",
-  () => showSide(!part("side").classList.contains("shown")),
-);
+part("fold").addEventListener("click", () => fold("side", "fold"));
+part("chats-fold").addEventListener("click", () => fold("past", "chats-fold"));
 part("mode").addEventListener("change", showMode);
+part("model").addEventListener("change", look);
+whenKeyIsAsked(() => {
+  part("keyrow").hidden = false;
+  if (model) return;
+  part("hello").textContent = "This server asks for an API key";
+  part("side").classList.add("shown");
+  part("fold").setAttribute("aria-expanded", "true");
+  part("key").focus();
+});
 const enter = () => {
-  sessionStorage.setItem("key", part("key").value);
+  key.set(part("key").value);
   look();
 };
 part("key").addEventListener("change", enter);
@@ -336,5 +321,7 @@ part("keyrow").addEventListener("submit", (event) => {
   enter();
 });
 document.addEventListener("visibilitychange", look);
+openSettings();
+past();
 look();
 setInterval(look, LOOK_MS);

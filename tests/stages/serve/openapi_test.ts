@@ -24,6 +24,29 @@ for (const { method, path, about, fields, access } of ROUTES) {
   });
 }
 
+Deno.test("what requests must have and how they are refused is told", async () => {
+  await using served = await serveFake();
+  const { paths } = await (await served.get("/openapi.json")).json();
+  const post = (path: string) => paths[path].post;
+  const body = (path: string) => post(path).requestBody.content["application/json"].schema;
+  for (const [path, field] of [["completions", "prompt"], ["embeddings", "input"]]) {
+    const { required, properties } = body(`/v1/${path}`);
+    deepStrictEqual(required, [field]);
+    strictEqual(properties[field!].anyOf.length, 4);
+    const { error } = await (await served.post(`/v1/${path}`, {})).json();
+    ok(error.message.endsWith(`there is none, expected ${properties[field!].description}`));
+  }
+  deepStrictEqual(body("/detokenize").required, ["tokens"]);
+  const { responses } = post("/v1/messages");
+  deepStrictEqual(
+    Object.keys(responses),
+    ["200", "400", "401", "403", "404", "408", "413", "415", "429", "500", "503"],
+  );
+  deepStrictEqual(responses["200"].content["text/event-stream"].schema.required, ["data"]);
+  const error = responses["400"].content["application/json"].schema;
+  deepStrictEqual(error.required, ["error", "type"]);
+});
+
 /** A request for each route that has a body. */
 const BODIES: Readonly<Record<string, object>> = {
   "/v1/completions": { prompt: "a", max_tokens: 2, logprobs: 1 },
@@ -35,6 +58,7 @@ const BODIES: Readonly<Record<string, object>> = {
   "/v1/embeddings": { input: ["a", "b c"] },
   "/v1/responses": { input: "a" },
   "/v1/messages": { messages: [{ role: "user", content: "a" }], max_tokens: 4 },
+  "/v1/messages/count_tokens": { messages: [{ role: "user", content: "a" }] },
   "/tokenize": { prompt: "a", return_token_strs: true },
   "/detokenize": { tokens: [20, 21] },
 };

@@ -1,8 +1,8 @@
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
-import type { Browser, Page } from "playwright-core";
 import { browserTest } from "../../support/browser.ts";
-import { headingLevels, lowContrasts, overflows, watch } from "../../support/page_check.ts";
-import { type ServedFake, serveFake } from "../../support/server_stub.ts";
+import { answered, openChat as open } from "../../support/chat_page.ts";
+import { headingLevels, lowContrasts, overflows } from "../../support/page_check.ts";
+import { serveFake } from "../../support/server_stub.ts";
 import { until } from "../../support/wait.ts";
 
 const HOSTILE =
@@ -10,30 +10,6 @@ const HOSTILE =
 const SAYS = `A cat 🐈, 日本語: ${HOSTILE}\n\n\`\`\`js\nconst long = "${
   "x".repeat(70)
 }";\n\`\`\`\nEnd`;
-
-/** What the page complains of, but for its own requests. */
-function troubleOf(page: Page, { url }: ServedFake): () => string[] {
-  const trouble = watch(page);
-  return () => trouble.filter((line) => !line.startsWith(`request: ${url}/`));
-}
-
-async function open(
-  browser: Browser,
-  served: ServedFake,
-  { width = 1280, colorScheme = "light" as "light" | "dark" } = {},
-) {
-  const page = await browser.newPage({ viewport: { width, height: 800 }, colorScheme });
-  const trouble = troubleOf(page, served);
-  await page.goto(served.url);
-  // A test that types before has the browser complain.
-  await page.locator(":focus").waitFor();
-  return { page, trouble };
-}
-
-/** Waits until nothing is being answered. */
-async function answered(page: Page): Promise<void> {
-  await page.locator("#send:visible").waitFor();
-}
 
 browserTest("the page streams a chat and reads well on every screen", async (browser) => {
   await using served = await serveFake({ says: SAYS });
@@ -45,12 +21,12 @@ browserTest("the page streams a chat and reads well on every screen", async (bro
     for (const [at, text] of ["one", "two", "three", "four"].entries()) {
       await page.keyboard.type(text);
       await page.keyboard.press("Enter");
-      await page.locator(".turn.model > .quiet").nth(at).waitFor();
+      await page.locator(".turn.model > .quiet", { hasText: "prompt of" }).nth(at).waitFor();
     }
     const words = await page.locator(".turn.model .words").last().innerText();
     ok(words.includes("A cat 🐈, 日本語:") && words.includes(HOSTILE), words);
     ok(!words.includes("```"));
-    match(await page.locator(".turn.model pre").last().innerText(), /^const long = "x+";$/);
+    match(await page.locator(".turn.model pre").last().innerText(), /^const long = "x+";\n$/);
     match(
       await page.locator(".turn.model > .quiet").last().innerText(),
       /^\d+ tokens, [\d.]+ a second · first after [\d.]+ s · prompt of \d+$/,
@@ -66,7 +42,7 @@ browserTest("the page streams a chat and reads well on every screen", async (bro
     );
     if (width === 390) {
       ok(!await page.locator("#side").isVisible());
-      await page.getByRole("button", { name: "Figures" }).click();
+      await page.getByRole("button", { name: "Settings" }).click();
     }
     strictEqual(await page.locator("#side").isVisible(), true);
     deepStrictEqual(await overflows(page), [], where);
@@ -98,12 +74,22 @@ browserTest(
       "Parameters": "3.6M",
       "Weights": "2.3 MB",
       "Context": "2,048 tokens",
-      "Perplexity": "23.65",
-      "In full precision": "19.13",
       "Runs on": "no device",
     });
-    match(await page.locator("#protocol").innerText(), /^WikiText-2, 8 windows/);
-    await page.fill("#most", "600");
+    strictEqual(
+      await page.locator("#cost").innerText(),
+      "It predicts text 24 % worse than in full precision. " +
+        "For 78 of 100 tokens both find the same one likeliest.",
+    );
+    deepStrictEqual(await page.locator("#plot b").allInnerTexts(), ["19.13", "23.65", "78 %"]);
+    const widths = await page.locator("#plot .part").evaluateAll((bars) =>
+      (bars as unknown as { getAttribute(name: string): string }[])
+        .map((bar) => Number(bar.getAttribute("width")))
+    );
+    // Of a hundred: 19.13 / 23.65, all, and 0.776.
+    deepStrictEqual(widths, [80.89, 100, 77.6]);
+    match(await page.locator("#protocol").innerText(), /^KL divergence 0.214 nats; WikiText-2, 8/);
+    await page.fill("#max_tokens", "600");
     await page.fill("#text", "go");
     await page.keyboard.press("Enter");
     await until(async () => Number(await page.locator("#rate").innerText()) > 20);
@@ -140,11 +126,13 @@ browserTest("the page is used by keyboard alone", async (browser) => {
   match(served.tokenizer.decode(served.engine.asked[0]!.prompt), /first line\nsecond line/);
   strictEqual(await page.locator(":focus").getAttribute("id"), "text");
   const reached = new Set<string | null>();
-  for (let presses = 0; presses < 20; presses++) {
+  for (let presses = 0; presses < 40; presses++) {
     await page.keyboard.press("Tab");
     reached.add(await page.evaluate("document.activeElement.id"));
   }
-  for (const id of ["fresh", "talk", "text", "send", "temperature", "most", "mode"]) {
+  for (
+    const id of ["fresh", "talk", "text", "send", "system", "temperature", "max_tokens", "usual"]
+  ) {
     ok(reached.has(id), `${id} is not reached: ${[...reached]}`);
   }
   await page.locator("#fresh").focus();
@@ -200,7 +188,7 @@ browserTest("the page tells of an error and goes on", async (browser) => {
     await page.locator(".trouble").innerText(),
     /the context is 40 tokens; .* lower max_tokens$/,
   );
-  await page.fill("#most", "8");
+  await page.fill("#max_tokens", "8");
   await page.fill("#text", "again");
   await page.locator("#text").press("Enter");
   await page.locator(".turn.model").getByText("yes").waitFor();
@@ -212,7 +200,8 @@ browserTest("the page about what there is lists every route and reads well", asy
   await using served = await serveFake({ options: { apiKey: "right" } });
   for (const [width, colorScheme] of [[1280, "light"], [390, "dark"]] as const) {
     const page = await browser.newPage({ viewport: { width, height: 800 }, colorScheme });
-    await page.goto(`${served.url}/docs`);
+    // A slash behind it changes nothing.
+    await page.goto(`${served.url}/docs${width === 390 ? "/" : ""}`);
     await page.fill("#word", "right");
     await page.locator("#word").press("Enter");
     const route = page.locator("details", { hasText: "POST /v1/chat/completions" });

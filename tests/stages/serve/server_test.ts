@@ -70,7 +70,17 @@ Deno.test("with a key everything is closed but health and the page", async () =>
     await response.body?.cancel();
     return response.status;
   };
-  for (const path of ["/health", "/v1/health", "/ready", "/", "/page.js", "/page.css"]) {
+  for (
+    const path of [
+      "/health",
+      "/v1/health",
+      "/ready",
+      "/",
+      "/page/page.js",
+      "/page/lib/markdown-it.js",
+      "/page/page.css",
+    ]
+  ) {
     strictEqual(await status(path), 200, path);
   }
   const closed = ["/v1/models", "/metrics", "/status", "/version", "/tokenizer_info", "/nothing"];

@@ -149,4 +149,12 @@ Deno.test("errors have Anthropic's shape, and its clients say the key in their w
     (await post({ ...ASK, messages: image }, key)).slice(0, 3),
     [400, "error", "invalid_request_error"],
   );
+  await using slow = await serveFake({
+    says: "a ".repeat(50),
+    delay: 50,
+    options: { timeout: 0.2 },
+  });
+  const late = await slow.post("/v1/messages", ASK);
+  const { error } = await late.json();
+  deepStrictEqual([late.status, error.type], [408, "timeout_error"]);
 });
