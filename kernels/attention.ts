@@ -1,4 +1,4 @@
-import type { Limits, TensorSpec } from "./device/device.ts";
+import type { HostTensor, Limits, TensorSpec } from "./device/device.ts";
 import { counts, type Kernel } from "./device/kernel.ts";
 import { describe, f32 } from "./device/tensor.ts";
 import softCap from "./parts/soft_cap.wgsl" with { type: "text" };
@@ -123,25 +123,32 @@ export const attention: Kernel<"q" | "k" | "v", "y", AttentionOptions> = {
     const { queries, keys, heads, kvHeads, size } = dimensions({ q, k, v });
     const y = new Float32Array(queries * heads * size);
     const factor = scale ?? 1 / Math.sqrt(size);
+    const of = ({ data }: HostTensor) => new Float64Array(data);
+    const [asked, known, held] = [of(q), of(k), of(v)];
+    const mixed = new Float64Array(size);
     for (let query = 0; query < queries; query++) {
       const place = keys - queries + query;
       const first = Math.max(0, place - window + 1);
       for (let head = 0; head < heads; head++) {
         const at = (query * heads + head) * size;
         const row = (key: number) => (key * kvHeads + Math.floor(head * kvHeads / heads)) * size;
-        const scores = Float64Array.from({ length: place - first + 1 }, (_, i) => {
+        const scores = new Float64Array(place - first + 1);
+        for (let i = 0; i < scores.length; i++) {
+          const start = row(first + i);
           let sum = 0;
-          for (let d = 0; d < size; d++) sum += q.data[at + d]! * k.data[row(first + i) + d]!;
-          return cap === undefined ? sum * factor : softCapped(sum * factor, cap);
-        });
-        const largest = scores.reduce((a, b) => Math.max(a, b));
-        const weights = scores.map((score) => Math.exp(score - largest));
-        const total = weights.reduce((a, b) => a + b);
-        for (let d = 0; d < size; d++) {
-          let sum = 0;
-          weights.forEach((weight, i) => sum += weight * v.data[row(first + i) + d]!);
-          y[at + d] = sum / total;
+          for (let d = 0; d < size; d++) sum += asked[at + d]! * known[start + d]!;
+          scores[i] = cap === undefined ? sum * factor : softCapped(sum * factor, cap);
         }
+        const largest = scores.reduce((a, b) => Math.max(a, b));
+        let total = 0;
+        mixed.fill(0);
+        for (let i = 0; i < scores.length; i++) {
+          const weight = Math.exp(scores[i]! - largest);
+          const start = row(first + i);
+          for (let d = 0; d < size; d++) mixed[d]! += weight * held[start + d]!;
+          total += weight;
+        }
+        for (let d = 0; d < size; d++) y[at + d] = mixed[d]! / total;
       }
     }
     return { y: f32(q.shape, y) };

@@ -19,7 +19,7 @@ export interface TestRun {
   readonly atOnce: number;
   /** Bytes that have to be free in memory for the files of tests to lie there. */
   readonly memoryBytes: number;
-  /** Whether types are looked at too, as one of the processes. */
+  /** Whether types are looked at too, in the first of the processes. */
   readonly check?: boolean;
 }
 
@@ -37,6 +37,7 @@ export async function runHands(
   const texts: string[] = [];
   let fine = true;
   const jobs = [
+    ...check ? [async () => fine = await checkTypes() && fine] : [],
     ...hands.map((files) => async () => {
       const { text, success } = await runHand(files, {
         TMPDIR: directory,
@@ -46,7 +47,6 @@ export async function runHands(
       texts.push(text);
       write(text);
     }),
-    ...check ? [async () => fine = await checkTypes() && fine] : [],
   ];
   const clear = () => Deno.remove(directory, { recursive: true });
   const stop = () => void clear().catch(() => {}).finally(() => Deno.exit(STOPPED));

@@ -35,8 +35,19 @@ export function moduleUrl(kind: SimdKind): URL {
 /** Where the committed module lies that copies. */
 export const COPY_URL = new URL("../../assembly/copy.wasm", import.meta.url);
 
-/** Loads the faster module that this engine takes, or the one asked for. */
-export async function loadModule(wanted?: SimdKind): Promise<KernelModule> {
+const LOADED = new Map<SimdKind | undefined, Promise<KernelModule>>();
+
+/**
+ * Loads the faster module that this engine takes, or the one asked for: once, for what was compiled of
+ * it then serves every device of this process.
+ */
+export function loadModule(wanted?: SimdKind): Promise<KernelModule> {
+  const loaded = LOADED.get(wanted) ?? load(wanted);
+  LOADED.set(wanted, loaded);
+  return loaded;
+}
+
+async function load(wanted?: SimdKind): Promise<KernelModule> {
   for (const kind of wanted ? [wanted] : SIMD_KINDS) {
     const bytes = await Deno.readFile(moduleUrl(kind));
     if (!WebAssembly.validate(bytes)) continue;

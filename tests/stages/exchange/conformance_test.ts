@@ -3,7 +3,7 @@ import { ReferenceDevice } from "../../../kernels/device/reference.ts";
 import type { Artifact } from "../../../pipeline/artifact.ts";
 import { FORMATS } from "../../../stages/exchange/find_format.ts";
 import { readProvenance } from "../../../stages/exchange/provenance.ts";
-import { openSource, without } from "../../../stages/exchange/subject.ts";
+import { openSource, type Source, without } from "../../../stages/exchange/subject.ts";
 import { verifyReading } from "../../../stages/exchange/verify.ts";
 import { exportModel } from "../../../stages/export.ts";
 import { quantize } from "../../../stages/quantize.ts";
@@ -151,11 +151,11 @@ for (const family of SHAPED) {
     const model = await chain.run(rotate, { model: plain });
     for (const [words, params] of Object.entries(SCHEMES)) {
       const quantized = params ? await chain.run(quantize, { model }, params) : model;
+      using source = await openSource(quantized.path);
       for (const format of Object.keys(FORMATS)) {
-        const held = await roundTrip(chain, quantized, format);
+        const held = await roundTrip(chain, { model: quantized, source }, format);
         // Nobody else has such inputs: what holds the weights has given them up by the user's word.
         if (words.endsWith("A4")) {
-          using source = await openSource(quantized.path);
           assert.ok(
             FORMATS[format]!.refusals(source.subject, { dtype: "float16", shardBytes: 100_000 })
               .some(({ what }) => what !== "kv"),
@@ -201,8 +201,11 @@ Deno.test("formats whose engines have no codes for a head say so in a sentence, 
 });
 
 /** Exports, opens and compares on its own; false where the format refuses, which must leave nothing. */
-async function roundTrip(chain: StageChain, model: Artifact, format: string): Promise<boolean> {
-  using source = await openSource(model.path);
+async function roundTrip(
+  chain: StageChain,
+  { model, source }: { readonly model: Artifact; readonly source: Source },
+  format: string,
+): Promise<boolean> {
   const options = { dtype: "float16", shardBytes: 100_000 } as const;
   const refusals = FORMATS[format]!.refusals(source.subject, options);
   // What may be given up is, so that the weights behind it are tried too.
