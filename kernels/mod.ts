@@ -42,6 +42,7 @@ export { ropeBackward } from "./rope_backward.ts";
 export { routeTokens } from "./route_tokens.ts";
 export { roundRows } from "./round_rows.ts";
 export { sample } from "./sample.ts";
+export { scaleByOwner } from "./scale_by_owner.ts";
 export { softCap } from "./soft_cap.ts";
 export { topScores } from "./top_scores.ts";
 export { transpose } from "./transpose.ts";

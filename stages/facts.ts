@@ -47,6 +47,7 @@ export type KindFacts = {
   readonly stats: StatsOutline;
   readonly report: ReportOutline;
   readonly export: object;
+  readonly deployment: object;
 };
 
 /** Reads the facts of an artifact by its kind, from headers alone. */
@@ -55,8 +56,9 @@ const READERS: { readonly [K in keyof KindFacts]: (path: string) => Promise<Kind
   stats: statsFacts,
   tokens: tokensFacts,
   report: reportFacts,
-  // Nothing reads an export.
+  // Nothing reads an export or a deployment.
   export: () => Promise.resolve({}),
+  deployment: () => Promise.resolve({}),
 };
 
 /** The facts of an artifact in the store; throws where it is of a kind that has none. */

@@ -1,11 +1,7 @@
 import { z } from "zod";
-import type { Device } from "../kernels/device/device.ts";
 import { markdownText } from "../pipeline/tell/document.ts";
 import { continuationsPassage } from "./describe/continuations.ts";
-import { GREEDY } from "./engine/engine.ts";
-import { EngineLoop } from "./engine/engine_loop.ts";
-import { EngineMemory } from "./engine/engine_memory.ts";
-import { planMemory } from "./engine/engine_sizes.ts";
+import { likeliestAnswers } from "./engine/likeliest_answers.ts";
 import { headerFiles, type ModelOutline, tokenizerOf } from "./facts.ts";
 import { defineStage, type Tools } from "./kinds.ts";
 import { Model } from "./models/model.ts";
@@ -106,11 +102,11 @@ async function countAnswers(
     using opened = Model.of(device, files, { weightBytes: Infinity });
     const few = Math.min(tokens, FEW_TOKENS);
     const usable = Math.min(tokenizer.size, opened.config.vocabulary);
-    await continueIds(device, opened, ids, {
+    await likeliestAnswers(device, opened, ids, {
       tokens: few,
       context: longest + tokens,
       memoryBytes,
-      usable,
+      choices: usable,
     });
   });
 }
@@ -132,45 +128,11 @@ async function continueTexts(
   refuseTooLong(positions, { longest: longestOf(ids), tokens });
   const ends = [...tokenizer.ends, ...tokenizer.eos === undefined ? [] : [tokenizer.eos]];
   const { memoryBytes } = tools;
-  const { usable } = tokenizer;
+  const { usable: choices } = tokenizer;
   const context = longestOf(ids) + tokens;
-  const told = { tokens, context, memoryBytes, ends, usable, signal };
-  const written = await continueIds(device, model, ids, told);
+  const told = { tokens, context, memoryBytes, ends, choices, signal };
+  const written = await likeliestAnswers(device, model, ids, told);
   return written.map((ids) => tokenizer.decode(ids.filter((id) => !tokenizer.special(id))));
-}
-
-/** The likeliest tokens behind each of some prompts, all of which an engine runs together. */
-async function continueIds(
-  device: Device,
-  model: Model,
-  prompts: readonly (readonly number[])[],
-  { tokens, context, memoryBytes, usable, ends = [], signal }: {
-    readonly tokens: number;
-    /** Longest prompt and what is written behind it. */
-    readonly context: number;
-    readonly memoryBytes: number;
-    /** Ids below this stand for tokens. */
-    readonly usable: number;
-    /** Tokens that end a text. */
-    readonly ends?: readonly number[];
-    readonly signal?: AbortSignal;
-  },
-): Promise<readonly (readonly number[])[]> {
-  const memory = new EngineMemory(device.limits, model);
-  const { sizes } = await planMemory(memory, { memoryBytes, wishes: { context } });
-  await model.loadWhole();
-  using loop = new EngineLoop(device, model, sizes, { choices: usable });
-  const written: number[][] = prompts.map(() => []);
-  for (const [id, prompt] of prompts.entries()) {
-    loop.add(id, { prompt, maxTokens: tokens, sampling: GREEDY, stopTokens: ends });
-  }
-  while (!loop.idle) {
-    signal?.throwIfAborted();
-    for (const [id, event] of await loop.step()) {
-      if (event.type === "token") written[id]!.push(event.token);
-    }
-  }
-  return written;
 }
 
 function encoded(tokenizer: Tokenizer, prompt: string): readonly number[] {

@@ -13,6 +13,8 @@ import type { KindFacts } from "./facts.ts";
  * - `tokens`: `tokens.u32` (little-endian ids, one after another) and `tokens.json` (their count,
  *   digest, source and the tokenizer's digest).
  * - `report`: `report.json` (scores with their protocol, or a benchmark) and what the report draws on.
+ * - `deployment`: `deployment.json` (how a model is served, and what it answered) and the model's files
+ *   in `model/`.
  * - `export`: a model as another program reads it, with `provenance.json` and a README.
  */
 export type Kind = keyof KindFacts;

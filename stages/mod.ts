@@ -11,5 +11,6 @@ export { load } from "./load.ts";
 export { reorder } from "./reorder.ts";
 export { quantize } from "./quantize.ts";
 export { rotate } from "./rotate.ts";
+export { serve } from "./serve.ts";
 export { smooth } from "./smooth.ts";
 export { tokenize } from "./tokenize.ts";

@@ -43,6 +43,7 @@ export { roundingError } from "./rounding_error";
 export { routeTokens } from "./route_tokens";
 export { roundRows } from "./round_rows";
 export { sample } from "./sample";
+export { scaleByOwner } from "./scale_by_owner";
 export { softCap } from "./soft_cap";
 export { topScores } from "./top_scores";
 export { transpose } from "./transpose";

@@ -6,6 +6,9 @@ const SIGNALS: readonly Deno.Signal[] = Deno.build.os === "windows"
 /** Read before anything listens to any signal: Deno then takes all of them from what they were. */
 const HANGUP_IGNORED = ignoresHangup();
 
+/** Whether there was a terminal; one that is closed is none any more before it says so. */
+const AT_TERMINAL = Deno.stderr.isTerminal();
+
 /**
  * Two signals within this time are one: a terminal and a parent process may both pass on a Ctrl-C,
  * and a terminal that is closed tells so twice.
@@ -26,7 +29,12 @@ export const STOPPED_STATUS = 130;
  */
 export function onInterrupt(
   controller: AbortController,
-  { ask, leave }: { ask(): void; leave(): void },
+  { ask, leave, reload = false }: {
+    ask(): void;
+    leave(): void;
+    /** Whether a hang-up asks for something else while there is a terminal; see `onHangup()`. */
+    readonly reload?: boolean;
+  },
 ): Disposable {
   let first: number | undefined;
   const listen = () => {
@@ -41,7 +49,9 @@ export function onInterrupt(
   };
   const listeners = SIGNALS.map((signal) => ({
     signal,
-    listener: signal === "SIGHUP" && HANGUP_IGNORED ? () => {} : listen,
+    listener: signal !== "SIGHUP" ? listen : HANGUP_IGNORED ? () => {} : () => {
+      if (!reload || isCutOff()) listen();
+    },
   }));
   for (const { signal, listener } of listeners) Deno.addSignalListener(signal, listener);
   return {
@@ -49,6 +59,25 @@ export function onInterrupt(
       for (const { signal, listener } of listeners) Deno.removeSignalListener(signal, listener);
     },
   };
+}
+
+/**
+ * Calls back when the process is sent SIGHUP by somebody who wants it to read anew what it works with,
+ * as is usual for servers; not when its terminal was closed, which asks it to stop. Windows has no such
+ * signal. Dispose the result to let go.
+ */
+export function onHangup(listener: () => void): Disposable {
+  if (Deno.build.os === "windows") return { [Symbol.dispose]() {} };
+  const listen = () => {
+    if (!isCutOff()) listener();
+  };
+  Deno.addSignalListener("SIGHUP", listen);
+  return { [Symbol.dispose]: () => Deno.removeSignalListener("SIGHUP", listen) };
+}
+
+/** Whether the terminal that the process was started at is there no more. */
+function isCutOff(): boolean {
+  return AT_TERMINAL && !Deno.stderr.isTerminal();
 }
 
 /**

@@ -16,9 +16,9 @@ export interface WantedStep {
   readonly manifest: string;
   /** Settings beside those of the command line. */
   readonly set?: readonly string[];
-  /** The kind of artifact that is wanted. */
-  readonly kind: string;
-  /** The step that makes it; the last that makes one of the kind unless said. */
+  /** The kinds of artifact that are wanted, the first one most. */
+  readonly kinds: readonly string[];
+  /** The step that makes it; the last that makes one of the first kind there is unless said. */
   readonly step?: string;
   /** What the command does with it, such as `serve`, for messages. */
   readonly verb: string;
@@ -28,15 +28,18 @@ export interface WantedStep {
 /** Makes what a manifest needs for one of its steps; gives the step's name and its artifact's key. */
 export async function makeStep(
   call: Call,
-  { manifest: path, set = [], kind, step: asked, verb, signal }: WantedStep,
+  { manifest: path, set = [], kinds, step: asked, verb, signal }: WantedStep,
 ): Promise<{ readonly name: string; readonly key: string | undefined; readonly store: Store }> {
   const { program: { stages, tools }, screen, flags } = call;
   const manifest = await readManifest(path, { stages, set: [...flags.set, ...set] });
   const name = asked === undefined
-    ? manifest.steps.findLast(({ stage }) => stages[stage]?.output === kind)?.name
+    ? kinds.map((kind) => manifest.steps.findLast(({ stage }) => stages[stage]?.output === kind))
+      .find((step) => step !== undefined)?.name
     : namedStep(manifest, asked);
   if (name === undefined) {
-    throw new Error(`Cannot ${verb} ${path}: no step makes a ${kind}, expected one`);
+    throw new Error(
+      `Cannot ${verb} ${path}: no step makes a ${kinds.join(" or a ")}, expected one`,
+    );
   }
   const store = await openSharedStore(path, flags, manifest);
   const telling = { detail: "quiet", again: commandAgain(call.args) } as const;

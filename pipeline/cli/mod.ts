@@ -7,7 +7,7 @@
  */
 export { type Call, type CommandDefinition, defineCommand } from "./command.ts";
 export { machineFlags } from "./flags.ts";
-export { onInterrupt } from "./interrupt.ts";
+export { onHangup, onInterrupt } from "./interrupt.ts";
 export { makeStep } from "./made_step.ts";
 export { HERE, openSharedStore, openStore } from "./open_store.ts";
 export { tellingErrors } from "./told_error.ts";

@@ -3,16 +3,25 @@ import {
   type Call,
   defineCommand,
   machineFlags,
+  onHangup,
   onInterrupt,
   tellingErrors,
   UsageError,
 } from "../../pipeline/cli/mod.ts";
-import { memoryWords, type SizeWishes } from "../engine/engine_sizes.ts";
+import { memoryWords } from "../engine/engine_sizes.ts";
+import { chatTemplateText } from "../serve/chat_template_text.ts";
 import type { Door } from "../serve/door.ts";
 import { readModelCard, type ServedModel } from "../serve/model_card.ts";
-import { readEngineWishes, serveOptions } from "../serve/options.ts";
-import { serveModel } from "../serve/serve_model.ts";
+import {
+  deploymentOptions,
+  readServeOptions,
+  type ServeOptions,
+  serveOptions,
+} from "../serve/options.ts";
+import { type ModelCall, serveModels } from "../serve/serve_model.ts";
 import { memoryFor } from "../tools.ts";
+import { fromSnake } from "../serve/snake_names.ts";
+import { addSchemaOptions, type OptionForm, saidOf } from "./schema_options.ts";
 import { findServed } from "./served_model.ts";
 
 /** Answers HTTP requests from a model. */
@@ -26,6 +35,7 @@ export const serve = defineCommand({
   run: tellingErrors(async (call) => {
     const controller = new AbortController();
     using _interrupt = onInterrupt(controller, {
+      reload: true,
       ask: () => call.screen.error("Stopping: requests under way are finished first\n"),
       leave: () => call.screen.error("\nStopped at once\n"),
     });
@@ -33,11 +43,15 @@ export const serve = defineCommand({
     // What can be known is said before any step runs.
     const { own, flags } = call;
     const machine = machineFlags(flags);
-    const wishes = readEngineWishes(wishesOf(own));
+    const said = await withTemplateText({ ...saidOf(own, OPTIONS, FORMS), ...await keyOf(own) });
     const { openDoor } = await import("../serve/door.ts");
-    await using door = await openDoor({ ...serverOptions(own), ...await keyOf(own) });
-    const model = await findServed(call, signal);
-    await serveFound(model, { call, machine, wishes, door, signal });
+    await using door = await openDoor(said);
+    const models = await findModels(call, { said, door, machine, signal });
+    const find = async () => {
+      const key = await keyOf(own);
+      return await findModels(call, { said: { ...said, ...key }, door, machine, signal });
+    };
+    await serveFound(models, { call, machine, find, door, signal });
     return 0;
   }),
 });
@@ -45,98 +59,180 @@ export const serve = defineCommand({
 /** Bytes of a file with a key; what is longer is another file. */
 const KEY_BYTES = 4096;
 
+/** Options whose names are not those of their fields; the device is an option of all commands. */
+const FORMS: Readonly<Record<string, OptionForm>> = {
+  names: { flag: "name" },
+  origins: { flag: "origin" },
+  hosts: { flag: "server-name" },
+  stop: { whole: true },
+};
+const OPTIONS = serveOptions.omit({ device: true });
+
 function addOptions(command: Command): void {
-  const number = (text: string) => {
-    const value = Number(text);
-    if (Number.isFinite(value)) return value;
-    throw new UsageError(`Cannot take "${text}" as a number: expected one`);
-  };
-  const list = (text: string, before: readonly string[] = []) => [...before, ...text.split(",")];
   command
-    .option("--step <name>", "with a manifest: serve this step's artifact, not the last model")
-    .option("--host <address>", "listen here; others than loopback need a key (127.0.0.1)")
-    .option("--port <number>", "listen here; 0 for any that is free (8000)", number)
+    .option("--step <name>", "with a manifest: serve this step's artifact, not the last of them")
+    .option("--api-key-file <file>", "the API key from a file")
     .option(
-      "--api-key <key>",
-      "requests must say it; a list of processes shows it, QUATTUOR_API_KEY or a file does not",
+      "--model <name=artifact>",
+      "serve this under the name, in the place of the word; may be repeated: models share --memory",
+      (text: string, before: readonly string[] = []) => [...before, text],
     )
-    .option("--api-key-file <file>", "the same from a file")
-    .option("--name <names>", "other names for the model", list)
-    .option("--origin <urls>", "web pages whose scripts may ask; * for all", list)
-    .option("--server-name <hosts>", "names under which it is asked without a key", list)
-    .option("--context <tokens>", "longest prompt and answer together", number)
-    .option("--sequences <number>", "requests that run at once", number)
-    .option("--step-tokens <number>", "tokens a step of the engine takes on", number)
     .option(
-      "--speculate <how>",
-      "ngram: guess answers from what was said before, where few requests run; the same tokens",
-    )
-    .option("--queue <requests>", "requests that may wait; more get status 429", number)
-    .option("--queue-tokens <number>", "tokens of prompts that may wait", number)
-    .option("--max-tokens <number>", "most tokens of an answer", number)
-    .option("--max-body <bytes>", "most bytes of a request", number)
-    .option("--max-entries <number>", "most fields of a request, and entries of each", number)
-    .option("--max-text <characters>", "most characters of the texts of a request", number)
-    .option("--max-choices <number>", "most answers to one request", number)
-    .option("--max-logprobs <number>", "most log-probabilities a token", number)
-    .option("--max-scores <number>", "most log-probabilities of a whole answer", number)
-    .option("--readers <threads>", "threads that make tokens of requests", number)
-    .option("--read-time <seconds>", "give up making tokens of a request after this", number)
-    .option("--timeout <seconds>", "give a request up after this", number)
-    .option("--header-time <seconds>", "end a connection without headers after this", number)
-    .option("--drain <seconds>", "time to finish when asked to stop (30)", number)
-    .option("--tool-parser <name>", "how the model writes calls: as its template tells unless said")
-    .option("--strict", "refuse fields of requests that are not known, and more tokens than fit");
+      "--adapter <name=directory>",
+      "a LoRA adapter of PEFT on the model, for requests that ask for its name; may be repeated",
+      (text: string, before: readonly string[] = []) => [...before, text],
+    );
+  addSchemaOptions(command, OPTIONS, FORMS);
 }
 
-/** Serves a model until the signal aborts. */
+/** The models that the command line names, and how each is served. */
+async function findModels(
+  call: Call,
+  { said, door, machine, signal }: {
+    readonly said: Readonly<Record<string, unknown>>;
+    readonly door: Door;
+    readonly machine: ReturnType<typeof machineFlags>;
+    readonly signal: AbortSignal;
+  },
+): Promise<readonly FoundModel[]> {
+  const found: FoundModel[] = [];
+  const adapters = pairsOf("adapter", call.own.adapter);
+  for (const { name, word } of namedModels(call)) {
+    const served = await findServed(call, word, signal);
+    const model = name === undefined ? served : { ...served, name };
+    const options = optionsFor(model, said, door);
+    found.push({
+      name: model.name,
+      path: model.path,
+      digest: model.digest,
+      device: machine.device ?? options.device,
+      options,
+      adapters: adapters.map(({ name, word }) => ({ name, path: word })),
+      card: () => readModelCard(model),
+    });
+  }
+  if (adapters.length > 0 && found.length > 1) {
+    throw new UsageError(
+      `Cannot tell whose adapters they are: ${found.length} models are served, expected one with --adapter`,
+    );
+  }
+  refuseTwice(found);
+  return found;
+}
+
+/** A model with what is told when it is served. */
+interface FoundModel extends ModelCall {
+  readonly digest: string;
+}
+
+/** What `--model` says, else the one that the word after the command does. */
+function namedModels(
+  { words: [word], own: { model } }: Call,
+): readonly { readonly name?: string; readonly word: string | undefined }[] {
+  const said = (model ?? []) as readonly string[];
+  if (said.length === 0) return [{ word }];
+  if (word !== undefined) {
+    throw new UsageError(`Cannot serve "${word}" beside --model: expected --model for all of them`);
+  }
+  return pairsOf("model", said);
+}
+
+/** What an option of names and places says. */
+function pairsOf(option: "model" | "adapter", said: unknown = []) {
+  return (said as readonly string[]).map((text) => {
+    const [, name, word] = /^([^=]+)=(.+)$/.exec(text) ?? [];
+    if (name !== undefined && word !== undefined) return { name, word };
+    throw new UsageError(`Cannot serve "--${option} ${text}": expected name=${PLACES[option]}`);
+  });
+}
+
+/** What names stand for. */
+const PLACES = { model: "artifact", adapter: "directory" } as const;
+
+/** Requests tell models apart by their names. */
+function refuseTwice(models: readonly ModelCall[]): void {
+  const seen = new Map<string, string>();
+  for (const { name, options, adapters = [] } of models) {
+    for (
+      const each of [
+        ...new Set([name, ...options.names]),
+        ...adapters.map(({ name }) => name),
+      ]
+    ) {
+      const other = seen.get(each);
+      if (other !== undefined) {
+        throw new UsageError(
+          `Cannot serve two models under the name "${each}": ${other} has it, expected another for ${name}`,
+        );
+      }
+      seen.set(each, name);
+    }
+  }
+}
+
+/** Serves models until the signal aborts. */
 async function serveFound(
-  model: ServedModel,
-  { call: { screen, flags }, machine, wishes, door, signal }: {
+  models: readonly FoundModel[],
+  { call: { screen, flags }, machine, find, door, signal }: {
     readonly call: Call;
     readonly machine: ReturnType<typeof machineFlags>;
-    readonly wishes: SizeWishes;
+    readonly find: () => Promise<readonly FoundModel[]>;
     readonly door: Door;
     readonly signal: AbortSignal;
   },
 ): Promise<void> {
-  const { path, digest, name } = model;
   const tell = (type: string, text: string, facts: object) =>
     screen.write(flags.json ? `${JSON.stringify({ type, ...facts })}\n` : `${text}\n`);
-  await serveModel({
-    path,
-    card: () => readModelCard(model),
+  const [{ name, digest, options }, ...others] = models as [FoundModel];
+  const names = [name, ...others.map(({ name }) => name)];
+  await serveModels({
+    models,
     memoryBytes: memoryFor(machine),
-    device: machine.device,
-    wishes,
     door,
     signal,
+    log: { level: options.logLevel, people: !flags.json && Deno.stderr.isTerminal() },
+    again: { find, asked: onHangup },
   }, {
     warn: (text) => screen.error(`${text}\n`),
     log: (line) => screen.error(line),
-    ready: (plan, device) => tell("engine", `${device}: ${memoryWords(plan)}`, { ...plan, device }),
+    ready: (plan, device, model) =>
+      tell("engine", `${others.length > 0 ? `${model}, ` : ""}${device}: ${memoryWords(plan)}`, {
+        ...plan,
+        device,
+        model,
+      }),
     failed: (message, again) =>
       screen.error(`The engine was lost: ${message}${again ? "; it is started anew" : ""}\n`),
     hung: (message) => screen.error(`${message}\n`),
+    replaced: (text) => tell("replaced", text, { text }),
     listening: (url) =>
-      tell("serving", `Serving ${name} at ${url}/v1, page at ${url}/`, {
+      tell("serving", `Serving ${names.join(", ")} at ${url}/v1, page at ${url}/`, {
         url,
         model: name,
         digest,
+        models: names,
       }),
   });
 }
 
-function wishesOf(own: Call["own"]) {
-  const number = (key: string) => own[key] as number | undefined;
-  return {
-    context: number("context"),
-    sequences: number("sequences"),
-    stepTokens: number("stepTokens"),
-    speculate: own["speculate"],
-    queueRequests: number("queue"),
-    queueTokens: number("queueTokens"),
-  };
+/** What was said with the chat template as text. */
+async function withTemplateText(
+  said: Readonly<Record<string, unknown>>,
+): Promise<Record<string, unknown>> {
+  const { chatTemplate } = said;
+  if (typeof chatTemplate !== "string") return { ...said };
+  return { ...said, chatTemplate: await chatTemplateText(chatTemplate) };
+}
+
+/** What a deployment says, and before that what the command line does. */
+function optionsFor(
+  { deployment }: ServedModel,
+  said: Readonly<Record<string, unknown>>,
+  { options: { apiKey } }: Door,
+): ServeOptions {
+  const stated = deployment ? fromSnake(deploymentOptions, deployment.served) : {};
+  const key = said.apiKey ?? apiKey;
+  return readServeOptions({ ...stated, ...said, ...key !== undefined && { apiKey: key } });
 }
 
 /** The key of the file that `--api-key-file` names. */
@@ -153,13 +249,4 @@ async function keyOf({ apiKeyFile: path, apiKey }: Call["own"]): Promise<{ apiKe
     throw refuse(key === "" ? "it is empty" : "it has several words", "the key alone");
   }
   return { apiKey: key };
-}
-
-/** Options under the names the server has for them; those of the engine are left out. */
-function serverOptions(own: Call["own"]): Record<string, unknown> {
-  const named = { names: own.name, origins: own.origin, hosts: own.serverName };
-  const said = Object.entries({ ...own, ...named }).filter(([key, value]) =>
-    value !== undefined && Object.hasOwn(serveOptions.shape, key)
-  );
-  return Object.fromEntries(said);
 }

@@ -11,18 +11,24 @@ import {
   type Store,
 } from "../../pipeline/cli/mod.ts";
 import { impliedHubPlace } from "../formats/hub/place.ts";
+import { DEPLOYED_MODEL, DEPLOYMENT_RECORD, readDeployment } from "../report/deployment.ts";
 import type { ServedModel } from "../serve/model_card.ts";
 
-/** The kind of artifact that is served. */
-const KIND = "model";
+/** The kinds of artifact that are served, the first one rather. */
+const KINDS = ["deployment", "model"];
+const WORDS = KINDS.join(" or a ");
 const VERB = "serve";
 
 /** What is made where nothing is said, and what brings in a model that is no artifact yet. */
 const [QOQ, LOAD] = [config("qoq.yaml"), config("load.yaml")];
 
-/** The model that the words of the command line name; it is made first where it has to be. */
-export async function findServed(call: Call, signal: AbortSignal): Promise<ServedModel> {
-  const { words: [word], flags } = call;
+/** The model that a word of the command line names; it is made first where it has to be. */
+export async function findServed(
+  call: Call,
+  word: string | undefined,
+  signal: AbortSignal,
+): Promise<ServedModel> {
+  const { flags } = call;
   if (word === undefined) return await made(call, { manifest: QOQ, signal });
   if (/\.ya?ml$/.test(word)) return await made(call, { manifest: word, signal });
   const load = () =>
@@ -30,22 +36,27 @@ export async function findServed(call: Call, signal: AbortSignal): Promise<Serve
   if (word.startsWith("hf:") || await impliedHubPlace(word)) return await load();
   const store = await openSharedStore(HERE, flags);
   const target = await findNamed(word, store, { verb: VERB });
-  if (target.what === "place") return await load();
+  if (target.what === "place") {
+    if (await isDeployment(target.path)) return await deployed(target.path, basename(word));
+    return await load();
+  }
   if (target.what === "artifact" && target.file === undefined) {
     const read = await readRecord(target.path, target.key);
     if ("why" in read) throw new Error(`Cannot serve ${target.path}: ${read.why}`);
     if (read.record.kind === "export") return await load();
-    if (read.record.kind === KIND) {
+    if (KINDS.includes(read.record.kind)) {
       return await described(target.store ?? store, { ...target, name: target.key.slice(0, 12) });
     }
-    throw new Error(`Cannot serve "${word}": it is a ${read.record.kind}, expected a ${KIND}`);
+    throw new Error(`Cannot serve "${word}": it is a ${read.record.kind}, expected a ${WORDS}`);
   }
   if (target.what === "run") {
-    for (const { name, key } of target.run.steps.toReversed()) {
-      const found = key === undefined ? undefined : await modelUnder(key, target.store);
-      if (found) return await described(target.store, { ...found, name });
+    for (const kind of KINDS) {
+      for (const { name, key } of target.run.steps.toReversed()) {
+        const found = key === undefined ? undefined : await servedUnder(key, target.store);
+        if (found?.kind === kind) return await described(target.store, { ...found, name });
+      }
     }
-    throw new Error(`Cannot serve run ${target.run.id}: it has no ${KIND}, expected one`);
+    throw new Error(`Cannot serve run ${target.run.id}: it has no ${WORDS}, expected one`);
   }
   throw new Error(
     `Cannot serve "${word}": it is a ${target.what}, expected a manifest, an artifact, a run or a checkpoint`,
@@ -65,22 +76,20 @@ async function made(
   const { step: asked } = call.own;
   const { name: step, key, store } = await makeStep(call, {
     ...wanted,
-    kind: KIND,
+    kinds: KINDS,
     verb: VERB,
     ...typeof asked === "string" && { step: asked },
   });
-  const found = key === undefined ? undefined : await modelUnder(key, store);
-  if (!found) throw new Error(`Cannot serve step "${step}": its ${KIND} is gone, expected it`);
+  const found = key === undefined ? undefined : await servedUnder(key, store);
+  if (!found) throw new Error(`Cannot serve step "${step}": its artifact is gone, or no ${WORDS}`);
   return await described(store, { ...found, name: name ?? step });
 }
 
-async function modelUnder(
-  key: string,
-  store: Store,
-): Promise<{ readonly key: string; readonly path: string } | undefined> {
+async function servedUnder(key: string, store: Store) {
   const path = `${store.path}/artifacts/${key}`;
   const read = await readRecord(path, key);
-  return "record" in read && read.record.kind === KIND ? { key, path } : undefined;
+  const kind = "record" in read ? read.record.kind : "";
+  return KINDS.includes(kind) ? { key, path, kind } : undefined;
 }
 
 async function described(
@@ -89,7 +98,8 @@ async function described(
 ): Promise<ServedModel> {
   const read = await readRecord(path, key);
   if ("why" in read) throw new Error(`Cannot serve ${path}: ${read.why}`);
-  const { digest } = read.record;
+  const { digest, kind } = read.record;
+  if (kind === "deployment") return await deployed(path, name);
   const evaluations = new Set<string>();
   for (const { steps } of await allRuns(store.path)) {
     for (const { stage, key, recipe } of steps) {
@@ -99,6 +109,19 @@ async function described(
     }
   }
   return { path, digest, name, evaluations: [...evaluations] };
+}
+
+async function isDeployment(path: string): Promise<boolean> {
+  return await Deno.stat(`${path}/${DEPLOYMENT_RECORD}`).then(({ isFile }) => isFile, () => false);
+}
+
+/** What a deployment serves, under the first of the names that it says. */
+async function deployed(path: string, name: string): Promise<ServedModel> {
+  const deployment = await readDeployment(path);
+  const { names, model: { digest } } = { names: [], ...deployment.served, ...deployment };
+  const [said] = names as readonly string[];
+  const model = `${path}/${DEPLOYED_MODEL}`;
+  return { path: model, digest, name: said ?? name, evaluations: [], deployment };
 }
 
 function config(name: string): string {

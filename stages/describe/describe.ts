@@ -1,13 +1,16 @@
 import type { Describe } from "../../pipeline/description.ts";
+import { describeDeployment } from "./deployment.ts";
 import { describeExport } from "./export.ts";
 import { describeGguf } from "./gguf.ts";
 import { describeModelDirectory } from "./model.ts";
+import { DEPLOYMENT_RECORD } from "../report/deployment.ts";
 import { describeReport } from "./report.ts";
 import { describeStats } from "./stats.ts";
 import { describeTokens } from "./tokens.ts";
 
 /** What each kind of artifact is told by: a describer, and the file that gives it away. */
 const KINDS: Readonly<Record<string, { readonly mark: string; readonly describe: Inner }>> = {
+  deployment: { mark: DEPLOYMENT_RECORD, describe: describeDeployment },
   // Before models: most exports have a config too.
   export: { mark: "provenance.json", describe: describeExport },
   model: { mark: "config.json", describe: describeModelDirectory },

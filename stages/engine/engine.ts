@@ -1,4 +1,5 @@
 import type { Grammar } from "./grammar.ts";
+import type { StepSizes } from "./step_sizes.ts";
 
 /** How the next token of a request is chosen from its logits. */
 export interface Sampling {
@@ -54,6 +55,8 @@ export interface GenerationRequest {
   readonly logprobs?: number;
   /** The same for the tokens of the prompt from the second on. */
   readonly promptLogprobs?: number;
+  /** The number of the adapter that it goes through, from 1 on; none unless said. */
+  readonly adapter?: number;
   /** Asks for one vector of the prompt: of all its tokens, or of its last one. */
   readonly embed?: "mean" | "last";
 }
@@ -91,6 +94,7 @@ export interface EngineState {
   readonly waitingTokens: number;
   readonly pages: { readonly used: number; readonly cached: number; readonly total: number };
   readonly steps: number;
+  readonly stepSizes: StepSizes;
   readonly promptTokens: number;
   readonly generatedTokens: number;
   readonly preemptions: number;

@@ -14,6 +14,7 @@ import type { Grammars } from "./grammar.ts";
 import { Pages } from "./pages.ts";
 import { checkQueue } from "./queue_cap.ts";
 import { type Chunk, mostDraws, Scheduler } from "./scheduler.ts";
+import { NO_STEPS, withStep } from "./step_sizes.ts";
 import { endOf, newSequence, remaining, type Sequence, waitsForGrammar } from "./sequence.ts";
 
 /** An event and the request it belongs to. */
@@ -52,6 +53,7 @@ export class EngineLoop implements Disposable {
   #steps = 0;
   /** Milliseconds that the last step took. */
   #lastMs = 0;
+  #stepSizes = NO_STEPS;
   #promptTokens = 0;
   #generatedTokens = 0;
 
@@ -84,6 +86,7 @@ export class EngineLoop implements Disposable {
       prefixCache: this.#pages.prefixCache,
       speculation: this.#speculation,
       steps: this.#steps,
+      stepSizes: this.#stepSizes,
       promptTokens: this.#promptTokens,
       generatedTokens: this.#generatedTokens,
     };
@@ -155,6 +158,11 @@ export class EngineLoop implements Disposable {
     const results = await this.#model.step(chunks, { steps, ready });
     this.#lastMs = performance.now() - start;
     this.#steps += steps;
+    // The first has the chunks, those behind it a token of each sequence.
+    const tokens = chunks.reduce((sum, { count }) => sum + count, 0);
+    for (let step = 0; step < steps; step++) {
+      this.#stepSizes = withStep(this.#stepSizes, step === 0 ? tokens : chunks.length);
+    }
     return chunks.flatMap((chunk, i) => {
       // It may have been aborted while the step ran; its pages were given back then.
       if (this.#live.get(chunk.sequence.id) !== chunk.sequence) return [];

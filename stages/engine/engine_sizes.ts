@@ -28,6 +28,8 @@ export interface SizeWishes {
   readonly sequences?: number | undefined;
   /** Tokens that a step takes on. */
   readonly stepTokens?: number | undefined;
+  /** Pages of the KV cache; what memory leaves unless said. */
+  readonly pages?: number | undefined;
   /** Steps that may run before their tokens are looked at. */
   readonly ahead?: number | undefined;
   /** How answers are guessed ahead; not at all unless said. */
@@ -87,9 +89,20 @@ export async function planMemory(
   const { weightBytes, workspaceBytes } = await memory.count({ context, step });
   const one = pagesOfLongest(context);
   const fitting = memory.pagesWithin(memoryBytes - weightBytes - workspaceBytes);
-  const pages = Math.min(fitting, one * sequences);
+  const pages = wishes.pages ?? Math.min(fitting, one * sequences);
+  const each = pageBytes(config, kvSchemes(config, record));
+  const megabytes = (bytes: number) => `${Math.ceil(bytes / 1e6)} MB`;
+  if (wishes.pages !== undefined && (pages < one || pages > fitting)) {
+    throw new EngineError(
+      "unavailable",
+      `Cannot serve the model from ${pages} pages of ${each} bytes: ${context} tokens take ${one}, and beside ${
+        megabytes(weightBytes)
+      } of weights and ${megabytes(workspaceBytes)} for a step ${fitting} fit into ${
+        megabytes(memoryBytes)
+      }, expected a number between; set --pages, --context or --memory`,
+    );
+  }
   if (pages < one) {
-    const megabytes = (bytes: number) => `${Math.ceil(bytes / 1e6)} MB`;
     const lowest = Math.max(0, pages - 1) * PAGE_TOKENS;
     throw new EngineError(
       "unavailable",
@@ -105,7 +118,7 @@ export async function planMemory(
   return {
     weightBytes,
     workspaceBytes,
-    pageBytes: pageBytes(config, kvSchemes(config, record)),
+    pageBytes: each,
     kvBytes: memory.pageBytes(pages),
     notes: contextNotes(config, { context, attended, asked: wishes.context }),
     sizes: {

@@ -42,6 +42,11 @@ export function slotsOf(chunks: readonly Chunk[]): HostTensor {
   });
 }
 
+/** The numbers of a step's tokens' adapters, 0 for none, u32 [tokens]. */
+export function ownersOf(chunks: readonly Chunk[]): HostTensor {
+  return perToken(chunks, ({ sequence: { request } }) => request.adapter ?? 0);
+}
+
 /** The pages of a step's sequences, u32 [pages]. */
 export function tableOf(chunks: readonly Chunk[]): HostTensor {
   const pages = chunks.flatMap(({ sequence }) => sequence.pages);

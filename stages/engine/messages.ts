@@ -7,6 +7,8 @@ import type { MemoryPlan, SizeWishes } from "./engine_sizes.ts";
 export interface StartOptions {
   /** Directory of a model artifact. */
   readonly path: string;
+  /** LoRA adapters that requests may go through, by their numbers from 1 on. */
+  readonly adapters?: readonly { readonly name: string; readonly path: string }[];
   readonly memoryBytes: number;
   /** See `DeviceChoice`. */
   readonly device?: string | undefined;

@@ -8,6 +8,8 @@ import { KvPools, kvSchemes } from "./kv_pools.ts";
 /** Where the tokens of a step stand, in their sequences and in pages. */
 export interface StepPlaces extends KvBatch {
   readonly positions: TensorRef;
+  /** Numbers of the tokens' adapters, u32 [tokens]. */
+  readonly owners?: TensorRef | undefined;
 }
 
 /** The forward pass of a model whose keys and values lie in pages. */
@@ -31,7 +33,7 @@ export class PagedForward implements Disposable {
   }
 
   /** The normalized inputs of the head for `ids` u32 [tokens], f32 [tokens, hidden]. */
-  async hidden(ids: TensorRef, { positions, ...batch }: StepPlaces): Promise<Tensor> {
+  async hidden(ids: TensorRef, { positions, owners, ...batch }: StepPlaces): Promise<Tensor> {
     const device = this.#device;
     const { model } = this;
     const places: Places = { positions, angles: this.#angles.angles };
@@ -39,7 +41,7 @@ export class PagedForward implements Disposable {
     for (let layer = 0; layer < model.config.layers; layer++) {
       const pages = this.#pools.attention(layer, batch);
       const weights = await model.layer(layer);
-      stream = weights.run(device, { stream, places, pages });
+      stream = weights.run(device, { stream, places, owners, pages });
     }
     using last = stream;
     return normalize(device, last, await model.finalNorm());

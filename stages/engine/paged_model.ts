@@ -3,7 +3,7 @@ import { u32 } from "../../kernels/device/tensor.ts";
 import { embed, penalize, sample, topScores } from "../../kernels/mod.ts";
 import type { Model } from "../models/model.ts";
 import type { ScoredToken } from "./engine.ts";
-import { idsOf, kvBatch, positionsOf } from "./kv_batch.ts";
+import { idsOf, kvBatch, ownersOf, positionsOf } from "./kv_batch.ts";
 import { changeTensors, LogitChanges, UNCHANGED } from "./logit_changes.ts";
 import { PagedForward } from "./paged_forward.ts";
 import { standing } from "./prompt_lookup.ts";
@@ -167,6 +167,7 @@ export class PagedModel implements Disposable {
     const hidden = stack.use(
       await this.#forward.hidden(upload(idsOf(chunks)), {
         positions: upload(positionsOf(chunks)),
+        ...this.#forward.model.adapters && { owners: upload(ownersOf(chunks)) },
         slots: upload(batch.slots),
         block_table: upload(batch.block_table),
         spans: upload(batch.spans),

@@ -78,10 +78,11 @@ export class Pages {
   /**
    * The pages that hold the beginning of a prompt already, now also in use by the caller.
    *
-   * The last token is never among them: somebody has to compute what follows it.
+   * The last token is never among them: somebody has to compute what follows it. Under another root
+   * (of an adapter) the same tokens have other keys and values.
    */
-  use(tokens: readonly number[]): number[] {
-    const found = this.#find(tokens);
+  use(tokens: readonly number[], root = 0): number[] {
+    const found = this.#find(tokens, root);
     for (const { page } of found) {
       this.#users[page]!++;
       this.#kept.delete(page);
@@ -90,10 +91,14 @@ export class Pages {
   }
 
   /** Says that a page in use holds block number `index` of a sequence, all of it computed. */
-  learn(tokens: readonly number[], index: number, pages: readonly number[]): void {
+  learn(
+    tokens: readonly number[],
+    index: number,
+    { pages, root = 0 }: { readonly pages: readonly number[]; readonly root?: number },
+  ): void {
     const page = pages[index]!;
     if (this.#blockOf.has(page)) return;
-    const before = index === 0 ? 0 : this.#blockOf.get(pages[index - 1]!)?.id;
+    const before = index === 0 ? -root : this.#blockOf.get(pages[index - 1]!)?.id;
     // Behind a block that somebody else's page stands for, nothing would be found.
     if (before === undefined) return;
     const key = keyOf(before, tokens, index);
@@ -103,9 +108,9 @@ export class Pages {
     this.#blockOf.set(page, block);
   }
 
-  #find(tokens: readonly number[]): Block[] {
+  #find(tokens: readonly number[], root: number): Block[] {
     const found: Block[] = [];
-    let before = 0;
+    let before = -root;
     const most = Math.floor((tokens.length - 1) / PAGE_TOKENS);
     for (let index = 0; index < most; index++) {
       const block = this.#blocks.get(keyOf(before, tokens, index));

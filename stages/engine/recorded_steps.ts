@@ -1,7 +1,15 @@
 import type { Device, HostTensor, Tensor } from "../../kernels/device/device.ts";
 import { PAGE_TOKENS } from "../../kernels/codes/kv_page.ts";
 import { penalize, sample } from "../../kernels/mod.ts";
-import { attendedBy, idsOf, pagesOfLongest, positionsOf, slotsOf, tableOf } from "./kv_batch.ts";
+import {
+  attendedBy,
+  idsOf,
+  ownersOf,
+  pagesOfLongest,
+  positionsOf,
+  slotsOf,
+  tableOf,
+} from "./kv_batch.ts";
 import type { LogitChanges } from "./logit_changes.ts";
 import type { PagedForward } from "./paged_forward.ts";
 import { changesOf, drawsOf, settingsOf } from "./sampling.ts";
@@ -49,6 +57,7 @@ export async function recordSteps(
   using stack = new DisposableStack();
   const held = (host: HostTensor) => stack.use(device.upload(host));
   const ids = held(idsOf(chunks));
+  const owners = forward.model.adapters && held(ownersOf(chunks));
   const work = held(attendedBy(chunks).work);
   const queries = Math.max(...chunks.map(({ count }) => count));
   const mostQueries = queries > 1 ? MOST_DRAFT + 1 : 1;
@@ -69,7 +78,7 @@ export async function recordSteps(
       const tokens: Tensor[] = [];
       for (const { settings, ...places } of inputs) {
         const from = tokens.at(-1) ?? ids;
-        const batch = { ...places, work, block_table, queries: mostQueries, keys };
+        const batch = { ...places, owners, work, block_table, queries: mostQueries, keys };
         using hidden = await forward.hidden(from, batch);
         using plain = await forward.logits(hidden);
         using changed = changes && device.run(penalize, { logits: plain, ...changes.inputs }, {}).y;
@@ -83,6 +92,7 @@ export async function recordSteps(
   return {
     async run(chunks, ready) {
       device.write(ids, idsOf(chunks));
+      if (owners) device.write(owners, ownersOf(chunks));
       device.write(block_table, tableOf(chunks));
       inputs.forEach((tensors, step) => {
         const hosts = placesOf(chunks, step);

@@ -177,7 +177,7 @@ export class Scheduler {
     const { tokens, pages } = sequence;
     for (let at = Math.floor(start / PAGE_TOKENS); at < pages.length; at++) {
       if ((at + 1) * PAGE_TOKENS > sequence.computed) break;
-      this.#pages.learn(tokens, at, pages);
+      this.#pages.learn(tokens, at, { pages, root: sequence.request.adapter ?? 0 });
     }
   }
 
@@ -186,7 +186,7 @@ export class Scheduler {
     const { tokens, request } = sequence;
     // Scores of the whole prompt, and a vector of it, need all of it computed.
     const whole = request.promptLogprobs !== undefined || request.embed !== undefined;
-    const found = whole ? [] : this.#pages.use(tokens);
+    const found = whole ? [] : this.#pages.use(tokens, request.adapter);
     const need = Math.ceil((tokens.length + 1) / PAGE_TOKENS);
     if (this.#pages.available < need - found.length) {
       for (const page of found.reverse()) this.#pages.give(page);

@@ -56,11 +56,19 @@ function fail(error: unknown): void {
 }
 
 async function start(
-  { path, memoryBytes, wishes, device: choice, choices, vocabulary, grammarSeconds = 10 }:
-    StartOptions,
+  {
+    path,
+    adapters = [],
+    memoryBytes,
+    wishes,
+    device: choice,
+    choices,
+    vocabulary,
+    grammarSeconds = 10,
+  }: StartOptions,
 ): Promise<void> {
   device = await openTunedDevice(choice);
-  const model = await Model.open(path, device, { weightBytes: Infinity });
+  const model = await Model.open(path, device, { weightBytes: Infinity, adapters });
   const memory = new EngineMemory(device.limits, model);
   const plan = await planMemory(memory, { memoryBytes, wishes });
   mostBytes = plannedBytes(plan);

@@ -6,10 +6,10 @@ import {
   type GenerationEvent,
   type GenerationRequest,
 } from "./engine.ts";
-import type { EngineSizes } from "./engine_sizes.ts";
-import type { MemoryPlan } from "./engine_sizes.ts";
+import { type EngineSizes, type MemoryPlan, plannedBytes } from "./engine_sizes.ts";
 import { EventQueue } from "./event_queue.ts";
 import type { FromWorker, StartOptions, ToWorker } from "./messages.ts";
+import { allSteps, NO_STEPS } from "./step_sizes.ts";
 import { checkQueue } from "./queue_cap.ts";
 
 const NOTHING: EngineState = {
@@ -18,6 +18,7 @@ const NOTHING: EngineState = {
   waitingTokens: 0,
   pages: { used: 0, cached: 0, total: 0 },
   steps: 0,
+  stepSizes: NO_STEPS,
   promptTokens: 0,
   generatedTokens: 0,
   preemptions: 0,
@@ -58,6 +59,7 @@ export class WorkerEngine implements Engine {
   #stats = NOTHING;
   #before = NOTHING;
   #sizes: EngineSizes | undefined;
+  #planned = 0;
   #nextId = 1;
   #failures = 0;
   #closed = false;
@@ -83,6 +85,11 @@ export class WorkerEngine implements Engine {
     this.#start();
   }
 
+  /** Bytes of the device that it has planned with; 0 until it is ready. */
+  get plannedBytes(): number {
+    return this.#planned;
+  }
+
   get context(): number {
     return this.#sizes?.context ?? 0;
   }
@@ -96,6 +103,7 @@ export class WorkerEngine implements Engine {
     return {
       ...now,
       steps: before.steps + now.steps,
+      stepSizes: allSteps(before.stepSizes, now.stepSizes),
       promptTokens: before.promptTokens + now.promptTokens,
       generatedTokens: before.generatedTokens + now.generatedTokens,
       preemptions: before.preemptions + now.preemptions,
@@ -208,6 +216,7 @@ export class WorkerEngine implements Engine {
       case "ready": {
         const { plan, device } = message;
         this.#sizes = plan.sizes;
+        this.#planned = plannedBytes(plan);
         this.#failures = 0;
         if (this.#state === "loading") this.#state = "ready";
         this.#settled.resolve();

@@ -1,3 +1,4 @@
+import type { Adapter } from "./adapter.ts";
 import type { Device } from "../../kernels/device/device.ts";
 import type { Checkpoint } from "../formats/checkpoint.ts";
 import type { GgufClass } from "../formats/gguf/model_class.ts";
@@ -152,4 +153,6 @@ export interface ModelFiles {
    * a model whose inputs are quantized before its weights are.
    */
   readonly rounded?: Readonly<Record<string, InputScheme>>;
+  /** LoRA adapters that tokens may go through, by their numbers from 1 on. */
+  readonly adapters?: readonly Adapter[];
 }

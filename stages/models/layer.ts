@@ -22,6 +22,8 @@ export type Observe = (tap: SiteRole | AttentionTap, x: TensorRef, rows?: Expert
 export interface LayerPass {
   readonly stream: Stream;
   readonly places: Places;
+  /** The number of each token's adapter, 0 for none, u32 [tokens]; none unless said. */
+  readonly owners?: TensorRef | undefined;
   readonly observe?: Observe | undefined;
   /** The last site whose input is wanted: the layer may end there, with a stream that nobody goes on with. */
   readonly until?: SiteRole | undefined;

@@ -1,4 +1,5 @@
 import type { Device } from "../../kernels/device/device.ts";
+import { openAdapters } from "./adapters.ts";
 import type { Checkpoint } from "../formats/checkpoint.ts";
 import type { Architecture, ModelFiles } from "./family.ts";
 import { type Sizes, sizesOf } from "./model_facts.ts";
@@ -19,6 +20,7 @@ export class Model implements ModelFiles, Disposable {
   /** What was done to the model since it was loaded. */
   readonly record: ModelRecord;
   readonly rounded?: NonNullable<ModelFiles["rounded"]>;
+  readonly adapters?: NonNullable<ModelFiles["adapters"]>;
   readonly sizes: Sizes;
   /** Whether layers stay on the device once they are there. */
   readonly resident: boolean;
@@ -32,6 +34,7 @@ export class Model implements ModelFiles, Disposable {
     this.checkpoint = files.checkpoint;
     this.record = files.record;
     if (files.rounded) this.rounded = files.rounded;
+    if (files.adapters) this.adapters = files.adapters;
     this.architecture = files.architecture;
     this.config = files.architecture.config;
     this.sizes = sizesOf(files.checkpoint, files.architecture);
@@ -42,10 +45,16 @@ export class Model implements ModelFiles, Disposable {
   static async open(
     path: string,
     device: Device,
-    { weightBytes }: { readonly weightBytes: number },
+    { weightBytes, adapters = [] }: {
+      readonly weightBytes: number;
+      /** Directories of LoRA adapters; see `openAdapters()`. */
+      readonly adapters?: readonly { readonly name: string; readonly path: string }[];
+    },
   ): Promise<Model> {
     const files = await openModel(path);
-    const model = new Model(device, files, weightBytes);
+    const opened = await openAdapters(adapters, files);
+    const adapted = opened.length > 0 ? { ...files, adapters: opened } : files;
+    const model = new Model(device, adapted, weightBytes);
     model.#owned.use(files);
     return model;
   }

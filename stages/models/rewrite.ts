@@ -112,14 +112,23 @@ export function rewriteBytes(tensors: Checkpoint["tensors"], edit: Rewrite["edit
 
 /** Names that a model artifact's stages write themselves. */
 const REWRITTEN = new RegExp(`^(${MODEL_RECORD}|channels-\\d+\\.safetensors|artifact\\.json)$`);
+/** The one name that makes a directory an artifact. */
+const ARTIFACT = /^artifact\.json$/;
 
 /**
  * Takes over a model's weights and texts unchanged: as hard links where the file system has them, for
  * artifacts are read-only.
  */
-export async function copyModelFiles(from: string, out: string): Promise<void> {
+export async function copyModelFiles(
+  from: string,
+  out: string,
+  { all = false }: {
+    /** Takes over what stages write themselves as well: the copy is the same model. */
+    readonly all?: boolean;
+  } = {},
+): Promise<void> {
   for await (const { name, isFile } of Deno.readDir(from)) {
-    if (!isFile || REWRITTEN.test(name)) continue;
+    if (!isFile || (all ? ARTIFACT : REWRITTEN).test(name)) continue;
     await Deno.link(`${from}/${name}`, `${out}/${name}`)
       .catch(() => Deno.copyFile(`${from}/${name}`, `${out}/${name}`));
   }

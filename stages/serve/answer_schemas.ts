@@ -163,10 +163,16 @@ export const healthAnswer = z.object({ status: z.enum(["ok", "draining"]) });
 export const versionAnswer = z.object({ version: z.string(), deno: z.string() });
 
 /** What `GET /status` answers. */
-export const statusAnswer = z.looseObject({
-  model: z.looseObject({ name: z.string(), digest: z.string(), scheme: z.string() }),
-  state: z.enum(["loading", "ready", "draining", "failed"]),
-  context: z.int(),
-  chat: z.boolean(),
-  engine: z.looseObject({ running: z.int(), waiting: z.int() }),
+export const statusAnswer = modelStatus().extend({
+  models: z.array(modelStatus()).describe("each model of the server; the first one's stand above"),
 });
+
+function modelStatus() {
+  return z.looseObject({
+    model: z.looseObject({ name: z.string(), digest: z.string(), scheme: z.string() }),
+    state: z.enum(["loading", "ready", "draining", "failed"]),
+    context: z.int(),
+    chat: z.boolean(),
+    engine: z.looseObject({ running: z.int(), waiting: z.int() }),
+  });
+}

@@ -17,9 +17,15 @@ export function answers(
   requests: readonly AnswerRequest[],
   scope: RequestScope,
 ): AsyncGenerator<Sourced<AnswerEvent>> {
-  const { engine, tokenizer, metrics } = serving;
+  const { engine, tokenizer, metrics, adapter } = serving;
   const sources = requests.map((request) => {
-    const events = guarded(engine.generate(request.generation, scope.signal), scope.signal);
+    const events = guarded(
+      engine.generate(
+        { ...request.generation, ...adapter !== undefined && { adapter } },
+        scope.signal,
+      ),
+      scope.signal,
+    );
     const watched = metrics.watch(events, { request: request.generation, signal: scope.signal });
     return answer(watched, { request, tokenizer });
   });

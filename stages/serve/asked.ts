@@ -3,6 +3,8 @@ import type { ChatLayout } from "./chat_parts.ts";
 
 /** A request for answers as it was read: all that is needed to answer it, and nothing of its text. */
 export interface Asked {
+  /** The place of its model among those of the server; the first unless said. */
+  readonly model?: number;
   /** An answer each; those to one prompt follow each other. */
   readonly requests: readonly AnswerRequest[];
   /** Answers to each prompt. */

@@ -12,8 +12,7 @@ export async function chat(serving: ServeContext, context: Context<ServeEnv>): P
   return await answerAsked(serving, context, {
     kind: "chat",
     names: { id: "chatcmpl", whole: "chat.completion", chunk: "chat.completion.chunk" },
-    choice: (index, { logprobs, promptScores, asIds, chat }) => {
-      const { tokenizer } = serving;
+    choice: (index, { logprobs, promptScores, asIds, chat }, { tokenizer }) => {
       return openChoice(index, {
         spelling: logprobs === undefined ? undefined : { tokenizer, asIds },
         prompt: promptScores === undefined

@@ -20,10 +20,10 @@ export async function completions(
   return await answerAsked(serving, context, {
     kind: "completions",
     names: { id: "cmpl", whole: "text_completion", chunk: "text_completion" },
-    choice: (index, { logprobs, promptScores, echoes, each, asIds }) =>
+    choice: (index, { logprobs, promptScores, echoes, each, asIds }, { tokenizer }) =>
       openChoice(index, {
         echo: echoes?.[Math.floor(index / each)],
-        spelling: { tokenizer: serving.tokenizer, asIds },
+        spelling: { tokenizer, asIds },
         logprobs,
         promptScores,
       }),

@@ -12,6 +12,8 @@ export interface Door extends AsyncDisposable {
   readonly url: string;
   /** Has requests answered from now on; until then they get status 503. */
   open(answer: (request: Request) => Response | Promise<Response>): void;
+  /** Has them get status 503 again. */
+  shut(): void;
 }
 
 /**
@@ -32,6 +34,9 @@ export async function openDoor(said: Readonly<Record<string, unknown>>): Promise
     url: `http://${hostname.includes(":") ? `[${hostname}]` : hostname}:${port}`,
     open(given) {
       answer = given;
+    },
+    shut() {
+      answer = notYet;
     },
     async [Symbol.asyncDispose]() {
       listener.close();

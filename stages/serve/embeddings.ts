@@ -2,16 +2,17 @@ import type { Context } from "hono";
 import { answers, countUsage } from "./answers.ts";
 import { receive } from "./receive.ts";
 import type { ServeEnv } from "./request_log.ts";
-import { openScope, type ServeContext } from "./request_scope.ts";
+import { openScope, type ServeContext, servingFor } from "./request_scope.ts";
 
 /** Answers `POST /v1/embeddings`: a vector of length 1 for each text. */
 export async function embeddings(
-  serving: ServeContext,
+  server: ServeContext,
   { req: { raw }, get, json }: Context<ServeEnv>,
 ): Promise<Response> {
-  using scope = openScope(serving, raw);
-  const body = await receive(raw, serving);
-  const asked = await serving.readers.read("embeddings", body, scope.signal);
+  using scope = openScope(server, raw);
+  const body = await receive(raw, server);
+  const asked = await server.readers.read("embeddings", body, scope.signal);
+  const serving = servingFor(server, asked);
   const counted = countUsage(asked.requests, 1);
   const vectors: (Float32Array | undefined)[] = asked.requests.map(() => undefined);
   for await (const event of answers(serving, asked.requests, scope)) {

@@ -42,7 +42,8 @@ export function answerRequests(
   // One of its own where the request says none.
   const first = fields.seed ?? crypto.getRandomValues(new Uint32Array(1))[0]!;
   const seeds = Array.from({ length: wishes.each ?? fields.n ?? 1 }, (_, choice) => first + choice);
-  const stops = [fields.stop ?? []].flat().filter((text) => text !== "");
+  const own = rules.options.stop;
+  const stops = [...own, ...[fields.stop ?? []].flat()].filter((text) => text !== "");
   checkStops(stops);
   // One list for all of them: answers travel between threads, and what is shared travels once.
   const bias = readBias(fields.logit_bias, rules.tokenizer.usable);
@@ -103,16 +104,18 @@ function answerRequest(
     generation: {
       prompt,
       maxTokens,
-      stopTokens: [...new Set([...own, ...fields.stop_token_ids ?? [], ...spelt])],
+      stopTokens: [
+        ...new Set([...own, ...fields.stop_token_ids ?? [], ...options.stopTokenIds, ...spelt]),
+      ],
       sampling: {
-        temperature: fields.temperature ?? 1,
-        topK: Math.max(0, fields.top_k ?? 0),
+        temperature: fields.temperature ?? options.temperature ?? 1,
+        topK: Math.max(0, fields.top_k ?? options.topK ?? 0),
         // At 0 nothing would be left; the likeliest token always is.
-        topP: Math.max(fields.top_p ?? 1, 1e-9),
-        minP: fields.min_p ?? 0,
+        topP: Math.max(fields.top_p ?? options.topP ?? 1, 1e-9),
+        minP: fields.min_p ?? options.minP ?? 0,
         presencePenalty: fields.presence_penalty ?? 0,
         frequencyPenalty: fields.frequency_penalty ?? 0,
-        repetitionPenalty: fields.repetition_penalty ?? 1,
+        repetitionPenalty: fields.repetition_penalty ?? options.repetitionPenalty ?? 1,
         logitBias: bias,
         seed: ((seed % SEEDS) + SEEDS) % SEEDS,
       },

@@ -1,6 +1,7 @@
 import { openCheckpoint } from "../models/open_checkpoint.ts";
 import { architectureOf } from "../models/architecture.ts";
 import { describeModel } from "../models/model_facts.ts";
+import type { Deployment } from "../report/deployment.ts";
 import { readEvaluation } from "../report/evaluation.ts";
 import { type Quality, qualityOf } from "../report/quality.ts";
 
@@ -8,6 +9,8 @@ import { type Quality, qualityOf } from "../report/quality.ts";
 export interface ModelCard {
   /** Under which requests ask for it. */
   readonly name: string;
+  /** The model that it is an adapter of, where it is one. */
+  readonly parent?: string;
   /** The content digest of its artifact or the like; tells answers of other weights apart. */
   readonly digest: string;
   /** Its precision in words, such as `"W4A8KV4, groups of 128"`. */
@@ -33,11 +36,13 @@ export interface ServedModel {
   readonly name: string;
   /** Where the reports of evaluations it went into lie. */
   readonly evaluations: readonly string[];
+  /** How it is to be served, where a step of that name said it. */
+  readonly deployment?: Deployment;
 }
 
 /** The card of a model artifact; its quality is that of the first evaluation of these weights. */
 export async function readModelCard(
-  { path, digest, name, evaluations }: ServedModel,
+  { path, digest, name, evaluations, deployment }: ServedModel,
 ): Promise<ModelCard> {
   const facts = await describeModel(path);
   using checkpoint = await openCheckpoint(path);
@@ -46,6 +51,7 @@ export async function readModelCard(
     evaluations.map((path) => readEvaluation(path).catch(() => undefined)),
   );
   const found = read.find((evaluation) => evaluation?.model.digest === digest);
+  const quality = deployment?.quality ?? (found && qualityOf(found));
   return {
     name,
     digest,
@@ -54,6 +60,6 @@ export async function readModelCard(
     parameters: facts.parameters,
     bytes: facts.bytes,
     trainedContext: positions,
-    ...found && { quality: qualityOf(found) },
+    ...quality && { quality },
   };
 }

@@ -3,7 +3,10 @@ import { checkModel } from "./request_limits.ts";
 import type { ServeContext } from "./request_scope.ts";
 
 /** Refuses requests for answers while none are taken. */
-export function checkTaking({ engine, draining }: ServeContext): void {
+export function checkTaking({ models, draining }: ServeContext): void {
+  // One that is taken up by nothing answers; a request for another is refused by its own engine.
+  const engine = models.find(({ engine }) => engine.state === "ready")?.engine ??
+    models[0]!.engine;
   if (draining() || engine.state === "draining") {
     throw unavailable("Cannot take the request: the server stops");
   }
@@ -28,15 +31,16 @@ export function ready(serving: ServeContext): object {
   return { status: "ok" };
 }
 
-/** What a look at the server shows: the model, the engine, and whether it can chat. */
-export function status({ card, engine, tokenizer, draining }: ServeContext): object {
-  return {
+/** What a look at the server shows: its models, what their engines do, and whether they can chat. */
+export function status(serving: ServeContext): object {
+  const all = serving.models.map(({ card, engine, tokenizer, draining }) => ({
     model: card,
     state: draining() ? "draining" : engine.state,
     context: engine.context,
     chat: tokenizer.chatTemplate !== undefined,
     engine: engine.stats(),
-  };
+  }));
+  return { ...all[0], models: all };
 }
 
 /** What answers come from: versions of the program's parts and the weights. */
@@ -44,16 +48,22 @@ export function version({ card }: ServeContext): object {
   return { version: `quattuor/${card.digest.slice(0, 12)}`, deno: Deno.version.deno };
 }
 
-/** Lists the served model under all of its names, as OpenAI does, with what vLLM and llama.cpp add. */
-export function listModels(serving: ServeContext): object {
-  const names = [serving.card.name, ...serving.options.names];
-  return { object: "list", data: names.map((name) => describe(serving, name)) };
+/** Lists the served models under all of their names, as OpenAI does, with what vLLM and llama.cpp add. */
+export function listModels({ models }: ServeContext): object {
+  const data = models.flatMap((serving) => namesOf(serving).map((name) => describe(serving, name)));
+  return { object: "list", data };
 }
 
 /** Tells of one model by a name, which may have slashes in it. */
 export function findModel(serving: ServeContext, name: string): object {
-  checkModel(serving, name);
-  return describe(serving, name);
+  const { models: [first, ...others] } = serving;
+  const found = serving.models.find((each) => namesOf(each).includes(name));
+  if (!found) checkModel({ ...first!, others: others.map(({ card }) => card.name) }, name);
+  return describe(found ?? first!, name);
+}
+
+function namesOf({ card, options }: ServeContext): string[] {
+  return [...new Set([card.name, ...options.names])];
 }
 
 function describe({ card, engine, tokenizer, created }: ServeContext, id: string): object {
@@ -63,6 +73,7 @@ function describe({ card, engine, tokenizer, created }: ServeContext, id: string
     created,
     owned_by: "quattuor",
     root: card.name,
+    ...card.parent !== undefined && { parent: card.parent },
     max_model_len: engine.context,
     meta: {
       n_vocab: tokenizer.size,

@@ -1,20 +1,24 @@
 import type { ApiErrorParts } from "./api_error.ts";
 import type { ReadingKind, Readings } from "./read.ts";
-import type { ReadingRules } from "./reading_rules.ts";
+import type { ModelRules } from "./reading_rules.ts";
 
 /** What a reader is told: first how to read, then one body at a time. */
 export type ToReader =
   | {
     readonly type: "open";
-    /** JSON of what a tokenizer is opened with. */
-    readonly source: Uint8Array<SharedArrayBuffer>;
-    readonly rules: Pick<ReadingRules, "card" | "options">;
+    /** Of each model of the server. */
+    readonly models: readonly {
+      /** JSON of what its tokenizer is opened with; models may share one. */
+      readonly source: Uint8Array<SharedArrayBuffer>;
+      readonly rules: Omit<ModelRules, "tokenizer">;
+    }[];
   }
   | {
     readonly type: "read";
     readonly kind: ReadingKind;
     readonly body: Uint8Array<ArrayBuffer>;
-    readonly context: number;
+    /** Of each model. */
+    readonly contexts: readonly number[];
   };
 
 /** What a reader tells, and bytes of its heap: what it has no use for any more is among them. */

@@ -1,7 +1,8 @@
 import { ApiError, queueFull, readTooLong, unavailable } from "./api_error.ts";
 import type { ReadingKind, Readings, RequestReaders } from "./read.ts";
 import type { FromReader, ToReader } from "./reader_messages.ts";
-import type { ReadingRules } from "./reading_rules.ts";
+import type { ModelRules } from "./reading_rules.ts";
+import type { ServedTokenizer } from "./served_tokenizer.ts";
 
 /** Bytes from which a body is large: at such ones all readers but one may be at work. */
 const LARGE = 64 << 10;
@@ -34,23 +35,27 @@ interface Reader {
  * started when there is work for it. Large bodies never take the last reader.
  */
 export class ReaderPool implements RequestReaders {
-  readonly #rules: Omit<ReadingRules, "context">;
-  readonly #context: () => number;
-  /** What tokenizers are made of; shared, so that starting a reader holds up nobody. */
-  readonly #source: Uint8Array<SharedArrayBuffer>;
+  readonly #rules: ModelRules;
+  readonly #models: Extract<ToReader, { readonly type: "open" }>["models"];
+  readonly #context: (at: number) => number;
   readonly #readers = new Set<Reader>();
   readonly #waiting: Job[] = [];
   #waitingBytes = 0;
   #closed = false;
 
-  /** `context` is asked for at every body. */
-  constructor(rules: Omit<ReadingRules, "context">, context: () => number) {
-    this.#rules = rules;
+  /** For one model or several; `context` is asked for at every body. */
+  constructor(models: ModelRules | readonly ModelRules[], context: (at: number) => number) {
+    const all = [models].flat();
+    this.#rules = all[0]!;
     this.#context = context;
-    const { texts, ...others } = rules.tokenizer.source;
-    const source = new TextEncoder().encode(JSON.stringify({ ...others, texts: [...texts] }));
-    this.#source = new Uint8Array(new SharedArrayBuffer(source.length));
-    this.#source.set(source);
+    const sources = new Map<object, Uint8Array<SharedArrayBuffer>>();
+    this.#models = all.map(({ tokenizer, card: { name }, options, ...others }) => {
+      const source = sources.get(tokenizer) ?? sharedSource(tokenizer);
+      sources.set(tokenizer, source);
+      // The key is nothing to them.
+      const { apiKey: _, ...rest } = options;
+      return { source, rules: { ...others, card: { name }, options: rest } };
+    });
   }
 
   /** Starts all readers, which else start when there is work for them. */
@@ -128,17 +133,15 @@ export class ReaderPool implements RequestReaders {
       event.preventDefault();
       this.#end(reader, new Error(`A reader of requests was lost: ${event.message}`));
     };
-    const { card: { name }, options } = this.#rules;
-    // The key is nothing to them.
-    const { apiKey: _, ...rest } = options;
-    tell(reader, { type: "open", source: this.#source, rules: { card: { name }, options: rest } });
+    tell(reader, { type: "open", models: this.#models });
     return reader;
   }
 
   #give(reader: Reader, job: Job): void {
     reader.job = job;
     const { kind, body } = job;
-    tell(reader, { type: "read", kind, body, context: this.#context() }, [body.buffer]);
+    const contexts = this.#models.map((_, at) => this.#context(at));
+    tell(reader, { type: "read", kind, body, contexts }, [body.buffer]);
     if (reader.ready) this.#begin(reader);
   }
 
@@ -190,6 +193,14 @@ export class ReaderPool implements RequestReaders {
     reader.job = undefined;
     if (!this.#closed) this.#assign();
   }
+}
+
+/** What a tokenizer is made of; shared, so that starting a reader holds up nobody. */
+function sharedSource({ source: { texts, ...others } }: ServedTokenizer) {
+  const bytes = new TextEncoder().encode(JSON.stringify({ ...others, texts: [...texts] }));
+  const shared = new Uint8Array(new SharedArrayBuffer(bytes.length));
+  shared.set(bytes);
+  return shared;
 }
 
 function closed(): ApiError {

@@ -4,14 +4,16 @@ import type { ReadingRules } from "./reading_rules.ts";
 
 /** Refuses a request for another model than the one that is served; none said is fine. */
 export function checkModel(
-  { card, options }: Pick<ReadingRules, "card" | "options">,
+  { card, options, others = [] }: Pick<ReadingRules, "card" | "options" | "others">,
   model: string | null | undefined,
 ): void {
   if (model === undefined || model === null) return;
   if (model === card.name || options.names.includes(model)) return;
   throw new ApiError(
     404,
-    `Cannot find the model "${model}": this server has "${card.name}"`,
+    `Cannot find the model "${model}": this server has ${
+      [card.name, ...others].map((name) => `"${name}"`).join(", ")
+    }`,
     { param: "model", code: "model_not_found" },
   );
 }

@@ -1,4 +1,5 @@
 import { timedOut, unavailable } from "./api_error.ts";
+import type { Asked } from "./asked.ts";
 import type { Engine } from "../engine/engine.ts";
 import type { ServeMetrics } from "./metrics.ts";
 import type { ModelCard } from "./model_card.ts";
@@ -12,6 +13,8 @@ export interface ServeContext {
   readonly tokenizer: ServedTokenizer;
   readonly card: ModelCard;
   readonly options: ServeOptions;
+  /** The number of the engine's adapter that requests go through. */
+  readonly adapter?: number;
   readonly metrics: ServeMetrics;
   readonly readers: RequestReaders;
   /** Bodies on their way, in all. */
@@ -24,6 +27,15 @@ export interface ServeContext {
   readonly open: Set<object>;
   /** Whether no more requests are taken. */
   readonly draining: () => boolean;
+  /** Those of all models of the server, the first one's first. */
+  readonly models: readonly ServeContext[];
+}
+
+/** What answers a request that was read; it is counted as one of that model. */
+export function servingFor({ models }: ServeContext, { model = 0, each }: Asked): ServeContext {
+  const serving = models[model]!;
+  serving.metrics.asked(each);
+  return serving;
 }
 
 /** What answers say of the weights and the program behind them. */

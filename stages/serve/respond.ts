@@ -13,6 +13,7 @@ import {
   openScope,
   type RequestScope,
   type ServeContext,
+  servingFor,
 } from "./request_scope.ts";
 
 /** How the answers to a kind of request become its response. */
@@ -21,7 +22,7 @@ export interface Reply {
   /** What an id begins with, and what a whole answer and a chunk of a stream are called. */
   readonly names: { readonly id: string; readonly whole: string; readonly chunk: string };
   /** One of the answers. */
-  choice(index: number, asked: Asked): Choice;
+  choice(index: number, asked: Asked, serving: ServeContext): Choice;
 }
 
 /** One of the answers to a request as it is laid out, either in whole or in chunks. */
@@ -49,18 +50,19 @@ interface Answering {
 
 /** Reads a request, answers it whole or as a stream, and frees what it held however it ends. */
 export async function answerAsked(
-  serving: ServeContext,
+  server: ServeContext,
   context: Context<ServeEnv>,
   { kind, names, choice }: Reply,
 ): Promise<Response> {
   const request = context.req.raw;
-  const scope = openScope(serving, request);
+  const scope = openScope(server, request);
   try {
-    const body = await receive(request, serving);
-    const asked = await serving.readers.read(kind, body, scope.signal);
+    const body = await receive(request, server);
+    const asked = await server.readers.read(kind, body, scope.signal);
+    const serving = servingFor(server, asked);
     const answering: Answering = {
       asked,
-      choices: asked.requests.map((_, index) => choice(index, asked)),
+      choices: asked.requests.map((_, index) => choice(index, asked, serving)),
       counted: countUsage(asked.requests, asked.each),
       head: {
         id: `${names.id}-${crypto.randomUUID().replaceAll("-", "")}`,

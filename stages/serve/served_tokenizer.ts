@@ -32,6 +32,9 @@ const NAMED_TOKENS = ["bos", "eos", "unk", "sep", "pad", "cls", "mask"].map((nam
   `${name}_token`
 );
 
+/** The file of a chat template. */
+const TEMPLATE = "chat_template.jinja";
+
 /** Those of the named tokens that there are, as texts: of others a template knows nothing. */
 export function namedTokens(config: Readonly<Record<string, unknown>>): Record<string, string> {
   return Object.fromEntries(
@@ -56,7 +59,7 @@ export function openServedTokenizer(
 ): ServedTokenizer {
   const tokenizer = openTokenizer(files);
   const config = (files.config ?? {}) as Readonly<Record<string, unknown>>;
-  const chatTemplate = texts.get("chat_template.jinja") ?? templateOf(config["chat_template"]);
+  const chatTemplate = texts.get(TEMPLATE) ?? templateOf(config["chat_template"]);
   return {
     ...tokenizer,
     ...readTokenBytes(tokenizer, files),
@@ -67,6 +70,14 @@ export function openServedTokenizer(
     info: { ...config, ...namedTokens(config), chat_template: chatTemplate ?? null },
     source: { files, texts, model, rows },
   };
+}
+
+/** Small files of a checkpoint with another chat template, where one is said. */
+export function withTemplate(
+  texts: ReadonlyMap<string, string>,
+  chatTemplate: string | undefined,
+): ReadonlyMap<string, string> {
+  return chatTemplate === undefined ? texts : new Map([...texts, [TEMPLATE, chatTemplate]]);
 }
 
 function templateOf(value: unknown): string | undefined {

@@ -15,7 +15,7 @@ import { EngineMemory } from "../../stages/engine/engine_memory.ts";
 import { planMemory } from "../../stages/engine/engine_sizes.ts";
 import { GrammarThread } from "../../stages/engine/grammar_thread.ts";
 import { Model } from "../../stages/models/model.ts";
-import { servedTokenizerOf } from "../../stages/serve/serve_model.ts";
+import { servedTokenizerOf } from "../../stages/serve/model_tokenizer.ts";
 import { schemaGrammar } from "../../stages/serve/structured/schema.ts";
 import { vocabularyOf } from "../../stages/serve/structured/vocabulary.ts";
 import { StageChain } from "../support/stage_chain.ts";

@@ -15,7 +15,7 @@ import { EngineLoop } from "../../stages/engine/engine_loop.ts";
 import { EngineMemory } from "../../stages/engine/engine_memory.ts";
 import { planMemory } from "../../stages/engine/engine_sizes.ts";
 import { Model } from "../../stages/models/model.ts";
-import { servedTokenizerOf } from "../../stages/serve/serve_model.ts";
+import { servedTokenizerOf } from "../../stages/serve/model_tokenizer.ts";
 import { StageChain } from "../support/stage_chain.ts";
 import { embedded } from "./engine.ts";
 

@@ -76,6 +76,10 @@ steps:
     stage: generate
     from: { models: [source, w4a8kv4] }
     with: { prompts: [Once there was, They had a black donkey and a], tokens: 8 }
+  deployed:
+    stage: serve
+    from: { model: w4a8kv4, baseline: source, reports: [quantized] }
+    with: { context: 128, sequences: 2, answer_tokens: 8, timed: { prompt: 16, output: 4 } }
 `;
 
 /** Searches, and quantization that runs the model. */

@@ -7,6 +7,8 @@ import {
   type ScoredToken,
 } from "../../stages/engine/engine.ts";
 
+import { NO_STEPS } from "../../stages/engine/step_sizes.ts";
+
 /** How a `FakeEngine` behaves. */
 export interface FakeEngineOptions {
   /** One more than the largest token. */
@@ -73,6 +75,11 @@ export class FakeEngine implements Engine {
       waitingTokens: this.#waiting.reduce((sum, { tokens }) => sum + tokens, 0),
       pages: { used: this.#pages, cached: 0, total: 256 },
       steps: this.#steps,
+      // Each of its steps has a token.
+      stepSizes: {
+        counts: NO_STEPS.counts.with(0, this.#steps),
+        tokens: this.#steps,
+      },
       promptTokens: this.#promptTokens,
       generatedTokens: this.#generated,
       preemptions: 0,

@@ -2,6 +2,7 @@ import { strict as assert } from "node:assert";
 import { fileURLToPath } from "node:url";
 import type { Device } from "../../kernels/device/device.ts";
 import { Cpu } from "../../kernels/device/cpu/cpu.ts";
+import { PooledDevice } from "../../kernels/device/pooled_device.ts";
 import type { Artifact } from "../../pipeline/artifact.ts";
 import type { AnyStage, Journal } from "../../pipeline/stage.ts";
 import { calibrate } from "../../stages/calibrate.ts";
@@ -204,7 +205,11 @@ export class StageChain implements AsyncDisposable {
   ): Promise<void> {
     const job = {
       tools: {
-        device: () => Promise.resolve(this.#device),
+        device: () => {
+          // Without what was freed before, as the program's own.
+          if (this.#device instanceof PooledDevice) this.#device.trim();
+          return Promise.resolve(this.#device);
+        },
         memoryBytes: given.memoryBytes ?? 2 ** 28,
       },
       out,

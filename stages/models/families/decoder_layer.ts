@@ -8,6 +8,7 @@ import { Experts } from "../experts.ts";
 import type { LayerOutline, ModelFiles } from "../family.ts";
 import type { Layer, LayerPass } from "../layer.ts";
 import { type Linear, loadLinears } from "../linear.ts";
+import { loadSiteAdapters, type SiteAdapters } from "../adapters.ts";
 import type { Feeder, SiteRole } from "../site.ts";
 import {
   gatedInput,
@@ -27,6 +28,8 @@ interface Parts {
   readonly index: number;
   readonly linears: Readonly<Record<SiteRole, Linear>>;
   readonly forms: Readonly<Record<SiteRole, SiteForm>>;
+  /** What adapters add behind the linears of sites. */
+  readonly adapters: Readonly<Partial<Record<SiteRole, SiteAdapters>>>;
   /** The norms before attention and before the MLP, which may be one; where there is none, they read the stream. */
   readonly norms: Readonly<Record<"attention" | "mlp", Norm | undefined>>;
   /** Those behind them, where what they make is normalized. */
@@ -43,7 +46,7 @@ interface Parts {
 /** Reads a layer with norms before attention and a gated MLP, and with some behind them. */
 export async function loadDecoderLayer(
   device: Device,
-  { checkpoint, record, architecture, rounded }: ModelFiles,
+  { checkpoint, record, architecture, rounded, adapters: wanted = [] }: ModelFiles,
   layer: number,
 ): Promise<DecoderLayer> {
   const { config, layers } = architecture;
@@ -51,6 +54,7 @@ export async function loadDecoderLayer(
   using stack = new DisposableStack();
   const linears: Partial<Record<SiteRole, Linear>> = {};
   const forms: Partial<Record<SiteRole, SiteForm>> = {};
+  const adapters: Partial<Record<SiteRole, SiteAdapters>> = {};
   const routed = outline.site("mlp.in").routers !== undefined;
   for (const { name, role, channels, linears: outlines } of outline.sites) {
     if (routed && role.startsWith("mlp")) continue;
@@ -61,6 +65,8 @@ export async function loadDecoderLayer(
     const order = record.orders?.[name];
     const form = { hadamard, order, channels, inputs, rounded: rounded?.[stored[0]!.name] };
     forms[role] = stack.use(openSiteForm(device, form));
+    const added = await loadSiteAdapters(device, outlines, wanted);
+    if (added) adapters[role] = stack.use(added);
   }
   const norm = async (fedBy: Feeder) =>
     stack.use(await loadNorm(device, checkpoint, { fedBy, config }));
@@ -84,6 +90,7 @@ export async function loadDecoderLayer(
     index: layer,
     linears: linears as Parts["linears"],
     forms: forms as Parts["forms"],
+    adapters,
     norms,
     outputNorms,
     headGains: headGains && stack.use(headGains),
@@ -141,9 +148,11 @@ export class DecoderLayer implements Layer {
 }
 
 function runLayer(device: Device, parts: Parts, pass: LayerPass): Stream {
-  const { stream: { residual, delta }, observe } = pass;
-  const { config: { parallel, residualScale: factor, activation }, linears, forms, norms } = parts;
-  const whole = observe !== undefined;
+  const { stream: { residual, delta }, observe, owners } = pass;
+  const { config: { parallel, residualScale: factor, activation }, forms, norms } = parts;
+  // Adapters multiply values, whatever the linears take.
+  const wholeAt = (site: SiteRole) =>
+    observe !== undefined || (owners !== undefined && parts.adapters[site] !== undefined);
   // What a block beside another or experts see is at the end of all.
   const until = parallel || parts.experts ? undefined : pass.until;
   const told = (site: SiteRole, input: SiteInput) => {
@@ -155,8 +164,8 @@ function runLayer(device: Device, parts: Parts, pass: LayerPass): Stream {
     return told(
       site,
       norm
-        ? normInput(device, stream, norm, { form, whole })
-        : siteInput(device, settled(device, stream), { form, whole }),
+        ? normInput(device, stream, norm, { form, whole: wholeAt(site) })
+        : siteInput(device, settled(device, stream), { form, whole: wholeAt(site) }),
     );
   };
   const first = read("attention.in", pass.stream, norms.attention);
@@ -170,14 +179,14 @@ function runLayer(device: Device, parts: Parts, pass: LayerPass): Stream {
   using mixed = mix(device, parts, first, pass);
   using out = told(
     "attention.out",
-    siteInput(device, mixed, { form: forms["attention.out"], whole }),
+    siteInput(device, mixed, { form: forms["attention.out"], whole: wholeAt("attention.out") }),
   );
   if (until === "attention.out") return makeStream(residual, undefined);
   const attended = normedOutput(
     device,
     parts,
     "attention",
-    linears["attention.out"].apply(device, out),
+    applied(device, parts, "attention.out", { input: out, owners }),
   );
   const stream = addedTo(device, residual, { made: attended, factor, now: parallel || !norms.mlp });
   using _outstanding = stream.delta;
@@ -190,13 +199,18 @@ function runLayer(device: Device, parts: Parts, pass: LayerPass): Stream {
     input[Symbol.dispose]();
     return makeStream(residual, undefined);
   }
-  using both = gates(device, parts, input);
+  using both = gates(device, parts, { input, owners });
   using inner = told(
     "mlp.out",
-    gatedInput(device, both, { form: forms["mlp.out"], whole, activation }),
+    gatedInput(device, both, { form: forms["mlp.out"], whole: wholeAt("mlp.out"), activation }),
   );
   if (until === "mlp.out") return makeStream(residual, undefined);
-  const made = normedOutput(device, parts, "mlp", linears["mlp.out"].apply(device, inner));
+  const made = normedOutput(
+    device,
+    parts,
+    "mlp",
+    applied(device, parts, "mlp.out", { input: inner, owners }),
+  );
   return addedTo(device, residual, { made, factor });
 }
 
@@ -214,22 +228,41 @@ function normedOutput(
   return device.run(rmsNorm, { x, gain, ...bias && { bias } }, options).y;
 }
 
-/** Gates of the MLP and what they gate, side by side; `input` is used up. */
-function gates(device: Device, { linears }: Parts, input: SiteInput): Tensor {
+/** A site's input, and whose rows it has. */
+interface OwnedInput {
+  readonly input: SiteInput;
+  readonly owners: TensorRef | undefined;
+}
+
+/** What a site's linears make of its input, with what the adapters of its rows add. */
+function applied(
+  device: Device,
+  { linears, adapters }: Pick<Parts, "linears" | "adapters">,
+  site: SiteRole,
+  { input, owners }: OwnedInput,
+): Tensor {
+  const y = linears[site].apply(device, input);
+  if (owners) adapters[site]?.add(device, input.x!, { y, owners });
+  return y;
+}
+
+/** Gates of the MLP and what they gate, side by side; the input is used up. */
+function gates(device: Device, parts: Parts, { input, owners }: OwnedInput): Tensor {
   using x = input;
-  return linears["mlp.in"].apply(device, x);
+  return applied(device, parts, "mlp.in", { input: x, owners });
 }
 
 /** What attention makes of a normalized input, f32 [tokens, heads * head size]; it is used up. */
 function mix(
   device: Device,
-  { config, index, linears, ...parts }: Parts,
+  { config, index, ...parts }: Omit<Parts, "experts">,
   normalized: SiteInput,
-  { places: { positions, angles: ofLayers }, observe, attention = attend, pages }: LayerPass,
+  { places: { positions, angles: ofLayers }, observe, attention = attend, pages, owners }:
+    LayerPass,
 ): Tensor {
   const { heads, kvHeads, headSize, normEps: eps, norm, queryKeyNorms, neighbours } = config;
   using input = normalized;
-  using all = linears["attention.in"].apply(device, input);
+  using all = applied(device, parts, "attention.in", { input, owners });
   const x = all.view([input.tokens, heads + 2 * kvHeads, headSize]);
   if (parts.headGains) {
     const how = { kvHeads, eps, centered: norm === "layer", rows: queryKeyNorms === "row" };

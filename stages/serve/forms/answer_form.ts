@@ -7,7 +7,7 @@ import { eventStream } from "../event_stream.ts";
 import type { ReadingKind } from "../read.ts";
 import { receive } from "../receive.ts";
 import { logFailure, logRequest, type ServeEnv } from "../request_log.ts";
-import { LEFT, openScope, type ServeContext } from "../request_scope.ts";
+import { LEFT, openScope, type ServeContext, servingFor } from "../request_scope.ts";
 import { note, statusOf } from "../respond.ts";
 
 /** An event of a stream; its type is its name. */
@@ -26,26 +26,28 @@ export interface AnswerForm {
 /** How the requests of an API are answered. */
 export interface FormReply {
   readonly kind: Extract<ReadingKind, "messages" | "responses">;
-  open(asked: Asked): AnswerForm;
+  /** Begins an answer under the name of its model. */
+  open(asked: Asked, model: string): AnswerForm;
   /** What a stream tells of what ended it before its time. */
   failed(error: unknown): object;
 }
 
 /** Reads a request for one answer, answers it whole or as a stream, and frees what it held. */
 export async function answerForm(
-  serving: ServeContext,
+  server: ServeContext,
   context: Context<ServeEnv>,
   { kind, open, failed }: FormReply,
 ): Promise<Response> {
   const request = context.req.raw;
   const entry = context.get("entry");
-  const scope = openScope(serving, request);
+  const scope = openScope(server, request);
   let streams = false;
   try {
-    const body = await receive(request, serving);
-    const asked = await serving.readers.read(kind, body, scope.signal);
+    const body = await receive(request, server);
+    const asked = await server.readers.read(kind, body, scope.signal);
+    const serving = servingFor(server, asked);
     const counted = countUsage(asked.requests, asked.each);
-    const form = open(asked);
+    const form = open(asked, serving.card.name);
     const events = async function* (): AsyncGenerator<FormEvent> {
       const parts = openChatParts(asked.chat!);
       for await (const event of answers(serving, asked.requests, scope)) {

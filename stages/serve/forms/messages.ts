@@ -14,7 +14,7 @@ export async function messages(
 ): Promise<Response> {
   return await answerForm(serving, context, {
     kind: "messages",
-    open: () => openMessage(serving.card.name),
+    open: (_, model) => openMessage(model),
     failed: (error) => messageError(toApiError(error)),
   });
 }

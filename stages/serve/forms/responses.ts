@@ -13,7 +13,7 @@ export async function responses(
 ): Promise<Response> {
   return await answerForm(serving, context, {
     kind: "responses",
-    open: (asked) => openResponse(serving.card.name, asked),
+    open: (asked, model) => openResponse(model, asked),
     failed: (error) => {
       const { message, code, param } = toApiError(error).body.error;
       return { type: "error", code, message, param };

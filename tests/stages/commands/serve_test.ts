@@ -1,51 +1,17 @@
 import { strict as assert } from "node:assert";
 import { fileURLToPath } from "node:url";
 import { findAdapter, nameOf } from "../../../kernels/device/adapter.ts";
+import { startServing } from "../../support/serving_process.ts";
 
 const MAIN = fileURLToPath(new URL("../../../mod.ts", import.meta.url));
 const EMBEDDED = fileURLToPath(new URL("../../../configs/embedded", import.meta.url));
 
-/** `serve` as a process of its own. */
-async function serve(
-  store: string,
-  words: readonly string[],
-): Promise<{
-  readonly url: string;
-  readonly child: Deno.ChildProcess;
-  readonly lines: readonly Readonly<Record<string, unknown>>[];
-  /** Its exit status and what it wrote as errors. */
-  readonly ended: Promise<{ readonly code: number; readonly errors: string }>;
-}> {
-  const args = ["run", "-A", MAIN, "serve", ...words];
-  const child = new Deno.Command(Deno.execPath(), {
-    args: [...args, "--port", "0", "--json", "--store", store],
-    stdout: "piped",
-    stderr: "piped",
-  }).spawn();
-  const lines: Readonly<Record<string, unknown>>[] = [];
-  const ready = Promise.withResolvers<string>();
-  const errors = new Response(child.stderr).text();
-  const reading = (async () => {
-    const text = child.stdout.pipeThrough(new TextDecoderStream());
-    let rest = "";
-    for await (const piece of text) {
-      const parts = `${rest}${piece}`.split("\n");
-      rest = parts.pop() ?? "";
-      lines.push(...parts.map((part) => JSON.parse(part)));
-      const line = lines.find(({ type }) => type === "serving");
-      if (line && lines.some(({ type }) => type === "engine")) ready.resolve(String(line.url));
-    }
-    ready.reject(new Error(`it ended: ${await errors}`));
-  })();
-  void reading.catch(ready.reject);
-  const ended = child.status.then(async ({ code }) => ({ code, errors: await errors }));
-  return { url: await ready.promise, child, lines, ended };
-}
-
 Deno.test("`serve` answers from a checkpoint, and ends well when it is asked to stop", async () => {
   const store = await Deno.makeTempDir();
   try {
-    const { url, child, lines, ended } = await serve(store, [EMBEDDED, "--context", "256"]);
+    const { url, child, lines, ended } = await startServing([EMBEDDED, "--context", "256"], {
+      store,
+    });
     const engine = lines.find(({ type }) => type === "engine")!;
     assert.equal((engine.sizes as { readonly context: number }).context, 256);
     const { data: [model] } = await (await fetch(`${url}/v1/models`)).json();
@@ -80,7 +46,10 @@ Deno.test("`serve --device` of a software driver answers with what the embedded 
   const name = nameOf((await findAdapter()).info);
   try {
     const answers = await Promise.all([`gpu:${name}`, "cpu"].map(async (device) => {
-      const { url, child, lines, ended } = await serve(store, [EMBEDDED, "--device", device]);
+      const { url, child, lines, ended } = await startServing(
+        [EMBEDDED, "--device", device],
+        { store },
+      );
       const engine = lines.find(({ type }) => type === "engine")!;
       if (device !== "cpu") assert.equal(engine.device, name);
       assert.equal((engine.sizes as { readonly context: number }).context, 2048);

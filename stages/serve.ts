@@ -1,0 +1,281 @@
+import { createHash } from "node:crypto";
+import { z } from "zod";
+import { chooseTunedDevice, openTunedDevice } from "../kernels/tuned_device.ts";
+import type { Job } from "../pipeline/stage.ts";
+import { ROUNDS, type TrialWork, tryDeployment } from "./benchmark/deployment_trial.ts";
+import { ratesOf } from "./benchmark/results.ts";
+import { memoryWords } from "./engine/engine_sizes.ts";
+import { headerFiles, type ModelOutline } from "./facts.ts";
+import { defineStage, type Tools } from "./kinds.ts";
+import { architectureOf } from "./models/architecture.ts";
+import { Model } from "./models/model.ts";
+import { describeModel } from "./models/model_facts.ts";
+import { countPeaks, type DevicePeaks, headersOf, hostPeak } from "./models/peaks.ts";
+import { copyModelFiles } from "./models/rewrite.ts";
+import { DEPLOYED_MODEL, type Deployment, writeDeployment } from "./report/deployment.ts";
+import { readEvaluation } from "./report/evaluation.ts";
+import { qualityOf } from "./report/quality.ts";
+import { chatText, templateProblem } from "./serve/chat_template.ts";
+import { chatTemplateText } from "./serve/chat_template_text.ts";
+import { servedTokenizerOf } from "./serve/model_tokenizer.ts";
+import { type DeploymentOptions, deploymentOptions, wishesOf } from "./serve/options.ts";
+import {
+  openServedTokenizer,
+  type ServedTokenizer,
+  withTemplate,
+} from "./serve/served_tokenizer.ts";
+import { fromSnake, snakeName, snakeShape } from "./serve/snake_names.ts";
+import { linkedBytes, modelBytes, parsedBytes } from "./sizes.ts";
+
+const count = z.int().positive();
+
+const params = z.strictObject({
+  ...snakeShape(deploymentOptions.shape),
+  prompts: z.array(z.string().min(1)).min(1).default(["Once upon a time"]).describe(
+    "Texts that are answered, or gone on from where the model has no chat template; they are kept.",
+  ),
+  answer_tokens: count.default(60).describe("Most tokens of such an answer."),
+  timed: z.strictObject({
+    prompt: count.default(128).describe("Random tokens of each prompt."),
+    output: z.int().min(2).default(32).describe("Tokens to generate."),
+    sequences: count.default(1).describe("Sequences at once."),
+  }).prefault({}).describe("What prefill and decode are timed with; less where it does not fit."),
+});
+
+type Params = z.infer<typeof params>;
+
+/** Most bytes of the record without its texts, and of a token of an answer. */
+const RECORD_BYTES = 4_000;
+const TOKEN_BYTES = 32;
+/** Tokens behind which generating takes no more memory. */
+const FEW_TOKENS = 32;
+
+/** Says how a model is served, and tries it. */
+export const serve = defineStage({
+  about:
+    "Says how a model is served, which `deno task serve` does: plans its memory, answers some prompts, times it.",
+  version: 1,
+  params,
+  inputs: { model: "model", baseline: "model?", reports: "report[]?" },
+  output: "deployment",
+  example: { context: 64, prompts: ["A"], answer_tokens: 2, timed: { prompt: 4, output: 2 } },
+  places: ["chat_template"],
+  // The text decides, wherever it stands.
+  fingerprint: async ({ chat_template: said }) =>
+    said === undefined ? "the model's own" : sha256(await chatTemplateText(said)),
+  async forecast({ model, baseline }, params, { memoryBytes, limits }) {
+    const options = await optionsOf(params);
+    const { device } = options;
+    const own = device === undefined ? limits : (await chooseTunedDevice(device)).limits;
+    const bounds = { memoryBytes, limits: own };
+    const peaks = [await countTrial(model, { options, params }, bounds)];
+    if (baseline) peaks.push(await countTrial(baseline, { params }, bounds));
+    const texts = params.prompts.reduce((sum, prompt) => sum + 4 * prompt.length, 0) +
+      2 * params.prompts.length * TOKEN_BYTES * params.answer_tokens;
+    return {
+      deviceBytes: Math.max(...peaks.map(({ deviceBytes }) => deviceBytes)),
+      hostBytes: Math.max(...peaks.map((each) => hostPeak(0, each))) +
+        [model, ...baseline ? [baseline] : []]
+          .reduce((sum, each) => sum + parsedBytes(each, { tokenizes: true }), 0),
+      diskBytes: modelBytes(model) + RECORD_BYTES + texts + JSON.stringify(options).length,
+      // All but the record are links to the model's files.
+      linkedBytes: linkedBytes(model),
+      facts: {},
+    };
+  },
+  async run(job, { model, baseline, reports }, params) {
+    const options = await optionsOf(params);
+    const evaluations = await Promise.all(reports.map(({ path }) => readEvaluation(path)));
+    for (const { model: about } of evaluations) refuseOther(about.digest, model.digest);
+    const { scheme, bitsPerWeight, parameters, bytes, kvBytesPerToken } = await describeModel(
+      model.path,
+    );
+    const tokenizer = await servedTokenizerOf(model.path, options.chatTemplate);
+    const problem = templateProblem(tokenizer);
+    if (problem !== undefined) job.note(problem, undefined, "warning");
+    const total = params.prompts.length * (baseline ? 2 : 1) + ROUNDS;
+    const tried = await tryModel(job, model.path, { params, options, total, before: 0 });
+    const before = params.prompts.length + ROUNDS;
+    const full = baseline && await tryModel(job, baseline.path, { params, total, before });
+    await Deno.mkdir(`${job.out}/${DEPLOYED_MODEL}`);
+    await copyModelFiles(model.path, `${job.out}/${DEPLOYED_MODEL}`, { all: true });
+    const ends = [...new Set([...tokenizer.ends, ...options.stopTokenIds])];
+    const { files, texts } = tokenizer.source;
+    const [quality] = evaluations.map(qualityOf);
+    const deployment: Deployment = {
+      version: 1,
+      model: { digest: model.digest, scheme, bitsPerWeight, parameters, bytes, kvBytesPerToken },
+      digests: {
+        tokenizer: sha256(JSON.stringify([files, [...texts]])),
+        ...tokenizer.chatTemplate !== undefined &&
+          { chatTemplate: sha256(tokenizer.chatTemplate) },
+      },
+      served: servedParams(options),
+      ends: ends.map((id) => ({ id, token: tokenizer.token(id) ?? "" })),
+      ...quality && { quality },
+      reports: reports.map(({ digest }) => digest),
+      answers: {
+        tokens: params.answer_tokens,
+        ...baseline && {
+          baseline: {
+            digest: baseline.digest,
+            scheme: (await describeModel(baseline.path)).scheme,
+          },
+        },
+        texts: params.prompts.map((prompt, at) => ({
+          prompt,
+          answer: tried.texts[at]!,
+          ...full && { baseline: full.texts[at]! },
+        })),
+      },
+    };
+    await writeDeployment(job.out, deployment);
+    job.note(`${tried.device}: ${tried.plan}`, undefined, "result");
+    const { prefill, decode } = tried.rates!;
+    // Beside the files: how fast it was decides no digest.
+    return { scores: { prefill_tokens_per_second: prefill, decode_tokens_per_second: decode } };
+  },
+});
+
+/** What a model did on the device it is to be served on. */
+interface Tried {
+  readonly texts: readonly string[];
+  readonly device: string;
+  readonly plan: string;
+  readonly rates?: { readonly prefill: number; readonly decode: number };
+}
+
+/** Answers the prompts, and times the model where it is the one to be served. */
+async function tryModel(
+  job: Job<Tools>,
+  path: string,
+  { params, options, total, before }: {
+    readonly params: Params;
+    /** Of the model to be served. */
+    readonly options?: DeploymentOptions;
+    readonly total: number;
+    readonly before: number;
+  },
+): Promise<Tried> {
+  const name = options ? "model" : "baseline";
+  return await job.journal.recall(name, async () => {
+    job.progress(before, total, name);
+    await using stack = new AsyncDisposableStack();
+    const own = params.device === undefined
+      ? undefined
+      : stack.use(await openTunedDevice(params.device));
+    const open = async () => {
+      own?.trim();
+      return own ?? await job.tools.device();
+    };
+    const { chatTemplate } = options ?? await optionsOf(params);
+    const tokenizer = await servedTokenizerOf(path, chatTemplate);
+    const model = stack.use(await Model.open(path, await open(), { weightBytes: Infinity }));
+    const work = workOf(tokenizer, { params, options });
+    const { plan, answers, round } = await tryDeployment(open, model, {
+      ...work,
+      memoryBytes: job.tools.memoryBytes,
+      signal: job.signal,
+      progress: (done) => job.progress(before + done, total, name),
+    });
+    const rates = round && ratesOf({ batch: work.timed!.sequences, rounds: [round] });
+    return {
+      texts: answers.map((ids) => tokenizer.decode(ids.filter((id) => !tokenizer.special(id)))),
+      device: (await open()).name,
+      plan: memoryWords(plan),
+      ...rates && { rates: { prefill: rates.prefill, decode: rates.decode } },
+    };
+  });
+}
+
+/** What the same takes of the device, by doing so with headers alone. */
+async function countTrial(
+  model: ModelOutline,
+  { params, options }: { readonly params: Params; readonly options?: DeploymentOptions },
+  { memoryBytes, limits }: { readonly memoryBytes: number; readonly limits: unknown },
+): Promise<DevicePeaks> {
+  const files = headersOf(headerFiles(model));
+  const tokenizer = await outlinedTokenizer(model, options ?? await optionsOf(params));
+  const problem = options && templateProblem(tokenizer);
+  if (problem !== undefined && options?.chatTemplate !== undefined) throw refusedTemplate(problem);
+  return await countPeaks(limits, async (open) => {
+    using opened = Model.of(await open(), files, { weightBytes: Infinity });
+    const work = workOf(tokenizer, { params, options });
+    await tryDeployment(open, opened, { ...work, few: FEW_TOKENS, memoryBytes });
+  });
+}
+
+function workOf(
+  tokenizer: ServedTokenizer,
+  { params, options }: {
+    readonly params: Params;
+    readonly options: DeploymentOptions | undefined;
+  },
+): Omit<TrialWork, "memoryBytes"> {
+  const prompts = params.prompts.map((prompt) => promptIds(tokenizer, prompt));
+  const tokens = params.answer_tokens;
+  const longest = Math.max(...prompts.map(({ length }) => length));
+  return {
+    wishes: options ? wishesOf(options) : { context: longest + tokens, sequences: 1 },
+    prompts,
+    tokens,
+    ends: [...tokenizer.ends, ...options?.stopTokenIds ?? []],
+    choices: tokenizer.usable,
+    ...options && { timed: params.timed },
+  };
+}
+
+/** A prompt as a conversation, or as it is where the model has no chat template that works. */
+function promptIds(tokenizer: ServedTokenizer, prompt: string): readonly number[] {
+  const chats = tokenizer.chatTemplate !== undefined && templateProblem(tokenizer) === undefined;
+  if (!chats) return tokenizer.encode(prompt, { special: true });
+  const text = chatText(tokenizer, { messages: [{ role: "user", content: prompt }] });
+  return tokenizer.encode(text, { special: false });
+}
+
+/** What parameters say of serving, under the names that options have, with the template's text. */
+async function optionsOf(params: Params): Promise<DeploymentOptions> {
+  const options = deploymentOptions.parse(fromSnake(deploymentOptions, params));
+  if (options.chatTemplate === undefined) return options;
+  return { ...options, chatTemplate: await chatTemplateText(options.chatTemplate) };
+}
+
+function servedParams(options: DeploymentOptions): Record<string, unknown> {
+  const said = Object.entries(options).filter(([, value]) => value !== undefined);
+  return Object.fromEntries(said.map(([name, value]) => [snakeName(name), value]));
+}
+
+/** The tokenizer of a model that may not be there yet. */
+async function outlinedTokenizer(
+  { tokenizer, config }: ModelOutline,
+  { chatTemplate }: DeploymentOptions,
+): Promise<ServedTokenizer> {
+  if (typeof tokenizer === "string") return await servedTokenizerOf(tokenizer, chatTemplate);
+  if (!tokenizer) throw noTokenizer();
+  const rows = architectureOf(config).config.vocabulary;
+  const texts = withTemplate(new Map(), chatTemplate);
+  return openServedTokenizer(tokenizer, texts, config, rows);
+}
+
+function noTokenizer(): TypeError {
+  return new TypeError(
+    "Cannot serve the model: it has no tokenizer.json, expected one beside its weights",
+  );
+}
+
+function refusedTemplate(problem: string): TypeError {
+  return new TypeError(`Cannot serve with "chat_template": ${problem}, expected one that works`);
+}
+
+function refuseOther(about: string, served: string): void {
+  if (about === served) return;
+  throw new TypeError(
+    `Cannot state scores of another model: the report is about ${about.slice(0, 12)}, expected ${
+      served.slice(0, 12)
+    }; feed reports of the served model`,
+  );
+}
+
+function sha256(text: string): string {
+  return createHash("sha256").update(text).digest("hex");
+}

@@ -1,0 +1,161 @@
+import { strict as assert } from "node:assert";
+import { fileURLToPath } from "node:url";
+import { writeSafetensors } from "../../../stages/formats/safetensors/file.ts";
+import { startServing } from "../../support/serving_process.ts";
+import { until } from "../../support/wait.ts";
+
+const MAIN = fileURLToPath(new URL("../../../mod.ts", import.meta.url));
+const EMBEDDED = fileURLToPath(new URL("../../../configs/embedded", import.meta.url));
+
+const manifest = (context: number, model = EMBEDDED) => `
+steps:
+  source: { stage: load, with: { model: ${model} } }
+  told:
+    stage: serve
+    from: { model: source }
+    with:
+      context: ${context}
+      sequences: 2
+      temperature: 0
+      prompts: [A]
+      answer_tokens: 2
+      timed: { prompt: 4, output: 2 }
+`;
+
+async function models(url: string): Promise<readonly (readonly [string, number])[]> {
+  const { data } = await (await fetch(`${url}/v1/models`)).json();
+  return data.map((each: Record<string, unknown>) => [each.id, each.max_model_len]);
+}
+
+async function complete(url: string, more: object) {
+  const response = await fetch(`${url}/v1/completions`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({ prompt: "Once there was", temperature: 0, max_tokens: 12, ...more }),
+  });
+  const answer = await response.json();
+  assert.equal(response.status, 200, JSON.stringify(answer));
+  return answer;
+}
+
+Deno.test("SIGHUP serves what the manifest says now; what is under way is finished, what is wrong changes nothing", async () => {
+  const directory = await Deno.makeTempDir();
+  try {
+    const file = `${directory}/it.yaml`;
+    await Deno.writeTextFile(file, manifest(192));
+    await using served = await startServing([file], { store: `${directory}/store` });
+    const { url, child, lines } = served;
+    assert.deepEqual(await models(url), [["told", 192]]);
+    const replaced = () => lines.filter(({ type }) => type === "replaced");
+    await Deno.writeTextFile(file, manifest(128));
+    const slow = complete(url, { max_tokens: 180, ignore_eos: true });
+    child.kill("SIGHUP");
+    await until(() => replaced().length === 1);
+    assert.match(String(replaced()[0]!.text), /^Serving told from now on/);
+    assert.equal((await slow).usage.completion_tokens, 180);
+    assert.deepEqual(await models(url), [["told", 128]]);
+    await Deno.writeTextFile(file, manifest(128, `${directory}/nothing`));
+    child.kill("SIGHUP");
+    await until(() => replaced().length === 2);
+    assert.match(String(replaced()[1]!.text), /^Cannot serve anew, so that all stays as it was: /);
+    assert.deepEqual(await models(url), [["told", 128]]);
+    await complete(url, {});
+    child.kill("SIGTERM");
+    assert.equal((await served.ended).code, 0, served.errors());
+  } finally {
+    await Deno.remove(directory, { recursive: true });
+  }
+});
+
+/** An adapter of the embedded model's first linears, as PEFT writes it. */
+async function writeAdapter(directory: string, more: object = {}): Promise<void> {
+  await Deno.mkdir(directory);
+  const config = { peft_type: "LORA", r: 8, lora_alpha: 64, bias: "none", ...more };
+  await Deno.writeTextFile(`${directory}/adapter_config.json`, JSON.stringify(config));
+  const { hidden_size: width } = JSON.parse(await Deno.readTextFile(`${EMBEDDED}/config.json`));
+  const name = "base_model.model.model.layers.0.self_attn.q_proj.lora_";
+  const values = (count: number) =>
+    Float32Array.from({ length: count }, (_, at) => Math.sin(at * at));
+  await writeSafetensors(
+    `${directory}/adapter_model.safetensors`,
+    new Map([
+      [`${name}A.weight`, { shape: [8, width], values: values(8 * width) }],
+      [`${name}B.weight`, { shape: [width, 8], values: values(8 * width) }],
+    ]),
+  );
+}
+
+Deno.test("`serve --adapter` answers from the model with an adapter, by its name", async () => {
+  const directory = await Deno.makeTempDir();
+  const store = `${directory}/store`;
+  try {
+    await writeAdapter(`${directory}/tale`);
+    await writeAdapter(`${directory}/odd`, { use_dora: true });
+    const few = ["--context", "256", "--sequences", "2", "--step-tokens", "32"];
+    {
+      const words = [EMBEDDED, "--adapter", `tale=${directory}/tale`, ...few];
+      await using served = await startServing(words, { store });
+      const { url } = served;
+      assert.deepEqual(await models(url), [["embedded", 256], ["tale", 256]]);
+      const [plain, tuned, again] = await Promise.all(
+        ["embedded", "tale", "embedded"].map((model) => complete(url, { model })),
+      );
+      assert.equal(plain.choices[0].text, again.choices[0].text);
+      assert.notEqual(plain.choices[0].text, tuned.choices[0].text);
+      assert.equal(tuned.model, "tale");
+      assert.notEqual(plain.system_fingerprint, tuned.system_fingerprint);
+    }
+    const { success, stderr } = await new Deno.Command(Deno.execPath(), {
+      args: [
+        ...["run", "-A", MAIN, "serve", EMBEDDED, "--adapter", `odd=${directory}/odd`],
+        ...["--port", "0", "--store", store],
+      ],
+      env: { QUATTUOR_API_KEY: "" },
+    }).output();
+    const errors = new TextDecoder().decode(stderr);
+    assert.ok(!success, errors);
+    assert.match(errors, /Cannot take the adapter ".*odd": its use_dora is true/);
+  } finally {
+    await Deno.remove(directory, { recursive: true });
+  }
+});
+
+Deno.test("`serve --model` twice answers from both, in the memory of one command", async () => {
+  const store = await Deno.makeTempDir();
+  try {
+    const both = ["--model", `plain=${EMBEDDED}`, "--model", `again=${EMBEDDED}`];
+    const few = ["--context", "256", "--sequences", "2", "--step-tokens", "32"];
+    {
+      await using served = await startServing([...both, ...few], { store });
+      const { url } = served;
+      await until(() => served.lines.filter(({ type }) => type === "engine").length === 2);
+      assert.deepEqual(await models(url), [["plain", 256], ["again", 256]]);
+      const [one, other] = await Promise.all(
+        ["plain", "again"].map((model) => complete(url, { model })),
+      );
+      assert.deepEqual([one.model, other.model], ["plain", "again"]);
+      assert.equal(one.choices[0].text, other.choices[0].text);
+    }
+    for (
+      const [words, expected] of [
+        [[...both, ...few, "--memory", "20MB"], /Cannot serve 2 models in 20 MB: "plain" takes/],
+        [[EMBEDDED, ...both], /Cannot serve ".*" beside --model/],
+        [["--model", EMBEDDED], /Cannot serve "--model .*": expected name=artifact/],
+        [
+          ["--model", `a=${EMBEDDED}`, "--model", `a=${EMBEDDED}`],
+          /Cannot serve two models under the name "a": a has it/,
+        ],
+      ] as const
+    ) {
+      const { success, stderr } = await new Deno.Command(Deno.execPath(), {
+        args: ["run", "-A", MAIN, "serve", ...words, "--port", "0", "--store", store],
+        env: { QUATTUOR_API_KEY: "" },
+      }).output();
+      const errors = new TextDecoder().decode(stderr);
+      assert.ok(!success, errors);
+      assert.match(errors, expected);
+    }
+  } finally {
+    await Deno.remove(store, { recursive: true });
+  }
+});
