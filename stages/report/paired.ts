@@ -14,7 +14,7 @@ export interface PairedWindows {
  * With fewer windows nothing is told apart: signs alone agree by chance in more than one of twenty pairs of
  * equal models (2 / 2^5).
  */
-const FEWEST_WINDOWS = 6;
+export const FEWEST_WINDOWS = 6;
 
 const RESAMPLES = 2000;
 
