@@ -49,7 +49,7 @@ export function pairedWindows(
 }
 
 /** The mean of some values. */
-export function meanOf(values: readonly number[]): number {
+function meanOf(values: readonly number[]): number {
   return values.reduce((sum, one) => sum + one, 0) / values.length;
 }
 
