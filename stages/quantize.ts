@@ -153,14 +153,15 @@ export const quantize = defineStage({
 const VALUE_BYTES = 96;
 
 /**
- * Bytes of arrays while the largest weight is quantized, with its Gram matrix as read and ordered, and
- * the codes of its layer as they are and as the journal takes them.
+ * Bytes of arrays while the largest weight is quantized, with its Gram matrix as read and ordered, that
+ * of shifts too, and the codes of its layer as they are and as the journal takes them.
  */
 function workBytes({ plans, head }: Planned, packed: number): number {
-  const linears = plans.flatMap(({ method }) => method.linears);
-  const bytes = linears.map(({ linear: { rows, columns } }) => {
-    return VALUE_BYTES * rows * columns + 2 * 4 * columns ** 2;
-  });
+  const bytes = plans.flatMap(({ method: { linears, shift } }) =>
+    linears.map(({ linear: { rows, columns } }) =>
+      VALUE_BYTES * rows * columns + (shift ? 4 : 2) * 4 * columns ** 2
+    )
+  );
   const layers = new Set(plans.map(({ layer }) => layer));
   const largest = bytes.reduce((a, b) => Math.max(a, b)) + 2 * packed / layers.size;
   return head ? Math.max(largest, VALUE_BYTES * HEAD_VALUES + 4 * head.linear.rows) : largest;

@@ -72,7 +72,7 @@ const ALLOWED: readonly (readonly [from: string, to: readonly string[]])[] = [
     "stages/models/",
     "stages/report/",
   ]],
-  ["stages/report/", ["stages/models/"]],
+  ["stages/report/", ["stages/models/", "stages/quant/"]],
   ["stages/engine/", [
     "kernels/",
     "pipeline/errors.ts",

@@ -32,7 +32,7 @@ export interface KvScheme {
 }
 
 /** Shares of a group's range that are tried, the first of equals winning; in shaders and assembly too. */
-export const FIT_SHARES = [1, 0.96, 0.92, 0.88, 0.84] as const;
+const FIT_SHARES = [1, 0.96, 0.92, 0.88, 0.84] as const;
 
 /** Whether pages hold a scale for each token, head and group. */
 export function hasScales({ bits, range }: KvScheme): boolean {

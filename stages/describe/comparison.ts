@@ -1,7 +1,7 @@
 import type { Headline, Passage, Plot, TableColumn } from "../../pipeline/description.ts";
-import { millions, percent, significant } from "../../pipeline/words.ts";
+import { count, millions, percent, significant } from "../../pipeline/words.ts";
 import { shortScheme } from "../models/model_facts.ts";
-import type { PairedWindows } from "../report/paired.ts";
+import { FEWEST_WINDOWS, type PairedWindows } from "../report/paired.ts";
 import type { Comparison, Row, RowDifference } from "../report/rows.ts";
 import { overallScores, scoreWithError } from "./tasks.ts";
 
@@ -77,7 +77,7 @@ export function differencesPassage({ protocol, rows }: Comparison): Passage | un
       from === "before" ? "the row before" : "the best"
     }`,
     number,
-    cell: (row: Row) => differenceText(row[from]?.[of], of),
+    cell: (row: Row) => differenceText(row[from]?.[of], { of, windows: protocol.windows }),
   });
   const columns: readonly RowColumn[] = [
     METHOD,
@@ -89,9 +89,11 @@ export function differencesPassage({ protocol, rows }: Comparison): Passage | un
   return {
     title: "Differences",
     lines: [
-      `Window by window over ${protocol.windows} windows, with the standard error of the mean; "not distinguishable" where 95 % of means over windows drawn anew have 0 among them, or there are fewer than 6. The best is ${
-        told.find(({ best }) => best)?.best?.of ?? "alone"
-      }.`,
+      `Window by window over ${protocol.windows} windows, with the standard error of the mean; ${
+        protocol.windows < FEWEST_WINDOWS
+          ? `fewer than ${FEWEST_WINDOWS} windows tell no models apart`
+          : '"not distinguishable" where 95 % of means over windows drawn anew have 0 among them'
+      }. The best is ${told.find(({ best }) => best)?.best?.of ?? "alone"}.`,
     ],
     table: {
       columns: columns.map(({ heading, number = false }) => ({ heading, number })),
@@ -101,7 +103,10 @@ export function differencesPassage({ protocol, rows }: Comparison): Passage | un
 }
 
 /** A difference, such as `-3.30 % ± 0.20` of perplexity or `+0.0120 ± 0.0030` nats. */
-function differenceText(paired: PairedWindows | undefined, of: "nll" | "kl"): string {
+function differenceText(
+  paired: PairedWindows | undefined,
+  { of, windows }: { readonly of: "nll" | "kl"; readonly windows: number },
+): string {
   if (!paired) return "";
   const { difference, error, distinguishable } = paired;
   const size = of === "nll" ? percent(Math.expm1(difference), 2) : difference.toFixed(4);
@@ -109,7 +114,7 @@ function differenceText(paired: PairedWindows | undefined, of: "nll" | "kl"): st
   const spread = error === undefined
     ? ""
     : ` ± ${of === "nll" ? percent(Math.exp(difference) * error, 2) : error.toFixed(4)}`;
-  const words = distinguishable ? "" : ", not distinguishable";
+  const words = distinguishable || windows < FEWEST_WINDOWS ? "" : ", not distinguishable";
   return `${difference > 0 ? "+" : ""}${size}${unit}${spread}${words}`;
 }
 
@@ -179,7 +184,7 @@ function isUnnamed({ label, scheme }: Pick<Row, "label" | "scheme">): boolean {
 }
 
 /** The gist of a comparison: a table of the main figures and what the best and the worst model keep. */
-export function comparisonHeadline({ title, rows }: Comparison): Headline {
+export function comparisonHeadline({ title, protocol, rows }: Comparison): Headline {
   const columns = [
     ...SHORT.filter(({ cell }) => rows.some((row) => cell(row) !== "")),
     ...taskColumns(rows),
@@ -190,7 +195,7 @@ export function comparisonHeadline({ title, rows }: Comparison): Headline {
       columns: columns.map(({ heading, number = false }) => ({ heading, number })),
       rows: rows.map((row) => columns.map(({ cell }) => cell(row))),
     },
-    notes: [...keptWords(rows), ...alikeWords(rows)],
+    notes: [...keptWords(rows), ...alikeWords(rows, protocol)],
     tellsScores: true,
   };
 }
@@ -213,7 +218,16 @@ function keptWords(rows: readonly Row[]): readonly string[] {
 }
 
 /** Which rows the windows do not tell from the best one. */
-function alikeWords(rows: readonly Row[]): readonly string[] {
+function alikeWords(
+  rows: readonly Row[],
+  { windows }: Comparison["protocol"],
+): readonly string[] {
+  const differences = rows.flatMap(({ best }) => best ?? []);
+  if (windows < FEWEST_WINDOWS) {
+    return differences.length === 0 ? [] : [
+      `${count(windows, "window")} do not tell models apart, expected ${FEWEST_WINDOWS} at least`,
+    ];
+  }
   const alike = rows.filter(({ best }) => best && !(best.kl ?? best.nll).distinguishable);
   const best = rows.find(({ label }) => label === alike[0]?.best?.of);
   if (!best) return [];

@@ -14,7 +14,7 @@ export interface PairedWindows {
  * With fewer windows nothing is told apart: signs alone agree by chance in more than one of twenty pairs of
  * equal models (2 / 2^5).
  */
-const FEWEST_WINDOWS = 6;
+export const FEWEST_WINDOWS = 6;
 
 const RESAMPLES = 2000;
 
@@ -49,7 +49,7 @@ export function pairedWindows(
 }
 
 /** The mean of some values. */
-export function meanOf(values: readonly number[]): number {
+function meanOf(values: readonly number[]): number {
   return values.reduce((sum, one) => sum + one, 0) / values.length;
 }
 

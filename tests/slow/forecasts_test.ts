@@ -105,6 +105,10 @@ steps:
     stage: quantize
     from: { model: source, stats: stats, tokens: text }
     with: { weights: { group: row }, inputs: quantized, windows: 2, context: 64 }
+  shifted:
+    stage: quantize
+    from: { model: source, tokens: text }
+    with: { weights: { group: row }, inputs: quantized, shift: {}, windows: 2, context: 64 }
 `;
 
 /** Heads in codes: of one that was tied, and of a baseline. */

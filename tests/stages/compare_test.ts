@@ -83,6 +83,20 @@ Deno.test("rows are held against the one before and the best, window by window",
   assert.match(notes!.at(-1)!, /^alike: not distinguishable from best$/);
 });
 
+Deno.test("few windows are said to tell no models apart", async () => {
+  const row = (more: number) => ({
+    ...QOQ,
+    protocol: { ...PROTOCOL, windows: 2 },
+    windowMeans: [0.6 + more, 0.8 + more],
+  });
+  await using made = await run([row(0), row(0.1), row(0.2)], { plot: false });
+  const text = await made.read("report.md");
+  assert.match(text, /over 2 windows.*fewer than 6 windows tell no models apart/);
+  assert.doesNotMatch(text, /not distinguishable/);
+  const { notes } = comparisonHeadline(JSON.parse(await made.read("report.json")));
+  assert.equal(notes!.at(-1), "2 windows do not tell models apart, expected 6 at least");
+});
+
 Deno.test("llama.cpp's scores stand under a protocol of their own", async () => {
   const llamaCpp = {
     protocol: "halves",
