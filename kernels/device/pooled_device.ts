@@ -228,7 +228,7 @@ export class PooledDevice<B extends Destroyable> implements Device {
       throw new TensorTooLarge(
         `Cannot place ${label} (${
           describe(spec)
-        }): it takes ${bytes} bytes, expected at most ${this.limits.bindingBytes}; split it by rows`,
+        }): it takes ${bytes} bytes, expected at most ${this.limits.bindingBytes}, which a shader of this device can see of one; split it by rows, or take a shorter context`,
       );
     }
     const recorder = this.#recorder;
