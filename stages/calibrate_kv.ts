@@ -71,7 +71,7 @@ function arrayBytes({ attentionWindows }: StatsSizes, { largest }: DevicePeaks):
 /** Chooses the precision of every layer's KV cache and measures what it costs. */
 export const calibrate_kv = defineStage({
   about: "Gives keys and values 4- or 8-bit codes and measures each layer's attention with them.",
-  version: 1,
+  version: 2,
   params,
   inputs: { model: "model", stats: "stats" },
   output: "model",

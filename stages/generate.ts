@@ -35,7 +35,7 @@ const FEW_TOKENS = 32;
 export const generate = defineStage({
   about:
     "Continues texts by several models, side by side: the likeliest token each time, in the engine that serves them.",
-  version: 1,
+  version: 2,
   params,
   inputs: { models: "model[]" },
   output: "report",

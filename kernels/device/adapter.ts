@@ -1,8 +1,14 @@
 import { type Choices, type Limits, PROMISED_LIMITS } from "./limits.ts";
 
 /** What to do where no adapter is found. */
-export const NO_ADAPTER =
-  "Cannot open a GPU: no adapter was found, expected a graphics driver; leave --device out to run on the CPU, or install the packages mesa-vulkan-drivers and libvulkan1, which have a software driver for the tests of shaders";
+export function noAdapter(os: typeof Deno.build.os): string {
+  const way = os === "windows"
+    ? "install the vendor's driver, which brings Vulkan, or set DENO_WEBGPU_BACKEND=dx12 and DENO_WEBGPU_DX12_COMPILER=dxc to take DirectX"
+    : os === "darwin"
+    ? "run on a Mac with Metal"
+    : "install the packages mesa-vulkan-drivers and libvulkan1, which have a software driver for the tests of shaders";
+  return `Cannot open a GPU: no adapter was found, expected a graphics driver; leave --device out to run on the CPU, or ${way}`;
+}
 
 /** A device with everything the adapter allows, and the facts plans may look at. */
 export interface Opened {
@@ -137,7 +143,7 @@ export async function findAdapters(kinds = KINDS): Promise<GPUAdapter[]> {
     const adapter = await navigator.gpu?.requestAdapter(kind);
     if (adapter) found.push(adapter);
   }
-  if (found.length === 0) throw new Error(NO_ADAPTER);
+  if (found.length === 0) throw new Error(noAdapter(Deno.build.os));
   return found;
 }
 
@@ -162,16 +168,26 @@ export function nameOf(
 }
 
 /**
- * The one place that writes the process environment, as far as it is not set.
- *
- * Settles what the driver reads from the environment when the first adapter is asked for: Vulkan
- * where there is a choice, since shaders are tested on nothing else, and a directory that it wants
- * to be named though it does not use it.
+ * The one place that writes the process environment, as far as it is not set; drivers read it when the
+ * first adapter is asked for.
  */
 function prepareEnvironment(): void {
-  const set = (name: string, value: string) => {
+  const temporary = Deno.env.get("TMPDIR") ?? "/tmp";
+  for (const [name, value] of Object.entries(driverEnvironment(Deno.build.os, temporary))) {
     if (!Deno.env.get(name)) Deno.env.set(name, value);
-  };
-  if (Deno.build.os === "linux") set("DENO_WEBGPU_BACKEND", "vulkan");
-  set("XDG_RUNTIME_DIR", Deno.env.get("TMPDIR") ?? "/tmp");
+  }
+}
+
+/**
+ * What drivers of a system are told unless the user says otherwise: Vulkan where there is a choice, since
+ * shaders are tested on nothing else and the compiler that Deno takes for DirectX 12 (FXC) has neither
+ * subgroups nor products of bytes; and a directory that Linux's want to be named though they do not use it.
+ */
+export function driverEnvironment(
+  os: typeof Deno.build.os,
+  temporary: string,
+): Record<string, string> {
+  if (os === "windows") return { DENO_WEBGPU_BACKEND: "vulkan" };
+  if (os !== "linux") return {};
+  return { DENO_WEBGPU_BACKEND: "vulkan", XDG_RUNTIME_DIR: temporary };
 }

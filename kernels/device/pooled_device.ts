@@ -12,6 +12,7 @@ import {
   type Tensor,
   type TensorRef,
   type TensorSpec,
+  TensorTooLarge,
   withoutValues,
 } from "./tensor.ts";
 
@@ -224,10 +225,10 @@ export class PooledDevice<B extends Destroyable> implements Device {
   #take(spec: TensorSpec, label: string): PooledTensor<B> {
     const bytes = byteLength(spec);
     if (bytes > this.limits.bindingBytes) {
-      throw new RangeError(
+      throw new TensorTooLarge(
         `Cannot place ${label} (${
           describe(spec)
-        }): it takes ${bytes} bytes, expected at most ${this.limits.bindingBytes}; split it by rows`,
+        }): it takes ${bytes} bytes, expected at most ${this.limits.bindingBytes}, which a shader of this device can see of one; split it by rows, or take a shorter context`,
       );
     }
     const recorder = this.#recorder;

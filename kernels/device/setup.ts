@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { NO_ADAPTER, openAdapter } from "./adapter.ts";
+import { noAdapter, openAdapter } from "./adapter.ts";
 
 const PACKAGES = ["mesa-vulkan-drivers", "libvulkan1"];
 
@@ -20,7 +20,7 @@ if (import.meta.main) {
 async function install(): Promise<boolean> {
   const root = Deno.build.os === "linux" && Deno.uid() === 0;
   if (!root || !await succeeds("apt-get", ["--version"])) {
-    say(NO_ADAPTER);
+    say(noAdapter(Deno.build.os));
     return false;
   }
   say(`No Vulkan adapter was found: installing ${PACKAGES.join(" and ")}`);
@@ -38,7 +38,7 @@ async function install(): Promise<boolean> {
     say(`Installed ${PACKAGES.join(" and ")}`);
     return true;
   }
-  say(NO_ADAPTER);
+  say(noAdapter(Deno.build.os));
   return false;
 }
 

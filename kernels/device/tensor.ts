@@ -138,3 +138,8 @@ function checked<A extends Float32Array | Float16Array | Uint32Array>(
   }
   return data;
 }
+
+/** Thrown where a tensor has more bytes than a launch can see of one; what asks for less may do. */
+export class TensorTooLarge extends RangeError {
+  override readonly name = "TensorTooLarge";
+}

@@ -1,4 +1,5 @@
 import type { DecoderConfig } from "../models/config.ts";
+import { TensorTooLarge } from "../../kernels/device/tensor.ts";
 import { longestSequence } from "../../kernels/attention_paged.ts";
 import { PAGE_TOKENS } from "../../kernels/codes/kv_page.ts";
 import { millions } from "../../pipeline/words.ts";
@@ -6,6 +7,7 @@ import { EngineError } from "./engine.ts";
 import type { EngineMemory } from "./engine_memory.ts";
 import { pagesOfLongest } from "./kv_batch.ts";
 import { kvSchemes, pageBytes } from "./kv_pools.ts";
+import type { StepWishes } from "./largest_steps.ts";
 import { MOST_DRAFT } from "./recorded_steps.ts";
 import type { StepLimits } from "./scheduler.ts";
 
@@ -79,14 +81,19 @@ export async function planMemory(
   const attended = longestSequence(limits);
   const context = Math.min(wishes.context ?? config.positions, config.positions, attended);
   const sequences = wishes.sequences ?? SEQUENCES[limits.adapter];
-  const tokens = Math.max(wishes.stepTokens ?? STEP_TOKENS[limits.adapter], sequences);
+  const asked = Math.max(wishes.stepTokens ?? STEP_TOKENS[limits.adapter], sequences);
   const step = {
-    tokens,
+    tokens: asked,
     sequences,
     ahead: wishes.ahead ?? AHEAD[limits.adapter],
     ...wishes.speculate && { drafts: DRAFTS[limits.adapter] },
   };
-  const { weightBytes, workspaceBytes } = await memory.count({ context, step });
+  const { tokens, weightBytes, workspaceBytes } = await countLargest(memory, {
+    context,
+    step,
+    // What was asked for is refused with its reason.
+    least: wishes.stepTokens === undefined ? sequences : asked,
+  });
   const one = pagesOfLongest(context);
   const fitting = memory.pagesWithin(memoryBytes - weightBytes - workspaceBytes);
   const pages = wishes.pages ?? Math.min(fitting, one * sequences);
@@ -120,17 +127,50 @@ export async function planMemory(
     workspaceBytes,
     pageBytes: each,
     kvBytes: memory.pageBytes(pages),
-    notes: contextNotes(config, { context, attended, asked: wishes.context }),
+    notes: [
+      ...contextNotes(config, { context, attended, asked: wishes.context }),
+      ...tokens < asked
+        ? [
+          `steps take ${tokens} tokens, of which this device's bindings of ${
+            millions(limits.bindingBytes, 0)
+          } MB hold what a layer makes`,
+        ]
+        : [],
+    ],
     sizes: {
       pages,
       context,
-      step,
+      step: { ...step, tokens },
       queue: {
         requests: wishes.queueRequests ?? 256,
         tokens: wishes.queueTokens ?? 64 * context,
       },
     },
   };
+}
+
+/** Counts steps of as many tokens as asked, or of half, a fourth and so on where a tensor would be too large. */
+async function countLargest(
+  memory: EngineMemory,
+  { context, step, least }: StepWishes & { readonly least: number },
+): Promise<{
+  readonly tokens: number;
+  readonly weightBytes: number;
+  readonly workspaceBytes: number;
+}> {
+  for (let tokens = step.tokens;; tokens = Math.max(least, Math.floor(tokens / 2))) {
+    try {
+      return { tokens, ...await memory.count({ context, step: { ...step, tokens } }) };
+    } catch (error) {
+      const reason = error instanceof SuppressedError ? error.suppressed : error;
+      if (!(reason instanceof TensorTooLarge)) throw error;
+      if (tokens > least) continue;
+      throw new EngineError(
+        "unavailable",
+        `Cannot serve the model in steps of ${tokens} tokens: ${reason.message}; set --step-tokens or --sequences lower`,
+      );
+    }
+  }
 }
 
 /** How the context changes what a user or a model says. */

@@ -7,22 +7,22 @@ export class Card implements AsyncDisposable {
   /** What memory and arithmetic of the card give at best, once that was measured. */
   ceilings?: Ceilings;
   readonly software: boolean;
+  /** Gives the adapter, for a device of another kind. */
+  readonly adapter: () => Promise<GPUAdapter>;
   readonly #open: () => Promise<Gpu>;
   #gpu: Gpu;
   #choices: Choices | undefined;
 
-  private constructor(gpu: Gpu, open: () => Promise<Gpu>, software: boolean) {
+  private constructor(gpu: Gpu, open: () => Promise<Gpu>, options: CardOptions) {
     this.#gpu = gpu;
     this.#open = open;
-    this.software = software;
+    this.software = options.software;
+    this.adapter = options.adapter;
   }
 
-  /** Opens a card by what opens its device; a driver made of software is given less to do. */
-  static async open(
-    open: () => Promise<Gpu>,
-    { software }: { readonly software: boolean },
-  ): Promise<Card> {
-    return new Card(await open(), open, software);
+  /** Opens a card by what opens its device. */
+  static async open(open: () => Promise<Gpu>, options: CardOptions): Promise<Card> {
+    return new Card(await open(), open, options);
   }
 
   /** The device: another one behind `renew`. */
@@ -51,6 +51,13 @@ export class Card implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#gpu[Symbol.asyncDispose]();
   }
+}
+
+/** What is known of a card before it is opened. */
+export interface CardOptions {
+  /** A driver made of software is given less to do. */
+  readonly software: boolean;
+  adapter(): Promise<GPUAdapter>;
 }
 
 /** What a card gives at best. */

@@ -14,6 +14,7 @@ import {
 } from "../support/kernel_cases.ts";
 import type { Card } from "./card.ts";
 import type { Part } from "./findings.ts";
+import { halfOperations } from "./half_chain.ts";
 import { chainOperations, type ChainOptions, multiplyChain } from "./multiply_chain.ts";
 
 /*
@@ -128,6 +129,11 @@ function ceilings(card: Card): Part {
       at("chains of bytes");
       const integer = await chain(true);
       row("products of four bytes in registers", integer, "GOP/s");
+      at("chains of f16");
+      const groups = software ? 64 : 4096;
+      const seconds = TIMED_SECONDS;
+      const half = await halfOperations(await card.adapter(), { groups, seconds });
+      if (half) row("f16 in registers, which no kernel uses", half / 1e9, "GFLOP/s f16");
       card.ceilings = { bandwidth, float: float / 1000, integer: integer / 1000 };
       at("readback");
       using fence = gpu.upload(u32([1]));

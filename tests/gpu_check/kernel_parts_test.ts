@@ -2,13 +2,16 @@ import { strict as assert } from "node:assert";
 import { findAdapter } from "../../kernels/device/adapter.ts";
 import { Gpu } from "../../kernels/device/gpu.ts";
 import { Card } from "./card.ts";
-import { type Findings, isFine, makeParts } from "./findings.ts";
+import { type Findings, isFine, makeParts, type Section } from "./findings.ts";
 import { kernelParts } from "./kernel_parts.ts";
 import { chainOperations, multiplyChain } from "./multiply_chain.ts";
 
 async function openCard(): Promise<Card> {
   const adapter = await findAdapter();
-  return await Card.open(() => Gpu.open({ adapter }), { software: true });
+  return await Card.open(() => Gpu.open({ adapter }), {
+    software: true,
+    adapter: () => Promise.resolve(adapter),
+  });
 }
 
 Deno.test("what one case ends fails none of the others, and is told by its name", async () => {
@@ -16,7 +19,7 @@ Deno.test("what one case ends fails none of the others, and is told by its name"
   const findings: Findings = { made: "", where: "", adapter: {}, sections: [] };
   card.gpu.lose();
   await makeParts(findings, [kernelParts(card).exact], { deadline: Infinity, keep: () => {} });
-  const [{ state, reason, rows }] = findings.sections as [Findings["sections"][number]];
+  const [{ state, reason, rows }] = findings.sections as [Section];
   assert.deepEqual([state, reason], ["wrong", `1 of ${rows.length} rows are not as expected`]);
   assert.match(String(rows[0]!.faults), /^addScaled case 0: Cannot go on with the GPU: .*lost/);
   assert.ok(rows.length > 10 && rows.slice(1).every(({ faults }) => faults === undefined));
@@ -40,5 +43,7 @@ Deno.test("ceilings are those of the arithmetic that is counted", async () => {
   const units = new Map(findings.sections[0]!.rows.map(({ value, unit }) => [unit, Number(value)]));
   assert.ok(Math.abs(units.get("GB/s")! / bandwidth - 1) < 0.06);
   assert.ok(Math.abs(units.get("GOP/s")! / integer / 1000 - 1) < 0.06);
+  const half = (await findAdapter()).features.has("shader-f16");
+  assert.equal(units.get("GFLOP/s f16")! > 0, half);
   assert.ok(Math.abs(units.get("GFLOP/s")! / float / 1000 - 1) < 0.06);
 });

@@ -68,7 +68,8 @@ async function check(
   const adapter = chooseAdapter(await findAdapters().catch(() => []), named);
   const name = nameOf(adapter.info);
   const software = adapter.info.isFallbackAdapter;
-  await using card = await Card.open(() => Gpu.open({ adapter }), { software })
+  const given = { software, adapter: () => Promise.resolve(adapter) };
+  await using card = await Card.open(() => Gpu.open({ adapter }), given)
     .catch((error) => {
       throw new Error(
         `Cannot open ${name}: ${

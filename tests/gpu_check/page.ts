@@ -52,7 +52,7 @@ async function check(): Promise<void> {
     next = undefined;
     return await Gpu.open({ adapter: given });
   };
-  await using card = await Card.open(open, { software });
+  await using card = await Card.open(open, { software, adapter: requestAdapter });
   const findings: Findings = {
     made: new Date().toISOString(),
     where: navigator.userAgent,

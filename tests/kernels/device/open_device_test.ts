@@ -1,5 +1,10 @@
 import { strict as assert } from "node:assert";
-import { findAdapter, nameOf } from "../../../kernels/device/adapter.ts";
+import {
+  driverEnvironment,
+  findAdapter,
+  nameOf,
+  noAdapter,
+} from "../../../kernels/device/adapter.ts";
 import { Cpu } from "../../../kernels/device/cpu/cpu.ts";
 import { Gpu } from "../../../kernels/device/gpu.ts";
 import { chooseDevice, openDevice } from "../../../kernels/device/open_device.ts";
@@ -44,4 +49,12 @@ Deno.test("a graphics processor of an unknown name is refused with the names the
     () => chooseDevice("gpu:no such thing"),
     ({ message }: Error) => message.includes("no such thing") && message.includes(nameOf(info)),
   );
+});
+
+Deno.test("drivers are told to be Vulkan where there is a choice, and what a system without one is to do", () => {
+  assert.deepEqual(driverEnvironment("windows", "/tmp"), { DENO_WEBGPU_BACKEND: "vulkan" });
+  assert.equal(driverEnvironment("linux", "/tmp").DENO_WEBGPU_BACKEND, "vulkan");
+  assert.deepEqual(driverEnvironment("darwin", "/tmp"), {});
+  assert.match(noAdapter("windows"), /vendor's driver.*DENO_WEBGPU_BACKEND=dx12/);
+  assert.match(noAdapter("linux"), /mesa-vulkan-drivers/);
 });

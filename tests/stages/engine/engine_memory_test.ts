@@ -2,7 +2,7 @@ import { strict as assert } from "node:assert";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { Cpu } from "../../../kernels/device/cpu/cpu.ts";
-import { USUAL_LIMITS } from "../../../kernels/device/limits.ts";
+import { type Limits, PROMISED_LIMITS, USUAL_LIMITS } from "../../../kernels/device/limits.ts";
 import { PRECISIONS } from "../../../stages/benchmark/precisions.ts";
 import { randomFiles, randomModel } from "../../../stages/benchmark/random_model.ts";
 import { SHAPES } from "../../../stages/benchmark/shapes.ts";
@@ -142,4 +142,22 @@ Deno.test("the memory of an engine of 70 billion parameters is counted without w
     assert.ok(user + system < 1e7, `${precision}: ${(user + system) / 1e6} s`);
     assert.ok(plannedBytes(plan) <= 300e9);
   }
+});
+
+Deno.test("steps shrink to what WebGPU's default bindings hold, and those that were asked for are refused", async () => {
+  const files = randomFiles(randomModel(SHAPES["llama-3-8b"], PRECISIONS.w4a8kv4));
+  const few = { context: 512, sequences: 2, ahead: 1 };
+  const plan = (limits: Limits, wishes: SizeWishes) =>
+    planMemory(new EngineMemory(limits, files), { memoryBytes: 64e9, wishes });
+  const usual = await plan(USUAL_LIMITS, few);
+  assert.deepEqual([usual.sizes.step.tokens, usual.notes], [2048, []]);
+  const small = await plan(PROMISED_LIMITS, few);
+  // Gate and up of a token are 2 * 14,336 floats, of which 128 MiB hold 1,170.
+  assert.equal(small.sizes.step.tokens, 1024);
+  assert.match(small.notes.join(), /steps take 1024 tokens, .* 134 MB/);
+  await assert.rejects(
+    () => plan(PROMISED_LIMITS, { ...few, stepTokens: 2000 }),
+    (error) =>
+      error instanceof EngineError && /f32\[2000, 28672\].* --step-tokens/.test(error.message),
+  );
 });
