@@ -24,9 +24,10 @@ import { checkTokenRows } from "./models/token_rows.ts";
 import { readEvaluation, writeEvaluation } from "./report/evaluation.ts";
 import { headScore, type TaskResult, type TaskResults } from "./report/task_result.ts";
 import { taskWords } from "./describe/tasks.ts";
-import { prepareTasks, tasksFingerprint } from "./tasks/prepare_tasks.ts";
+import { type PreparedTask, prepareTasks, tasksFingerprint } from "./tasks/prepare_tasks.ts";
 import { checkBaselineTasks, runTasks, tasksTokens } from "./tasks/run_tasks.ts";
-import { type TaskChoice, taskChoices } from "./tasks/task_choice.ts";
+import { taskChoices } from "./tasks/task_choice.ts";
+import { checkLengths } from "./tasks/task_lengths.ts";
 import { countTasks, tasksBytes } from "./tasks/tasks_memory.ts";
 
 const params = z.strictObject({
@@ -78,12 +79,15 @@ export const evaluate = defineStage({
   },
   async forecast({ model, tokens, ...against }, params, bounds) {
     const { context, keep_hidden, beyond_positions, tasks, ...choice } = params;
-    refuseBeyond(architectureOf(model.config).config, { context, beyond_positions });
+    const { config } = architectureOf(model.config);
+    refuseBeyond(config, { context, beyond_positions });
     const { count: windows } = windowCount(tokens.count, { ...choice, context });
     const other = against.baseline && against.baseline_model;
     const evaluated = { model: headerFiles(model), baseline: other && headerFiles(other) };
     const { memoryBytes, limits } = bounds;
-    const asked = await forecastTasks(tasks, { model, memoryBytes });
+    const prepared = await prepareTasks(tasks ?? []);
+    checkLengths(prepared, config, beyond_positions);
+    const asked = forecastTasks(prepared, { model, memoryBytes });
     const shape = { memoryBytes, limits, context, windows, behind: asked.behind };
     const peaks = await evaluationPeaks(evaluated, shape);
     const { hidden, layers } = evaluated.model.architecture.config;
@@ -117,6 +121,7 @@ export const evaluate = defineStage({
     const weightBytes = weightBudget(memoryBytes, baseline?.headBytes ?? 0);
     using model = await Model.open(inputs.model.path, device, { weightBytes });
     refuseBeyond(model.config, { context, beyond_positions });
+    checkLengths(prepared, model.config, beyond_positions);
     checkTokenRows([tokens], model.config);
     baseline?.assertComparable(model.config);
     const group = windowsAtOnce(model, { memoryBytes, context, windows: count });
@@ -165,7 +170,6 @@ export const evaluate = defineStage({
       memoryBytes,
       journal,
       signal,
-      beyond: beyond_positions,
       progress: (done, _total, note) => job.progress(windowTokens + done, allTokens, note),
       warn: (text) => job.note(text, undefined, "warning"),
       scored: (result) => job.note(taskWords(result), { ...headScore(result) }, "result"),
@@ -196,12 +200,11 @@ export const evaluate = defineStage({
   },
 });
 
-/** What tasks take, from their rows and the model's headers; rows that do not fit are refused here. */
-async function forecastTasks(
-  choices: readonly TaskChoice[] | undefined,
+/** What tasks take, from their rows and the model's headers. */
+function forecastTasks(
+  prepared: readonly PreparedTask[],
   { model, memoryBytes }: { readonly model: ModelOutline; readonly memoryBytes: number },
 ) {
-  const prepared = await prepareTasks(choices ?? []);
   const { texts, disk } = tasksBytes(prepared);
   let planned = 0;
   return {

@@ -3,6 +3,7 @@ import type { ServedTokenizer } from "../serve/served_tokenizer.ts";
 import type { AnswerWish } from "./generate_answers.ts";
 import type { TaskFile } from "./task_file.ts";
 import type { TaskItem } from "./task_items.ts";
+import { promptRoom } from "./task_lengths.ts";
 import type { RequestEncoder } from "./token_requests.ts";
 
 /**
@@ -12,20 +13,18 @@ import type { RequestEncoder } from "./token_requests.ts";
  * Throws a `RangeError` where answers are as long as all the model takes.
  */
 export function answerWish(
-  { generation }: TaskFile,
+  file: TaskFile,
   { pairs: [pair] }: TaskItem,
   { tokenizer, encoder }: {
     readonly tokenizer: ServedTokenizer;
     readonly encoder: RequestEncoder;
   },
 ): AnswerWish {
-  const { max_tokens: maxTokens, min_tokens: minTokens, until, truncate, chat } = generation;
-  const room = encoder.maxLength - maxTokens;
-  if (room < 1) {
-    throw new RangeError(
-      `Cannot generate ${maxTokens} tokens: the model takes ${encoder.maxLength} of prompt and answer together, expected more; lower max_tokens or raise max_length`,
-    );
-  }
+  const { max_tokens: maxTokens, min_tokens: minTokens, until, truncate, chat } = file.generation;
+  const stopTokens = file.generation.stop_tokens.flatMap((text) =>
+    tokenizer.encode(text).slice(-1)
+  );
+  const room = promptRoom(file, encoder.maxLength);
   const most = Math.min(room, longBenchLength(encoder.maxLength));
   const text = truncate === "middle" ? shortened(pair!.context, most, tokenizer) : pair!.context;
   const laid = chat && tokenizer.chatTemplate !== undefined
@@ -35,7 +34,8 @@ export function answerWish(
     }))
     : encoder.encode(text);
   const prompt = laid.slice(-room);
-  return { prompt: prompt.length > 0 ? prompt : [encoder.prefix], until, maxTokens, minTokens };
+  const given = prompt.length > 0 ? prompt : [encoder.prefix];
+  return { prompt: given, until, maxTokens, minTokens, stopTokens };
 }
 
 /** Tokens of a prompt that LongBench gives a model: 3,500 where it takes 4,096, 7,500 of 8,192. */

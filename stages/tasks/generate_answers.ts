@@ -1,7 +1,7 @@
 import type { Device } from "../../kernels/device/device.ts";
 import { EngineMemory } from "../engine/engine_memory.ts";
 import { EngineLoop } from "../engine/engine_loop.ts";
-import { type GenerationRequest, GREEDY } from "../engine/engine.ts";
+import { GREEDY } from "../engine/engine.ts";
 import { planMemory } from "../engine/engine_sizes.ts";
 import type { Model } from "../models/model.ts";
 import type { ServedTokenizer } from "../serve/served_tokenizer.ts";
@@ -11,10 +11,13 @@ import { watchForStops } from "../serve/stop_strings.ts";
 /** A prompt and how its answer ends. */
 export interface AnswerWish {
   readonly prompt: readonly number[];
+  /** Texts before which an answer is cut. */
   readonly until: readonly string[];
   readonly maxTokens: number;
-  /** Tokens before which nothing ends the answer. */
+  /** Tokens that an answer has at least, before a token ends it. */
   readonly minTokens: number;
+  /** Tokens that end the answer, beside the model's own. */
+  readonly stopTokens: readonly number[];
 }
 
 /** How answers are generated. */
@@ -33,11 +36,7 @@ interface Answering {
   readonly tokens: number[];
   readonly watch: ReturnType<typeof watchForStops>;
   readonly stream: ReturnType<typeof openTextStream>;
-  stopped: boolean;
 }
-
-/** Less than any logit, so that a token is not drawn. */
-const NEVER = -1e9;
 
 /**
  * Generates answers in the engine that serves models, as many at once as it takes, the likeliest token
@@ -64,10 +63,6 @@ export async function generateAnswers(
     ...new Set([...tokenizer.ends, ...tokenizer.eos === undefined ? [] : [tokenizer.eos]]),
   ];
   let id = 0;
-  const ask = (answering: Answering) => {
-    live.set(id, answering);
-    loop.add(id++, requestOf(answering, { ends, tokenizer }));
-  };
   const finish = async ({ place, tokens, wish }: Answering) => {
     const text = tokenizer.decode(tokens.filter((token) => !tokenizer.special(token)));
     await take(place, cutAt(text, wish.until));
@@ -76,59 +71,35 @@ export async function generateAnswers(
     signal.throwIfAborted();
     while (waiting.length > 0 && live.size < sizes.step.sequences) {
       const { place, ...wish } = waiting.pop()!;
-      ask({
+      const { prompt, maxTokens, minTokens } = wish;
+      const stopTokens = [...new Set([...ends, ...wish.stopTokens])];
+      live.set(id, {
         place,
         wish,
         tokens: [],
         watch: watchForStops(wish.until),
         stream: openTextStream(tokenizer, {}),
-        stopped: false,
       });
+      loop.add(id++, { prompt, sampling: GREEDY, maxTokens, minTokens, stopTokens });
     }
     for (const [request, event] of await loop.step()) {
       const answering = live.get(request);
       if (!answering) continue;
       if (event.type === "token") {
-        const { tokens, stream, watch, wish } = answering;
+        const { tokens, stream, watch } = answering;
         tokens.push(event.token);
         const seen = watch.push(ends.includes(event.token) ? "" : stream.push(event.token));
-        if (seen.stopped && tokens.length > wish.minTokens) {
+        if (seen.stopped) {
           loop.abort(request);
           live.delete(request);
           await finish(answering);
         }
       } else if (event.type === "end") {
         live.delete(request);
-        const { tokens, wish } = answering;
-        // The beginning that nothing may end is a request of its own.
-        if (
-          wish.minTokens > 0 && tokens.length === wish.minTokens && tokens.length < wish.maxTokens
-        ) {
-          ask(answering);
-        } else await finish(answering);
+        await finish(answering);
       }
     }
   }
-}
-
-function requestOf(
-  { wish: { prompt, until, maxTokens, minTokens }, tokens }: Answering,
-  { ends, tokenizer }: {
-    readonly ends: readonly number[];
-    readonly tokenizer: ServedTokenizer;
-  },
-): GenerationRequest {
-  if (tokens.length >= minTokens) {
-    return {
-      prompt: [...prompt, ...tokens],
-      sampling: GREEDY,
-      maxTokens: maxTokens - tokens.length,
-      stopTokens: ends,
-    };
-  }
-  const stops = [...ends, ...until.flatMap((text) => tokenizer.encode(text).slice(-1))];
-  const logitBias = [...new Set(stops)].map((token) => [token, NEVER] as const);
-  return { prompt, sampling: { ...GREEDY, logitBias }, maxTokens: minTokens, stopTokens: [] };
 }
 
 /** What stands before the first of some texts. */

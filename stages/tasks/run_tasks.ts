@@ -4,7 +4,6 @@ import type { Checkpoint } from "../formats/checkpoint.ts";
 import { architectureOf } from "../models/architecture.ts";
 import type { Model } from "../models/model.ts";
 import { openCheckpoint } from "../models/open_checkpoint.ts";
-import { refuseBeyond } from "../models/positions.ts";
 import { checkTokenRows } from "../models/token_rows.ts";
 import { openTokenizer, type Tokenizer } from "../models/tokenizer.ts";
 import type { TaskResult, TaskResults } from "../report/task_result.ts";
@@ -32,8 +31,6 @@ export interface TasksRun {
   readonly memoryBytes: number;
   readonly journal: ScoreKeeper;
   readonly signal: AbortSignal;
-  /** Whether sequences may be longer than the model was made for. */
-  readonly beyond: boolean | undefined;
   /** Told of tokens, about, of all that go through the model. */
   progress(done: number, total: number, note: string): void;
   /** Told of what to beware of. */
@@ -135,9 +132,7 @@ async function answersOf(
   prepared: PreparedTask,
   { tokenizers, ...run }: TasksRun & { readonly tokenizers: Tokenizers; done(items: number): void },
 ): Promise<readonly ItemAnswer[]> {
-  const { model, beyond } = run;
-  const { task: { file, maxLength = model.config.positions } } = prepared;
-  refuseBeyond(model.config, { context: maxLength, beyond_positions: beyond });
+  const { task: { file, maxLength = run.model.config.positions } } = prepared;
   if (file.output_type !== "generate_until") {
     const encoder = new RequestEncoder(tokenizers.plain(), maxLength);
     return await likelihoodsOf(prepared, { ...run, encoder });

@@ -72,8 +72,12 @@ const schema = z.strictObject({
     delimiter: z.string().default("\n\n"),
   }).prefault({}).describe("Examples before the question, as lm-eval draws them."),
   generation: z.strictObject({
+    /** Texts that end an answer, and are not of it. */
     until: z.array(z.string().min(1)).default([]),
+    /** Texts whose last token ends an answer, as the model's own last token does. */
+    stop_tokens: z.array(z.string().min(1)).default([]),
     max_tokens: z.int().positive().default(256),
+    /** Tokens before which no token ends it. */
     min_tokens: z.int().nonnegative().default(0),
     truncate: z.enum(["left", "middle"]).default("left"),
     chat: z.boolean().default(false),

@@ -1,5 +1,6 @@
 import type { Task } from "./find_tasks.ts";
 import { openFewShot } from "./few_shot.ts";
+import { checkNeeds } from "./item_needs.ts";
 import { ItemLayout, type ItemTexts } from "./item_texts.ts";
 import { rowFiles, taskRows } from "./task_rows.ts";
 import type { TextPair } from "./token_requests.ts";
@@ -27,13 +28,15 @@ export async function readItems(task: Task, signal?: AbortSignal): Promise<reado
     const texts = layout.texts(row);
     const before = layout.description + examples.before(row);
     const classes = row.fields.all_classes;
-    items.push({
+    const item = {
       ...texts,
       index: items.length,
       at: row.at,
       pairs: pairsOf(task, texts, before),
       classes: Array.isArray(classes) ? classes.map(String) : [],
-    });
+    };
+    checkNeeds(file, item);
+    items.push(item);
   }
   if (items.length > 0) return items;
   throw new TypeError(

@@ -37,6 +37,11 @@ for (const name of RECIPES) {
     const path = `${CONFIGS}${name}`;
     const { steps } = await readManifest(path, { stages, set: [] });
     assert.ok(steps.length > 0);
+    const asked = await readManifest(path, { stages, set: ["tasks=stories,mmlu"] });
+    for (const { name, stage, params } of asked.steps) {
+      if (stage.name !== "evaluate") continue;
+      assert.deepEqual(params.tasks, [{ task: "stories" }, { task: "mmlu" }], name);
+    }
     const [first] = (await Deno.readTextFile(path)).split("\n");
     assert.equal(first, "# yaml-language-server: $schema=schema.json");
   });

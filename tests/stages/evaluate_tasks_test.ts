@@ -5,6 +5,8 @@ import { evaluate } from "../../stages/evaluate.ts";
 import { quantize } from "../../stages/quantize.ts";
 import { readEvaluation } from "../../stages/report/evaluation.ts";
 import { readItemResults } from "../../stages/tasks/item_results.ts";
+import type { Journal } from "../../pipeline/stage.ts";
+import { forgetful } from "../support/journal_stub.ts";
 import { StageChain } from "../support/stage_chain.ts";
 
 const FEW = { context: 32, windows: 1 };
@@ -66,6 +68,11 @@ Deno.test("tasks stand beside perplexity, against the baseline item by item, and
     message: /Cannot compare task "story_endings" with the baseline's report: it was asked other/,
   });
   await chain.refuses(evaluate, {
+    inputs: { model: w3, tokens },
+    params: { ...FEW, tasks: [{ task: "stories", max_length: 4096 }] },
+    message: /Cannot take windows of 4096 tokens: the model was made for 2048/,
+  });
+  await chain.refuses(evaluate, {
     inputs: { model: w3, tokens, baseline: full, baseline_model: source },
     params: { ...FEW, tasks: "hellaswag_of_no_one" },
     message: /Cannot find task "hellaswag_of_no_one"/,
@@ -86,6 +93,49 @@ Deno.test("rows that do not fit are refused before any work", async () => {
     message: /Cannot make doc_to_choice of .*piqa\.jsonl:2: .*'sol2' is undefined/,
   });
   assert.deepEqual([left, chain.notes.length], [[], notes]);
+});
+
+Deno.test("tasks go on where they were stopped, at any item, and give the same bytes", async () => {
+  await using chain = await StageChain.open();
+  const folder = await chain.directory();
+  const own = `${folder}/last.yaml`;
+  await Deno.writeTextFile(
+    own,
+    'about: x\noutput_type: generate_until\ndata: { place: "generated:story_last_words" }\n' +
+      "doc_to_text: \"{{ text.split(' ')[:-1] | join(' ') }}\"\ndoc_to_target: \"{{ text.split(' ')[-1] }}\"\n" +
+      'generation: { until: ["."], max_tokens: 6 }\nmetrics: [exact_match]\n',
+  );
+  const inputs = { model: chain.embedded(), tokens: await chain.tokens(64) };
+  const tasks = [{ task: "story_holders", limit: 14 }, { task: own, limit: 5 }];
+  const params = { ...FEW, tasks };
+  const bytesOf = async ({ path }: { readonly path: string }) => {
+    const names = [...Deno.readDirSync(path)].map(({ name }) => name).sort();
+    return await Promise.all(
+      names.map(async (name) => [name, await Deno.readFile(`${path}/${name}`)]),
+    );
+  };
+  const whole = await bytesOf(await chain.run(evaluate, inputs, params));
+  const entries = new Map<string, Uint8Array<ArrayBuffer>>();
+  /** A journal that takes so many entries more, and then no further one. */
+  const journal = (most: number): Journal => ({
+    ...forgetful,
+    read: (name) => Promise.resolve(entries.get(name)),
+    write: (name, bytes) => {
+      if (most-- === 0) return Promise.reject(new Error("killed"));
+      entries.set(name, Uint8Array.from(bytes));
+      return Promise.resolve();
+    },
+  });
+  // A window, two batches of choices and five answers, one more each time.
+  for (let kills = 0;; kills++) {
+    const made = await chain.run(evaluate, inputs, params, { journal: journal(1) })
+      .catch(({ message }: Error) => assert.equal(message, "killed"));
+    if (!made) continue;
+    assert.ok(kills >= 6, `${kills} times`);
+    assert.ok([...entries.keys()].some((name) => name === "task-last-answer-4"));
+    assert.deepEqual(await bytesOf(made), whole);
+    break;
+  }
 });
 
 Deno.test("what tasks ask is in the key by rows and definition, not by places", async () => {

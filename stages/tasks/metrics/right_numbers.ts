@@ -4,9 +4,14 @@ export function countScore(answer: string, right: string): number {
   return numbers.filter((number) => number === right).length / Math.max(1, numbers.length);
 }
 
+/** The number of the paragraph that a text names first. */
+export function paragraphOf(text: string): string | undefined {
+  return /Paragraph (\p{Nd}+)/u.exec(text)?.[1];
+}
+
 /** The same for the number of the right paragraph; LongBench's `retrieval_score`. */
 export function retrievalScore(answer: string, right: string): number {
-  const paragraph = /Paragraph (\p{Nd}+)/u.exec(right)?.[1];
+  const paragraph = paragraphOf(right);
   if (paragraph !== undefined) return countScore(answer, paragraph);
   throw new TypeError(
     `Cannot score retrieval of "${right}": it names no paragraph, expected such as Paragraph 7`,

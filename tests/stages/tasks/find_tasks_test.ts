@@ -58,6 +58,37 @@ Deno.test("a file of one's own is a task, its data beside it", async () => {
   }
 });
 
+Deno.test("a group of one's own names tasks beside it and those of the program", async () => {
+  const folder = await Deno.makeTempDir();
+  try {
+    const task =
+      'about: Own.\noutput_type: loglikelihood\ndata: { place: own.jsonl }\ndoc_to_text: "{{ a }}"\ndoc_to_target: "{{ b }}"\nmetrics: [acc]\n';
+    await Deno.writeTextFile(`${folder}/own.yaml`, task);
+    const group = (tasks: string) => `about: Ours.\ntasks: [${tasks}]\nmean: tasks\n`;
+    await Deno.writeTextFile(`${folder}/ours.yaml`, group("own.yaml, piqa, zero_shot"));
+    await Deno.writeTextFile(`${folder}/round.yaml`, group("round.yaml"));
+    const found = await findTasks([{ task: `${folder}/ours.yaml`, limit: 3 }]);
+    assert.deepEqual(found.map(({ name }) => name), [
+      "own",
+      "piqa",
+      "wikitext",
+      "hellaswag",
+      "winogrande",
+      "arc_easy",
+      "arc_challenge",
+    ]);
+    for (const { groups, limit } of found) {
+      assert.deepEqual([groups, limit], [[{ name: "ours", mean: "tasks" }], 3]);
+    }
+    await assert.rejects(
+      () => findTasks([{ task: `${folder}/round.yaml` }]),
+      /Cannot use group "round\.yaml": it holds itself|Cannot use group ".*round\.yaml": it holds itself/,
+    );
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
 Deno.test("what is no task is refused with what is wrong", async () => {
   await assert.rejects(
     () => findTasks([{ task: "hellaswagg" }]),

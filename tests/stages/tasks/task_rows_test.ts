@@ -1,5 +1,6 @@
 import { strict as assert } from "node:assert";
 import { gzipSync } from "node:zlib";
+import { startHub } from "../../support/hub_stub.ts";
 import { rowFiles, type RowsPlace, taskRows } from "../../../stages/tasks/task_rows.ts";
 
 async function inFolder(
@@ -64,5 +65,36 @@ Deno.test("data sets without rows of the split are refused, with what is there",
   await assert.rejects(
     () => rowFiles({ place: "none.jsonl", config: "", split: "test", base: "." }),
     /Cannot read rows of "none\.jsonl": there is no such file, expected/,
+  );
+});
+
+Deno.test("rows of the hub are those of the split's files, or of the file that is named", async () => {
+  const of = (place: string, split = "test") => ({ place, config: "one", split, base: "." });
+  const fields = async (place: RowsPlace) =>
+    (await Array.fromAsync(taskRows(place))).map(({ fields }) => fields.a);
+  {
+    await using hub = await startHub({
+      "one/test-00000-of-00002.jsonl": '{"a":1}\n',
+      "one/test-00001-of-00002.jsonl": '{"a":2}\n',
+      "one/train-00000-of-00001.jsonl": "",
+      "two/test-00000-of-00001.jsonl": '{"a":3}\n',
+    });
+    assert.deepEqual(await fields(of("hf:datasets/maker/rows@v1")), [1, 2]);
+    assert.deepEqual(hub.fetched().sort(), [
+      "one/test-00000-of-00002.jsonl",
+      "one/test-00001-of-00002.jsonl",
+    ]);
+    assert.deepEqual(await fields(of("hf:datasets/maker/rows@v1/two/test-00000-of-00001.jsonl")), [
+      3,
+    ]);
+    await assert.rejects(
+      () => rowFiles(of("hf:datasets/maker/rows@v1", "validation")),
+      /Cannot read split validation of configuration one of "hf:datasets\/maker\/rows@v1": there are /,
+    );
+  }
+  await using _hub = await startHub({ "rows.py": "import datasets", "README.md": "" });
+  await assert.rejects(
+    () => rowFiles(of("hf:datasets/maker/rows")),
+    /its rows come from the script rows\.py, which is not run, expected parquet or JSON lines/,
   );
 });

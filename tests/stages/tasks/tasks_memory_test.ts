@@ -36,7 +36,6 @@ Deno.test("tasks hold the device memory that was counted from headers", async ()
         memoryBytes,
         journal: { read: () => Promise.resolve(undefined), write: () => Promise.resolve() },
         signal: new AbortController().signal,
-        beyond: undefined,
         progress() {},
         warn() {},
         scored() {},
