@@ -64,6 +64,14 @@ export type {
   Stage,
 } from "./pipeline/stage.ts";
 export { Store } from "./pipeline/store/store.ts";
+export type { Checkpoint } from "./stages/formats/checkpoint.ts";
+export type {
+  ModelEdits,
+  ScriptContext,
+  ScriptFigures,
+  ScriptInput,
+  ScriptTensor,
+} from "./stages/script/user_script.ts";
 export { stages };
 
 if (import.meta.main) {

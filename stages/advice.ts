@@ -59,11 +59,11 @@ export interface RecipeAdvice {
   readonly decode?: number;
   /** Whether a trial with made-up weights tells the speed; else nothing can be faster. */
   readonly timed: boolean;
-  readonly quality?: Quality;
+  readonly quality?: ExpectedQuality;
 }
 
 /** What a recipe cost a model that was measured. */
-export interface Quality {
+export interface ExpectedQuality {
   readonly model: string;
   /** Perplexity by that in half precision. */
   readonly ratio: number;
@@ -200,7 +200,7 @@ async function refusedAs(value: number, work: () => Promise<number>): Promise<nu
 function nearestQuality(
   recipe: string,
   { family, parameters }: { readonly family: unknown; readonly parameters: number },
-): Quality | undefined {
+): ExpectedQuality | undefined {
   if (recipe === HALF) return undefined;
   const found = measured.flatMap(({ model, half, source, recipes, ...of }) => {
     const scores: Readonly<Record<string, number | undefined>> = recipes;

@@ -11,6 +11,8 @@ export { load } from "./load.ts";
 export { reorder } from "./reorder.ts";
 export { quantize } from "./quantize.ts";
 export { rotate } from "./rotate.ts";
+export { script } from "./script.ts";
+export { script_report } from "./script_report.ts";
 export { serve } from "./serve.ts";
 export { smooth } from "./smooth.ts";
 export { tokenize } from "./tokenize.ts";

@@ -88,6 +88,7 @@ const ALLOWED: readonly (readonly [from: string, to: readonly string[]])[] = [
     "stages/models/",
     "stages/quant/",
   ]],
+  ["stages/script/", ["stages/formats/"]],
   ["stages/serve/", [
     "stages/engine/",
     "stages/formats/",

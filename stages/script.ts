@@ -1,0 +1,76 @@
+import { z } from "zod";
+import { defineStage } from "./kinds.ts";
+import { openModel } from "./models/architecture.ts";
+import { recordAfter, refuseQuantized } from "./models/model_record.ts";
+import { rewriteModel } from "./models/rewrite.ts";
+import { openCheckpoint } from "./models/open_checkpoint.ts";
+import { digestOf, fileDigests, scriptExample } from "./script/digests.ts";
+import { loadScript, type ModelEdits, type ScriptContext } from "./script/user_script.ts";
+import { rewriteForecast } from "./sizes.ts";
+
+const params = z.strictObject({
+  file: z.string().min(1).describe(
+    "A TypeScript file whose default export gives changes of tensors; what it imports by relative paths counts as well.",
+  ),
+  params: z.record(z.string(), z.unknown()).default({}).describe("What the script is told."),
+});
+
+/** Changes weights as a TypeScript file of the user's says, so that nobody needs a fork for a method. */
+export const script = defineStage({
+  about: "Changes a model's weights by a TypeScript file; its digest is in the key.",
+  version: 1,
+  params,
+  inputs: { model: "model", stats: "stats?", tokens: "tokens?" },
+  output: "model",
+  example: { file: scriptExample("clip_weights.ts") },
+  places: ["file"],
+  fingerprint: ({ file }, files) => fileDigests(file, files),
+  async forecast({ model }, { file }) {
+    refuseQuantized(model.record, "script");
+    const digest = await digestOf(file);
+    const record = { ...recordAfter(model.record, "script", { digest }), lineage: [] };
+    return rewriteForecast(model, { edit: () => ({ whole: true, change() {} }), record }, {
+      changes: false,
+    });
+  },
+  async run(job, { model, stats, tokens }, { file, params }) {
+    using files = await openModel(model.path);
+    const { record, checkpoint } = files;
+    refuseQuantized(record, "script");
+    const digest = await digestOf(file);
+    const inputs = {
+      model: model.path,
+      ...stats && { stats: stats.path },
+      ...tokens && { tokens: tokens.path },
+    };
+    const make = await loadScript<ModelEdits>(file, {
+      output: "model",
+      given: Object.keys(inputs),
+      digest,
+    });
+    const context: ScriptContext = {
+      inputs,
+      params,
+      open: openCheckpoint,
+      note: (text) => job.note(text),
+      progress: (done, total, note) => job.progress(done, total, note),
+      signal: job.signal,
+    };
+    const edits = await make(context);
+    let changed = 0;
+    await rewriteModel(model.path, job.out, {
+      edit: (name) => {
+        if (!edits.changes(name)) return undefined;
+        changed++;
+        const { shape } = checkpoint.tensors.get(name)!;
+        return { whole: true, change: ({ values }) => edits.change({ name, shape, values }) };
+      },
+      // What was measured of the model before is void.
+      record: { ...recordAfter(record, "script", { digest, ...params }), lineage: [] },
+      signal: job.signal,
+      progress: (done, total, note) => job.progress(done, total, note),
+    });
+    const level = changed > 0 ? undefined : "warning";
+    job.note(`changed ${changed} tensors`, { changed, digest }, level);
+  },
+});

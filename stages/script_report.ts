@@ -1,0 +1,66 @@
+import { z } from "zod";
+import { defineStage } from "./kinds.ts";
+import { openCheckpoint } from "./models/open_checkpoint.ts";
+import { digestOf, fileDigests, scriptExample } from "./script/digests.ts";
+import { loadScript, type ScriptContext, type ScriptFigures } from "./script/user_script.ts";
+import { releasedPeak } from "./models/peaks.ts";
+
+const params = z.strictObject({
+  file: z.string().min(1).describe(
+    "A TypeScript file whose default export gives figures by name; what it imports by relative paths counts as well.",
+  ),
+  params: z.record(z.string(), z.unknown()).default({}).describe("What the script is told."),
+});
+
+/** Most bytes of a report of figures, and what nobody can know that a script keeps in memory. */
+const [REPORT_BYTES, WORK_BYTES] = [2 ** 16, 2 ** 28];
+
+/** Measures what a TypeScript file of the user's says. */
+export const script_report = defineStage({
+  about: "Measures by a TypeScript file; its figures are scores, its digest is in the key.",
+  version: 1,
+  params,
+  inputs: { models: "model[]?", stats: "stats?", tokens: "tokens?", reports: "report[]?" },
+  output: "report",
+  example: { file: scriptExample("weight_kurtosis.ts") },
+  places: ["file"],
+  fingerprint: ({ file }, files) => fileDigests(file, files),
+  forecast: () => ({
+    deviceBytes: 0,
+    hostBytes: releasedPeak(WORK_BYTES),
+    diskBytes: REPORT_BYTES,
+    facts: { layers: 0, kvLayers: 0, tasks: [] },
+  }),
+  async run(job, { models, stats, tokens, reports }, { file, params }) {
+    const inputs = {
+      ...models.length > 0 && { models: models.map(({ path }) => path) },
+      ...stats && { stats: stats.path },
+      ...tokens && { tokens: tokens.path },
+      ...reports.length > 0 && { reports: reports.map(({ path }) => path) },
+    };
+    const digest = await digestOf(file);
+    const measure = await loadScript<ScriptFigures>(file, {
+      output: "report",
+      given: Object.keys(inputs),
+      digest,
+    });
+    const context: ScriptContext = {
+      inputs,
+      params,
+      open: openCheckpoint,
+      note: (text) => job.note(text),
+      progress: (done, total, note) => job.progress(done, total, note),
+      signal: job.signal,
+    };
+    const scores = await measure(context);
+    for (const [name, value] of Object.entries(scores)) {
+      if (typeof value === "number" && Number.isFinite(value)) continue;
+      throw new TypeError(
+        `Cannot report "${name}" of script "${file}": it is ${value}, expected a finite number`,
+      );
+    }
+    const report = { script: { digest, params, scores } };
+    await Deno.writeTextFile(`${job.out}/report.json`, `${JSON.stringify(report, undefined, 2)}\n`);
+    return { scores };
+  },
+});
