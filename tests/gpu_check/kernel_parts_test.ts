@@ -45,5 +45,7 @@ Deno.test("ceilings are those of the arithmetic that is counted", async () => {
   assert.ok(Math.abs(units.get("GOP/s")! / integer / 1000 - 1) < 0.06);
   const half = (await findAdapter()).features.has("shader-f16");
   assert.equal(units.get("GFLOP/s f16")! > 0, half);
+  // No driver gives in half precision a hundred times what it gives in single precision.
+  if (half) assert.ok(units.get("GFLOP/s f16")! < 1e5 * float);
   assert.ok(Math.abs(units.get("GFLOP/s")! / float / 1000 - 1) < 0.06);
 });
