@@ -177,7 +177,6 @@ const REQUESTS: Readonly<Record<ReadingKind, readonly unknown[]>> = {
     tools: [{ name: "f", input_schema: SCHEMA }],
     tool_choice: { type: "auto" },
   }],
-  messageCount: [{ system: "a", messages: [{ role: "user", content: "b" }] }],
   responses: [{ input: "a cat", max_output_tokens: 4 }, {
     instructions: "a",
     input: [
