@@ -1,4 +1,4 @@
-import type { Quality } from "./quality.ts";
+import type { MeasuredQuality } from "./quality.ts";
 
 /** File name of the record of a deployment, beside the folder of its model's files. */
 export const DEPLOYMENT_RECORD = "deployment.json";
@@ -24,7 +24,7 @@ export interface Deployment {
   /** Tokens that end its answers. */
   readonly ends: readonly { readonly id: number; readonly token: string }[];
   /** What quantization cost, by the first of the reports. */
-  readonly quality?: Quality;
+  readonly quality?: MeasuredQuality;
   /** Content digests of the reports. */
   readonly reports: readonly string[];
   readonly answers: {

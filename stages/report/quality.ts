@@ -1,7 +1,7 @@
 import type { Evaluation } from "./evaluation.ts";
 
 /** What quantization cost, in the figures that a reader of no protocol understands. */
-export interface Quality {
+export interface MeasuredQuality {
   readonly perplexity: number;
   /** Of the same model in full precision. */
   readonly baseline?: number;
@@ -14,7 +14,7 @@ export interface Quality {
 }
 
 /** The quality that an evaluation found. */
-export function qualityOf({ scores, protocol }: Evaluation): Quality {
+export function qualityOf({ scores, protocol }: Evaluation): MeasuredQuality {
   const { perplexity, perplexity_ratio: ratio, kl, top1 } = scores;
   return {
     perplexity,

@@ -2,6 +2,7 @@ import type { GenerationEvent } from "../engine/engine.ts";
 import { answer, type AnswerEvent, type AnswerRequest } from "./answer.ts";
 import type { RequestScope, ServeContext } from "./request_scope.ts";
 import { turn } from "./turn.ts";
+import { setImmediate } from "node:timers";
 
 /** Tokens of a request, as answers count them. */
 export interface Usage {
@@ -138,16 +139,23 @@ async function* merge<T>(
       wake.resolve();
     }
   };
+  /** Fulfilled once all were asked: one that is refused at once is told before any has given something. */
+  const asked = Promise.withResolvers<void>();
   const start = async () => {
     const all = [];
     for (const [source, values] of sources.entries()) {
+      if (failure) break;
       all.push(drain(values, source));
       await turn();
     }
+    // What is refused at once is known when all that waits has had its turn.
+    if (sources.length > 1) await new Promise((resolve) => setImmediate(resolve));
+    asked.resolve();
     await Promise.all(all);
   };
   const drained = start();
   try {
+    await asked.promise;
     for (;;) {
       while (queue.length > 0 && !failure) {
         yield queue.shift()!;

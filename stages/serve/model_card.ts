@@ -3,7 +3,7 @@ import { architectureOf } from "../models/architecture.ts";
 import { describeModel } from "../models/model_facts.ts";
 import type { Deployment } from "../report/deployment.ts";
 import { readEvaluation } from "../report/evaluation.ts";
-import { type Quality, qualityOf } from "../report/quality.ts";
+import { type MeasuredQuality, qualityOf } from "../report/quality.ts";
 
 /** What a server tells of its model. */
 export interface ModelCard {
@@ -25,7 +25,7 @@ export interface ModelCard {
   /** What it runs on, in words. */
   readonly device?: string;
   /** What quantization cost, where it was measured. */
-  readonly quality?: Quality;
+  readonly quality?: MeasuredQuality;
 }
 
 /** A model artifact to be served, and what the store knows of it. */

@@ -164,8 +164,19 @@ const REQUESTS: Readonly<Record<ReadingKind, readonly unknown[]>> = {
     messages: [{ role: "user", content: [{ type: "tool_result", tool_use_id: "t" }] }],
     tools: [{ name: "f", input_schema: SCHEMA }],
     tool_choice: { type: "any" },
+  }, {
+    max_tokens: 4,
+    messages: [{ role: "user", content: "a" }],
+    output_config: { format: { type: "json_schema", schema: SCHEMA }, effort: "low" },
+    thread: null,
+    mcp_servers: [],
   }],
-  messageCount: [{ system: "a", messages: [{ role: "user", content: "b" }] }],
+  messageCount: [{
+    system: "a",
+    messages: [{ role: "user", content: [{ type: "text", text: "b" }] }],
+    tools: [{ name: "f", input_schema: SCHEMA }],
+    tool_choice: { type: "auto" },
+  }],
   responses: [{ input: "a cat", max_output_tokens: 4 }, {
     instructions: "a",
     input: [
@@ -232,6 +243,7 @@ export const TARGETS: Readonly<Record<string, FuzzTarget>> = {
   messages: request("messages"),
   responses: request("responses"),
   tokenize: request("tokenize"),
+  messageCount: request("messageCount"),
   detokenize: request("detokenize"),
   manifest: {
     words: [

@@ -1,4 +1,4 @@
-import { CARD, type ServedFake, serveFake } from "./server_stub.ts";
+import { type ServedFake, serveFake } from "./server_stub.ts";
 
 /** Lays conversations out as models of Hermes' family have them. */
 const TEMPLATE = "{% if tools %}<tools>{{ tools | tojson }}</tools>{% endif %}" +
@@ -47,6 +47,3 @@ export async function serveScripted(
   });
   return served;
 }
-
-/** The name under which it is served. */
-export const SCRIPTED = CARD.name;

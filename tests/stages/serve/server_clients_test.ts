@@ -168,6 +168,18 @@ Deno.test("one of several answers that cannot be given ends the others", async (
   ok(served.engine.stats().generatedTokens < 100, "the others went on to their end");
 });
 
+Deno.test("one of many answers that cannot be given is told by a status, also of a stream", async () => {
+  const script = () => new Array(500).fill(5);
+  await using served = await serveFake({ batch: 119, queue: 0, delay: 1, script });
+  for (const path of ["/v1/completions", "/v1/chat/completions"]) {
+    const body = { ...LONG_REQUEST, ...CHAT, n: 120, stream: true };
+    const response = await served.post(path, body);
+    strictEqual(response.status, 429, path);
+    strictEqual((await errorOf(response)).code, "queue_full");
+    await until(() => atRest(served));
+  }
+});
+
 Deno.test("a request beyond its time ends, and is not asked again", async () => {
   await using served = await serveFake({ delay: 20, options: { timeout: 0.2 } });
   const response = await served.post("/v1/completions", LONG_REQUEST);
