@@ -12,7 +12,8 @@ import { onward } from "./stages/commands/onward.ts";
 import { boundsOf } from "./stages/bounds.ts";
 import { describePath } from "./stages/describe/describe.ts";
 import { factsOf } from "./stages/facts.ts";
-import * as stages from "./stages/mod.ts";
+import type { Registry } from "./pipeline/stage.ts";
+import * as registry from "./stages/mod.ts";
 import { openTools } from "./stages/tools.ts";
 
 export { main, type Program } from "./pipeline/cli/main.ts";
@@ -72,7 +73,8 @@ export type {
   ScriptInput,
   ScriptTensor,
 } from "./stages/script/user_script.ts";
-export { stages };
+/** Every stage by the name that manifests call it. */
+export const stages: Registry = registry;
 
 if (import.meta.main) {
   const program = {

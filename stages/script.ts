@@ -4,7 +4,7 @@ import { openModel } from "./models/architecture.ts";
 import { recordAfter, refuseQuantized } from "./models/model_record.ts";
 import { rewriteModel } from "./models/rewrite.ts";
 import { openCheckpoint } from "./models/open_checkpoint.ts";
-import { digestOf, fileDigests, scriptExample } from "./script/digests.ts";
+import { fileDigests, scriptDigest, scriptExample } from "./script/digests.ts";
 import { loadScript, type ModelEdits, type ScriptContext } from "./script/user_script.ts";
 import { rewriteForecast } from "./sizes.ts";
 
@@ -27,7 +27,7 @@ export const script = defineStage({
   fingerprint: ({ file }, files) => fileDigests(file, files),
   async forecast({ model }, { file }) {
     refuseQuantized(model.record, "script");
-    const digest = await digestOf(file);
+    const digest = await scriptDigest(file);
     const record = { ...recordAfter(model.record, "script", { digest }), lineage: [] };
     return rewriteForecast(model, { edit: () => ({ whole: true, change() {} }), record }, {
       changes: false,
@@ -37,7 +37,7 @@ export const script = defineStage({
     using files = await openModel(model.path);
     const { record, checkpoint } = files;
     refuseQuantized(record, "script");
-    const digest = await digestOf(file);
+    const digest = await scriptDigest(file);
     const inputs = {
       model: model.path,
       ...stats && { stats: stats.path },

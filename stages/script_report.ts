@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { defineStage } from "./kinds.ts";
 import { openCheckpoint } from "./models/open_checkpoint.ts";
-import { digestOf, fileDigests, scriptExample } from "./script/digests.ts";
+import { fileDigests, scriptDigest, scriptExample } from "./script/digests.ts";
 import { loadScript, type ScriptContext, type ScriptFigures } from "./script/user_script.ts";
 import { releasedPeak } from "./models/peaks.ts";
 
@@ -25,12 +25,14 @@ export const script_report = defineStage({
   example: { file: scriptExample("weight_kurtosis.ts") },
   places: ["file"],
   fingerprint: ({ file }, files) => fileDigests(file, files),
-  forecast: () => ({
-    deviceBytes: 0,
-    hostBytes: releasedPeak(WORK_BYTES),
-    diskBytes: REPORT_BYTES,
-    facts: { layers: 0, kvLayers: 0, tasks: [] },
-  }),
+  forecast() {
+    return {
+      deviceBytes: 0,
+      hostBytes: releasedPeak(WORK_BYTES),
+      diskBytes: REPORT_BYTES,
+      facts: { layers: 0, kvLayers: 0, tasks: [] },
+    };
+  },
   async run(job, { models, stats, tokens, reports }, { file, params }) {
     const inputs = {
       ...models.length > 0 && { models: models.map(({ path }) => path) },
@@ -38,7 +40,7 @@ export const script_report = defineStage({
       ...tokens && { tokens: tokens.path },
       ...reports.length > 0 && { reports: reports.map(({ path }) => path) },
     };
-    const digest = await digestOf(file);
+    const digest = await scriptDigest(file);
     const measure = await loadScript<ScriptFigures>(file, {
       output: "report",
       given: Object.keys(inputs),

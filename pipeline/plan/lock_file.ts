@@ -10,8 +10,33 @@ import type { RunRecord, StepRecord } from "../store/runs.ts";
 import type { Stored } from "../store/store.ts";
 import { readOwnJson, replaceFile } from "../store/durable.ts";
 
-const hash = z.string().regex(/^[0-9a-f]{64}$/);
-const lockedStep = z.object({
+/** What a manifest's artifacts were made from and what they are, as its lock file states it. */
+export interface LockFile {
+  readonly format: 1;
+  readonly manifest: string;
+  /** Digests of the files it was read from. */
+  readonly sources: Readonly<Record<string, string>>;
+  readonly params: Readonly<Record<string, unknown>>;
+  readonly deno: string;
+  readonly adapter?: string | undefined;
+  readonly steps: Readonly<Record<string, LockedStep>>;
+}
+
+/** One step in a lock file. */
+interface LockedStep {
+  readonly stage: string;
+  readonly version: number;
+  readonly params: unknown;
+  /** Names of steps. */
+  readonly inputs: Readonly<Record<string, string | readonly string[]>>;
+  /** What it read outside the store. */
+  readonly outside?: unknown;
+  readonly key: string;
+  readonly digest: string;
+}
+
+const hash: z.ZodString = z.string().regex(/^[0-9a-f]{64}$/);
+const lockedStep: z.ZodType<LockedStep> = z.object({
   stage: z.string(),
   version: z.number(),
   params: z.unknown(),
@@ -20,7 +45,7 @@ const lockedStep = z.object({
   key: hash,
   digest: hash,
 });
-const lockFile = z.object({
+const lockFile: z.ZodType<LockFile> = z.object({
   format: z.literal(1),
   manifest: z.string(),
   sources: z.record(z.string(), hash),
@@ -29,12 +54,6 @@ const lockFile = z.object({
   adapter: z.string().optional(),
   steps: z.record(z.string(), lockedStep),
 });
-
-/** What a manifest's artifacts were made from and what they are, as its lock file states it. */
-export type LockFile = Readonly<z.infer<typeof lockFile>>;
-
-/** One step in a lock file; `inputs` are names of steps, `outside` is what it read outside the store. */
-type LockedStep = Readonly<z.infer<typeof lockedStep>>;
 
 /** Where the lock file of a manifest lies. */
 export function lockPath(manifest: string): string {

@@ -106,7 +106,15 @@ function qualityFigures(
   const axis = "quality";
   return [
     { name: "Perplexity", value: perplexity, text: perplexity.toPrecision(5), axis },
-    ...ratio === undefined ? [] : [{ name: "Ratio", value: ratio, text: ratio.toFixed(4) }],
+    // Drawn beside it, for small losses lie far apart where they span a power of ten.
+    ...ratio === undefined ? [] : [
+      {
+        name: "Perplexity increase, %",
+        value: 100 * (ratio - 1),
+        text: percent(ratio - 1, 2),
+        axis,
+      } as const,
+    ],
     ...kl === undefined
       ? []
       : [{ name: "KL, nats", value: kl, text: kl.toPrecision(3), axis } as const],

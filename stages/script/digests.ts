@@ -14,7 +14,7 @@ export async function fileDigests(
 }
 
 /** One digest for all of them. */
-export async function digestOf(file: string): Promise<string> {
+export async function scriptDigest(file: string): Promise<string> {
   const digests = await fileDigests(file, {
     async digest(path) {
       return createHash("sha256").update(await Deno.readFile(path)).digest("hex");

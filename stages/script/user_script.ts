@@ -98,11 +98,9 @@ async function refuseStale(file: string): Promise<void> {
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 const OWN = /^(mod\.ts$|(kernels|pipeline|stages)[\\/])/;
 
-/** A module that another one names by a path of its own. */
-const LOCAL = /(?:\bfrom|\bimport)\s*\(?\s*["'](\.{1,2}\/[^"']+)["']/g;
-
-/** The same where values come from it: the program would wait for itself. */
-const VALUES = /\bimport\s+(?!type\b)[^;"']*?\bfrom\s*["'](\.{1,2}\/[^"']+)["']/g;
+/** A module that another one names by a path of its own; types are gone when it runs. */
+const FROM = /\b(?:import|export)\b(?!\s+type\b)[^;"']*?\bfrom\s*["'](\.{1,2}\/[^"']+)["']/g;
+const PLAIN = /\bimport\s*\(?\s*["'](\.{1,2}\/[^"']+)["']/g;
 
 /** A script and all files of the user that it imports by relative paths, by names from its folder. */
 export async function scriptFiles(file: string): Promise<ReadonlyMap<string, string>> {
@@ -115,13 +113,17 @@ export async function scriptFiles(file: string): Promise<ReadonlyMap<string, str
     const text = await Deno.readTextFile(path).catch((error) => {
       throw new Error(`Cannot read script "${path}": ${error.message}, expected a TypeScript file`);
     });
-    for (const [, place = ""] of text.matchAll(VALUES)) {
-      if (relative(ROOT, resolve(dirname(path), place)) !== "mod.ts") continue;
+    const places = [FROM, PLAIN].flatMap((form) => [...text.matchAll(form)]);
+    for (const [, place = ""] of places) {
+      const target = resolve(dirname(path), place);
+      if (relative(ROOT, target) !== "mod.ts") {
+        await visit(target);
+        continue;
+      }
       throw new Error(
         `Cannot run script "${file}": "${path}" imports values of the program that is running, expected "import type" alone; what it needs is in its context`,
       );
     }
-    for (const [, place = ""] of text.matchAll(LOCAL)) await visit(resolve(dirname(path), place));
   };
   await visit(resolve(file));
   return found;

@@ -11,6 +11,7 @@ const LONG: readonly string[] = [
   "tests/slow/hostile_checkpoints_test.ts",
   "tests/kernels/conformance_test.ts",
   "tests/kernels/device/gpu_second_driver_test.ts",
+  "tests/slow/documents_test.ts",
   "tests/slow/kill_commands_test.ts",
   "tests/stages/models/packed_linear_test.ts",
   "tests/stages/models/families_test.ts",

@@ -100,7 +100,7 @@ Deno.test("an evaluation gives the figures that variants are compared by", () =>
     strictEqual(description.variant, "W4 A8 KV4");
     deepStrictEqual(description.figures?.map(({ name, text, axis }) => [name, text, axis]), [
       ["Perplexity", "7.1235", "quality"],
-      ["Ratio", "1.0213", undefined],
+      ["Perplexity increase, %", "2.13", "quality"],
       ["KL, nats", "0.0123", "quality"],
       ["Top-1 agrees, %", "93.75", undefined],
       ["Bits per weight", "4.25", "size"],

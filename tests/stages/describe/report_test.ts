@@ -26,7 +26,7 @@ browserTest(
       "Step",
       "Variant",
       "Perplexity",
-      "Ratio",
+      "Perplexity increase, %",
       "KL, nats",
       "Top-1 agrees, %",
       "Bits per weight",
