@@ -85,16 +85,13 @@ export const evaluate = defineStage({
     const other = against.baseline && against.baseline_model;
     const evaluated = { model: headerFiles(model), baseline: other && headerFiles(other) };
     const { memoryBytes, limits } = bounds;
-    const prepared = await prepareTasks(tasks ?? []);
-    checkLengths(prepared, config, beyond_positions);
-    const asked = forecastTasks(prepared, { model, memoryBytes });
+    const asked = await forecastTasks(tasks ?? [], { model, memoryBytes, beyond_positions });
     const shape = { memoryBytes, limits, context, windows, behind: asked.behind };
     const peaks = await evaluationPeaks(evaluated, shape);
-    const { hidden, layers } = evaluated.model.architecture.config;
     const kept = 4 * windows *
-      ((other ? 2 : 1) * (context - 1) + (keep_hidden ? context * hidden : 0));
-    const { kv, linears } = model.record;
-    const errors = Object.keys(linears).length > 0 ? layers : 0;
+      ((other ? 2 : 1) * (context - 1) + (keep_hidden ? context * config.hidden : 0));
+    const errors = Object.keys(model.record.linears).length > 0 ? config.layers : 0;
+    const { kv } = model.record;
     return {
       deviceBytes: Math.max(peaks.deviceBytes, asked.planned()),
       hostBytes: peaks.hostBytes + asked.hostBytes + parsedBytes(model, { tokenizes: true }),
@@ -200,11 +197,17 @@ export const evaluate = defineStage({
   },
 });
 
-/** What tasks take, from their rows and the model's headers. */
-function forecastTasks(
-  prepared: readonly PreparedTask[],
-  { model, memoryBytes }: { readonly model: ModelOutline; readonly memoryBytes: number },
+/** What tasks take, from their rows and the model's headers; refuses what the model cannot read. */
+async function forecastTasks(
+  tasks: Parameters<typeof prepareTasks>[0],
+  { model, memoryBytes, beyond_positions }: {
+    readonly model: ModelOutline;
+    readonly memoryBytes: number;
+    readonly beyond_positions: boolean | undefined;
+  },
 ) {
+  const prepared = await prepareTasks(tasks);
+  checkLengths(prepared, architectureOf(model.config).config, beyond_positions);
   const { texts, disk } = tasksBytes(prepared);
   let planned = 0;
   return {
