@@ -24,9 +24,9 @@ import { checkTokenRows } from "./models/token_rows.ts";
 import { readEvaluation, writeEvaluation } from "./report/evaluation.ts";
 import { headScore, type TaskResult, type TaskResults } from "./report/task_result.ts";
 import { taskWords } from "./describe/tasks.ts";
-import { type PreparedTask, prepareTasks, tasksFingerprint } from "./tasks/prepare_tasks.ts";
+import { prepareTasks, tasksFingerprint } from "./tasks/prepare_tasks.ts";
 import { checkBaselineTasks, runTasks, tasksTokens } from "./tasks/run_tasks.ts";
-import { taskChoices } from "./tasks/task_choice.ts";
+import { type TaskChoice, taskChoices } from "./tasks/task_choice.ts";
 import { checkLengths } from "./tasks/task_lengths.ts";
 import { countTasks, tasksBytes } from "./tasks/tasks_memory.ts";
 
@@ -79,15 +79,12 @@ export const evaluate = defineStage({
   },
   async forecast({ model, tokens, ...against }, params, bounds) {
     const { context, keep_hidden, beyond_positions, tasks, ...choice } = params;
-    const { config } = architectureOf(model.config);
-    refuseBeyond(config, { context, beyond_positions });
+    refuseBeyond(architectureOf(model.config).config, { context, beyond_positions });
     const { count: windows } = windowCount(tokens.count, { ...choice, context });
     const other = against.baseline && against.baseline_model;
     const evaluated = { model: headerFiles(model), baseline: other && headerFiles(other) };
     const { memoryBytes, limits } = bounds;
-    const prepared = await prepareTasks(tasks ?? []);
-    checkLengths(prepared, config, beyond_positions);
-    const asked = forecastTasks(prepared, { model, memoryBytes });
+    const asked = await forecastTasks(tasks, { model, memoryBytes, beyond_positions });
     const shape = { memoryBytes, limits, context, windows, behind: asked.behind };
     const peaks = await evaluationPeaks(evaluated, shape);
     const { hidden, layers } = evaluated.model.architecture.config;
@@ -200,11 +197,17 @@ export const evaluate = defineStage({
   },
 });
 
-/** What tasks take, from their rows and the model's headers. */
-function forecastTasks(
-  prepared: readonly PreparedTask[],
-  { model, memoryBytes }: { readonly model: ModelOutline; readonly memoryBytes: number },
+/** What tasks take, from their rows and the model's headers; those that do not fit are refused here. */
+async function forecastTasks(
+  choices: readonly TaskChoice[] | undefined,
+  { model, memoryBytes, beyond_positions }: {
+    readonly model: ModelOutline;
+    readonly memoryBytes: number;
+    readonly beyond_positions: boolean | undefined;
+  },
 ) {
+  const prepared = await prepareTasks(choices ?? []);
+  checkLengths(prepared, architectureOf(model.config).config, beyond_positions);
   const { texts, disk } = tasksBytes(prepared);
   let planned = 0;
   return {
