@@ -24,9 +24,9 @@ import { checkTokenRows } from "./models/token_rows.ts";
 import { readEvaluation, writeEvaluation } from "./report/evaluation.ts";
 import { headScore, type TaskResult, type TaskResults } from "./report/task_result.ts";
 import { taskWords } from "./describe/tasks.ts";
-import { type PreparedTask, prepareTasks, tasksFingerprint } from "./tasks/prepare_tasks.ts";
+import { prepareTasks, tasksFingerprint } from "./tasks/prepare_tasks.ts";
 import { checkBaselineTasks, runTasks, tasksTokens } from "./tasks/run_tasks.ts";
-import { taskChoices } from "./tasks/task_choice.ts";
+import { type TaskChoice, taskChoices } from "./tasks/task_choice.ts";
 import { checkLengths } from "./tasks/task_lengths.ts";
 import { countTasks, tasksBytes } from "./tasks/tasks_memory.ts";
 
@@ -79,19 +79,19 @@ export const evaluate = defineStage({
   },
   async forecast({ model, tokens, ...against }, params, bounds) {
     const { context, keep_hidden, beyond_positions, tasks, ...choice } = params;
-    const { config } = architectureOf(model.config);
-    refuseBeyond(config, { context, beyond_positions });
+    refuseBeyond(architectureOf(model.config).config, { context, beyond_positions });
     const { count: windows } = windowCount(tokens.count, { ...choice, context });
     const other = against.baseline && against.baseline_model;
     const evaluated = { model: headerFiles(model), baseline: other && headerFiles(other) };
     const { memoryBytes, limits } = bounds;
-    const asked = await forecastTasks(tasks ?? [], { model, memoryBytes, beyond_positions });
+    const asked = await forecastTasks(tasks, { model, memoryBytes, beyond_positions });
     const shape = { memoryBytes, limits, context, windows, behind: asked.behind };
     const peaks = await evaluationPeaks(evaluated, shape);
+    const { hidden, layers } = evaluated.model.architecture.config;
     const kept = 4 * windows *
-      ((other ? 2 : 1) * (context - 1) + (keep_hidden ? context * config.hidden : 0));
-    const errors = Object.keys(model.record.linears).length > 0 ? config.layers : 0;
-    const { kv } = model.record;
+      ((other ? 2 : 1) * (context - 1) + (keep_hidden ? context * hidden : 0));
+    const { kv, linears } = model.record;
+    const errors = Object.keys(linears).length > 0 ? layers : 0;
     return {
       deviceBytes: Math.max(peaks.deviceBytes, asked.planned()),
       hostBytes: peaks.hostBytes + asked.hostBytes + parsedBytes(model, { tokenizes: true }),
@@ -197,16 +197,16 @@ export const evaluate = defineStage({
   },
 });
 
-/** What tasks take, from their rows and the model's headers; refuses what the model cannot read. */
+/** What tasks take, from their rows and the model's headers; those that do not fit are refused here. */
 async function forecastTasks(
-  tasks: Parameters<typeof prepareTasks>[0],
+  choices: readonly TaskChoice[] | undefined,
   { model, memoryBytes, beyond_positions }: {
     readonly model: ModelOutline;
     readonly memoryBytes: number;
     readonly beyond_positions: boolean | undefined;
   },
 ) {
-  const prepared = await prepareTasks(tasks);
+  const prepared = await prepareTasks(choices ?? []);
   checkLengths(prepared, architectureOf(model.config).config, beyond_positions);
   const { texts, disk } = tasksBytes(prepared);
   let planned = 0;
