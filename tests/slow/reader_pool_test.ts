@@ -117,7 +117,8 @@ async function serveOptionsOfReader() {
   try {
     using reading = await openPool({ apiKey: "a planted secret" });
     reading.pool.start();
-    return told[0]!["rules"] as { readonly options: unknown };
+    const [{ rules }] = told[0]!["models"] as [{ readonly rules: { readonly options: unknown } }];
+    return rules;
   } finally {
     globalThis.Worker = started;
   }

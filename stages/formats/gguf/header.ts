@@ -138,9 +138,10 @@ function readValue(
   checkFileLimit("listed", cursor.listed, said(`${cursor.listed} values`));
   checkFileLimit("strings", cursor.strings, said(`${cursor.strings} strings`));
   cursor.expect(length);
-  const list: GgufValue[] = [];
+  // One that grows would be copied, and its copies kept until they are collected.
+  const list = new Array<GgufValue>(length);
   const element = { type: inner, key, path, depth: depth + 1 };
-  for (let i = 0; i < length; i++) list.push(readValue(cursor, element));
+  for (let i = 0; i < length; i++) list[i] = readValue(cursor, element);
   return list;
 }
 
