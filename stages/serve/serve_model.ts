@@ -169,28 +169,35 @@ async function openModels(
   // One alone plans for itself, in its worker.
   const plans = opening.length > 1 ? await planEngines(opening.map(engineOf), memoryBytes) : [];
   const opened: OpenedModel[] = [];
-  for (const call of calls) {
-    const { name, path, options, device } = call;
-    const same = kept.find((one) => isSame(one.call, call));
-    if (same) {
-      opened.push({ ...same, call, card: await call.card(), options });
-      continue;
+  const engines: WorkerEngine[] = [];
+  try {
+    for (const call of calls) {
+      const { name, path, options, device } = call;
+      const same = kept.find((one) => isSame(one.call, call));
+      if (same) {
+        opened.push({ ...same, call, card: await call.card(), options });
+        continue;
+      }
+      const tokenizer = await servedTokenizerOf(path, options.chatTemplate);
+      const problem = templateProblem(tokenizer);
+      if (problem !== undefined) notes.warn(problem);
+      const plan = plans[opening.indexOf(call)];
+      const engine = new WorkerEngine({
+        path,
+        adapters: call.adapters ?? [],
+        memoryBytes: plan ? plannedBytes(plan) : memoryBytes,
+        wishes: wishesOf(options),
+        device,
+        choices: tokenizer.usable,
+        vocabulary: vocabularyOf(tokenizer),
+        grammarSeconds: options.readTime,
+      }, { ...notes, ready: (plan, device) => notes.ready(plan, device, name) });
+      engines.push(engine);
+      opened.push({ call, engine, tokenizer, card: await call.card(), options });
     }
-    const tokenizer = await servedTokenizerOf(path, options.chatTemplate);
-    const problem = templateProblem(tokenizer);
-    if (problem !== undefined) notes.warn(problem);
-    const plan = plans[opening.indexOf(call)];
-    const engine = new WorkerEngine({
-      path,
-      adapters: call.adapters ?? [],
-      memoryBytes: plan ? plannedBytes(plan) : memoryBytes,
-      wishes: wishesOf(options),
-      device,
-      choices: tokenizer.usable,
-      vocabulary: vocabularyOf(tokenizer),
-      grammarSeconds: options.readTime,
-    }, { ...notes, ready: (plan, device) => notes.ready(plan, device, name) });
-    opened.push({ call, engine, tokenizer, card: await call.card(), options });
+  } catch (error) {
+    await Promise.all(engines.map((engine) => engine[Symbol.asyncDispose]()));
+    throw error;
   }
   return opened;
 }
