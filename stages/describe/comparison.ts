@@ -207,14 +207,21 @@ function keptWords(rows: readonly Row[]): readonly string[] {
     .toSorted((a, b) => b.top1! - a.top1!);
   if (!first || !best) return [];
   const worst = others.at(-1);
-  const lost = worst ? `, ${nameOf(worst)} loses ${percent(1 - worst.top1!, 1)} %` : "";
+  const lost = worst ? `; ${nameOf(worst)} loses ${percent(1 - worst.top1!, 1)} %` : "";
   return [
     `${nameOf(best)} keeps ${percent(best.top1!, 1)} % of the tokens that ${
       nameOf(first)
-    } would choose${lost}; its weights take ${millions(best.weightBytes)} of ${
-      millions(first.weightBytes)
-    } MB`,
+    } would choose, ${sizeWords(best, first)}${lost}`,
   ];
+}
+
+/** What a model's weights take beside those of another, which may also be less: rotating unties a head. */
+function sizeWords({ weightBytes }: Row, other: Row): string {
+  const [own, others] = [millions(weightBytes), millions(other.weightBytes)];
+  if (own === others) return `and its weights take the same ${own} MB`;
+  return weightBytes < other.weightBytes
+    ? `and its weights take ${own} of ${others} MB`
+    : `but its weights take ${own} MB, more than the ${others} MB of ${nameOf(other)}`;
 }
 
 /** Which rows the windows do not tell from the best one. */

@@ -136,7 +136,7 @@ Deno.test("the headline of a comparison has names in few words and what is kept"
     ["RTN W4A8KV4 g128", "3.0000", "0.25", "85.0 %", "4.25", "5.1", "576"],
   ]);
   assert.deepEqual(headline.notes, [
-    "QoQ keeps 97.5 % of the tokens that half precision would choose, RTN loses 15.0 %; its weights take 5.1 of 19.2 MB",
+    "QoQ keeps 97.5 % of the tokens that half precision would choose, and its weights take 5.1 of 19.2 MB; RTN loses 15.0 %",
   ]);
   await using plain = await run([FULL], { plot: false });
   const alone = comparisonHeadline(JSON.parse(await plain.read("report.json")));
@@ -144,8 +144,27 @@ Deno.test("the headline of a comparison has names in few words and what is kept"
   assert.deepEqual(alone.notes, []);
   await using unnamed = await run([FULL, schemed[0]!], { plot: false });
   assert.deepEqual(comparisonHeadline(JSON.parse(await unnamed.read("report.json"))).notes, [
-    "W4A8KV4 g128 keeps 97.5 % of the tokens that half precision would choose; its weights take 5.1 of 19.2 MB",
+    "W4A8KV4 g128 keeps 97.5 % of the tokens that half precision would choose, and its weights take 5.1 of 19.2 MB",
   ]);
+});
+
+Deno.test("weights that became no smaller are not said to take a part of others'", async () => {
+  const sizes = [[269.1, 325.7, "but its weights take 325.7 MB, more than the 269.1 MB of full"], [
+    269.1,
+    269.1,
+    "and its weights take the same 269.1 MB",
+  ]] as const;
+  for (const [before, now, words] of sizes) {
+    const [full, cached] = [[FULL, before] as const, [QOQ, now] as const].map(([one, size]) => ({
+      ...one,
+      model: { ...one.model, bytes: size * 1e6 },
+    }));
+    await using made = await run([full!, cached!], { labels: ["full", "KV4"], plot: false });
+    const { notes } = comparisonHeadline(JSON.parse(await made.read("report.json")));
+    assert.deepEqual(notes, [
+      `KV4 keeps 97.5 % of the tokens that full would choose, ${words}`,
+    ]);
+  }
 });
 
 Deno.test("compare draws labelled plots and a page that needs no other host", async () => {
