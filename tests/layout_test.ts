@@ -428,6 +428,27 @@ function foldersOf(map: string): string[] {
 /** Documents of other programs that we cite by name. */
 const FOREIGN = /(docs\/)?gguf\.md of ggml/g;
 
+Deno.test("docs/recipes.md has every recipe, with the paper that it names first", async () => {
+  const text = await Deno.readTextFile(join(ROOT, "docs/recipes.md"));
+  const rows = text.split("\n").filter((line) => line.startsWith("| `"));
+  let papers = 0;
+  for (const { name } of Deno.readDirSync(join(ROOT, "configs"))) {
+    if (!name.endsWith(".yaml")) continue;
+    const short = name.replace(/^.*(-[a-z]+\.yaml)$/, "$1");
+    const row = rows.find((row) =>
+      row.includes(`\`${name}\``) || row.split("|")[1]!.includes(`, \`${short}\``)
+    );
+    assert.ok(row, `${name} has no row`);
+    const [, number] = /^#.*?arXiv (\d{4}\.\d{5})/m.exec(
+      await Deno.readTextFile(join(ROOT, "configs", name)),
+    ) ?? [];
+    if (number === undefined) continue;
+    papers++;
+    assert.ok(row.includes(number), `${name} is of arXiv ${number}: ${row}`);
+  }
+  assert.ok(papers >= 9, `${papers} recipes of papers`);
+});
+
 Deno.test("what lies beside a module by its text is there", async () => {
   const named = (await sources()).flatMap(({ path, text }) =>
     [...text.matchAll(/new URL\(\s*"(\.[^"]*)",\s*import\.meta\.url/g)]
