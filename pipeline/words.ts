@@ -22,9 +22,9 @@ export function millions(value: number, decimals = 1): string {
   return (value / 1e6).toFixed(decimals);
 }
 
-/** A share as a percentage, without its sign. */
+/** A share as a percentage, without its sign; nothing is "-0.00". */
 export function percent(share: number, decimals: number): string {
-  return (100 * share).toFixed(decimals);
+  return (100 * share).toFixed(decimals).replace(/^-(?=0\.?0*$)/, "");
 }
 
 /** How much is done, rounded down: `99 %` until all is. */

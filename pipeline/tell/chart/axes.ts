@@ -7,27 +7,40 @@ export const INK = "currentColor";
 export interface Scale {
   readonly option: Readonly<Record<string, unknown>>;
   place(value: number): number;
+  /** The value that the axis has for one: its lower end for what a logarithm has no place for. */
+  shown(value: number): number;
 }
 
-/** An axis over values: logarithmic where they are positive and span more than one power of `base`. */
+/**
+ * An axis over values: logarithmic where they span more than one power of `base`. What is 0 or below
+ * stands at the lower end of such an axis, which says so, if it is smaller than that; values that are
+ * more than a little below 0 take a linear one.
+ */
 export function axisScale(name: string, values: readonly number[], base: number): Scale {
   const [low, high] = [Math.min(...values), Math.max(...values)];
-  if (low > 0 && high > base * low) {
-    const power = (value: number) => Math.log(value) / Math.log(base);
-    const [from, to] = [Math.floor(power(low)), Math.ceil(power(high))];
-    const ends = { min: base ** from, max: base ** to };
+  const least = Math.min(...values.filter((value) => value > 0));
+  const power = (value: number) => Math.log(value) / Math.log(base);
+  const [from, to] = [Math.floor(power(least)), Math.ceil(power(high))];
+  const [min, max] = [base ** from, base ** to];
+  if (high > base * least && -low <= min) {
+    const end = (value: number | string) => value === min ? `≤ ${tick(value)}` : tick(value);
+    const style = axisStyle(name);
+    const axisLabel = { ...style.axisLabel, ...low <= 0 && { formatter: end } };
+    const shown = (value: number) => Math.max(min, value);
     return {
-      option: { ...axisStyle(name), type: "log", logBase: base, ...ends },
-      place: (value) => (power(value) - from) / (to - from),
+      option: { ...style, axisLabel, type: "log", logBase: base, min, max },
+      place: (value) => (power(shown(value)) - from) / (to - from),
+      shown,
     };
   }
   const span = high - low || Math.abs(high) || 1;
   const interval = roundStep(span / 5);
-  const min = Math.floor((low - 0.1 * span) / interval) * interval;
-  const max = Math.ceil((high + 0.1 * span) / interval) * interval;
+  const start = Math.floor((low - 0.1 * span) / interval) * interval;
+  const end = Math.ceil((high + 0.1 * span) / interval) * interval;
   return {
-    option: { ...axisStyle(name), type: "value", min, max, interval },
-    place: (value) => (value - min) / (max - min),
+    option: { ...axisStyle(name), type: "value", min: start, max: end, interval },
+    place: (value) => (value - start) / (end - start),
+    shown: (value) => value,
   };
 }
 

@@ -15,6 +15,7 @@ export async function linesPlot(
   const names = panels[0]?.series.map(({ name }) => name) ?? [];
   const shown = names.filter((_, i) => panels.some(({ series }) => series[i]?.points.length));
   const points = panels.map(({ series }) => series.flatMap(({ points }) => points));
+  const scales = panels.map(({ up }, index) => axisScale(up, points[index]!.map(([, y]) => y), 10));
   const count = 1 + Math.max(...points.flat().map(([x]) => x));
   const legend = legendOf(shown, width);
   const frame = frameOf(width, legend.height);
@@ -28,9 +29,7 @@ export async function linesPlot(
       type: "category",
       data: Array.from({ length: count }, (_, x) => String(x)),
     })),
-    yAxis: panels.map(({ up }, index) =>
-      upright(axisScale(up, (points[index] ?? []).map(([, y]) => y), 10), index)
-    ),
+    yAxis: scales.map(upright),
     series: panels.flatMap(({ series }, index) =>
       series.flatMap(({ name, points }, i) => {
         const { color, again } = colorOf(i);
@@ -39,7 +38,7 @@ export async function linesPlot(
           name,
           xAxisIndex: index,
           yAxisIndex: index,
-          data: points,
+          data: points.map(([x, y]) => [x, scales[index]!.shown(y)]),
           symbol: "circle",
           symbolSize: 6,
           lineStyle: { color, width: 2, type: again ? "dashed" : "solid" },

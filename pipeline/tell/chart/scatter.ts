@@ -42,28 +42,46 @@ export async function scatterPlot(
         text: point.text,
       }));
       const shifts = labelShifts(places, panel);
-      return points.map((point, i) => ({
-        type: "scatter",
-        xAxisIndex: index,
-        yAxisIndex: index,
-        symbolSize: 11,
-        itemStyle: { color: colorOf(point.color).color, opacity: 1 },
-        data: [[point.x, point.y]],
-        label: {
-          show: true,
-          formatter: () => point.text,
-          position: isLeft(places[i]!, panel.width) ? "left" : "right",
-          distance: 7,
-          offset: [0, shifts[i]],
-          color: INK,
-          fontSize: 12,
-        },
-      }));
+      return points.map((point, i) => {
+        const { color } = colorOf(point.color);
+        const left = isLeft(places[i]!, panel.width);
+        // A label that had to leave its point has the point's color beside it.
+        const away = shifts[i] !== 0;
+        const sign = { width: SIGN, height: SIGN, backgroundColor: color };
+        return {
+          type: "scatter",
+          xAxisIndex: index,
+          yAxisIndex: index,
+          symbolSize: 11,
+          itemStyle: { color, opacity: 1 },
+          data: [[x.shown(point.x), y.shown(point.y)]],
+          label: {
+            show: true,
+            formatter: () =>
+              !away
+                ? point.text
+                : left
+                ? `${point.text}{gap|}{sign|}`
+                : `{sign|}{gap|}${point.text}`,
+            rich: { sign, gap: { width: 4 } },
+            position: left ? "left" : "right",
+            distance: 7,
+            offset: [0, shifts[i]],
+            color: INK,
+            fontSize: 12,
+          },
+        };
+      });
     }),
   });
 }
 
-function shorten(text: string, most: number): string {
+/** Pixels across the sign of a color beside a label. */
+const SIGN = 8;
+
+/** A text within some letters, none of which means anything to the library. */
+function shorten(whole: string, most: number): string {
+  const text = whole.replaceAll(/[{}]/g, (brace) => brace === "{" ? "(" : ")");
   return text.length > most ? `${text.slice(0, most - 1)}…` : text;
 }
 
@@ -90,7 +108,7 @@ function labelShifts(
   const taken: { readonly from: number; readonly to: number; readonly y: number }[] = [];
   for (const index of order) {
     const place = places[index]!;
-    const length = LETTER * place.text.length + 10;
+    const length = LETTER * place.text.length + 10 + SIGN;
     const left = isLeft(place, width);
     const [from, to] = left ? [place.x - length, place.x] : [place.x, place.x + length];
     const isFree = (clear: number) => (y: number) =>

@@ -1,0 +1,42 @@
+import { deepStrictEqual, ok } from "node:assert/strict";
+import { scatterPlot } from "../../../../pipeline/tell/chart/scatter.ts";
+import { percent } from "../../../../pipeline/words.ts";
+import { assertWellFormed } from "../../../support/svg_check.ts";
+
+const COLORS = ["#0072b2", "#d55e00", "#009e73"];
+
+async function plotOf(values: readonly (readonly [name: string, value: number])[]) {
+  const series = values.map(([name, value]) => ({ name, points: [[4, value] as const] }));
+  const svg = await scatterPlot("plot", { panels: [{ across: "Bits", up: "Increase", series }] });
+  assertWellFormed(svg);
+  return svg;
+}
+
+function textsOf(svg: string): string[] {
+  return [...svg.matchAll(/<text[^>]*>([^<]*)</g)].map(([, text]) => text!);
+}
+
+Deno.test("a label that had to leave its point has a sign of the point's color beside it", async () => {
+  const signs = (svg: string) =>
+    [...svg.matchAll(/<path d="M-?[\d.]+ -?[\d.]+l8 0l0 8l-8 0Z"[^>]*fill="(#[0-9a-f]{6})"/g)]
+      .map(([, color]) => color!);
+  const apart = await plotOf([["one", 1], ["two", 2], ["three", 3]]);
+  deepStrictEqual(signs(apart), []);
+  const close = await plotOf([["one", 1], ["two", 1.001], ["three", 3]]);
+  deepStrictEqual(signs(close).length, 1);
+  ok(COLORS.slice(0, 2).includes(signs(close)[0]!));
+  // What would be a style of the library's stands there as a text.
+  ok(textsOf(await plotOf([["a {sign|}", 1], ["b", 1.001]])).includes("a (sign|)"));
+});
+
+Deno.test("values about 0 stand at the lower end of a logarithmic axis, which says so", async () => {
+  const increases = [["poor", 35], ["good", 0.08], ["none", -0.002]] as const;
+  const texts = textsOf(await plotOf(increases));
+  for (const tick of ["≤ 0.01", "0.1", "1", "10", "100"]) ok(texts.includes(tick), `${texts}`);
+  // One that is well below 0 has a place of its own.
+  const below = textsOf(await plotOf([["poor", 35], ["good", 0.08], ["better", -4]]));
+  ok(below.includes("0") && !below.some((text) => text.startsWith("≤")), `${below}`);
+  const above = textsOf(await plotOf([["poor", 35], ["good", 0.08]]));
+  ok(above.includes("0.01") && !above.some((text) => text.startsWith("≤")), `${above}`);
+  deepStrictEqual([percent(-0.00002, 2), percent(-0.0002, 2)], ["0.00", "-0.02"]);
+});
