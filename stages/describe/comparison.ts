@@ -3,6 +3,7 @@ import { count, millions, percent, significant } from "../../pipeline/words.ts";
 import { shortScheme } from "../models/model_facts.ts";
 import { FEWEST_WINDOWS, type PairedWindows } from "../report/paired.ts";
 import type { Comparison, Row, RowDifference } from "../report/rows.ts";
+import { divergenceText, perplexityText, shareText } from "./errors_of_scores.ts";
 import { overallScores, scoreWithError } from "./tasks.ts";
 
 /** A column of the table, with how it tells a row; an empty text tells nothing. */
@@ -17,7 +18,7 @@ const FIGURES: readonly RowColumn[] = [
   { heading: "Bits per weight", number, cell: (row) => row.bitsPerWeight.toFixed(2) },
   { heading: "Weights, MB", number, cell: (row) => millions(row.weightBytes) },
   { heading: "KV, bytes per token", number, cell: (row) => String(row.kvBytesPerToken) },
-  { heading: "Perplexity", number, cell: perplexityText },
+  { heading: "Perplexity", number, cell: perplexityOf },
   { heading: "Ratio", number, cell: (row) => row.ratio.toFixed(4) },
   { heading: "KL, nats", number, cell: ({ kl, klError }) => divergenceText(kl, klError) },
   { heading: "Top-1 agrees", number, cell: ({ top1, top1Error }) => shareText(top1, top1Error) },
@@ -44,28 +45,8 @@ export function comparisonPassage({ title, protocol, rows }: Comparison): Passag
   };
 }
 
-/** A perplexity with its standard error, where there is one. */
-function perplexityText({ perplexity, perplexityError: error }: Row): string {
-  const text = significant(perplexity, 5);
-  if (error === undefined) return text;
-  const decimals = text.split(".")[1]?.length ?? 0;
-  return `${text} ± ${error.toFixed(decimals)}`;
-}
-
-/** A divergence with its standard error to as many decimals, where there is one. */
-function divergenceText(kl: number | undefined, error: number | undefined): string {
-  if (kl === undefined) return "";
-  const text = significant(kl, 3);
-  if (error === undefined) return text;
-  return `${text} ± ${error.toFixed(text.split(".")[1]?.length ?? 0)}`;
-}
-
-/** A share in percent with its standard error, where there is one. */
-function shareText(share: number | undefined, error: number | undefined): string {
-  if (share === undefined) return "";
-  return error === undefined
-    ? `${percent(share, 2)} %`
-    : `${percent(share, 2)} ± ${percent(error, 2)} %`;
+function perplexityOf({ perplexity, perplexityError }: Row): string {
+  return perplexityText(perplexity, perplexityError);
 }
 
 /** How rows differ from others, paired; undefined where no row tells its windows. */
@@ -150,7 +131,7 @@ export function llamaCppPassage({ rows }: Comparison): Passage | undefined {
 /** Columns short enough for a terminal. */
 const SHORT: readonly RowColumn[] = [
   { heading: "", cell: rowName },
-  { heading: "perplexity", number, cell: perplexityText },
+  { heading: "perplexity", number, cell: perplexityOf },
   { heading: "KL", number, cell: ({ kl }) => kl === undefined ? "" : significant(kl, 2) },
   {
     heading: "top-1",
@@ -302,7 +283,7 @@ export function comparisonPlots(rows: readonly Row[]): readonly Plot[] {
 export function rowWords(row: Row): string {
   const { kl, top1 } = row;
   const words = [
-    `perplexity ${perplexityText(row)} (${row.ratio.toFixed(4)} of the first)`,
+    `perplexity ${perplexityOf(row)} (${row.ratio.toFixed(4)} of the first)`,
     ...kl === undefined ? [] : [`KL ${significant(kl, 3)}`],
     ...top1 === undefined ? [] : [`top-1 ${percent(top1, 2)} %`],
     `${row.bitsPerWeight.toFixed(2)} bits per weight`,

@@ -3,8 +3,9 @@ import { percent } from "../../pipeline/words.ts";
 import { describeBenchmark } from "./benchmark.ts";
 import { continuationsPassage } from "./continuations.ts";
 import { comparisonHeadline, comparisonPassage, comparisonPlots } from "./comparison.ts";
+import { divergenceText, perplexityText, shareText } from "./errors_of_scores.ts";
 import { type Evaluation, readEvaluation } from "../report/evaluation.ts";
-import type { Comparison } from "../report/rows.ts";
+import { type Comparison, errorOf, perplexityError } from "../report/rows.ts";
 import { itemsFile } from "../report/task_result.ts";
 import { sizeFigures } from "./model_figures.ts";
 import {
@@ -53,7 +54,7 @@ function describeEvaluation(evaluation: Evaluation, tasks: readonly Section[]): 
   const { scores, protocol, model, baseline, windowMeans, hidden } = evaluation;
   const answered = evaluation.tasks ? overallScores(evaluation.tasks) : [];
   const figures: readonly Figure[] = [
-    ...qualityFigures(scores),
+    ...qualityFigures(evaluation),
     ...answered.map(([name, score]) => ({ name, value: score.value, text: scoreText(score) })),
     ...sizeFigures(model),
   ];
@@ -101,11 +102,17 @@ function describeEvaluation(evaluation: Evaluation, tasks: readonly Section[]): 
 }
 
 function qualityFigures(
-  { perplexity, perplexity_ratio: ratio, kl, top1 }: Evaluation["scores"],
+  { scores, windowMeans, windowKl, windowTop1 }: Evaluation,
 ): Figure[] {
+  const { perplexity, perplexity_ratio: ratio, kl, top1 } = scores;
   const axis = "quality";
   return [
-    { name: "Perplexity", value: perplexity, text: perplexity.toPrecision(5), axis },
+    {
+      name: "Perplexity",
+      value: perplexity,
+      text: perplexityText(perplexity, perplexityError(perplexity, windowMeans)),
+      axis,
+    },
     // Drawn beside it, for small losses lie far apart where they span a power of ten.
     ...ratio === undefined ? [] : [
       {
@@ -115,12 +122,12 @@ function qualityFigures(
         axis,
       } as const,
     ],
-    ...kl === undefined
-      ? []
-      : [{ name: "KL, nats", value: kl, text: kl.toPrecision(3), axis } as const],
-    ...top1 === undefined
-      ? []
-      : [{ name: "Top-1 agrees, %", value: 100 * top1, text: percent(top1, 2) }],
+    ...kl === undefined ? [] : [
+      { name: "KL, nats", value: kl, text: divergenceText(kl, errorOf(windowKl)), axis } as const,
+    ],
+    ...top1 === undefined ? [] : [
+      { name: "Top-1 agrees", value: 100 * top1, text: shareText(top1, errorOf(windowTop1)) },
+    ],
   ];
 }
 

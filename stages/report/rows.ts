@@ -91,7 +91,7 @@ export function compareEvaluations(
     const { scores, model, tasks, windowMeans, windowKl, windowTop1, llamaCpp } = evaluation;
     const before = index > 1 ? against(index, index - 1) : undefined;
     const behind = index > 0 && index !== best ? against(index, best) : undefined;
-    const error = errorOf(windowMeans);
+    const error = perplexityError(scores.perplexity, windowMeans);
     return {
       label: names[index]!,
       scheme: model.scheme,
@@ -99,8 +99,7 @@ export function compareEvaluations(
       weightBytes: model.bytes,
       kvBytesPerToken: model.kvBytesPerToken,
       perplexity: scores.perplexity,
-      // The delta method: the error of the mean negative log-likelihood times the perplexity.
-      ...error !== undefined && { perplexityError: scores.perplexity * error },
+      ...error !== undefined && { perplexityError: error },
       ratio: scores.perplexity / first.scores.perplexity,
       ...scores.kl !== undefined && { kl: scores.kl },
       ...withError("klError", windowKl),
@@ -143,8 +142,20 @@ function differenceOf(
   };
 }
 
+/**
+ * Standard error of a perplexity from the mean negative log-likelihoods of windows, by the delta method:
+ * their mean's error times the perplexity.
+ */
+export function perplexityError(
+  perplexity: number,
+  windowMeans: readonly number[],
+): number | undefined {
+  const error = errorOf(windowMeans);
+  return error === undefined ? undefined : perplexity * error;
+}
+
 /** Standard error of a mean over windows; not known of a single one. */
-function errorOf(windows: readonly number[] | undefined): number | undefined {
+export function errorOf(windows: readonly number[] | undefined): number | undefined {
   return windows && windows.length > 1 ? standardErrorOf(windows) : undefined;
 }
 

@@ -42,7 +42,7 @@ async function describeTarget(
     case "journal":
       return await describeJournal(target);
     case "run":
-      return describeRun(target.run, target.store);
+      return describeRun(target.run, { store: target.store, describe: options.describe });
     case "store":
       return await describeStore(target.store);
     case "place":

@@ -1,8 +1,9 @@
 import { describeRun } from "../../tell/inspect/run.ts";
-import { describeRunDifference, describeRuns } from "../../tell/inspect/runs.ts";
+import { describeRunDifference, describeRuns, type ToldRun } from "../../tell/inspect/runs.ts";
 import { findRuns } from "../../tell/inspect/named.ts";
+import { scoredSteps } from "../../tell/inspect/scored.ts";
 import { descriptionText } from "../../tell/inspect/text.ts";
-import type { Description } from "../../description.ts";
+import type { Describe, Description } from "../../description.ts";
 import { allRuns, type RunRecord } from "../../store/runs.ts";
 import type { Store } from "../../store/store.ts";
 import { HERE, openStore } from "../open_store.ts";
@@ -20,9 +21,9 @@ export const runs = defineCommand({
     "nothing, for the list; show RUN; or diff RUN RUN; a run is its id, or last",
   ]],
   options: (command) => void command.option("--all", `list all runs, not the last ${LISTED} only`),
-  run: tellingErrors(async ({ screen, flags, words, own }) => {
+  run: tellingErrors(async ({ program: { describe }, screen, flags, words, own }) => {
     const store = await openStore(HERE, flags);
-    const description = await describeWords(words, { store, all: own.all === true });
+    const description = await describeWords(words, { store, describe, all: own.all === true });
     screen.write(
       flags.json
         ? `${JSON.stringify({ type: "runs", ...description })}\n`
@@ -34,18 +35,25 @@ export const runs = defineCommand({
 
 async function describeWords(
   [verb, ...names]: readonly string[],
-  { store, all }: { readonly store: Store; readonly all: boolean },
+  { store, describe, all }: {
+    readonly store: Store;
+    readonly describe: Describe | undefined;
+    readonly all: boolean;
+  },
 ): Promise<Description> {
   if (verb === undefined) {
     const found = await allRuns(store.path);
     return await describeRuns(all ? found : found.slice(0, LISTED), store.path);
   }
   if (verb === "show" && names.length === 1) {
-    return await describeRun(await oneRun(names[0]!, store), store);
+    return await describeRun(await oneRun(names[0]!, store), { store, describe });
   }
   if (verb === "diff" && names.length === 2) {
-    const [before, now] = [await oneRun(names[0]!, store), await oneRun(names[1]!, store)];
-    return describeRunDifference(before, now);
+    const told = async (name: string): Promise<ToldRun> => {
+      const run = await oneRun(name, store);
+      return { run, figures: await scoredSteps(run, { store, describe }) };
+    };
+    return describeRunDifference(await told(names[0]!), await told(names[1]!));
   }
   throw new UsageError(
     `Cannot tell runs by "${

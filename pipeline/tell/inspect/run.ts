@@ -1,13 +1,19 @@
-import type { Description, Section } from "../../description.ts";
+import type { Describe, Description, Section } from "../../description.ts";
 import { goesOn, type RunRecord } from "../../store/runs.ts";
 import type { Store } from "../../store/store.ts";
 import { formatScores, formatSeconds } from "../../words.ts";
 import { fieldFacts, short } from "./key_document.ts";
+import { type ScoredSteps, scoredSteps, untoldScores } from "./scored.ts";
 
-/** What a run did, from its record. */
-export async function describeRun(run: RunRecord, store: Store): Promise<Description> {
+/** What a run did, from its record, and what its scored artifacts tell. */
+export async function describeRun(
+  run: RunRecord,
+  { store, describe }: { readonly store: Store; readonly describe: Describe | undefined },
+): Promise<Description> {
+  const figures = await scoredSteps(run, { store, describe });
+  const untold = untoldScores(run, figures);
   const words = runWords(run, { goesOn: await goesOn(store.path, run) });
-  const { id, manifest, started, steps, scores, environment, params } = run;
+  const { id, manifest, started, steps, environment, params } = run;
   const columns = [
     { heading: "step" },
     { heading: "stage" },
@@ -33,9 +39,10 @@ export async function describeRun(run: RunRecord, store: Store): Promise<Descrip
         ["manifest", manifest],
         ["started", started],
         ["state", words],
-        ...Object.keys(scores).length > 0 ? [["scores", formatScores(scores)] as const] : [],
+        ...Object.keys(untold).length > 0 ? [["scores", formatScores(untold)] as const] : [],
       ],
     },
+    ...scoresSection(figures),
     { title: "Steps", table: { columns, rows } },
     { title: "Params", facts: fieldFacts(params, "") },
     { title: "Environment", facts: Object.entries(environment) },
@@ -45,6 +52,23 @@ export async function describeRun(run: RunRecord, store: Store): Promise<Descrip
     sections: sections.filter(({ facts }) => facts === undefined || facts.length > 0),
     warnings: steps.flatMap(({ name, failure }) => failure ? [`${name}: ${failure}`] : []),
   };
+}
+
+/** A row for every scored step, if there are any. */
+function scoresSection(figures: ScoredSteps): Section[] {
+  if (figures.size === 0) return [];
+  // A step with more figures tells better in what order they stand.
+  const fullest = [...figures.values()].toSorted((a, b) => b.length - a.length);
+  const names = [...new Set(fullest.flatMap((some) => some.map(({ name }) => name)))];
+  const rows = [...figures].map(([step, some]) => [
+    step,
+    ...names.map((name) => some.find((one) => one.name === name)?.text ?? ""),
+  ]);
+  const columns = [
+    { heading: "step" },
+    ...names.map((heading) => ({ heading, number: true })),
+  ];
+  return [{ title: "Scores", table: { columns, rows } }];
 }
 
 /** How a run stands, in words; `goesOn` says whether it has a process. */

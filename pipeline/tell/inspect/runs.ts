@@ -1,9 +1,10 @@
-import type { Description, Section } from "../../description.ts";
+import type { Description, Figure, Section } from "../../description.ts";
 import { compareDocuments, describeField, differs, shown } from "../../plan/difference.ts";
 import { goesOn, type RunRecord, type StepRecord } from "../../store/runs.ts";
 import { canonicalJson } from "../../store/key.ts";
 import { count, formatScores, formatSeconds, significant } from "../../words.ts";
 import { runWords } from "./run.ts";
+import { type ScoredSteps, untoldScores } from "./scored.ts";
 
 /** Runs as a table, the newest last, next to where one types. */
 export async function describeRuns(
@@ -19,21 +20,37 @@ export async function describeRuns(
       run.started.slice(0, 19).replace("T", " "),
       runWords(run, { goesOn: await goesOn(store, run) }),
       `${run.steps.filter(({ state }) => state === "run").length} of ${run.steps.length}`,
-      formatScores(run.scores),
+      listedScores(run),
     ]),
   );
   const title = `${count(runs.length, "run")} in ${store}`;
   return { title, warnings: [], sections: [{ title: "Runs", table: { columns, rows } }] };
 }
 
+/** Scores that have room in a line of a list. */
+const MOST_LISTED = 5;
+
+function listedScores({ scores }: RunRecord): string {
+  const number = Object.keys(scores).length;
+  return number > MOST_LISTED ? `${number}, which runs show has` : formatScores(scores);
+}
+
+/** A run, with the figures of its scored steps. */
+export interface ToldRun {
+  readonly run: RunRecord;
+  readonly figures: ScoredSteps;
+}
+
 /** What two runs have that differs: params, what steps were made from, scores and times. */
-export function describeRunDifference(before: RunRecord, now: RunRecord): Description {
+export function describeRunDifference(first: ToldRun, second: ToldRun): Description {
+  const [before, now] = [first.run, second.run];
   const pairs = pairsOf(before, now);
   const sections = [
     runsSection(before, now),
     paramsSection(before, now),
+    ...onlySections(pairs),
     stepsSection(pairs),
-    scoresSection(before, now),
+    scoresSection(first, second),
     timesSection(pairs),
   ].filter((section) => section !== undefined);
   return { title: `${before.id} and ${now.id}`, warnings: [], sections };
@@ -71,9 +88,18 @@ function paramsSection(before: RunRecord, now: RunRecord): Section | undefined {
   return { title: "Params", table: { columns: sides(before, now), rows } };
 }
 
+/** Steps that one of the runs has alone, in a line each. */
+function onlySections(pairs: readonly Pair[]): Section[] {
+  const lines = ([["first", 2], ["second", 1]] as const).flatMap(([which, other]) => {
+    const names = pairs.filter((pair) => !pair[other]).map(([name]) => name);
+    return names.length === 0 ? [] : [`only in the ${which}: ${names.join(", ")}`];
+  });
+  return lines.length === 0 ? [] : [{ title: "Steps", lines }];
+}
+
 function stepsSection(pairs: readonly Pair[]): Section | undefined {
   const lines = pairs.flatMap(([name, before, now]) => {
-    if (!before || !now) return [`${name}: only in the ${now ? "second" : "first"}`];
+    if (!before || !now) return [];
     if (!before.recipe || !now.recipe) {
       return before.state === now.state ? [] : [`${name}: ${before.state} → ${now.state}`];
     }
@@ -91,26 +117,46 @@ function stepsSection(pairs: readonly Pair[]): Section | undefined {
   return lines.length === 0 ? undefined : { title: "What steps were made from", lines };
 }
 
-function scoresSection(before: RunRecord, now: RunRecord): Section | undefined {
-  const names = Object.keys({ ...now.scores, ...before.scores });
-  if (names.length === 0) return undefined;
-  const rows = names.map((name) => {
-    const [was, is] = [before.scores[name], now.scores[name]];
-    const change = was === undefined || is === undefined || was === 0
-      ? ""
-      : was === is
-      ? "same"
-      : `${is > was ? "+" : ""}${significant(100 * (is / was - 1), 3)} %`;
-    return [name, was?.toPrecision(6) ?? "", is?.toPrecision(6) ?? "", change];
+/** What both runs have scored, with errors where the store still has the artifacts. */
+function scoresSection(first: ToldRun, second: ToldRun): Section | undefined {
+  const told = new Set([...second.figures.keys()].filter((step) => first.figures.has(step)));
+  const [before, now] = [first, second].map((one) => scoresOf(one, told));
+  const rows = [...now!].flatMap(([name, is]) => {
+    const was = before!.get(name);
+    return was ? [[name, was.text, is.text, changeText(was.value, is.value)]] : [];
   });
-  const columns = [...sides(before, now), { heading: "change", number: true }];
+  if (rows.length === 0) return undefined;
+  const columns = [...sides(first.run, second.run), { heading: "change", number: true }];
   return { title: "Scores", table: { columns, rows } };
+}
+
+/** A run's scores by their names: figures of the steps that both runs tell, else those of its record. */
+function scoresOf(
+  { run, figures }: ToldRun,
+  told: ReadonlySet<string>,
+): ReadonlyMap<string, Pick<Figure, "value" | "text">> {
+  const shown = new Map([...figures].filter(([step]) => told.has(step)));
+  return new Map([
+    ...[...shown].flatMap(([step, some]) =>
+      some.map((figure) => [`${step}: ${figure.name}`, figure] as const)
+    ),
+    ...Object.entries(untoldScores(run, shown)).map(([name, value]) =>
+      [name, { value, text: value.toPrecision(6) }] as const
+    ),
+  ]);
+}
+
+function changeText(was: number, is: number): string {
+  if (was === is) return "same";
+  if (was === 0) return "";
+  return `${is > was ? "+" : ""}${significant(100 * (is / was - 1), 3)} %`;
 }
 
 function timesSection(pairs: readonly Pair[]): Section | undefined {
   const seconds = (step: StepRecord | undefined) =>
     step?.state === "run" ? step.seconds.toFixed(1) : step?.state ?? "";
-  const rows = pairs.map(([name, before, now]) => [name, seconds(before), seconds(now)])
+  const rows = pairs.filter(([, before, now]) => before && now)
+    .map(([name, before, now]) => [name, seconds(before), seconds(now)])
     .filter(([, was, is]) => was !== is);
   if (rows.length === 0) return undefined;
   const columns = ["step", "first, s", "second, s"].map((heading, at) => ({

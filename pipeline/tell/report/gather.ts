@@ -1,5 +1,6 @@
 import type { Describe, Description } from "../../description.ts";
 import { describeFiles } from "../inspect/artifact.ts";
+import { artifactOf } from "../inspect/scored.ts";
 import { goesOn, type RunRecord, type StepRecord } from "../../store/runs.ts";
 import { recordBytes } from "../../store/record.ts";
 import type { Store, Stored } from "../../store/store.ts";
@@ -39,7 +40,7 @@ export async function gatherReport(
   { store, describe }: { readonly store: Store; readonly describe: Describe | undefined },
 ): Promise<RunReport> {
   const steps: StepReport[] = [];
-  for (const step of run.steps) steps.push({ ...step, ...await artifactOf(step, store, describe) });
+  for (const step of run.steps) steps.push({ ...step, ...await stillThere(step, store, describe) });
   const files = run.sources ?? [{ path: run.manifest, sha256: undefined }];
   const sources = await Promise.all(files.map(async (file): Promise<SourceText> => {
     const text = await Deno.readTextFile(file.path).catch(() => undefined);
@@ -51,23 +52,16 @@ export async function gatherReport(
   return { run, goesOn: await goesOn(store.path, run), store: store.path, steps, sources };
 }
 
-async function artifactOf(
-  { key, digest }: StepRecord,
+async function stillThere(
+  step: StepRecord,
   store: Store,
   describe: Describe | undefined,
 ): Promise<Pick<StepReport, "stored" | "trouble" | "description">> {
-  // Without a digest nothing was made: what lies under the key, if anything, is of a later run.
-  if (key === undefined || digest === undefined) return {};
-  const found = await store.inspect(key);
-  if (found.state === "damaged") return { trouble: `it is damaged: ${found.why}` };
-  if (found.state !== "whole") return { trouble: "it is not in the store any more" };
-  const { stored } = found;
-  if (stored.artifact.digest !== digest) {
-    return { trouble: "it was made again with other bytes after this run" };
-  }
-  const { path, kind } = stored.artifact;
+  const found = await artifactOf(step, store);
+  if (!("stored" in found)) return found;
+  const { path, kind } = found.stored.artifact;
   const description = await describeFiles(path, { kind, describe });
-  return { stored, ...description && { description } };
+  return { ...found, ...description && { description } };
 }
 
 /** What a step's artifact took when it was made, in seconds. */

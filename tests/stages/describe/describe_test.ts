@@ -99,10 +99,11 @@ Deno.test("an evaluation gives the figures that variants are compared by", () =>
     const description = (await describePath(directory, { kind: "report" }))!;
     strictEqual(description.variant, "W4 A8 KV4");
     deepStrictEqual(description.figures?.map(({ name, text, axis }) => [name, text, axis]), [
-      ["Perplexity", "7.1235", "quality"],
+      // 7.12345 by the error of two means, log 2 and log 8: half of their difference.
+      ["Perplexity", `7.1235 ± ${(7.12345 * Math.log(8 / 2) / 2).toFixed(4)}`, "quality"],
       ["Perplexity increase, %", "2.13", "quality"],
       ["KL, nats", "0.0123", "quality"],
-      ["Top-1 agrees, %", "93.75", undefined],
+      ["Top-1 agrees", "93.75 %", undefined],
       ["Bits per weight", "4.25", "size"],
       ["Weights, MB", "19.2", undefined],
       ["KV, bytes per token", "576", "size"],
