@@ -66,6 +66,8 @@ export interface Panel {
 /** A panel with a title. Charts of one title can share a plot. */
 export interface Chart extends Panel {
   readonly title: string;
+  /** How it is drawn: lines unless said; a grid has a row of colored fields for each series. */
+  readonly form?: "lines" | "grid";
 }
 
 /** One line of a panel. */

@@ -101,21 +101,25 @@ function mean(values: readonly number[]): string {
   return (values.reduce((sum, value) => sum + value, 0) / values.length).toExponential(2);
 }
 
-/** What quantizing each role of linear cost, by layer. */
+/** What quantizing each role of linear cost, by layer; the mean where a layer has several, as experts. */
 function roleChart(
   roles: readonly (readonly LayerLinear[])[],
   { measured }: ModelRecord,
 ): Chart[] {
-  const series = roles.map((linears) => ({
-    name: labelOf(linears),
-    points: linears.flatMap(({ layer, name }) => {
-      const facts = measured.linears[name];
-      return facts ? [[layer, facts.outputError ?? facts.weightError] as const] : [];
-    }),
-  })).filter(({ points }) => points.length > 0);
+  const series = roles.map((linears) => {
+    const layers = Map.groupBy(linears, ({ layer }) => layer);
+    const points = [...layers].flatMap(([layer, some]) => {
+      const facts = some.flatMap(({ name }) => measured.linears[name] ?? []);
+      const errors = facts.map(({ outputError, weightError }) => outputError ?? weightError);
+      return errors.length === 0
+        ? []
+        : [[layer, errors.reduce((sum, error) => sum + error, 0) / errors.length] as const];
+    });
+    return { name: labelOf(linears), points };
+  }).filter(({ points }) => points.length > 0);
   if (series.length === 0) return [];
   const title = "Relative squared error of each linear";
-  return [{ title, across: "Layer", up: "Relative squared error", series }];
+  return [{ title, across: "Layer", up: "Relative squared error", series, form: "grid" }];
 }
 
 /** What linears of one role are called, such as `q_proj`. */

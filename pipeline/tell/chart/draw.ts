@@ -16,10 +16,13 @@ export async function drawSvg(
 ): Promise<string> {
   // The library takes a quarter of a second to load, which only who draws should pay.
   const echarts = await import("echarts/core");
-  const { BarChart, LineChart, ScatterChart } = await import("echarts/charts");
-  const { GridComponent, LegendComponent } = await import("echarts/components");
+  const { BarChart, HeatmapChart, LineChart, ScatterChart } = await import("echarts/charts");
+  const { GridComponent, LegendComponent, TitleComponent, VisualMapComponent } = await import(
+    "echarts/components"
+  );
   const { SVGRenderer } = await import("echarts/renderers");
-  echarts.use([BarChart, LineChart, ScatterChart, GridComponent, LegendComponent, SVGRenderer]);
+  echarts.use([BarChart, HeatmapChart, LineChart, ScatterChart, SVGRenderer]);
+  echarts.use([GridComponent, LegendComponent, TitleComponent, VisualMapComponent]);
   const chart = echarts.init(null, null, { renderer: "svg", ssr: true, ...size });
   try {
     chart.setOption({ animation: false, textStyle: TEXT, ...option });

@@ -35,10 +35,8 @@ export async function curvesPart(steps: readonly StepReport[]): Promise<PagePart
   if (shared.size === 0) return undefined;
   const parts: string[] = [];
   for (const { chart, lines } of shared.values()) {
-    const drawn = await chartHtml(
-      { ...chart, series: lines.map(seriesOf) },
-      `curve-${parts.length}`,
-    );
+    const series = lines.map(({ names, points }) => ({ name: sharedName(names), points }));
+    const drawn = await chartHtml({ ...chart, series }, `curve-${parts.length}`);
     parts.push(`<h3>${escapeMarkup(chart.title)}</h3>\n${drawn}`);
   }
   return { id: "curves", title: "Curves", html: parts.join("\n") };
@@ -46,7 +44,9 @@ export async function curvesPart(steps: readonly StepReport[]): Promise<PagePart
 
 /** The charts with several lines of their own, which are told with their step. */
 export function ownCharts({ description }: StepReport): readonly Chart[] {
-  return chartsOf(description?.sections ?? []).filter((chart) => !singleSeries(chart));
+  return chartsOf(description?.sections ?? []).filter((chart) =>
+    !singleSeries(chart) && chart.form !== "grid"
+  );
 }
 
 /** A chart as a plot, and its numbers as a table to open. */
@@ -60,33 +60,44 @@ export async function chartHtml(
     headed: true,
     draw: (name, width) => linesPlot(name, { panels: [{ across, up, series: named }], width }),
   });
-  const places = [...new Set(named.flatMap(({ points }) => points.map(([at]) => at)))]
+  return `${plot}\n${numbersHtml({ title, across, series: named })}`;
+}
+
+/** The numbers of a chart as a table to open. */
+export function numbersHtml(
+  { title, across, series }: Pick<Chart, "title" | "across" | "series">,
+  summary = "Numbers",
+): string {
+  const places = [...new Set(series.flatMap(({ points }) => points.map(([at]) => at)))]
     .sort((a, b) => a - b);
   const table = {
     columns: [
       { heading: across, number: true },
-      ...named.map(({ name }) => ({ heading: name, number: true })),
+      ...series.map(({ name }) => ({ heading: name, number: true })),
     ],
     rows: places.map((place) => [
       String(place),
-      ...named.map(({ points }) => {
+      ...series.map(({ points }) => {
         const value = points.find(([at]) => at === place)?.[1];
         return value === undefined ? "" : shortNumber(value, 4);
       }),
     ]),
   };
-  return `${plot}\n<details><summary>Numbers</summary>\n${
+  return `<details><summary>${escapeMarkup(summary)}</summary>\n${
     tableHtml(table, { label: title })
   }\n</details>`;
 }
 
-function seriesOf({ names, points }: Line): Series {
-  const [first = "", ...others] = names;
+/** What steps that share numbers are called together. */
+export function sharedName([first = "", ...others]: readonly string[]): string {
   const rest = others.length > 1 ? [`${others.length} more`] : others;
-  return { name: [first, ...rest].join(rest === others ? ", " : " and "), points };
+  return [first, ...rest].join(rest === others ? ", " : " and ");
 }
 
-function chartsOf(sections: readonly { readonly charts?: readonly Chart[] }[]): readonly Chart[] {
+/** The charts of sections. */
+export function chartsOf(
+  sections: readonly { readonly charts?: readonly Chart[] }[],
+): readonly Chart[] {
   return sections.flatMap(({ charts = [] }) => charts);
 }
 

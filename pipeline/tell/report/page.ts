@@ -5,6 +5,7 @@ import { curvesPart } from "./curves.ts";
 import { madeSeconds, type PagePart, type RunReport, type StepReport } from "./gather.ts";
 import { pageHtml, sectionHtml, wide } from "../html.ts";
 import { escapeMarkup } from "../../words.ts";
+import { gridsPart } from "./grids.ts";
 import { provenancePart } from "./provenance.ts";
 import { qualityPart } from "./quality.ts";
 import { stepsPart } from "./steps.ts";
@@ -27,6 +28,7 @@ export async function reportPage(report: RunReport): Promise<string> {
     await qualityPart(steps),
     await graphPart(steps),
     await timePart(steps),
+    await gridsPart(steps),
     await curvesPart(steps),
     comparisonsPart(steps),
     notesPart(steps),

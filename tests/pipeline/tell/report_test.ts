@@ -75,6 +75,13 @@ const describe: Describe = async (path, { kind }) => {
           up: "Error",
           series: [{ name: "p", points }, { name: "q", points }],
         },
+        {
+          title: "By part and layer",
+          across: "Layer",
+          up: "Error",
+          series: [{ name: "p", points }, { name: "q", points }],
+          form: "grid",
+        },
       ],
     }],
     warnings: number > 300 ? ["It has three digits"] : [],
@@ -170,6 +177,16 @@ browserTest(
     const numbers = await table("Error of each layer");
     const column = numbers[0]?.indexOf(long) ?? -1;
     deepStrictEqual(numbers.slice(1).map((cells) => cells[column]), ["23", "46", "69", "92"]);
+    // One map of all steps, which share it where their numbers are equal: bad has none.
+    const maps = page.locator('[aria-label^="By part and layer, a map for one"]:visible');
+    strictEqual(await maps.count(), 1);
+    const places = await maps.locator("text").allTextContents();
+    strictEqual(places.filter((text) => text === "q").length, 4);
+    ok(places.includes(long), `${places}`);
+    const fields = await table(`By part and layer: ${long}`);
+    deepStrictEqual(fields.slice(0, 2), [["Layer", "p", "q"], ["0", "23", "23"]]);
+    strictEqual(await page.getByText("By part and layer", { exact: true }).count(), 1);
+
     strictEqual(await page.locator('[aria-label^="Loss against Bits"]:visible').count(), 1);
     const bars = page.locator('[aria-label^="Seconds that 9 steps"]:visible');
     ok((await bars.textContent())?.includes("behind"));

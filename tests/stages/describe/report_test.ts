@@ -49,6 +49,14 @@ browserTest(
     deepStrictEqual(errors.map(([layer]) => layer), ["Layer", "0", "1", "2", "3"]);
     ok(errors.slice(1).every((cells) => Number(cells[1]) > 0 && Number(cells[1]) < 0.1));
     strictEqual((await tableOf(page, "Error of attention by the KV cache")).length, 5);
+    // A map of layers and linears, whose mean is what the curve has.
+    const map = await tableOf(page, "Relative squared error of each linear: w4a8, w4a8kv4");
+    const roles = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"];
+    deepStrictEqual(map[0], ["Layer", ...roles]);
+    for (const [layer, cells] of map.slice(1).entries()) {
+      const mean = cells.slice(1).reduce((sum, cell) => sum + Number(cell), 0) / roles.length;
+      ok(Math.abs(mean / Number(errors[1 + layer]?.[1]) - 1) < 1e-3, `${cells}`);
+    }
     const comparison = await tableOf(page, "Rounding to nearest W4A8KV4");
     strictEqual(comparison.length, 3);
     strictEqual(await page.locator("section[aria-labelledby=comparisons] img").count(), 2);
