@@ -66,8 +66,11 @@ export interface Panel {
 /** A panel with a title. Charts of one title can share a plot. */
 export interface Chart extends Panel {
   readonly title: string;
-  /** How it is drawn: lines unless said; a grid has a row of colored fields for each series. */
-  readonly form?: "lines" | "grid";
+  /**
+   * How it is drawn: lines unless said; a grid has a row of colored fields for each series, bars stand
+   * beside each other over places at even distances, for counts.
+   */
+  readonly form?: "lines" | "grid" | "bars";
 }
 
 /** One line of a panel. */

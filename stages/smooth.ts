@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { SPREAD_BYTES } from "./channels/channel_spread.ts";
 import {
   type ChannelMethod,
   countSearch,
@@ -27,7 +28,7 @@ const params = z.strictObject({
 /** Scales channels so that quantization loses less, without changing what the model computes. */
 export const smooth = defineStage({
   about: "Scales channels between activations and weights, or keys and queries, before quantizing.",
-  version: 1,
+  version: 2,
   params,
   inputs: { model: "model", stats: "stats" },
   output: "model",
@@ -37,7 +38,8 @@ export const smooth = defineStage({
     const { rewrite, search } = await countSearch(files, stats, methodOf(params), limits);
     const places = 1 + (params.projections?.sites.length ?? 0);
     const choices = places * files.architecture.layers.length;
-    return rewriteForecast(model, rewrite, { ...search, choices });
+    const forecast = rewriteForecast(model, rewrite, { ...search, choices });
+    return { ...forecast, diskBytes: forecast.diskBytes + SPREAD_BYTES * choices };
   },
   async run(job, inputs, params) {
     const record = await searchLayers(job, inputs, methodOf(params));

@@ -16,6 +16,7 @@ import { type ModelRecord, recordAfter, refuseChannels } from "../models/model_r
 import { countPeaks, type DevicePeaks, FOREVER, layersThatDiffer } from "../models/peaks.ts";
 import { type Rewrite, rewriteModel } from "../models/rewrite.ts";
 import type { Projection } from "../models/site.ts";
+import { type PlacedSpread, SPREADS } from "./channel_spread.ts";
 import { ChannelWork } from "./channel_work.ts";
 import { tensorEdit } from "./edits.ts";
 import { identityOrder } from "./order.ts";
@@ -26,6 +27,8 @@ export interface ChannelChoice {
   readonly place: string;
   /** Squared output error over the kept activations with the channels as before and as chosen, if searched. */
   readonly error?: { readonly before: number; readonly after: number };
+  /** How the magnitudes of channels lie before and after, where they are scaled. */
+  readonly spread?: PlacedSpread;
 }
 
 /** A method that finds new channels from statistics. */
@@ -53,7 +56,7 @@ export interface ChannelMethod<Choice extends ChannelChoice> {
 
 /**
  * Finds new channels layer by layer, each kept in the journal, and writes the model with them, its
- * lineage and `<stage>.json` with the choices. Gives the record of the model that was there.
+ * lineage, `<stage>.json` with the choices and `spreads.json` with what they do to channels. Gives the record of the model that was there.
  */
 export async function searchLayers<Choice extends ChannelChoice>(
   job: Job<Tools>,
@@ -76,21 +79,23 @@ export async function searchLayers<Choice extends ChannelChoice>(
   const source = { checkpoint, architecture, stats, signal, journal, device };
   const work = new ChannelWork(source);
   const total = layers.length + checkpoint.tensors.size;
-  const choices: Choice[] = [];
+  const found: Choice[] = [];
   for (const layer of layers) {
     signal.throwIfAborted();
     // What a layer changes lies within it, so that it is found from nothing but the layer.
-    const found = await journal.recall(`layer-${layer.index}`, async () => {
+    const here = await journal.recall(`layer-${layer.index}`, async () => {
       const part = new ChannelWork(source);
       const choices = await method.find(part, layer);
       const done = layer.index + 1;
       job.progress(done, total, `layer ${layer.index} (${done} of ${layers.length})`);
       return { choices, edits: part.edits, changes: part.changes, orders: part.orders };
     });
-    choices.push(...found.choices);
-    work.add(found);
+    found.push(...here.choices);
+    work.add(here);
   }
-  choices.push(...await method.findShared?.(work) ?? []);
+  found.push(...await method.findShared?.(work) ?? []);
+  const choices = found.map(({ spread: _, ...choice }) => choice as Choice);
+  const spreads = found.flatMap(({ spread }) => spread ?? []);
   const lineage = await lengthenLineage({ ...model, record }, job.out, work.changes);
   await rewriteModel(model.path, job.out, {
     signal,
@@ -99,6 +104,9 @@ export async function searchLayers<Choice extends ChannelChoice>(
     record: { ...recordAfter(record, method.stage, method.params), lineage, ...ordersOf(work) },
   });
   await Deno.writeTextFile(`${job.out}/${stage}.json`, JSON.stringify({ choices }, undefined, 2));
+  if (spreads.length > 0) {
+    await Deno.writeTextFile(`${job.out}/${SPREADS}`, JSON.stringify(spreads));
+  }
   for (const place of method.places) {
     const here = choices.filter((choice) => choice.place === place);
     if (here.length > 0) job.note(method.words(place, here), { place, choices: here });

@@ -5,6 +5,7 @@ import type { LayerOutline } from "../models/family.ts";
 import { turnedChannels } from "../models/rope.ts";
 import { type LayerSite, type Projection, readersOf, type Tap } from "../models/site.ts";
 import type { ChannelWork } from "./channel_work.ts";
+import { channelSpread, type PlacedSpread } from "./channel_spread.ts";
 import { outputErrors } from "./search_error.ts";
 import {
   exponentCandidates,
@@ -45,6 +46,8 @@ export interface SmoothChoice extends Exponents {
   readonly spans: readonly [SpanKind, SpanKind];
   /** Squared output error over the kept activations without and with the scale, if searched. */
   readonly error?: { readonly before: number; readonly after: number };
+  /** The magnitudes of the inputs' or the keys' channels; not of an expert's inputs, of which there are many. */
+  readonly spread?: PlacedSpread;
 }
 
 /** Scales channels at every place of a layer that is asked for. */
@@ -111,7 +114,10 @@ async function smoothProjection(
   work.scaleOutputs(site.fedBy, feeding.map((factor) => 1 / factor));
   for (const { name } of sites) work.change(name, { scale });
   if (attends) work.change(values.name, { scale: feeding });
-  return choiceOf({ layer, place }, candidates, params, { errors, best });
+  const choice = choiceOf({ layer, place }, candidates, params, { errors, best });
+  if (site.expert !== undefined) return choice;
+  const magnitudes = await stats.magnitude(layer, site.name, "absmax");
+  return { ...choice, spread: { layer, place, ...channelSpread(magnitudes, scale) } };
 }
 
 /** Divides keys and multiplies queries by one scale, which goes into what makes them. */
@@ -157,7 +163,11 @@ async function smoothAttention(
   scaleTap(work, taps.keys, kvScale.map((factor) => 1 / factor));
   work.change(taps.queries.name, { scale: scale.map((factor) => 1 / factor) });
   work.change(taps.keys.name, { scale: kvScale });
-  return choiceOf({ layer, place: "attention" }, candidates, params, { errors, best });
+  const magnitudes = await stats.magnitude(layer, taps.keys.name, "absmax");
+  return {
+    ...choiceOf({ layer, place: "attention" }, candidates, params, { errors, best }),
+    spread: { layer, place: "keys", ...channelSpread(magnitudes, kvScale) },
+  };
 }
 
 /** Multiplies what makes a tap, whose gains its heads may share. */

@@ -20,6 +20,7 @@ import { foreignQuantization } from "../exchange/foreign_quantization.ts";
 import { findFiles, type FoundFiles, list } from "../formats/safetensors/found_files.ts";
 import { errorCharts, historySection, learningCharts, sizeFigures } from "./model_figures.ts";
 import { kvSection, linearsSection } from "./linears.ts";
+import { spreadSections } from "./spreads.ts";
 import { tokenizerFacts } from "./tokenizer_facts.ts";
 import { USUAL } from "../models/usual_names.ts";
 
@@ -89,6 +90,7 @@ export async function describeModelDirectory(
     architectureSection({ name, config, json }),
     ...architecture ? [linearsSection(architecture, { record, tensors }), kvSection(record)] : [],
     historySection(record),
+    ...await spreadSections(directory),
     ...learningCharts(record),
     ...facts ? errorCharts(facts) : [],
     { title: "Tokenizer", facts: tokenizer.facts },

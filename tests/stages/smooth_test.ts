@@ -1,11 +1,16 @@
 import { strict as assert } from "node:assert";
+import { openStats } from "../../stages/calibration/stats.ts";
+import {
+  channelSpread,
+  type PlacedSpread,
+  SPREAD_BYTES,
+} from "../../stages/channels/channel_spread.ts";
+import { openModel } from "../../stages/models/architecture.ts";
 import { fileURLToPath } from "node:url";
 import { f32 } from "../../kernels/device/tensor.ts";
 import { Cpu } from "../../kernels/device/cpu/cpu.ts";
 import { Gpu } from "../../kernels/device/gpu.ts";
 import type { Artifact } from "../../pipeline/artifact.ts";
-import { openStats } from "../../stages/calibration/stats.ts";
-import { openModel } from "../../stages/models/architecture.ts";
 import { readersOf } from "../../stages/models/site.ts";
 import { openCheckpoint } from "../../stages/models/open_checkpoint.ts";
 import { readModelRecord, writeModelRecord } from "../../stages/models/model_record.ts";
@@ -270,6 +275,40 @@ Deno.test("smooth takes the candidate of least error, and says what it gained", 
     chain.notes.at(-1)!,
     new RegExp(`down_proj: .* ${(100 * after / before).toFixed(1)}%`),
   );
+});
+
+Deno.test("smooth keeps how channels lie before and after, as statistics of both models show them", async () => {
+  await using chain = await StageChain.open();
+  const model = chain.family("llama_wide_heads");
+  const stats = await chain.calibrate(model);
+  const params = { projections: { sites: ["down_proj"], alpha: 0.5 }, attention: {} };
+  const smoothed = await chain.run(smooth, { model, stats }, params);
+  const text = await Deno.readTextFile(`${smoothed.path}/spreads.json`);
+  const spreads: PlacedSpread[] = JSON.parse(text);
+  using files = await openModel(model.path);
+  const { layers } = files.architecture;
+  assert.deepEqual(
+    spreads.map(({ layer, place }) => `${place} of ${layer}`),
+    layers.flatMap(({ index }) => [`keys of ${index}`, `down_proj of ${index}`]),
+  );
+  using was = await openStats(stats, model);
+  using is = await openStats(stats, smoothed);
+  for (const { layer, place, before, after, worst } of spreads) {
+    const { taps, sites } = layers[layer]!;
+    const tap = place === "keys"
+      ? taps.keys
+      : sites.find(({ projection }) => projection === place)!;
+    const same = new Float32Array(tap.channels).fill(1);
+    for (const [one, histogram] of [[was, before], [is, after]] as const) {
+      const magnitudes = await one.magnitude(layer, tap.name, "absmax");
+      const found = channelSpread(magnitudes, same);
+      assert.deepEqual(found.before, histogram);
+      assert.equal(histogram.reduce((sum, [, count]) => sum + count, 0), tap.channels);
+    }
+    assert.ok(worst[0]!.before >= worst[1]!.before && worst[0]!.before > 1);
+  }
+  assert.ok(text.length <= SPREAD_BYTES * spreads.length);
+  assert.ok(!(await Deno.readTextFile(`${smoothed.path}/smooth.json`)).includes("worst"));
 });
 
 Deno.test("smooth records itself, and works on rotated models with a word on QServe", async () => {

@@ -48,7 +48,7 @@ export function frameOf(width: number, top: number): Frame {
 }
 
 /** The upright axis of a panel. */
-export function upright({ option }: Scale, panel: number) {
+export function upright({ option }: Pick<Scale, "option">, panel: number) {
   return { ...option, gridIndex: panel, nameRotate: 90, nameGap: 58 };
 }
 

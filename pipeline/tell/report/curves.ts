@@ -45,7 +45,7 @@ export async function curvesPart(steps: readonly StepReport[]): Promise<PagePart
 /** The charts with several lines of their own, which are told with their step. */
 export function ownCharts({ description }: StepReport): readonly Chart[] {
   return chartsOf(description?.sections ?? []).filter((chart) =>
-    !singleSeries(chart) && chart.form !== "grid"
+    !singleSeries(chart) && (chart.form ?? "lines") === "lines"
   );
 }
 

@@ -6,6 +6,7 @@ import { madeSeconds, type PagePart, type RunReport, type StepReport } from "./g
 import { pageHtml, sectionHtml, wide } from "../html.ts";
 import { escapeMarkup } from "../../words.ts";
 import { gridsPart } from "./grids.ts";
+import { histogramsPart } from "./histograms.ts";
 import { provenancePart } from "./provenance.ts";
 import { qualityPart } from "./quality.ts";
 import { stepsPart } from "./steps.ts";
@@ -29,6 +30,7 @@ export async function reportPage(report: RunReport): Promise<string> {
     await graphPart(steps),
     await timePart(steps),
     await gridsPart(steps),
+    await histogramsPart(steps),
     await curvesPart(steps),
     comparisonsPart(steps),
     notesPart(steps),

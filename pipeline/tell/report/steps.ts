@@ -35,7 +35,10 @@ async function stepHtml(
   const sections: readonly Section[] = [
     { title: "This step", facts },
     ...recipe ? [documentSection(recipe), ...inputsSection(recipe, makersAmong(steps))] : [],
-    ...(description?.sections ?? []).filter(({ pictures = [] }) => pictures.length === 0),
+    // Pictures and histograms have parts of the page of their own.
+    ...(description?.sections ?? []).filter(({ pictures = [], charts = [] }) =>
+      pictures.length === 0 && charts.every(({ form }) => form !== "bars")
+    ),
   ];
   const blocks = sections.flatMap((section) => {
     const html = sectionHtml(section);

@@ -63,6 +63,15 @@ const describe: Describe = async (path, { kind }) => {
       title: "Inside",
       facts: [["value", String(number)]],
       charts: [
+        ...number < 300 ? [] : [
+          {
+            title: "Parts by size",
+            across: "Size",
+            up: "Parts",
+            series: [{ name: "before", points }, { name: "after", points }],
+            form: "bars" as const,
+          },
+        ],
         {
           title: "Error of each layer",
           across: "Layer",
@@ -187,9 +196,16 @@ browserTest(
     deepStrictEqual(fields.slice(0, 2), [["Layer", "p", "q"], ["0", "23", "23"]]);
     strictEqual(await page.getByText("By part and layer", { exact: true }).count(), 1);
 
+    // Histograms are a step's own.
+    const last = "a_step_with_quite_a_long_name[by=300]";
+    const bars = page.locator(`figure [aria-label="Inside (${last})"]:visible`);
+    ok((await bars.textContent())?.includes("Parts by size"));
+    const sizes = await table(`Parts by size (${last})`);
+    deepStrictEqual(sizes.slice(0, 2), [["Size", "before", "after"], ["0", "303", "303"]]);
+
     strictEqual(await page.locator('[aria-label^="Loss against Bits"]:visible').count(), 1);
-    const bars = page.locator('[aria-label^="Seconds that 9 steps"]:visible');
-    ok((await bars.textContent())?.includes("behind"));
+    const times = page.locator('[aria-label^="Seconds that 9 steps"]:visible');
+    ok((await times.textContent())?.includes("behind"));
     strictEqual(await page.locator(".graph-drawing .node").count(), 9);
     strictEqual(await page.locator(".graph-drawing .node.failed").count(), 1);
     strictEqual(await page.locator(".graph-drawing .node.blocked").count(), 1);
