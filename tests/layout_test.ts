@@ -126,6 +126,7 @@ const ALLOWED: readonly (readonly [from: string, to: readonly string[]])[] = [
     "pipeline/words.ts",
     "stages/benchmark/",
     "stages/calibration/",
+    "stages/channels/",
     "stages/exchange/",
     "stages/formats/",
     "stages/jinja/",
