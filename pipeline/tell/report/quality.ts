@@ -2,7 +2,7 @@ import { scatterPlot } from "../chart/scatter.ts";
 import type { Figure } from "../../description.ts";
 import { madeOn, type PagePart, type StepReport } from "./gather.ts";
 import { tableHtml } from "../html.ts";
-import { shortNumber } from "../../words.ts";
+import { escapeMarkup, shortNumber } from "../../words.ts";
 import { plotHtml } from "./plot.ts";
 
 /** A step whose artifact is compared with others. */
@@ -22,19 +22,20 @@ export async function qualityPart(steps: readonly StepReport[]): Promise<PagePar
   const fullest = variants.toSorted((a, b) => b.figures.length - a.figures.length);
   const names = [...new Set(fullest.flatMap(({ figures }) => figures.map(({ name }) => name)))];
   const described = variants.some(({ words }) => words !== "");
-  const machines = variants.some(({ machine }) => machine !== undefined);
+  const [machine, ...others] = new Set(variants.map(({ machine }) => machine));
+  const differ = others.length > 0;
   const table = {
     columns: [
       { heading: "Step" },
       ...described ? [{ heading: "Variant" }] : [],
       ...names.map((heading) => ({ heading, number: true })),
-      ...machines ? [{ heading: "Made on" }] : [],
+      ...differ ? [{ heading: "Made on" }] : [],
     ],
     rows: variants.map(({ name, words, machine, figures }) => [
       name,
       ...described ? [words] : [],
       ...names.map((one) => figures.find(({ name }) => name === one)?.text ?? ""),
-      ...machines ? [machine ?? ""] : [],
+      ...differ ? [machine ?? ""] : [],
     ]),
   };
   const qualities = namesOf(variants, "quality");
@@ -68,7 +69,10 @@ export async function qualityPart(steps: readonly StepReport[]): Promise<PagePar
       }),
     );
   }
-  const html = [tableHtml(table, { label: "Quality and size" }), ...plots].join("\n");
+  const made = differ || machine === undefined ? [] : [
+    `<p class="quiet">All made on ${escapeMarkup(machine)}.</p>`,
+  ];
+  const html = [tableHtml(table, { label: "Quality and size" }), ...made, ...plots].join("\n");
   return { id: "quality", title: "Quality and size", html };
 }
 
