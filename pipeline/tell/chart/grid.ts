@@ -39,6 +39,8 @@ export async function gridPlot(
     ...panels.flatMap(({ series }) => series.map(({ name }) => name.length)),
   );
   const left = Math.min(LETTER * longest + 20, Math.floor(0.4 * width));
+  // Those of titles are bold.
+  const letters = Math.floor((width - left) / (LETTER + 1.5));
   const tops: number[] = [];
   let below = LEGEND;
   for (const { series } of panels) {
@@ -47,11 +49,11 @@ export async function gridPlot(
   }
   return await drawSvg(name, { width, height: below }, {
     title: panels.map(({ title }, index) => ({
-      text: title,
+      text: title.length > letters ? `${title.slice(0, letters - 1)}…` : title,
       left,
       top: tops[index]! - TITLE,
       padding: 0,
-      textStyle: { color: INK, fontSize: 13, width: width - left - RIGHT, overflow: "truncate" },
+      textStyle: { color: INK, fontSize: 13 },
     })),
     visualMap: {
       type: "continuous",

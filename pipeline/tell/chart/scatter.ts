@@ -45,8 +45,9 @@ export async function scatterPlot(
       return points.map((point, i) => {
         const { color } = colorOf(point.color);
         const left = isLeft(places[i]!, panel.width);
-        // A label that had to leave its point has the point's color beside it.
-        const away = shifts[i] !== 0;
+        // A label that had to leave its point, or whose point others cover, has its color beside it.
+        const away = shifts[i] !== 0 ||
+          places.some((other, at) => at !== i && isOn(other, places[i]!));
         const sign = { width: SIGN, height: SIGN, backgroundColor: color };
         return {
           type: "scatter",
@@ -120,7 +121,7 @@ function labelShifts(
         i === index || other.x + DOT <= from || other.x - DOT >= to ||
         Math.abs(other.y - y) >= clear ||
         // Points that lie on each other cannot be kept clear of.
-        Math.hypot(other.x - place.x, other.y - place.y) < DOT
+        isOn(other, place)
       );
     // Best so far from others' points that nobody takes it for theirs.
     const y = nearestFree(place.y, height, isFree(LINE + DOT)) ??
@@ -129,6 +130,11 @@ function labelShifts(
     shifts[index] = y - place.y;
   }
   return shifts;
+}
+
+/** Whether two points lie on each other. */
+function isOn(one: LabelPlace, other: LabelPlace): boolean {
+  return Math.hypot(one.x - other.x, one.y - other.y) < DOT;
 }
 
 /** The free height that is nearest to one, in a panel of so many pixels. */

@@ -40,6 +40,16 @@ Deno.test("a heat map has a field for each value, colors on one logarithmic scal
   }
 });
 
+Deno.test("a title that is wider than its picture is cut, and says so", async () => {
+  const title = "w4a8[alpha=0.1,beta=0.9], w4a8kv4[alpha=0.1,beta=0.9]";
+  const titles = async (width: number) => {
+    const svg = await gridPlot("map", { panels: [panel(title, { down_proj: [1, 2] })], width });
+    return /<text[^>]*>(w4a8[^<]*)</.exec(svg)?.[1];
+  };
+  strictEqual(await titles(960), title);
+  strictEqual(await titles(358), `${title.slice(0, 31)}…`);
+});
+
 Deno.test("a heat map of zeros, of one value and of 80 layers is drawn too", async () => {
   for (const values of [[0, 0], [0.5], [0, 0.001, 1], Array.from({ length: 80 }, (_, i) => i)]) {
     const svg = await gridPlot("map", { panels: [panel("a", { q: values })], width: 358 });

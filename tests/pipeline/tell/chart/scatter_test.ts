@@ -22,9 +22,9 @@ Deno.test("a label that had to leave its point has a sign of the point's color b
       .map(([, color]) => color!);
   const apart = await plotOf([["one", 1], ["two", 2], ["three", 3]]);
   deepStrictEqual(signs(apart), []);
+  // Of two that lie on each other nobody sees which is which, also where one label could stay.
   const close = await plotOf([["one", 1], ["two", 1.001], ["three", 3]]);
-  deepStrictEqual(signs(close).length, 1);
-  ok(COLORS.slice(0, 2).includes(signs(close)[0]!));
+  deepStrictEqual(signs(close).sort(), COLORS.slice(0, 2).sort());
   // What would be a style of the library's stands there as a text.
   ok(textsOf(await plotOf([["a {sign|}", 1], ["b", 1.001]])).includes("a (sign|)"));
 });
