@@ -20,7 +20,7 @@ export async function scatterPlot(
   const frame = frameOf(width, 24);
   const { panel } = frame;
   // In a narrow plot a label has half of the panel, on the side where its point is not.
-  const most = width < WIDTH / 2 ? Math.floor(panel.width / 2 / LETTER) + 1 : Infinity;
+  const most = width < WIDTH / 2 ? Math.floor((panel.width / 2 - GAPS) / LETTER) : Infinity;
   const laid = panels.map(({ across, up, series }) => {
     const points = series.flatMap(({ name, points }, i) =>
       points.map(([x, y]) => ({ x, y, text: shorten(name, most), color: colors[i] ?? i }))
@@ -79,6 +79,8 @@ export async function scatterPlot(
 
 /** Pixels across the sign of a color beside a label. */
 const SIGN = 8;
+/** Pixels beside a label: to its point, and for a sign. */
+const GAPS = SIGN + 12;
 
 /** A text within some letters, none of which means anything to the library. */
 function shorten(whole: string, most: number): string {
@@ -109,7 +111,7 @@ function labelShifts(
   const taken: { readonly from: number; readonly to: number; readonly y: number }[] = [];
   for (const index of order) {
     const place = places[index]!;
-    const length = LETTER * place.text.length + 10 + SIGN;
+    const length = LETTER * place.text.length + GAPS;
     const left = isLeft(place, width);
     const [from, to] = left ? [place.x - length, place.x] : [place.x, place.x + length];
     const isFree = (clear: number) => (y: number) =>

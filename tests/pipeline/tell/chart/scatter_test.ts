@@ -40,3 +40,44 @@ Deno.test("values about 0 stand at the lower end of a logarithmic axis, which sa
   ok(above.includes("0.01") && !above.some((text) => text.startsWith("≤")), `${above}`);
   deepStrictEqual([percent(-0.00002, 2), percent(-0.0002, 2)], ["0.00", "-0.02"]);
 });
+
+Deno.test("labels of twelve methods keep off each other and within the panel, also on a phone", async () => {
+  const methods = [
+    ["half precision", 16, 1.5122],
+    ["RTN", 4.1, 2.0435],
+    ["RTN groups", 4.18, 1.883],
+    ["QoQ groups", 4.18, 1.5141],
+    ["QoQ", 4.1, 1.5134],
+    ["QoQ plus", 4.18, 1.5128],
+    ["SmoothQuant dynamic", 8.05, 1.517],
+    ["SmoothQuant static", 8.05, 1.5176],
+    ["GPTQ", 4.25, 1.5403],
+    ["AWQ", 4.25, 1.5142],
+    ["OOO", 8.05, 1.5122],
+    ["Atom", 4.4, 1.62],
+  ] as const;
+  const series = methods.map(([name, x, y]) => ({ name, points: [[x, y] as const] }));
+  const panels = [{ across: "Bits per weight", up: "Perplexity", series }];
+  for (const width of [960, 358]) {
+    const svg = await scatterPlot("plot", { panels, width });
+    const boxes = methods.map(([name]) => {
+      const shown = width > 400 || name.length < 15 ? name : `${name.slice(0, 13)}…`;
+      const found = [...svg.matchAll(/<text ([^>]*)translate\(([\d.]+) ([\d.]+)\)"[^>]*>([^<]*)</g)]
+        .find(([, , , , text]) => text === shown);
+      ok(found, `${shown} at ${width}`);
+      const [, look = "", x = "", y = ""] = found;
+      // Letters of 12 pixels are some 6 wide.
+      const long = 6 * shown.length;
+      const left = look.includes('text-anchor="end"') ? Number(x) - long : Number(x);
+      return { shown, left, right: left + long, y: Number(y) };
+    });
+    for (const [at, box] of boxes.entries()) {
+      ok(box.left >= 84 - 1 && box.right <= width, `${box.shown} at ${width}`);
+      for (const other of boxes.slice(at + 1)) {
+        const apart = box.right <= other.left || other.right <= box.left ||
+          Math.abs(box.y - other.y) >= 13;
+        ok(apart, `${box.shown} and ${other.shown} at ${width}`);
+      }
+    }
+  }
+});
