@@ -1,0 +1,30 @@
+import { deepStrictEqual, ok } from "node:assert/strict";
+import { describePath } from "../../../stages/describe/describe.ts";
+import { openModel } from "../../../stages/models/architecture.ts";
+import { quantize } from "../../../stages/quantize.ts";
+import { StageChain } from "../../support/stage_chain.ts";
+
+Deno.test("a map of errors has the mean of a layer's experts, and no field where nothing was measured", async () => {
+  await using chain = await StageChain.open();
+  const weights = { bits: 4, group: 8 };
+  const model = chain.family("mixtral_window");
+  const coarse = await chain.run(quantize, { model }, { method: "rtn", weights });
+  const { sections } = (await describePath(coarse.path, { kind: "model" }))!;
+  const [map] = sections.flatMap(({ charts = [] }) => charts.filter(({ form }) => form === "grid"));
+  using files = await openModel(coarse.path);
+  const { record: { measured }, architecture: { linears, layers } } = files;
+  const roles = [...Map.groupBy(linears, ({ role }) => role).values()];
+  deepStrictEqual(map!.series.length, roles.length);
+  ok(linears.some(({ expert }) => expert !== undefined));
+  for (const [at, { points }] of map!.series.entries()) {
+    deepStrictEqual(points.map(([layer]) => layer), layers.map(({ index }) => index));
+    for (const [layer, value] of points) {
+      const errors = roles[at]!.filter((one) => one.layer === layer)
+        .map(({ name }) => measured.linears[name]!.weightError);
+      const mean = errors.reduce((sum, error) => sum + error, 0) / errors.length;
+      ok(Math.abs(value / mean - 1) < 1e-12 && mean > 0, `${value}, not ${mean}`);
+    }
+  }
+  const { sections: plain } = (await describePath(model.path, { kind: "model" }))!;
+  ok(plain.every(({ charts = [] }) => charts.every(({ form }) => form !== "grid")));
+});
