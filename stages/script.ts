@@ -5,7 +5,8 @@ import { recordAfter, refuseQuantized } from "./models/model_record.ts";
 import { rewriteModel } from "./models/rewrite.ts";
 import { openCheckpoint } from "./models/open_checkpoint.ts";
 import { fileDigests, scriptDigest, scriptExample } from "./script/digests.ts";
-import { loadScript, type ModelEdits, type ScriptContext } from "./script/user_script.ts";
+import { runScript } from "./script/run_script.ts";
+import type { ModelEdits } from "./script/user_script.ts";
 import { rewriteForecast } from "./sizes.ts";
 
 const params = z.strictObject({
@@ -43,20 +44,8 @@ export const script = defineStage({
       ...stats && { stats: stats.path },
       ...tokens && { tokens: tokens.path },
     };
-    const make = await loadScript<ModelEdits>(file, {
-      output: "model",
-      given: Object.keys(inputs),
-      digest,
-    });
-    const context: ScriptContext = {
-      inputs,
-      params,
-      open: openCheckpoint,
-      note: (text) => job.note(text),
-      progress: (done, total, note) => job.progress(done, total, note),
-      signal: job.signal,
-    };
-    const edits = await make(context);
+    const asked = { output: "model", inputs, params, digest, open: openCheckpoint } as const;
+    const edits = await runScript<ModelEdits>(job, file, asked);
     let changed = 0;
     await rewriteModel(model.path, job.out, {
       edit: (name) => {

@@ -2,7 +2,8 @@ import { z } from "zod";
 import { defineStage } from "./kinds.ts";
 import { openCheckpoint } from "./models/open_checkpoint.ts";
 import { fileDigests, scriptDigest, scriptExample } from "./script/digests.ts";
-import { loadScript, type ScriptContext, type ScriptFigures } from "./script/user_script.ts";
+import { runScript } from "./script/run_script.ts";
+import type { ScriptFigures } from "./script/user_script.ts";
 import { releasedPeak } from "./models/peaks.ts";
 
 const params = z.strictObject({
@@ -41,20 +42,8 @@ export const script_report = defineStage({
       ...reports.length > 0 && { reports: reports.map(({ path }) => path) },
     };
     const digest = await scriptDigest(file);
-    const measure = await loadScript<ScriptFigures>(file, {
-      output: "report",
-      given: Object.keys(inputs),
-      digest,
-    });
-    const context: ScriptContext = {
-      inputs,
-      params,
-      open: openCheckpoint,
-      note: (text) => job.note(text),
-      progress: (done, total, note) => job.progress(done, total, note),
-      signal: job.signal,
-    };
-    const scores = await measure(context);
+    const asked = { output: "report", inputs, params, digest, open: openCheckpoint } as const;
+    const scores = await runScript<ScriptFigures>(job, file, asked);
     for (const [name, value] of Object.entries(scores)) {
       if (typeof value === "number" && Number.isFinite(value)) continue;
       throw new TypeError(
