@@ -253,7 +253,8 @@ browserTest("a report is read by keyboard, and without scripts", async (browser)
   await page.keyboard.press("Tab");
   strictEqual(await focused().innerText(), "Quality and size");
   await page.keyboard.press("Enter");
-  match(page.url(), /#quality$/);
+  // The browser says its new address a moment later.
+  await page.waitForURL(/#quality$/);
   const step = page.locator("details.step").first();
   strictEqual(await step.locator("dl").first().isVisible(), false);
   const summary = page.locator("details.step > summary:focus");
