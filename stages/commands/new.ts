@@ -2,7 +2,7 @@ import { relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { defineCommand, replaceFile, tellingErrors, UsageError } from "../../pipeline/cli/mod.ts";
 import { openImport } from "../exchange/incoming/open_import.ts";
-import { impliedHubPlace } from "../formats/hub/place.ts";
+import { namesModel } from "./model_names.ts";
 
 /** A recipe that a manifest can begin from. */
 interface Recipe {
@@ -81,7 +81,7 @@ export const newManifest = defineCommand({
 
 /** Throws in a sentence where a model that is here cannot be read; the hub is not asked. */
 async function checkModel(model: string): Promise<void> {
-  if (model === "embedded" || model.startsWith("hf:") || await impliedHubPlace(model)) return;
+  if (await namesModel(model)) return;
   using _incoming = await openImport(model, {});
 }
 

@@ -10,9 +10,9 @@ import {
   readRecord,
   type Store,
 } from "../../pipeline/cli/mod.ts";
-import { impliedHubPlace } from "../formats/hub/place.ts";
 import { DEPLOYED_MODEL, DEPLOYMENT_RECORD, readDeployment } from "../report/deployment.ts";
 import type { ServedModel } from "../serve/model_card.ts";
+import { namesModel } from "./model_names.ts";
 
 /** The kinds of artifact that are served, the first one rather. */
 const KINDS = ["deployment", "model"];
@@ -33,7 +33,7 @@ export async function findServed(
   if (/\.ya?ml$/.test(word)) return await made(call, { manifest: word, signal });
   const load = () =>
     made(call, { manifest: LOAD, set: [`model=${word}`], name: basename(word), signal });
-  if (word.startsWith("hf:") || await impliedHubPlace(word)) return await load();
+  if (await namesModel(word)) return await load();
   const store = await openSharedStore(HERE, flags);
   const target = await findNamed(word, store, { verb: VERB });
   if (target.what === "place") {

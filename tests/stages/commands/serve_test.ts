@@ -78,6 +78,7 @@ for (
     [["last"], /Cannot serve "last": there is no such file and nothing of the store/],
     [[EMBEDDED, "--host", "0.0.0.0"], /key/],
     [[EMBEDDED, "--memory", "1MB"], /Cannot/],
+    [["embedded", "--memory", "1MB"], /memory|MB/],
     [[EMBEDDED, "--context", "much"], /Cannot take "much" as a number: expected one/],
   ] as const
 ) {
