@@ -1,6 +1,19 @@
+import { ok } from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 
 const MAIN = fileURLToPath(new URL("../../mod.ts", import.meta.url));
+
+/** What `serve` writes as errors where it refuses to; asserts that it does, and in a sentence. */
+export async function refusalOf(words: readonly string[], store: string): Promise<string> {
+  const { success, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: ["run", "-A", MAIN, "serve", ...words, "--port", "0", "--store", store],
+    env: { QUATTUOR_API_KEY: "" },
+  }).output();
+  const errors = new TextDecoder().decode(stderr);
+  ok(!success, errors);
+  ok(!errors.includes("    at "), errors);
+  return errors;
+}
 
 /** `serve` as a process of its own; disposing it asks it to stop and waits. */
 export interface ServingProcess extends AsyncDisposable {

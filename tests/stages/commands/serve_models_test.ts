@@ -1,10 +1,9 @@
 import { strict as assert } from "node:assert";
 import { fileURLToPath } from "node:url";
 import { writeSafetensors } from "../../../stages/formats/safetensors/file.ts";
-import { startServing } from "../../support/serving_process.ts";
+import { refusalOf, startServing } from "../../support/serving_process.ts";
 import { until } from "../../support/wait.ts";
 
-const MAIN = fileURLToPath(new URL("../../../mod.ts", import.meta.url));
 const EMBEDDED = fileURLToPath(new URL("../../../configs/embedded", import.meta.url));
 
 const manifest = (context: number, model = EMBEDDED) => `
@@ -105,15 +104,7 @@ Deno.test("`serve --adapter` answers from the model with an adapter, by its name
       assert.equal(tuned.model, "tale");
       assert.notEqual(plain.system_fingerprint, tuned.system_fingerprint);
     }
-    const { success, stderr } = await new Deno.Command(Deno.execPath(), {
-      args: [
-        ...["run", "-A", MAIN, "serve", EMBEDDED, "--adapter", `odd=${directory}/odd`],
-        ...["--port", "0", "--store", store],
-      ],
-      env: { QUATTUOR_API_KEY: "" },
-    }).output();
-    const errors = new TextDecoder().decode(stderr);
-    assert.ok(!success, errors);
+    const errors = await refusalOf([EMBEDDED, "--adapter", `odd=${directory}/odd`], store);
     assert.match(errors, /Cannot take the adapter ".*odd": its use_dora is true/);
   } finally {
     await Deno.remove(directory, { recursive: true });
@@ -147,13 +138,7 @@ Deno.test("`serve --model` twice answers from both, in the memory of one command
         ],
       ] as const
     ) {
-      const { success, stderr } = await new Deno.Command(Deno.execPath(), {
-        args: ["run", "-A", MAIN, "serve", ...words, "--port", "0", "--store", store],
-        env: { QUATTUOR_API_KEY: "" },
-      }).output();
-      const errors = new TextDecoder().decode(stderr);
-      assert.ok(!success, errors);
-      assert.match(errors, expected);
+      assert.match(await refusalOf(words, store), expected);
     }
   } finally {
     await Deno.remove(store, { recursive: true });
