@@ -7,11 +7,12 @@ import { openTunedDevice } from "../../kernels/tuned_device.ts";
 import * as kernels from "../../kernels/mod.ts";
 import { suggestion } from "../../pipeline/manifest/nearest.ts";
 import { randomTensor } from "../support/random.ts";
+import { untilIdle } from "./idle.ts";
 
 const SECONDS = 0.5;
 const USAGE = `deno task bench <what>
 
-  kernels              times every kernel, which takes some minutes
+  kernels [NAMES]      times every kernel, or those named; all take some minutes
   kernels --roofline   says what cards would need, on paper
   engine               steps, prompts and batches of the engine that serves
   grammar              what grammars and penalties cost in decode
@@ -70,13 +71,15 @@ if (import.meta.main) {
     await printRoofline(rest.slice(1));
     Deno.exit(0);
   }
-  if (rest.length > 0) {
-    Deno.stderr.writeSync(new TextEncoder().encode(`${USAGE}\n`));
+  const unknown = rest.find((name) => !Object.hasOwn(kernels, name));
+  if (unknown !== undefined) {
+    const known = suggestion(unknown, Object.keys(kernels));
+    Deno.stderr.writeSync(new TextEncoder().encode(`Cannot time ${unknown}: ${known}\n`));
     Deno.exit(2);
   }
   // QUATTUOR_DEVICE says which, as for the program.
   await using device = await openTunedDevice(Deno.env.get("QUATTUOR_DEVICE"));
-  const timed = await timeKernels(device);
+  const timed = await timeKernels(device, rest);
   const most = {
     flops: Math.max(...timed.map(({ gflops }) => gflops)),
     bytes: Math.max(...timed.map(({ gbytes }) => gbytes)),
@@ -112,47 +115,56 @@ if (import.meta.main) {
   Deno.stdout.writeSync(new TextEncoder().encode(`${lines.join("\n")}\n`));
 }
 
-async function timeKernels(device: Cpu | Gpu): Promise<Timed[]> {
+async function timeKernels(device: Cpu | Gpu, names: readonly string[]): Promise<Timed[]> {
+  const asked = Object.entries<AnyKernel>(kernels)
+    .filter(([name]) => names.length === 0 || names.includes(name))
+    .flatMap(([name, kernel]) =>
+      kernel.cases.flatMap((one) => one.cost ? [{ name, kernel, one, cost: one.cost }] : [])
+    );
   const results: Timed[] = [];
-  for (const [name, kernel] of Object.entries<AnyKernel>(kernels)) {
-    for (const one of kernel.cases) {
-      if (!one.cost) continue;
-      using stack = new DisposableStack();
-      const inputs = Object.fromEntries(
-        Object.entries(one.inputs as Record<string, HostTensor>).map(([key, input]) => [
-          key,
-          stack.use(device.upload("data" in input ? input : randomTensor(input, key))),
-        ]),
-      );
-      const fence = stack.use(device.upload(u32([1])));
-      const launch = () => {
-        const outputs = Object.values(device.run(kernel, inputs, one.options)) as Disposable[];
-        for (const output of outputs) output[Symbol.dispose]();
-      };
-      const seconds = await timeLoop(launch, async () => void await device.read(fence));
-      results.push({
-        name,
-        shape: shapes(one.inputs as Record<string, TensorSpec>),
-        options: JSON.stringify(one.options).replaceAll('"', ""),
-        work: `${(one.inputs as Record<string, HostTensor>).y?.shape} ${one.cost.flops}`,
-        seconds,
-        gflops: one.cost.flops / seconds / 1e9,
-        gbytes: one.cost.bytes / seconds / 1e9,
-      });
-    }
+  for (const [i, { name, kernel, one, cost }] of asked.entries()) {
+    progress(`${name}, case ${i + 1} of ${asked.length}`);
+    using stack = new DisposableStack();
+    const inputs = Object.fromEntries(
+      Object.entries(one.inputs as Record<string, HostTensor>).map(([key, input]) => [
+        key,
+        stack.use(device.upload("data" in input ? input : randomTensor(input, key))),
+      ]),
+    );
+    const launch = () => {
+      const outputs = Object.values(device.run(kernel, inputs, one.options)) as Disposable[];
+      for (const output of outputs) output[Symbol.dispose]();
+    };
+    const seconds = await timeLoop(device, launch);
+    results.push({
+      name,
+      shape: shapes(one.inputs as Record<string, TensorSpec>),
+      options: JSON.stringify(one.options).replaceAll('"', ""),
+      work: `${(one.inputs as Record<string, HostTensor>).y?.shape} ${cost.flops}`,
+      seconds,
+      gflops: cost.flops / seconds / 1e9,
+      gbytes: cost.bytes / seconds / 1e9,
+    });
   }
+  progress("");
   return results;
 }
 
+/** What is being timed, on a terminal's last line. */
+function progress(words: string): void {
+  if (!Deno.stderr.isTerminal()) return;
+  Deno.stderr.writeSync(new TextEncoder().encode(`\r\x1b[K${words}`));
+}
+
 /** Seconds of one call, from as many as fill half a second; the device is waited for at the end. */
-async function timeLoop(launch: () => void, wait: () => Promise<void>): Promise<number> {
+async function timeLoop(device: Cpu | Gpu, launch: () => void): Promise<number> {
   launch();
-  await wait();
+  await untilIdle(device);
   let [count, seconds] = [1, 0];
   for (;;) {
     const start = performance.now();
     for (let i = 0; i < count; i++) launch();
-    await wait();
+    await untilIdle(device);
     seconds = (performance.now() - start) / 1000;
     if (seconds >= SECONDS) return seconds / count;
     count = Math.ceil(count * Math.min(100, 1.2 * SECONDS / Math.max(seconds, 1e-4)));
@@ -164,7 +176,7 @@ async function timeLaunch(device: Cpu | Gpu): Promise<number> {
   using weight = device.upload(f16([1, 8]));
   using y = device.empty({ dtype: "f32", shape: [1, 1] });
   const launch = () => void device.run(kernels.matmul, { x, weight, y }, {});
-  return await timeLoop(launch, async () => void await device.read(x));
+  return await timeLoop(device, launch);
 }
 
 async function timeReadback(device: Cpu | Gpu): Promise<number> {
@@ -197,7 +209,7 @@ function optionsWords({ name, options }: Timed, timed: readonly Timed[]): string
 
 /** A line of a table; the last column is as wide as it needs. */
 function row(cells: readonly string[]): string {
-  const widths = [15, 26, 10, 9, 8, 12, 11];
+  const widths = [22, 26, 10, 9, 8, 12, 11];
   return cells.map((cell, i) => {
     if (i < 2) return cell.padEnd(widths[i]!);
     return i < widths.length ? cell.padStart(widths[i]!) : `  ${cell}`;
