@@ -7,12 +7,14 @@ import { openTunedDevice } from "../../kernels/tuned_device.ts";
 import * as kernels from "../../kernels/mod.ts";
 import { suggestion } from "../../pipeline/manifest/nearest.ts";
 import { randomTensor } from "../support/random.ts";
+import { finished } from "./finished.ts";
 
 const SECONDS = 0.5;
 const USAGE = `deno task bench <what>
 
   kernels              times every kernel, which takes some minutes
   kernels --roofline   says what cards would need, on paper
+  products             4-bit inputs against 8-bit ones
   engine               steps, prompts and batches of the engine that serves
   grammar              what grammars and penalties cost in decode
   speculation          what guessing answers ahead gives
@@ -20,7 +22,7 @@ const USAGE = `deno task bench <what>
   serve --url URL      Poisson arrivals at any server of OpenAI's API
 
 QUATTUOR_DEVICE says where (cpu, gpu, gpu:NAME).`;
-const KNOWN = ["kernels", "engine", "grammar", "speculation", "growth", "serve"];
+const KNOWN = ["kernels", "products", "engine", "grammar", "speculation", "growth", "serve"];
 
 interface Timed {
   readonly name: string;
@@ -48,6 +50,11 @@ if (import.meta.main) {
   if (Deno.args[0] === "engine") {
     const { benchEngine } = await import("./engine.ts");
     await benchEngine(Deno.args.slice(1));
+    Deno.exit(0);
+  }
+  if (Deno.args[0] === "products") {
+    const { benchProducts } = await import("./products.ts");
+    await benchProducts(Deno.args.slice(1));
     Deno.exit(0);
   }
   if (Deno.args[0] === "grammar") {
@@ -124,12 +131,11 @@ async function timeKernels(device: Cpu | Gpu): Promise<Timed[]> {
           stack.use(device.upload("data" in input ? input : randomTensor(input, key))),
         ]),
       );
-      const fence = stack.use(device.upload(u32([1])));
       const launch = () => {
         const outputs = Object.values(device.run(kernel, inputs, one.options)) as Disposable[];
         for (const output of outputs) output[Symbol.dispose]();
       };
-      const seconds = await timeLoop(launch, async () => void await device.read(fence));
+      const seconds = await timeLoop(launch, () => finished(device));
       results.push({
         name,
         shape: shapes(one.inputs as Record<string, TensorSpec>),
@@ -164,7 +170,7 @@ async function timeLaunch(device: Cpu | Gpu): Promise<number> {
   using weight = device.upload(f16([1, 8]));
   using y = device.empty({ dtype: "f32", shape: [1, 1] });
   const launch = () => void device.run(kernels.matmul, { x, weight, y }, {});
-  return await timeLoop(launch, async () => void await device.read(x));
+  return await timeLoop(launch, () => finished(device));
 }
 
 async function timeReadback(device: Cpu | Gpu): Promise<number> {
