@@ -64,6 +64,7 @@ function methodOf({ projections, attention }: z.infer<typeof params>): ChannelMe
     places: ["attention", ...projection.options],
     inputs: projections?.sites ?? [],
     tried: projections?.strategy === "grid" ? candidateCount(projections) : 0,
+    triedKeys: attention?.strategy === "grid" ? candidateCount(attention) : 0,
     refuse({ layers }) {
       const site = layers.flatMap(({ sites }) => sites).find(({ fedBy, projection }) =>
         fedBy.kind === "stream" && projections?.sites.includes(projection)

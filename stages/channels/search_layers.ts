@@ -22,6 +22,9 @@ import { tensorEdit } from "./edits.ts";
 import { identityOrder } from "./order.ts";
 import { searchBytes } from "./search_error.ts";
 
+/** What trying a candidate on a weight takes, in times of rewriting it, and one for keys in times of a weight (measured). */
+const [TRIAL, KEY_TRIAL] = [8, 80];
+
 /** What was chosen at one place. */
 export interface ChannelChoice {
   readonly place: string;
@@ -40,8 +43,10 @@ export interface ChannelMethod<Choice extends ChannelChoice> {
   readonly places: readonly string[];
   /** Places whose inputs change, which no transform may stand before. */
   readonly inputs: readonly Projection[];
-  /** Most candidates that are tried at one place by their errors. */
+  /** Most candidates that are tried at one place by the errors of its linears. */
   readonly tried: number;
+  /** Candidates for channels of keys that are tried in a layer by the errors of attention. */
+  readonly triedKeys?: number;
   /** Throws where the model has no place for what the method does. */
   refuse?(architecture: Architecture): void;
   /** Throws where the statistics do not hold what the method needs. */
@@ -78,7 +83,8 @@ export async function searchLayers<Choice extends ChannelChoice>(
   const device = () => job.tools.device();
   const source = { checkpoint, architecture, stats, signal, journal, device };
   const work = new ChannelWork(source);
-  const total = layers.length + checkpoint.tensors.size;
+  const each = layerWork(method, checkpoint.tensors.size / layers.length);
+  const total = layers.length * each + checkpoint.tensors.size;
   const found: Choice[] = [];
   for (const layer of layers) {
     signal.throwIfAborted();
@@ -87,7 +93,7 @@ export async function searchLayers<Choice extends ChannelChoice>(
       const part = new ChannelWork(source);
       const choices = await method.find(part, layer);
       const done = layer.index + 1;
-      job.progress(done, total, `layer ${layer.index} (${done} of ${layers.length})`);
+      job.progress(done * each, total, `layer ${layer.index} (${done} of ${layers.length})`);
       return { choices, edits: part.edits, changes: part.changes, orders: part.orders };
     });
     found.push(...here.choices);
@@ -99,7 +105,7 @@ export async function searchLayers<Choice extends ChannelChoice>(
   const lineage = await lengthenLineage({ ...model, record }, job.out, work.changes);
   await rewriteModel(model.path, job.out, {
     signal,
-    progress: (done, _, note) => job.progress(layers.length + done, total, note),
+    progress: (done, _, note) => job.progress(layers.length * each + done, total, note),
     edit: (name) => tensorEdit(work.edits.get(name)),
     record: { ...recordAfter(record, method.stage, method.params), lineage, ...ordersOf(work) },
   });
@@ -112,6 +118,14 @@ export async function searchLayers<Choice extends ChannelChoice>(
     if (here.length > 0) job.note(method.words(place, here), { place, choices: here });
   }
   return record;
+}
+
+/** The work of a layer's search, where rewriting a tensor is 1: so that progress tells how long the rest takes. */
+function layerWork(
+  { tried, triedKeys = 0 }: Pick<ChannelMethod<ChannelChoice>, "tried" | "triedKeys">,
+  tensors: number,
+): number {
+  return 1 + TRIAL * tried * tensors + KEY_TRIAL * triedKeys;
 }
 
 /** How a search would rewrite the model and what it would take, from headers alone. */

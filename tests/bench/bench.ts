@@ -7,13 +7,14 @@ import { openTunedDevice } from "../../kernels/tuned_device.ts";
 import * as kernels from "../../kernels/mod.ts";
 import { suggestion } from "../../pipeline/manifest/nearest.ts";
 import { randomTensor } from "../support/random.ts";
-import { untilIdle } from "./idle.ts";
+import { finished } from "./finished.ts";
 
 const SECONDS = 0.5;
 const USAGE = `deno task bench <what>
 
   kernels [NAMES]      times every kernel, or those named; all take some minutes
   kernels --roofline   says what cards would need, on paper
+  products             4-bit inputs against 8-bit ones
   engine               steps, prompts and batches of the engine that serves
   grammar              what grammars and penalties cost in decode
   speculation          what guessing answers ahead gives
@@ -21,7 +22,7 @@ const USAGE = `deno task bench <what>
   serve --url URL      Poisson arrivals at any server of OpenAI's API
 
 QUATTUOR_DEVICE says where (cpu, gpu, gpu:NAME).`;
-const KNOWN = ["kernels", "engine", "grammar", "speculation", "growth", "serve"];
+const KNOWN = ["kernels", "products", "engine", "grammar", "speculation", "growth", "serve"];
 
 interface Timed {
   readonly name: string;
@@ -49,6 +50,11 @@ if (import.meta.main) {
   if (Deno.args[0] === "engine") {
     const { benchEngine } = await import("./engine.ts");
     await benchEngine(Deno.args.slice(1));
+    Deno.exit(0);
+  }
+  if (Deno.args[0] === "products") {
+    const { benchProducts } = await import("./products.ts");
+    await benchProducts(Deno.args.slice(1));
     Deno.exit(0);
   }
   if (Deno.args[0] === "grammar") {
@@ -159,12 +165,12 @@ function progress(words: string): void {
 /** Seconds of one call, from as many as fill half a second; the device is waited for at the end. */
 async function timeLoop(device: Cpu | Gpu, launch: () => void): Promise<number> {
   launch();
-  await untilIdle(device);
+  await finished(device);
   let [count, seconds] = [1, 0];
   for (;;) {
     const start = performance.now();
     for (let i = 0; i < count; i++) launch();
-    await untilIdle(device);
+    await finished(device);
     seconds = (performance.now() - start) / 1000;
     if (seconds >= SECONDS) return seconds / count;
     count = Math.ceil(count * Math.min(100, 1.2 * SECONDS / Math.max(seconds, 1e-4)));

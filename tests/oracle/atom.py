@@ -17,6 +17,9 @@ import sys
 import torch
 from safetensors.torch import load_file, save_file
 
+sys.path.insert(0, __file__.rsplit("/", 1)[0])
+from quarot import rates_of, weights_of  # noqa: E402
+
 torch.set_num_threads(1)
 GROUP = 128
 KEPT_ROWS = 64
@@ -73,7 +76,7 @@ def gptq(w, gram):
 class Model:
     def __init__(self, folder):
         self.config = json.load(open(f"{folder}/config.json"))
-        self.weights = {name: value.float() for name, value in load_file(f"{folder}/model.safetensors").items()}
+        self.weights = weights_of(folder)
         self.heads, self.kv_heads, self.size = (
             self.config[key] for key in ("num_attention_heads", "num_key_value_heads", "head_dim"))
         self.layers = self.config["num_hidden_layers"]
@@ -101,8 +104,7 @@ class Model:
         q, k, v = heads("self_attn.q_proj", self.heads), heads("self_attn.k_proj", self.kv_heads), heads(
             "self_attn.v_proj", self.kv_heads)
         k, v = cache(k), cache(v)
-        rates = self.config["rope_parameters"]["rope_theta"] ** -(torch.arange(0, self.size, 2).double() / self.size)
-        angles = torch.arange(tokens).double()[:, None] * rates
+        angles = torch.arange(tokens).double()[:, None] * rates_of(self.config)
         cos, sin = torch.cat([angles.cos()] * 2, 1).float(), torch.cat([angles.sin()] * 2, 1).float()
         turned = lambda t: torch.cat([-t[..., self.size // 2:], t[..., : self.size // 2]], -1)
         q, k = (t * cos + turned(t) * sin for t in (q, k))
@@ -168,4 +170,5 @@ def main():
                "quantized": scored.contiguous(), **kept}, out)
 
 
-main()
+if __name__ == "__main__":
+    main()

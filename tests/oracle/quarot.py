@@ -30,20 +30,35 @@ def sylvester(n):
     return h
 
 
+def character(prime):
+    """1 at squares of the residues, -1 elsewhere, 0 at 0."""
+    squares = {i * i % prime for i in range(1, prime)}
+    return lambda d: 0 if d % prime == 0 else 1 if d % prime in squares else -1
+
+
 def paley_12():
     """Paley's first construction over the residues of 11: QuaRot's matrix of order 12."""
-    squares = {i * i % 11 for i in range(1, 11)}
-    chi = lambda d: 0 if d % 11 == 0 else 1 if d % 11 in squares else -1
+    chi = character(11)
     entry = lambda i, j: 1 if j == 0 else -1 if i == 0 else 1 if i == j else -chi(j - i)
     return torch.tensor([[entry(i, j) for j in range(12)] for i in range(12)], dtype=torch.float64)
+
+
+def paley_36():
+    """Paley's second construction over the residues of 17: QuaRot's matrix of order 36."""
+    chi = character(17)
+    entry = lambda i, j: chi(j - i) if i and j else int(i != j)
+    conference = torch.tensor([[entry(i, j) for j in range(18)] for i in range(18)], dtype=torch.float64)
+    unit = torch.eye(18, dtype=torch.float64)
+    above, below = [conference + unit, conference - unit], [conference - unit, -conference - unit]
+    return torch.cat([torch.cat(above, 1), torch.cat(below, 1)])
 
 
 def hadamard(n):
     """The matrix M with x M the transform of a row x."""
     if n & (n - 1) == 0:
         return sylvester(n) / n**0.5
-    left, right = paley_12(), sylvester(n // 12)
-    return torch.kron(left.T.contiguous(), right) / n**0.5
+    left = next(make for order, make in ((36, paley_36), (12, paley_12)) if n % order == 0)()
+    return torch.kron(left.T.contiguous(), sylvester(n // len(left))) / n**0.5
 
 
 def half(x):
@@ -99,10 +114,28 @@ def gptq(w, gram):
     return codes.float(), scale.float()
 
 
+def config_of(folder):
+    return json.load(open(f"{folder}/config.json"))
+
+
+def weights_of(folder):
+    weights = {name: value.float() for name, value in load_file(f"{folder}/model.safetensors").items()}
+    return {"lm_head.weight": weights["model.embed_tokens.weight"], **weights}
+
+
+def rates_of(config):
+    """Radians a position of each pair of a head's channels."""
+    theta = config.get("rope_parameters", config)["rope_theta"]
+    size = config["head_dim"]
+    return theta ** -(torch.arange(0, size, 2).double() / size)
+
+
 class Model:
+    signs = 1  # of the residual stream's channels before its transform
+
     def __init__(self, folder):
-        self.config = json.load(open(f"{folder}/config.json"))
-        self.weights = {name: value.float() for name, value in load_file(f"{folder}/model.safetensors").items()}
+        self.config = config_of(folder)
+        self.weights = weights_of(folder)
         self.heads, self.kv_heads, self.size = (
             self.config[key] for key in ("num_attention_heads", "num_key_value_heads", "head_dim"))
         self.layers = self.config["num_hidden_layers"]
@@ -114,7 +147,7 @@ class Model:
 
     def rotate(self):
         """Folds gains and rotations into the weights, which are kept in float16."""
-        w, residual = self.weights, hadamard(self.config["hidden_size"])
+        w, residual = self.weights, self.signs * hadamard(self.config["hidden_size"])
         keep = lambda x: x.float().half().float()
         norm = lambda name: w[name].double()
         w["model.embed_tokens.weight"] = keep(w["model.embed_tokens.weight"].double() @ residual)
@@ -144,8 +177,7 @@ class Model:
         heads = lambda name, count: (h @ weight(name).T).view(windows, tokens, count, self.size).transpose(1, 2)
         q, k, v = heads("self_attn.q_proj", self.heads), heads("self_attn.k_proj", self.kv_heads), heads(
             "self_attn.v_proj", self.kv_heads)
-        rates = self.config["rope_parameters"]["rope_theta"] ** -(torch.arange(0, self.size, 2).double() / self.size)
-        angles = torch.arange(tokens).double()[:, None] * rates
+        angles = torch.arange(tokens).double()[:, None] * rates_of(self.config)
         cos, sin = torch.cat([angles.cos()] * 2, 1).float(), torch.cat([angles.sin()] * 2, 1).float()
         turned = lambda t: torch.cat([-t[..., self.size // 2:], t[..., : self.size // 2]], -1)
         q, k = ((t * cos + turned(t) * sin) @ self.head for t in (q, k))

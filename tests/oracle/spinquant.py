@@ -22,7 +22,7 @@ import torch
 from safetensors.torch import save_file
 
 sys.path.insert(0, __file__.rsplit("/", 1)[0])
-from quarot import Model, hadamard, scale_of  # noqa: E402
+from quarot import Model, hadamard, rates_of, scale_of  # noqa: E402
 
 STEPS, BATCH, CONTEXT, RATE = 30, 2, 128, 1.5
 TESTED = 8
@@ -81,8 +81,7 @@ class Trained(Model):
         q = heads(weight("self_attn.q_proj"), self.heads)
         k = heads(weight("self_attn.k_proj"), self.kv_heads)
         v = heads(mixed.reshape(self.kv_heads * self.size, -1), self.kv_heads)
-        rates = self.config["rope_parameters"]["rope_theta"] ** -(torch.arange(0, self.size, 2).double() / self.size)
-        angles = torch.arange(tokens).double()[:, None] * rates
+        angles = torch.arange(tokens).double()[:, None] * rates_of(self.config)
         cos, sin = torch.cat([angles.cos()] * 2, 1).float(), torch.cat([angles.sin()] * 2, 1).float()
         other = lambda t: torch.cat([-t[..., self.size // 2:], t[..., : self.size // 2]], -1)
         q, k = ((t * cos + other(t) * sin) @ self.head for t in (q, k))
