@@ -20,9 +20,19 @@ const USAGE = `deno task bench <what>
   speculation          what guessing answers ahead gives
   growth [shapes]      what longer contexts cost
   serve --url URL      Poisson arrivals at any server of OpenAI's API
+  clients [model]      1 to 64 clients of a server, beside llama.cpp
 
 QUATTUOR_DEVICE says where (cpu, gpu, gpu:NAME).`;
-const KNOWN = ["kernels", "products", "engine", "grammar", "speculation", "growth", "serve"];
+const KNOWN = [
+  "kernels",
+  "products",
+  "engine",
+  "grammar",
+  "speculation",
+  "growth",
+  "serve",
+  "clients",
+];
 
 interface Timed {
   readonly name: string;
@@ -46,6 +56,10 @@ if (import.meta.main) {
   if (Deno.args[0] === "serve") {
     const { benchServe } = await import("./serve.ts");
     Deno.exit(await benchServe(Deno.args.slice(1)));
+  }
+  if (Deno.args[0] === "clients") {
+    const { benchClients } = await import("./clients.ts");
+    Deno.exit(await benchClients(Deno.args.slice(1)));
   }
   if (Deno.args[0] === "engine") {
     const { benchEngine } = await import("./engine.ts");

@@ -30,6 +30,16 @@ export interface LoadOptions {
   /** The first one that the server has unless said. */
   readonly model?: string | undefined;
   readonly key?: string | undefined;
+  /** So many clients, each of whom asks again once it is answered, in the place of `rate`. */
+  readonly clients?: number;
+  /** What else than a completion of random tokens is asked for. */
+  readonly asked?: Asked;
+}
+
+/** Requests, each by its number. */
+export interface Asked {
+  readonly path: string;
+  body(index: number): Readonly<Record<string, unknown>>;
 }
 
 /** Mean and percentiles of some seconds. */
@@ -51,6 +61,8 @@ export interface LoadResult {
   /** Requests that were not answered whole: HTTP statuses, `stream` and `connection`. */
   readonly errors: Readonly<Record<string, number>>;
   readonly generatedTokens: number;
+  /** Tokens of all prompts, as the server counted them. */
+  readonly promptTokens: number;
   readonly requestsPerSecond: number;
   readonly tokensPerSecond: number;
   /** Seconds until the first token, between two pieces of text, and until the end of an answer. */
@@ -72,12 +84,23 @@ type Answer =
     readonly gaps: readonly number[];
     readonly whole: number;
     readonly tokens: number;
+    readonly promptTokens: number;
   };
+
+/** Requests that were sent together. */
+export interface SentLoad extends Pick<LoadResult, "model" | "ignoresEnd" | "mostAtOnce"> {
+  readonly answers: readonly Answer[];
+  readonly seconds: number;
+}
 
 interface Chunk {
   readonly error?: unknown;
-  readonly usage?: { readonly completion_tokens: number } | null;
-  readonly choices?: readonly { readonly text: string; readonly finish_reason: string | null }[];
+  readonly usage?: { readonly completion_tokens: number; readonly prompt_tokens?: number } | null;
+  readonly choices?: readonly {
+    readonly text?: string;
+    readonly delta?: { readonly content?: string | null; readonly tool_calls?: unknown };
+    readonly finish_reason: string | null;
+  }[];
 }
 
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
@@ -105,31 +128,70 @@ export function spreadOf(values: readonly number[]): Spread {
 
 /** Sends all requests at their time and waits for the answers. */
 export async function runLoad(options: LoadOptions): Promise<LoadResult> {
+  return loadResult([await sendLoad(options)]);
+}
+
+/** Sends all requests at their time, or as clients get to them, and tells how each went. */
+export async function sendLoad(options: LoadOptions): Promise<SentLoad> {
   const model = options.model ?? await firstModel(options);
   const ignoresEnd = await takesIgnore(options, model);
-  const body = (index: number) => ({
+  const { path, body } = options.asked ?? {
+    path: "/v1/completions",
+    body: (index: number) => ({ prompt: promptOf(options, index) }),
+  };
+  const request = (index: number) => ({
     model,
-    prompt: promptOf(options, index),
     max_tokens: options.output,
     temperature: 0,
     stream: true,
     stream_options: { include_usage: true },
     ...ignoresEnd && { ignore_eos: true },
+    ...body(index),
   });
   let [running, mostAtOnce] = [0, 0];
+  const send = async (index: number) => {
+    mostAtOnce = Math.max(mostAtOnce, ++running);
+    try {
+      return await ask(options, path, request(index));
+    } finally {
+      running--;
+    }
+  };
   const start = performance.now();
-  const answers = await Promise.all(
-    arrivals(options).map(async (seconds, index) => {
-      await pause(Math.max(0, 1000 * seconds - (performance.now() - start)));
-      mostAtOnce = Math.max(mostAtOnce, ++running);
-      try {
-        return await ask(options, body(index));
-      } finally {
-        running--;
-      }
-    }),
-  );
+  const answers = options.clients === undefined
+    ? await Promise.all(
+      arrivals(options).map(async (seconds, index) => {
+        await pause(Math.max(0, 1000 * seconds - (performance.now() - start)));
+        return await send(index);
+      }),
+    )
+    : await inTurns(options.requests, options.clients, send);
   const seconds = (performance.now() - start) / 1000;
+  return { model, ignoresEnd, mostAtOnce, answers, seconds };
+}
+
+/** What clients get, each of whom takes the next number once it has what it took before. */
+async function inTurns<T>(
+  count: number,
+  clients: number,
+  take: (index: number) => Promise<T>,
+): Promise<readonly T[]> {
+  const taken: T[] = [];
+  let next = 0;
+  await Promise.all(Array.from({ length: clients }, async () => {
+    while (next < count) {
+      const index = next++;
+      taken[index] = await take(index);
+    }
+  }));
+  return taken;
+}
+
+/** What came of loads of one kind, sent one after another. */
+export function loadResult(sent: readonly SentLoad[]): LoadResult {
+  const [{ model, ignoresEnd }] = sent as [SentLoad];
+  const answers = sent.flatMap(({ answers }) => answers);
+  const seconds = sent.reduce((sum, { seconds }) => sum + seconds, 0);
   const errors: Record<string, number> = {};
   for (const { error } of answers) {
     if (error !== undefined) errors[error] = (errors[error] ?? 0) + 1;
@@ -144,6 +206,7 @@ export async function runLoad(options: LoadOptions): Promise<LoadResult> {
     answered: good.length,
     errors,
     generatedTokens,
+    promptTokens: good.reduce((sum, { promptTokens }) => sum + promptTokens, 0),
     requestsPerSecond: good.length / seconds,
     tokensPerSecond: generatedTokens / seconds,
     firstToken: spread(good.map(({ first }) => first)),
@@ -152,18 +215,18 @@ export async function runLoad(options: LoadOptions): Promise<LoadResult> {
       good.flatMap(({ first, whole, tokens }) => tokens > 1 ? (whole - first) / (tokens - 1) : []),
     ),
     whole: spread(good.map(({ whole }) => whole)),
-    mostAtOnce,
+    mostAtOnce: Math.max(...sent.map(({ mostAtOnce }) => mostAtOnce)),
   };
 }
 
 /** Sends one request and follows its stream. */
-async function ask(options: LoadOptions, body: object): Promise<Answer> {
+async function ask(options: LoadOptions, path: string, body: object): Promise<Answer> {
   const start = performance.now();
   const arrived: number[] = [];
-  let tokens: number | undefined;
+  let [tokens, promptTokens]: (number | undefined)[] = [];
   let whole = false;
   try {
-    const response = await post(options, body);
+    const response = await post(options, path, body);
     if (!response.ok) {
       await response.body?.cancel();
       return { error: String(response.status) };
@@ -176,10 +239,8 @@ async function ask(options: LoadOptions, body: object): Promise<Answer> {
       const { error, usage, choices: [choice] = [] }: Chunk = JSON.parse(data);
       if (error) return { error: "stream" };
       tokens = usage?.completion_tokens ?? tokens;
-      // The piece that ends an answer has no token of its own.
-      if (choice && (choice.text !== "" || choice.finish_reason === null)) {
-        arrived.push(performance.now());
-      }
+      promptTokens = usage?.prompt_tokens ?? promptTokens;
+      if (choice && hasToken(choice)) arrived.push(performance.now());
     }
   } catch {
     return { error: "connection" };
@@ -191,7 +252,14 @@ async function ask(options: LoadOptions, body: object): Promise<Answer> {
     gaps: arrived.slice(1).map((at, index) => at - arrived[index]!),
     whole: end - start,
     tokens: tokens ?? arrived.length,
+    promptTokens: promptTokens ?? 0,
   };
+}
+
+/** Whether a piece of an answer has a token: that which ends it has none, nor what begins a message. */
+function hasToken({ text, delta, finish_reason }: NonNullable<Chunk["choices"]>[0]): boolean {
+  if (delta) return Boolean(delta.content) || delta.tool_calls !== undefined;
+  return text !== "" || finish_reason === null;
 }
 
 /** The data of server-sent events, as they come. */
@@ -206,8 +274,8 @@ async function* dataOf(response: Response): AsyncGenerator<string> {
   }
 }
 
-async function post(options: LoadOptions, body: object): Promise<Response> {
-  return await fetch(`${options.url}/v1/completions`, {
+async function post(options: LoadOptions, path: string, body: object): Promise<Response> {
+  return await fetch(`${options.url}${path}`, {
     method: "POST",
     headers: { "content-type": "application/json", ...authorization(options) },
     body: JSON.stringify(body),
@@ -232,10 +300,10 @@ async function firstModel(options: LoadOptions): Promise<string> {
 /** Whether the server takes `ignore_eos`; throws what it says where it takes nothing. */
 async function takesIgnore(options: LoadOptions, model: string): Promise<boolean> {
   const plain = { model, prompt: promptOf(options, -1), max_tokens: 1, temperature: 0 };
-  const response = await post(options, { ...plain, ignore_eos: true });
+  const response = await post(options, "/v1/completions", { ...plain, ignore_eos: true });
   const said = await response.text();
   if (response.ok) return true;
-  const without = await post(options, plain);
+  const without = await post(options, "/v1/completions", plain);
   await without.body?.cancel();
   if (response.status === 400 && without.ok) return false;
   throw new TypeError(
