@@ -6,7 +6,7 @@ export { attentionBackwardKeys } from "./attention_backward_keys.ts";
 export { attentionPaged } from "./attention_paged.ts";
 export { attentionTurned } from "./attention_turned.ts";
 export { choleskyPanel } from "./cholesky_panel.ts";
-export { copyRow } from "./copy_row.ts";
+export { copyRows } from "./copy_rows.ts";
 export { divergence } from "./divergence.ts";
 export { channelStats } from "./channel_stats.ts";
 export { embed } from "./embed.ts";

@@ -56,7 +56,9 @@ fn main(
       vec4f(params.low),
       vec4f(params.high),
     );
-    // By way of integers, which have no negative zero: drivers round -0.5 to either.
-    y[first + i] = (vec4f(vec4i(codes)) - zero) * scale;
+    // By way of integers, which have no negative zero: drivers round -0.5 to either. Counted from the
+    // lowest, for compilers take there and back alone for what cuts digits off, with its sign.
+    let steps = vec4f(vec4i(codes - params.low) + vec4i(i32(params.low)));
+    y[first + i] = (steps - zero) * scale;
   }
 }

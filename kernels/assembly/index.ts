@@ -8,7 +8,7 @@ export { attentionTurned } from "./attention_turned";
 export { channelStats } from "./channel_stats";
 export { choleskyPanel } from "./cholesky_panel";
 export { fused, work } from "./engine";
-export { copyRow } from "./copy_row";
+export { copyRows } from "./copy_rows";
 export { divergence } from "./divergence";
 export { embed } from "./embed";
 export { gatherColumns } from "./gather_columns";

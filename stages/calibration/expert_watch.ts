@@ -1,6 +1,6 @@
 import type { Device, Tensor, TensorRef } from "../../kernels/device/device.ts";
 import { byteLength, u32, zeros } from "../../kernels/device/tensor.ts";
-import { channelStats, copyRow, embed } from "../../kernels/mod.ts";
+import { channelStats, copyRows, embed } from "../../kernels/mod.ts";
 import { joined } from "../formats/half.ts";
 import type { NamedValues } from "../formats/safetensors/file.ts";
 import type { ExpertRows } from "../models/layer.ts";
@@ -59,7 +59,8 @@ export class ExpertWatch implements Disposable {
     const device = this.#device;
     const { experts, windows, gram, magnitudes, rows } = this.#options;
     const [count = 0, columns = 0] = x.shape;
-    device.run(copyRow, { source: bounds, rows: this.#bounds }, { row: window });
+    const source = bounds.view([1, experts + 1]);
+    device.run(copyRows, { source, rows: this.#bounds }, { to: window });
     for (let expert = 0; expert < experts; expert++) {
       if (magnitudes) {
         const stats = this.#magnitudes[expert] ??= this.#stack.use(

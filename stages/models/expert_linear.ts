@@ -8,6 +8,8 @@ import { Weight } from "./weight.ts";
 
 /** Linears that every expert of a layer has, each for the rows that go to its expert. */
 export interface ExpertLinear extends Disposable {
+  /** Columns of what it makes. */
+  readonly outputs: number;
   /** Rows by expert to f32 [rows, outputs of an expert], those of its first linear first. */
   apply(device: Device, input: SiteInput, rows: ExpertRows): Tensor;
 }
@@ -56,6 +58,7 @@ export async function loadExpertLinears(
   }
   const owned = stack.move();
   return {
+    outputs,
     apply(device, input, { bounds, most }) {
       const y = device.empty({ dtype: "f32", shape: [input.tokens, outputs] });
       for (const { first, count, weight } of blocks) {

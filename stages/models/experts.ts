@@ -100,10 +100,16 @@ export class Experts implements Disposable {
     }
   }
 
-  /** What the experts make of a normalized input, f32 [tokens, hidden]; it is used up. */
-  run(device: Device, input: Tensor, observe: Observe | undefined): Tensor {
+  /** Columns a token of the widest that lies between, of all rows that it makes for experts. */
+  get width(): number {
+    const { into, outOf } = this.chosen;
+    const own = this.#config.chosen * Math.max(into.outputs, outOf.outputs);
+    return Math.max(own, this.shared?.into.outputs ?? 0);
+  }
+
+  /** What the experts make of a normalized input, f32 [tokens, hidden]. */
+  run(device: Device, x: TensorRef, observe: Observe | undefined): Tensor {
     const { count, chosen, normalized } = this.#config;
-    using x = input;
     if (observe) {
       using input = siteInput(device, x, { form: this.chosen.forms.into, whole: true });
       observe("mlp.in", input.x!);
@@ -130,7 +136,7 @@ export class Experts implements Disposable {
   /** What each expert makes of its rows, f32 [tokens * chosen, hidden]. */
   #chosen(
     device: Device,
-    { x, tokens }: { readonly x: Tensor; readonly tokens: Tensor },
+    { x, tokens }: { readonly x: TensorRef; readonly tokens: Tensor },
     rows: ExpertRows,
     observe: Observe | undefined,
   ): Tensor {

@@ -9,6 +9,8 @@ import { type OutputColumns, Weight } from "./weight.ts";
 
 /** Linears of a site, in whatever precision the model artifact holds, that run as one. */
 export interface Linear extends Disposable {
+  /** Columns of what it makes. */
+  readonly outputs: number;
   /** The input of the site to f32 [tokens, outputs of all], those of the first linear first. */
   apply(device: Device, input: SiteInput): Tensor;
 }
@@ -49,6 +51,7 @@ export async function loadLinears(
   if (bias) stack.use(bias);
   const owned = stack.move();
   return {
+    outputs,
     apply(device, input) {
       const y = device.empty({ dtype: "f32", shape: [input.tokens, outputs] });
       let column = 0;

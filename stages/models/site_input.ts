@@ -69,6 +69,11 @@ export function openSiteForm(
   };
 }
 
+/** An activation as it is, which goes with the input. */
+export function valuesOnly(x: Tensor): SiteInput {
+  return { tokens: x.shape[0]!, x, [Symbol.dispose]: () => x[Symbol.dispose]() };
+}
+
 /** Makes a site's input of an activation, which stays the caller's. */
 export function siteInput(
   device: Device,

@@ -45,15 +45,16 @@ export function expectations(kernel: AnyKernel): (one: LabelledCase) => Expectat
 
 /** The normalized mean squared error of a tensor; `Infinity` where a value is not finite. */
 export function errorOf(got: HostTensor, expected: HostTensor): number {
-  let [error, size] = [0, 0];
+  let [error, size, least] = [0, 0, 0];
   for (let i = 0; i < got.data.length; i++) {
     const value = got.data[i]!;
     const wanted = expected.data[i]!;
     if (!Number.isFinite(value)) return Infinity;
     error += (value - wanted) ** 2;
     size += wanted ** 2;
+    if (value === 0 && wanted === 0 && !Object.is(value, wanted)) least = Number.MIN_VALUE;
   }
-  return size === 0 ? error : error / size;
+  return Math.max(least, size === 0 ? error : error / size);
 }
 
 /** The largest error a case may have. */

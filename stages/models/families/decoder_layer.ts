@@ -1,6 +1,6 @@
 import type { Device, HostTensor, Tensor, TensorRef } from "../../../kernels/device/device.ts";
 import { f32 } from "../../../kernels/device/tensor.ts";
-import { queryKeyNorm, rmsNorm, rope } from "../../../kernels/mod.ts";
+import { glu, queryKeyNorm, rmsNorm, rope } from "../../../kernels/mod.ts";
 import { attend, type AttentionForm, attentionOptions, type KvSchemes } from "../attend.ts";
 import type { DecoderConfig } from "../config.ts";
 import type { Checkpoint } from "../../formats/checkpoint.ts";
@@ -17,8 +17,10 @@ import {
   type SiteForm,
   type SiteInput,
   siteInput,
+  valuesOnly,
 } from "../site_input.ts";
 import { loadNorm, type Norm } from "../norm.ts";
+import { inPieces, rowsWithin } from "../row_pieces.ts";
 import { addedTo, makeStream, normalize, settled, type Stream } from "../stream.ts";
 
 /** What a layer holds on the device. */
@@ -190,8 +192,17 @@ function runLayer(device: Device, parts: Parts, pass: LayerPass): Stream {
   );
   const stream = addedTo(device, residual, { made: attended, factor, now: parallel || !norms.mlp });
   using _outstanding = stream.delta;
+  // An engine's steps are no longer than what its tensors hold.
+  const most = (columns: number) => pass.pages ? Infinity : rowsWithin(device, columns);
   if (parts.experts && norms.mlp) {
-    const made = parts.experts.run(device, normalize(device, stream, norms.mlp), observe);
+    const { experts } = parts;
+    const x = normalize(device, stream, norms.mlp);
+    // Who watches sees what goes to an expert at once.
+    const rows = observe ? Infinity : most(experts.width);
+    const made = inPieces(device, valuesOnly(x), rows, (piece) => {
+      using input = piece;
+      return experts.run(device, input.x!, observe);
+    });
     return addedTo(device, residual, { made, factor });
   }
   const input = beside ?? read("mlp.in", stream, norms.mlp);
@@ -199,19 +210,28 @@ function runLayer(device: Device, parts: Parts, pass: LayerPass): Stream {
     input[Symbol.dispose]();
     return makeStream(residual, undefined);
   }
-  using both = gates(device, parts, { input, owners });
-  using inner = told(
-    "mlp.out",
-    gatedInput(device, both, { form: forms["mlp.out"], whole: wholeAt("mlp.out"), activation }),
-  );
-  if (until === "mlp.out") return makeStream(residual, undefined);
-  const made = normedOutput(
-    device,
-    parts,
-    "mlp",
-    applied(device, parts, "mlp.out", { input: inner, owners }),
-  );
-  return addedTo(device, residual, { made, factor });
+  const rows = most(parts.linears["mlp.in"].outputs);
+  const form = forms["mlp.out"];
+  if (observe) {
+    // Who watches sees all rows at once.
+    using values = inPieces(device, input, rows, (piece) => {
+      using both = gates(device, parts, { input: piece, owners });
+      return device.run(glu, { gate: both }, { activation }).y;
+    });
+    using inner = told("mlp.out", siteInput(device, values, { form, whole: true }));
+    if (until === "mlp.out") return makeStream(residual, undefined);
+    return ended(applied(device, parts, "mlp.out", { input: inner, owners }));
+  }
+  return ended(inPieces(device, input, rows, (piece) => {
+    using both = gates(device, parts, { input: piece, owners });
+    using inner = gatedInput(device, both, { form, whole: wholeAt("mlp.out"), activation });
+    return applied(device, parts, "mlp.out", { input: inner, owners });
+  }));
+
+  function ended(outcome: Tensor): Stream {
+    const made = normedOutput(device, parts, "mlp", outcome);
+    return addedTo(device, residual, { made, factor });
+  }
 }
 
 /** What a block adds to the residual stream, normalized where the layer has it so; `made` is used up. */

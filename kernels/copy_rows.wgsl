@@ -1,8 +1,9 @@
-// to[row, c] = from[c], a value a thread.
+// rows[row + r, c] = source[source_row + r, c], a word a thread, a row r of the grid a row.
 // Expects: THREADS (u32).
 
 struct Params {
   columns: u32,
+  source_row: u32,
   row: u32,
 }
 
@@ -12,5 +13,7 @@ struct Params {
 
 @compute @workgroup_size(THREADS)
 fn main(@builtin(global_invocation_id) id: vec3u) {
-  if (id.x < params.columns) { rows[params.row * params.columns + id.x] = source[id.x]; }
+  if (id.x >= params.columns) { return; }
+  let to = (params.row + id.y) * params.columns + id.x;
+  rows[to] = source[(params.source_row + id.y) * params.columns + id.x];
 }
