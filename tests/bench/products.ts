@@ -168,5 +168,7 @@ function sum(launches: readonly Launch[]): number {
 }
 
 function cells(all: readonly string[]): string {
-  return all.map((cell, i) => i === 1 ? cell.padEnd(14) : cell.padStart(i === 0 ? 5 : 15)).join(" ");
+  return all.map((cell, i) => i === 1 ? cell.padEnd(14) : cell.padStart(i === 0 ? 5 : 15)).join(
+    " ",
+  );
 }
