@@ -22,8 +22,8 @@ import { tensorEdit } from "./edits.ts";
 import { identityOrder } from "./order.ts";
 import { searchBytes } from "./search_error.ts";
 
-/** What trying a candidate on a weight takes, in times of rewriting it, and one for keys in times of a weight (measured). */
-const [TRIAL, KEY_TRIAL] = [8, 80];
+/** What trying a candidate on a weight takes, in times of rewriting a weight, and so of one for keys in a layer; measured. */
+const [TRIAL, KEY_TRIAL] = [4, 8];
 
 /** What was chosen at one place. */
 export interface ChannelChoice {

@@ -234,7 +234,8 @@ export function gridWeight(codes: CodeValues, grid: WeightGrid): CodedWeight {
 }
 
 function largestOf(values: Float32Array): number {
+  // By places: V8 takes twenty times as long with an iterator here.
   let most = 0;
-  for (const value of values) most = Math.max(most, Math.abs(value));
+  for (let i = 0; i < values.length; i++) most = Math.max(most, Math.abs(values[i]!));
   return most;
 }

@@ -98,12 +98,16 @@ function contendersOf(
   const [xRows, wRows] = [any("f32", [rows, 2]), any("f32", [inner, 2])];
   const nibbles = any("u32", [inner, inner / 8]);
   const byRow = { ...codes, x_rows: xRows, w_rows: wRows };
-  const levels = any("u32", [inner, Math.ceil(inner / GROUP / 2)]);
+  const all = (shape: readonly [number, number], word: number) =>
+    put(u32(shape, new Uint32Array(shape[0] * shape[1]).fill(word)));
+  // A scale of 16 and a zero of 120, which leave signed bytes, twice in a word.
+  const levels = all([inner, Math.ceil(inner / GROUP / 2)], 0x78107810);
   const byGroup = {
     ...codes,
     x_groups: any("f32", [rows, 2 * inner / GROUP]),
     weight: any("u32", [inner, (inner + GROUP) / 8]),
-    w_groups: any("u32", [inner, inner / GROUP]),
+    // A scale of 2^-5 as a half, and a zero of 8.
+    w_groups: all([inner, inner / GROUP], 0x00082800),
   };
   const order = put(u32([inner], Array.from({ length: inner }, (_, i) => (7 * i + 3) % inner)));
   const left = leftFactor(hadamardFactor(inner));

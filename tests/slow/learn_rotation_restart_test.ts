@@ -32,8 +32,7 @@ Deno.test("learn_rotation that was killed goes on at its step and gives the matr
     for (const told of [first, second]) assert.equal(doneOf(told, "network"), undefined);
     assert.equal(doneOf(third, "kurtosis"), undefined);
     const begun = (told: typeof first, step: string) => Math.floor(partsOf(told, step)[0]!);
-    const reached = (told: typeof first, step: string) =>
-      Math.floor(partsOf(told, step).at(-1)!);
+    const reached = (told: typeof first, step: string) => Math.floor(partsOf(told, step).at(-1)!);
     assert.ok(reached(first, "network") >= 2);
     assert.ok(begun(second, "network") >= 2, "two steps were finished");
     assert.ok(begun(third, "network") >= 3, "three were");

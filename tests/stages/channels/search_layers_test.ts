@@ -3,6 +3,7 @@ import { z } from "zod";
 import type { Artifact } from "../../../pipeline/artifact.ts";
 import { type ChannelChoice, searchLayers } from "../../../stages/channels/search_layers.ts";
 import { defineStage } from "../../../stages/kinds.ts";
+import { smooth } from "../../../stages/smooth.ts";
 import { readModelRecord } from "../../../stages/models/model_record.ts";
 import { relativeError } from "../../support/forward_pass.ts";
 import { assertSameStats } from "../../support/lineage_check.ts";
@@ -50,4 +51,24 @@ Deno.test("a method of channels is what it finds in a layer: model, lineage and 
   const { choices } = JSON.parse(await Deno.readTextFile(`${halved.path}/halve.json`));
   assert.deepEqual(choices, [{ place: "down_proj" }, { place: "down_proj" }]);
   assert.ok(chain.notes.includes("down_proj: halved in 2 layers"), chain.notes.join("\n"));
+});
+
+Deno.test("progress counts what searching a layer takes, not layers and tensors alike", async () => {
+  await using chain = await StageChain.open();
+  const model = chain.family("qwen2_tied");
+  const stats = await chain.calibrate(model);
+  /** The share that is done when the first of two layers is. */
+  const halfway = async (params: object) => {
+    const shares: number[] = [];
+    await chain.run(smooth, { model, stats }, params, {
+      progress: (done, total) => void shares.push(done / total),
+    });
+    assert.ok(shares.every((share, i) => i === 0 || share > shares[i - 1]!), `${shares}`);
+    assert.equal(shares.at(-1), 1);
+    return shares[0]!;
+  };
+  const grid = { strategy: "grid", grids: 20 };
+  assert.ok(await halfway({ attention: {} }) < 0.05, "tensors are most of the work");
+  assert.ok(await halfway({ attention: { ...grid, kv: { group: 8 } } }) > 0.4);
+  assert.ok(await halfway({ projections: { ...grid, weights: { group: 8 } } }) > 0.45);
 });
