@@ -49,7 +49,7 @@ export function turnOf({ factor: { size }, drawn, mirror }: Rotation): BasisTurn
   return { size, ...drawn, ...mirror && { keepsMeans: true } };
 }
 
-/** BasisTurns by their names. */
+/** Turns by their names. */
 export type BasisTurns = Readonly<Record<string, BasisTurn>>;
 
 /** Matrices of turns that are kept, f32 [size, size], by their names. */

@@ -48,7 +48,7 @@ export function keepingMeans({ factor, signs, drawn }: Rotation): Rotation {
 }
 
 /**
- * BasisTurns each vector v of an array into v R, in place, in double precision.
+ * Turns each vector v of an array into v R, in place, in double precision.
  *
  * With `inner` 1 the vectors are consecutive values, so a matrix W becomes W R; with the columns of
  * a matrix as `inner` they run down its columns, so W becomes R^T W, block by block of R's size.
