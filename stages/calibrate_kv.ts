@@ -14,7 +14,7 @@ import type { KvSchemes } from "./models/attend.ts";
 import type { DecoderConfig } from "./models/config.ts";
 import { openModel } from "./models/architecture.ts";
 import type { Architecture } from "./models/family.ts";
-import { lengthenLineage } from "./models/lineage.ts";
+import { addChannelStep } from "./models/lineage.ts";
 import { turnedChannels } from "./models/rope.ts";
 import { recordAfter, writeModelRecord } from "./models/model_record.ts";
 import { copyModelFiles } from "./models/rewrite.ts";
@@ -123,7 +123,7 @@ export const calibrate_kv = defineStage({
     await copyModelFiles(model.path, job.out);
     await writeModelRecord(job.out, {
       ...recordAfter(record, "calibrate_kv", params),
-      lineage: await lengthenLineage({ ...model, record }, job.out, new Map()),
+      ...await addChannelStep({ ...model, record }, job.out, { activations: new Map() }),
       kv: chosen.map(({ schemes }) => schemes),
       measured: { ...record.measured, kv: chosen.map(({ error }) => error) },
     });

@@ -3,6 +3,7 @@ import { headerCheckpoint, type StoredTensor, type TokenizerFiles } from "./form
 import { readHeader, type TensorSpecification } from "./formats/safetensors/header.ts";
 import { architectureOf } from "./models/architecture.ts";
 import type { ModelFiles } from "./models/family.ts";
+import { channelFiles } from "./models/lineage.ts";
 import { MODEL_RECORD, type ModelRecord, readModelRecord } from "./models/model_record.ts";
 import { openCheckpoint } from "./models/open_checkpoint.ts";
 import { openTokenizer, type Tokenizer } from "./models/tokenizer.ts";
@@ -16,7 +17,7 @@ export interface ModelOutline {
   readonly record: ModelRecord;
   /** Bytes of the files beside weights, record and lineage. */
   readonly textBytes: number;
-  /** Bytes of the files of the record's lineage. */
+  /** Bytes of the files of the record's lineage and basis. */
   readonly lineageBytes: number;
   /** What makes its tokenizer, or the place of the checkpoint that has it. */
   readonly tokenizer: TokenizerFiles | string | undefined;
@@ -84,7 +85,7 @@ export function plannedTensors(
 async function modelFacts(path: string): Promise<ModelOutline> {
   const record = await readModelRecord(path);
   const tensors = new Map<string, StoredTensor>();
-  const lineage = new Set(record.lineage.map(({ file }) => file));
+  const lineage = new Set(channelFiles(record));
   let [textBytes, lineageBytes] = [0, 0];
   let tokenizer: string | undefined;
   for await (const { name } of Deno.readDir(path)) {

@@ -3,9 +3,9 @@ import { headerFiles } from "./facts.ts";
 import { defineStage } from "./kinds.ts";
 import { openModel, untied } from "./models/architecture.ts";
 import type { ModelFiles } from "./models/family.ts";
-import { type ChannelChange, lengthenLineage } from "./models/lineage.ts";
+import { addChannelStep, type ChannelChange } from "./models/lineage.ts";
 import { recordAfter, refuseChannels } from "./models/model_record.ts";
-import { foldGains } from "./models/norm_gains.ts";
+import { foldGains, gainChanges } from "./models/norm_gains.ts";
 import { rewriteModel } from "./models/rewrite.ts";
 import { rewriteForecast } from "./sizes.ts";
 
@@ -14,30 +14,31 @@ const params = z.strictObject({});
 /** Folds the gains of norms into the linears they feed, without changing what the model computes. */
 export const fold = defineStage({
   about: "Folds norm gains into the weights, for engines that load no norms.",
-  version: 1,
+  version: 2,
   params,
   inputs: { model: "model" },
   output: "model",
   example: {},
   async forecast({ model }) {
-    const { gains: _, ...rewrite } = await folding(headerFiles(model));
+    const { gains: _, linears: __, ...rewrite } = await folding(headerFiles(model));
     return rewriteForecast(model, { ...rewrite, record: recordAfter(model.record, "fold", {}) });
   },
   async run(job, { model }) {
     using files = await openModel(model.path);
     const { record, architecture: { config: { tied } } } = files;
-    const { gains, ...rewrite } = await folding(files);
+    const { gains, linears, ...rewrite } = await folding(files);
     const changes = new Map<string, ChannelChange>(
       [...gains].map(([site, scale]) => [site, { scale }]),
     );
     const dead = [...gains].find(([, gain]) => gain.includes(0))?.[0];
     // What was measured behind a gain of 0 says nothing of the channel before it.
-    const lineage = dead === undefined
-      ? await lengthenLineage({ ...model, record }, job.out, changes)
-      : [];
+    const channels = await addChannelStep({ ...model, record }, job.out, {
+      activations: dead === undefined ? changes : undefined,
+      basis: { stage: "fold", linears },
+    });
     await rewriteModel(model.path, job.out, {
       ...rewrite,
-      record: { ...recordAfter(record, "fold", {}), lineage },
+      record: { ...recordAfter(record, "fold", {}), ...channels },
       signal: job.signal,
       progress: (done, total, note) => job.progress(done, total, note),
     });
@@ -64,6 +65,7 @@ async function folding({ checkpoint, record, architecture }: ModelFiles) {
   const { edits, gains } = await foldGains(checkpoint, sites, "fold");
   return {
     gains,
+    linears: gainChanges(architecture, gains),
     edit: (name: string) => edits.get(name),
     ...architecture.config.tied && { added: new Map([[ownHead, embeddings]]) },
     config: json,

@@ -3,6 +3,7 @@ import { headerFiles } from "./facts.ts";
 import { defineStage } from "./kinds.ts";
 import { openModel } from "./models/architecture.ts";
 import { readFirstToken } from "./models/first_token.ts";
+import { addChannelStep, basisAfter } from "./models/lineage.ts";
 import { countPeaks, emptyWindows, FOREVER } from "./models/peaks.ts";
 import { rewriteModel } from "./models/rewrite.ts";
 import { CountingKeeper, FileKeeper } from "./models/stream_entries.ts";
@@ -24,7 +25,7 @@ const FEW = 10;
 /** Rotates a model by matrices learned for its quantized form, without changing what it computes. */
 export const learn_rotation = defineStage({
   about: "Learns the rotations of the residual stream and of heads, and folds them into weights.",
-  version: 1,
+  version: 2,
   params: learningParams,
   inputs: { model: "model", tokens: "tokens?", stats: "stats?" },
   output: "model",
@@ -39,7 +40,11 @@ export const learn_rotation = defineStage({
     const { bytes, kept } = stepStreams(config, params, memoryBytes);
     const state = stateSize(config, params.steps);
     const arrays = 5 * state + (kept ? 0 : bytes);
-    const all = rewriteForecast(model, rewrite, { peaks, arrays, changes: false });
+    const { basis } = rewrite;
+    const all = rewriteForecast(model, {
+      ...rewrite,
+      record: { ...rewrite.record, ...basisAfter(model.record, basis) },
+    }, { peaks, arrays, measures: false });
     return { ...all, workBytes: 3 * state + (kept ? bytes : 0) };
   },
   async run(job, { model, tokens, stats: statistics }, params) {
@@ -79,7 +84,7 @@ export const learn_rotation = defineStage({
         },
       },
     );
-    const rewrite = await learnedRewrite(device, files, {
+    const { basis, record, ...rewrite } = await learnedRewrite(device, files, {
       rotations: {
         residual: orthonormalRows(rotations.residual, config.hidden),
         heads: rotations.heads.map((head) => orthonormalRows(head, config.headSize)),
@@ -88,8 +93,12 @@ export const learn_rotation = defineStage({
       stage: STAGE,
       params,
     });
+    // Rotated channels are mixtures of the earlier ones: what was measured there is void here.
+    const before = { ...model, record: files.record };
+    const channels = await addChannelStep(before, job.out, { activations: undefined, basis });
     await rewriteModel(model.path, job.out, {
       ...rewrite,
+      record: { ...record, ...channels },
       signal,
       progress: (done, total, note) => job.progress(done, total, note),
     });

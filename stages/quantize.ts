@@ -23,7 +23,7 @@ import type { NamedValues } from "./formats/safetensors/file.ts";
 import { defineStage } from "./kinds.ts";
 import { openModel, untied } from "./models/architecture.ts";
 import type { ModelFiles } from "./models/family.ts";
-import { lengthenLineage } from "./models/lineage.ts";
+import { addChannelStep } from "./models/lineage.ts";
 import { keptStreams } from "./models/memory_shares.ts";
 import {
   type LinearFacts,
@@ -130,10 +130,11 @@ export const quantize = defineStage({
     }
     await writer.close();
     await writeCheckpointTexts({ ...checkpoint, config: becomes.config }, job.out);
-    const lineage = await lengthenLineage({ ...artifact, record: before }, job.out, new Map());
+    const activations = new Map();
+    const added = await addChannelStep({ ...artifact, record: before }, job.out, { activations });
     await writeModelRecord(job.out, {
       ...record,
-      lineage,
+      ...added,
       measured: {
         ...record.measured,
         linears: { ...facts, ...head && ofHead && { [head.linear.name]: ofHead } },

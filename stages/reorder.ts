@@ -15,7 +15,7 @@ import { rewriteForecast } from "./sizes.ts";
 /** Permutes channels so that those of one group are alike, without changing what the model computes. */
 export const reorder = defineStage({
   about: "Orders channels by magnitude, so that those that share a scale are alike.",
-  version: 1,
+  version: 2,
   params: reordering,
   inputs: { model: "model", stats: "stats" },
   output: "model",

@@ -1,12 +1,14 @@
 import { z } from "zod";
 import { headerFiles } from "./facts.ts";
 import { defineStage } from "./kinds.ts";
+import { type BasisTurn, turnOf } from "./models/basis.ts";
 import { openModel, untied } from "./models/architecture.ts";
 import type { Architecture, ModelFiles } from "./models/family.ts";
+import { addChannelStep, basisAfter } from "./models/lineage.ts";
 import { type ModelRecord, recordAfter, refuseChannels } from "./models/model_record.ts";
 import { rewriteModel } from "./models/rewrite.ts";
 import { type HadamardFactor, hadamardFactor } from "./quant/hadamard.ts";
-import { rotationEdits, streamStays, turnBy } from "./rotation/edits.ts";
+import { type NamedTurn, rotationEdits, streamStays, turnBy } from "./rotation/edits.ts";
 import { rewriteForecast } from "./sizes.ts";
 import { keepingMeans, type Rotation, rotationOf } from "./quant/rotation.ts";
 
@@ -37,20 +39,31 @@ interface Rotations {
 /** Rotates a model so that no channel of its activations stands out, without changing what it computes. */
 export const rotate = defineStage({
   about: "Folds norm gains and Hadamard rotations into the weights, which spreads outliers.",
-  version: 1,
+  version: 2,
   params,
   inputs: { model: "model" },
   output: "model",
   example: {},
   async forecast({ model }, params) {
-    const { rotations: _, behind: __, ...rewrite } = await rotation(headerFiles(model), params);
-    return rewriteForecast(model, rewrite, { changes: false, products: true });
+    const { rotations: _, behind: __, basis, ...rewrite } = await rotation(
+      headerFiles(model),
+      params,
+    );
+    const record = { ...rewrite.record, ...basisAfter(model.record, basis) };
+    return rewriteForecast(model, { ...rewrite, record }, { measures: false, products: true });
   },
   async run(job, { model }, { seed, transforms }) {
     using files = await openModel(model.path);
-    const { rotations, behind, ...rewrite } = await rotation(files, { seed, transforms });
+    const { rotations, behind, basis, record, ...rewrite } = await rotation(files, {
+      seed,
+      transforms,
+    });
+    // Rotated channels are mixtures of the earlier ones: what was measured there is void here.
+    const before = { ...model, record: files.record };
+    const channels = await addChannelStep(before, job.out, { activations: undefined, basis });
     await rewriteModel(model.path, job.out, {
       ...rewrite,
+      record: { ...record, ...channels },
       signal: job.signal,
       progress: (done, total, note) => job.progress(done, total, note),
     });
@@ -84,23 +97,31 @@ async function rotation(files: ModelFiles, { seed, transforms }: z.infer<typeof 
     );
   }
   const { residual, head, heads, inner } = rotations;
-  const edits = await rotationEdits(checkpoint, {
+  const turns: Record<string, BasisTurn> = {};
+  const named = (name: string, rotation: Rotation): NamedTurn => {
+    turns[name] = turnOf(rotation);
+    return { name, turn: turnBy(rotation) };
+  };
+  const ofHead = head && named("head", head);
+  const { edits, linears } = await rotationEdits(checkpoint, {
     architecture,
     stage: "rotate",
-    residual: residual && turnBy(residual),
-    head: head && (() => turnBy(head)),
-    heads: heads && turnBy(heads),
-    inner: new Map([...inner].map(([size, rotation]) => [size, turnBy(rotation)])),
+    residual: residual && named("residual", residual),
+    head: ofHead && (() => ofHead),
+    heads: heads && named("heads", heads),
+    inner: new Map(
+      [...inner].map(([size, rotation]) => [size, named(`inner.${size}`, rotation)]),
+    ),
   });
   return {
     rotations,
     behind,
+    basis: { stage: "rotate", linears, turns },
     edit: (name: string) => edits.get(name),
     ...unties && { added: new Map([[ownHead, embeddings]]) },
     config: architecture.json,
     record: {
       ...recordAfter(record, "rotate", { seed, transforms }),
-      // Rotated channels are mixtures of the earlier ones: what was measured there is void here.
       lineage: [],
       hadamard: [
         ...record.hadamard,

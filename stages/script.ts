@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { defineStage } from "./kinds.ts";
 import { openModel } from "./models/architecture.ts";
-import { recordAfter, refuseQuantized } from "./models/model_record.ts";
+import { type ModelRecord, recordAfter, refuseQuantized } from "./models/model_record.ts";
 import { rewriteModel } from "./models/rewrite.ts";
 import { openCheckpoint } from "./models/open_checkpoint.ts";
 import { fileDigests, scriptDigest, scriptExample } from "./script/digests.ts";
@@ -29,9 +29,9 @@ export const script = defineStage({
   async forecast({ model }, { file }) {
     refuseQuantized(model.record, "script");
     const digest = await scriptDigest(file);
-    const record = { ...recordAfter(model.record, "script", { digest }), lineage: [] };
+    const record = voided(recordAfter(model.record, "script", { digest }));
     return rewriteForecast(model, { edit: () => ({ whole: true, change() {} }), record }, {
-      changes: false,
+      measures: false,
     });
   },
   async run(job, { model, stats, tokens }, { file, params }) {
@@ -55,7 +55,7 @@ export const script = defineStage({
         return { whole: true, change: ({ values }) => edits.change({ name, shape, values }) };
       },
       // What was measured of the model before is void.
-      record: { ...recordAfter(record, "script", { digest, ...params }), lineage: [] },
+      record: voided(recordAfter(record, "script", { digest, ...params })),
       signal: job.signal,
       progress: (done, total, note) => job.progress(done, total, note),
     });
@@ -63,3 +63,8 @@ export const script = defineStage({
     job.note(`changed ${changed} tensors`, { changed, digest }, level);
   },
 });
+
+/** Nobody knows what a script did to channels. */
+function voided({ basis: _, ...record }: ModelRecord): ModelRecord {
+  return { ...record, lineage: [] };
+}

@@ -2,7 +2,9 @@ import type { Forecast } from "../pipeline/stage.ts";
 import type { ModelOutline } from "./facts.ts";
 import type { StoredTensor } from "./formats/checkpoint.ts";
 import { type SafetensorsDType, tensorBytes } from "./formats/safetensors/header.ts";
+import { adaptedLinears } from "./models/adapted_linears.ts";
 import { architectureOf } from "./models/architecture.ts";
+import type { ModelRecord } from "./models/model_record.ts";
 import { type DevicePeaks, hostPeak, releasedPeak } from "./models/peaks.ts";
 import { type Rewrite, rewriteBytes } from "./models/rewrite.ts";
 
@@ -17,6 +19,10 @@ const CENTER_BYTES = 30;
 /** And for the loss before a step of learning. */
 const LOSS_BYTES = 30;
 const PLACE_BYTES = 16;
+/** And for a turn of a basis. */
+const TURN_BYTES = 200;
+/** Most turns of one side of a linear in a step. */
+const FEW_TURNS = 4;
 /** And for an order's name. */
 const ORDER_BYTES = 100;
 
@@ -26,7 +32,9 @@ export function modelBytes({ record, ...facts }: ModelOutline): number {
   const centers = record.kv.reduce((sum, { keyCenter }) => sum + (keyCenter?.length ?? 0), 0);
   const orders = Object.values(record.orders ?? {})
     .reduce((sum, { length }) => sum + ORDER_BYTES + PLACE_BYTES * length, 0);
-  return tensorsBytes(facts.tensors.values()) + facts.textBytes + facts.lineageBytes +
+  const turns = (record.basis ?? [])
+    .reduce((sum, { turns }) => sum + TURN_BYTES * (1 + Object.keys(turns).length), 0);
+  return tensorsBytes(facts.tensors.values()) + facts.textBytes + facts.lineageBytes + turns +
     STEP_BYTES * record.history.length + LINEAR_BYTES * linears + KV_BYTES * record.kv.length +
     CENTER_BYTES * centers + orders + LOSS_BYTES * (record.measured.rotation?.length ?? 0);
 }
@@ -58,11 +66,17 @@ export function parsedBytes(
   return (tokenizes ? 32 : 16) * textBytes;
 }
 
-/** Most bytes of a file of channel changes of such a model: some of every tap. */
-function changesBytes(config: unknown): number {
-  const taps = architectureOf(config).layers
+/** Most bytes of a file of channel changes of such a model: some of every tap, and of both sides of every linear. */
+function changesBytes(config: unknown, { basis = [] }: Pick<ModelRecord, "basis">): number {
+  const architecture = architectureOf(config);
+  const taps = architecture.layers
     .flatMap(({ sites, taps }) => [...sites, ...Object.values(taps)]);
-  return tensorsBytes(taps.map(({ channels }) => ({ dtype: "F32", shape: [channels] })));
+  const linears = adaptedLinears(architecture)
+    .flatMap(({ columns, rows }) => [columns, rows, FEW_TURNS, FEW_TURNS]);
+  const matrices = Object.values(basis.at(-1)?.turns ?? {})
+    .flatMap((turn) => "kept" in turn ? [turn.size * turn.size] : []);
+  const values = [...taps.map(({ channels }) => channels), ...linears, ...matrices];
+  return tensorsBytes(values.map((count) => ({ dtype: "F32", shape: [count] })));
 }
 
 /** What rewriting a model takes, by the very rewrite, and what searching for it took. */
@@ -72,14 +86,14 @@ export function rewriteForecast(
     Rewrite,
     "edit" | "added" | "config" | "record"
   >,
-  { peaks, arrays = 0, choices = 0, changes = true, products = peaks !== undefined }: {
+  { peaks, arrays = 0, choices = 0, measures = true, products = peaks !== undefined }: {
     readonly peaks?: DevicePeaks;
     /** Bytes of arrays of the search. */
     readonly arrays?: number;
     /** How many choices are told beside the model. */
     readonly choices?: number;
-    /** Whether channels change in a way that lineages tell. */
-    readonly changes?: boolean;
+    /** Whether channels change in a way behind which what was measured before is valid. */
+    readonly measures?: boolean;
     /** Whether weights were multiplied, for the search or the rewrite; where there was a search unless said. */
     readonly products?: boolean;
   } = {},
@@ -89,8 +103,8 @@ export function rewriteForecast(
     return found ? [[name, { ...found, name }] as const] : [];
   });
   const tensors = new Map([...model.tensors, ...copies]);
-  const changed = changes ? changesBytes(config) : 0;
-  const lineageBytes = changes ? model.lineageBytes + changed : 0;
+  const changed = changesBytes(config, record);
+  const lineageBytes = model.lineageBytes + changed;
   const facts = { ...model, config, tensors, record, lineageBytes };
   return {
     deviceBytes: peaks?.deviceBytes ?? 0,
@@ -100,7 +114,7 @@ export function rewriteForecast(
     ) + parsedBytes(model),
     diskBytes: modelBytes(facts) + CHOICE_BYTES * choices,
     // The journal has the changes, and the factors of weights in double precision.
-    workBytes: 6 * changed,
+    workBytes: measures ? 6 * changed : 0,
     facts,
   };
 }

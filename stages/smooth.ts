@@ -28,7 +28,7 @@ const params = z.strictObject({
 /** Scales channels so that quantization loses less, without changing what the model computes. */
 export const smooth = defineStage({
   about: "Scales channels between activations and weights, or keys and queries, before quantizing.",
-  version: 2,
+  version: 3,
   params,
   inputs: { model: "model", stats: "stats" },
   output: "model",

@@ -10,8 +10,10 @@ import {
 } from "../calibration/stats.ts";
 import type { Tools } from "../kinds.ts";
 import { openModel } from "../models/architecture.ts";
+import { adaptedLinears } from "../models/adapted_linears.ts";
+import type { LinearChanges } from "../models/basis.ts";
 import type { Architecture, LayerOutline, ModelFiles } from "../models/family.ts";
-import { lengthenLineage } from "../models/lineage.ts";
+import { addChannelStep } from "../models/lineage.ts";
 import { type ModelRecord, recordAfter, refuseChannels } from "../models/model_record.ts";
 import { countPeaks, type DevicePeaks, FOREVER, layersThatDiffer } from "../models/peaks.ts";
 import { type Rewrite, rewriteModel } from "../models/rewrite.ts";
@@ -102,12 +104,15 @@ export async function searchLayers<Choice extends ChannelChoice>(
   found.push(...await method.findShared?.(work) ?? []);
   const choices = found.map(({ spread: _, ...choice }) => choice as Choice);
   const spreads = found.flatMap(({ spread }) => spread ?? []);
-  const lineage = await lengthenLineage({ ...model, record }, job.out, work.changes);
+  const channels = await addChannelStep({ ...model, record }, job.out, {
+    activations: work.changes,
+    basis: { stage, linears: linearChanges(architecture, work) },
+  });
   await rewriteModel(model.path, job.out, {
     signal,
     progress: (done, _, note) => job.progress(layers.length * each + done, total, note),
     edit: (name) => tensorEdit(work.edits.get(name)),
-    record: { ...recordAfter(record, method.stage, method.params), lineage, ...ordersOf(work) },
+    record: { ...recordAfter(record, method.stage, method.params), ...channels, ...ordersOf(work) },
   });
   await Deno.writeTextFile(`${job.out}/${stage}.json`, JSON.stringify({ choices }, undefined, 2));
   if (spreads.length > 0) {
@@ -126,6 +131,18 @@ function layerWork(
   tensors: number,
 ): number {
   return 1 + TRIAL * tried * tensors + KEY_TRIAL * triedKeys;
+}
+
+/** What a search did to the linears that adapters may change. */
+function linearChanges(architecture: Architecture, { edits }: ChannelWork): LinearChanges {
+  return new Map(
+    adaptedLinears(architecture).flatMap(({ name, weight }) => {
+      const { columns: inputs, rows: outputs } = edits.get(weight) ?? {};
+      return inputs || outputs
+        ? [[name, { ...inputs && { inputs }, ...outputs && { outputs } }] as const]
+        : [];
+    }),
+  );
 }
 
 /** How a search would rewrite the model and what it would take, from headers alone. */

@@ -1,44 +1,41 @@
 import type { Device, Tensor, TensorRef } from "../../kernels/device/device.ts";
 import { f32 } from "../../kernels/device/tensor.ts";
 import { addScaled, scaleByOwner } from "../../kernels/mod.ts";
-import { headerCheckpoint } from "../formats/checkpoint.ts";
 import { type LowRankChange, readPeftAdapter } from "../formats/peft.ts";
+import { adaptedLinears } from "./adapted_linears.ts";
 import type { Adapter } from "./adapter.ts";
+import { type BasisStep, changeVectors, turnedOver } from "./basis.ts";
 import type { ModelFiles } from "./family.ts";
 import type { LinearOutline } from "./site.ts";
-import { Weight } from "./weight.ts";
+import { MODEL_RECORD } from "./model_record.ts";
+import { singleWeight } from "./weight.ts";
 
-/** Stages behind which a model's channels are those of its checkpoint. */
+/** Stages that leave a model's channels as they are. */
 const UNTOUCHED = new Set(["quantize", "calibrate_kv"]);
 /** Products take inner values by so many. */
 const RANK_STEP = 8;
 
 /**
- * Reads LoRA adapters that PEFT wrote for a model; throws where one does not fit its linears, or the
- * model's channels are no more those that adapters were trained on.
+ * Reads LoRA adapters that PEFT wrote for a model's checkpoint; throws where one does not fit its linears,
+ * or the model does not tell how its channels became others. See `carriedAdapters()`.
  */
 export async function openAdapters(
   wanted: readonly { readonly name: string; readonly path: string }[],
   { architecture, record }: Pick<ModelFiles, "architecture" | "record">,
 ): Promise<readonly Adapter[]> {
   if (wanted.length === 0) return [];
-  const changed = record.history.find(({ stage }) => !UNTOUCHED.has(stage));
-  if (changed || record.hadamard.length > 0 || record.orders) {
+  const changed = record.history.filter(({ stage }) => !UNTOUCHED.has(stage));
+  const told = (record.basis ?? []).map(({ stage }) => stage);
+  const odd = changed.findLast(({ stage }, at) => stage !== told[at]) ??
+    (record.hadamard.length > 0 && told.length === 0 ? { stage: "a transform" } : undefined);
+  if (odd || told.length !== changed.length) {
     throw new TypeError(
       `Cannot put adapters on the model: ${
-        changed?.stage ?? "a transform"
-      } has changed its channels, expected those of its checkpoint; quantize it without that, or merge the adapter before`,
+        odd?.stage ?? told.at(-1)!
+      } has changed its channels and its ${MODEL_RECORD} does not tell how, expected channels of its checkpoint or steps that tell; make the model anew, or merge the adapter before`,
     );
   }
-  const routed = architecture.layers.some(({ sites }) =>
-    sites.some(({ routers, expert }) => routers !== undefined || expert !== undefined)
-  );
-  const linears = new Map(
-    architecture.layers.flatMap(({ sites }) =>
-      sites.filter(({ role }) => !routed || !role.startsWith("mlp"))
-        .flatMap((site) => site.linears.map((linear) => [linear.name, linear] as const))
-    ),
-  );
+  const linears = new Map(adaptedLinears(architecture).map((linear) => [linear.name, linear]));
   const adapters: Adapter[] = [];
   for (const { name, path } of wanted) {
     const changes = await readPeftAdapter(path);
@@ -59,6 +56,32 @@ export async function openAdapters(
       }`,
     );
   }
+}
+
+/**
+ * Adapters as they act on a model whose channels became others since it was loaded: the rows of a are
+ * vectors of inputs, the columns of b vectors of outputs, and each step of `basis` does to them what it
+ * did to those of the weight W: from W + b a it makes W' + b' a'.
+ */
+export async function carriedAdapters(
+  device: Device,
+  adapters: readonly Adapter[],
+  basis: readonly BasisStep[],
+): Promise<readonly Adapter[]> {
+  return await Promise.all(adapters.map(async ({ name, changes }) => {
+    const carried = new Map<string, LowRankChange>();
+    for (const [linear, change] of changes) {
+      const a = change.a.slice();
+      const b = turnedOver(change.b, change.rank);
+      for (const step of basis) {
+        const { inputs, outputs } = step.linears.get(linear) ?? {};
+        if (inputs) await changeVectors(device, a, inputs, step);
+        if (outputs) await changeVectors(device, b, outputs, step);
+      }
+      carried.set(linear, { ...change, a, b: turnedOver(b, change.outputs) });
+    }
+    return { name, changes: carried };
+  }));
 }
 
 /** What adapters add behind one site. */
@@ -112,8 +135,8 @@ export async function loadSiteAdapters(
     first += rank;
   }
   using stack = new DisposableStack();
-  const down = stack.use(await weightOf(device, a, [width, inputs]));
-  const up = stack.use(await weightOf(device, b, [outputs, width]));
+  const down = stack.use(await singleWeight(device, a, [width, inputs]));
+  const up = stack.use(await singleWeight(device, b, [outputs, width]));
   const scales = stack.use(device.upload(f32([1 + adapters.length, width], factors), "adapters"));
   const owned = stack.move();
   return {
@@ -125,19 +148,4 @@ export async function loadSiteAdapters(
     },
     [Symbol.dispose]: () => owned.dispose(),
   };
-}
-
-/** A matrix in single precision on the device. */
-async function weightOf(
-  device: Device,
-  values: Float32Array<ArrayBuffer>,
-  shape: readonly [number, number],
-): Promise<Weight> {
-  const name = "adapters";
-  const stored = { name, dtype: "F32", shape, file: name };
-  const checkpoint = headerCheckpoint({ config: {}, tensors: new Map([[name, stored]]) });
-  const columns = shape[1];
-  const readRaw = (_: string, rows = { start: 0, end: shape[0] }) =>
-    Promise.resolve(new Uint8Array(values.slice(rows.start * columns, rows.end * columns).buffer));
-  return await Weight.load(device, { ...checkpoint, readRaw }, [name]);
 }

@@ -1,5 +1,6 @@
 import type { Device } from "../../kernels/device/device.ts";
-import { openAdapters } from "./adapters.ts";
+import { carriedAdapters, openAdapters } from "./adapters.ts";
+import { readBasis } from "./basis_files.ts";
 import type { Checkpoint } from "../formats/checkpoint.ts";
 import type { Architecture, ModelFiles } from "./family.ts";
 import { type Sizes, sizesOf } from "./model_facts.ts";
@@ -53,7 +54,10 @@ export class Model implements ModelFiles, Disposable {
   ): Promise<Model> {
     const files = await openModel(path);
     const opened = await openAdapters(adapters, files);
-    const adapted = opened.length > 0 ? { ...files, adapters: opened } : files;
+    const carried = opened.length > 0
+      ? await carriedAdapters(device, opened, await readBasis(path, files.record))
+      : [];
+    const adapted = carried.length > 0 ? { ...files, adapters: carried } : files;
     const model = new Model(device, adapted, weightBytes);
     model.#owned.use(files);
     return model;

@@ -1,5 +1,6 @@
 import { readOptionalJson } from "../formats/foreign_json.ts";
 import type { KvSchemes } from "./attend.ts";
+import type { BasisTurns } from "./basis.ts";
 import type { InputScheme, LinearScheme } from "../quant/schemes.ts";
 import { type Projection, roleOf, type SiteRole } from "./site.ts";
 
@@ -14,6 +15,16 @@ export interface ModelRecord {
    * last to this model. Statistics of any of them are statistics of this model.
    */
   readonly lineage: readonly { readonly from: string; readonly file: string }[];
+  /**
+   * What stages did to the vectors before and behind linears since the model was loaded, the first one
+   * first, each in a file: what was made for the linears as they were, as adapters are, is carried along
+   * by it. `turns` are the rotations that the file names.
+   */
+  readonly basis?: readonly {
+    readonly stage: string;
+    readonly file: string;
+    readonly turns: BasisTurns;
+  }[];
   /** Site roles whose activation goes through a Hadamard transform before its linears. */
   readonly hadamard: readonly SiteRole[];
   /**

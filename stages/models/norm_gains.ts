@@ -1,4 +1,7 @@
 import type { Checkpoint } from "../formats/checkpoint.ts";
+import { adaptedLinears } from "./adapted_linears.ts";
+import type { LinearChange } from "./basis.ts";
+import type { Architecture } from "./family.ts";
 import { readersOf, type Site } from "./site.ts";
 import type { Piece, TensorEdit } from "./rewrite.ts";
 
@@ -35,6 +38,22 @@ export async function foldGains(
     for (const { weight } of readersOf(site)) edits.set(weight, foldedBy(gain));
   }
   return { edits, gains };
+}
+
+/** What gains become of the linears of layers into which they were folded, by the site of each. */
+export function gainChanges(
+  architecture: Architecture,
+  gains: FoldedGains["gains"],
+): Map<string, LinearChange> {
+  const adapted = new Set(adaptedLinears(architecture).map(({ name }) => name));
+  return new Map(
+    architecture.layers.flatMap(({ sites }) => sites).flatMap(({ name, linears }) => {
+      const factor = gains.get(name);
+      return linears.flatMap((linear) =>
+        factor && adapted.has(linear.name) ? [[linear.name, { inputs: { factor } }] as const] : []
+      );
+    }),
+  );
 }
 
 /** The gain of the norm that feeds a site. */

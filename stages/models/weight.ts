@@ -1,7 +1,7 @@
 import type { Device, Tensor, TensorRef } from "../../kernels/device/device.ts";
 import type { ExpertSpan } from "../../kernels/parts/expert_rows.ts";
 import { embed, matmul } from "../../kernels/mod.ts";
-import type { Checkpoint, StoredTensor } from "../formats/checkpoint.ts";
+import { type Checkpoint, headerCheckpoint, type StoredTensor } from "../formats/checkpoint.ts";
 
 const HOST_BYTES = 2 ** 26;
 const BYTES = { f16: 2, f32: 4 } as const;
@@ -201,4 +201,19 @@ function deviceType({ name, dtype, file }: StoredTensor): "f16" | "f32" {
   throw new TypeError(
     `Cannot place "${name}" of ${file} on the device: it is ${dtype}, expected F16 or F32; load the checkpoint first`,
   );
+}
+
+/** A matrix in single precision on the device. */
+export async function singleWeight(
+  device: Device,
+  values: Float32Array<ArrayBuffer>,
+  shape: readonly [number, number],
+): Promise<Weight> {
+  const name = "matrix";
+  const stored = { name, dtype: "F32", shape, file: name };
+  const checkpoint = headerCheckpoint({ config: {}, tensors: new Map([[name, stored]]) });
+  const columns = shape[1];
+  const readRaw = (_: string, rows = { start: 0, end: shape[0] }) =>
+    Promise.resolve(new Uint8Array(values.slice(rows.start * columns, rows.end * columns).buffer));
+  return await Weight.load(device, { ...checkpoint, readRaw }, [name]);
 }

@@ -10,6 +10,8 @@ export interface Rotation {
   readonly mirror?: Float64Array;
   /** 1 or -1 for each of the factor's `size` channels. */
   readonly signs?: Int8Array;
+  /** What they were drawn from. */
+  readonly drawn?: { readonly seed: number; readonly place: RotationPlace };
 }
 
 /** What is rotated: the residual stream, or the channels of each head. */
@@ -23,7 +25,8 @@ export function rotationOf(
   factor: HadamardFactor,
   { seed, place }: { readonly seed: number | undefined; readonly place: RotationPlace },
 ): Rotation {
-  return seed === undefined ? { factor } : { factor, signs: randomSigns(factor.size, seed, place) };
+  if (seed === undefined) return { factor };
+  return { factor, signs: randomSigns(factor.size, seed, place), drawn: { seed, place } };
 }
 
 /**
@@ -32,14 +35,14 @@ export function rotationOf(
  *
  * R maps the unit vector u of equal values to v = R u; reflecting v onto u before R leaves u where it is.
  */
-export function keepingMeans({ factor, signs }: Rotation): Rotation {
+export function keepingMeans({ factor, signs, drawn }: Rotation): Rotation {
   const { size } = factor;
   const u = 1 / Math.sqrt(size);
   const image = new Float64Array(size).fill(u);
   applyHadamard(image, factor, { transposed: true });
   const across = image.map((value, i) => value * (signs?.[i] ?? 1) - u);
   const length = Math.hypot(...across);
-  const turned = { factor, ...signs && { signs } };
+  const turned = { factor, ...signs && { signs }, ...drawn && { drawn } };
   // A rotation that leaves u where it is needs no mirror.
   return length < 1e-9 ? turned : { ...turned, mirror: across.map((value) => value / length) };
 }

@@ -1,12 +1,14 @@
 import type { Device } from "../../kernels/device/device.ts";
 import { architectureOf } from "../models/architecture.ts";
+import { type BasisTurn, turnOf } from "../models/basis.ts";
 import type { ModelFiles } from "../models/family.ts";
+import type { ChannelStep } from "../models/lineage.ts";
 import { type ModelRecord, recordAfter, refuseChannels } from "../models/model_record.ts";
 import type { Rewrite } from "../models/rewrite.ts";
 import { rowPieces } from "../formats/rows.ts";
 import { hadamardFactor } from "../quant/hadamard.ts";
 import { denseTurn } from "./dense_turn.ts";
-import { rotationEdits, streamStays, turnBy } from "./edits.ts";
+import { type NamedTurn, rotationEdits, streamStays, turnBy } from "./edits.ts";
 import type { LearnedRotations } from "./learned_rotations.ts";
 
 /** Throws where learned rotations cannot be put into a model, before they are learned. */
@@ -46,29 +48,45 @@ export async function learnedRewrite(
     readonly stage: string;
     readonly params: unknown;
   },
-): Promise<Pick<Rewrite, "edit" | "added" | "config"> & { readonly record: ModelRecord }> {
+): Promise<
+  Pick<Rewrite, "edit" | "added" | "config"> & {
+    readonly record: ModelRecord;
+    readonly basis: NonNullable<ChannelStep["basis"]>;
+  }
+> {
   const architecture = architectureOf(tied ? { ...json, tie_word_embeddings: false } : json);
   const { embeddings, ownHead, sites, config: { hidden, headSize } } = architecture;
   const inner = new Set(
     sites.flatMap(({ role, channels }) => role === "mlp.out" ? [channels] : []),
   );
-  const edits = await rotationEdits(checkpoint, {
+  const turns: Record<string, BasisTurn> = {};
+  const matrices = new Map<string, Float32Array<ArrayBuffer>>();
+  const kept = (name: string, matrix: Float32Array<ArrayBuffer>, size: number): NamedTurn => {
+    turns[name] = { size, kept: true };
+    matrices.set(name, matrix);
+    return { name, turn: denseTurn(device, matrix, size) };
+  };
+  const ofHeads = heads.map((head, layer) => kept(`head.${layer}`, head, headSize));
+  const { edits, linears } = await rotationEdits(checkpoint, {
     architecture,
     stage,
-    residual: denseTurn(device, residual, hidden),
-    head: (layer) => denseTurn(device, heads[layer]!, headSize),
+    residual: kept("residual", residual, hidden),
+    head: (layer) => ofHeads[layer]!,
     heads: undefined,
-    inner: new Map(
-      [...inner].map((size) => [size, turnBy({ factor: hadamardFactor(size, "inner size") })]),
-    ),
+    inner: new Map([...inner].map((size) => {
+      const rotation = { factor: hadamardFactor(size, "inner size") };
+      const name = `inner.${size}`;
+      turns[name] = turnOf(rotation);
+      return [size, { name, turn: turnBy(rotation) }];
+    })),
   });
   return {
+    basis: { stage, linears, turns, matrices },
     edit: (name: string) => edits.get(name),
     ...tied && { added: new Map([[ownHead, embeddings]]) },
     config: architecture.json,
     record: {
       ...recordAfter(record, stage, params),
-      // Rotated channels are mixtures of the earlier ones: what was measured there is void here.
       lineage: [],
       hadamard: [...record.hadamard, "mlp.out"],
       measured: { ...record.measured, rotation: losses },

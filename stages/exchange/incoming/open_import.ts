@@ -13,6 +13,7 @@ import { openOwn } from "./own.ts";
 import { openPlain } from "./plain.ts";
 import { openForeign } from "./foreign.ts";
 import { readOwnRecord } from "./record.ts";
+import { channelFiles } from "../../models/lineage.ts";
 import { MODEL_RECORD } from "../../models/model_record.ts";
 
 /** A tensor to write, with the linear whose codes or values it holds. */
@@ -83,6 +84,6 @@ export async function importSources(
   }
   const sources = await checkpointSources(path);
   const record = await readOwnRecord(path);
-  const beside = record ? [MODEL_RECORD, ...record.lineage.map(({ file }) => file)] : [];
+  const beside = record ? [MODEL_RECORD, ...channelFiles(record)] : [];
   return [...sources, ...beside.map((name) => `${path}/${name}`)].sort();
 }

@@ -2,6 +2,7 @@ import { openCheckpoint } from "../../models/open_checkpoint.ts";
 import { DTYPES } from "../../formats/half.ts";
 import { architectureOf } from "../../models/architecture.ts";
 import type { Architecture } from "../../models/family.ts";
+import { channelFiles } from "../../models/lineage.ts";
 import { type ModelRecord, PLAIN } from "../../models/model_record.ts";
 import { codedValues } from "../../quant/coded_weight.ts";
 import { groupColumns } from "../../quant/schemes.ts";
@@ -47,7 +48,7 @@ export async function openOwn(
         const weight = await linear(name);
         return (rows) => Promise.resolve(codedValues(weight, rows));
       },
-      lineage: record.lineage.map(({ file }) => file),
+      lineage: channelFiles(record),
       warnings: checkpoint.notes ?? [],
       [Symbol.dispose]: () => checkpoint[Symbol.dispose](),
     };

@@ -25,14 +25,30 @@ const kvScheme = z.strictObject({
   fit: z.literal(true).optional(),
 });
 
+const channels = z.string().regex(/^channels-\d+\.safetensors$/);
+const size = z.int().positive();
+
 /** What `model.json` of an artifact must be for the artifact to be brought in. */
 const ownRecord = z.strictObject({
   version: z.literal(1),
   history: z.array(z.looseObject({ stage: z.string() })),
-  lineage: z.array(z.strictObject({
-    from: z.string(),
-    file: z.string().regex(/^channels-\d+\.safetensors$/),
-  })),
+  lineage: z.array(z.strictObject({ from: z.string(), file: channels })),
+  basis: z.array(z.strictObject({
+    stage: z.string(),
+    file: channels,
+    turns: z.record(
+      z.string(),
+      z.union([
+        z.strictObject({ size, kept: z.literal(true) }),
+        z.strictObject({
+          size,
+          seed: z.int().nonnegative().optional(),
+          place: z.enum(["residual", "head"]).optional(),
+          keepsMeans: z.literal(true).optional(),
+        }),
+      ]),
+    ),
+  })).optional(),
   hadamard: z.array(siteRole),
   orders: z.record(z.string(), z.array(z.int().nonnegative())).optional(),
   linears: z.record(
