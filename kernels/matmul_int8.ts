@@ -14,8 +14,10 @@ import {
   productShaders,
   productSizes,
 } from "./parts/packed_product.ts";
+import { inRuns, quadLaunch, quadShaders } from "./parts/quad_product.ts";
 import tiles from "./matmul_int8.wgsl" with { type: "text" };
 import part from "./parts/matmul_int8.wgsl" with { type: "text" };
+import words from "./parts/matmul_int8_words.wgsl" with { type: "text" };
 
 /** What the weight's words hold, and which rows are used. */
 export interface MatmulInt8Options extends MatmulOptions {
@@ -53,7 +55,7 @@ const FEW_ROWS = 8;
  * Experts are as in `matmul`.
  */
 export const matmulInt8: Kernel<Input, never, MatmulInt8Options, "y", Optional> = {
-  wgsl: productShaders({ part, tiles }),
+  wgsl: { ...productShaders({ part: `${part}\n${words}`, tiles }), ...quadShaders },
   inputs: ["x", "x_rows", "weight", "w_rows", "groups", "y", "bias", "bounds"],
   outputs: [],
   mutates: ["y"],
@@ -92,10 +94,13 @@ export const matmulInt8: Kernel<Input, never, MatmulInt8Options, "y", Optional> 
       GROUPED: options.group !== undefined,
       BIAS: bias !== undefined,
     };
-    const { choices: { integerTile = 64 } = {}, groupBytes } = limits;
-    // Two panels of 16 words, with a word more a line than there are rows.
-    const largeTile = 2 * 16 * (integerTile + 1) * 4 <= groupBytes ? integerTile : 64;
-    return productLaunch(sizes, { group, experts, largeTile }, constants, limits);
+    const tile = limits.choices?.integerTile ?? 64;
+    // Two panels of rows of five vectors.
+    const fitting = 2 * tile * 5 * 16 <= limits.groupBytes ? tile : 64;
+    if (inRuns(inner, group)) {
+      return quadLaunch(sizes, { group, experts, tile: fitting }, constants, limits);
+    }
+    return productLaunch(sizes, { group, experts }, { ...constants, Words: "u32" }, limits);
   },
   cpu(inputs, options, { params }) {
     const { rows, inner, columns } = productSizes(inputs, options, {
@@ -168,6 +173,21 @@ export const matmulInt8: Kernel<Input, never, MatmulInt8Options, "y", Optional> 
       shaped({ tokens: 6, inner: 384, outputs: 66, bytes: true }, { bits: 4, group: 128 }),
       shaped({ tokens: 1, inner: 1536, outputs: 37, bytes: true }, { bits: 4, group: 192 }),
       shaped({ tokens: 70, inner: 2304, outputs: 130 }, { bits: 8 }),
+      // Runs of 32: one, fewer than threads, more than they take at once; rows by the number.
+      shaped({ tokens: 1, inner: 32, outputs: 9 }, { bits: 4, group: 32 }),
+      shaped({ tokens: 1, inner: 4160, outputs: 19, stride: 16, bias: true, bytes: true }, {
+        bits: 4,
+        group: 32,
+        row: 2,
+        rows: 13,
+        column: 3,
+      }),
+      shaped({ tokens: 3, inner: 2080, outputs: 19, bias: true }, { bits: 8 }),
+      shaped({ tokens: 13, inner: 96, outputs: 37, bias: true }, { bits: 4, group: 32 }),
+      shaped({ tokens: 16, inner: 160, outputs: 18 }, { bits: 8 }),
+      shaped({ tokens: 29, inner: 160, outputs: 70, bias: true }, { bits: 4, group: 32 }),
+      shaped({ tokens: 17, inner: 96, outputs: 65 }, { bits: 8 }),
+      shaped({ tokens: 33, inner: 32, outputs: 3 }, { bits: 4 }),
       largest(9, 2304, 65),
       shaped({ tokens: 2, inner: 4608, outputs: 40 }, { bits: 4, group: 2304 }),
       shaped({ tokens: 2, inner: 2304, outputs: 40 }, { bits: 4 }),
@@ -181,11 +201,13 @@ export const matmulInt8: Kernel<Input, never, MatmulInt8Options, "y", Optional> 
         { bits: 4, group: 16, row: 7, rows: 20, column: 3 },
       ),
       ...expertCases.flatMap(({ bounds, experts, rows }) =>
-        ([{ bits: 8 }, { bits: 4 }, { bits: 4, group: 24 }] as const).map((form) => {
-          const sizes = { tokens: rows, inner: 48, outputs: experts.count * 37, stride: 40 };
-          const one = shaped(sizes, { ...form, column: 2, experts });
-          return { ...one, inputs: { ...one.inputs, bounds } };
-        })
+        ([[48, 24], [96, 32]] as const).flatMap(([inner, group]) =>
+          ([{ bits: 8 }, { bits: 4 }, { bits: 4, group }] as const).map((form) => {
+            const sizes = { tokens: rows, inner, outputs: experts.count * 37, stride: 40 };
+            const one = shaped(sizes, { ...form, column: 2, experts });
+            return { ...one, inputs: { ...one.inputs, bounds } };
+          })
+        )
       ),
       ...[1, 16, 64].flatMap((tokens) => [
         timed(tokens, 1536, { bits: 8 }),

@@ -1,5 +1,5 @@
 // Reads of keys and values from pages; `page` is the first word of one.
-// Expects: codes/kv_page.wgsl, k and v (array<u32>), block_table (array<u32>), params (Params), and for
+// Expects: codes/kv_page.wgsl, k (array<vec4u>), v and block_table (array<u32>), params (Params), and for
 // keys and for values KEY_ and VALUE_ BITS (u32), ZERO (u32, zero domain), GROUP (u32, channels that
 // share a scale), FIXED (bool, the scale is that in params).
 
@@ -25,13 +25,17 @@ struct Span {
   table: u32,
 }
 
+fn key_word(at: u32) -> u32 {
+  return k[at / 4u][at % 4u];
+}
+
 // Scale and zero point of a token's channel.
 fn key_scale(page: u32, head: u32, token: u32, channel: u32) -> vec2f {
   if (KEY_FIXED) { return vec2f(params.key_scale, 0f); }
   let at = page + scales_at(KEY_BITS, KEY_GROUP, params.kv_heads, head, token, channel);
-  let scale = of_token(k[at], token);
+  let scale = of_token(key_word(at), token);
   if (KEY_ZERO == NONE) { return vec2f(scale, 0f); }
-  return vec2f(scale, of_token(k[at + to_zeros(KEY_GROUP, params.kv_heads)], token));
+  return vec2f(scale, of_token(key_word(at + to_zeros(KEY_GROUP, params.kv_heads)), token));
 }
 
 fn value_scale(page: u32, head: u32, token: u32, channel: u32) -> vec2f {
@@ -45,10 +49,22 @@ fn value_scale(page: u32, head: u32, token: u32, channel: u32) -> vec2f {
 // 8 channels of a token from a channel on, under their scale and zero point.
 fn key(page: u32, head: u32, token: u32, channel: u32, scale: vec2f) -> array<vec4f, 2> {
   let at = page + codes_at(KEY_BITS, head, token, channel);
-  var words = vec4u(k[at]);
-  if (KEY_BITS == 8u) { words.y = k[at + 1u]; }
-  if (KEY_BITS == 16u) { words = vec4u(words.x, k[at + 1u], k[at + 2u], k[at + 3u]); }
+  var words = vec4u(key_word(at));
+  if (KEY_BITS == 8u) { words.y = key_word(at + 1u); }
+  if (KEY_BITS == 16u) { words = k[at / 4u]; }
   return values_of(KEY_ZERO, codes_of(KEY_BITS, KEY_ZERO, words), scale);
+}
+
+// Channels of a key that one load brings, and whether its groups are made of so many.
+const KEY_LOAD = 128u / KEY_BITS;
+const KEY_LOADS = KEY_GROUP % KEY_LOAD == 0u;
+
+// 8 of the channels that one load has brought, under their scale and zero point.
+fn part_of_key(words: vec4u, octet: u32, scale: vec2f) -> array<vec4f, 2> {
+  var own = words;
+  if (KEY_BITS == 4u) { own = vec4u(words[octet]); }
+  if (KEY_BITS == 8u) { own = select(words.xyzw, words.zwxy, octet == 1u); }
+  return values_of(KEY_ZERO, codes_of(KEY_BITS, KEY_ZERO, own), scale);
 }
 
 fn value(page: u32, head: u32, token: u32, channel: u32, scale: vec2f) -> array<vec4f, 2> {

@@ -14,7 +14,7 @@ export function counts<K extends string>(values: Readonly<Record<K, number>>): R
 export interface Launch<Out extends string> {
   readonly outputs: Readonly<Record<Out, TensorSpec>>;
   /** Put before the source as `const` or `alias`; each distinct set is one pipeline. */
-  readonly constants: Readonly<Record<string, number | boolean | DType>>;
+  readonly constants: Readonly<Record<string, number | boolean | DType | "vec4u">>;
   /** The fields of `struct Params`, in order; may differ on every launch. */
   readonly params: Readonly<Record<string, Param>>;
   readonly grid: readonly [x: number, y: number, z: number];

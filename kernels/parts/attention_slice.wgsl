@@ -30,6 +30,19 @@ fn score(span: Span, index: u32, head: u32) -> f32 {
   var sum = 0f;
   for (var first = 0u; first < SIZE; first += KEY_GROUP) {
     let scale = key_scale(page, head, token, first);
+    if (KEY_LOADS && !TURNED) {
+      // A thread reads a key of its own: by single words, threads of a subgroup would ask for all lines of
+      // memory again and again.
+      for (var channel = first; channel < first + KEY_GROUP; channel += KEY_LOAD) {
+        let words = k[(page + codes_at(KEY_BITS, head, token, channel)) / 4u];
+        for (var octet = 0u; octet < KEY_LOAD / 8u; octet++) {
+          let part = part_of_key(words, octet, scale);
+          sum = add_four(sum, q_row[channel / 4u + 2u * octet], part[0]);
+          sum = add_four(sum, q_row[channel / 4u + 2u * octet + 1u], part[1]);
+        }
+      }
+      continue;
+    }
     for (var channel = first; channel < first + KEY_GROUP; channel += 8u) {
       var part: array<vec4f, 2>;
       if (TURNED) { part = turned_key(page, head, token, channel, index); }

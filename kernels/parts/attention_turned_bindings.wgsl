@@ -2,7 +2,7 @@
 // Expects: codes/kv_read.wgsl.
 
 @group(0) @binding(0) var<storage, read> q: array<vec4f>;
-@group(0) @binding(1) var<storage, read> k: array<u32>;
+@group(0) @binding(1) var<storage, read> k: array<vec4u>;
 @group(0) @binding(2) var<storage, read> v: array<u32>;
 @group(0) @binding(3) var<storage, read> block_table: array<u32>;
 @group(0) @binding(4) var<storage, read> spans: array<Span>;

@@ -1,11 +1,11 @@
 // What the shaders of the integer product share: bindings, weights as signed bytes, and the scaling
 // of a finished sum.
-// Expects: parts/packed_product.wgsl, NIBBLES (bool, weights have 4 bits), GROUPED (bool, with 8-bit
-// scales by group), BIAS (bool).
+// Expects: parts/packed_product.wgsl, Words (u32 or vec4u, what a load brings), NIBBLES (bool, weights have
+// 4 bits), GROUPED (bool, with 8-bit scales by group), BIAS (bool).
 
-@group(0) @binding(0) var<storage, read> x: array<u32>;
+@group(0) @binding(0) var<storage, read> x: array<Words>;
 @group(0) @binding(1) var<storage, read> x_rows: array<vec2f>;
-@group(0) @binding(2) var<storage, read> weight: array<u32>;
+@group(0) @binding(2) var<storage, read> weight: array<Words>;
 @group(0) @binding(3) var<storage, read> w_rows: array<vec2f>;
 @group(0) @binding(4) var<storage, read> groups: array<u32>;
 @group(0) @binding(5) var<storage, read_write> y: array<f32>;
@@ -30,33 +30,19 @@ fn subtract_bytes(a: u32, b: u32) -> u32 {
   return ((a | 0x80808080u) - (b & 0x7f7f7f7fu)) ^ ((a ^ ~b) & 0x80808080u);
 }
 
-fn group_of(row: u32, k: u32) -> Group {
-  if (!GROUPED) { return vec2u(); }
-  let index = k / params.group;
-  let width = (params.inner / params.group + 1u) / 2u;
-  let held = (groups[row * width + index / 2u] >> (16u * (index % 2u))) & 0xffffu;
-  return vec2u(held & 0xffu, (held >> 8u) * 0x01010101u);
+// A group's factor and byte, from its 16 bits.
+fn unpacked_group(held: u32) -> Group {
+  return vec2u(held & 0xffu, ((held >> 8u) & 0xffu) * 0x01010101u);
 }
 
-// Eight weights of a row as signed bytes, from inner index 8 * at.
-fn weights_of(row: u32, at: u32, group: Group) -> Eight {
-  if (!NIBBLES) {
-    let index = row * (params.inner / 4u) + 2u * at;
-    return vec2u(weight[index], weight[index + 1u]);
-  }
-  let held = weight[row * (params.inner / 8u) + at];
+// Eight weights as signed bytes, from a word of nibbles.
+fn bytes_of(held: u32, group: Group) -> Eight {
   let codes = vec2u(spread(held & 0xffffu), spread(held >> 16u));
   if (!GROUPED) { return codes; }
   return vec2u(
     subtract_bytes(codes.x * group.x, group.y),
     subtract_bytes(codes.y * group.x, group.y),
   );
-}
-
-// Adds eight weights times the values of x from word 2 * at of a row.
-fn add_products(sum: Sum, row: u32, at: u32, weights: Eight) -> Sum {
-  let from_x = row * (params.inner / 4u) + 2u * at;
-  return sum + dot4I8Packed(x[from_x], weights.x) + dot4I8Packed(x[from_x + 1u], weights.y);
 }
 
 // Writes a sum of column n to a row of y; `weight` is the row of the weight that made it.

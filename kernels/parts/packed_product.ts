@@ -94,13 +94,8 @@ export function productShaders(
 /** The launch of a product whose shaders are those of `productShaders`. */
 export function productLaunch(
   { rows, inner, columns, column, row, stride, expert }: ProductSizes,
-  { group, experts, largeTile = 64 }: {
-    readonly group: number;
-    readonly experts: ExpertSpan | undefined;
-    /** Rows and columns of a workgroup where there are many. */
-    readonly largeTile?: 32 | 64 | 128;
-  },
-  given: Readonly<Record<string, number | boolean>>,
+  { group, experts }: { readonly group: number; readonly experts: ExpertSpan | undefined },
+  given: Launch<never>["constants"],
   { subgroupThreads = 0, choices }: Limits,
 ): Launch<never> {
   const sizes = counts({ rows, inner, columns, column, row, stride, group, expert });
@@ -129,16 +124,14 @@ export function productLaunch(
       grid: tileGrid({ rows, columns }, { rows: FEW_ROWS, columns: FEW_COLUMNS }, experts),
     };
   }
-  const usual = tileSize(together);
-  const TILE = usual === 64 ? largeTile : usual;
+  const TILE = tileSize(together);
   return {
     shader: "tiles",
     outputs: {},
     constants: { ...constants, PART, TILE },
     params: sizes,
     grid: tileGrid({ rows, columns }, { rows: TILE, columns: TILE }, experts),
-    // One for 16 values, two to load those of each factor, 17 to add them; or fewer. A tile of 128 has
-    // four times as many sums a thread.
-    turns: (TILE > 64 ? 88 : 22) * Math.ceil(inner / 16),
+    // One for 16 values, two to load those of each factor, 17 to add them; or fewer.
+    turns: 22 * Math.ceil(inner / 16),
   };
 }

@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import { type CollectLimits, findGarbage, findReach, freeing, type Garbage } from "./garbage.ts";
 import { type Inventory, takeInventory } from "./inventory.ts";
+import { move } from "./durable.ts";
 import { type Lock, tryLock } from "./lock.ts";
 import { entriesOf, isThere, KEY, openDirectories, removeAll } from "./directories.ts";
 import { freeBytes, storing } from "./trouble.ts";
@@ -98,14 +99,14 @@ async function removeBatch(store: string, batch: readonly Garbage[]): Promise<Ga
       continue;
     }
     const away = join(store, "tmp", `${key}.${Deno.pid}.${crypto.randomUUID().slice(0, 8)}`);
-    await Deno.rename(path, away);
+    await move(path, away);
     takeAway.push({ one, path: away });
   }
   const { keys } = await findReach(store);
   const gone: Garbage[] = [];
   for (const { one, path } of takeAway) {
     const { room, key = "" } = one;
-    if (keys.has(key) && room === "artifacts") await Deno.rename(path, one.path);
+    if (keys.has(key) && room === "artifacts") await move(path, one.path);
     else if (keys.has(key) && room === "journal" && !await isThere(join(store, "artifacts", key))) {
       continue;
     } else {

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { basename, dirname, join, relative, resolve } from "node:path";
 import type { FileRecord } from "../artifact.ts";
-import { syncDirectory } from "./durable.ts";
+import { move, syncDirectory } from "./durable.ts";
 import { entriesOf, isThere, removeAll } from "./directories.ts";
 import { chunksOf } from "./hash.ts";
 import { recordBytes } from "./record.ts";
@@ -87,13 +87,13 @@ async function copyFile(
 
 /** Moves a finished directory to its place; what was there goes only once the new one is in place. */
 async function takePlace(next: string, to: string): Promise<void> {
-  if (!await isThere(to)) return await Deno.rename(next, to);
+  if (!await isThere(to)) return await move(next, to);
   const old = beside(to);
-  await Deno.rename(to, old);
+  await move(to, old);
   try {
-    await Deno.rename(next, to);
+    await move(next, to);
   } catch (error) {
-    await Deno.rename(old, to);
+    await move(old, to);
     throw error;
   }
   await removeAll(old);

@@ -1,10 +1,38 @@
 import { dirname } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 
 /** Waits until a directory's entries are on disk, where the system can say so. */
 export async function syncDirectory(path: string): Promise<void> {
   if (Deno.build.os === "windows") return;
   using directory = await Deno.open(path);
   await directory.sync();
+}
+
+/** How often a move is tried on Windows, and the milliseconds before the second, each time twice as many. */
+const [TRIES, PAUSE_MS] = [8, 10];
+
+/**
+ * Moves a file or directory. Windows refuses while another program, such as one that looks for viruses,
+ * has it or what lies in it open for a moment: there it is tried for a second and a half.
+ */
+export async function move(
+  from: string,
+  to: string,
+  { os = Deno.build.os, rename = Deno.rename }: {
+    readonly os?: typeof Deno.build.os;
+    readonly rename?: (from: string, to: string) => Promise<void>;
+  } = {},
+): Promise<void> {
+  for (let tries = 1;; tries++) {
+    try {
+      return await rename(from, to);
+    } catch (error) {
+      const held = error instanceof Deno.errors.PermissionDenied ||
+        error instanceof Deno.errors.Busy;
+      if (os !== "windows" || !held || tries === TRIES) throw error;
+      await sleep(PAUSE_MS * 2 ** (tries - 1));
+    }
+  }
 }
 
 /**
@@ -21,7 +49,7 @@ export async function replaceFile(
   const next = `${path}.${crypto.randomUUID()}`;
   try {
     await Deno.writeTextFile(next, text, options);
-    await Deno.rename(next, path);
+    await move(next, path);
   } catch (error) {
     await Deno.remove(next).catch(() => {});
     throw error;

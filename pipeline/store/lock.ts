@@ -87,9 +87,11 @@ async function openLock(path: string): Promise<Deno.FsFile> {
   }
 }
 
+/** Whether an open file is what lies at a path; where the system numbers no files, whether one lies there. */
 async function lies(file: Deno.FsFile, path: string): Promise<boolean> {
   const [held, there] = [await file.stat(), await Deno.stat(path).catch(() => undefined)];
-  return there !== undefined && held.ino === there.ino;
+  if (there === undefined) return false;
+  return !held.ino || !there.ino || held.ino === there.ino;
 }
 
 async function holderOf(path: string): Promise<string> {

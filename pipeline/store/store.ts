@@ -9,7 +9,7 @@ import type { Journal } from "../stage.ts";
 import { sealFiles } from "./contents.ts";
 import { checkFiles, type Verify } from "./damage.ts";
 import { download } from "./download.ts";
-import { syncDirectory } from "./durable.ts";
+import { move, syncDirectory } from "./durable.ts";
 import { type Lock, takeLock, tryLock } from "./lock.ts";
 import { readRecord, sealedRecord, writeRecord } from "./record.ts";
 import {
@@ -309,15 +309,15 @@ export class Store {
   ): Promise<void> {
     const place = this.#place("artifacts", record.key);
     await using former = await openTemporary(this.path, record.key);
-    if (await isThere(place)) await Deno.rename(place, join(former.path, "former"));
-    await Deno.rename(directory, place);
+    if (await isThere(place)) await move(place, join(former.path, "former"));
+    await move(directory, place);
     await syncDirectory(this.#place("artifacts"));
     await this.#verified.keep(record, states);
   }
 
   async #putAside(key: string): Promise<string> {
     const aside = this.#place("quarantine", `${key}.${crypto.randomUUID().slice(0, 8)}`);
-    await Deno.rename(this.#place("artifacts", key), aside);
+    await move(this.#place("artifacts", key), aside);
     await this.#verified.forget(key);
     // From now on it grows old.
     await Deno.utime(aside, new Date(), new Date()).catch(() => {});

@@ -6,6 +6,8 @@ import type { Matrix } from "./weight_grid.ts";
 
 /** Columns that are solved for at a time. */
 const BLOCK = 128;
+/** Most bytes of rows of D that a weight is multiplied by in a launch: more take a card seconds. */
+const MOST_CROSS_BYTES = 2 ** 25;
 
 /**
  * Moves weights W to W + W D (H + l I)^-1, where H is the sum of x x^T over inputs that a quantized model
@@ -61,7 +63,8 @@ export class ShiftedTarget implements Disposable {
       const { data } = await device.read(panel);
       inverses.push(inverseTriangle(data as Float32Array, { columns, first: index * BLOCK }));
     }
-    const height = Math.max(1, Math.floor(device.limits.bindingBytes / (4 * columns)));
+    const most = Math.min(device.limits.bindingBytes, MOST_CROSS_BYTES);
+    const height = Math.max(1, Math.floor(most / (4 * columns)));
     const parts = Array.from({ length: Math.ceil(columns / height) }, (_, index) => {
       const first = index * height;
       const held = Math.min(height, columns - first);

@@ -56,6 +56,31 @@ Deno.test("the bytes of Llama 3 8B in W4A8KV4 are those that a hand counts", asy
   assert.equal(launches, 32);
 });
 
+Deno.test("a decode step in W4A8KV4 takes ten launches a layer", async () => {
+  const json = SHAPES["llama-2-7b"];
+  for (const batch of [1, 64]) {
+    const counted = async (layers: number) => {
+      const step = { queries: 1, keys: 1024, batch };
+      const shape = { ...json, num_hidden_layers: layers };
+      return new Map(
+        (await workOf(shape, PRECISIONS.w4a8kv4, USUAL_LIMITS, step)).map((
+          { kernel, launches },
+        ) => [kernel, launches]),
+      );
+    };
+    const [three, two] = [await counted(3), await counted(2)];
+    const layer = [...three].map(([kernel, count]) => [kernel, count - (two.get(kernel) ?? 0)]);
+    assert.deepEqual(Object.fromEntries(layer.filter(([, count]) => count !== 0)), {
+      normQuantize: 2,
+      matmulInt8: 4,
+      ropeAppend: 1,
+      attentionPaged: 1,
+      quantizeRows: 1,
+      gluQuantize: 1,
+    });
+  }
+});
+
 Deno.test("no launch of a step at 70B sizes is so large that a card's system would end it", async () => {
   const json = SHAPES["llama-2-70b"];
   const precisions = [PRECISIONS.f16, PRECISIONS.w4a8kv4];

@@ -67,7 +67,7 @@ Deno.test("a plan that a driver refuses is not taken, and spoils no other", asyn
   const shaders = question!.kernel.wgsl as Readonly<Record<string, string>>;
   const bad = {
     ...question!,
-    kernel: { ...question!.kernel, wgsl: { ...shaders, subgroup: "fn main((" } },
+    kernel: { ...question!.kernel, wgsl: { ...shaders, quads_subgroup: "fn main((" } },
   };
   await using gpu = await Gpu.open();
   assert.deepEqual(await tune(gpu.limits, { measure, questions: [bad], budget: 60_000 }), {});

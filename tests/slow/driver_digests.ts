@@ -4,7 +4,9 @@
  * correctly rounded arithmetic must be the same everywhere; what rests on sums of floats or on roots
  * and exponentials differs by driver, and is marked so.
  *
- *     deno run -A tests/slow/driver_digests.ts
+ *     deno run -A tests/slow/driver_digests.ts ["NAME=FILE"...]
+ *
+ * A file has what another machine said: the output of `deno run -A tests/slow/driver_digests.ts gpu` there.
  *
  * @module
  */
@@ -41,13 +43,14 @@ const SCHEME = {
 const MOST_VALUES = 2 ** 17;
 
 if (import.meta.main) {
-  const [kind] = Deno.args;
-  if (kind === undefined) await compareAll();
-  else await printAll(await DEVICES[kind]!());
+  const [kind = ""] = Deno.args;
+  const open = DEVICES[kind];
+  if (open) await printAll(await open());
+  else await compareAll(Deno.args);
 }
 
-/** Runs a process for every device and prints what they say side by side. */
-async function compareAll(): Promise<void> {
+/** Runs a process for every device and prints what they, and files by name, say side by side. */
+async function compareAll(named: readonly string[]): Promise<void> {
   const place = await findSwiftShader();
   const columns: [name: string, kind: string, env: Record<string, string>][] = [
     ["reference", "reference", {}],
@@ -55,19 +58,26 @@ async function compareAll(): Promise<void> {
     ["gpu", "gpu", {}],
   ];
   if (place) columns.push(["SwiftShader", "gpu", swiftShaderEnvironment(place)]);
-  const rows = new Map<string, string[]>();
-  for (const [at, [, kind, env]] of columns.entries()) {
+  const texts: [name: string, text: string][] = [];
+  for (const [name, kind, env] of columns) {
     const args = ["run", "-A", import.meta.filename!, kind];
     const child = new Deno.Command(Deno.execPath(), { args, env, stderr: "inherit" });
-    const text = new TextDecoder().decode((await child.output()).stdout);
+    texts.push([name, new TextDecoder().decode((await child.output()).stdout)]);
+  }
+  for (const one of named) {
+    const [name = "", file = ""] = one.split("=");
+    texts.push([name, await Deno.readTextFile(file)]);
+  }
+  const rows = new Map<string, string[]>();
+  for (const [at, [, text]] of texts.entries()) {
     for (const line of text.trim().split("\n")) {
       const [name = "", digest = ""] = line.split("\t");
       rows.set(name, Object.assign(rows.get(name) ?? [], { [at]: digest }));
     }
   }
-  say(["", ...columns.map(([name]) => name), ""]);
+  say(["", ...texts.map(([name]) => name), ""]);
   for (const [name, digests] of rows) {
-    const filled = columns.map((_, at) => digests[at] ?? "-");
+    const filled = texts.map((_, at) => digests[at] ?? "-");
     const known = new Set(digests.filter((digest) => digest !== undefined));
     say([name, ...filled, name === "device" || known.size === 1 ? "" : "differs"]);
   }

@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { setTimeout as sleep } from "node:timers/promises";
 import { messageOf } from "../../errors.ts";
 import { publicEnvironment } from "../../secrets.ts";
@@ -178,7 +179,7 @@ export function refuseTaken(hostname: string, port: number): void {
  * Throws an Error in a sentence where there is none for this machine or it cannot be fetched.
  */
 export async function serverProgram(): Promise<string> {
-  const here = new URL("./server/", import.meta.url).pathname;
+  const here = fileURLToPath(new URL("./server/", import.meta.url));
   const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
     args: [
       "run",

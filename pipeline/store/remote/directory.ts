@@ -1,6 +1,6 @@
 import { dirname, join, resolve } from "node:path";
 import { type LocalFile, type Remote, wrongFile, WrongObject } from "../remote.ts";
-import { isNoFile, syncDirectory } from "../durable.ts";
+import { isNoFile, move, syncDirectory } from "../durable.ts";
 import { entriesOf, isDirectory } from "../directories.ts";
 import { chunksOf } from "../hash.ts";
 import { CheckedFile } from "./checked_file.ts";
@@ -78,7 +78,7 @@ async function replace(
   try {
     await write(next);
     if (Deno.build.os !== "windows") await Deno.chmod(next, 0o444).catch(() => {});
-    await Deno.rename(next, place);
+    await move(next, place);
   } catch (error) {
     await Deno.remove(next).catch(() => {});
     throw error;
