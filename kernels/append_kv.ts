@@ -25,18 +25,25 @@ export interface AppendKvOptions {
 }
 
 type Pool = "keys" | "values";
+type In = "k" | "v" | "slots" | "compensation" | Pool;
 
 /**
  * Appends keys (after RoPE) and values to a paged cache: `k` and `v` f32 [tokens, kv heads, head size]
  * are quantized and written to `slots` u32 [tokens] (page * 64 + offset, each at most once) of the pools
  * `keys` and `values` u32 [pages, words]. A slot behind the last page is left out, which pads a batch.
+ *
+ * With `compensation` f32 [kv heads, head size, head size], 0 on and below the diagonals, the channels of a
+ * head of keys get codes one after another: what the code of channel i misses of the key, times entry (i, j),
+ * is added to channel j behind it. Ranges are those of the keys as they are. By the factor of a head's
+ * queries this is LDLQ (Chee et al. 2023, QuIP, section 3.1): products with those queries err least.
  */
-export const appendKv: Kernel<"k" | "v" | "slots" | Pool, never, AppendKvOptions, Pool> = {
+export const appendKv: Kernel<In, never, AppendKvOptions, Pool, "compensation"> = {
   wgsl: `${appendParts}\n${wgsl}`,
-  inputs: ["k", "v", "slots", "keys", "values"],
+  inputs: ["k", "v", "slots", "compensation", "keys", "values"],
   outputs: [],
   mutates: ["keys", "values"],
-  plan({ k, v, slots, keys, values }, { key, value }) {
+  optional: ["compensation"],
+  plan({ k, v, slots, compensation, keys, values }, { key, value }) {
     const [tokens, kvHeads, headSize] = k.shape;
     if (
       tokens === undefined || kvHeads === undefined || headSize === undefined ||
@@ -57,12 +64,14 @@ export const appendKv: Kernel<"k" | "v" | "slots" | Pool, never, AppendKvOptions
         `Cannot append to ${describe(keys)} and ${describe(values)}: expected equally many pages`,
       );
     }
+    checkCompensation(compensation, k, key);
     const groups = headSize / Math.min(key.group, value.group);
     return {
       outputs: {},
       constants: {
         SIZE: headSize,
         ...schemeConstants({ key, value }),
+        COMPENSATED: compensation !== undefined,
         THREADS,
       },
       params: {
@@ -97,8 +106,11 @@ export const appendKv: Kernel<"k" | "v" | "slots" | Pool, never, AppendKvOptions
       },
     };
   },
-  reference({ k, v, slots, keys, values }, { key, value }) {
-    return { keys: appended(keys, k, slots, key), values: appended(values, v, slots, value) };
+  reference({ k, v, slots, compensation, keys, values }, { key, value }) {
+    return {
+      keys: appended(keys, k, slots, { scheme: key, compensation }),
+      values: appended(values, v, slots, { scheme: value }),
+    };
   },
   cases: [
     written({ tokens: 1, kvHeads: 1, headSize: 16 }, { bits: 4, zero: "post_scale", group: 16 }),
@@ -165,7 +177,31 @@ export const appendKv: Kernel<"k" | "v" | "slots" | Pool, never, AppendKvOptions
       { bits: 16, zero: "none", group: 64 },
       { bits: 4, zero: "pre_scale", group: 16, clip: 0.9 },
     ),
+    compensated(
+      written(
+        { tokens: 70, kvHeads: 2, headSize: 64 },
+        { bits: 4, zero: "post_scale", group: 64, fit: true },
+      ),
+    ),
+    compensated(
+      written(
+        { tokens: 33, kvHeads: 3, headSize: 80 },
+        { bits: 4, zero: "pre_scale", group: 16, clip: 0.9 },
+        { bits: 8, zero: "none", group: 40 },
+      ),
+    ),
+    compensated(
+      written(
+        { tokens: 9, kvHeads: 2, headSize: 20 },
+        { bits: 8, zero: "none", group: 20, range: 2.5 },
+        { bits: 4, zero: "post_scale", group: 20 },
+      ),
+    ),
+    compensated(edges({ bits: 4, zero: "none", group: 16 })),
     timed({ tokens: 512, kvHeads: 3, headSize: 64 }, { bits: 4, zero: "post_scale", group: 64 }),
+    compensated(
+      timed({ tokens: 512, kvHeads: 3, headSize: 64 }, { bits: 4, zero: "post_scale", group: 64 }),
+    ),
     timed({ tokens: 512, kvHeads: 3, headSize: 64 }, { bits: 8, zero: "none", group: 64 }),
   ],
 };
@@ -184,21 +220,47 @@ export function poolPages(pool: TensorSpec, x: TensorSpec, scheme: KvScheme): nu
   return count;
 }
 
+/** Throws unless the codes of such keys can be compensated by what is given. */
+export function checkCompensation(
+  compensation: TensorSpec | undefined,
+  { shape: [, kvHeads = 0, headSize = 0] }: TensorSpec,
+  { bits }: KvScheme,
+): void {
+  if (!compensation) return;
+  if (bits === 16) {
+    throw new RangeError("Cannot compensate keys of 16 bits: they get no codes, expected 4 or 8");
+  }
+  if (
+    compensation.dtype !== "f32" ||
+    compensation.shape.join() !== [kvHeads, headSize, headSize].join()
+  ) {
+    throw new RangeError(
+      `Cannot compensate keys by ${
+        describe(compensation)
+      }: expected f32[${kvHeads}, ${headSize}, ${headSize}]`,
+    );
+  }
+}
+
 /** A pool after the tokens were written to their slots. */
 export function appended(
   pool: HostTensor,
   x: HostTensor,
   slots: HostTensor,
-  scheme: KvScheme,
+  { scheme, compensation }: {
+    readonly scheme: KvScheme;
+    readonly compensation?: HostTensor | undefined;
+  },
 ): HostTensor {
   const [, kvHeads = 0, headSize = 0] = x.shape;
   const [count = 0] = pool.shape;
   const data = Uint32Array.from(pool.data);
   const values = Float32Array.from(x.data);
+  const shares = compensation && Float32Array.from(compensation.data);
   slots.data.forEach((slot, token) => {
     if (slot >= count * PAGE_TOKENS) return;
     const row = values.subarray(token * kvHeads * headSize, (token + 1) * kvHeads * headSize);
-    writeSlot(data, slot, row, { scheme, kvHeads, headSize });
+    writeSlot(data, slot, row, { scheme, kvHeads, headSize, compensation: shares });
   });
   return u32(pool.shape, data);
 }
@@ -261,6 +323,22 @@ function edges(scheme: KvScheme) {
     scheme,
     f32(shape, values),
   );
+}
+
+/** The same with keys whose codes make up for those before them. */
+function compensated<T extends { readonly inputs: ReturnType<typeof written>["inputs"] }>(one: T) {
+  const [, kvHeads = 0, headSize = 0] = one.inputs.k.shape;
+  return { ...one, inputs: { ...one.inputs, compensation: someCompensation(kvHeads, headSize) } };
+}
+
+/** Entries between -0.5 and 0.5 above the diagonals of heads. */
+export function someCompensation(kvHeads: number, headSize: number): HostTensor {
+  const entry = (at: number) => {
+    const [row, column] = [Math.floor(at / headSize) % headSize, at % headSize];
+    return column > row ? (Math.imul(at + 1, 0x9e3779b1) >> 16) / 65536 : 0;
+  };
+  const data = Float32Array.from({ length: kvHeads * headSize ** 2 }, (_, at) => entry(at));
+  return f32([kvHeads, headSize, headSize], data);
 }
 
 function timed(sizes: Sizes, scheme: KvScheme) {

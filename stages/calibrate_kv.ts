@@ -35,6 +35,9 @@ const params = z.strictObject({
   fit_ranges: z.boolean().optional().describe(
     "Let each token's group take the share of its range, from 1 down to 0.84, that leaves the least squared error.",
   ),
+  compensate_keys: z.boolean().optional().describe(
+    "Let the codes of a key's channels make up for what those before them missed, as the queries kept weigh it (LDLQ, QuIP).",
+  ),
   before_rope: z.boolean().optional().describe(
     "Give keys codes before their rotary positions; attention turns them whenever it reads them (Atom).",
   ),
@@ -143,6 +146,9 @@ async function chooseSchemes(
     ...params.rotate_keys && { rotatedKeys: true as const },
     ...params.center_keys && { keyCenter: probe.keyCenter() },
     ...params.before_rope && turns(where) && { keysBeforeRope: true as const },
+    ...params.compensate_keys && {
+      keyCompensation: probe.keyCompensation({ rotated: params.rotate_keys ?? false }),
+    },
   };
   const all = async (params: Params) =>
     (await candidates(params, { stats, ...where })).map((schemes) => ({ ...schemes, ...more }));
@@ -172,12 +178,28 @@ function refuseNoWindows({ attentionWindows }: StatsSizes): void {
 }
 
 function check(
-  { zero, group, range, bits, fallback, rotate_keys, center_keys, before_rope, fit_ranges }: Params,
+  {
+    zero,
+    group,
+    range,
+    bits,
+    fallback,
+    rotate_keys,
+    center_keys,
+    before_rope,
+    fit_ranges,
+    compensate_keys,
+  }: Params,
   { headSize, attentionCap, ropes, neighbours }: DecoderConfig,
 ): void {
   if (before_rope && (rotate_keys || center_keys)) {
     throw new TypeError(
       "Cannot give keys codes before their rotary positions and rotate or center them behind: expected one of both; leave before_rope out, or rotate_keys and center_keys",
+    );
+  }
+  if (before_rope && compensate_keys) {
+    throw new TypeError(
+      "Cannot compensate keys that get codes before their rotary positions: queries weigh them behind, expected one of both; leave before_rope or compensate_keys out",
     );
   }
   const odd = before_rope

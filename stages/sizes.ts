@@ -30,13 +30,14 @@ const ORDER_BYTES = 100;
 export function modelBytes({ record, ...facts }: ModelOutline): number {
   const linears = Object.keys(record.linears).length;
   const centers = record.kv.reduce((sum, { keyCenter }) => sum + (keyCenter?.length ?? 0), 0);
+  const shares = record.kv.reduce((sum, kv) => sum + (kv.keyCompensation?.length ?? 0), 0);
   const orders = Object.values(record.orders ?? {})
     .reduce((sum, { length }) => sum + ORDER_BYTES + PLACE_BYTES * length, 0);
   const turns = (record.basis ?? [])
     .reduce((sum, { turns }) => sum + TURN_BYTES * (1 + Object.keys(turns).length), 0);
   return tensorsBytes(facts.tensors.values()) + facts.textBytes + facts.lineageBytes + turns +
     STEP_BYTES * record.history.length + LINEAR_BYTES * linears + KV_BYTES * record.kv.length +
-    CENTER_BYTES * centers + orders + LOSS_BYTES * (record.measured.rotation?.length ?? 0);
+    CENTER_BYTES * centers + shares + orders + LOSS_BYTES * (record.measured.rotation?.length ?? 0);
 }
 
 /** Fewest bytes of the files that a model of other precision of its KV cache shares with it. */

@@ -15,6 +15,8 @@ class Args {
   k: usize;
   v: usize;
   slots: usize;
+  /** What channels of keys add to those behind them; 0 for nothing. */
+  compensation: usize;
   keys: usize;
   values: usize;
   tokens: u32;
@@ -45,13 +47,14 @@ class Args {
 /** Adding it rounds to an integer, ties to even, which then is in the last bits. */
 const INTEGERS: f32 = 12582912;
 
-/** Some tokens are a task; their keys one, their values another. */
-export function appendKv(at: usize, task: u32, _scratch: usize): void {
+/** Some tokens are a task; their keys one, their values another. `scratch` takes a head. */
+export function appendKv(at: usize, task: u32, scratch: usize): void {
   const args = changetype<Args>(at);
   const second = task & 1;
   const page = changetype<Page>(at + offsetof<Args>("key_bits") + second * offsetof<Page>());
   const x = second ? args.v : args.k;
   const pool = second ? args.values : args.keys;
+  const compensation = second ? 0 : args.compensation;
   const row = <usize> args.kv_heads * args.size * 4;
   const first = (task >> 1) * args.task_tokens;
   const end = min(first + args.task_tokens, args.tokens);
@@ -59,11 +62,12 @@ export function appendKv(at: usize, task: u32, _scratch: usize): void {
     const slot = load<u32>(args.slots + <usize> token * 4);
     if (slot / PAGE_TOKENS >= args.pages) continue;
     const start = pool + <usize> (slot / PAGE_TOKENS) * page.words * 4;
-    append(page, start, slot % PAGE_TOKENS, x + token * row, args.kv_heads, args.size);
+    const own = x + token * row;
+    append(page, start, slot % PAGE_TOKENS, own, args.kv_heads, args.size, compensation, scratch);
   }
 }
 
-/** Writes a token's heads to its place in a page. */
+/** Writes a token's heads to its place in a page; where they are compensated, `scratch` takes one of them. */
 export function append(
   page: Page,
   start: usize,
@@ -71,21 +75,47 @@ export function append(
   x: usize,
   kvHeads: u32,
   size: u32,
+  compensation: usize,
+  scratch: usize,
 ): void {
   const zeros = toZeros(page, kvHeads, size);
+  const row = compensation ? <usize> size * 4 : 0;
   for (let head: u32 = 0; head < kvHeads; head++) {
     let codes = codesAt(page, start, head, token, size);
     let scales = scalesAt(page, start, kvHeads, head, size) + <usize> token * 2;
-    for (let channel: u32 = 0; channel < size; channel += page.group) {
-      codes = appendGroup(page, x, codes, scales, zeros);
-      scales += PAGE_TOKENS * 2;
-      x += <usize> page.group * 4;
+    const headEnd = x + <usize> size * 4;
+    let made = x;
+    if (compensation) {
+      memory.copy(scratch, x, row);
+      made = scratch;
     }
+    for (; x < headEnd; x += <usize> page.group * 4) {
+      codes = appendGroup(page, x, headEnd, made, compensation, row, codes, scales, zeros);
+      scales += PAGE_TOKENS * 2;
+      made += <usize> page.group * 4;
+      // The next group's first row, from the column of its first channel on.
+      if (compensation) compensation += <usize> page.group * (row + 4);
+    }
+    // Behind the last row it stands at the second row's end of the next head.
+    if (compensation) compensation -= row;
   }
 }
 
-/** Writes a group and gives where the codes of the next one begin. */
-function appendGroup(page: Page, x: usize, codes: usize, scales: usize, zeros: usize): usize {
+/**
+ * Writes a group of a head and gives where the codes of the next one begin: ranges are those of `x`, codes
+ * those of `made`, which channels behind take from `compensation`, whose rows are `row` bytes apart.
+ */
+function appendGroup(
+  page: Page,
+  x: usize,
+  headEnd: usize,
+  made: usize,
+  compensation: usize,
+  row: usize,
+  codes: usize,
+  scales: usize,
+  zeros: usize,
+): usize {
   const end = x + <usize> page.group * 4;
   if (page.bits == 16) {
     for (; x < end; x += 32) {
@@ -111,7 +141,39 @@ function appendGroup(page: Page, x: usize, codes: usize, scales: usize, zeros: u
     store<u16>(scales, halfBits(scale));
     if (page.zero != NONE) store<u16>(scales + zeros, halfBits(zero));
   }
-  return appendCodes(page, x, end, codes, scale, zero);
+  if (compensation) compensate(page, x, end, headEnd, made, compensation, row, scale, zero);
+  return appendCodes(page, made, made + (end - x), codes, scale, zero);
+}
+
+/** Adds to the channels of a head what the codes of channels before them miss, for those of one group. */
+function compensate(
+  page: Page,
+  x: usize,
+  end: usize,
+  headEnd: usize,
+  made: usize,
+  shares: usize,
+  row: usize,
+  scale: f32,
+  zero: f32,
+): void {
+  const before: f32 = page.zero == POST_SCALE ? zero : 0;
+  const behind: f32 = page.zero == PRE_SCALE ? zero : 0;
+  const high = highest(page);
+  const low: f32 = page.zero == NONE ? -high : 0;
+  const all = headEnd - x;
+  const count = end - x;
+  for (let at: usize = 0; at < count; at += 4) {
+    const real = (load<f32>(made + at) + before) / scale + behind;
+    const code = nearest<f32>(min(max(real, low), high));
+    const missed = f32x4.splat(load<f32>(x + at) - ((code - behind) * scale - before));
+    // Entries on and below the diagonal are 0.
+    for (let to = (at + 4) & ~15; to < all; to += 16) {
+      const share = f32x4.mul(missed, v128.load(shares + to));
+      v128.store(made + to, f32x4.add(v128.load(made + to), share));
+    }
+    shares += row;
+  }
 }
 
 /** The share of a group's range that leaves the least squared error, the first of equals: `FIT_SHARES`. */

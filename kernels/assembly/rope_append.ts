@@ -10,6 +10,8 @@ class Args {
   /** What is taken from keys; 0 for nothing. */
   center: usize;
   slots: usize;
+  /** What channels of keys add to those behind them; 0 for nothing. */
+  compensation: usize;
   keys: usize;
   values: usize;
   q: usize;
@@ -46,7 +48,7 @@ class Args {
   value_fit: u32;
 }
 
-/** Some tokens are a task; `scratch` takes the keys of one. */
+/** Some tokens are a task; `scratch` takes the keys of one, and a head of them. */
 export function ropeAppend(at: usize, task: u32, scratch: usize): void {
   const args = changetype<Args>(at);
   const keyPage = changetype<Page>(at + offsetof<Args>("key_bits"));
@@ -80,8 +82,9 @@ export function ropeAppend(at: usize, task: u32, scratch: usize): void {
     if (page >= args.pages) continue;
     const place = slot % PAGE_TOKENS;
     const held = args.keys + <usize> page * keyPage.words * 4;
-    append(keyPage, held, place, scratch, args.kv_heads, size);
+    const spare = scratch + keys;
+    append(keyPage, held, place, scratch, args.kv_heads, size, args.compensation, spare);
     const kept = args.values + <usize> page * valuePage.words * 4;
-    append(valuePage, kept, place, x + queries + keys, args.kv_heads, size);
+    append(valuePage, kept, place, x + queries + keys, args.kv_heads, size, 0, spare);
   }
 }

@@ -89,12 +89,15 @@ export function pageArgs(name: string, { scheme, kvHeads, headSize }: KvPage) {
   );
 }
 
-/** Writes a token's `values` f32 [kv heads, head size] to a slot of a pool. */
+/**
+ * Writes a token's `values` f32 [kv heads, head size] to a slot of a pool; with `compensation` f32 [kv
+ * heads, head size, head size] as `appendKv` has it.
+ */
 export function writeSlot(
   pool: Uint32Array,
   slot: number,
   values: Float32Array,
-  page: KvPage,
+  { compensation, ...page }: KvPage & { readonly compensation?: Float32Array | undefined },
 ): void {
   const { scheme, kvHeads, headSize } = page;
   const { bits, group } = scheme;
@@ -104,14 +107,21 @@ export function writeSlot(
     for (let channel = headSize; channel < heldChannels(headSize); channel++) {
       put(pool, bits, at.codes(head) + channel, 0);
     }
+    const exact = values.subarray(head * headSize, (head + 1) * headSize);
+    const compensated = exact.slice();
+    const shares = compensation?.subarray(head * headSize ** 2, (head + 1) * headSize ** 2);
     for (let first = 0; first < headSize; first += group) {
-      const from = head * headSize + first;
-      const part = values.subarray(from, from + group);
-      const { scale, zero } = groupScale(part, scheme);
-      part.forEach((value, i) => {
+      const { scale, zero } = groupScale(exact.subarray(first, first + group), scheme);
+      for (let channel = first; channel < first + group; channel++) {
+        const value = compensated[channel]!;
         const code = bits === 16 ? halfBits(half(value)) : codeOf(value, scale, zero, codes);
-        put(pool, bits, at.codes(head) + first + i, code);
-      });
+        put(pool, bits, at.codes(head) + channel, code);
+        if (!shares) continue;
+        const missed = Math.fround(exact[channel]! - valueOf(code, scale, zero, scheme.zero));
+        for (let behind = channel + 1; behind < headSize; behind++) {
+          compensated[behind]! += Math.fround(missed * shares[channel * headSize + behind]!);
+        }
+      }
       const place = at.scale(head, first / group);
       if (hasScales(scheme)) put(pool, 16, 2 * at.scales + place, halfBits(scale));
       if (hasZeros(scheme)) put(pool, 16, 2 * at.zeros + place, halfBits(zero));

@@ -3,7 +3,7 @@
 // several threads, hence the atomics.
 // Expects: parts/half.wgsl, codes/rounding.wgsl, codes/kv_page.wgsl and what they expect, keys and values
 // (atomic words), params (Params: words of a page, scale and clip of both), given(for_values, quad) (4
-// values), KEY_BITS (u32), KEY_ZERO (u32, zero domain), KEY_GROUP (u32, channels that share a scale),
+// values, of which ranges are), coded(for_values, quad) (the same, as they get codes), KEY_BITS (u32), KEY_ZERO (u32, zero domain), KEY_GROUP (u32, channels that share a scale),
 // KEY_FIXED (bool, params.key_scale is the scale of all), KEY_FIT (bool, groups take the share of their
 // range that errs least), the same of VALUE_.
 
@@ -157,21 +157,31 @@ fn put_scale(scheme: Scheme, page: u32, head: u32, token: u32, channel: u32, sca
   }
 }
 
+// What the code of a value made of another one misses of that.
+fn missed(scheme: Scheme, value: f32, made_of_it: f32, scale: vec2f, nothing: u32) -> f32 {
+  let high = highest(scheme);
+  let low = select(0f, -high, scheme.zero == NONE);
+  let code = clamp(rounded(scheme.zero, vec4f(made_of_it), scale.x, scale.y).x, low, high);
+  let before = select(0f, scale.y, scheme.zero == POST_SCALE);
+  let behind = select(0f, scale.y, scheme.zero == PRE_SCALE);
+  return value - (kept((code - behind) * scale.x, nothing) - before);
+}
+
 // Stores two quads, of which the second may be none, from a word on: halves or codes.
 fn store_eight(scheme: Scheme, to: u32, quad: u32, both: bool, scale: vec2f) {
   if (scheme.bits == 16u) {
-    let low = halves(given(scheme.values, quad));
+    let low = halves(coded(scheme.values, quad));
     var high = vec2u();
-    if (both) { high = halves(given(scheme.values, quad + 1u)); }
+    if (both) { high = halves(coded(scheme.values, quad + 1u)); }
     store(scheme.values, to, low.x);
     store(scheme.values, to + 1u, low.y);
     store(scheme.values, to + 2u, high.x);
     store(scheme.values, to + 3u, high.y);
     return;
   }
-  let low = codes(scheme, given(scheme.values, quad), scale.x, scale.y);
+  let low = codes(scheme, coded(scheme.values, quad), scale.x, scale.y);
   var high = vec4u();
-  if (both) { high = codes(scheme, given(scheme.values, quad + 1u), scale.x, scale.y); }
+  if (both) { high = codes(scheme, coded(scheme.values, quad + 1u), scale.x, scale.y); }
   if (scheme.bits == 4u) {
     let places = vec4u(1u, 1u << 4u, 1u << 8u, 1u << 12u);
     store(scheme.values, to, dot(low, places) | (dot(high, places) << 16u));

@@ -10,6 +10,7 @@ import {
 import type { Architecture } from "../models/family.ts";
 import { type Rope, ropeAngles } from "../models/rope.ts";
 import type { AttentionTap } from "../models/site.ts";
+import { compensationOf, packedCompensation, unpackedCompensation } from "../quant/compensation.ts";
 import { applyHadamard, hadamardFactor } from "../quant/hadamard.ts";
 import type { Stats } from "./stats.ts";
 
@@ -78,6 +79,27 @@ export class KvProbe implements Disposable {
     return Array.from(sums, (sum) => rows === 0 ? 0 : Number((sum / rows).toPrecision(4)));
   }
 
+  /**
+   * How codes of keys make up for those before them, by the queries that read them, as the record keeps it:
+   * behind the Hadamard transform of a head where keys are `rotated`.
+   */
+  keyCompensation({ rotated }: { readonly rotated: boolean }): string {
+    const [{ q, k } = {}] = this.#samples;
+    const [, heads = 0, size = 0] = q?.shape ?? [];
+    const [, kvHeads = 0] = k?.shape ?? [];
+    const grams = Array.from({ length: kvHeads }, () => new Float64Array(size * size));
+    for (const { queries } of this.#samples) {
+      const own = rotated ? mixed(queries, size) : queries;
+      for (let from = 0; from < own.length; from += size) {
+        const head = Math.floor(from / size % heads * kvHeads / heads);
+        addSquares(grams[head]!, own.subarray(from, from + size));
+      }
+    }
+    const shares = new Float32Array(kvHeads * size * size);
+    grams.forEach((gram, head) => shares.set(compensationOf(gram, size), head * size * size));
+    return packedCompensation(shares, size);
+  }
+
   /** Squared error of the attention output under schemes for keys and values, relative to it. */
   async error(kv: KvSchemes): Promise<number> {
     let [error, size] = [0, 0];
@@ -99,6 +121,23 @@ export class KvProbe implements Disposable {
   }
 }
 
+/** Values behind the Hadamard transform of each head. */
+function mixed(values: Float32Array, size: number): Float32Array {
+  const own = values.slice();
+  const factor = hadamardFactor(size);
+  if (factor) applyHadamard(own, factor);
+  return own;
+}
+
+/** Adds x x^T to a matrix. */
+function addSquares(gram: Float64Array, x: Float32Array): void {
+  for (let row = 0; row < x.length; row++) {
+    for (let column = 0; column < x.length; column++) {
+      gram[row * x.length + column]! += x[row]! * x[column]!;
+    }
+  }
+}
+
 interface Sample {
   readonly q: TensorRef;
   readonly k: TensorRef;
@@ -117,15 +156,15 @@ interface Turn {
 
 /**
  * A sequence as a layer has it under schemes: keys less their center, rotated as queries are; or as they are
- * before they turn.
+ * before they turn; and how their codes make up for those before them.
  */
 function asCached(
   device: Device,
   { q, k, v, queries, keys }: Sample,
-  { rotatedKeys, keyCenter, keysBeforeRope }: KvSchemes,
+  { rotatedKeys, keyCenter, keysBeforeRope, keyCompensation: text }: KvSchemes,
   { rope, neighbours }: Turn,
 ): { readonly sequence: SequenceTensors } & Disposable {
-  if (!rotatedKeys && !keyCenter && !keysBeforeRope) {
+  if (!rotatedKeys && !keyCenter && !keysBeforeRope && text === undefined) {
     return { sequence: { q, k, v }, [Symbol.dispose]() {} };
   }
   using stack = new DisposableStack();
@@ -138,13 +177,17 @@ function asCached(
     const owned = stack.move();
     return { sequence, [Symbol.dispose]: () => owned.dispose() };
   }
-  const factor = rotatedKeys && hadamardFactor(k.shape[2]!);
+  const [, kvHeads = 0, size = 0] = k.shape;
   const given = ({ shape }: TensorRef, values: Float32Array, center?: readonly number[]) => {
-    const own = center ? values.map((x, i) => x - center[i % center.length]!) : values.slice();
-    if (factor) applyHadamard(own, factor);
+    const less = center ? values.map((x, i) => x - center[i % center.length]!) : values;
+    const own = rotatedKeys ? mixed(less, size) : less.slice();
     return stack.use(device.upload(f32(shape, own), "queries or keys"));
   };
-  const sequence = { q: given(q, queries), k: given(k, keys, keyCenter), v };
+  const shares = text !== undefined && unpackedCompensation(text, { heads: kvHeads, size });
+  const compensation = shares
+    ? stack.use(device.upload(f32([kvHeads, size, size], shares), "compensation of keys"))
+    : undefined;
+  const sequence = { q: given(q, queries), k: given(k, keys, keyCenter), v, compensation };
   const owned = stack.move();
   return { sequence, [Symbol.dispose]: () => owned.dispose() };
 }

@@ -131,14 +131,17 @@ function labelOf([first]: readonly LayerLinear[]): string {
 export function kvSection({ kv }: ModelRecord): Section {
   const title = "KV cache";
   if (kv.length === 0) return { title, facts: [["all layers", "16 bits, not quantized"]] };
-  const words = kv.map(({ key, value, rotatedKeys, keyCenter, keysBeforeRope }) => {
-    const more = [
-      ...keyCenter ? [", centered"] : [],
-      ...rotatedKeys ? [", rotated"] : [],
-      ...keysBeforeRope ? [", before their rotary positions"] : [],
-    ].join("");
-    return `keys ${schemeWords(key)}${more}; values ${schemeWords(value)}`;
-  });
+  const words = kv.map(
+    ({ key, value, rotatedKeys, keyCenter, keysBeforeRope, keyCompensation }) => {
+      const more = [
+        ...keyCenter ? [", centered"] : [],
+        ...rotatedKeys ? [", rotated"] : [],
+        ...keysBeforeRope ? [", before their rotary positions"] : [],
+        ...keyCompensation === undefined ? [] : [", compensated"],
+      ].join("");
+      return `keys ${schemeWords(key)}${more}; values ${schemeWords(value)}`;
+    },
+  );
   const facts = groupLayers(words).map(({ words, layers }) => [`layers ${layers}`, words] as const);
   return { title, facts };
 }

@@ -64,9 +64,10 @@ export class KvPools implements Disposable {
     const { kvHeads } = this.#config;
     const { key, value } = this.#schemes[layer]!;
     const pools = this.#pools[layer]!;
-    return (device, { inputs, options: turn }, { options: form }) => {
+    return (device, { inputs, options: turn, compensation }, { options: form }) => {
       const { slots, queries, keys, ...where } = batch;
-      const given = { ...inputs, slots, keys: pools.key, values: pools.value };
+      const own = compensation && { compensation };
+      const given = { ...inputs, slots, ...own, keys: pools.key, values: pools.value };
       using q = device.run(ropeAppend, given, { ...turn, key, value }).q;
       const options = { kvHeads, key, value, queries, keys, ...form };
       const reads = { q, k: pools.key, v: pools.value, ...where };

@@ -21,6 +21,8 @@ export interface KvSchemes {
   readonly keyCenter?: readonly number[];
   /** Whether keys get codes before their rotary positions, and are turned whenever they are read. */
   readonly keysBeforeRope?: true;
+  /** How codes of keys make up for those before them, as `packedCompensation` writes it. */
+  readonly keyCompensation?: string;
 }
 
 /** How a layer attends. */
@@ -50,6 +52,8 @@ export interface SequenceTensors {
   readonly v: TensorRef;
   /** What turns keys when they are read, where they have not been turned. */
   readonly turn?: KeyTurn;
+  /** How codes of keys make up for those before them, f32 [kv heads, head size, head size]. */
+  readonly compensation?: TensorRef | undefined;
 }
 
 /** Angles of all positions, f32 [positions, channels that turn], and how channels pair. */
@@ -77,6 +81,8 @@ export type Attend = (device: Device, sequence: SequenceTensors, form: Attention
 export interface UnturnedHeads {
   readonly inputs: Inputs<"x" | "positions" | "angles" | "center", "center">;
   readonly options: RopeOptions;
+  /** As `SequenceTensors` have it. */
+  readonly compensation?: TensorRef | undefined;
 }
 
 /** Turns heads, keeps keys and values, and attends: to f32 [tokens, heads * head size]. */
@@ -98,7 +104,7 @@ export function attend(
 
 function attendPages(
   device: Device,
-  { q, k, v, turn }: SequenceTensors,
+  { q, k, v, turn, compensation }: SequenceTensors,
   { key, value }: KvSchemes,
   form: AttentionOptions,
 ): Tensor {
@@ -115,7 +121,8 @@ function attendPages(
   };
   using keys = pool(key);
   using values = pool(value);
-  device.run(appendKv, { k, v, slots, keys, values }, { key, value });
+  const given = { k, v, slots, ...compensation && { compensation }, keys, values };
+  device.run(appendKv, given, { key, value });
   const options = { queries: tokens, kvHeads, key, value, ...form };
   const inputs = { q, k: keys, v: values, block_table, spans, work };
   return attendPaged(device, inputs, options, turn);

@@ -114,7 +114,7 @@ function layPages({ ids, runs }: PrefixTree, upload: Upload) {
 
 function attendPages(
   device: Device,
-  { q, k, v, turn }: SequenceTensors,
+  { q, k, v, turn, compensation }: SequenceTensors,
   { key, value, form, pages, written, slots, queries, keys: longest, ...where }:
     & ReturnType<typeof layPages>
     & { readonly key: KvScheme; readonly value: KvScheme; readonly form: AttentionForm },
@@ -130,7 +130,15 @@ function attendPages(
     using stack = new DisposableStack();
     const all = (rows: TensorRef) =>
       written ? byHead(stack.use(taken(device, rows, written)), rows) : rows;
-    device.run(appendKv, { k: all(k), v: all(v), slots, keys, values }, { key, value });
+    const given = {
+      k: all(k),
+      v: all(v),
+      slots,
+      ...compensation && { compensation },
+      keys,
+      values,
+    };
+    device.run(appendKv, given, { key, value });
   }
   const options = { kvHeads, key, value, queries, keys: longest, ...form.options };
   return flat(attendPaged(device, { q, k: keys, v: values, ...where }, options, turn));

@@ -9,16 +9,22 @@ for (const [on, open] of Object.entries(ENGINES)) {
     await using device = await open();
     for (const one of casesOf("ropeAppend", ropeAppend)) {
       if (one.timedOnly) continue;
-      const { slots, keys, values, ...inputs } = hostsOf(one);
+      const { slots, keys, values, compensation, ...inputs } = hostsOf(one);
+      const pages = {
+        slots: slots!,
+        keys: keys!,
+        values: values!,
+        ...compensation && { compensation },
+      };
       const options = one.options as (typeof ropeAppend.cases)[number]["options"];
       const { q, k, v } = await launch(device, rope, { inputs, options, names: ["q", "k", "v"] });
       const appended = await launch(device, appendKv, {
-        inputs: { k: k!, v: v!, slots: slots!, keys: keys!, values: values! },
+        inputs: { k: k!, v: v!, ...pages },
         options,
         names: ["keys", "values"],
       });
       const fused = await launch(device, ropeAppend, {
-        inputs: { ...inputs, slots: slots!, keys: keys!, values: values! },
+        inputs: { ...inputs, ...pages },
         options,
         names: ["q", "keys", "values"],
       });

@@ -80,6 +80,28 @@ Deno.test("fitted ranges are in the record, and attention errs as the kernels' r
   }
 });
 
+Deno.test("codes of compensated keys make up for those before them by the record, and attention errs less", async () => {
+  await using chain = await StageChain.open();
+  for (const family of ["llama_linear_biases", "qwen2_untied"]) {
+    const model = chain.family(family);
+    const inputs = { model, stats: await chain.calibrate(model) };
+    for (const form of [{}, { rotate_keys: true, center_keys: true, group: 8 }, { bits: 8 }]) {
+      const plain = await calibrated(chain, inputs, form);
+      const { kv, measured } = await calibrated(chain, inputs, { ...form, compensate_keys: true });
+      for (const [layer, schemes] of kv.entries()) {
+        const { keyCompensation: _, ...others } = schemes;
+        assert.deepEqual(others, plain.kv[layer]);
+        close(measured.kv[layer]!, await errorOf(schemes, { ...inputs, layer }), 3e-2);
+      }
+      const sum = (errors: readonly number[]) => errors.reduce((a, b) => a + b);
+      assert.ok(
+        sum(measured.kv) < 0.95 * sum(plain.measured.kv),
+        `${measured.kv} ${plain.measured.kv}`,
+      );
+    }
+  }
+});
+
 Deno.test("a step takes over the weights, records itself and says what it cost", async () => {
   await using chain = await StageChain.open();
   const { model, stats } = await small(chain);
@@ -204,6 +226,11 @@ Deno.test("calibrate_kv refuses what it cannot do", async () => {
     [stats, { ...fixed, bits: 8, zero: "none", center_keys: true }, /keys under a static range/],
     [stats, { ...fixed, bits: 8, zero: "none", before_rope: true }, /keys under a static range/],
     [stats, { before_rope: true, rotate_keys: true }, /rotate or center them behind: expected one/],
+    [
+      stats,
+      { before_rope: true, compensate_keys: true },
+      /queries weigh them behind, expected one/,
+    ],
     [
       stats,
       { ...fixed, bits: 8, zero: "none", fit_ranges: true },

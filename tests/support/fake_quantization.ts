@@ -70,14 +70,47 @@ export function fakeKeys(
     const less = values.map((value, i) => value - shared(i));
     return fakeKeys(less, headSize, schemes, round).map((value, i) => value + shared(i));
   }
-  const { key, rotatedKeys } = schemes;
+  const { key, rotatedKeys, keyCompensation } = schemes;
+  if (!rotatedKeys && keyCompensation !== undefined) {
+    return compensatedKeys(values, headSize, { key, text: keyCompensation });
+  }
   if (!rotatedKeys) return round(values, key.group, key);
   const factor = hadamardFactor(headSize);
   const turned = Float32Array.from(values);
   applyHadamard(turned, factor);
-  const rounded = round(turned, key.group, key).slice();
+  const rounded = keyCompensation === undefined
+    ? round(turned, key.group, key).slice()
+    : compensatedKeys(turned, headSize, { key, text: keyCompensation });
   applyHadamard(rounded, factor, { transposed: true });
   return rounded;
+}
+
+/** Keys of heads whose channels are rounded in turn, each with its shares of what those before it miss. */
+function compensatedKeys(
+  values: Float32Array,
+  headSize: number,
+  { key: { bits, zero, group }, text }: { readonly key: KvScheme; readonly text: string },
+): Float32Array {
+  const [low, high] = codeRange({ bits: bits as 4 | 8, zero });
+  const codes = { low, high, zero, scale: "f16" } as const;
+  const entries = new Float16Array(Uint8Array.fromBase64(text).buffer);
+  const ofHead = headSize * (headSize - 1) / 2;
+  const heads = entries.length / ofHead;
+  const out = new Float32Array(values.length);
+  for (let from = 0; from < values.length; from += headSize) {
+    const own = values.subarray(from, from + headSize);
+    const made = Array.from(own);
+    let entry = from / headSize % heads * ofHead;
+    own.forEach((value, i) => {
+      const part = own.subarray(i - i % group, i - i % group + group);
+      const found = scaleAndZero({ min: Math.min(...part), max: Math.max(...part) }, codes);
+      const code = codeOf(made[i]!, found.scale, found.zero, codes);
+      const is = valueOf(code, found.scale, found.zero, zero);
+      for (let to = i + 1; to < headSize; to++) made[to]! += (value - is) * entries[entry++]!;
+      out[from + i] = is;
+    });
+  }
+  return out;
 }
 
 const fake: Kernel<"x", "y", { of(x: HostTensor): Float32Array }> = {

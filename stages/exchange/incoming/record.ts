@@ -4,6 +4,7 @@ import { readOptionalJson } from "../../formats/foreign_json.ts";
 import type { Architecture } from "../../models/family.ts";
 import { MODEL_RECORD, type ModelRecord } from "../../models/model_record.ts";
 import { siteRole } from "../../models/site.ts";
+import { packedLength } from "../../quant/compensation.ts";
 import { weightScheme, zeroDomain } from "../../quant/schemes.ts";
 
 /** Weights of a record state every field, which manifests need not. */
@@ -70,6 +71,7 @@ const ownRecord = z.strictObject({
     rotatedKeys: z.literal(true).optional(),
     keyCenter: z.array(z.number()).optional(),
     keysBeforeRope: z.literal(true).optional(),
+    keyCompensation: z.base64().optional(),
   })),
   measured: z.strictObject({
     linears: z.record(z.string(), z.looseObject({})),
@@ -105,7 +107,7 @@ function isOurs(json: unknown): boolean {
 /** Throws where a record tells of linears or layers that its model does not have. */
 export function checkOwnRecord(
   { linears, kv, orders = {} }: ModelRecord,
-  { quantizable, layers: outlined, config: { layers, headSize } }: Architecture,
+  { quantizable, layers: outlined, config: { layers, kvHeads, headSize } }: Architecture,
   path: string,
 ): void {
   const known = new Set(quantizable.map(({ name }) => name));
@@ -131,6 +133,15 @@ export function checkOwnRecord(
   if (kv.length !== 0 && kv.length !== layers) {
     throw new TypeError(
       `Cannot load "${path}": ${MODEL_RECORD} tells of the KV cache of ${kv.length} layers, expected ${layers} or none`,
+    );
+  }
+  const length = packedLength(kvHeads, headSize);
+  const other = kv.find(({ keyCompensation: text = "" }) => text && text.length !== length);
+  if (other !== undefined) {
+    throw new RangeError(
+      `Cannot load "${path}": ${MODEL_RECORD} has ${
+        other.keyCompensation!.length
+      } characters of a layer's keyCompensation, expected ${length} for ${kvHeads} heads of ${headSize} channels`,
     );
   }
   const odd = kv.flatMap(({ key, value }) => [key, value])

@@ -39,7 +39,9 @@ export function* refusedQserveKv(
     for (const what of ["key", "value"] as const) {
       const changed = what === "key" &&
         (schemes.rotatedKeys || schemes.keyCenter || schemes.keysBeforeRope);
-      const problem = changed
+      const problem = what === "key" && schemes.keyCompensation !== undefined
+        ? "whose codes make up for those before them, expected each rounded by itself"
+        : changed
         ? "that are rotated or centered before they get codes, expected them as the model has them"
         : kvProblem(schemes[what], headSize);
       if (!problem) continue;

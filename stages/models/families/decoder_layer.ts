@@ -21,6 +21,7 @@ import {
 } from "../site_input.ts";
 import { loadNorm, type Norm } from "../norm.ts";
 import { inPieces, rowsWithin } from "../row_pieces.ts";
+import { unpackedCompensation } from "../../quant/compensation.ts";
 import { addedTo, makeStream, normalize, settled, type Stream } from "../stream.ts";
 
 /** What a layer holds on the device. */
@@ -40,6 +41,8 @@ interface Parts {
   readonly headGains: TensorRef | undefined;
   /** What is taken from keys, f32 [kv heads, head size]. */
   readonly keyCenter: TensorRef | undefined;
+  /** How codes of keys make up for those before them, f32 [kv heads, head size, head size]. */
+  readonly keyCompensation: TensorRef | undefined;
   readonly attention: AttentionForm;
   /** In the place of the MLP, where the layer has them. */
   readonly experts: Experts | undefined;
@@ -84,6 +87,7 @@ export async function loadDecoderLayer(
   const norms = { attention, mlp: config.parallel ? attention : await before("mlp.in") };
   const outputNorms = { attention: await behind("attention.out"), mlp: await behind("mlp.out") };
   const center = centerOf(record.kv[layer], config);
+  const compensation = compensationOf(record.kv[layer], config);
   const headGains = await loadHeadGains(device, checkpoint, { outline, config });
   const files = { checkpoint, record, architecture, ...rounded && { rounded } };
   const experts = routed ? stack.use(await Experts.load(device, files, outline)) : undefined;
@@ -97,6 +101,8 @@ export async function loadDecoderLayer(
     outputNorms,
     headGains: headGains && stack.use(headGains),
     keyCenter: center && stack.use(device.upload(center, "center of keys")),
+    keyCompensation: compensation &&
+      stack.use(device.upload(compensation, "compensation of keys")),
     attention: { options: attentionOptions(config, layer), kv: record.kv[layer] },
     experts,
   }, stack.move());
@@ -107,6 +113,16 @@ function centerOf(
   { kvHeads, headSize }: DecoderConfig,
 ): HostTensor | undefined {
   return kv?.keyCenter && f32([kvHeads, headSize], kv.keyCenter);
+}
+
+function compensationOf(
+  kv: KvSchemes | undefined,
+  { kvHeads, headSize }: DecoderConfig,
+): HostTensor | undefined {
+  const { keyCompensation: text } = kv ?? {};
+  if (text === undefined) return undefined;
+  const shares = unpackedCompensation(text, { heads: kvHeads, size: headSize });
+  return f32([kvHeads, headSize, headSize], shares);
 }
 
 /** The gains of queries and keys one below the other; undefined where they are not normalized. */
@@ -289,12 +305,12 @@ function mix(
     device.run(queryKeyNorm, { x, gains: parts.headGains }, how);
   }
   const angles = ofLayers[index]!;
-  const { attention: { kv }, keyCenter: center } = parts;
+  const { attention: { kv }, keyCenter: center, keyCompensation: compensation } = parts;
   const hadamard = kv?.rotatedKeys ?? false;
   const stillKeys = kv?.keysBeforeRope ?? false;
   const inputs = { x, positions, angles, ...center && { center } };
   const options = { kvHeads, neighbours, hadamard, stillKeys };
-  if (pages) return pages(device, { inputs, options }, parts.attention);
+  if (pages) return pages(device, { inputs, options, compensation }, parts.attention);
   const sequence = device.run(rope, inputs, options);
   using q = sequence.q;
   using k = sequence.k;
@@ -304,5 +320,5 @@ function mix(
   observe?.("keys", byToken(k, kvHeads));
   observe?.("values", byToken(v, kvHeads));
   const turn = stillKeys && { turn: { angles, neighbours } };
-  return attention(device, { ...sequence, ...turn }, parts.attention);
+  return attention(device, { ...sequence, ...turn, compensation }, parts.attention);
 }

@@ -55,3 +55,18 @@ Deno.test("what comes back from a page is within half a scale", () => {
     });
   }
 });
+
+Deno.test("codes make up for those before them as in .github/ALGORITHMS.md#compensated-keys", () => {
+  const scheme: KvScheme = { bits: 8, zero: "none", group: 4, range: 127 };
+  const page = { scheme, kvHeads: 2, headSize: 4 };
+  const compensation = Float32Array.from(
+    { length: 32 },
+    (_, at) => at % 4 > Math.floor(at / 4) % 4 ? 0.5 : 0,
+  );
+  const pool = new Uint32Array(pageWords(scheme, 2, 4));
+  const keys = Float32Array.of(3, 1, -2, 2.5, 0.4, 0.3, 0.2, 0.1);
+  writeSlot(pool, 7, keys, { ...page, compensation });
+  assert.deepEqual(readSlot(pool, 7, page), Float32Array.of(3, 1, -2, 2, 0, 0, 1, 0));
+  writeSlot(pool, 7, keys, page);
+  assert.deepEqual(readSlot(pool, 7, page), Float32Array.of(3, 1, -2, 2, 0, 0, 0, 0));
+});

@@ -64,6 +64,8 @@ for (
       head: "w8a8",
       rotate_keys: true,
       center_keys: true,
+      fit_ranges: true,
+      compensate_keys: true,
     },
     { activations: "dynamic", head: "w8a16" },
     {

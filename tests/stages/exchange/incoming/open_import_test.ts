@@ -285,6 +285,15 @@ const RECORDS: readonly (readonly [what: string, edit: Edit, message: RegExp])[]
     /tells of the KV cache of 1 layers, expected 2 or none/,
   ],
   [
+    "compensates keys of other heads",
+    (record) => {
+      const scheme = { bits: 8, zero: "none", group: 64 };
+      const keyCompensation = btoa("only six bytes: no");
+      record.kv = [0, 1].map(() => ({ key: scheme, value: scheme, keyCompensation }));
+    },
+    /has 24 characters of a layer's keyCompensation, expected \d+ for \d heads of \d+ channels/,
+  ],
+  [
     "asks for inputs that no kernel takes",
     ({ linears }) => void (linears[Q]!.inputs = { bits: 8, range: "dynamic" }),
     /no kernel can run .* one integer sum .*; set codes to dequantize/,

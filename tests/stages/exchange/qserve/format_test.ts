@@ -418,6 +418,16 @@ const REFUSED: readonly (readonly [what: "model" | "kv", RegExp, ShapedModel])[]
   ["kv", /layer 1 has keys with ranges that are fitted/, {
     kv: [HEAD_KV, { ...HEAD_KV, fit: true }],
   }],
+  ["kv", /layer 1 has keys whose codes make up for those before them, expected each rounded/, {
+    kv: [HEAD_KV, HEAD_KV],
+    mend: (subject) => {
+      const kv = subject.record.kv.map((each, layer) => ({
+        ...each,
+        ...layer === 1 && { keyCompensation: "AAAA" },
+      }));
+      return { ...subject, record: { ...subject.record, kv } };
+    },
+  }],
   ["kv", /layer 0 has keys without a zero point/, {
     kv: [{ ...HEAD_KV, zero: "none" }, { ...HEAD_KV, zero: "none" }],
   }],
