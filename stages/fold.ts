@@ -3,7 +3,7 @@ import { headerFiles } from "./facts.ts";
 import { defineStage } from "./kinds.ts";
 import { openModel, untied } from "./models/architecture.ts";
 import type { ModelFiles } from "./models/family.ts";
-import { addChannelStep, type ChannelChange } from "./models/lineage.ts";
+import { addChannelStep, basisAfter, type ChannelChange } from "./models/lineage.ts";
 import { recordAfter, refuseChannels } from "./models/model_record.ts";
 import { foldGains, gainChanges } from "./models/norm_gains.ts";
 import { rewriteModel } from "./models/rewrite.ts";
@@ -20,8 +20,12 @@ export const fold = defineStage({
   output: "model",
   example: {},
   async forecast({ model }) {
-    const { gains: _, linears: __, ...rewrite } = await folding(headerFiles(model));
-    return rewriteForecast(model, { ...rewrite, record: recordAfter(model.record, "fold", {}) });
+    const { gains: _, linears, ...rewrite } = await folding(headerFiles(model));
+    const record = {
+      ...recordAfter(model.record, "fold", {}),
+      ...basisAfter(model.record, { stage: "fold", linears }),
+    };
+    return rewriteForecast(model, { ...rewrite, record });
   },
   async run(job, { model }) {
     using files = await openModel(model.path);

@@ -7,12 +7,19 @@ import { ratesOf } from "./benchmark/results.ts";
 import { memoryWords } from "./engine/engine_sizes.ts";
 import { headerFiles, type ModelOutline } from "./facts.ts";
 import { defineStage, type Tools } from "./kinds.ts";
+import { copyPeftAdapter, peftDigest, peftFiles } from "./formats/peft.ts";
+import { openAdapters } from "./models/adapters.ts";
 import { architectureOf } from "./models/architecture.ts";
 import { Model } from "./models/model.ts";
 import { describeModel } from "./models/model_facts.ts";
 import { countPeaks, type DevicePeaks, headersOf, hostPeak } from "./models/peaks.ts";
 import { copyModelFiles } from "./models/rewrite.ts";
-import { DEPLOYED_MODEL, type Deployment, writeDeployment } from "./report/deployment.ts";
+import {
+  DEPLOYED_ADAPTERS,
+  DEPLOYED_MODEL,
+  type Deployment,
+  writeDeployment,
+} from "./report/deployment.ts";
 import { readEvaluation } from "./report/evaluation.ts";
 import { qualityOf } from "./report/quality.ts";
 import { chatText, templateProblem } from "./serve/chat_template.ts";
@@ -31,6 +38,9 @@ const count = z.int().positive();
 
 const params = z.strictObject({
   ...snakeShape(deploymentOptions.shape),
+  adapters: z.record(z.string().min(1), z.string().min(1)).default({}).describe(
+    "Directories of LoRA adapters, as PEFT writes them, by the names under which requests ask for them.",
+  ),
   prompts: z.array(z.string().min(1)).min(1).default(["Once upon a time"]).describe(
     "Texts that are answered, or gone on from where the model has no chat template; they are kept.",
   ),
@@ -54,15 +64,19 @@ const FEW_TOKENS = 32;
 export const serve = defineStage({
   about:
     "Says how a model is served, which `deno task serve` does: plans its memory, answers some prompts, times it.",
-  version: 1,
+  version: 2,
   params,
   inputs: { model: "model", baseline: "model?", reports: "report[]?" },
   output: "deployment",
   example: { context: 64, prompts: ["A"], answer_tokens: 2, timed: { prompt: 4, output: 2 } },
-  places: ["chat_template"],
-  // The text decides, wherever it stands.
-  fingerprint: async ({ chat_template: said }) =>
+  places: ["chat_template", "adapters"],
+  // Texts and files decide, wherever they stand.
+  fingerprint: async ({ chat_template: said, adapters }) => [
     said === undefined ? "the model's own" : sha256(await chatTemplateText(said)),
+    ...await Promise.all(
+      adaptersOfParams(adapters).map(async ({ name, path }) => [name, await peftDigest(path)]),
+    ),
+  ],
   async forecast({ model, baseline }, params, { memoryBytes, limits }) {
     const options = await optionsOf(params);
     const { device } = options;
@@ -77,7 +91,8 @@ export const serve = defineStage({
       hostBytes: Math.max(...peaks.map((each) => hostPeak(0, each))) +
         [model, ...baseline ? [baseline] : []]
           .reduce((sum, each) => sum + parsedBytes(each, { tokenizes: true }), 0),
-      diskBytes: modelBytes(model) + RECORD_BYTES + texts + JSON.stringify(options).length,
+      diskBytes: modelBytes(model) + RECORD_BYTES + texts + JSON.stringify(options).length +
+        await adapterBytes(params),
       // All but the record are links to the model's files.
       linkedBytes: linkedBytes(model),
       facts: {},
@@ -99,6 +114,13 @@ export const serve = defineStage({
     const full = baseline && await tryModel(job, baseline.path, { params, total, before });
     await Deno.mkdir(`${job.out}/${DEPLOYED_MODEL}`);
     await copyModelFiles(model.path, `${job.out}/${DEPLOYED_MODEL}`, { all: true });
+    const adapters = await Promise.all(
+      adaptersOfParams(params.adapters).map(async ({ name, path }, at) => {
+        const directory = `${DEPLOYED_ADAPTERS}/${at}`;
+        await copyPeftAdapter(path, `${job.out}/${directory}`);
+        return { name, directory, digest: await peftDigest(path) };
+      }),
+    );
     const ends = [...new Set([...tokenizer.ends, ...options.stopTokenIds])];
     const { files, texts } = tokenizer.source;
     const [quality] = evaluations.map(qualityOf);
@@ -111,6 +133,7 @@ export const serve = defineStage({
           { chatTemplate: sha256(tokenizer.chatTemplate) },
       },
       served: servedParams(options),
+      ...adapters.length > 0 && { adapters },
       ends: ends.map((id) => ({ id, token: tokenizer.token(id) ?? "" })),
       ...quality && { quality },
       reports: reports.map(({ digest }) => digest),
@@ -170,7 +193,10 @@ async function tryModel(
     };
     const { chatTemplate } = options ?? await optionsOf(params);
     const tokenizer = await servedTokenizerOf(path, chatTemplate);
-    const model = stack.use(await Model.open(path, await open(), { weightBytes: Infinity }));
+    const adapters = options ? adaptersOfParams(params.adapters) : [];
+    const model = stack.use(
+      await Model.open(path, await open(), { weightBytes: Infinity, adapters }),
+    );
     const work = workOf(tokenizer, { params, options });
     const { plan, answers, round } = await tryDeployment(open, model, {
       ...work,
@@ -194,7 +220,9 @@ async function countTrial(
   { params, options }: { readonly params: Params; readonly options?: DeploymentOptions },
   { memoryBytes, limits }: { readonly memoryBytes: number; readonly limits: unknown },
 ): Promise<DevicePeaks> {
-  const files = headersOf(headerFiles(model));
+  const headers = headersOf(headerFiles(model));
+  const adapters = await openAdapters(options ? adaptersOfParams(params.adapters) : [], headers);
+  const files = adapters.length > 0 ? { ...headers, adapters } : headers;
   const tokenizer = await outlinedTokenizer(model, options ?? await optionsOf(params));
   const problem = options && templateProblem(tokenizer);
   if (problem !== undefined && options?.chatTemplate !== undefined) throw refusedTemplate(problem);
@@ -238,6 +266,17 @@ async function optionsOf(params: Params): Promise<DeploymentOptions> {
   const options = deploymentOptions.parse(fromSnake(deploymentOptions, params));
   if (options.chatTemplate === undefined) return options;
   return { ...options, chatTemplate: await chatTemplateText(options.chatTemplate) };
+}
+
+/** Adapters in the order in which they are numbered. */
+function adaptersOfParams(adapters: Params["adapters"]) {
+  return Object.entries(adapters).map(([name, path]) => ({ name, path }));
+}
+
+async function adapterBytes({ adapters }: Params): Promise<number> {
+  const files = Object.values(adapters).flatMap(peftFiles);
+  const sizes = await Promise.all(files.map(async (path) => (await Deno.stat(path)).size));
+  return sizes.reduce((sum, size) => sum + size, 0);
 }
 
 function servedParams(options: DeploymentOptions): Record<string, unknown> {

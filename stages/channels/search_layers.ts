@@ -13,7 +13,7 @@ import { openModel } from "../models/architecture.ts";
 import { adaptedLinears } from "../models/adapted_linears.ts";
 import type { LinearChanges } from "../models/basis.ts";
 import type { Architecture, LayerOutline, ModelFiles } from "../models/family.ts";
-import { addChannelStep } from "../models/lineage.ts";
+import { addChannelStep, basisAfter } from "../models/lineage.ts";
 import { type ModelRecord, recordAfter, refuseChannels } from "../models/model_record.ts";
 import { countPeaks, type DevicePeaks, FOREVER, layersThatDiffer } from "../models/peaks.ts";
 import { type Rewrite, rewriteModel } from "../models/rewrite.ts";
@@ -184,6 +184,7 @@ export async function countSearch(
       edit: (name) => tensorEdit(work?.edits.get(name)),
       record: {
         ...recordAfter(record, method.stage, method.params),
+        ...basisAfter(record, { stage: method.stage, linears: new Map() }),
         ...forecastOrders(architecture, work),
       },
     },

@@ -107,7 +107,10 @@ async function findModels(
       digest: model.digest,
       device: machine.device ?? options.device,
       options,
-      adapters: adapters.map(({ name, word }) => ({ name, path: word })),
+      adapters: [
+        ...model.adapters ?? [],
+        ...adapters.map(({ name, word }) => ({ name, path: word })),
+      ],
       card: () => readModelCard(model),
     });
   }

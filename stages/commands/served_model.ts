@@ -121,7 +121,9 @@ async function deployed(path: string, name: string): Promise<ServedModel> {
   const { names, model: { digest } } = { names: [], ...deployment.served, ...deployment };
   const [said] = names as readonly string[];
   const model = `${path}/${DEPLOYED_MODEL}`;
-  return { path: model, digest, name: said ?? name, evaluations: [], deployment };
+  const adapters = (deployment.adapters ?? [])
+    .map(({ name, directory }) => ({ name, path: `${path}/${directory}` }));
+  return { path: model, digest, name: said ?? name, evaluations: [], deployment, adapters };
 }
 
 function config(name: string): string {

@@ -38,7 +38,14 @@ export async function describeDeployment(
             : [],
         ],
       },
-      { title: "How it is served", facts: Object.entries(served).map(fact) },
+      {
+        title: "How it is served",
+        facts: [
+          ...Object.entries(served).map(fact),
+          ...(deployment.adapters ?? [])
+            .map(({ name, digest }) => ["adapter", `${name}, ${digest}`] as const),
+        ],
+      },
       answersSection(answers),
       ...files.sections.filter(({ title }) => SECTIONS.includes(title)),
     ],

@@ -92,6 +92,8 @@ export interface EngineState {
   readonly waiting: number;
   /** Tokens of the prompts that wait. */
   readonly waitingTokens: number;
+  /** Numbers of adapters through which requests go that run, and that wait. */
+  readonly adapters: { readonly running: readonly number[]; readonly waiting: readonly number[] };
   readonly pages: { readonly used: number; readonly cached: number; readonly total: number };
   readonly steps: number;
   readonly stepSizes: StepSizes;

@@ -13,7 +13,7 @@ import { type ChunkResult, PagedModel } from "./paged_model.ts";
 import type { Grammars } from "./grammar.ts";
 import { Pages } from "./pages.ts";
 import { checkQueue } from "./queue_cap.ts";
-import { type Chunk, mostDraws, Scheduler } from "./scheduler.ts";
+import { adaptersOf, type Chunk, mostDraws, Scheduler } from "./scheduler.ts";
 import { NO_STEPS, withStep } from "./step_sizes.ts";
 import { endOf, newSequence, remaining, type Sequence, waitsForGrammar } from "./sequence.ts";
 
@@ -82,6 +82,10 @@ export class EngineLoop implements Disposable {
     return {
       ...counts,
       waiting: counts.waiting + this.#preparing.size,
+      adapters: {
+        running: counts.adapters.running,
+        waiting: [...new Set([...counts.adapters.waiting, ...adaptersOf(this.#preparing)])],
+      },
       pages: this.#pages.counts,
       prefixCache: this.#pages.prefixCache,
       speculation: this.#speculation,

@@ -1,4 +1,5 @@
 import { PAGE_TOKENS } from "../../kernels/codes/kv_page.ts";
+import type { EngineState } from "./engine.ts";
 import type { Pages } from "./pages.ts";
 import { needsLogitsOnly } from "./sampling.ts";
 import { isHeldBack, remaining, type Sequence } from "./sequence.ts";
@@ -64,9 +65,11 @@ export class Scheduler {
     readonly running: number;
     readonly waiting: number;
     readonly waitingTokens: number;
+    readonly adapters: EngineState["adapters"];
     readonly preemptions: number;
   } {
     return {
+      adapters: { running: adaptersOf(this.#running), waiting: adaptersOf(this.#waiting) },
       running: this.#running.length,
       waiting: this.#waiting.length,
       waitingTokens: this.#waiting.reduce((sum, { tokens }) => sum + tokens.length, 0),
@@ -234,4 +237,10 @@ function chunkOf(sequence: Sequence, most: number): Chunk {
   const { computed, tokens } = sequence;
   const count = Math.min(most, tokens.length - computed);
   return { sequence, start: computed, count, last: computed + count === tokens.length, draft: [] };
+}
+
+/** The numbers of adapters that sequences go through, each once. */
+export function adaptersOf(sequences: Iterable<Sequence>): readonly number[] {
+  const numbers = [...sequences].flatMap(({ request: { adapter } }) => adapter ?? []);
+  return [...new Set(numbers)].sort((a, b) => a - b);
 }

@@ -16,6 +16,7 @@ const NOTHING: EngineState = {
   running: 0,
   waiting: 0,
   waitingTokens: 0,
+  adapters: { running: [], waiting: [] },
   pages: { used: 0, cached: 0, total: 0 },
   steps: 0,
   stepSizes: NO_STEPS,

@@ -1,3 +1,5 @@
+import { createHash } from "node:crypto";
+import { basename } from "node:path";
 import { z } from "zod";
 import { ByteFile } from "./byte_file.ts";
 import { readOptionalJson } from "./foreign_json.ts";
@@ -10,6 +12,34 @@ const [CONFIG, WEIGHTS, PICKLE] = [
   "adapter_model.safetensors",
   "adapter_model.bin",
 ];
+
+/** The files of an adapter's directory that decide what it does. */
+export function peftFiles(directory: string): readonly string[] {
+  return [CONFIG, WEIGHTS].map((name) => `${directory}/${name}`);
+}
+
+/** Sha256 of an adapter's files; throws where one is not there. */
+export async function peftDigest(directory: string): Promise<string> {
+  const all = createHash("sha256");
+  for (const path of peftFiles(directory)) {
+    const own = createHash("sha256").update(await Deno.readFile(path).catch(refused));
+    all.update(own.digest());
+  }
+  return all.digest("hex");
+
+  function refused(error: Error): never {
+    throw new TypeError(
+      `Cannot take the adapter "${directory}": ${error.message}, expected ${CONFIG} and ${WEIGHTS}`,
+      { cause: error },
+    );
+  }
+}
+
+/** Copies an adapter into a new directory. */
+export async function copyPeftAdapter(from: string, out: string): Promise<void> {
+  await Deno.mkdir(out, { recursive: true });
+  for (const path of peftFiles(from)) await Deno.copyFile(path, `${out}/${basename(path)}`);
+}
 
 /** What PEFT puts before the names of transformers. */
 const PREFIX = "base_model.model.";

@@ -5,6 +5,9 @@ export const DEPLOYMENT_RECORD = "deployment.json";
 /** Folder of the model's files, equal to those of the model artifact. */
 export const DEPLOYED_MODEL = "model";
 
+/** Folder of its adapters' files, a folder each. */
+export const DEPLOYED_ADAPTERS = "adapters";
+
 /** What `deployment.json` states: which model is served, how, and what it answered. */
 export interface Deployment {
   readonly version: 1;
@@ -21,6 +24,12 @@ export interface Deployment {
   readonly digests: { readonly tokenizer: string; readonly chatTemplate?: string };
   /** The parameters of the stage that decide how it is served, as a manifest has them. */
   readonly served: Readonly<Record<string, unknown>>;
+  /** LoRA adapters of the model, where each lies and the sha256 of its files. */
+  readonly adapters?: readonly {
+    readonly name: string;
+    readonly directory: string;
+    readonly digest: string;
+  }[];
   /** Tokens that end its answers. */
   readonly ends: readonly { readonly id: number; readonly token: string }[];
   /** What quantization cost, by the first of the reports. */

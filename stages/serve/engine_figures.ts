@@ -14,6 +14,8 @@ export function labelsOf(model: string): Record<(typeof MODEL_LABELS)[number], s
 export interface NamedEngine {
   readonly engine: Engine;
   readonly model: string;
+  /** Names of its adapters, by their numbers from 1 on. */
+  readonly adapters: readonly string[];
 }
 
 /** Own name, vLLM's where it has some, meaning, and where the engine has the number. */
@@ -103,6 +105,7 @@ export function registerEngines(
   for (const name of ["quattuor_step_tokens", "vllm:iteration_tokens_total"]) {
     registry.registerMetric(stepHistogram(name, engines) as unknown as Metric);
   }
+  registerAdapters(registry, engines);
   new Gauge({
     name: "vllm:cache_config_info",
     help: "The KV cache",
@@ -116,6 +119,34 @@ export function registerEngines(
           num_gpu_blocks: String(engine.stats().pages.total),
           enable_prefix_caching: "True",
         }, 1);
+      }
+    },
+  });
+}
+
+/**
+ * Which adapters requests go through at the moment, as vLLM tells it: in labels, the value being when it
+ * was so. Nothing where a model has none.
+ */
+function registerAdapters(registry: Registry, engines: () => readonly NamedEngine[]): void {
+  new Gauge({
+    name: "vllm:lora_requests_info",
+    help: "LoRA adapters that requests go through",
+    labelNames: [...MODEL_LABELS, "max_lora", "running_lora_adapters", "waiting_lora_adapters"],
+    registers: [registry],
+    collect() {
+      this.reset();
+      for (const { engine, model, adapters } of engines()) {
+        if (adapters.length === 0) continue;
+        const { running, waiting } = engine.stats().adapters;
+        const names = (numbers: readonly number[]) =>
+          numbers.map((number) => adapters[number - 1]!).join(",");
+        this.set({
+          ...labelsOf(model),
+          max_lora: String(adapters.length),
+          running_lora_adapters: names(running),
+          waiting_lora_adapters: names(waiting),
+        }, Date.now() / 1000);
       }
     },
   });

@@ -38,6 +38,8 @@ export interface ServedModel {
   readonly evaluations: readonly string[];
   /** How it is to be served, where a step of that name said it. */
   readonly deployment?: Deployment;
+  /** LoRA adapters that belong to it. */
+  readonly adapters?: readonly { readonly name: string; readonly path: string }[];
 }
 
 /** The card of a model artifact; its quality is that of the first evaluation of these weights. */

@@ -1,6 +1,7 @@
 import { type MemoryPlan, plannedBytes } from "../engine/engine_sizes.ts";
 import { planEngines } from "../engine/shared_memory.ts";
 import { type EngineNotes, WorkerEngine } from "../engine/worker_engine.ts";
+import { peftDigest } from "../formats/peft.ts";
 import { templateProblem } from "./chat_template.ts";
 import type { Door } from "./door.ts";
 import type { ModelCard } from "./model_card.ts";
@@ -149,9 +150,7 @@ async function withAdapters(
 
 /** What tells answers of an adapter on a model apart from others. */
 async function adapterDigest(path: string, model: string): Promise<string> {
-  const weights = await Deno.readFile(`${path}/adapter_model.safetensors`);
-  const own = await crypto.subtle.digest("SHA-256", weights);
-  const text = `${model} ${new Uint8Array(own).toHex()}`;
+  const text = `${model} ${await peftDigest(path)}`;
   return new Uint8Array(await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text)))
     .toHex();
 }

@@ -54,11 +54,15 @@ export async function startServer(parts: ServerParts): Promise<Server> {
   const { url, listener: http } = door;
   const options = readServeOptions({ ...door.options, ...parts.options });
   let current: Service | undefined;
-  const metrics = openMetrics(() =>
-    (current?.models ?? []).filter(({ adapter }) => adapter === undefined).map((
-      { engine, card: { name } },
-    ) => ({ engine, model: name }))
-  );
+  const metrics = openMetrics(() => {
+    const models = current?.models ?? [];
+    return models.filter(({ adapter }) => adapter === undefined).map(({ engine, card }) => ({
+      engine,
+      model: card.name,
+      adapters: models.filter((other) => other.engine === engine && other.adapter !== undefined)
+        .map(({ card: { name } }) => name),
+    }));
+  });
   const open = (models: readonly ServedParts[]) => {
     const given = readers &&
       { readers: (rules: readonly ModelRules[]) => readers(rules[0]!, rules) };

@@ -2,6 +2,7 @@ import { strict as assert } from "node:assert";
 import { Cpu } from "../../kernels/device/cpu/cpu.ts";
 import { parametersSchema } from "../../pipeline/manifest/schema.ts";
 import { describePath } from "../../stages/describe/describe.ts";
+import { copyPeftAdapter } from "../../stages/formats/peft.ts";
 import { evaluate } from "../../stages/evaluate.ts";
 import { factsOf, type ModelOutline } from "../../stages/facts.ts";
 import { Model } from "../../stages/models/model.ts";
@@ -168,6 +169,31 @@ Deno.test("a chat template is its text, wherever it stands", async () => {
   assert.equal(JSON.parse(records[0]!.record).served.chat_template, text);
   const plain = await chain.run(serve, { model, reports: [] }, params);
   assert.notEqual(await Deno.readTextFile(`${plain.path}/deployment.json`), records[0]!.record);
+});
+
+Deno.test("adapters are their files, wherever they stand, and those that do not fit are refused before work", async () => {
+  const device = await Cpu.open();
+  await using chain = await StageChain.open(device);
+  const lora = new URL("../testdata/lora/llama_all", import.meta.url).pathname;
+  const moved = `${await chain.directory()}/moved`;
+  await copyPeftAdapter(lora, moved);
+  const print = async (adapters: object) =>
+    await serve.fingerprint!(serve.params.parse({ adapters }), {
+      digest: () => Promise.resolve(""),
+    });
+  assert.deepEqual(await print({ a: lora }), await print({ a: moved }));
+  assert.notDeepEqual(await print({ a: lora }), await print({ b: lora }));
+  const other = lora.replace("llama_all", "llama_attention");
+  assert.notDeepEqual(await print({ a: lora }), await print({ a: other }));
+  await assert.rejects(print({ a: `${lora}/nothing` }), /Cannot take the adapter ".*nothing": /);
+  const facts = await factsOf(chain.embedded()) as ModelOutline;
+  const params = serve.params.parse({ ...FEW, prompts: ["A"], adapters: { a: lora } });
+  const bounds = { memoryBytes: 2 ** 28, limits: device.limits };
+  const inputs = { model: facts, baseline: undefined, reports: [] };
+  await assert.rejects(
+    async () => await serve.forecast!(inputs, params, bounds),
+    /Cannot put an adapter on "model\.layers\..*": it is of/,
+  );
 });
 
 Deno.test("what decides serving is declared once: as parameters of the stage and options of the server", () => {

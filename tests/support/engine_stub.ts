@@ -59,6 +59,8 @@ export class FakeEngine implements Engine {
   #running = 0;
   #waiting: { readonly tokens: number; readonly start: () => void }[] = [];
   #pages = 0;
+  /** Of requests that run. */
+  #adapters: number[] = [];
   #steps = 0;
   #promptTokens = 0;
   #generated = 0;
@@ -84,6 +86,7 @@ export class FakeEngine implements Engine {
       generatedTokens: this.#generated,
       preemptions: 0,
       prefixCache: { queries: this.#promptTokens, hits: 0 },
+      adapters: { running: [...new Set(this.#adapters)], waiting: [] },
       speculation: { drafts: 3, draftTokens: 12, acceptedTokens: 7 },
     };
   }
@@ -103,6 +106,7 @@ export class FakeEngine implements Engine {
     }
     if (this.#running >= batch) await this.#queue(prompt.length, { queue, signal });
     this.#running++;
+    if (request.adapter !== undefined) this.#adapters.push(request.adapter);
     const pages = Math.ceil((prompt.length + maxTokens) / PAGE);
     this.#pages += pages;
     try {
@@ -137,6 +141,7 @@ export class FakeEngine implements Engine {
       yield { type: "end", reason: "length" };
     } finally {
       this.#running--;
+      this.#adapters = this.#adapters.filter((adapter) => adapter !== request.adapter);
       this.#pages -= pages;
       this.#waiting.shift()?.start();
     }

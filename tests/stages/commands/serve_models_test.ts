@@ -1,4 +1,5 @@
 import { strict as assert } from "node:assert";
+import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { writeSafetensors } from "../../../stages/formats/safetensors/file.ts";
 import { refusalOf, startServing } from "../../support/serving_process.ts";
@@ -106,6 +107,42 @@ Deno.test("`serve --adapter` answers from the model with an adapter, by its name
     }
     const errors = await refusalOf([EMBEDDED, "--adapter", `odd=${directory}/odd`], store);
     assert.match(errors, /Cannot take the adapter ".*odd": its use_dora is true/);
+  } finally {
+    await Deno.remove(directory, { recursive: true });
+  }
+});
+
+Deno.test("a deployment has its adapters with it, also of a model that was rotated", async () => {
+  const directory = await Deno.makeTempDir();
+  const store = `${directory}/store`;
+  try {
+    await writeAdapter(`${directory}/tale`);
+    const file = `${directory}/it.yaml`;
+    const text = manifest(128).replace("from: { model: source }", "from: { model: turned }")
+      .replace("  told:", "  turned: { stage: rotate, from: { model: source } }\n  told:");
+    await Deno.writeTextFile(
+      file,
+      `${text}      names: [told]\n      adapters: { tale: ${directory}/tale }\n`,
+    );
+    const answers = async (words: readonly string[]) => {
+      await using served = await startServing(words, { store });
+      const { url } = served;
+      const told = ["told", "tale"];
+      assert.deepEqual(await models(url), told.map((name) => [name, 128]));
+      const all = await Promise.all(told.map((model) => complete(url, { model })));
+      const texts = all.map(({ choices: [{ text }] }) => text);
+      assert.notEqual(texts[0], texts[1]);
+      return texts;
+    };
+    const texts = await answers([file]);
+    // What is served needs the adapter's files no more, only who makes it anew.
+    const [record] = [...Deno.readDirSync(`${store}/artifacts`)]
+      .filter(({ name }) => existsSync(`${store}/artifacts/${name}/deployment.json`));
+    const path = `${store}/artifacts/${record!.name}`;
+    const { adapters } = JSON.parse(await Deno.readTextFile(`${path}/deployment.json`));
+    assert.equal(adapters[0].name, "tale");
+    await Deno.remove(`${directory}/tale`, { recursive: true });
+    assert.deepEqual(await answers([path]), texts);
   } finally {
     await Deno.remove(directory, { recursive: true });
   }

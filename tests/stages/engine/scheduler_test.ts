@@ -51,6 +51,18 @@ Deno.test("the scheduler admits no more sequences than it may, and by free pages
   assert.equal(scheduler.counts.waiting, 1);
 });
 
+Deno.test("the scheduler tells the adapters of what runs and waits, each once", () => {
+  const scheduler = new Scheduler(new Pages(4), { tokens: 1000, sequences: 3 });
+  const adapters = [2, undefined, 2, 1, 1];
+  for (const [id, adapter] of adapters.entries()) {
+    const request = { prompt: ids(1000 * id, 10), maxTokens: 8, sampling: GREEDY, stopTokens: [] };
+    scheduler.add(newSequence(id, { ...request, ...adapter !== undefined && { adapter } }));
+  }
+  assert.deepEqual(scheduler.counts.adapters, { running: [], waiting: [1, 2] });
+  run(scheduler);
+  assert.deepEqual(scheduler.counts.adapters, { running: [2], waiting: [1] });
+});
+
 Deno.test("the scheduler lets the sequence that began last begin anew where pages run out", () => {
   const pages = new Pages(3);
   const scheduler = new Scheduler(pages, { tokens: 1000, sequences: 4 });
@@ -62,7 +74,8 @@ Deno.test("the scheduler lets the sequence that began last begin anew where page
   assert.equal(first.tokens.length, 129);
   // The first needs a third page now.
   assert.deepEqual(run(scheduler), ["1: 128+1 last"]);
-  assert.deepEqual(scheduler.counts, { running: 1, waiting: 1, waitingTokens: 59, preemptions: 1 });
+  const { adapters: _, ...counts } = scheduler.counts;
+  assert.deepEqual(counts, { running: 1, waiting: 1, waitingTokens: 59, preemptions: 1 });
   scheduler.remove(first);
   assert.deepEqual(run(scheduler), ["2: 0+59 last"]);
   assert.equal(second.cached, 0);

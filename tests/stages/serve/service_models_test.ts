@@ -162,3 +162,32 @@ Deno.test("an adapter is a model of its own name on the engine of another", asyn
   ok(text.includes('quattuor_request_prompt_tokens_count{model_name="tuned",engine="0"} 1'));
   ok(!/quattuor_requests_running\{model_name="tuned"/.test(text));
 });
+
+Deno.test("vLLM's metric of adapters names those that requests go through, where there are any", async () => {
+  const info = async (server: Server) => {
+    const text = await (await fetch(`${server.url}/metrics`)).text();
+    return /^vllm:lora_requests_info\{(.*)\} (\S+)$/m.exec(text)?.slice(1);
+  };
+  const base = await talker("base", { delay: 20 });
+  {
+    await using server = await serverOf(base);
+    strictEqual(await info(server), undefined);
+  }
+  const adapter = (name: string, number: number) => ({
+    ...base,
+    card: { ...base.card, name, parent: "base" },
+    adapter: number,
+  });
+  await using server = await serverOf(base, adapter("calm", 1), adapter("wild", 2));
+  const slow = post(server, "/v1/completions", { prompt: "a", model: "wild", max_tokens: 9 });
+  while (base.engine.stats().running === 0) await new Promise((done) => setTimeout(done, 5));
+  const [labels, value] = (await info(server))!;
+  strictEqual(
+    labels,
+    'model_name="base",engine="0",max_lora="2",running_lora_adapters="wild",waiting_lora_adapters=""',
+  );
+  // The moment when it was so, in seconds.
+  ok(Math.abs(Date.now() / 1000 - Number(value)) < 600, value);
+  await (await slow).text();
+  ok((await info(server))![0]!.includes('running_lora_adapters="",'));
+});
