@@ -43,9 +43,12 @@ export function needsLogitsOnly(request: GenerationRequest): boolean {
 
 /** What changes the logits that a token is chosen from. */
 export function changesOf(draw: Draw): RowChanges {
-  const penalties = penaltiesOf(draw);
   const { sequence: { constraint }, draft } = draw;
   const allowed = draft.length === 0 ? constraint?.allowed : constraint?.along[draft.length - 1];
+  const never = forbidden(draw);
+  // A grammar comes first: where it leaves nothing else, it is what it allows.
+  const kept = allowed && never.length > 0 && !leavesOthers(allowed, never) ? [] : never;
+  const penalties = penaltiesOf(draw, kept);
   if (!penalties && !allowed) return UNCHANGED;
   return { penalties: penalties ?? UNCHANGED.penalties, allowed };
 }
@@ -90,6 +93,15 @@ function forbidden({ sequence: { request, tokens }, draft }: Draw): number[] {
   return [...new Set([...ends, ...words.map((word) => word.at(-1)!)])];
 }
 
+/** Whether a mask allows tokens beside some. */
+function leavesOthers(allowed: Uint32Array, tokens: readonly number[]): boolean {
+  return allowed.some((bits, word) => {
+    if (bits === 0) return false;
+    const own = tokens.filter((token) => token >>> 5 === word);
+    return own.reduce((left, token) => left & ~(1 << (token & 31)), bits) !== 0;
+  });
+}
+
 /** A token that penalties concern, and what they know of it. */
 type Entry = RowPenalties["entries"][number];
 
@@ -130,11 +142,12 @@ function see(
   }
 }
 
-/** What a sequence's request and tokens change in its logits; undefined where nothing. */
-function penaltiesOf(draw: Draw): RowPenalties | undefined {
-  const { sequence, draft } = draw;
+/** What a sequence's request, tokens and those that must not come change in its logits; undefined where nothing. */
+function penaltiesOf(
+  { sequence, draft }: Draw,
+  never: readonly number[],
+): RowPenalties | undefined {
   const { sampling } = sequence.request;
-  const never = forbidden(draw);
   if (!changesLogits(sampling) && never.length === 0) return undefined;
   let entries = entriesOf(sequence);
   if (draft.length > 0) {

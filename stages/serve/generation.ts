@@ -53,7 +53,6 @@ export function answerRequests(
     grammar: wishes.grammar ?? answerGrammar(rules, fields),
     badWords: badWordsOf(fields, rules.tokenizer),
   };
-  if (shared.grammar !== undefined) checkGrammar(fields);
   return prompts.flatMap((prompt) =>
     seeds.map((seed) => answerRequest(rules, wishes, { prompt, seed, ...shared }))
   );
@@ -172,20 +171,6 @@ function checkStops(stops: readonly string[]): void {
     `Cannot stop at ${stops.length} texts of ${length} characters: ` +
       "expected at most 256 of 65536 in all",
     "stop",
-  );
-}
-
-/** Where a grammar allows only what another field forbids, nothing could come next. */
-function checkGrammar(fields: SamplingFields): void {
-  const other = fields.min_tokens
-    ? "min_tokens"
-    : fields.bad_words?.length
-    ? "bad_words"
-    : undefined;
-  if (other === undefined) return;
-  throw fieldError(
-    `Cannot hold an answer to a grammar and obey "${other}": expected one of them`,
-    other,
   );
 }
 

@@ -22,8 +22,12 @@ export const samplingFields = {
   seed: z.int().nullish().describe("random unless said; of n answers each has one more"),
   ...structuredFields,
   max_tokens: z.int().min(0).nullish(),
-  min_tokens: z.int().min(0).nullish().describe("tokens before an answer may end"),
-  bad_words: z.array(z.string().min(1)).nullish().describe("texts that never come"),
+  min_tokens: z.int().min(0).nullish().describe(
+    "tokens before an answer may end; a grammar that leaves nothing else comes first",
+  ),
+  bad_words: z.array(z.string().min(1)).nullish().describe(
+    "texts that never come; a grammar that leaves nothing else comes first",
+  ),
   prompt_logprobs: z.int().min(0).nullish().describe(
     "likeliest tokens to score at every place of the prompt, besides its own",
   ),

@@ -465,8 +465,6 @@ const WRONG: readonly (readonly [body: unknown, status: number, param: string | 
   [{ prompt: "a", guided_json: { not: {} } }, 400, "guided_json.not"],
   [{ prompt: "a", grammar: "root ::= [α-ω]" }, 400, "grammar"],
   [{ prompt: "a", guided_choice: ["a"], guided_regex: "b" }, 400, "guided_choice"],
-  [{ prompt: "a", guided_choice: ["a"], min_tokens: 2 }, 400, "min_tokens"],
-  [{ prompt: "a", guided_choice: ["a"], bad_words: ["b"] }, 400, "bad_words"],
   [
     {
       prompt: "a",

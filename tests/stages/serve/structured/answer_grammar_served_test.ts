@@ -125,3 +125,40 @@ Deno.test("min_tokens keeps an answer from ending, and bad_words never come", as
   const { usage } = await response.json();
   assert.ok(usage.completion_tokens >= 12, JSON.stringify(usage));
 });
+
+for (const speculate of [undefined, "ngram"] as const) {
+  Deno.test(`min_tokens and bad_words hold within a grammar, which comes first, ${speculate ?? "not guessed"}`, async () => {
+    await using served = await serveModel({ wishes: { ...WISHES, speculate } });
+    const asked = { prompt: "Once upon a time", max_tokens: 60, temperature: 0 };
+    const tokensOf = async (more: object) => {
+      const response = await served.post("/v1/completions", { ...asked, ...more });
+      const { choices: [{ text, finish_reason: reason }], usage } = await response.json();
+      return { text, reason, count: usage.completion_tokens };
+    };
+    const words = { guided_regex: "[a-c]{1,50}" };
+    const short = await tokensOf({ ...words, logit_bias: endsSoon(served) });
+    assert.ok(short.reason === "stop" && short.count < 6, JSON.stringify(short));
+    const least = short.count + 8;
+    const long = await tokensOf({ ...words, logit_bias: endsSoon(served), min_tokens: least });
+    // And the token that ends it.
+    assert.deepEqual([long.reason, long.count], ["stop", least + 1], JSON.stringify(long));
+    assert.match(long.text, /^[a-c]{1,50}$/);
+    // It is complete, so that nothing but its end can come.
+    const whole = await tokensOf({ guided_choice: ["yes"], min_tokens: 20 });
+    assert.deepEqual([whole.text, whole.reason], ["yes", "stop"]);
+    const free = await tokensOf({ guided_choice: ["yes", "no", "never"] });
+    const other = await tokensOf({ guided_choice: ["yes", "no", "never"], bad_words: [free.text] });
+    assert.ok(other.text !== free.text && other.reason === "stop", JSON.stringify(other));
+    assert.match(other.text, /^(yes|no|never)$/);
+    const only = await tokensOf({
+      guided_choice: ["yes"],
+      bad_words: ["yes", "y", "ye", "s", "es"],
+    });
+    assert.deepEqual([only.text, only.reason], ["yes", "stop"]);
+  });
+}
+
+/** A bias that has answers end as soon as they may. */
+function endsSoon({ tokenizer: { ends } }: ServedModel): Record<string, number> {
+  return Object.fromEntries(ends.map((id) => [id, 100]));
+}
