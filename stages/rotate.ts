@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { duration } from "./duration.ts";
 import { headerFiles } from "./facts.ts";
 import { defineStage } from "./kinds.ts";
 import { openModel, untied } from "./models/architecture.ts";
@@ -7,7 +8,7 @@ import { type ModelRecord, recordAfter, refuseChannels } from "./models/model_re
 import { rewriteModel } from "./models/rewrite.ts";
 import { type HadamardFactor, hadamardFactor } from "./quant/hadamard.ts";
 import { rotationEdits, streamStays, turnBy } from "./rotation/edits.ts";
-import { rewriteForecast } from "./sizes.ts";
+import { rewriteForecast, tensorsBytes } from "./sizes.ts";
 import { keepingMeans, type Rotation, rotationOf } from "./quant/rotation.ts";
 
 const params = z.strictObject({
@@ -42,9 +43,12 @@ export const rotate = defineStage({
   inputs: { model: "model" },
   output: "model",
   example: {},
-  async forecast({ model }, params) {
+  async forecast({ model }, params, { rates }) {
     const { rotations: _, behind: __, ...rewrite } = await rotation(headerFiles(model), params);
-    return rewriteForecast(model, rewrite, { changes: false, products: true });
+    const forecast = rewriteForecast(model, rewrite, { changes: false, products: true });
+    const written = tensorsBytes(forecast.facts.tensors.values());
+    // Two bytes are a value; most of them are in matrices that one rotation turns.
+    return { ...forecast, ...duration(rates, [{ written, arithmetic: written / 2 }]) };
   },
   async run(job, { model }, { seed, transforms }) {
     using files = await openModel(model.path);
