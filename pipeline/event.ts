@@ -35,8 +35,8 @@ export interface PlannedStep {
   readonly reason: string;
   /** Known unless it depends on bytes that are not there yet. */
   readonly key?: string;
-  /** Of a step that would or may run, where an earlier run tells. */
-  readonly estimate?: StepCost;
+  /** Of a step that would or may run, where an earlier run tells, or its stage predicts it. */
+  readonly estimate?: StepCost & { readonly predicted?: true };
   /** Of a step that would or may run, where its stage can forecast. */
   readonly forecast?: Pick<Forecast, "deviceBytes" | "hostBytes" | "diskBytes">;
 }

@@ -34,6 +34,8 @@ export interface Forecast {
   readonly linkedBytes?: number;
   /** What lies beside the artifact while it is made, such as a journal. */
   readonly workBytes?: number;
+  /** About how long it takes, where the bounds tell how fast the machine is. */
+  readonly seconds?: number;
   /** What forecasts of later steps need to know of the output. */
   readonly facts: Facts;
 }
@@ -119,12 +121,13 @@ export interface Stage<
    * What `run` would take, from headers alone; throws in a sentence what `run` would refuse.
    *
    * `memoryBytes` is how much of its data the work may keep in memory at once, `limits` what the
-   * device allows, in the form that the program's bounds give it; unknown of another machine.
+   * device allows, and `rates` how fast the machine is, in the forms that the program's bounds give
+   * them; unknown of another machine, rates also where nobody asks for seconds.
    */
   forecast?(
     inputs: { readonly [N in keyof Inputs]: FactsOf<Inputs[N], Forms> },
     params: NoInfer<Params>,
-    bounds: { readonly memoryBytes: number; readonly limits?: unknown },
+    bounds: { readonly memoryBytes: number; readonly limits?: unknown; readonly rates?: unknown },
   ): Promise<Forecast> | Forecast;
   run(
     job: Job<Tools>,

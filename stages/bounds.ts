@@ -1,6 +1,8 @@
 import { freeMemory } from "../kernels/device/free_memory.ts";
 import type { Limits } from "../kernels/device/limits.ts";
 import { chooseTunedDevice } from "../kernels/tuned_device.ts";
+import type { MachineRates } from "./duration.ts";
+import { measureMachine } from "./machine_rates.ts";
 import { memoryFor, type ToolFlags } from "./tools.ts";
 
 /** What there is for the work: the memory of the tools, and of the device where it can be known. */
@@ -14,6 +16,8 @@ export interface MachineBounds {
   readonly deviceBytes?: number | "host";
   /** For which launches are planned. */
   readonly limits?: Limits;
+  /** Measures how fast the machine is; not where a card would have to be opened for it. */
+  readonly measure?: () => Promise<MachineRates>;
 }
 
 /** Bounds under the options of the command line, none of which opens a device; throws where the chosen one is not there. */
@@ -26,6 +30,7 @@ export async function boundsOf(flags: ToolFlags): Promise<MachineBounds> {
     hostBytes: flags.memory ?? freeMemory(),
     ...deviceBytes !== undefined && { deviceBytes },
     limits: chosen.limits,
+    ...chosen.limits.adapter === "cpu" && { measure: () => measureMachine(flags) },
   };
 }
 

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import type { Device } from "../kernels/device/device.ts";
+import { duration, ofAllLayers } from "./duration.ts";
 import { headerFiles, type StatsOutline } from "./facts.ts";
 import { parsedBytes } from "./sizes.ts";
 import { writeSafetensors } from "./formats/safetensors/file.ts";
@@ -7,7 +8,7 @@ import { LayerWatch, type WatchOptions } from "./calibration/layer_watch.ts";
 import { layerFile, type StatsRecord } from "./calibration/stats.ts";
 import { sampleWindows } from "./calibration/sample_windows.ts";
 import { defineStage } from "./kinds.ts";
-import type { Architecture, LayerOutline } from "./models/family.ts";
+import type { Architecture, LayerOutline, ModelFiles } from "./models/family.ts";
 import { keptStreams } from "./models/memory_shares.ts";
 import { Model } from "./models/model.ts";
 import { type ModelRecord, readModelRecord } from "./models/model_record.ts";
@@ -57,27 +58,21 @@ export const calibrate = defineStage({
   inputs: { model: "model", tokens: "tokens" },
   output: "stats",
   example: { windows: 2, context: 64, rows: 32, attention_windows: 1 },
-  async forecast({ model }, params, { memoryBytes, limits }) {
+  async forecast({ model }, params, { memoryBytes, limits, rates }) {
     const files = headerFiles(model);
     refuse(files.record, files.architecture.config, params);
-    const journal = new CountingKeeper();
-    let layerBytes = 0;
-    const peaks = await countPeaks(limits, async (open) => {
-      const device = await open();
-      using opened = Model.of(device, files, { weightBytes: 0 });
-      const streams = keptStreams(journal, { keeper: journal, memoryBytes });
-      using walk = await openWalk(device, opened, emptyWindows(params), streams);
-      for (const layer of layersThatDiffer(files)) {
-        using watch = await watchNext(device, walk, { layer, params });
-        layerBytes = Math.max(layerBytes, watch.bytes);
-      }
+    const { peaks, layerBytes, workBytes } = await countWatching(files, params, {
+      memoryBytes,
+      limits,
     });
+    const diskBytes = STATS_BYTES + statsBytes(files.architecture, layerBytes);
     return {
+      ...duration(rates, [ofAllLayers(files, peaks), { written: diskBytes + workBytes }]),
       deviceBytes: peaks.deviceBytes,
       // What was seen of a layer is there when no weights are on their way.
       hostBytes: hostPeak(Math.max(0, layerBytes - peaks.largest), peaks) + parsedBytes(model),
-      diskBytes: STATS_BYTES + statsBytes(files.architecture, layerBytes),
-      workBytes: journal.bytes, // What the journal keeps of a layer is a link to its file.
+      diskBytes,
+      workBytes, // What the journal keeps of a layer is a link to its file.
       facts: statsFacts(params),
     };
   },
@@ -120,6 +115,27 @@ export const calibrate = defineStage({
     await Deno.writeTextFile(`${job.out}/stats.json`, JSON.stringify(record, undefined, 2));
   },
 });
+
+/** Takes the samples through the layers that differ, on a device that only counts. */
+async function countWatching(
+  files: ModelFiles,
+  params: Params,
+  { memoryBytes, limits }: { readonly memoryBytes: number; readonly limits: unknown },
+) {
+  const journal = new CountingKeeper();
+  let layerBytes = 0;
+  const peaks = await countPeaks(limits, async (open) => {
+    const device = await open();
+    using opened = Model.of(device, files, { weightBytes: 0 });
+    const streams = keptStreams(journal, { keeper: journal, memoryBytes });
+    using walk = await openWalk(device, opened, emptyWindows(params), streams);
+    for (const layer of layersThatDiffer(files)) {
+      using watch = await watchNext(device, walk, { layer, params });
+      layerBytes = Math.max(layerBytes, watch.bytes);
+    }
+  });
+  return { peaks, layerBytes, workBytes: journal.bytes };
+}
 
 /** Throws for samples beyond the positions, and for keys that smoothing and KV calibration do not know. */
 function refuse(

@@ -5,6 +5,7 @@ import { canTurn } from "../kernels/attention_turned.ts";
 import { canMix } from "../kernels/rope.ts";
 import { KvProbe } from "./calibration/kv_error.ts";
 import { headerStats, openStats, type Stats, type StatsSizes } from "./calibration/stats.ts";
+import { duration, ofAllLayers } from "./duration.ts";
 import { headerFiles } from "./facts.ts";
 import type { Device } from "../kernels/device/device.ts";
 import { countPeaks, type DevicePeaks, hostPeak, layersThatDiffer } from "./models/peaks.ts";
@@ -79,7 +80,7 @@ export const calibrate_kv = defineStage({
   inputs: { model: "model", stats: "stats" },
   output: "model",
   example: {},
-  async forecast({ model, stats: sizes }, params, { limits }) {
+  async forecast({ model, stats: sizes }, params, { limits, rates }) {
     const files = headerFiles(model);
     const { architecture, record } = files;
     check(params, architecture.config);
@@ -96,11 +97,11 @@ export const calibrate_kv = defineStage({
     const all = architecture.layers.map((_, layer) => kv[layer] ?? kv[0]!);
     const facts = { ...model, record: { ...recordAfter(record, "calibrate_kv", params), kv: all } };
     return {
+      ...duration(rates, [ofAllLayers(files, peaks)]),
       deviceBytes: peaks.deviceBytes,
       hostBytes: hostPeak(arrayBytes(sizes, peaks), peaks) + parsedBytes(model),
       diskBytes: modelBytes(facts),
-      // All but the record become links.
-      linkedBytes: linkedBytes(model),
+      linkedBytes: linkedBytes(model), // All but the record become links.
       facts,
     };
   },

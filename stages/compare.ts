@@ -8,6 +8,7 @@ import {
   rowWords,
 } from "./describe/comparison.ts";
 import { tasksPassage } from "./describe/tasks.ts";
+import { duration } from "./duration.ts";
 import { defineStage } from "./kinds.ts";
 import { hostPeak } from "./models/peaks.ts";
 import { readEvaluation } from "./report/evaluation.ts";
@@ -39,7 +40,7 @@ export const compare = defineStage({
   output: "report",
   labels: { labels: "reports" },
   example: { title: "Quantized models" },
-  forecast({ reports }, { plot }) {
+  forecast({ reports }, { plot }, { rates }) {
     const points = reports.reduce((sum, { layers, kvLayers }) => sum + layers + kvLayers, 0);
     const plots = plot ? EMPTY_PLOTS_BYTES + ROW_BYTES * reports.length + POINT_BYTES * points : 0;
     // Once as they are and once in the page that holds them, beside a table.
@@ -47,6 +48,7 @@ export const compare = defineStage({
     const diskBytes = 2 * plots + ROW_BYTES * 1.5 * (1 + reports.length) + 60 * points +
       TASK_BYTES * tasks;
     return {
+      ...duration(rates, [{ written: diskBytes }]),
       deviceBytes: 0,
       hostBytes: hostPeak(diskBytes) + (plot ? DRAWING_BYTES : 0),
       diskBytes,

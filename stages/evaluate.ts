@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { deserialize, serialize } from "node:v8";
 import { z } from "zod";
 import type { Device } from "../kernels/device/device.ts";
+import { duration } from "./duration.ts";
 import { headerFiles, type ModelOutline, tokenizerOf } from "./facts.ts";
 import { parsedBytes } from "./sizes.ts";
 import { bytesOf, joined } from "./formats/half.ts";
@@ -77,15 +78,14 @@ export const evaluate = defineStage({
   async fingerprint({ tasks }, files) {
     return tasks && await tasksFingerprint(tasks, (path) => files.digest(path));
   },
-  async forecast({ model, tokens, ...against }, params, bounds) {
+  async forecast({ model, tokens, ...against }, params, { rates, ...bounds }) {
     const { context, keep_hidden, beyond_positions, tasks, ...choice } = params;
     refuseBeyond(architectureOf(model.config).config, { context, beyond_positions });
     const { count: windows } = windowCount(tokens.count, { ...choice, context });
     const other = against.baseline && against.baseline_model;
     const evaluated = { model: headerFiles(model), baseline: other && headerFiles(other) };
-    const { memoryBytes, limits } = bounds;
-    const asked = await forecastTasks(tasks, { model, memoryBytes, beyond_positions });
-    const shape = { memoryBytes, limits, context, windows, behind: asked.behind };
+    const asked = await forecastTasks(tasks, { model, ...bounds, beyond_positions });
+    const shape = { ...bounds, limits: bounds.limits, context, windows, behind: asked.behind };
     const peaks = await evaluationPeaks(evaluated, shape);
     const { hidden, layers } = evaluated.model.architecture.config;
     const kept = 4 * windows *
@@ -95,6 +95,7 @@ export const evaluate = defineStage({
     return {
       deviceBytes: Math.max(peaks.deviceBytes, asked.planned()),
       hostBytes: peaks.hostBytes + asked.hostBytes + parsedBytes(model, { tokenizes: true }),
+      ...asked.names.length === 0 && duration(rates, peaks.shares),
       diskBytes: asked.diskBytes + kept + REPORT_BYTES +
         FIGURE_BYTES * ((other ? 3 : 1) * windows + 2 * errors + kv.length),
       // Of every window until the last one is scored, and the group at work.

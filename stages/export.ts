@@ -10,6 +10,7 @@ import { refuseExport } from "./exchange/refusal.ts";
 import { openSource, type Subject, subjectOf, without } from "./exchange/subject.ts";
 import { verifyReading } from "./exchange/verify.ts";
 import { PIECE_VALUES } from "./formats/rows.ts";
+import { duration } from "./duration.ts";
 import { defineStage } from "./kinds.ts";
 import { hostPeak } from "./models/peaks.ts";
 import { parsedBytes } from "./sizes.ts";
@@ -53,16 +54,19 @@ export const exportModel = defineStage({
   inputs: { model: "model", stats: "stats?", reports: "report[]?" },
   output: "export",
   example: { format: "huggingface" },
-  forecast({ model }, params) {
+  forecast({ model }, params, { rates }) {
     const format = FORMATS[params.format]!;
     const options = optionsOf(params);
     const subject = without(subjectOf(model), params.ignore);
     refuseExport(params.format, subject, { options, formats: FORMATS });
+    const diskBytes = format.weightBytes(subject, options) + model.textBytes + TOLD_BYTES +
+      TENSOR_BYTES * subject.tensors.size + UNUSED_TOKEN_BYTES * subject.config.vocabulary;
     return {
+      // Written, and read back value by value.
+      ...duration(rates, [{ written: 2 * diskBytes }]),
       deviceBytes: 0,
       hostBytes: hostPeak(arrayBytes(subject)) + parsedBytes(model, format),
-      diskBytes: format.weightBytes(subject, options) + model.textBytes + TOLD_BYTES +
-        TENSOR_BYTES * subject.tensors.size + UNUSED_TOKEN_BYTES * subject.config.vocabulary,
+      diskBytes,
       facts: {},
     };
   },

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { duration } from "./duration.ts";
 import { headerFiles } from "./facts.ts";
 import { defineStage } from "./kinds.ts";
 import { openModel, untied } from "./models/architecture.ts";
@@ -19,13 +20,14 @@ export const fold = defineStage({
   inputs: { model: "model" },
   output: "model",
   example: {},
-  async forecast({ model }) {
+  async forecast({ model }, _params, { rates }) {
     const { gains: _, linears, ...rewrite } = await folding(headerFiles(model));
     const record = {
       ...recordAfter(model.record, "fold", {}),
       ...basisAfter(model.record, { stage: "fold", linears }),
     };
-    return rewriteForecast(model, { ...rewrite, record });
+    const forecast = rewriteForecast(model, { ...rewrite, record });
+    return { ...forecast, ...duration(rates, [{ written: forecast.diskBytes }]) };
   },
   async run(job, { model }) {
     using files = await openModel(model.path);

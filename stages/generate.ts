@@ -3,6 +3,7 @@ import { markdownText } from "../pipeline/tell/document.ts";
 import { continuationsPassage } from "./describe/continuations.ts";
 import { likeliestAnswers } from "./engine/likeliest_answers.ts";
 import { headerFiles, type ModelOutline, tokenizerOf } from "./facts.ts";
+import { duration } from "./duration.ts";
 import { defineStage, type Tools } from "./kinds.ts";
 import { Model } from "./models/model.ts";
 import { describeModel, shortScheme } from "./models/model_facts.ts";
@@ -41,11 +42,13 @@ export const generate = defineStage({
   output: "report",
   labels: { labels: "models" },
   example: { prompts: ["A"], tokens: 4 },
-  async forecast({ models }, { prompts, tokens }, { memoryBytes, limits }) {
+  async forecast({ models }, { prompts, tokens }, { memoryBytes, limits, rates }) {
     const asked = { prompts, tokens, memoryBytes };
     const peaks = await Promise.all(models.map((model) => countAnswers(model, asked, limits)));
     const most = Math.max(...prompts.map((prompt) => prompt.length)) + TOKEN_BYTES * tokens;
+    const times = tokens / Math.min(tokens, FEW_TOKENS);
     return {
+      ...duration(rates, peaks.map(({ work }) => ({ work, times }))),
       deviceBytes: Math.max(...peaks.map(({ deviceBytes }) => deviceBytes)),
       hostBytes: Math.max(...peaks.map((each) => hostPeak(0, each))) +
         models.reduce((sum, model) => sum + parsedBytes(model, { tokenizes: true }), 0),

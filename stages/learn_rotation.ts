@@ -1,10 +1,11 @@
 import { headerStats, openStats } from "./calibration/stats.ts";
 import { headerFiles } from "./facts.ts";
+import { duration } from "./duration.ts";
 import { defineStage } from "./kinds.ts";
 import { openModel } from "./models/architecture.ts";
 import { readFirstToken } from "./models/first_token.ts";
 import { addChannelStep, basisAfter } from "./models/lineage.ts";
-import { countPeaks, emptyWindows, FOREVER } from "./models/peaks.ts";
+import { countPeaks, type DevicePeaks, emptyWindows, FOREVER } from "./models/peaks.ts";
 import { rewriteModel } from "./models/rewrite.ts";
 import { CountingKeeper, FileKeeper } from "./models/stream_entries.ts";
 import { cutWindows } from "./models/text_windows.ts";
@@ -30,13 +31,13 @@ export const learn_rotation = defineStage({
   inputs: { model: "model", tokens: "tokens?", stats: "stats?" },
   output: "model",
   example: { steps: 2, batch: 1, context: 64 },
-  async forecast({ model, tokens, stats: sizes }, params, { memoryBytes, limits }) {
+  async forecast({ model, tokens, stats: sizes }, params, { memoryBytes, limits, rates }) {
     const files = headerFiles(model);
     const { config } = files.architecture;
     refuseLearning(files, params, { stage: STAGE, text: tokens?.count, stats: sizes });
     const stats = sizes && headerStats(sizes, files.architecture);
     const given = { files, stats, memoryBytes };
-    const { peaks, rewrite } = await countLearning(limits, given, params);
+    const { peaks, rewrite, step } = await countLearning(limits, given, params);
     const { bytes, kept } = stepStreams(config, params, memoryBytes);
     const state = stateSize(config, params.steps);
     const arrays = 5 * state + (kept ? 0 : bytes);
@@ -45,7 +46,9 @@ export const learn_rotation = defineStage({
       ...rewrite,
       record: { ...rewrite.record, ...basisAfter(model.record, basis) },
     }, { peaks, arrays, measures: false });
-    return { ...all, workBytes: 3 * state + (kept ? bytes : 0) };
+    const shares = [{ work: step, times: params.steps }, { work: peaks.work }];
+    const seconds = duration(rates, [...shares, { written: all.diskBytes }]);
+    return { ...all, ...seconds, workBytes: 3 * state + (kept ? bytes : 0) };
   },
   async run(job, { model, tokens, stats: statistics }, params) {
     using files = await openModel(model.path);
@@ -122,10 +125,12 @@ async function countLearning(
   const source = { ...given, windows, keeper: journal, signal: FOREVER };
   const rotations = noRotations(config);
   const made: Awaited<ReturnType<typeof learnedRewrite>>[] = [];
+  let step: DevicePeaks["work"] = [];
   const peaks = await countPeaks(limits, async (open) => {
     const device = await open();
     using learner = new Learner(device, source, params);
     await learnRotations(device, rotations, { ...params, steps: 1, config, learner, journal });
+    step = device.taken();
     const losses = Array<number>(params.steps).fill(0);
     const rewrite = await learnedRewrite(device, files, {
       rotations,
@@ -136,7 +141,7 @@ async function countLearning(
     await countRewrite(files, rewrite);
     made.push(rewrite);
   });
-  return { peaks, rewrite: made[0]! };
+  return { peaks, rewrite: made[0]!, step };
 }
 
 /** All whole windows of a text. */

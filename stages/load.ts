@@ -9,6 +9,7 @@ import {
   openImport,
 } from "./exchange/incoming/open_import.ts";
 import type { Import, ImportOptions } from "./exchange/incoming/import.ts";
+import { duration } from "./duration.ts";
 import { plannedTensors } from "./facts.ts";
 import { type RowRange, textBytes, writeCheckpointTexts } from "./formats/checkpoint.ts";
 import { createCheckpointWriter } from "./formats/checkpoint_writer.ts";
@@ -66,7 +67,7 @@ export const load = defineStage({
       sources.map(async (path) => [basename(path), await files.digest(path, check)]),
     );
   },
-  async forecast(_inputs, { model, dtype, ...params }) {
+  async forecast(_inputs, { model, dtype, ...params }, { rates }) {
     const path = await resolveModel(placeOf(model));
     using incoming = await openImport(path, optionsOf(params));
     const { config, record = PLAIN, lineage, checkpoint } = incoming;
@@ -83,6 +84,7 @@ export const load = defineStage({
     };
     const arrays = specifications.map((tensor) => bytesAtOnce(checkpoint, tensor));
     return {
+      ...duration(rates, [{ written: modelBytes(facts) }]),
       deviceBytes: 0,
       hostBytes: releasedPeak(arrays.reduce((a, b) => Math.max(a, b))) +
         parsedBytes(facts, { tokenizes: true }),

@@ -15,6 +15,7 @@ import { headOutcome, meanError, outcome, warnings } from "./quantize/words.ts";
 import { sampleWindows } from "./calibration/sample_windows.ts";
 import { headerStats, openStats } from "./calibration/stats.ts";
 import { headerFiles, type ModelOutline, plannedTensors } from "./facts.ts";
+import { duration, ofAllLayers } from "./duration.ts";
 import { modelBytes, parsedBytes, tensorsBytes } from "./sizes.ts";
 import { type Checkpoint, writeCheckpointTexts } from "./formats/checkpoint.ts";
 import { createCheckpointWriter } from "./formats/checkpoint_writer.ts";
@@ -44,7 +45,7 @@ export const quantize = defineStage({
   inputs: { model: "model", stats: "stats?", tokens: "tokens?" },
   output: "model",
   example: { method: "rtn" },
-  async forecast({ model, stats: sizes, tokens }, params, { memoryBytes, limits }) {
+  async forecast({ model, stats: sizes, tokens }, params, { memoryBytes, limits, rates }) {
     refuseQuantized(model.record, "quantize");
     const files = headerFiles(model);
     const stats = sizes && headerStats(sizes, files.architecture);
@@ -58,12 +59,14 @@ export const quantize = defineStage({
     });
     const facts = { ...model, config, tensors: plannedTensors(specifications), record };
     const packed = codedBytes(specifications, model.tensors);
+    const read = tensorsBytes(model.tensors.values());
     return {
+      // Scales, orders, codes and their packing take the host as long as two rotations of its values.
+      ...duration(rates, [ofAllLayers(files, peaks), { written: read, arithmetic: read }]),
       deviceBytes: peaks.deviceBytes,
       hostBytes: hostPeak(workBytes({ plans, head }, packed), peaks) + parsedBytes(model),
       diskBytes: modelBytes(facts),
-      // The journal keeps the codes of every layer until the last one is there.
-      workBytes: packed + journal.bytes,
+      workBytes: packed + journal.bytes, // Of every layer until the last one is there.
       facts,
     };
   },

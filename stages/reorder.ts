@@ -6,6 +6,7 @@ import {
   searchedWords,
   searchLayers,
 } from "./channels/search_layers.ts";
+import { duration } from "./duration.ts";
 import { headerFiles } from "./facts.ts";
 import { ORDERINGS, type OrderPlace, type Reordering, reordering } from "./channels/order.ts";
 import { defineStage } from "./kinds.ts";
@@ -20,11 +21,12 @@ export const reorder = defineStage({
   inputs: { model: "model", stats: "stats" },
   output: "model",
   example: {},
-  async forecast({ model, stats }, params, { limits }) {
+  async forecast({ model, stats }, params, { limits, rates }) {
     const files = headerFiles(model);
-    const { rewrite, search } = await countSearch(files, stats, methodOf(params), limits);
+    const { rewrite, search, shares } = await countSearch(files, stats, methodOf(params), limits);
     const choices = placesOf(params).length * files.architecture.layers.length;
-    return rewriteForecast(model, rewrite, { ...search, choices });
+    const forecast = rewriteForecast(model, rewrite, { ...search, choices });
+    return { ...forecast, ...duration(rates, [shares, { written: forecast.diskBytes }]) };
   },
   async run(job, inputs, params) {
     const record = await searchLayers(job, inputs, methodOf(params));

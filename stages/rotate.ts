@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { duration } from "./duration.ts";
 import { headerFiles } from "./facts.ts";
 import { defineStage } from "./kinds.ts";
 import { type BasisTurn, turnOf } from "./models/basis.ts";
@@ -9,7 +10,7 @@ import { type ModelRecord, recordAfter, refuseChannels } from "./models/model_re
 import { rewriteModel } from "./models/rewrite.ts";
 import { type HadamardFactor, hadamardFactor } from "./quant/hadamard.ts";
 import { type NamedTurn, rotationEdits, streamStays, turnBy } from "./rotation/edits.ts";
-import { rewriteForecast } from "./sizes.ts";
+import { rewriteForecast, tensorsBytes } from "./sizes.ts";
 import { keepingMeans, type Rotation, rotationOf } from "./quant/rotation.ts";
 
 const params = z.strictObject({
@@ -44,13 +45,17 @@ export const rotate = defineStage({
   inputs: { model: "model" },
   output: "model",
   example: {},
-  async forecast({ model }, params) {
+  async forecast({ model }, params, { rates }) {
     const { rotations: _, behind: __, basis, ...rewrite } = await rotation(
       headerFiles(model),
       params,
     );
     const record = { ...rewrite.record, ...basisAfter(model.record, basis) };
-    return rewriteForecast(model, { ...rewrite, record }, { measures: false, products: true });
+    const changed = { ...rewrite, record };
+    const forecast = rewriteForecast(model, changed, { measures: false, products: true });
+    const written = tensorsBytes(forecast.facts.tensors.values());
+    // Two bytes are a value; most of them are in matrices that one rotation turns.
+    return { ...forecast, ...duration(rates, [{ written, arithmetic: written / 2 }]) };
   },
   async run(job, { model }, { seed, transforms }) {
     using files = await openModel(model.path);

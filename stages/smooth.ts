@@ -8,6 +8,7 @@ import {
 } from "./channels/search_layers.ts";
 import { candidateCount, type SmoothChoice, smoothLayer } from "./channels/smooth_layer.ts";
 import { attentionSmoothing, projectionSmoothing } from "./channels/smoothing_params.ts";
+import { duration } from "./duration.ts";
 import { headerFiles } from "./facts.ts";
 import { defineStage } from "./kinds.ts";
 import { isRotated } from "./models/model_record.ts";
@@ -33,13 +34,14 @@ export const smooth = defineStage({
   inputs: { model: "model", stats: "stats" },
   output: "model",
   example: { projections: { alpha: 0.5 } },
-  async forecast({ model, stats }, params, { limits }) {
+  async forecast({ model, stats }, params, { limits, rates }) {
     const files = headerFiles(model);
-    const { rewrite, search } = await countSearch(files, stats, methodOf(params), limits);
+    const { rewrite, search, shares } = await countSearch(files, stats, methodOf(params), limits);
     const places = 1 + (params.projections?.sites.length ?? 0);
     const choices = places * files.architecture.layers.length;
     const forecast = rewriteForecast(model, rewrite, { ...search, choices });
-    return { ...forecast, diskBytes: forecast.diskBytes + SPREAD_BYTES * choices };
+    const diskBytes = forecast.diskBytes + SPREAD_BYTES * choices;
+    return { ...forecast, diskBytes, ...duration(rates, [shares, { written: diskBytes }]) };
   },
   async run(job, inputs, params) {
     const record = await searchLayers(job, inputs, methodOf(params));

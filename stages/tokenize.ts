@@ -63,6 +63,7 @@ export const tokenize = defineStage({
   async forecast({ model }, { text, purpose, bytes, special, ...options }) {
     const { place, ...usual } = await namedText(text, purpose);
     const sample = await sampleText(place, { ...usual, ...said(options), bytes });
+    const began = performance.now();
     const length = (part: string) => new TextEncoder().encode(part).length;
     const sampled = sample.parts.reduce((sum, part) => sum + length(part), 0);
     const tokenizer = await tokenizerOf(model);
@@ -70,8 +71,11 @@ export const tokenize = defineStage({
       ? sample.parts.reduce((sum, part) => sum + tokenizer.encode(part).length, 0)
       : sampled / USUAL_BYTES;
     const around = special && tokenizer ? tokenizer.encode("", { special }).length : 0;
+    // The text is like its sample.
+    const seconds = (performance.now() - began) / 1000 * sample.bytes / Math.max(1, sampled);
     const count = Math.round(around + tokens * sample.bytes / Math.max(1, sampled));
     return {
+      ...tokenizer && { seconds },
       deviceBytes: 0,
       hostBytes: hostPeak(4 * count) + parsedBytes(model, { tokenizes: true }) +
         HELD_BYTES * sample.bytes,

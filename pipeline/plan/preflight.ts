@@ -18,6 +18,7 @@ const UNKNOWN = {
   hostBytes: undefined,
   deviceBytes: undefined,
   limits: undefined,
+  measure: undefined,
 };
 
 /** What a preflight needs beside plan and manifest. */
@@ -28,6 +29,11 @@ export interface PreflightOptions {
   readonly facts?: ((artifact: Artifact) => Promise<Facts>) | undefined;
   /** Asked only where a step would be made whose stage can forecast. */
   readonly bounds?: (() => Bounds | Promise<Bounds>) | undefined;
+  /**
+   * Whether the machine is measured, to say how long steps take of which no run tells: always, or where
+   * much is written.
+   */
+  readonly timing?: "always" | "large" | undefined;
   /** Whether other machines do the work: nothing is known of their memory. */
   readonly elsewhere?: boolean | undefined;
 }
@@ -49,7 +55,14 @@ export async function preflight(
   if (!making.some(({ stage }) => options.stages[stage]?.forecast)) return plan;
   const here = await lookUp(await options.bounds?.(), options.store.path);
   const bounds = options.elsewhere ? { ...here, ...UNKNOWN } : here;
-  const forecasts = await forecastAll(making, { ...options, artifacts: plan.artifacts, bounds });
+  const untold = making.some(({ name }) => rows.get(name)?.estimate === undefined);
+  const forecast = (rates?: unknown) =>
+    forecastAll(making, { ...options, artifacts: plan.artifacts, bounds, rates });
+  const measure = untold ? bounds.measure : undefined;
+  let forecasts = await forecast(options.timing === "always" ? await measure?.() : undefined);
+  if (options.timing === "large" && measure && writtenBytes(forecasts) > LARGE_BYTES) {
+    forecasts = await forecast(await measure());
+  }
   const faults = new Map(plan.faults);
   let written = 0;
   let { diskBytes: disk = Infinity } = bounds;
@@ -91,7 +104,7 @@ function rowsWith(
   for (const row of planned) {
     const { name } = row;
     const found = forecasts.get(name);
-    const told = found && !(found instanceof Error) ? { ...row, forecast: peaksOf(found) } : row;
+    const told = found && !(found instanceof Error) ? { ...row, ...toldBy(found, row) } : row;
     const blockers = (needs.get(name) ?? []).filter((need) => rows.get(need)?.state === "blocked");
     const reason = faults.has(name)
       ? messageOf(faults.get(name))
@@ -103,8 +116,24 @@ function rowsWith(
   return [...rows.values()];
 }
 
-function peaksOf({ deviceBytes, hostBytes, diskBytes }: Forecast) {
-  return { deviceBytes, hostBytes, diskBytes };
+/** Steps that write more together take long enough for measuring the machine to be worth it. */
+const LARGE_BYTES = 2 ** 28;
+
+function writtenBytes(forecasts: ReadonlyMap<string, Found>): number {
+  return [...forecasts.values()].reduce(
+    (sum, found) => sum + (found && !(found instanceof Error) ? found.diskBytes : 0),
+    0,
+  );
+}
+
+/** What a forecast says of a step; how long it takes only where no earlier run does. */
+function toldBy(
+  { deviceBytes, hostBytes, diskBytes, linkedBytes = 0, seconds }: Forecast,
+  { estimate }: PlannedStep,
+) {
+  const cost = seconds !== undefined && estimate === undefined &&
+    { estimate: { seconds, bytes: diskBytes - linkedBytes, predicted: true as const } };
+  return { forecast: { deviceBytes, hostBytes, diskBytes }, ...cost };
 }
 
 /** Where in memory a step cannot fit, with the numbers. */

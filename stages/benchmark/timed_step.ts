@@ -7,9 +7,10 @@ import { PagedModel } from "../engine/paged_model.ts";
 import type { Checkpoint, RowRange } from "../formats/checkpoint.ts";
 import { type SafetensorsDType, tensorBytes } from "../formats/safetensors/header.ts";
 import type { ModelFiles } from "../models/family.ts";
+import { rooflineSeconds } from "../models/counted_work.ts";
 import { Model } from "../models/model.ts";
 import { firstLayers, layersThatDiffer } from "../models/peaks.ts";
-import { type Card, type EngineStep, rooflineSeconds, stepChunks, stepWork } from "./step_work.ts";
+import { type Card, type EngineStep, stepChunks, stepWork } from "./step_work.ts";
 
 /** Bytes of layers that no cache holds from one step to the next. */
 const UNCACHED_BYTES = 2 ** 28;

@@ -155,6 +155,8 @@ export async function countSearch(
   readonly rewrite: Pick<Rewrite, "edit" | "record">;
   /** On the device, and in arrays on the host. */
   readonly search: { readonly peaks: DevicePeaks; readonly arrays: number };
+  /** What is launched: as counted, and how many times as much. */
+  readonly shares: { readonly work: DevicePeaks["work"]; readonly times: number };
 }> {
   const { checkpoint, record, architecture } = files;
   refuseChannels(record, method.stage, method.inputs);
@@ -189,6 +191,7 @@ export async function countSearch(
       },
     },
     search: { peaks, arrays },
+    shares: { work: peaks.work, times: architecture.layers.length / layers.length },
   };
 }
 

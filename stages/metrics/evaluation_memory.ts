@@ -2,6 +2,7 @@ import type { Device } from "../../kernels/device/device.ts";
 import type { DecoderConfig } from "../models/config.ts";
 import type { ModelFiles } from "../models/family.ts";
 import { streamShare, weightShare } from "../models/memory_shares.ts";
+import type { KernelWork } from "../models/counted_work.ts";
 import { Model } from "../models/model.ts";
 import {
   countPeaks,
@@ -59,8 +60,12 @@ export async function evaluationPeaks(
   readonly deviceBytes: number;
   readonly hostBytes: number;
   readonly streamBytes: number;
+  /** What is launched for all windows: as counted, and how many times as much. */
+  readonly shares: readonly { readonly work: readonly KernelWork[]; readonly times: number }[];
 }> {
   const journal = new CountingKeeper();
+  const [passed, scored]: [KernelWork[], KernelWork[]] = [[], []];
+  let [counted, layers] = [0, 1];
   const peaks = await countPeaks(limits, async (open) => {
     const device = await open();
     using baseline = other && Baseline.ofHeaders(headersOf(other), context);
@@ -73,14 +78,25 @@ export async function evaluationPeaks(
     baseline?.assertComparable(model.config);
     const group = windowsAtOnce(model, { memoryBytes, context, windows });
     await measureSpeed(device);
+    layers = whole.resident ? 1 : whole.config.layers / few.architecture.layers.length;
+    device.taken();
     // Behind the first group nothing is new.
     const tokens = new Uint32Array(Math.min(windows, group + 1) * context);
     const options = { context, group, journal, signal: FOREVER, progress() {} };
     for await (const state of windowStates(device, model, tokens, options)) {
+      passed.push(...device.taken());
       await (baseline?.compare(device, model, state) ?? scoreWindow(device, model, state));
+      scored.push(...device.taken());
+      counted++;
     }
     await behind?.(device, whole);
   });
   const { deviceBytes } = peaks;
-  return { deviceBytes, hostBytes: hostPeak(0, peaks), streamBytes: journal.bytes };
+  const times = windows / Math.max(1, counted);
+  return {
+    deviceBytes,
+    hostBytes: hostPeak(0, peaks),
+    streamBytes: journal.bytes,
+    shares: [{ work: passed, times: times * layers }, { work: scored, times }],
+  };
 }

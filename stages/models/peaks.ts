@@ -1,6 +1,5 @@
 import { headerCheckpoint } from "../formats/checkpoint.ts";
-import { CountingDevice } from "../../kernels/device/counting.ts";
-import type { Device } from "../../kernels/device/device.ts";
+import { type KernelWork, WorkCounter } from "./counted_work.ts";
 import type { LayerOutline, ModelFiles } from "./family.ts";
 import { type Limits, USUAL_LIMITS } from "../../kernels/device/limits.ts";
 
@@ -21,9 +20,11 @@ export interface DevicePeaks {
   readonly staged: number;
   /** What the runtime holds while it works. */
   readonly runtimeBytes: number;
+  /** What was launched and not yet taken, by kernel. */
+  readonly work: readonly KernelWork[];
 }
 
-const NO_DEVICE = { deviceBytes: 0, largest: 0, staged: 0, runtimeBytes: RUNTIME };
+const NO_DEVICE = { deviceBytes: 0, largest: 0, staged: 0, runtimeBytes: RUNTIME, work: [] };
 
 /**
  * Runs work on a device that counts only; on a usual one where no limits are known. Whoever opens it again
@@ -31,21 +32,22 @@ const NO_DEVICE = { deviceBytes: 0, largest: 0, staged: 0, runtimeBytes: RUNTIME
  */
 export async function countPeaks(
   limits: unknown,
-  work: (open: () => Promise<Device>) => Promise<void>,
+  work: (open: () => Promise<WorkCounter>) => Promise<void>,
 ): Promise<DevicePeaks> {
-  let device: CountingDevice | undefined;
+  let device: WorkCounter | undefined;
   await work(() => {
-    device ??= new CountingDevice(limits as Limits ?? USUAL_LIMITS);
+    device ??= new WorkCounter(limits as Limits ?? USUAL_LIMITS);
     device.trim();
     return Promise.resolve(device);
   });
   // Only now: what was left over by work that failed would hide why.
   await device?.[Symbol.asyncDispose]();
   if (!device) return NO_DEVICE;
+  const launched = device.taken();
   // The CPU engine takes values where they are, and its kernels are compiled before it works.
   return device.limits.adapter === "cpu"
-    ? { ...device.peaks, staged: 0, runtimeBytes: RUNTIME }
-    : { ...device.peaks, runtimeBytes: DRIVER_RUNTIME };
+    ? { ...device.peaks, work: launched, staged: 0, runtimeBytes: RUNTIME }
+    : { ...device.peaks, work: launched, runtimeBytes: DRIVER_RUNTIME };
 }
 
 /** As many windows of token ids, which all are one. */

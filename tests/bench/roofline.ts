@@ -14,13 +14,8 @@ import { type Limits, PROMISED_LIMITS, USUAL_LIMITS } from "../../kernels/device
 import { type Precision, PRECISIONS } from "../../stages/benchmark/precisions.ts";
 import { randomFiles, randomModel } from "../../stages/benchmark/random_model.ts";
 import { SHAPES } from "../../stages/benchmark/shapes.ts";
-import {
-  type Card,
-  type EngineStep,
-  type KernelWork,
-  rooflineSeconds,
-  stepWork,
-} from "../../stages/benchmark/step_work.ts";
+import { type Card, type EngineStep, stepWork } from "../../stages/benchmark/step_work.ts";
+import { type KernelWork, rooflineSeconds } from "../../stages/models/counted_work.ts";
 
 /** Qwen1.5-72B as its config.json says. */
 const QWEN = {
@@ -123,7 +118,7 @@ export async function workOf(
   precision: Precision,
   limits: Limits,
   step: EngineStep,
-): Promise<KernelWork[]> {
+): Promise<readonly KernelWork[]> {
   return await stepWork(randomFiles(randomModel(json, precision)), limits, step);
 }
 

@@ -16,7 +16,7 @@ import { quantize } from "../../stages/quantize.ts";
 import { readEvaluation } from "../../stages/report/evaluation.ts";
 import { GOLDEN } from "../support/golden_text.ts";
 import { StageChain } from "../support/stage_chain.ts";
-import { rooflineSeconds } from "../../stages/benchmark/step_work.ts";
+import { rooflineSeconds } from "../../stages/models/counted_work.ts";
 import { workOf } from "../bench/roofline.ts";
 import type { Card, Ceilings } from "./card.ts";
 import type { Part } from "./findings.ts";

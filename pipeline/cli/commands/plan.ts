@@ -31,6 +31,7 @@ export const plan = defineCommand({
       force,
       selected,
       locked,
+      timing: "always",
       ...fitting(call),
     });
     const line = { type: "plan", manifest: path, store: store.path, machine, steps };

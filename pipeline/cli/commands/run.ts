@@ -112,6 +112,7 @@ async function runManifest(
     selected,
     maxBytes: sizeCap(flags),
     ...locks,
+    timing: "large",
     ...fitting(call),
   });
   if (!flags.json) {

@@ -14,6 +14,8 @@ export interface Bounds {
   readonly deviceBytes?: number | "host" | undefined;
   /** What the device allows beside that, in a form for stages to read. */
   readonly limits?: unknown;
+  /** Measures how fast the machine is, in a form for stages to read. */
+  readonly measure?: (() => Promise<unknown>) | undefined;
   /** Free bytes where the store lies. */
   readonly diskBytes?: number | undefined;
 }

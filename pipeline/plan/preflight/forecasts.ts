@@ -11,11 +11,13 @@ export type Found = Forecast | Error | undefined;
 /** Forecasts of steps in an order where inputs come first. */
 export async function forecastAll(
   making: readonly Step[],
-  { stages, facts, artifacts, bounds }: {
+  { stages, facts, artifacts, bounds, rates }: {
     readonly stages: Registry;
     readonly facts?: ((artifact: Artifact) => Promise<Facts>) | undefined;
     readonly artifacts: Artifacts;
     readonly bounds: Bounds;
+    /** How fast the machine is, if that is known. */
+    readonly rates?: unknown;
   },
 ): Promise<ReadonlyMap<string, Found>> {
   const found = new Map<string, Found>();
@@ -29,7 +31,7 @@ export async function forecastAll(
     return answer;
   };
   for (const step of making) {
-    const forecast = await forecastOf(step, { stages, bounds, factsOf });
+    const forecast = await forecastOf(step, { stages, bounds, rates, factsOf });
     found.set(step.name, forecast);
     const facts = forecast instanceof Error ? undefined : forecast?.facts;
     known.set(step.name, Promise.resolve(facts));
@@ -39,9 +41,10 @@ export async function forecastAll(
 
 async function forecastOf(
   { stage: name, inputs, params }: Step,
-  { stages, bounds, factsOf }: {
+  { stages, bounds, rates, factsOf }: {
     readonly stages: Registry;
     readonly bounds: Bounds;
+    readonly rates: unknown;
     factsOf(step: string): Promise<Facts | undefined>;
   },
 ): Promise<Found> {
@@ -56,7 +59,7 @@ async function forecastOf(
   }
   try {
     const { memoryBytes, limits } = bounds;
-    return await stage.forecast(given, params, { memoryBytes, limits });
+    return await stage.forecast(given, params, { memoryBytes, limits, rates });
   } catch (error) {
     // Only a sentence is a refusal; that a forecast itself fails must not stop anybody.
     return messageOf(error).startsWith("Cannot ") ? error as Error : undefined;

@@ -1,4 +1,4 @@
-import type { MemoryUse, PlanState, RunEvent, StepCost } from "../../event.ts";
+import type { MemoryUse, PlannedStep, PlanState, RunEvent } from "../../event.ts";
 import { type BlockRow, LABEL } from "./block.ts";
 import { Eta } from "./paced_progress.ts";
 import { COLORS } from "./screen.ts";
@@ -27,7 +27,7 @@ interface Work {
 
 interface Line {
   state: PlanState | "made" | "failed" | "stopped";
-  readonly estimate: StepCost | undefined;
+  readonly estimate: PlannedStep["estimate"];
   seconds?: number;
   work?: Work | undefined;
 }
@@ -135,12 +135,26 @@ function rest(
   return share === undefined || width === 0 ? words : `${bar(share, width)} ${words}`;
 }
 
+/** How long predicted steps took against what was predicted; 1 until one is done. */
+function paceOf(lines: readonly Line[]): number {
+  let [took, predicted] = [0, 0];
+  for (const { estimate, seconds } of lines) {
+    if (!estimate?.predicted || seconds === undefined) continue;
+    took += seconds;
+    predicted += estimate.seconds;
+  }
+  return predicted > 0 ? took / predicted : 1;
+}
+
 /** Time until all is made, from the pace of what is at work and from earlier runs. */
 function leftOf(lines: readonly Line[], now: number): string | undefined {
   const waiting = lines.filter(({ state, work }) => work || !OVER.has(state));
-  const times = waiting.map(({ estimate, work }) =>
-    work?.left ?? (estimate && Math.max(0, estimate.seconds - (work ? now - work.since : 0)))
-  );
+  const pace = paceOf(lines);
+  const times = waiting.map(({ estimate, work }) => {
+    if (work?.left !== undefined || estimate === undefined) return work?.left;
+    const seconds = (estimate.predicted ? pace : 1) * estimate.seconds;
+    return Math.max(0, seconds - (work ? now - work.since : 0));
+  });
   const known = times.filter((time) => time !== undefined);
   if (known.length === 0) return undefined;
   const together = Math.max(1, waiting.filter(({ work }) => work).length);

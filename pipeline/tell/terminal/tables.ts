@@ -52,7 +52,7 @@ export function madeOnText(machine: string): string {
   return `Steps are made on ${machine}`;
 }
 
-/** What all that would or may run takes, as far as earlier runs tell. */
+/** What all that would or may run takes, as far as earlier runs or the machine's speed tell. */
 function costText(steps: readonly PlannedStep[]): string {
   const making = steps.filter(({ state }) => MAKING.has(state));
   const known = making.flatMap(({ estimate }) => estimate ?? []);
@@ -62,8 +62,11 @@ function costText(steps: readonly PlannedStep[]): string {
   const bytes = known.reduce((sum, one) => sum + one.bytes, 0);
   const most = making.some(({ state }) => state === "run?") ? "At most about" : "About";
   const rest = making.length - known.length;
+  const predicted = known.some(({ predicted }) => predicted)
+    ? ", predicted from the speed of this machine where no earlier run tells"
+    : "";
   const unknown = rest > 0 ? `, and ${count(rest, "step")} of which no earlier run tells` : "";
-  return `${most} ${formatSeconds(seconds)} and ${formatBytes(bytes)}${unknown}\n`;
+  return `${most} ${formatSeconds(seconds)} and ${formatBytes(bytes)}${predicted}${unknown}\n`;
 }
 
 /** The largest peaks of all that would or may run, and what it writes together. */

@@ -29,6 +29,8 @@ const params = z.strictObject({
   linked: gigabytes,
   work: gigabytes,
   refusal: z.string().optional(),
+  /** Of work, where a machine does one a second or so many. */
+  seconds: z.number().optional(),
 });
 
 /** A number that says what it will take. */
@@ -39,7 +41,8 @@ const big: Stage<z.infer<typeof params>, { a: "number?" }, "number"> = {
   inputs: { a: "number?" },
   output: "number",
   example: {},
-  forecast({ a }, { device, host, disk, linked, work, refusal }): Forecast {
+  forecast({ a }, params, { rates }): Forecast {
+    const { device, host, disk, linked, work, refusal, seconds } = params;
     if (refusal !== undefined) throw new TypeError(refusal);
     return {
       deviceBytes: device * GB,
@@ -47,6 +50,7 @@ const big: Stage<z.infer<typeof params>, { a: "number?" }, "number"> = {
       diskBytes: disk * GB,
       linkedBytes: linked * GB,
       workBytes: work * GB,
+      ...rates !== undefined && seconds !== undefined && { seconds: seconds / Number(rates) },
       facts: { depth: 1 + (a ? depthOf(a) : 0) } satisfies Depth,
     };
   },
@@ -170,6 +174,28 @@ for (const [what, params, bounds, message] of REFUSALS) {
     strictEqual(ample.summary.ok, true, "with more room nothing is refused");
   });
 }
+
+Deno.test("how long steps take is predicted by the machine's speed, unless an earlier run tells", async () => {
+  await using project = await openProject(STAGES);
+  const text = manifest({ a: { seconds: 30, disk: 0.2 }, b: { from: { a: "a" }, disk: 0.1 } });
+  let measured = 0;
+  const bounds = () => ({ ...PLENTY, measure: () => Promise.resolve(++measured && 10) });
+  const estimates = async (options: Parameters<typeof project.plan>[1]) =>
+    (await project.plan(text, { bounds, ...options })).map(({ estimate }) => estimate);
+  deepStrictEqual(await estimates({}), [undefined, undefined]);
+  deepStrictEqual([await estimates({ timing: "always" }), measured], [
+    [{ seconds: 3, bytes: 0.2 * GB, predicted: true }, undefined],
+    1,
+  ]);
+  // 300 MB are written in all: that is worth a measurement. A tenth of it is not.
+  deepStrictEqual((await estimates({ timing: "large" }))[0]?.seconds, 3);
+  const small = await project.plan(text, { bounds, timing: "large", set: ["a.disk=0.1"] });
+  deepStrictEqual([small[0]?.estimate, measured], [undefined, 2]);
+  const { summary } = await project.run(text, { bounds });
+  ok(summary.ok);
+  const [known] = await estimates({ timing: "always", force: new Set(["a"]) });
+  ok(known && !("predicted" in known) && known.seconds < 3, "the run that was made tells");
+});
 
 Deno.test("the disk must hold what all steps leave, at the first one that does not fit", async () => {
   await using project = await openProject(STAGES);

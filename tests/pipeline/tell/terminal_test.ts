@@ -204,6 +204,15 @@ Deno.test("`tellPeople()` adds up the time of a run from the pace and from earli
   );
   strictEqual(left(planned("b", { state: "hit" })), "1 of 2 steps, 0.0 s, about 40 s left");
   strictEqual(left(planned("b")), "0 of 2 steps, 0.0 s, more than 40 s left");
+  // What was predicted is held against the first that was: 10 s for 40.
+  const predicted = { ...estimate, predicted: true } as const;
+  const screen = screenOf({ columns: 100 });
+  using _tell = tellAt(screen, [
+    [0, planOf(planned("w4", { estimate: predicted }), planned("b", { estimate: predicted }))],
+    [0, start],
+    [10, { ...done, ...resultOf("w4", 10) }],
+  ]);
+  strictEqual(screen.model.shown.at(-1), "1 of 2 steps, 10 s, about 10 s left");
   // Two at work together: half the time, but no less than the longer one takes.
   const longer = planned("b", { estimate: { seconds: 60, bytes: 1 } });
   strictEqual(left(longer, [1, startOf("b")]), "0 of 2 steps, 1.0 s, about 1 min 0 s left");
