@@ -60,6 +60,7 @@ export const matmulCodes: Kernel<Input, never, MatmulCodesOptions, "y", Optional
     const constants = {
       NIBBLES: bits === 4,
       ZERO: ZERO_DOMAINS[zero],
+      GROUP: group === inner ? 0 : group,
       BIAS: bias !== undefined,
     };
     return productLaunch(sizes, { group, experts }, constants, limits);

@@ -14,6 +14,7 @@ const THEMES: Readonly<Record<string, string>> = {
   "stages/exchange/conformance": "all of `stages/exchange/mod.ts`",
   "stages/exchange/hostile": "what files of strangers may say to all readers",
   "stages/journal": "stages that go on where they were",
+  "stages/launch_sizes": "how much a launch computes, over forecasts of stages",
 };
 
 Deno.test("tests stand where their subjects do, and are called as they are", async () => {

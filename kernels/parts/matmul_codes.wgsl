@@ -1,7 +1,8 @@
 // What the shaders of a product with 4- or 8-bit weights share: bindings, weights as floats, and
 // the writing of a finished sum.
-// Expects: parts/packed_product.wgsl, codes/quantizer.wgsl, NIBBLES (bool, codes have 4 bits, else 8), ZERO (u32, zero domain;
-// codes are signed without zero points), BIAS (bool).
+// Expects: parts/packed_product.wgsl, codes/quantizer.wgsl, NIBBLES (bool, codes have 4 bits, else 8), ZERO
+// (u32, zero domain; codes are signed without zero points), GROUP (u32, inner values that share a scale, known
+// here so that nothing is divided by it; 0 where all of a row do), BIAS (bool).
 
 @group(0) @binding(0) var<storage, read> x: array<vec4f>;
 @group(0) @binding(1) var<storage, read> weight: array<u32>;
@@ -18,7 +19,9 @@ alias Sum = f32;
 
 // Scale and zero of inner index k of a row.
 fn group_of(row: u32, k: u32) -> Group {
-  return unpack2x16float(groups[row * (params.inner / params.group) + k / params.group]);
+  if (GROUP == 0u) { return unpack2x16float(groups[row]); }
+  let size = max(GROUP, 1u);
+  return unpack2x16float(groups[row * (params.inner / size) + k / size]);
 }
 
 // Four codes from the low 16 bits of a word.

@@ -1,4 +1,5 @@
 import { strict as assert } from "node:assert";
+import { fileURLToPath } from "node:url";
 import type { Device, HostTensor, Tensor } from "../../kernels/device/device.ts";
 import { elements, f32, u32 } from "../../kernels/device/tensor.ts";
 import * as kernels from "../../kernels/mod.ts";
@@ -8,7 +9,7 @@ import { errorOf } from "../support/kernel_cases.ts";
 import { type Hosts, launch } from "../support/launch.ts";
 import { randomTensor } from "../support/random.ts";
 
-const ORACLE = new URL("../testdata/backward.st", import.meta.url).pathname;
+const ORACLE = fileURLToPath(new URL("../testdata/backward.st", import.meta.url));
 
 /** Tensors of `tests/oracle/backward.py` under the name of a kernel. */
 async function oracleOf(kernel: string): Promise<Hosts> {

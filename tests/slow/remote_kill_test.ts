@@ -1,6 +1,7 @@
 // Slow: pushes a quarter of a gigabyte, and kills the program amid that.
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import { createHash } from "node:crypto";
+import { fileURLToPath } from "node:url";
 import { temporary } from "../support/directory.ts";
 import { directoryPlace, filesBelow, makeArtifact } from "../support/remote_place.ts";
 
@@ -19,7 +20,7 @@ Deno.test("a directory that a killed process was pushing to shows nothing of it"
   const child = new Deno.Command(Deno.execPath(), {
     args: [
       "eval",
-      `--config=${new URL("../../deno.json", import.meta.url).pathname}`,
+      `--config=${fileURLToPath(new URL("../../deno.json", import.meta.url))}`,
       program,
     ],
   }).spawn();

@@ -1,11 +1,12 @@
 // Slow: starts the program in terminals and waits for what they show.
 import { deepStrictEqual, doesNotMatch, match, ok, strictEqual } from "node:assert/strict";
 import { setTimeout as sleep } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
 import { commandAgain } from "../../pipeline/cli/again.ts";
 import { textWidth } from "../../pipeline/tell/terminal/text_width.ts";
 import { TerminalModel } from "../support/terminal_model.ts";
 
-const ROOT = new URL("../..", import.meta.url).pathname;
+const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 const PROGRAM = `deno run -q -A --config=${ROOT}deno.json ${ROOT}tests/support/toy/program.ts`;
 /** Codes that move the cursor or erase, and codes of colors. */
 // deno-lint-ignore no-control-regex -- the codes of a terminal

@@ -1,4 +1,5 @@
 import { strict as assert } from "node:assert";
+import { fileURLToPath } from "node:url";
 import { parse } from "yaml";
 import type { Artifact } from "../../pipeline/artifact.ts";
 import { Cpu } from "../../kernels/device/cpu/cpu.ts";
@@ -9,7 +10,7 @@ import { Model } from "../../stages/models/model.ts";
 import { logLikelihoods } from "../support/log_likelihoods.ts";
 import { StageChain } from "../support/stage_chain.ts";
 
-const ORACLE = new URL("../testdata/spinquant.st", import.meta.url).pathname;
+const ORACLE = fileURLToPath(new URL("../testdata/spinquant.st", import.meta.url));
 const RECIPE = new URL("../../configs/spinquant.yaml", import.meta.url);
 /** Steps of the recipe whose settings the oracle has too. */
 const { learned, w4a4, w4a4kv4 } = parse(await Deno.readTextFile(RECIPE)).steps;

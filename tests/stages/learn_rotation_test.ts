@@ -1,4 +1,5 @@
 import { strict as assert } from "node:assert";
+import { fileURLToPath } from "node:url";
 import type { Artifact } from "../../pipeline/artifact.ts";
 import { bytesOf } from "../../stages/formats/half.ts";
 import { describePath } from "../../stages/describe/describe.ts";
@@ -8,7 +9,7 @@ import { openModel } from "../../stages/models/architecture.ts";
 import { readModelRecord } from "../../stages/models/model_record.ts";
 import { FAMILIES, StageChain } from "../support/stage_chain.ts";
 
-const ORACLE = new URL("../testdata/spinquant.st", import.meta.url).pathname;
+const ORACLE = fileURLToPath(new URL("../testdata/spinquant.st", import.meta.url));
 
 /** The first ids of the oracle's text as tokens. */
 async function tokensOf(chain: StageChain, count = Infinity): Promise<Artifact<"tokens">> {

@@ -1,11 +1,12 @@
 import { strict as assert } from "node:assert";
+import { fileURLToPath } from "node:url";
 import { parse } from "yaml";
 import { openSafetensors } from "../../stages/formats/safetensors/file.ts";
 import { calibrate, calibrate_kv, quantize, reorder } from "../../stages/mod.ts";
 import { closePerplexity, codesOf, mean, meanOf, tokensOf } from "../support/fake_oracle.ts";
 import { StageChain } from "../support/stage_chain.ts";
 
-const ORACLE = new URL("../testdata/atom.st", import.meta.url).pathname;
+const ORACLE = fileURLToPath(new URL("../testdata/atom.st", import.meta.url));
 const RECIPE = new URL("../../configs/atom.yaml", import.meta.url);
 /** Steps of the recipe whose settings the oracle has too. */
 const { ordered: order, kv4, w4a4kv4 } = parse(await Deno.readTextFile(RECIPE)).steps;

@@ -1,4 +1,4 @@
-import { dirname, join, relative } from "node:path";
+import { join, posix } from "node:path";
 import { ROOT } from "./source_files.ts";
 import { deal, runHands } from "./test_run.ts";
 
@@ -53,7 +53,7 @@ export async function testFiles(folder: string): Promise<string[]> {
 async function modulesNamed(path: string): Promise<string[]> {
   const text = await Deno.readTextFile(join(ROOT, path));
   const names = text.matchAll(/(?:^import (?!type )[^;]*?from |new URL\()"(\.[^"]+\.ts)"/gm);
-  return [...names].map(([, name]) => relative(ROOT, join(ROOT, dirname(path), name!)));
+  return [...names].map(([, name]) => posix.join(posix.dirname(path), name!));
 }
 
 /** More processes than cores, for tests wait for disks and clocks. */

@@ -1,6 +1,7 @@
+import { fileURLToPath } from "node:url";
 import { until } from "./wait.ts";
 
-const ROOT = new URL("../..", import.meta.url).pathname;
+const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 
 /** A process with what it has said so far. */
 export interface Talking {

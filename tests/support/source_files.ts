@@ -1,4 +1,4 @@
-import { dirname, join, relative } from "node:path";
+import { join, posix } from "node:path";
 import { fileURLToPath } from "node:url";
 
 /** The top directory of the repository. */
@@ -23,7 +23,7 @@ export async function sources(): Promise<SourceText[]> {
   const found: SourceText[] = [];
   const visit = async (folder: string): Promise<void> => {
     for await (const { name, isDirectory } of Deno.readDir(join(ROOT, folder))) {
-      const path = join(folder, name);
+      const path = posix.join(folder, name);
       if (path === ASSEMBLY) continue;
       if (isDirectory) await visit(path);
       else if (/\.(ts|wgsl)$/.test(name)) found.push(await read(path));
@@ -37,7 +37,7 @@ async function read(path: string): Promise<SourceText> {
   const full = join(ROOT, path);
   const text = await Deno.readTextFile(full);
   const imports = [...text.matchAll(/(?:from |import\(\s*)"(\.[^"]+\.ts)"/g)]
-    .map(([, target]) => relative(ROOT, join(dirname(full), target!)));
+    .map(([, target]) => posix.join(posix.dirname(path), target!));
   return { path, text, imports };
 }
 
@@ -46,7 +46,7 @@ export function importedNames({ path, text }: Pick<SourceText, "path" | "text">)
   const found: { readonly from: string; readonly name: string }[] = [];
   const listed = /(?:import|export)\s+(?:type\s+)?(?:\{([^}]*)\}|\*[^"]*?)\s*from "(\.[^"]+\.ts)"/g;
   const whole = /import\(\s*"(\.[^"]+\.ts)"/g;
-  const placeOf = (target: string) => join(dirname(path), target);
+  const placeOf = (target: string) => posix.join(posix.dirname(path), target);
   for (const [, names = "*", target = ""] of text.matchAll(listed)) {
     for (const name of names.split(",").map((words) => words.trim()).filter(Boolean)) {
       found.push({ from: placeOf(target), name: name.replace(/^type /, "").replace(/ as .*/, "") });

@@ -90,7 +90,10 @@ Deno.test("`Store.make()` makes equal files one, and leaves empty ones alone", (
     strictEqual(await linksOf(`${one.path}/weights`), 3);
     strictEqual(await linksOf(`${one.path}/config`), 2);
     strictEqual(await linksOf(`${one.path}/empty`), 1);
-    strictEqual((await Deno.stat(`${two.path}/shard`)).mode! & 0o777, 0o444);
+    // Windows has no such modes.
+    if (Deno.build.os !== "windows") {
+      strictEqual((await Deno.stat(`${two.path}/shard`)).mode! & 0o777, 0o444);
+    }
     strictEqual(await Deno.readTextFile(blobOf(directory, "2")), "2");
     // Known to be right from the start: the next run need not read them, linked or not.
     const memo = JSON.parse(

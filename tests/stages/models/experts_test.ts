@@ -74,7 +74,7 @@ async function madeOn(device: Device, family: string, tokens: number): Promise<F
   using experts = await Experts.load(device, files, layer);
   const source = normals(family);
   const x = Float32Array.from({ length: 200 * hidden }, () => source.next().value);
-  const input = device.upload(f32([tokens, hidden], x.subarray(0, tokens * hidden)));
+  using input = device.upload(f32([tokens, hidden], x.subarray(0, tokens * hidden)));
   using made = experts.run(device, input, undefined);
   return (await device.read(made)).data as Float32Array;
 }
@@ -105,7 +105,7 @@ for (const family of ["mixtral_three_of_six", "qwen2_moe_shared"]) {
       using table = device.upload(rows());
       using ids = device.upload(u32([3], [0, 1, 2]));
       using recording = await device.record(() => {
-        const input = device.empty({ dtype: "f32", shape });
+        using input = device.empty({ dtype: "f32", shape });
         device.run(embed, { tokens: ids, embeddings: table, y: input }, {});
         return Promise.resolve([experts.run(device, input, undefined)]);
       });
@@ -115,7 +115,8 @@ for (const family of ["mixtral_three_of_six", "qwen2_moe_shared"]) {
         device.write(table, given);
         recording.replay();
         const got = (await device.read(recording.outputs[0]!)).data;
-        using made = experts.run(device, device.upload(given), undefined);
+        using input = device.upload(given);
+        using made = experts.run(device, input, undefined);
         assert.deepEqual(got, (await device.read(made)).data, `turn ${turn}`);
       }
     }

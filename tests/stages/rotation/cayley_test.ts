@@ -1,9 +1,10 @@
 import { strict as assert } from "node:assert";
+import { fileURLToPath } from "node:url";
 import { openSafetensors } from "../../../stages/formats/safetensors/file.ts";
 import { cayleyStep } from "../../../stages/rotation/cayley.ts";
 import { DEVICES } from "../../support/devices.ts";
 
-const ORACLE = new URL("../../testdata/spinquant.st", import.meta.url).pathname;
+const ORACLE = fileURLToPath(new URL("../../testdata/spinquant.st", import.meta.url));
 const SIZE = 24;
 
 async function oracle(name: string): Promise<Float32Array<ArrayBuffer>> {

@@ -1,4 +1,5 @@
 import { strict as assert } from "node:assert";
+import { fileURLToPath } from "node:url";
 import { Cpu } from "../../../kernels/device/cpu/cpu.ts";
 import type { Device } from "../../../kernels/device/device.ts";
 import { openModel } from "../../../stages/models/architecture.ts";
@@ -9,8 +10,8 @@ import { firstRotations } from "../../../stages/rotation/learned_rotations.ts";
 import { TrainedNetwork, type TrainingOptions } from "../../../stages/rotation/trained_network.ts";
 import { ENGINES } from "../../support/devices.ts";
 
-const ORACLE = new URL("../../testdata/spinquant.st", import.meta.url).pathname;
-const EMBEDDED = new URL("../../../configs/embedded", import.meta.url).pathname;
+const ORACLE = fileURLToPath(new URL("../../testdata/spinquant.st", import.meta.url));
+const EMBEDDED = fileURLToPath(new URL("../../../configs/embedded", import.meta.url));
 
 const NOTHING = { inputs: undefined, byHead: false, kv: undefined };
 const ASYMMETRIC = { bits: 4, zero: "pre_scale" } as const;

@@ -1,5 +1,6 @@
 import { strict as assert } from "node:assert";
 import { gzipSync } from "node:zlib";
+import { fileURLToPath } from "node:url";
 import { startHub } from "../../support/hub_stub.ts";
 import { rowFiles, type RowsPlace, taskRows } from "../../../stages/tasks/task_rows.ts";
 
@@ -38,7 +39,7 @@ Deno.test("rows of a directory's split come file after file, whatever packs them
 });
 
 Deno.test("parquet's rows have whole numbers as numbers", async () => {
-  const place = new URL("../../testdata/rows_zstd.parquet", import.meta.url).pathname;
+  const place = fileURLToPath(new URL("../../testdata/rows_zstd.parquet", import.meta.url));
   const rows = await Array.fromAsync(taskRows({ place, config: "", split: "", base: "." }));
   assert.ok(rows.length > 0);
   for (const { fields } of rows) {

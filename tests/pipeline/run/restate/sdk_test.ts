@@ -1,6 +1,7 @@
 import { deepStrictEqual, ok } from "node:assert/strict";
+import { fileURLToPath } from "node:url";
 
-const ROOT = new URL("../../../..", import.meta.url).pathname;
+const ROOT = fileURLToPath(new URL("../../../..", import.meta.url));
 
 Deno.test("the program itself neither loads Restate's library nor locks its server", async () => {
   const { stdout } = await new Deno.Command(Deno.execPath(), {

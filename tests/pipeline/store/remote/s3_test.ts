@@ -1,5 +1,6 @@
 import { deepStrictEqual, match, ok, rejects, strictEqual } from "node:assert/strict";
 import { setTimeout as sleep } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
 import { openBucket } from "../../../../pipeline/store/remote/s3.ts";
 import { temporary } from "../../../support/directory.ts";
 import { failure, FakeS3 } from "../../../support/s3_stub.ts";
@@ -319,7 +320,7 @@ Deno.test("a bucket that a killed process was pushing to shows nothing of it", (
     const child = new Deno.Command(Deno.execPath(), {
       args: [
         "eval",
-        `--config=${new URL("../../../../deno.json", import.meta.url).pathname}`,
+        `--config=${fileURLToPath(new URL("../../../../deno.json", import.meta.url))}`,
         program,
       ],
       env: server.env(),

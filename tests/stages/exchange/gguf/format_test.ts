@@ -1,5 +1,6 @@
 import { gguf as readGguf } from "@huggingface/gguf";
 import { strict as assert } from "node:assert";
+import { fileURLToPath } from "node:url";
 import { ReferenceDevice } from "../../../../kernels/device/reference.ts";
 import { exportModel } from "../../../../stages/export.ts";
 import { dequantizeBlocks } from "../../../../stages/formats/gguf/dequantize.ts";
@@ -232,7 +233,7 @@ for (const family of SHAPED) {
 
 Deno.test("a GGUF file of the embedded model says tokenizer and provenance", async () => {
   await using place = await temporary();
-  const path = new URL("../../../../configs/embedded", import.meta.url).pathname;
+  const path = fileURLToPath(new URL("../../../../configs/embedded", import.meta.url));
   using source = await openSource(path);
   const out = await exported(source, `${place.path}/out`, OPTIONS);
   const { metadata } = await readGguf(`${out}/model.gguf`, { allowLocalFile: true });
