@@ -3,7 +3,7 @@ import type { Artifact } from "../../pipeline/artifact.ts";
 import { createCheckpointWriter } from "../../stages/formats/checkpoint_writer.ts";
 import { bytesOf } from "../../stages/formats/half.ts";
 import { architectureOf } from "../../stages/models/architecture.ts";
-import { normals } from "./random.ts";
+import { normalSource } from "./random.ts";
 import { FAMILIES } from "./stage_chain.ts";
 
 const FOLDER = fileURLToPath(new URL("../testdata/families", import.meta.url));
@@ -36,14 +36,15 @@ export async function writeShaped(family: string, directory: string): Promise<Ar
   const specifications = [...architectureOf(json).tensors].map(([name, shape]) =>
     ({ name, dtype: "F32", shape }) as const
   );
-  const source = normals(family);
+  const next = normalSource(family);
   using writer = await createCheckpointWriter(directory, specifications);
   for (const { name, shape } of specifications) {
     const size = shape.reduce((product, each) => product * each, 1);
     const middle = shape.length === 1 && !name.endsWith(".bias") ? 1 : 0;
-    const values = Float32Array.from({ length: size }, () => middle + 0.1 * source.next().value);
     // Half precision, so that formats which keep that lose nothing.
-    await writer.write(name, bytesOf(values.map(Math.f16round)));
+    const halves = new Float16Array(size);
+    for (let i = 0; i < size; i++) halves[i] = Math.fround(middle + 0.1 * next());
+    await writer.write(name, bytesOf(new Float32Array(halves)));
   }
   await writer.close();
   await Deno.writeTextFile(`${directory}/config.json`, JSON.stringify(json));
