@@ -25,14 +25,22 @@ const SIZES = {
 /** The families of `testdata/families` in sizes that formats of other programs can pack. */
 export const SHAPED = FAMILIES;
 
+/** Whether the layers of a family in such sizes hold the same tensors. */
+export async function hasLikeLayers(family: string): Promise<boolean> {
+  const { layers } = architectureOf(await shapedConfig(family, SIZES.num_hidden_layers));
+  const forms = layers.map(({ index, tensors }) =>
+    [...tensors].map(([name, shape]) => `${name.replace(`.${index}.`, ".")} ${shape}`).join()
+  );
+  return new Set(forms).size === 1;
+}
+
 /** Writes a random model of a family in such sizes, in single precision. */
-export async function writeShaped(family: string, directory: string): Promise<Artifact<"model">> {
-  const json = {
-    ...JSON.parse(await Deno.readTextFile(`${FOLDER}/${family}/config.json`)),
-    ...SIZES,
-  };
-  stretchFactors(json);
-  if (json.layer_types) json.layer_types = json.layer_types.slice(0, SIZES.num_hidden_layers);
+export async function writeShaped(
+  family: string,
+  directory: string,
+  layers = SIZES.num_hidden_layers,
+): Promise<Artifact<"model">> {
+  const json = await shapedConfig(family, layers);
   const specifications = [...architectureOf(json).tensors].map(([name, shape]) =>
     ({ name, dtype: "F32", shape }) as const
   );
@@ -55,6 +63,17 @@ export async function writeShaped(family: string, directory: string): Promise<Ar
     path: directory,
     scores: {},
   };
+}
+
+async function shapedConfig(family: string, layers: number) {
+  const json = {
+    ...JSON.parse(await Deno.readTextFile(`${FOLDER}/${family}/config.json`)),
+    ...SIZES,
+    num_hidden_layers: layers,
+  };
+  stretchFactors(json);
+  if (json.layer_types) json.layer_types = json.layer_types.slice(0, layers);
+  return json;
 }
 
 /** Gives each pair of channels of a wider head a factor of LongRoPE. */
