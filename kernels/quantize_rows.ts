@@ -183,9 +183,12 @@ function ties(most: number): number[] {
 }
 
 /** Numbers of 12 bits, larger ones in each fourth block of 97: their sums are exact in f32. */
-function fewBits(count: number): number[] {
-  return Array.from({ length: count }, (_, i) => {
+function fewBits(count: number): Float32Array<ArrayBuffer> {
+  const values = new Float32Array(count);
+  // A loop: every start of the program makes them.
+  for (let i = 0; i < count; i++) {
     const code = (Math.imul(i, 0x9e3779b1) >>> 20) - 2048;
-    return code / (Math.floor(i / 97) % 4 === 0 ? 64 : 512);
-  });
+    values[i] = code / (Math.floor(i / 97) % 4 === 0 ? 64 : 512);
+  }
+  return values;
 }

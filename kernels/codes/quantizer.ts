@@ -59,9 +59,13 @@ export function inputCodes(bits: 8 | 4): Codes {
   return bits === 8 ? INPUT_CODES : { low: -8, high: 7, zero: "none" };
 }
 
+/** V8 rounds what is stored here in an instruction or two, and calls out for `Math.f16round`. */
+const ROUNDED = new Float16Array(1);
+
 /** Rounds to f16, to nearest with ties to even; beyond its range to its largest number. */
 export function half(x: number): number {
-  return Math.f16round(clamp(x, -LARGEST_HALF, LARGEST_HALF));
+  ROUNDED[0] = clamp(x, -LARGEST_HALF, LARGEST_HALF);
+  return ROUNDED[0];
 }
 
 /** |span / denominator| in single precision, rounded to what holds scales; 0 becomes 1. */

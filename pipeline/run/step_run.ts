@@ -6,7 +6,7 @@ import type { Step } from "../manifest/manifest.ts";
 import { mapInputs, needsOf } from "../manifest/needs.ts";
 import { lackSentence, type Planner } from "../plan/planner.ts";
 import { recordBytes } from "../store/record.ts";
-import type { Runs } from "../store/runs.ts";
+import type { Runs, StepRecord } from "../store/runs.ts";
 import { secondsSince } from "../words.ts";
 import { StageError } from "../errors.ts";
 import type { Store, Stored } from "../store/store.ts";
@@ -36,9 +36,9 @@ export interface RunContext {
 
 /** Makes or reuses one step whose needs are over; never throws. */
 export async function runStep(step: Step, context: RunContext): Promise<End> {
-  const end = await finish(step, context);
+  const { facts, ...end } = await finish(step, context);
   const { state, seconds } = end;
-  await context.runs.note(step.name, { state, seconds });
+  await context.runs.note(step.name, { ...facts, state, seconds });
   return end;
 }
 
@@ -48,7 +48,10 @@ export function emitFailure(error: StageError, emit: Emit): void {
   emit({ type: "failed", step, message, ...key !== undefined && { key }, error });
 }
 
-async function finish(step: Step, context: RunContext): Promise<End> {
+async function finish(
+  step: Step,
+  context: RunContext,
+): Promise<End & { readonly facts?: Partial<StepRecord> }> {
   const { planner, runs, emit, signal, ends } = context;
   const start = performance.now();
   const selected = planner.isSelected(step);
@@ -74,10 +77,10 @@ async function finish(step: Step, context: RunContext): Promise<End> {
     const { artifact, record } = stored;
     const cost = { seconds: record.seconds, bytes: recordBytes(record) };
     const { adapter } = record.metrics ?? {};
-    const facts = { key, recipe, digest: artifact.digest, reason, cost };
-    await runs.note(step.name, { ...facts, ...adapter !== undefined && { adapter } });
-    if (!selected) return { state: "skipped", seconds: 0, artifact };
-    return { state, seconds: secondsSince(start), artifact };
+    const known = { key, recipe, digest: artifact.digest, reason, cost };
+    const facts = { ...known, ...adapter !== undefined && { adapter } };
+    if (!selected) return { state: "skipped", seconds: 0, artifact, facts };
+    return { state, seconds: secondsSince(start), artifact, facts };
   } catch (cause) {
     if (signal.aborted) {
       emit({ type: "stopped", step: step.name });
@@ -85,8 +88,8 @@ async function finish(step: Step, context: RunContext): Promise<End> {
     }
     const error = new StageError(step.name, { ...key && { key }, cause });
     emitFailure(error, emit);
-    await runs.note(step.name, { failure: error.message });
-    return { state: "failed", seconds: secondsSince(start) };
+    const facts = { failure: error.message };
+    return { state: "failed", seconds: secondsSince(start), facts };
   }
 }
 

@@ -56,9 +56,9 @@ async function sealFile(
   path: string,
 ): Promise<FileRecord & { readonly state: FileState | null }> {
   const full = join(directory, path);
-  if (Deno.build.os !== "windows") await Deno.chmod(full, 0o444);
+  if (Deno.build.os !== "windows") Deno.chmodSync(full, 0o444);
   const state = await settledState(full);
-  using file = await Deno.open(full);
+  using file = Deno.openSync(full);
   const { sha256, size } = await hashFile(file);
   await file.sync();
   return { path, size, sha256, state };
@@ -76,7 +76,7 @@ export function sealOf(record: Omit<ArtifactRecord, "seal"> & { readonly seal?: 
 
 /** The state of a file in which any later change will show, or null. */
 async function settledState(path: string): Promise<FileState | null> {
-  const state = fileStateOf(await Deno.stat(path));
+  const state = fileStateOf(Deno.statSync(path));
   const wait = unsettled(state, Date.now());
   if (wait > PATIENCE_MS) return null;
   if (wait > 0) await sleep(wait);

@@ -8,11 +8,12 @@ export const KEY = /^[0-9a-f]{64}$/;
 /** Makes the directories of a store without which no artifact can be made. */
 export async function openDirectories(store: string): Promise<void> {
   for (const name of ["artifacts", "tmp", "quarantine"]) {
-    await Deno.mkdir(join(store, name), { recursive: true });
+    Deno.mkdirSync(join(store, name), { recursive: true });
   }
   await openOwnDirectory(join(store, "locks"));
   // Nobody means to commit gigabytes.
   const ignored = join(store, ".gitignore");
+  if (await isThere(ignored)) return;
   await Deno.writeTextFile(ignored, "*\n", { createNew: true }).catch((error) => {
     if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
   });
@@ -29,7 +30,7 @@ export async function openTemporary(
 ): Promise<AsyncDisposable & { readonly path: string }> {
   const name = `${key}.${Deno.pid}.${crypto.randomUUID().slice(0, 8)}`;
   const path = join(store, "tmp", name);
-  await storing(store, () => Deno.mkdir(path));
+  await storing(store, () => Promise.resolve(Deno.mkdirSync(path)));
   return { path, [Symbol.asyncDispose]: () => removeAll(path) };
 }
 
@@ -40,7 +41,7 @@ export function keyIn(name: string): string | undefined {
 
 /** Removes a file or a directory with all that is in it, as far as the system lets. */
 export async function removeAll(path: string): Promise<void> {
-  await Deno.remove(path, { recursive: true }).catch(() => {});
+  if (await isThere(path)) await Deno.remove(path, { recursive: true }).catch(() => {});
 }
 
 /** What lies in a directory; nothing if there is none. */
@@ -49,11 +50,20 @@ export async function entriesOf(path: string): Promise<Deno.DirEntry[]> {
 }
 
 /** Whether anything lies at a path. */
-export async function isThere(path: string): Promise<boolean> {
-  return await Deno.lstat(path).then(() => true, () => false);
+export function isThere(path: string): Promise<boolean> {
+  return Promise.resolve(found(() => Deno.lstatSync(path)) !== undefined);
 }
 
 /** Whether a directory lies at a path. */
-export async function isDirectory(path: string): Promise<boolean> {
-  return await Deno.stat(path).then((info) => info.isDirectory, () => false);
+export function isDirectory(path: string): Promise<boolean> {
+  return Promise.resolve(found(() => Deno.statSync(path))?.isDirectory ?? false);
+}
+
+/** What is asked at once, for a thread to wait in takes longer; nothing where it throws. */
+function found<T>(ask: () => T): T | undefined {
+  try {
+    return ask();
+  } catch {
+    return undefined;
+  }
 }

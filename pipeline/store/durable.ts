@@ -45,10 +45,14 @@ export async function replaceFile(
   text: string,
   options: Pick<Deno.WriteFileOptions, "mode"> = {},
 ): Promise<void> {
-  await Deno.mkdir(dirname(path), { recursive: true });
   const next = `${path}.${crypto.randomUUID()}`;
+  const write = () => Deno.writeTextFile(next, text, options);
   try {
-    await Deno.writeTextFile(next, text, options);
+    await write().catch(async (error) => {
+      if (!(error instanceof Deno.errors.NotFound)) throw error;
+      await Deno.mkdir(dirname(path), { recursive: true });
+      await write();
+    });
     await move(next, path);
   } catch (error) {
     await Deno.remove(next).catch(() => {});

@@ -30,11 +30,17 @@ export async function* chunksOf(
   file: Deno.FsFile,
   signal?: AbortSignal,
 ): AsyncGenerator<Uint8Array> {
+  signal?.throwIfAborted();
+  // Most files are small: a thread to wait for the disk in would take longer than they do.
+  const few = new Uint8Array(1 << 16);
+  const read = file.readSync(few);
+  if (read === null) return;
+  yield few.subarray(0, read);
   // Larger buffers are no faster: sha256 is the limit at about 1.1 GB/s.
-  const buffer = new Uint8Array(1 << 20);
+  const buffer = read < few.length ? few : new Uint8Array(1 << 20);
   for (;;) {
     signal?.throwIfAborted();
-    const count = await file.read(buffer);
+    const count = buffer === few ? file.readSync(few) : await file.read(buffer);
     if (count === null) return;
     yield buffer.subarray(0, count);
   }

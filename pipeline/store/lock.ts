@@ -89,7 +89,7 @@ async function openLock(path: string): Promise<Deno.FsFile> {
 
 /** Whether an open file is what lies at a path; where the system numbers no files, whether one lies there. */
 async function lies(file: Deno.FsFile, path: string): Promise<boolean> {
-  const [held, there] = [await file.stat(), await Deno.stat(path).catch(() => undefined)];
+  const [held, there] = [file.statSync(), await Deno.stat(path).catch(() => undefined)];
   if (there === undefined) return false;
   return !held.ino || !there.ino || held.ino === there.ino;
 }
@@ -100,7 +100,7 @@ async function holderOf(path: string): Promise<string> {
 
 /** Writes who holds a lock; on a full disk it stays unknown. */
 async function sign(file: Deno.FsFile): Promise<void> {
-  await file.truncate();
+  file.truncateSync();
   await file.write(new TextEncoder().encode(`${thisProcess()}\n`));
 }
 

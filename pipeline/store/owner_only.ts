@@ -7,12 +7,11 @@ const OWN_DIRECTORY = 0o700;
 
 /** Makes a directory, or takes one that is there, that nobody but its owner looks into. */
 export async function openOwnDirectory(path: string): Promise<void> {
-  await Deno.mkdir(dirname(path), { recursive: true });
-  await Deno.mkdir(path, { mode: OWN_DIRECTORY, recursive: true });
+  openOwnDirectorySync(path);
   await ownOnly(path, OWN_DIRECTORY);
 }
 
-/** The same where nothing else may go on meanwhile. */
+/** The same without a look at the rights that one has which was there. */
 export function openOwnDirectorySync(path: string): void {
   Deno.mkdirSync(dirname(path), { recursive: true });
   Deno.mkdirSync(path, { mode: OWN_DIRECTORY, recursive: true });
@@ -24,9 +23,11 @@ export function openOwnDirectorySync(path: string): void {
  */
 export async function ownOnly(path: string, mode: number): Promise<void> {
   if (Deno.build.os === "windows") return;
-  const there = await Deno.stat(path).catch((error) => {
+  let now = mode;
+  try {
+    now = Deno.statSync(path).mode ?? mode;
+  } catch (error) {
     if (!(error instanceof Deno.errors.NotFound)) throw error;
-  });
-  const now = there?.mode ?? mode;
+  }
   if ((now & 0o777 & ~mode) !== 0) await Deno.chmod(path, mode).catch(() => {});
 }

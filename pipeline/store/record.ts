@@ -43,12 +43,12 @@ export function sealedRecord(
 export async function writeRecord(directory: string, record: ArtifactRecord): Promise<void> {
   const path = join(directory, RECORD);
   {
-    using file = await Deno.open(path, { createNew: true, write: true });
+    using file = Deno.openSync(path, { createNew: true, write: true });
     const bytes = new TextEncoder().encode(`${JSON.stringify(record, null, 2)}\n`);
-    for (let at = 0; at < bytes.length;) at += await file.write(bytes.subarray(at));
+    for (let at = 0; at < bytes.length;) at += file.writeSync(bytes.subarray(at));
     await file.sync();
   }
-  if (Deno.build.os !== "windows") await Deno.chmod(path, 0o444);
+  if (Deno.build.os !== "windows") Deno.chmodSync(path, 0o444);
   await syncDirectory(directory);
 }
 

@@ -170,9 +170,10 @@ export class Runs {
   /** Replaces the run's file; a store that cannot be written goes without. */
   async #write(record: RunRecord): Promise<RunRecord> {
     this.#current = record;
-    const text = JSON.stringify({ ...record, seal: sealOf(record) }, null, 1);
+    const text = JSON.stringify(record);
+    const sealed = `${text.slice(0, -1)},"seal":"${sha256(text)}"}`;
     const path = join(this.#directory, `${record.id}.json`);
-    await replaceFile(path, text, { mode: OWN_FILE }).catch(() => {});
+    await replaceFile(path, sealed, { mode: OWN_FILE }).catch(() => {});
     return record;
   }
 }

@@ -1,5 +1,6 @@
 import { basename, dirname, join } from "node:path";
 import type { FileRecord } from "../artifact.ts";
+import { isThere } from "./directories.ts";
 import { type FileState, fileStateOf, sameState, unsettled } from "./file_state.ts";
 import { fileDigest } from "./hash.ts";
 
@@ -24,8 +25,8 @@ export async function shareFile(
   const place = sharedPlace(shared, sha256);
   const next = `${place}.${crypto.randomUUID().slice(0, 8)}`;
   try {
-    await Deno.mkdir(dirname(place), { recursive: true });
-    if (await linked(path, place)) return undefined;
+    Deno.mkdirSync(dirname(place), { recursive: true });
+    if (linked(path, place)) return undefined;
     const here = await Deno.stat(path);
     const there = await Deno.lstat(place);
     if (there.ino === here.ino && there.ino !== null) return undefined;
@@ -41,7 +42,7 @@ export async function shareFile(
     return undefined;
   } finally {
     // There still where the move was between two names of one file, which does nothing.
-    await Deno.remove(next).catch(() => {});
+    if (await isThere(next)) await Deno.remove(next).catch(() => {});
   }
 }
 
@@ -50,9 +51,9 @@ export async function isDamagedCopy(path: string): Promise<boolean> {
   return await fileDigest(path).catch(() => undefined) !== basename(path);
 }
 
-async function linked(path: string, place: string): Promise<boolean> {
+function linked(path: string, place: string): boolean {
   try {
-    await Deno.link(path, place);
+    Deno.linkSync(path, place);
     return true;
   } catch (error) {
     if (error instanceof Deno.errors.AlreadyExists) return false;

@@ -60,9 +60,11 @@ export class HalfLosses {
 
   #addSmall(row: Float32Array, most: number, norm: number): void {
     let [lost, small, zeros] = [0, 0, 0];
-    for (const value of row) {
+    const halves = new Float16Array(row);
+    for (let i = 0; i < row.length; i++) {
+      const value = row[i]!;
       if (value === 0 || Math.abs(value) >= SMALLEST) continue;
-      const kept = Math.f16round(value);
+      const kept = halves[i]!;
       lost += (value - kept) ** 2;
       small++;
       if (kept === 0) zeros++;

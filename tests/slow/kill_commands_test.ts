@@ -13,7 +13,7 @@ const STEPS = 150;
 /** Steps whose artifacts go elsewhere and come from there. */
 const FEW = 40;
 /** Bytes of an artifact that takes some time to copy. */
-const LARGE = 1 << 28;
+const LARGE = 1 << 27;
 
 const random = words("kills");
 const upTo = (most: number) => random.next().value / 2 ** 32 * most;

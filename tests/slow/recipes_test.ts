@@ -19,7 +19,9 @@ const RECIPES = [...Deno.readDirSync(CONFIGS)]
 /** One for all recipes, so that what they have in common is made once. */
 const STORE = new Store(await Deno.makeTempDir({ prefix: "quattuor-recipes-" }));
 /** Of the texts: whole windows to score, for their differences are small. */
-const SMALL = ["windows=4", "samples=16"];
+const SMALL = ["windows=4", "samples=12"];
+/** Items of each task of those that a recipe asks: more than a step of the engine takes. */
+const ITEMS = 24;
 /** Parameters of any step: candidates of a search, rows of inputs that it looks at, steps of learning. */
 const FEW: Readonly<Record<string, number>> = { grids: 8, rows: 256, steps: 3 };
 
@@ -138,7 +140,10 @@ async function smallSettings(path: string): Promise<string[]> {
     const knows = readManifest(path, { stages, set: [setting] });
     if (await knows.then(() => true, () => false)) set.push(setting);
   }
-  const { steps } = await readManifest(path, { stages, set });
+  const { params, steps } = await readManifest(path, { stages, set });
+  if (params.tasks !== undefined && params.tasks !== "none") {
+    set.push(`tasks=[{ task: ${params.tasks}, limit: ${ITEMS} }]`);
+  }
   return [...set, ...steps.flatMap(({ name, params }) => fewIn(name, params))];
 }
 

@@ -50,8 +50,9 @@ export function errorOf(got: HostTensor, expected: HostTensor): number {
     const value = got.data[i]!;
     const wanted = expected.data[i]!;
     if (!Number.isFinite(value)) return Infinity;
-    error += (value - wanted) ** 2;
-    size += wanted ** 2;
+    const difference = value - wanted;
+    error += difference * difference;
+    size += wanted * wanted;
     if (value === 0 && wanted === 0 && !Object.is(value, wanted)) least = Number.MIN_VALUE;
   }
   return Math.max(least, size === 0 ? error : error / size);

@@ -3,7 +3,7 @@ import type { Artifact } from "../../pipeline/artifact.ts";
 import { createCheckpointWriter } from "../../stages/formats/checkpoint_writer.ts";
 import { bytesOf } from "../../stages/formats/half.ts";
 import { architectureOf } from "../../stages/models/architecture.ts";
-import { normals } from "./random.ts";
+import { normalSource } from "./random.ts";
 import { FAMILIES } from "./stage_chain.ts";
 
 const FOLDER = fileURLToPath(new URL("../testdata/families", import.meta.url));
@@ -25,25 +25,34 @@ const SIZES = {
 /** The families of `testdata/families` in sizes that formats of other programs can pack. */
 export const SHAPED = FAMILIES;
 
+/** Whether the layers of a family in such sizes hold the same tensors. */
+export async function hasLikeLayers(family: string): Promise<boolean> {
+  const { layers } = architectureOf(await shapedConfig(family, SIZES.num_hidden_layers));
+  const forms = layers.map(({ index, tensors }) =>
+    [...tensors].map(([name, shape]) => `${name.replace(`.${index}.`, ".")} ${shape}`).join()
+  );
+  return new Set(forms).size === 1;
+}
+
 /** Writes a random model of a family in such sizes, in single precision. */
-export async function writeShaped(family: string, directory: string): Promise<Artifact<"model">> {
-  const json = {
-    ...JSON.parse(await Deno.readTextFile(`${FOLDER}/${family}/config.json`)),
-    ...SIZES,
-  };
-  stretchFactors(json);
-  if (json.layer_types) json.layer_types = json.layer_types.slice(0, SIZES.num_hidden_layers);
+export async function writeShaped(
+  family: string,
+  directory: string,
+  layers = SIZES.num_hidden_layers,
+): Promise<Artifact<"model">> {
+  const json = await shapedConfig(family, layers);
   const specifications = [...architectureOf(json).tensors].map(([name, shape]) =>
     ({ name, dtype: "F32", shape }) as const
   );
-  const source = normals(family);
+  const next = normalSource(family);
   using writer = await createCheckpointWriter(directory, specifications);
   for (const { name, shape } of specifications) {
     const size = shape.reduce((product, each) => product * each, 1);
     const middle = shape.length === 1 && !name.endsWith(".bias") ? 1 : 0;
-    const values = Float32Array.from({ length: size }, () => middle + 0.1 * source.next().value);
     // Half precision, so that formats which keep that lose nothing.
-    await writer.write(name, bytesOf(values.map(Math.f16round)));
+    const halves = new Float16Array(size);
+    for (let i = 0; i < size; i++) halves[i] = Math.fround(middle + 0.1 * next());
+    await writer.write(name, bytesOf(new Float32Array(halves)));
   }
   await writer.close();
   await Deno.writeTextFile(`${directory}/config.json`, JSON.stringify(json));
@@ -54,6 +63,17 @@ export async function writeShaped(family: string, directory: string): Promise<Ar
     path: directory,
     scores: {},
   };
+}
+
+async function shapedConfig(family: string, layers: number) {
+  const json = {
+    ...JSON.parse(await Deno.readTextFile(`${FOLDER}/${family}/config.json`)),
+    ...SIZES,
+    num_hidden_layers: layers,
+  };
+  stretchFactors(json);
+  if (json.layer_types) json.layer_types = json.layer_types.slice(0, layers);
+  return json;
 }
 
 /** Gives each pair of channels of a wider head a factor of LongRoPE. */

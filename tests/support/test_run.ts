@@ -64,15 +64,17 @@ export async function runHands(
   return fine;
 }
 
-/** Deals tests out, the largest files first, each to the hand that has the fewest bytes. */
-export async function deal(files: readonly string[], count: number): Promise<Hand[]> {
+/** Deals tests out, the largest files first, each to the hand that is least full of its share. */
+export async function deal(files: readonly string[], shares: readonly number[]): Promise<Hand[]> {
   const sizes = await Promise.all(files.map(async (path) => {
     const { size } = await Deno.stat(join(ROOT, path));
     return { path, size };
   }));
-  const hands = Array.from({ length: count }, () => ({ paths: [] as string[], size: 0 }));
+  const hands = shares.map((share) => ({ share, paths: [] as string[], size: 0 }));
   for (const { path, size } of sizes.sort((a, b) => b.size - a.size)) {
-    const least = hands.reduce((one, other) => other.size < one.size ? other : one);
+    const fullness = (hand: { readonly size: number; readonly share: number }) =>
+      (hand.size + size) / hand.share;
+    const least = hands.reduce((one, other) => fullness(other) < fullness(one) ? other : one);
     least.paths.push(path);
     least.size += size;
   }

@@ -19,9 +19,29 @@ type Said =
 /** Milliseconds that threads may take to end before they are ended. */
 const PATIENCE = 2000;
 
+/** How many engines a worker may serve: it collects their memories late. */
+const MOST_ENGINES = 16;
+
+interface Thread {
+  readonly worker: Worker;
+  /** Engines that it has served. */
+  readonly engines: number;
+}
+
+/** Threads whose engines were closed; none where they end with them. */
+let spare: Thread[] | undefined;
+
+/**
+ * Has threads of closed engines wait for the next ones of this process: for one that opens hundreds,
+ * since a worker takes longer to start than a small model to run. The process has to be ended then.
+ */
+export function keepThreads(): void {
+  spare ??= [];
+}
+
 /** Workers that run the kernels of one engine. */
 export class Threads {
-  readonly #workers: Worker[] = [];
+  readonly #workers = new Set<Worker>();
   readonly #ended: Promise<void>[] = [];
 
   private constructor() {}
@@ -45,8 +65,8 @@ export class Threads {
   }
 
   #start(start: ThreadStart, onFailure: (reason: string) => void): Promise<void> {
-    const worker = new Worker(new URL("./worker.ts", import.meta.url), { type: "module" });
-    this.#workers.push(worker);
+    const { worker, engines } = spare?.pop() ?? startThread();
+    this.#workers.add(worker);
     const ready = Promise.withResolvers<void>();
     const ended = Promise.withResolvers<void>();
     this.#ended.push(ended.promise);
@@ -58,7 +78,12 @@ export class Threads {
     worker.onmessage = ({ data }: MessageEvent<Said>) => {
       if ("failed" in data) fail(data.failed);
       else if ("ready" in data) ready.resolve();
-      else ended.resolve();
+      else {
+        if (spare && engines + 1 < MOST_ENGINES && this.#workers.delete(worker)) {
+          spare.push({ worker, engines: engines + 1 });
+        }
+        ended.resolve();
+      }
     };
     worker.onerror = (event) => {
       event.preventDefault();
@@ -81,4 +106,9 @@ export class Threads {
     clearTimeout(timer);
     for (const worker of this.#workers) worker.terminate();
   }
+}
+
+function startThread(): Thread {
+  const worker = new Worker(new URL("./worker.ts", import.meta.url), { type: "module" });
+  return { worker, engines: 0 };
 }

@@ -8,7 +8,7 @@ import { verifyReading } from "../../../stages/exchange/verify.ts";
 import { exportModel } from "../../../stages/export.ts";
 import { quantize } from "../../../stages/quantize.ts";
 import { rotate } from "../../../stages/rotate.ts";
-import { SHAPED, writeShaped } from "../../support/packable_models.ts";
+import { hasLikeLayers, SHAPED, writeShaped } from "../../support/packable_models.ts";
 import { StageChain } from "../../support/stage_chain.ts";
 
 /** What `quantize` is told for every precision, by its words; full precision where nothing. */
@@ -55,6 +55,21 @@ const SCHEMES: Readonly<Record<string, object | undefined>> = {
     weights: { bits: 4, zero: "none", group: 32, full: true },
   },
 };
+
+/**
+ * Those in which a family is written with two layers, among them one or more that each format takes, and
+ * a head in codes. Others are told by what a linear's codes are, of which a layer has all there are:
+ * they are written with one where both hold the same tensors.
+ */
+const DEEP: readonly string[] = [
+  "W16",
+  "W4 g32 none",
+  "W4 g128 post_scale",
+  "W3 g32 pre_scale",
+  "W4 row pre_scale A8",
+  "W4 g128 two-level post_scale A8",
+  "W8 row none A8, head w8a8",
+];
 
 /** Those with a head in codes. */
 const WITH_HEAD = Object.keys(SCHEMES).filter((words) => words.includes("head"));
@@ -144,12 +159,24 @@ const HOME: Readonly<Record<string, string>> = {
   tinychat: "llama_wide_heads",
 };
 
+Deno.test("every format must take one of the schemes that are written with two layers", () => {
+  assert.ok(DEEP.every((words) => words in SCHEMES));
+  for (const [format, must] of Object.entries(MUST)) {
+    assert.ok(DEEP.some((words) => must.includes(words)), format);
+  }
+});
+
 for (const family of SHAPED) {
   Deno.test(`${family}: every format reads back what it wrote of each scheme, or refuses it before work`, async () => {
     await using chain = await StageChain.open(new ReferenceDevice());
-    const plain = await writeShaped(family, await chain.directory());
-    const model = await chain.run(rotate, { model: plain });
+    const [shallow, deep] = await Promise.all([1, 2].map(async (layers) =>
+      await chain.run(rotate, {
+        model: await writeShaped(family, await chain.directory(), layers),
+      })
+    ));
+    const alike = await hasLikeLayers(family);
     for (const [words, params] of Object.entries(SCHEMES)) {
+      const model = alike && !DEEP.includes(words) ? shallow! : deep!;
       const quantized = params ? await chain.run(quantize, { model }, params) : model;
       using source = await openSource(quantized.path);
       for (const format of Object.keys(FORMATS)) {

@@ -1,9 +1,11 @@
 import { strict as assert } from "node:assert";
 import { Cpu } from "../../../../kernels/device/cpu/cpu.ts";
 import { SLOTS } from "../../../../kernels/device/cpu/protocol.ts";
+import { keepThreads } from "../../../../kernels/device/cpu/threads.ts";
 import type { Tensor } from "../../../../kernels/device/device.ts";
 import { f32 } from "../../../../kernels/device/tensor.ts";
 import { groupDot, matmul, rmsNorm } from "../../../../kernels/mod.ts";
+import { spreadCpu } from "../../../support/spread_banks.ts";
 
 const COLUMNS = 64;
 const EPS = 0;
@@ -88,20 +90,7 @@ Deno.test("an engine that lost a thread says so wherever it is used, and closes"
 
 Deno.test("a thread that traps ends the work in a sentence", async () => {
   const cpu = await Cpu.open({ threads: 2 });
-  const x = cpu.upload(rows(1, 1));
-  const weight = cpu.upload(rows(8, 1));
-  const y = cpu.upload(f32([1, 8]));
-  const trapping = {
-    ...matmul,
-    cpu: (...call: Parameters<typeof matmul.cpu>) => {
-      const launch = matmul.cpu(...call);
-      // A number is divided by it.
-      return { ...launch, args: { ...launch.args, task_columns: { u32: 0 } } };
-    },
-  };
-  cpu.run(trapping, { x, weight, y }, {});
-  await assert.rejects(() => cpu.read(y), /Cannot go on with the CPU engine: .*divide by zero/);
-  for (const tensor of [x, weight, y]) tensor[Symbol.dispose]();
+  await assert.rejects(() => trap(cpu), /Cannot go on with the CPU engine: .*divide by zero/);
   await cpu[Symbol.asyncDispose]();
 });
 
@@ -111,3 +100,64 @@ Deno.test("tensors left over are listed when the engine closes, and memory has a
   cpu.upload(rows(2, 1), "left over");
   await assert.rejects(() => cpu[Symbol.asyncDispose](), /left over f32\[2, 64\]/);
 });
+
+Deno.test("threads that are kept work for one engine after another, and those that trapped do not", async () => {
+  keepThreads();
+  const { Worker: Started } = globalThis;
+  let started = 0;
+  globalThis.Worker = class extends Started {
+    constructor(...args: ConstructorParameters<typeof Started>) {
+      super(...args);
+      started++;
+    }
+  };
+  try {
+    for (const threads of [3, 2, 3, 1, 3]) {
+      await using cpu = await Cpu.open({ threads });
+      assert.equal(await sumOfRows(cpu, 100 * threads), 100 * threads);
+    }
+    assert.ok(started <= 3, `${started} workers`);
+    // Functions of other banks, which were sent to them for one engine, are not there for the next.
+    for (let round = 0; round < 2; round++) {
+      await using spread = await spreadCpu({ threads: 3 });
+      assert.equal(await sumOfRows(spread, 7), 7);
+    }
+    const before = started;
+    const lost = await Cpu.open({ threads: 3 });
+    await assert.rejects(() => trap(lost), /divide by zero/);
+    await lost[Symbol.asyncDispose]();
+    await using cpu = await Cpu.open({ threads: 3 });
+    assert.equal(await sumOfRows(cpu, 5), 5);
+    assert.ok(started > before, "the one that trapped works on");
+  } finally {
+    globalThis.Worker = Started;
+  }
+});
+
+/** How often a row of ones is added, by launches that all threads work at. */
+async function sumOfRows(cpu: Cpu, launches: number): Promise<number> {
+  using x = cpu.upload(rows(50, 1));
+  using gain = cpu.upload(f32([COLUMNS], new Float32Array(COLUMNS).fill(1)));
+  using sum = cpu.upload(rows(50, 0));
+  for (let launch = 0; launch < launches; launch++) add(cpu, { x, gain, sum });
+  const values = new Set((await cpu.read(sum)).data);
+  assert.equal(values.size, 1);
+  return [...values][0]!;
+}
+
+/** Runs what a thread can not. */
+async function trap(cpu: Cpu): Promise<void> {
+  using x = cpu.upload(rows(1, 1));
+  using weight = cpu.upload(rows(8, 1));
+  using y = cpu.upload(f32([1, 8]));
+  const trapping = {
+    ...matmul,
+    cpu: (...call: Parameters<typeof matmul.cpu>) => {
+      const launch = matmul.cpu(...call);
+      // A number is divided by it.
+      return { ...launch, args: { ...launch.args, task_columns: { u32: 0 } } };
+    },
+  };
+  cpu.run(trapping, { x, weight, y }, {});
+  await cpu.read(y);
+}
