@@ -129,10 +129,10 @@ function mixed(values: Float32Array, size: number): Float32Array {
   return own;
 }
 
-/** Adds x x^T to a matrix. */
+/** Adds x x^T to a matrix, on and above its diagonal. */
 function addSquares(gram: Float64Array, x: Float32Array): void {
   for (let row = 0; row < x.length; row++) {
-    for (let column = 0; column < x.length; column++) {
+    for (let column = row; column < x.length; column++) {
       gram[row * x.length + column]! += x[row]! * x[column]!;
     }
   }

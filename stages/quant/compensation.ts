@@ -1,8 +1,8 @@
 /**
  * How much of what the code of a channel misses the channels behind it take over, so that products with the
- * vectors of a Gram matrix [size, size] err least: A of the matrix as A D A^T, A upper triangular with
- * ones on its diagonal, which are left out (LDLQ: Chee et al. 2023, QuIP, section 3.1). Entries are
- * rounded to half precision.
+ * vectors of a Gram matrix [size, size] err least; of the matrix only what is on and above its diagonal is
+ * looked at. It is A of the matrix as A D A^T, upper triangular with ones on its diagonal, which are left
+ * out (LDLQ: Chee et al. 2023, QuIP, section 3.1). Entries are rounded to half precision.
  */
 export function compensationOf(gram: Float64Array, size: number): Float32Array<ArrayBuffer> {
   const shares = new Float32Array(size * size);
@@ -13,7 +13,7 @@ export function compensationOf(gram: Float64Array, size: number): Float32Array<A
     const pivot = left[last * (size + 1)]!;
     for (let row = 0; row < last; row++) {
       const share = left[row * size + last]! / pivot;
-      for (let column = 0; column < last; column++) {
+      for (let column = row; column < last; column++) {
         left[row * size + column]! -= share * left[column * size + last]!;
       }
       shares[row * size + last] = Math.f16round(share);
