@@ -1,6 +1,6 @@
 import type { Device, HostTensor, Tensor, TensorRef } from "../../kernels/device/device.ts";
 import { u32 } from "../../kernels/device/tensor.ts";
-import { embed, penalize, sample, topScores } from "../../kernels/mod.ts";
+import { embed, penalize, sample } from "../../kernels/mod.ts";
 import type { Model } from "../models/model.ts";
 import type { ScoredToken } from "./engine.ts";
 import { idsOf, kvBatch, ownersOf, positionsOf } from "./kv_batch.ts";
@@ -12,11 +12,12 @@ import {
   changesOf,
   type Draw,
   drawsOf,
+  leavesLogits,
   mostEntries,
-  needsLogitsOnly,
   settingsOf,
 } from "./sampling.ts";
 import type { Chunk } from "./scheduler.ts";
+import { mostLikeliest, readScores, scoreTokens } from "./token_scores.ts";
 
 /** Bytes of logits on the device at once. */
 const STEP_LOGIT_BYTES = 2 ** 25;
@@ -110,9 +111,8 @@ export class PagedModel implements Disposable {
     const recorded = await this.#recordedFor(chunks, steps);
     if (!recorded) return await this.#once(chunks, ready);
     const tokens = await recorded.run(chunks, ready);
-    return tokens.map((each, i) => {
-      if (!each) return { next: [], missed: true };
-      const drawn = each.map((token) => ({ token }));
+    return tokens.map((drawn, i) => {
+      if (!drawn) return { next: [], missed: true };
       const { draft } = chunks[i]!;
       return { next: draft.length > 0 ? standing(draft, drawn) : drawn };
     });
@@ -128,14 +128,15 @@ export class PagedModel implements Disposable {
   async #recordedFor(chunks: readonly Chunk[], steps: number): Promise<RecordedSteps | undefined> {
     const rows = chunks.reduce((sum, { count }) => sum + count, 0);
     if (rows > this.#rows || !chunks.every(onlyDraws)) return undefined;
-    const plain = chunks.every(({ sequence }) => needsLogitsOnly(sequence.request));
+    const plain = chunks.every(({ sequence }) => leavesLogits(sequence.request));
+    const likeliest = mostLikeliest(chunks.map(({ sequence }) => sequence.request.logprobs));
     const changes = plain ? undefined : this.#logitChanges;
     const entries = chunks.reduce(
       (sum, { sequence, count }) => sum + count * (mostEntries(sequence) + count - 1),
       0,
     );
     if (changes && entries > changes.room) return undefined;
-    const key = `${chunks.length} ${rows} ${steps} ${plain}`;
+    const key = `${chunks.length} ${rows} ${steps} ${plain} ${likeliest}`;
     let found = this.#recorded.get(key);
     if (found) {
       this.#recorded.delete(key);
@@ -145,8 +146,8 @@ export class PagedModel implements Disposable {
         recorded[Symbol.dispose]();
         this.#recorded.delete(oldest);
       }
-      const wanted = { chunks, steps, context: this.#context, changes, drawn: this.#drawn };
-      found = await recordSteps(this.#device, this.#forward, wanted);
+      const wanted = { chunks, steps, context: this.#context, changes, likeliest };
+      found = await recordSteps(this.#device, this.#forward, { ...wanted, drawn: this.#drawn });
     }
     this.#recorded.set(key, found);
     return found;
@@ -226,33 +227,18 @@ export class PagedModel implements Disposable {
       ? device.upload(u32([targets.length], targets as number[]))
       : this.#choose(rows, logits);
     // Rows whose token is given keep it.
-    const count = rows.reduce<number | undefined>(
-      (most, { likeliest }) => likeliest === undefined ? most : Math.max(most ?? 0, likeliest),
-      undefined,
-    );
+    const wanted = rows.map(({ likeliest }) => likeliest);
+    const count = mostLikeliest(wanted);
     const tokens = (await device.read(chosen)).data;
     const final = targets.map((target, i) => target ?? tokens[i]!);
     if (count === undefined) return final.map((token) => ({ token }));
     using scoredTokens = device.upload(u32([final.length], final));
-    const made = device.run(topScores, { logits, tokens: scoredTokens }, { count });
-    using scores = made.scores;
-    using likeliest = made.likeliest;
-    using norms = made.norms;
-    const values = (await device.read(scores)).data;
-    const names = (await device.read(likeliest)).data;
-    const sums = (await device.read(norms)).data;
-    return rows.map(({ likeliest: wanted }, row) => {
-      const token = final[row]!;
-      if (wanted === undefined) return { token };
-      const first = row * (count + 1);
-      const lost = Math.log(sums[2 * row + 1]!);
-      const logprob = (at: number) => values[at]! - sums[2 * row]! - lost;
-      const top = Array.from(
-        { length: wanted },
-        (_, i) => [names[first + 1 + i]!, logprob(first + 1 + i)] as const,
-      );
-      return { token, logprob: logprob(first), top };
-    });
+    const made = scoreTokens(device, logits, { tokens: scoredTokens, count });
+    try {
+      return readScores(final, await Promise.all(made.map((part) => device.read(part))), wanted);
+    } finally {
+      for (const part of made) part[Symbol.dispose]();
+    }
   }
 
   async #logits(rows: readonly Row[], hidden: TensorRef): Promise<Tensor> {
@@ -306,9 +292,8 @@ function hiddenSums(
 
 /** Whether behind each token of a chunk another is drawn, and nothing else is asked. */
 function onlyDraws({ sequence: { request }, count, draft, last }: Chunk): boolean {
-  const { promptLogprobs, logprobs, maxTokens } = request;
-  const drawn = count === 1 + draft.length && last && maxTokens > 0;
-  return drawn && promptLogprobs === undefined && logprobs === undefined;
+  const drawn = count === 1 + draft.length && last && request.maxTokens > 0;
+  return drawn && request.promptLogprobs === undefined;
 }
 
 /** The rows of a step whose logits are needed: those that score the prompt, and those that choose. */

@@ -10,11 +10,13 @@ import {
   slotsOf,
   tableOf,
 } from "./kv_batch.ts";
+import type { ScoredToken } from "./engine.ts";
 import type { LogitChanges } from "./logit_changes.ts";
 import type { PagedForward } from "./paged_forward.ts";
 import { changesOf, drawsOf, settingsOf } from "./sampling.ts";
 import type { Chunk } from "./scheduler.ts";
 import { waitsForGrammar } from "./sequence.ts";
+import { readScores, scoreTokens } from "./token_scores.ts";
 
 /** Decode steps of so many sequences, put on record to be run again and again. */
 export interface RecordedSteps extends Disposable {
@@ -26,7 +28,7 @@ export interface RecordedSteps extends Disposable {
   run(
     chunks: readonly Chunk[],
     ready: () => Promise<void>,
-  ): Promise<readonly (readonly number[] | undefined)[]>;
+  ): Promise<readonly (readonly ScoredToken[] | undefined)[]>;
 }
 
 /** Most tokens of a draft that runs in such a step. */
@@ -35,21 +37,26 @@ export const MOST_DRAFT = 7;
 /** Launches that choose tokens from logits which change: `penalize` and `sample`. */
 const CHOOSING = 2;
 
+/** Tensors that scores of a step are told in. */
+const SCORES = 3;
+
 /**
  * Puts `steps` decode steps on record for as many sequences as there are chunks, each of one token, or
  * one step for as many tokens as they and their drafts have together. Each step's
  * tokens are the next one's input, and the host waits once; of the host's data only what differs is
  * written anew. Weights and pages must stay on the device; `context` is the longest sequence. With
- * `changes` it is one step, whose logits change as the sequences want before tokens are chosen.
+ * `changes` it is one step, whose logits change as the sequences want before tokens are chosen; with
+ * `likeliest` tokens are scored, and so many of the likeliest.
  */
 export async function recordSteps(
   device: Device,
   forward: PagedForward,
-  { chunks, steps, context, changes, drawn = {} }: {
+  { chunks, steps, context, changes, likeliest, drawn = {} }: {
     readonly chunks: readonly Chunk[];
     readonly steps: number;
     readonly context: number;
     readonly changes?: LogitChanges | undefined;
+    readonly likeliest?: number | undefined;
     /** Which tokens are drawn from; see `sample`. */
     readonly drawn?: { readonly choices?: number };
   },
@@ -76,6 +83,7 @@ export async function recordSteps(
   const recording = stack.use(
     await device.record(async () => {
       const tokens: Tensor[] = [];
+      const scores: Tensor[] = [];
       for (const { settings, ...places } of inputs) {
         const from = tokens.at(-1) ?? ids;
         const batch = { ...places, owners, work, block_table, queries: mostQueries, keys };
@@ -83,9 +91,12 @@ export async function recordSteps(
         using plain = await forward.logits(hidden);
         using changed = changes && device.run(penalize, { logits: plain, ...changes.inputs }, {}).y;
         const logits = changed ?? plain;
-        tokens.push(device.run(sample, { logits, settings }, drawn).tokens);
+        const chosen = device.run(sample, { logits, settings }, drawn).tokens;
+        tokens.push(chosen);
+        if (likeliest === undefined) continue;
+        scores.push(...scoreTokens(device, plain, { tokens: chosen, count: likeliest }));
       }
-      return tokens;
+      return [...tokens, ...scores];
     }),
   );
   const owned = stack.move();
@@ -100,7 +111,8 @@ export async function recordSteps(
           device.write(tensors[name], hosts[name]);
         }
       });
-      const choosing = changes ? recording.launches - CHOOSING : 0;
+      const scoring = likeliest === undefined ? 0 : 1;
+      const choosing = changes ? recording.launches - CHOOSING - scoring : 0;
       recording.replay({ to: choosing });
       // A graphics processor begins with the layers when something is written behind them.
       const all = draws(chunks);
@@ -114,15 +126,20 @@ export async function recordSteps(
         changes.write(all.map(changesOf));
       }
       recording.replay({ from: choosing });
-      const read = await Promise.all(recording.outputs.map((tokens) => device.read(tokens)));
+      const read = await Promise.all(recording.outputs.map((tensor) => device.read(tensor)));
+      const wanted = all.map(({ sequence: { request: { logprobs } } }) => logprobs);
+      const told = read.slice(0, steps).map(({ data }, step) =>
+        likeliest === undefined
+          ? Array.from(data, (token) => ({ token }))
+          : readScores(data, read.slice(steps + SCORES * step, steps + SCORES * (step + 1)), wanted)
+      );
       let row = 0;
       return chunks.map(({ count }, i) => {
         const first = row;
         row += count;
         if (known[i] === 0) return undefined;
-        const [{ data }] = read as [HostTensor, ...HostTensor[]];
-        if (count > 1) return Array.from(data.subarray(first, first + known[i]!));
-        return read.map(({ data }) => data[first]!);
+        if (count > 1) return told[0]!.slice(first, first + known[i]!);
+        return told.map((tokens) => tokens[first]!);
       });
     },
     [Symbol.dispose]: () => owned.dispose(),

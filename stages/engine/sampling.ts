@@ -36,9 +36,12 @@ export function settingsOf(
 
 /** Whether choosing a request's next token takes nothing but its logits. */
 export function needsLogitsOnly(request: GenerationRequest): boolean {
-  const { sampling, logprobs, grammar } = request;
-  return logprobs === undefined && grammar === undefined && !changesLogits(sampling) &&
-    !forbids(request);
+  return request.logprobs === undefined && leavesLogits(request);
+}
+
+/** Whether a request's tokens are chosen from the logits as they are. */
+export function leavesLogits(request: GenerationRequest): boolean {
+  return request.grammar === undefined && !changesLogits(request.sampling) && !forbids(request);
 }
 
 /** What changes the logits that a token is chosen from. */

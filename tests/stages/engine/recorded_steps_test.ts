@@ -1,4 +1,4 @@
-import { strict as assert } from "node:assert";
+import { ok, strict as assert } from "node:assert";
 import { Cpu } from "../../../kernels/device/cpu/cpu.ts";
 import { ReferenceDevice } from "../../../kernels/device/reference.ts";
 import { calibrate_kv } from "../../../stages/calibrate_kv.ts";
@@ -23,6 +23,9 @@ const SIZES: EngineSizes = {
   step: { tokens: 64, sequences: 8 },
   queue: { requests: 100, tokens: 10_000 },
 };
+
+/** Guesses are run where no more sequences generate. */
+const DRAFTS = { tokens: 4, sequences: 2 };
 
 function ask(length: number, seed: number, more: Partial<GenerationRequest> = {}) {
   const prompt = Array.from({ length }, (_, i) => (i * i * 7 + (i + seed) * 13 + seed) % 96);
@@ -109,6 +112,43 @@ for (const [where, open] of [["", Cpu.open], [" over several banks", spreadCpu]]
     });
   });
 }
+
+Deno.test("scores come from recorded steps, and are those of steps that are launched one by one", async () => {
+  await using chain = await StageChain.open(new ReferenceDevice());
+  await using device = await Cpu.open();
+  const { path } = chain.family("llama_llama3_gqa_tied");
+  using model = await Model.open(path, device, { weightBytes: Infinity });
+  using loop = new EngineLoop(device, model, { ...SIZES, step: { ...SIZES.step, drafts: DRAFTS } });
+  const record = device.record.bind(device);
+  let recordings = 0;
+  device.record = (make) => {
+    recordings++;
+    return record(make);
+  };
+  const drawn = { ...GREEDY, temperature: 1.1, topP: 0.9, seed: 5 };
+  const asked = [
+    ask(9, 1, { logprobs: 3 }),
+    ask(12, 2, { logprobs: 0, sampling: drawn }),
+    ask(7, 3, { logprobs: 2, sampling: { ...drawn, repetitionPenalty: 1.3 } }),
+    ask(8, 4),
+  ];
+  const together = await serve(loop, asked);
+  ok(recordings > 0, "no step was recorded");
+  for (const [at, request] of asked.entries()) {
+    const alone = await serve(loop, [request]);
+    assert.deepEqual(told(alone.events[0]!), told(together.events[at]!));
+  }
+  // Who asks for scores of its prompt has all steps of the batch launched one by one.
+  const before = recordings;
+  const long = ask(20, 9, { promptLogprobs: 0, maxTokens: 60 });
+  const launched = await serve(loop, [...asked, long]);
+  assert.equal(recordings, before);
+  for (const [at] of asked.entries()) {
+    assert.deepEqual(told(launched.events[at]!), told(together.events[at]!));
+  }
+  const scored = together.events[0]!.find(({ type }) => type === "token");
+  ok(scored?.type === "token" && scored.top?.length === 3 && scored.logprob! < 0);
+});
 
 Deno.test("the scheduler runs ahead as far as all may go, and takes the pages for it", () => {
   const pages = new Pages(5);
