@@ -16,8 +16,8 @@ export function manifestSchema(stages: Registry): JsonSchema {
     const { $schema: _, ...schema } = z.toJSONSchema(stepSchema(name, stage), OPTIONS);
     return openStep(schema as JsonSchema);
   });
-  const step = { anyOf: variants };
-  const change = { anyOf: [...variants.map(looseStep), CHANGE, NOTHING] };
+  const step = { anyOf: [...variants, ...IMPORTED] };
+  const change = { anyOf: [...variants.map(looseStep), CHANGE, ...IMPORTED, NOTHING] };
   const { extends: bases, ...own } = PARTS;
   const whole = { ...own, steps: stepsSchema(ref("step")) };
   const loose = {
@@ -66,7 +66,14 @@ const OPTIONS = { io: "input", unrepresentable: "any" } as const;
 
 const NOTHING: JsonSchema = { type: "null" };
 const TEXT: JsonSchema = { type: "string" };
+const ANY: JsonSchema = { type: "object" };
 const SCALAR: JsonSchema = { anyOf: [{ type: "number" }, TEXT, { type: "boolean" }] };
+/** What a mapping takes over from parts of other files. */
+const IMPORT: JsonSchema = {
+  description:
+    "A mapping of another file that this one is merged over: file.yaml, or file.yaml#steps/name for a part of it; several are merged in turn.",
+  anyOf: [TEXT, { type: "array", items: TEXT }],
+};
 const LINES: JsonSchema = {
   type: "array",
   items: { type: "object", additionalProperties: SCALAR },
@@ -81,6 +88,7 @@ const PARTS = {
   params: {
     description: "Named values with their defaults; use one as ${name}, change it with --set.",
     type: "object",
+    properties: { $import: IMPORT },
     additionalProperties: SCALAR,
   },
   matrix: {
@@ -117,6 +125,16 @@ const CHANGE: JsonSchema = {
   },
   additionalProperties: false,
 };
+
+/** A step that is another file's, or whose parameters are: what that has is not known here. */
+const IMPORTED: readonly JsonSchema[] = [
+  closed({ $import: IMPORT, stage: TEXT, from: ANY, with: ANY }, ["$import"]),
+  closed({
+    stage: TEXT,
+    from: ANY,
+    with: { type: "object", properties: { $import: IMPORT }, required: ["$import"] },
+  }, ["with"]),
+];
 
 const PARAM: JsonSchema = { type: "string", pattern: "\\$\\{[^{}]+\\}" };
 
@@ -168,7 +186,12 @@ function splitTold({ description, default: usual, ...rest }: JsonSchema) {
 
 function stepsSchema(step: JsonSchema): JsonSchema {
   const description = "The work, in any order; each step makes one artifact.";
-  return { description, type: "object", additionalProperties: step };
+  return {
+    description,
+    type: "object",
+    properties: { $import: IMPORT },
+    additionalProperties: step,
+  };
 }
 
 function closed(properties: JsonSchema, required: readonly string[]): JsonSchema {

@@ -43,7 +43,8 @@ export function readSources(
   const treeOf = (path: string, text: string): YamlNode | undefined => {
     sources.push({ path, sha256: sha256(text) });
     trail.push(path);
-    const own = parseYaml(text, { source: path, report });
+    const read = parseYaml(text, { source: path, report });
+    const own = read && imported(read, path);
     const tree = own?.type === "map" ? over(own, path) : own;
     trail.pop();
     trees.set(resolve(path), tree);
@@ -58,15 +59,52 @@ export function readSources(
     });
     return [...bases, { ...own, entries }].reduce(mergeTrees);
   };
-  const extended = (path: string, { name, place }: Base): YamlNode | undefined => {
+  /** A tree in which every mapping with `$import` has what that names, below what it has itself. */
+  const imported = (node: YamlNode, path: string): YamlNode => {
+    if (node.type === "scalar") return node;
+    if (node.type === "list") {
+      return { ...node, items: node.items.map((item) => imported(item, path)) };
+    }
+    const entries = new Map(
+      [...node.entries].map(([name, entry]) =>
+        [name, { ...entry, value: imported(entry.value, path) }] as const
+      ),
+    );
+    entries.delete(IMPORT);
+    const parts = basesOf(node.entries.get(IMPORT)?.value, report, IMPORTING)
+      .flatMap((base) => partOf(base, path) ?? []);
+    return [...parts, { ...node, entries }].reduce(mergeTrees);
+  };
+  /** What `file.yaml` or `file.yaml#steps/name` names: a mapping. */
+  const partOf = ({ name, place }: Base, path: string): YamlNode | undefined => {
+    const [, file = "", within] = /^([^#]*)(?:#(.*))?$/s.exec(name) ?? [];
+    const full = isAbsolute(file) ? file : join(dirname(path), file);
+    let found = extended(full, { name: file, place }, IMPORTING);
+    for (const word of within?.split("/") ?? []) {
+      if (found === undefined) return undefined;
+      const next = found.type === "map" ? found.entries.get(word)?.value : undefined;
+      if (next === undefined) {
+        report(place, `Cannot import "${name}": there is no "${word}" in ${file}`);
+      }
+      found = next;
+    }
+    if (found === undefined || found.type === "map") return found;
+    report(place, `Cannot import "${name}": it is ${wordFor(found)}, expected a mapping`);
+    return undefined;
+  };
+  const extended = (
+    path: string,
+    { name, place }: Base,
+    { verb, joint }: Naming = EXTENDING,
+  ): YamlNode | undefined => {
     const full = resolve(path);
     if (trees.has(full)) return trees.get(full);
     const fail = (why: string) => {
-      report(place, `Cannot extend "${name}": ${why}`);
+      report(place, `Cannot ${verb} "${name}": ${why}`);
       return undefined;
     };
     const met = trail.findIndex((open) => resolve(open) === full);
-    if (met >= 0) return fail([...trail.slice(met), path].join(" extends "));
+    if (met >= 0) return fail([...trail.slice(met), path].join(joint));
     if (sources.length >= FILES) return fail(`there are ${FILES} files already`);
     let text: string;
     try {
@@ -77,7 +115,7 @@ export function readSources(
     const tree = treeOf(path, text);
     if (tree === undefined || tree.type === "map") return tree;
     const is = wordFor(tree);
-    report(tree.place, `Cannot extend this: it is ${is}, expected a mapping such as steps: …`);
+    report(tree.place, `Cannot ${verb} this: it is ${is}, expected a mapping such as steps: …`);
     return undefined;
   };
 
@@ -110,13 +148,34 @@ export function readFile(path: string): string {
   }
 }
 
+/** The name under which a mapping says what it takes over. */
+const IMPORT = "$import";
+
+/** How problems call what is done with another file. */
+interface Naming {
+  readonly verb: "extend" | "import";
+  readonly joint: string;
+  readonly wanted: string;
+}
+
+const EXTENDING: Naming = { verb: "extend", joint: " extends ", wanted: "the path of a manifest" };
+const IMPORTING: Naming = {
+  verb: "import",
+  joint: " imports ",
+  wanted: "file.yaml, or file.yaml#steps/name for a part of it",
+};
+
 /** A file to extend and where that is said. */
 interface Base {
   readonly name: string;
   readonly place: Place;
 }
 
-function basesOf(node: YamlNode | undefined, report: Report): Base[] {
+function basesOf(
+  node: YamlNode | undefined,
+  report: Report,
+  { verb, wanted }: Naming = EXTENDING,
+): Base[] {
   if (node === undefined || isNull(node)) return [];
   const items = node.type === "list" ? node.items : [node];
   return items.flatMap((item) => {
@@ -124,7 +183,7 @@ function basesOf(node: YamlNode | undefined, report: Report): Base[] {
       return [{ name: item.value, place: item.place }];
     }
     const is = wordFor(item);
-    report(item.place, `Cannot extend ${is}: expected the path of a manifest, or a list of paths`);
+    report(item.place, `Cannot ${verb} ${is}: expected ${wanted}, or a list of paths`);
     return [];
   });
 }

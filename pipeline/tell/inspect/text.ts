@@ -1,24 +1,29 @@
 import type { Chart, Description, Section, Table } from "../../description.ts";
 import { COLORS, painter, type Screen } from "../terminal/screen.ts";
-import { formatTable } from "../terminal/columns.ts";
+import { fittingTable } from "../terminal/columns.ts";
+import { wrapText } from "../terminal/text_width.ts";
 import { plainText, shortNumber } from "../../words.ts";
 
 /** Heights of a bar, from the least to the most. */
 const BARS = "▁▂▃▄▅▆▇█";
 
-/** A description for a reader of a terminal. */
+/** What a section stands in by. */
+const INDENT = "  ";
+
+/** A description for a reader of a terminal, within its columns. */
 export function descriptionText(
   { title, sections, warnings }: Description,
   screen: Screen,
 ): string {
   const paint = painter(screen);
+  const width = screen.columns > 0 ? Math.max(1, screen.columns - INDENT.length) : Infinity;
   const lines = [
     plainText(title),
     ...warnings.map((text) => `${paint("warning", COLORS.failed)} ${plainText(text)}`),
     ...sections.flatMap((section) => [
       "",
       paint(plainText(section.title), COLORS.hit),
-      ...linesOf(section).map((line) => `  ${line}`),
+      ...linesOf(section, width).map((line) => `${INDENT}${line}`),
     ]),
   ];
   return `${lines.join("\n")}\n`;
@@ -26,21 +31,25 @@ export function descriptionText(
 
 function linesOf(
   { facts = [], lines = [], table, notes = [], charts = [], pictures = [] }: Section,
+  columns: number,
 ): string[] {
   const width = Math.max(0, ...facts.map(([name]) => name.length));
   return [
-    ...facts.map(([name, value]) => `${name.padEnd(width)}  ${plainText(value)}`.trimEnd()),
+    ...facts.flatMap(([name, value]) =>
+      wrapText(plainText(value), columns - width - 2).map((line, at) =>
+        `${(at === 0 ? name : "").padEnd(width)}  ${line}`.trimEnd()
+      )
+    ),
     ...lines.map(plainText),
-    ...table ? tableLines(table) : [],
-    ...notes.map(plainText),
+    ...table ? tableLines(table, columns) : [],
+    ...notes.flatMap((note) => wrapText(plainText(note), columns)),
     ...charts.flatMap(chartLines),
     ...pictures.map(({ title }) => `picture: ${plainText(title)}`),
   ];
 }
 
-function tableLines({ columns, rows }: Table): string[] {
-  const headings = columns.map(({ heading }) => heading);
-  return formatTable(headings, rows.map((row) => row.map(plainText))).split("\n");
+function tableLines({ columns, rows }: Table, width: number): string[] {
+  return fittingTable({ columns, rows: rows.map((row) => row.map(plainText)) }, width);
 }
 
 /** A chart as a row of bars a series: from its least to its most, by powers of ten where they differ. */

@@ -3,6 +3,8 @@ import { padText, textWidth, wrapText } from "./text_width.ts";
 
 /** Between two columns. */
 const GAP = 2;
+/** Words up to this are broken last. */
+const LONG_WORD = 20;
 /** Columns of a terminal below which texts are not put side by side. */
 const NARROWEST = 14;
 
@@ -32,25 +34,31 @@ export function formatTable(
   ).join("\n");
 }
 
+/** A table in its own width where that is there, else folded, without the columns that are empty. */
+export function fittingTable(table: Table, width: number): string[] {
+  const lines = formatTable(table.columns.map(({ heading }) => heading), table.rows).split("\n");
+  if (lines.every((line) => textWidth(line) <= width)) return lines;
+  const told = table.columns.map((_, at) => table.rows.some((row) => row[at]));
+  const kept = <T>(all: readonly T[]) => all.filter((_, at) => told[at]);
+  return foldTable({ columns: kept(table.columns), rows: table.rows.map(kept) }, width);
+}
+
 /**
  * A table that stays within so many columns of a terminal: numbers keep their room, texts are wrapped
- * in what is left. Where that is too little, each cell has a line of its own behind its heading.
+ * in what is left, between words where that is enough. Where it is too little, each cell has a line of
+ * its own behind its heading.
  */
 export function foldTable({ columns, rows }: Table, width: number): string[] {
   const natural = columns.map(({ heading }, at) =>
     Math.max(textWidth(heading), ...rows.map((row) => textWidth(row[at] ?? "")))
   );
-  const widths = fittedWidths(
-    natural.map((width, at) => ({ width, firm: columns[at]!.number === true })),
+  const all = natural.map((width, at) => ({
     width,
-  );
-  if (!widths) {
-    return rows.flatMap((row) =>
-      columns.flatMap(({ heading }, at) =>
-        row[at] ? wrapText(heading === "" ? row[at] : `${heading}: ${row[at]}`, width) : []
-      )
-    );
-  }
+    firm: columns[at]!.number === true,
+    word: longestWord([columns[at]!.heading, ...rows.map((row) => row[at] ?? "")]),
+  }));
+  const widths = fittedWidths(all, width);
+  if (!widths) return rows.flatMap((row) => cellLines(columns, row, width));
   const line = (cells: readonly string[]) => {
     const wrapped = cells.map((cell, at) => wrapText(cell, widths[at]!));
     const height = Math.max(...wrapped.map(({ length }) => length));
@@ -63,9 +71,32 @@ export function foldTable({ columns, rows }: Table, width: number): string[] {
   return [columns.map(({ heading }) => heading), ...rows].flatMap(line);
 }
 
-/** Widths that fit together: the widest texts give way first, evenly; undefined where none do. */
+/** The cells of a row below each other, behind their headings; all but the first stand in. */
+function cellLines(
+  columns: Table["columns"],
+  row: readonly string[],
+  width: number,
+): string[] {
+  const indent = " ".repeat(GAP);
+  return columns.flatMap(({ heading }, at) => {
+    const text = row[at] ?? "";
+    if (text === "") return [];
+    if (at === 0) return wrapText(text, width);
+    const named = heading === "" ? text : `${heading}: ${text}`;
+    return wrapText(named, width - GAP).map((line) => `${indent}${line}`);
+  });
+}
+
+function longestWord(texts: readonly string[]): number {
+  return Math.max(0, ...texts.flatMap((text) => text.split(" ").map(textWidth)));
+}
+
+/**
+ * Widths that fit together: the widest texts give way first, evenly, and words are broken only where
+ * nothing else helps; undefined where none do.
+ */
 function fittedWidths(
-  columns: readonly { readonly width: number; readonly firm: boolean }[],
+  columns: readonly { readonly width: number; readonly firm: boolean; readonly word: number }[],
   most: number,
 ): readonly number[] | undefined {
   const room = most - GAP * (columns.length - 1);
@@ -73,9 +104,15 @@ function fittedWidths(
   const natural = columns.map(({ width }) => width);
   if (sum(natural) <= room) return natural;
   const softWidths = columns.filter(({ firm }) => !firm).map(({ width }) => width);
-  for (let cap = Math.max(0, ...softWidths); cap >= NARROWEST; cap--) {
-    const widths = columns.map(({ width, firm }) => firm ? width : Math.min(width, cap));
-    if (sum(widths) <= room) return widths;
-  }
-  return undefined;
+  const capped = (least: number, of: (column: typeof columns[number], cap: number) => number) => {
+    for (let cap = Math.max(0, ...softWidths); cap >= least; cap--) {
+      const widths = columns.map((column) => column.firm ? column.width : of(column, cap));
+      if (sum(widths) <= room) return widths;
+    }
+    return undefined;
+  };
+  const whole = (longest: number) =>
+    capped(1, ({ width, word }, cap) => Math.max(Math.min(word, longest), Math.min(width, cap)));
+  return whole(Infinity) ?? whole(LONG_WORD) ??
+    capped(NARROWEST, ({ width }, cap) => Math.min(width, cap));
 }

@@ -1,7 +1,7 @@
 import type { PlannedStep } from "../../event.ts";
 import { MAKING } from "../../plan/planner.ts";
 import { COLORS, painter, type Screen } from "./screen.ts";
-import { formatTable } from "./columns.ts";
+import { fittingTable } from "./columns.ts";
 import { count, formatBytes, formatSeconds } from "../../words.ts";
 
 /** Which steps of a manifest a partial run looks at. */
@@ -11,11 +11,18 @@ export function selectedText(
   return `${steps.length} of ${count(total, "step")} selected: ${steps.join(", ")}`;
 }
 
+/** Terminals of fewer columns have no room for what each step takes. */
+const NARROW = 100;
+
+const NUMBERS = new Set(["time", "size", "device", "host", "disk"]);
+
 /** A plan as a table, and what its steps would be made on. */
 export function planText(steps: readonly PlannedStep[], screen: Screen, machine?: string): string {
   const paint = painter(screen);
   const costs = steps.some(({ estimate }) => estimate !== undefined);
-  const forecasts = steps.some(({ forecast }) => forecast !== undefined);
+  // Narrow ones have the peaks of all steps below.
+  const narrow = screen.columns > 0 && screen.columns < NARROW;
+  const forecasts = !narrow && steps.some(({ forecast }) => forecast !== undefined);
   const rows = steps.map(({ name, stage, state, estimate, forecast, reason }) => {
     const cost = estimate
       ? [`~${formatSeconds(estimate.seconds)}`, `~${formatBytes(estimate.bytes)}`]
@@ -31,7 +38,11 @@ export function planText(steps: readonly PlannedStep[], screen: Screen, machine?
   });
   const peaks = forecasts ? ["device", "host", "disk"] : [];
   const columns = ["step", "stage", "state", ...costs ? ["time", "size"] : [], ...peaks, "reason"];
-  const [headings, ...lines] = formatTable(columns, rows).split("\n");
+  const table = {
+    columns: columns.map((heading) => ({ heading, number: NUMBERS.has(heading) })),
+    rows,
+  };
+  const [headings, ...lines] = fittingTable(table, screen.columns || Infinity);
   const runs = steps.filter(({ state }) => state === "run" || state === "forced").length;
   const maybe = steps.filter(({ state }) => state === "run?").length;
   const blocked = steps.filter(({ state }) => state === "blocked").length;

@@ -35,12 +35,17 @@ Deno.test("the schema takes changes of what is extended, and sweeps", () => {
     { extends: "a.yaml", steps: { w4: { stage: "quantize", with: { scheme: { alpha: 0.1 } } } } },
     { extends: "a.yaml", steps: { w4: { stage: "quantize", with: { scheme: null } } } },
     { extends: "a.yaml", matrix: { alpha: null, group: [1, 2] } },
+    { params: { $import: "a.yaml#params" }, steps: { $import: ["a.yaml#steps", "b.yaml"] } },
+    { steps: { source, w4: { $import: "a.yaml#steps/w4", with: { bits: 3 } } } },
+    { steps: { w4: { stage: "quantize", with: { $import: "w4.yaml", bits: 3 } } } },
     { matrix: { alpha: [1, "x", true], include: [{ beta: 1 }], exclude: [] }, steps: { source } },
   ];
   for (const manifest of taken) schema.parse(manifest);
   const refused = [
     { extends: 5 },
     { extends: "a.yaml", step: {} },
+    { steps: { $import: 5 } },
+    { steps: { w4: { $import: "a.yaml", wiht: {} } } },
     { extends: "a.yaml", steps: { w4: { stage: "quantise" } } },
     { extends: "a.yaml", steps: { w4: { stage: "quantize", with: { grup: 1 } } } },
     { extends: "a.yaml", steps: { w4: { stage: "quantize", with: { bits: 5 } } } },

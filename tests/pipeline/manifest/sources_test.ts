@@ -209,3 +209,73 @@ Deno.test("`readManifest()` reads bases from the disk, relative to the file, and
     await Deno.remove(directory, { recursive: true });
   }
 });
+
+Deno.test("`$import` puts a mapping of another file below what stands beside it, at any depth", () => {
+  const files = {
+    "configs/parts/w4.yaml":
+      "with: { bits: 4, group: 64, scheme: { symmetric: true, alpha: 0.3 } }",
+    "configs/parts/all.yaml": BASE,
+    "configs/a.yaml": `params: { $import: parts/all.yaml#params, unused_there: null }
+steps:
+  $import: parts/all.yaml#steps
+  extra: null
+  w4: null
+  w3:
+    $import: [parts/all.yaml#steps/w4, parts/w4.yaml]
+    with: { bits: 3, scheme: { alpha: null } }
+  quality: { from: { model: w3 } }
+`,
+  };
+  const { steps, params, sources } = parse(files);
+  deepStrictEqual(params, { model: "some/model", windows: 16 });
+  const w3 = steps.find(({ name }) => name === "w3");
+  // What is named last lies over what is named first; behind a null is the stage's own 0.5.
+  deepStrictEqual([w3?.stage, w3?.inputs, w3?.params], [
+    "quantize",
+    { model: "source" },
+    { bits: 3, group: 64, skips: ["a", "b"], scheme: { symmetric: true, alpha: 0.5 } },
+  ]);
+  deepStrictEqual(steps.map(({ name }) => name).sort(), ["quality", "source", "text", "w3"]);
+  deepStrictEqual(sources.map(({ path }) => path), [
+    "configs/a.yaml",
+    "configs/parts/all.yaml",
+    "configs/parts/w4.yaml",
+  ]);
+});
+
+Deno.test("what cannot be imported is told where it is said, and problems inside where they stand", () => {
+  const cases: [files: Files, problems: readonly string[]][] = [
+    [{ "configs/a.yaml": "steps: { $import: none.yaml }" }, [
+      'configs/a.yaml:1:19: Cannot import "none.yaml": there is no such file',
+    ]],
+    [{ "configs/a.yaml": "params: {}\nsteps: { $import: a.yaml#steps }" }, [
+      'configs/a.yaml:2:19: Cannot import "a.yaml": configs/a.yaml imports configs/a.yaml',
+    ]],
+    [{ "configs/a.yaml": "steps: { $import: b.yaml#step/w4 }", "configs/b.yaml": BASE }, [
+      'configs/a.yaml:1:19: Cannot import "b.yaml#step/w4": there is no "step" in b.yaml',
+    ]],
+    [{
+      "configs/a.yaml": "steps: { $import: [5, b.yaml#params/model] }",
+      "configs/b.yaml": BASE,
+    }, [
+      "configs/a.yaml:1:20: Cannot import a number: expected file.yaml, or file.yaml#steps/name for a part of it, or a list of paths",
+      'configs/a.yaml:1:23: Cannot import "b.yaml#params/model": it is text, expected a mapping',
+    ]],
+  ];
+  for (const [files, problems] of cases) {
+    const found = problemsOf(files);
+    deepStrictEqual(found.slice(0, problems.length), problems);
+  }
+  const inside = {
+    "configs/a.yaml": "steps: { $import: b.yaml#steps }\nparams: { model: m, windows: 8 }",
+  };
+  const typo = BASE.replace(
+    "params: { model: some/model, windows: 16, unused_there: 1 }",
+    "params: {}",
+  )
+    .replace(/^  extra:.*$/m, "").replace("group", "grup").replace("bits: 4", "bits: 5");
+  match(
+    problemsOf({ ...inside, "configs/b.yaml": typo })[0] ?? "",
+    /^configs\/b\.yaml:11:\d+: Cannot use 5 for "bits" of step "w4"/,
+  );
+});

@@ -613,13 +613,22 @@ Deno.test("`foldTable()` keeps within the columns: numbers whole, the widest tex
     for (const line of foldTable(table, width)) ok(textWidth(line) <= width, `${width}: ${line}`);
   }
   deepStrictEqual(foldTable(table, 20), [
-    "name: a",
-    "n: 1.5",
-    "about: words that go",
-    "on and on",
-    "name: b",
-    "n: 10",
-    "about: few",
+    "name    n  about",
+    "a     1.5  words",
+    "           that go",
+    "           on and on",
+    "b      10  few",
+  ]);
+  deepStrictEqual(foldTable(table, 12), [
+    "a",
+    "  n: 1.5",
+    "  about:",
+    "  words that",
+    "  go on and",
+    "  on",
+    "b",
+    "  n: 10",
+    "  about: few",
   ]);
 });
 
