@@ -130,7 +130,7 @@ export async function recordSteps(
       const wanted = all.map(({ sequence: { request: { logprobs } } }) => logprobs);
       const told = read.slice(0, steps).map(({ data }, step) =>
         likeliest === undefined
-          ? Array.from(data, (token) => ({ token }))
+          ? all.map((_, row) => ({ token: data[row]! }))
           : readScores(data, read.slice(steps + SCORES * step, steps + SCORES * (step + 1)), wanted)
       );
       let row = 0;
