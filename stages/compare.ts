@@ -34,7 +34,7 @@ const TASK_BYTES = 4_000;
 /** Puts evaluations of several models side by side. */
 export const compare = defineStage({
   about: "Compares evaluations in one table, with plots of quality against size.",
-  version: 4,
+  version: 5,
   params,
   inputs: { reports: "report[]" },
   output: "report",

@@ -3,6 +3,8 @@ import { escapeMarkup } from "../words.ts";
 
 /** Letters from which a cell may wrap; it keeps some width for them. */
 const LONG = 24;
+/** What is longer is a text, and names no row. */
+const LONGEST_NAME = 80;
 
 /** A page that asks no other host for anything. */
 export function pageHtml(
@@ -44,7 +46,7 @@ export function wide(html: string, label?: string): string {
 /**
  * A table. `foot` is a last row of sums.
  *
- * In one with a label the first column names the rows; one without stands alone on a plain page.
+ * In one with a label the first column names the rows, unless it has long texts; one without stands alone on a plain page.
  */
 export function tableHtml(
   { columns, rows }: Table,
@@ -53,11 +55,11 @@ export function tableHtml(
   const labelled = label !== undefined;
   const cells = (row: readonly string[], head: boolean) =>
     columns.map(({ number }, index) => {
-      const names = labelled && index === 0;
-      const tag = head || names ? "th" : "td";
-      const scope = head && labelled ? ' scope="col"' : names ? ' scope="row"' : "";
       const text = row[index] ?? "";
       const long = labelled && text.length > LONG;
+      const names = labelled && index === 0 && text.length <= LONGEST_NAME;
+      const tag = head || names ? "th" : "td";
+      const scope = head && labelled ? ' scope="col"' : names ? ' scope="row"' : "";
       const look = number ? ' class="number"' : long ? ' class="long"' : "";
       return `<${tag}${scope}${look}>${escapeMarkup(text)}</${tag}>`;
     }).join("");

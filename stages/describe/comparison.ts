@@ -240,10 +240,11 @@ function taskColumns(rows: readonly Row[]): readonly RowColumn[] {
 export function comparisonPlots(rows: readonly Row[]): readonly Plot[] {
   const scores = (across: string, size: (row: Row) => number) => ({
     across,
-    up: "Perplexity",
+    // Small losses lie far apart on a logarithmic axis; the first row stands at its end.
+    up: "Perplexity increase, %",
     series: rows.map((row) => ({
       name: row.label,
-      points: [[size(row), row.perplexity] as const],
+      points: [[size(row), 100 * (row.ratio - 1)] as const],
     })),
   });
   const errors = (up: string, points: (row: Row) => readonly (readonly [number, number])[]) => ({

@@ -177,7 +177,7 @@ Deno.test("compare draws labelled plots and a page that needs no other host", as
     // A point in each of the two panels.
     assert.equal(texts[0]!.filter((text) => text === label).length, 2, label);
   }
-  assert.ok(texts[0]!.includes("Bits per weight") && texts[0]!.includes("Perplexity"));
+  assert.ok(texts[0]!.includes("Bits per weight") && texts[0]!.includes("Perplexity increase, %"));
   assert.ok(texts[1]!.includes("QoQ &amp; friends") && texts[1]!.includes("Layer"));
   assert.ok(!texts[1]!.includes("full &lt;precision&gt;"), "full precision has no errors");
   assert.ok(["0", "1", "2", "3"].every((layer) => texts[1]!.includes(layer)));

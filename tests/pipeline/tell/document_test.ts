@@ -2,7 +2,7 @@ import { deepStrictEqual, match, strictEqual } from "node:assert/strict";
 import type { Panel, Passage, Plot } from "../../../pipeline/description.ts";
 import { documentPage, drawPlots, markdownText } from "../../../pipeline/tell/document.ts";
 import { descriptionText } from "../../../pipeline/tell/inspect/text.ts";
-import { sectionHtml } from "../../../pipeline/tell/html.ts";
+import { sectionHtml, tableHtml } from "../../../pipeline/tell/html.ts";
 import { assertWellFormed } from "../../support/svg_check.ts";
 
 const PASSAGES: readonly Passage[] = [
@@ -102,4 +102,12 @@ Deno.test("plots are drawn as files of their names, without panels that have no 
     1,
     1,
   ]);
+});
+
+Deno.test("the first column of a table names its rows, unless it has texts", () => {
+  const columns = [{ heading: "plain" }, { heading: "rounded" }];
+  const story = "Once there was a girl who lived by the sea and wore a green cloak. ".repeat(2);
+  const html = tableHtml({ columns, rows: [["name", "b"], [story, "c"]] }, { label: "t" });
+  match(html, /<th scope="row">name<\/th><td>b<\/td>/);
+  match(html, /<td class="long">Once there/);
 });
