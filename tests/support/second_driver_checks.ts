@@ -65,6 +65,7 @@ Deno.test("plans that a device may choose between make the same bits on a second
   assert.deepEqual(counted, {
     "attentionPaged split": 2,
     "matmulCodes subgroup": 4,
+    "matmulInt8 quads_subgroup": 4,
     "matmulInt8 subgroup": 4,
   });
   const shares = { rowSubgroups: true, keySubgroups: true, slices: false };
