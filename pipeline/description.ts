@@ -104,6 +104,17 @@ export interface Figure {
   readonly text: string;
   /** What plots of quality against size make of it; a mere number unless said. */
   readonly axis?: "quality" | "size";
+  /** What it is the mean of, to be held against the same parts scored elsewhere. */
+  readonly parts?: FigureParts;
+}
+
+/** A score part by part, such as window by window of a text. */
+export interface FigureParts {
+  /** What the parts are: only equal ones are held against each other. */
+  readonly of: string;
+  readonly values: readonly number[];
+  /** How far this is from what the same parts scored before, with its error. */
+  difference(before: readonly number[]): string;
 }
 
 /** How much to look at. */

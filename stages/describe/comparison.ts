@@ -83,18 +83,19 @@ export function differencesPassage({ protocol, rows }: Comparison): Passage | un
   };
 }
 
-/** A difference, such as `-3.30 % ± 0.20` of perplexity or `+0.0120 ± 0.0030` nats. */
-function differenceText(
+/** A difference, such as `-3.30 % ± 0.20` of perplexity, `+0.0120 ± 0.0030` nats or points of a share. */
+export function differenceText(
   paired: PairedWindows | undefined,
-  { of, windows }: { readonly of: "nll" | "kl"; readonly windows: number },
+  { of, windows }: { readonly of: "nll" | "kl" | "top1"; readonly windows: number },
 ): string {
   if (!paired) return "";
   const { difference, error, distinguishable } = paired;
-  const size = of === "nll" ? percent(Math.expm1(difference), 2) : difference.toFixed(4);
-  const unit = of === "nll" ? " %" : "";
+  const number = (value: number) => of === "kl" ? value.toFixed(4) : percent(value, 2);
+  const size = number(of === "nll" ? Math.expm1(difference) : difference);
+  const unit = { nll: " %", kl: "", top1: " points" }[of];
   const spread = error === undefined
     ? ""
-    : ` ± ${of === "nll" ? percent(Math.exp(difference) * error, 2) : error.toFixed(4)}`;
+    : ` ± ${number(of === "nll" ? Math.exp(difference) * error : error)}`;
   const words = distinguishable || windows < FEWEST_WINDOWS ? "" : ", not distinguishable";
   return `${difference > 0 ? "+" : ""}${size}${unit}${spread}${words}`;
 }

@@ -1,10 +1,22 @@
-import type { Description, Figure, Picture, Section } from "../../pipeline/description.ts";
+import type {
+  Description,
+  Figure,
+  FigureParts,
+  Picture,
+  Section,
+} from "../../pipeline/description.ts";
 import { percent } from "../../pipeline/words.ts";
 import { describeBenchmark } from "./benchmark.ts";
 import { continuationsPassage } from "./continuations.ts";
-import { comparisonHeadline, comparisonPassage, comparisonPlots } from "./comparison.ts";
+import {
+  comparisonHeadline,
+  comparisonPassage,
+  comparisonPlots,
+  differenceText,
+} from "./comparison.ts";
 import { divergenceText, perplexityText, shareText } from "./errors_of_scores.ts";
 import { type Evaluation, readEvaluation } from "../report/evaluation.ts";
+import { pairedWindows } from "../report/paired.ts";
 import { type Comparison, errorOf, perplexityError } from "../report/rows.ts";
 import { itemsFile } from "../report/task_result.ts";
 import { sizeFigures } from "./model_figures.ts";
@@ -102,8 +114,23 @@ function describeEvaluation(evaluation: Evaluation, tasks: readonly Section[]): 
 }
 
 function qualityFigures(
-  { scores, windowMeans, windowKl, windowTop1 }: Evaluation,
+  { scores, windowMeans, windowKl, windowTop1, protocol, baseline }: Evaluation,
 ): Figure[] {
+  const windows = `${protocol.id} ${protocol.context} ${protocol.tokens}`;
+  const parts = (
+    values: readonly number[] | undefined,
+    of: "nll" | "kl" | "top1",
+  ): { readonly parts?: FigureParts } => {
+    if (!values) return {};
+    const told = { of, windows: values.length };
+    return {
+      parts: {
+        of: of === "nll" ? windows : `${windows} ${baseline}`,
+        values,
+        difference: (before) => differenceText(pairedWindows(values, before), told),
+      },
+    };
+  };
   const { perplexity, perplexity_ratio: ratio, kl, top1 } = scores;
   const axis = "quality";
   return [
@@ -112,6 +139,7 @@ function qualityFigures(
       value: perplexity,
       text: perplexityText(perplexity, perplexityError(perplexity, windowMeans)),
       axis,
+      ...parts(windowMeans, "nll"),
     },
     // Drawn beside it, for small losses lie far apart where they span a power of ten.
     ...ratio === undefined ? [] : [
@@ -123,10 +151,21 @@ function qualityFigures(
       } as const,
     ],
     ...kl === undefined ? [] : [
-      { name: "KL, nats", value: kl, text: divergenceText(kl, errorOf(windowKl)), axis } as const,
+      {
+        name: "KL, nats",
+        value: kl,
+        text: divergenceText(kl, errorOf(windowKl)),
+        axis,
+        ...parts(windowKl, "kl"),
+      } as const,
     ],
     ...top1 === undefined ? [] : [
-      { name: "Top-1 agrees", value: 100 * top1, text: shareText(top1, errorOf(windowTop1)) },
+      {
+        name: "Top-1 agrees",
+        value: 100 * top1,
+        text: shareText(top1, errorOf(windowTop1)),
+        ...parts(windowTop1, "top1"),
+      },
     ],
   ];
 }

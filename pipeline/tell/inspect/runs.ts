@@ -123,7 +123,7 @@ function scoresSection(first: ToldRun, second: ToldRun): Section | undefined {
   const [before, now] = [first, second].map((one) => scoresOf(one, told));
   const rows = [...now!].flatMap(([name, is]) => {
     const was = before!.get(name);
-    return was ? [[name, was.text, is.text, changeText(was.value, is.value)]] : [];
+    return was ? [[name, was.text, is.text, changeText(was, is)]] : [];
   });
   if (rows.length === 0) return undefined;
   const columns = [...sides(first.run, second.run), { heading: "change", number: true }];
@@ -134,7 +134,7 @@ function scoresSection(first: ToldRun, second: ToldRun): Section | undefined {
 function scoresOf(
   { run, figures }: ToldRun,
   told: ReadonlySet<string>,
-): ReadonlyMap<string, Pick<Figure, "value" | "text">> {
+): ReadonlyMap<string, Pick<Figure, "value" | "text" | "parts">> {
   const shown = new Map([...figures].filter(([step]) => told.has(step)));
   return new Map([
     ...[...shown].flatMap(([step, some]) =>
@@ -146,8 +146,13 @@ function scoresOf(
   ]);
 }
 
-function changeText(was: number, is: number): string {
+/** Held against each other part by part where both have the same parts. */
+function changeText(
+  { value: was, parts: before }: Pick<Figure, "value" | "parts">,
+  { value: is, parts }: Pick<Figure, "value" | "parts">,
+): string {
   if (was === is) return "same";
+  if (parts && before?.of === parts.of) return parts.difference(before.values);
   if (was === 0) return "";
   return `${is > was ? "+" : ""}${significant(100 * (is / was - 1), 3)} %`;
 }

@@ -1,5 +1,5 @@
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
-import type { Describe } from "../../../../pipeline/description.ts";
+import type { Describe, FigureParts } from "../../../../pipeline/description.ts";
 import { allRuns } from "../../../../pipeline/store/runs.ts";
 import { type Called, callProgram } from "../../../support/cli_call.ts";
 import { withDirectory } from "../../../support/directory.ts";
@@ -62,11 +62,21 @@ Deno.test("`runs diff` tells params, what steps were made from, scores and times
   }));
 
 /** Says of a score what an evaluation would: a figure with its error, and a size. */
+/** A score of two windows, or of three where it is large. */
+function windowsOf(value: number): FigureParts {
+  return {
+    of: value > 9 ? "three" : "two",
+    values: [value - 1, value + 1],
+    difference: (before) => `${value - 1 - before[0]!} ± 0, not distinguishable`,
+  };
+}
+
 const describe: Describe = async (path, { kind }) => {
   if (kind !== "report") return undefined;
   const { scores } = JSON.parse(await Deno.readTextFile(`${path}/artifact.json`));
   const figures = [
     { name: "Loss", value: scores.value, text: `${scores.value}.0 ± 0.5`, axis: "quality" },
+    { name: "Parts", value: scores.value, text: `${scores.value}`, parts: windowsOf(scores.value) },
     { name: "Bits", value: 4, text: "4.00", axis: "size" },
   ] as const;
   return { title: "a score", sections: [], warnings: [], figures };
@@ -75,10 +85,11 @@ const describe: Describe = async (path, { kind }) => {
 Deno.test("`runs show` and `runs diff` have scores with their errors, as long as the store has them", () =>
   withRuns([[], ["--set", "value=5"]], async (call, [first, second], store) => {
     const { out: shown } = await call("runs", "show", second!);
-    match(shown, /^Scores\n {2}step +Loss +Bits\n {2}quality +9\.0 ± 0\.5 +4\.00\n/m);
+    match(shown, /^Scores\n {2}step +Loss +Parts +Bits\n {2}quality +9\.0 ± 0\.5 +9 +4\.00\n/m);
     ok(!/^ {2}scores /m.test(shown), shown);
     const { out: changed } = await call("runs", "diff", first!, second!);
     match(changed, /^ {2}quality: Loss +7\.0 ± 0\.5 +9\.0 ± 0\.5 +\+28\.6 %$/m);
+    match(changed, /^ {2}quality: Parts +7 +9 +2 ± 0, not distinguishable$/m);
     match(changed, /^ {2}quality: Bits +4\.00 +4\.00 +same$/m);
     ok(!/^ {2}value +7.00000/m.test(changed), changed);
     // Of an artifact that is gone the record still has the number.
