@@ -273,7 +273,7 @@ Deno.test("what cannot be imported is told where it is said, and problems inside
     "params: { model: some/model, windows: 16, unused_there: 1 }",
     "params: {}",
   )
-    .replace(/^  extra:.*$/m, "").replace("group", "grup").replace("bits: 4", "bits: 5");
+    .replace(/^ {2}extra:.*$/m, "").replace("group", "grup").replace("bits: 4", "bits: 5");
   match(
     problemsOf({ ...inside, "configs/b.yaml": typo })[0] ?? "",
     /^configs\/b\.yaml:11:\d+: Cannot use 5 for "bits" of step "w4"/,
