@@ -221,7 +221,7 @@ export function poolPages(pool: TensorSpec, x: TensorSpec, scheme: KvScheme): nu
 }
 
 /** Throws unless the codes of such keys can be compensated by what is given. */
-export function checkCompensation(
+function checkCompensation(
   compensation: TensorSpec | undefined,
   { shape: [, kvHeads = 0, headSize = 0] }: TensorSpec,
   { bits }: KvScheme,
@@ -332,7 +332,7 @@ function compensated<T extends { readonly inputs: ReturnType<typeof written>["in
 }
 
 /** Entries between -0.5 and 0.5 above the diagonals of heads. */
-export function someCompensation(kvHeads: number, headSize: number): HostTensor {
+function someCompensation(kvHeads: number, headSize: number): HostTensor {
   const entry = (at: number) => {
     const [row, column] = [Math.floor(at / headSize) % headSize, at % headSize];
     return column > row ? (Math.imul(at + 1, 0x9e3779b1) >> 16) / 65536 : 0;

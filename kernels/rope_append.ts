@@ -1,16 +1,8 @@
 import type { TensorSpec } from "./device/device.ts";
 import { SCRATCH_BYTES } from "./device/cpu/protocol.ts";
 import { counts, type Kernel } from "./device/kernel.ts";
-import { describe, elements, f32, u32 } from "./device/tensor.ts";
-import {
-  appended,
-  type AppendKvOptions,
-  appendParts,
-  checkCompensation,
-  poolPages,
-  someCompensation,
-  written,
-} from "./append_kv.ts";
+import { describe, u32 } from "./device/tensor.ts";
+import { appended, type AppendKvOptions, appendParts, poolPages, written } from "./append_kv.ts";
 import { PAGE_TOKENS, pageArgs, pageWords } from "./codes/kv_page.ts";
 import { fixedScale, type KvScheme, schemeConstants } from "./codes/kv_scheme.ts";
 import pair from "./parts/rope_pair.wgsl" with { type: "text" };
@@ -29,24 +21,24 @@ type In =
   | "angles"
   | "center"
   | "slots"
-  | "compensation"
   | "keys"
   | "values";
-type Optional = "center" | "compensation";
+type Optional = "center";
 
 /**
  * `rope` and `appendKv` in one launch: queries, keys and values side by side, `x` f32 [tokens, query, key
  * and value heads, head size], to turned queries `q` f32 [tokens, query heads, head size]; keys, turned,
- * and values go to `slots` u32 [tokens] of the pools `keys` and `values` u32 [pages, words], codes of keys
- * with the `compensation` of `appendKv`. Bits are those of the two launches.
+ * and values go to `slots` u32 [tokens] of the pools `keys` and `values` u32 [pages, words]. Bits are those
+ * of the two launches, which keys with a `compensation` take: one more tensor is more than the 8 that WebGPU
+ * lets a shader have.
  */
 export const ropeAppend: Kernel<In, "q", RopeAppendOptions, "keys" | "values", Optional> = {
   wgsl: `${pair}\n${appendParts}\n${wgsl}`,
-  inputs: ["x", "positions", "angles", "center", "slots", "compensation", "keys", "values"],
+  inputs: ["x", "positions", "angles", "center", "slots", "keys", "values"],
   outputs: ["q"],
   mutates: ["keys", "values"],
-  optional: ["center", "compensation"],
-  plan({ slots, compensation, keys, values, ...inputs }, options, limits) {
+  optional: ["center"],
+  plan({ slots, keys, values, ...inputs }, options, limits) {
     const { key, value, kvHeads, hadamard = false } = options;
     const turned = rope.plan(inputs, options, limits);
     const { q, k } = turned.outputs;
@@ -60,7 +52,6 @@ export const ropeAppend: Kernel<In, "q", RopeAppendOptions, "keys" | "values", O
         `Cannot append to ${describe(keys)} and ${describe(values)}: expected equally many pages`,
       );
     }
-    checkCompensation(compensation, k, key);
     const { NEIGHBOURS, CENTERED, STILL_KEYS } = turned.constants;
     return {
       outputs: { q },
@@ -71,7 +62,6 @@ export const ropeAppend: Kernel<In, "q", RopeAppendOptions, "keys" | "values", O
         MIXED: hadamard,
         SIZE: size,
         ...schemeConstants({ key, value }),
-        COMPENSATED: compensation !== undefined,
         THREADS,
       },
       params: {
@@ -119,11 +109,11 @@ export const ropeAppend: Kernel<In, "q", RopeAppendOptions, "keys" | "values", O
       },
     };
   },
-  reference({ slots, compensation, keys, values, ...inputs }, options) {
+  reference({ slots, keys, values, ...inputs }, options) {
     const { q, k, v } = rope.reference(inputs, options);
     return {
       q,
-      keys: appended(keys, k, slots, { scheme: options.key, compensation }),
+      keys: appended(keys, k, slots, { scheme: options.key }),
       values: appended(values, v, slots, { scheme: options.value }),
     };
   },
@@ -142,13 +132,6 @@ export const ropeAppend: Kernel<In, "q", RopeAppendOptions, "keys" | "values", O
       { ...post(4, 32), fit: true },
       { hadamard: true, center: true },
     ),
-    compensated(turnedCase(
-      { tokens: 9, heads: 2, kvHeads: 2, size: 64 },
-      { ...post(4, 32), fit: true },
-      { ...post(4, 64), fit: true },
-      { hadamard: true, center: true },
-    )),
-    compensated(turnedCase({ tokens: 66, heads: 1, kvHeads: 3, size: 20 }, post(8, 20))),
     turnedCase({ tokens: 66, heads: 2, kvHeads: 2, size: 20 }, half(20), half(20), {
       neighbours: true,
       center: true,
@@ -181,41 +164,6 @@ interface Sizes {
   readonly heads: number;
   readonly kvHeads: number;
   readonly size: number;
-}
-
-/**
- * The same with keys whose codes make up for those before them. Turns are by quarters, and values few, so that
- * nothing is rounded before there are codes: one on the other side of a border would change all behind it.
- */
-function compensated(one: ReturnType<typeof turnedCase>) {
-  const { inputs: { x, angles, ...inputs }, options: { kvHeads } } = one;
-  const [, all = 0, size = 0] = x.shape;
-  const values = Array.from(
-    { length: elements(x.shape) },
-    (_, i) => (Math.imul(i + 1, 0x9e3779b1) >> 24) / 16 + Math.floor(i / size) % all,
-  );
-  const turns = Array.from(
-    { length: PAGE_TOKENS },
-    (_, place) =>
-      [0, 1].flatMap((quarter) =>
-        Array.from(
-          { length: size / 2 },
-          (_, pair) => [1, 0, -1, 0][(place * pair + 3 * quarter) % 4]!,
-        )
-      ),
-  ).flat();
-  return {
-    ...one,
-    inputs: {
-      ...inputs,
-      x: f32(x.shape, values),
-      angles: f32(angles.shape, turns),
-      ...inputs.center && {
-        center: f32([kvHeads, size], Array.from({ length: kvHeads * size }, (_, i) => i % 5 / 4)),
-      },
-      compensation: someCompensation(kvHeads, size),
-    },
-  };
 }
 
 /** Tokens in scattered slots, the last of which is padding. */

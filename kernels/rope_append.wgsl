@@ -1,7 +1,7 @@
 // Turns heads as rope.wgsl and rope_hadamard.wgsl do; those of queries are written, those of keys, and of
 // values as they are, go into pages as append_kv.wgsl puts them there. A workgroup makes a token's head.
 // Expects: parts/rope_pair.wgsl, parts/append_head.wgsl and what they expect, MIXED (bool, heads of
-// queries and keys go through the Hadamard transform, times params.scale), COMPENSATED (bool), THREADS (u32).
+// queries and keys go through the Hadamard transform, times params.scale), THREADS (u32).
 
 struct Params {
   heads: u32,
@@ -23,24 +23,19 @@ struct Params {
 @group(0) @binding(2) var<storage, read> angles: array<f32>;
 @group(0) @binding(3) var<storage, read> center: array<f32>;
 @group(0) @binding(4) var<storage, read> slots: array<u32>;
-@group(0) @binding(5) var<storage, read> compensation: array<f32>;
-@group(0) @binding(6) var<storage, read_write> keys: array<atomic<u32>>;
-@group(0) @binding(7) var<storage, read_write> values: array<atomic<u32>>;
-@group(0) @binding(8) var<storage, read_write> q: array<f32>;
-@group(0) @binding(9) var<uniform> params: Params;
+@group(0) @binding(5) var<storage, read_write> keys: array<atomic<u32>>;
+@group(0) @binding(6) var<storage, read_write> values: array<atomic<u32>>;
+@group(0) @binding(7) var<storage, read_write> q: array<f32>;
+@group(0) @binding(8) var<uniform> params: Params;
 
 var<workgroup> tile: array<f32, SIZE>;
-// Channels of keys with what codes of channels before them missed, and scales and zero points of groups.
-var<workgroup> made: array<f32, SIZE>;
-var<workgroup> scales: array<vec2f, OCTETS>;
 
 fn given(_for_values: bool, quad: u32) -> vec4f {
   return vec4f(tile[4u * quad], tile[4u * quad + 1u], tile[4u * quad + 2u], tile[4u * quad + 3u]);
 }
 
 fn coded(for_values: bool, quad: u32) -> vec4f {
-  if (for_values || !COMPENSATED) { return given(for_values, quad); }
-  return vec4f(made[4u * quad], made[4u * quad + 1u], made[4u * quad + 2u], made[4u * quad + 3u]);
+  return given(for_values, quad);
 }
 
 @compute @workgroup_size(THREADS)
@@ -80,30 +75,12 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   let kv_head = (head - keys_from) % params.kv_heads;
   let token = slot % PAGE;
   let page = slot / PAGE * scheme.words;
-  let compensated = COMPENSATED && head < values_from;
-  if (compensated) {
-    for (var at = thread; at < SIZE / scheme.group; at += THREADS) {
-      scales[at] = vec2f(scheme.scale, 0f);
-      if (!scheme.fixed) { scales[at] = scale_of(scheme, at * scheme.group / 4u, group.z); }
-    }
-    for (var d = thread; d < SIZE; d += THREADS) { made[d] = tile[d]; }
-    workgroupBarrier();
-    for (var i = 0u; i < SIZE; i++) {
-      let lost = missed(scheme, tile[i], made[i], scales[i / scheme.group], group.z);
-      let row = (kv_head * SIZE + i) * SIZE;
-      for (var d = thread; d < SIZE; d += THREADS) {
-        if (d > i) { made[d] += kept(lost * compensation[row + d], group.z); }
-      }
-      workgroupBarrier();
-    }
-  }
   for (var octet = thread; octet < OCTETS; octet += THREADS) {
     let channel = 8u * octet;
     let first = channel / scheme.group * scheme.group;
     var scale = vec2f(scheme.scale, 0f);
-    if (compensated) { scale = scales[first / scheme.group]; }
     if (scheme.bits != 16u && !scheme.fixed) {
-      if (!compensated) { scale = scale_of(scheme, first / 4u, group.z); }
+      scale = scale_of(scheme, first / 4u, group.z);
       if (channel == first) { put_scale(scheme, page, kv_head, token, channel, scale); }
     }
     let to = page + codes_at(scheme.bits, kv_head, token, channel);

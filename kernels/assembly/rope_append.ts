@@ -10,8 +10,6 @@ class Args {
   /** What is taken from keys; 0 for nothing. */
   center: usize;
   slots: usize;
-  /** What channels of keys add to those behind them; 0 for nothing. */
-  compensation: usize;
   keys: usize;
   values: usize;
   q: usize;
@@ -83,7 +81,7 @@ export function ropeAppend(at: usize, task: u32, scratch: usize): void {
     const place = slot % PAGE_TOKENS;
     const held = args.keys + <usize> page * keyPage.words * 4;
     const spare = scratch + keys;
-    append(keyPage, held, place, scratch, args.kv_heads, size, args.compensation, spare);
+    append(keyPage, held, place, scratch, args.kv_heads, size, 0, spare);
     const kept = args.values + <usize> page * valuePage.words * 4;
     append(valuePage, kept, place, x + queries + keys, args.kv_heads, size, 0, spare);
   }

@@ -1,5 +1,5 @@
 import type { Device, Limits, Tensor } from "../../kernels/device/device.ts";
-import { ropeAppend } from "../../kernels/mod.ts";
+import { appendKv, rope, ropeAppend } from "../../kernels/mod.ts";
 import { pageWords } from "../../kernels/codes/kv_page.ts";
 import { attendPaged, flat, type KvSchemes, type TurnAndAttend } from "../models/attend.ts";
 import type { DecoderConfig } from "../models/config.ts";
@@ -66,9 +66,15 @@ export class KvPools implements Disposable {
     const pools = this.#pools[layer]!;
     return (device, { inputs, options: turn, compensation }, { options: form }) => {
       const { slots, queries, keys, ...where } = batch;
-      const own = compensation && { compensation };
-      const given = { ...inputs, slots, ...own, keys: pools.key, values: pools.value };
-      using q = device.run(ropeAppend, given, { ...turn, key, value }).q;
+      const held = { slots, keys: pools.key, values: pools.value };
+      const turned = compensation && device.run(rope, inputs, turn);
+      if (turned) {
+        using k = turned.k;
+        using v = turned.v;
+        device.run(appendKv, { k, v, compensation, ...held }, { key, value });
+      }
+      using q = turned?.q ??
+        device.run(ropeAppend, { ...inputs, ...held }, { ...turn, key, value }).q;
       const options = { kvHeads, key, value, queries, keys, ...form };
       const reads = { q, k: pools.key, v: pools.value, ...where };
       const { stillKeys, neighbours = false } = turn;

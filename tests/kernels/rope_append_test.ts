@@ -9,13 +9,8 @@ for (const [on, open] of Object.entries(ENGINES)) {
     await using device = await open();
     for (const one of casesOf("ropeAppend", ropeAppend)) {
       if (one.timedOnly) continue;
-      const { slots, keys, values, compensation, ...inputs } = hostsOf(one);
-      const pages = {
-        slots: slots!,
-        keys: keys!,
-        values: values!,
-        ...compensation && { compensation },
-      };
+      const { slots, keys, values, ...inputs } = hostsOf(one);
+      const pages = { slots: slots!, keys: keys!, values: values! };
       const options = one.options as (typeof ropeAppend.cases)[number]["options"];
       const { q, k, v } = await launch(device, rope, { inputs, options, names: ["q", "k", "v"] });
       const appended = await launch(device, appendKv, {
