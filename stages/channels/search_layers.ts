@@ -24,7 +24,7 @@ import { tensorEdit } from "./edits.ts";
 import { identityOrder } from "./order.ts";
 import { searchBytes } from "./search_error.ts";
 
-/** What trying a candidate on a weight takes, in times of rewriting a weight, and so of one for keys in a layer; measured. */
+/** What trying a candidate on a weight takes, about, in times of rewriting a weight, and so of one for keys in a layer. */
 const [TRIAL, KEY_TRIAL] = [4, 8];
 
 /** What was chosen at one place. */

@@ -23,6 +23,7 @@ Deno.test("tasks that run kernels have V8's flags", () => {
     .map(([name]) => name);
   deepStrictEqual(having, [
     "run",
+    "plan",
     "verify-export",
     "worker",
     "serve",
