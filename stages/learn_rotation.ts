@@ -108,6 +108,13 @@ export const learn_rotation = defineStage({
     const [begun = 0, ended = 0] = [losses.slice(0, FEW), losses.slice(-FEW)].map(mean);
     const words = `loss ${begun.toFixed(4)} in the first steps, ${ended.toFixed(4)} in the last`;
     job.note(`${words} of ${steps}`, undefined, "result");
+    if (ended > begun) {
+      job.note(
+        `${words}: nothing was learned, expected it to fall; try a lower rate than ${params.rate}, or more tokens a step`,
+        undefined,
+        "warning",
+      );
+    }
     return { scores: { first_loss: begun, last_loss: ended } };
   },
 });

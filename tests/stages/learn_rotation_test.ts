@@ -159,6 +159,25 @@ Deno.test("kurtosis refuses stats without rows", async () => {
   await chain.refuses(learn_rotation, { inputs: { model, stats }, params, message });
 });
 
+Deno.test("learning that makes the loss rise is warned of, and learning that does not is not", async () => {
+  await using chain = await StageChain.open();
+  const model = chain.family("llama_llama3_gqa_tied");
+  const inputs = { model, tokens: await chain.tokens(64) };
+  for (const [method, rate, risen] of [["network", 100, true], ["kurtosis", 1.5, false]] as const) {
+    const params = { method, rate, steps: 20, batch: 1, context: 16 };
+    const given = method === "network" ? inputs : { model, stats: await chain.calibrate(model) };
+    const { path } = await chain.run(learn_rotation, given, params);
+    const losses = (await readModelRecord(path)).measured.rotation!;
+    const sums = [losses.slice(0, 10), losses.slice(-10)].map((some) =>
+      some.reduce((a, b) => a + b)
+    );
+    assert.equal(sums[1]! > sums[0]!, risen, losses.join());
+    const warned = chain.notes.some((note) => note.includes("nothing was learned"));
+    assert.equal(warned, risen, chain.notes.join("\n"));
+    chain.notes.length = 0;
+  }
+});
+
 Deno.test("a text shorter than all steps is read again, and that is told", async () => {
   await using chain = await StageChain.open();
   const model = chain.family("llama_llama3_gqa_tied");
