@@ -20,6 +20,7 @@ import { readModelRecord, writeModelRecord } from "../../../stages/models/model_
 import { relativeError } from "../../support/forward_pass.ts";
 import { normals } from "../../support/random.ts";
 import { FAMILIES, smoothable, StageChain } from "../../support/stage_chain.ts";
+import { mergeChange } from "../../support/merged_change.ts";
 
 /** A random adapter of all linears that may have one, as PEFT writes it. */
 async function randomAdapter(chain: StageChain, { path: model }: Artifact): Promise<string> {
@@ -61,15 +62,7 @@ async function merged(chain: StageChain, model: Artifact, adapter: string): Prom
   );
   const whole = await chain.edited(model, (tensor, values) => {
     const change = carried!.changes.get(weights.get(tensor) ?? "");
-    if (!change) return;
-    const { a, b, rank, inputs, outputs, scale } = change;
-    for (let row = 0; row < outputs; row++) {
-      for (let column = 0; column < inputs; column++) {
-        let sum = 0;
-        for (let k = 0; k < rank; k++) sum += b[row * rank + k]! * a[k * inputs + column]!;
-        values[row * inputs + column]! += scale * sum;
-      }
-    }
+    if (change) mergeChange(values, change);
   });
   await writeModelRecord(whole.path, files.record);
   for (const file of channelFiles(files.record)) {

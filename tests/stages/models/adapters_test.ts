@@ -12,6 +12,7 @@ import { Model } from "../../../stages/models/model.ts";
 import type { Artifact } from "../../../pipeline/artifact.ts";
 import { calibrate_kv, quantize, reorder, rotate, smooth } from "../../../stages/mod.ts";
 import { StageChain } from "../../support/stage_chain.ts";
+import { mergeChange } from "../../support/merged_change.ts";
 
 const FOLDER = fileURLToPath(new URL("../../testdata/lora", import.meta.url));
 const CASES = ["llama_attention", "llama_all", "qwen_mlp"];
@@ -160,15 +161,7 @@ for (const weights of [{ bits: 4, group: 32 }, { bits: 8, zero: "none", group: "
       const changes = await readPeftAdapter(`${FOLDER}/llama_all`);
       const merged = await chain.edited({ ...exported, kind: "model" }, (tensor, values) => {
         const change = changes.get(tensor.replace(/\.weight$/, ""));
-        if (!change) return;
-        const { a, b, rank, inputs, outputs, scale } = change;
-        for (let row = 0; row < outputs; row++) {
-          for (let column = 0; column < inputs; column++) {
-            let sum = 0;
-            for (let k = 0; k < rank; k++) sum += b[row * rank + k]! * a[k * inputs + column]!;
-            values[row * inputs + column]! += scale * sum;
-          }
-        }
+        if (change) mergeChange(values, change);
       });
       using model = await Model.open(packed.path, device, {
         weightBytes: Infinity,
