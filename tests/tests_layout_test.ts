@@ -3,7 +3,7 @@ import { basename, dirname, join } from "node:path";
 import { allHands } from "./support/all_tests.ts";
 import { fastTests, testFiles } from "./support/fast_tests.ts";
 import { ROOT } from "./support/source_files.ts";
-import { summary } from "./support/test_run.ts";
+import { failures, summary } from "./support/test_output.ts";
 
 /** Tests that walk over several files, and what these have in common. */
 const THEMES: Readonly<Record<string, string>> = {
@@ -65,8 +65,53 @@ Deno.test("processes of tests are summed up in a line, and one that died is a fa
 });
 
 function strictSummary(texts: readonly string[], line: string): void {
-  assert.equal(summary(texts, { fine: true, seconds: 125.7 }), `${line} (2m5s)`);
+  const outputs = texts.map((text) => ({ files: [], success: true, text }));
+  assert.equal(summary(outputs, { fine: true, seconds: 125.7 }), `${line} (2m5s)`);
 }
+
+Deno.test("a run of tests ends with the failed ones, their places and the begin of what they say", () => {
+  const stack = Array.from({ length: 9 }, (_, at) => `    at file:///a/b_test.ts:${at}:1`);
+  const message = Array.from({ length: 30 }, (_, at) => `line ${at}`);
+  const text = [
+    "adds ... \x1b[31mFAILED\x1b[0m (1ms)",
+    "",
+    "\x1b[41m ERRORS \x1b[0m",
+    "",
+    "adds up => ./a/b_test.ts:2:6",
+    "error: AssertionError: unequal",
+    "",
+    "2 !== 3",
+    "",
+    '    at Test.adds ("x => y")',
+    ...stack,
+    "",
+    "speaks ... long => ./a/b_test.ts:4:6",
+    "error: Error: much",
+    ...message,
+    "",
+    "./tests/support/test_imports.ts (uncaught error)",
+    "error: Error: late",
+    "    at ext:core/x.js:1:1",
+    "",
+    " FAILURES ",
+    "",
+    "adds up => ./a/b_test.ts:2:6",
+    "speaks ... long => ./a/b_test.ts:4:6",
+    "",
+    "FAILED | 2 passed | 3 failed (1ms)",
+    "",
+  ].join("\n");
+  assert.deepEqual(failures({ files: [], success: false, text }), [
+    ["adds up => ./a/b_test.ts:2:6", "error: AssertionError: unequal", "", "2 !== 3", ""]
+      .concat(stack.slice(0, 3)).join("\n"),
+    ["speaks ... long => ./a/b_test.ts:4:6", "error: Error: much", ...message.slice(0, 11), "..."]
+      .join("\n"),
+    "./tests/support/test_imports.ts (uncaught error)\nerror: Error: late",
+  ]);
+  const died = { files: ["a_test.ts", "b_test.ts"], success: false, text: "one ... ok\ntwo ..." };
+  assert.deepEqual(failures(died), ["failed: a_test.ts b_test.ts\none ... ok\ntwo ..."]);
+  assert.deepEqual(failures({ files: [], success: true, text: "ok | 1 passed | 0 failed" }), []);
+});
 
 Deno.test("`deno task test:fast` opens no device", async () => {
   const fast = await fastTests();

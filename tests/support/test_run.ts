@@ -1,14 +1,17 @@
 import { join } from "node:path";
-import { stripVTControlCharacters } from "node:util";
 import { V8_FLAGS } from "../../kernels/device/cpu/v8_flags.ts";
 import { freeBytes } from "../../pipeline/store/trouble.ts";
 import { ROOT } from "./source_files.ts";
+import { failures, summary, type TestOutput } from "./test_output.ts";
 
 /** Where Linux keeps files in memory: tests make and remove thousands, which takes a disk long. */
 const MEMORY_DISK = "/dev/shm";
 
 /** Exit status after Ctrl-C. */
 const STOPPED = 130;
+
+/** What looks at types. */
+const CHECK = ["check", "-q", "mod.ts", "tests"];
 
 /** Files of tests that one process runs. */
 export type Hand = readonly string[];
@@ -25,7 +28,7 @@ export interface TestRun {
 
 /**
  * Runs hands of tests, some at a time and the first ones first, says what each says when it ends and
- * at last what they come to, as `deno test` does. True where all passed.
+ * at last which tests failed and what all come to, as `deno test` does. True where all passed.
  */
 export async function runHands(
   hands: readonly Hand[],
@@ -34,18 +37,16 @@ export async function runHands(
   const start = performance.now();
   const roomy = (await freeBytes(MEMORY_DISK) ?? 0) > memoryBytes;
   const directory = await Deno.makeTempDir(roomy ? { dir: MEMORY_DISK } : {});
-  const texts: string[] = [];
-  let fine = true;
+  const outputs: TestOutput[] = [];
+  let [typed, fine] = [true, true];
   const jobs = [
-    ...check ? [async () => fine = await checkTypes() && fine] : [],
+    ...check ? [async () => typed = await checkTypes()] : [],
     ...hands.map((files) => async () => {
-      const { text, success } = await runHand(files, {
-        TMPDIR: directory,
-        DENO_V8_FLAGS: V8_FLAGS.join(),
-      });
-      fine &&= success;
-      texts.push(text);
-      write(text);
+      const env = { TMPDIR: directory, DENO_V8_FLAGS: V8_FLAGS.join() };
+      const output = await runHand(files, env);
+      fine &&= output.success;
+      outputs.push(output);
+      write(output.text);
     }),
   ];
   const clear = () => Deno.remove(directory, { recursive: true });
@@ -60,7 +61,13 @@ export async function runHands(
     Deno.removeSignalListener("SIGINT", stop);
     await clear();
   }
-  write(`\n${summary(texts, { fine, seconds: (performance.now() - start) / 1000 })}\n`);
+  fine &&= typed;
+  const failed = [
+    ...outputs.flatMap(failures),
+    ...typed ? [] : [`types: deno ${CHECK.join(" ")}`],
+  ];
+  const seconds = (performance.now() - start) / 1000;
+  write(`\n${[...failed, summary(outputs, { fine, seconds })].join("\n\n")}\n`);
   return fine;
 }
 
@@ -85,46 +92,17 @@ export async function deal(files: readonly string[], shares: readonly number[]):
  * A process of its own, for some tests set its environment or measure it, and one module imports
  * them, for each file else starts a worker and all modules that it imports.
  */
-async function runHand(
-  files: Hand,
-  env: Record<string, string>,
-): Promise<{ readonly text: string; readonly success: boolean }> {
+async function runHand(files: Hand, env: Record<string, string>): Promise<TestOutput> {
   const imports = "tests/support/test_imports.ts";
   const args = ["test", "-A", "--no-check", ...Deno.args, imports, "--", ...files];
   const command = new Deno.Command(Deno.execPath(), { args, cwd: ROOT, env, stderr: "inherit" });
   const { success, stdout } = await command.output();
-  return { text: new TextDecoder().decode(stdout), success };
+  return { files, success, text: new TextDecoder().decode(stdout) };
 }
 
 async function checkTypes(): Promise<boolean> {
-  const args = ["check", "-q", "mod.ts", "tests"];
-  const command = new Deno.Command(Deno.execPath(), { args, cwd: ROOT, stdout: "inherit" });
+  const command = new Deno.Command(Deno.execPath(), { args: CHECK, cwd: ROOT, stdout: "inherit" });
   return (await command.spawn().status).success;
-}
-
-/**
- * What processes of `deno test` come to, in a line as each ends with. One that has no such line died,
- * and counts as a failed test.
- */
-export function summary(
-  texts: readonly string[],
-  { fine, seconds }: { readonly fine: boolean; readonly seconds: number },
-): string {
-  const lines = texts.map((text) => {
-    const line = stripVTControlCharacters(text).trimEnd().split("\n").at(-1) ?? "";
-    return /\d+ passed.* \| \d+ failed/.test(line) ? line : "1 failed";
-  });
-  const count = (word: string) =>
-    lines.reduce((sum, line) => sum + Number(new RegExp(`(\\d+) ${word}`).exec(line)?.[1] ?? 0), 0);
-  const [steps, failed] = [count("step"), count("failed")];
-  return [
-    fine && failed === 0 ? "ok" : "FAILED",
-    `${count("passed")} passed${steps > 0 ? ` (${steps} steps)` : ""}`,
-    `${failed} failed`,
-    ...["ignored", "filtered out"].flatMap((word) =>
-      count(word) > 0 ? [`${count(word)} ${word}`] : []
-    ),
-  ].join(" | ") + ` (${Math.floor(seconds / 60)}m${Math.floor(seconds % 60)}s)`;
 }
 
 function write(text: string): void {
