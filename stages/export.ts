@@ -4,7 +4,7 @@ import { millions } from "../pipeline/words.ts";
 import type { StatsRecord } from "./calibration/stats.ts";
 import { FORMATS } from "./exchange/find_format.ts";
 import type { FormatOptions } from "./exchange/format.ts";
-import { PROVENANCE, type Provenance, recipeOf } from "./exchange/provenance.ts";
+import { PROVENANCE, type Provenance, recipeOf, wholeHistory } from "./exchange/provenance.ts";
 import { readme } from "./exchange/readme.ts";
 import { refuseExport } from "./exchange/refusal.ts";
 import { openSource, type Subject, subjectOf, without } from "./exchange/subject.ts";
@@ -89,7 +89,7 @@ export const exportModel = defineStage({
       model: model.digest,
       scheme: facts.scheme,
       ignored: params.ignore,
-      recipe: recipeOf(subject.record.history),
+      recipe: recipeOf(wholeHistory(subject.record)),
       ...stats && { calibration: await calibrationOf(stats) },
       scores: await Promise.all(reports.map((report) => scoresOf(report, model.digest))),
       engines,

@@ -49,7 +49,7 @@ const params = z.strictObject({
 /** Brings a checkpoint into the form every other stage reads, after checking all of it. */
 export const load = defineStage({
   about: "Reads a checkpoint, checks every tensor, and keeps it as safetensors.",
-  version: 2,
+  version: 3,
   params,
   inputs: {},
   output: "model",

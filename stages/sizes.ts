@@ -36,7 +36,8 @@ export function modelBytes({ record, ...facts }: ModelOutline): number {
   const turns = (record.basis ?? [])
     .reduce((sum, { turns }) => sum + TURN_BYTES * (1 + Object.keys(turns).length), 0);
   return tensorsBytes(facts.tensors.values()) + facts.textBytes + facts.lineageBytes + turns +
-    STEP_BYTES * record.history.length + LINEAR_BYTES * linears + KV_BYTES * record.kv.length +
+    STEP_BYTES * (record.history.length + (record.before?.length ?? 0)) + LINEAR_BYTES * linears +
+    KV_BYTES * record.kv.length +
     CENTER_BYTES * centers + shares + orders + LOSS_BYTES * (record.measured.rotation?.length ?? 0);
 }
 

@@ -42,10 +42,16 @@ export function learningCharts({ measured: { rotation: losses = [] } }: ModelRec
 }
 
 /** What was done to a model since it was loaded, as its record tells. */
-export function historySection({ history, hadamard, orders, lineage }: ModelRecord): Section {
+export function historySection(
+  { before = [], history, hadamard, orders, lineage }: ModelRecord,
+): Section {
+  const exported = before.length > 0
+    ? [["before its export", before.map(({ stage }) => stage).join(", ")] as const]
+    : [];
   return {
     title: "History",
-    facts: history.length === 0 ? [["changes", "none: as it was loaded"]] : [
+    facts: history.length === 0 ? [...exported, ["changes", "none: as it was loaded"]] : [
+      ...exported,
       ...history.map(({ stage, params }) => [stage, paramWords(params)] as const),
       ["online transforms", hadamard.length > 0 ? `Hadamard at ${hadamard.join(", ")}` : "none"],
       ...orders ? [["online orders", `${Object.keys(orders).length} sites`] as const] : [],

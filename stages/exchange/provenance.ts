@@ -16,7 +16,7 @@ export interface Provenance {
   readonly recipe: {
     /** Sha256 of `stages` as JSON. */
     readonly digest: string;
-    /** The stages that made the model after it was loaded, the first one first. */
+    /** The stages that made the model after it was first loaded, the first one first. */
     readonly stages: ModelRecord["history"];
   };
   /** What it was calibrated on; missing where no statistics were given. */
@@ -57,7 +57,14 @@ export function scoreWords(scores: Provenance["scores"][number]["scores"]): stri
     .join(", ");
 }
 
-/** The recipe of a model from what its record says. */
+/** The recipe that a model's record tells, with what made it before it was exported the last time. */
+export function wholeHistory(
+  { before = [], history }: Pick<ModelRecord, "before" | "history">,
+): ModelRecord["history"] {
+  return [...before, ...history];
+}
+
+/** A recipe of these stages. */
 export function recipeOf(stages: ModelRecord["history"]): Provenance["recipe"] {
   return { digest: createHash("sha256").update(JSON.stringify(stages)).digest("hex"), stages };
 }

@@ -14,7 +14,10 @@ export type CodedLinear = LinearOutline & { readonly scheme: LinearScheme };
 
 /** A model artifact as its headers tell of it: all that a format judges by before any work. */
 export interface Subject extends Omit<Architecture, "linears"> {
-  readonly record: Pick<ModelRecord, "history" | "hadamard" | "orders" | "linears" | "kv">;
+  readonly record: Pick<
+    ModelRecord,
+    "history" | "before" | "hadamard" | "orders" | "linears" | "kv"
+  >;
   /** Linears of all layers with their precision, layer after layer. */
   readonly linears: readonly StoredLinear[];
   /** The head, where it is in codes. */

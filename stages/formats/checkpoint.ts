@@ -39,6 +39,8 @@ export interface Checkpoint extends Disposable {
   readonly sources: readonly string[];
   /** What is read otherwise than the files say, a sentence each. */
   readonly notes?: readonly string[];
+  /** What an export's `provenance.json` says, where the file of weights itself has it. */
+  readonly provenance?: string | undefined;
 }
 
 /** A checkpoint of headers alone: what is read of it has no values. */

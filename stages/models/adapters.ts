@@ -7,11 +7,11 @@ import type { Adapter } from "./adapter.ts";
 import { type BasisStep, changeVectors, turnedOver } from "./basis.ts";
 import type { ModelFiles } from "./family.ts";
 import type { LinearOutline } from "./site.ts";
-import { MODEL_RECORD } from "./model_record.ts";
+import { MODEL_RECORD, type ModelRecord } from "./model_record.ts";
 import { singleWeight } from "./weight.ts";
 
 /** Stages that leave a model's channels as they are. */
-const UNTOUCHED = new Set(["quantize", "calibrate_kv"]);
+const UNTOUCHED = new Set(["load", "quantize", "calibrate_kv"]);
 /** Products take inner values by so many. */
 const RANK_STEP = 8;
 
@@ -24,7 +24,8 @@ export async function openAdapters(
   { architecture, record }: Pick<ModelFiles, "architecture" | "record">,
 ): Promise<readonly Adapter[]> {
   if (wanted.length === 0) return [];
-  const changed = record.history.filter(({ stage }) => !UNTOUCHED.has(stage));
+  refuseForeign(record);
+  const changed = changing(record.history);
   const told = (record.basis ?? []).map(({ stage }) => stage);
   const odd = changed.findLast(({ stage }, at) => stage !== told[at]) ??
     (record.hadamard.length > 0 && told.length === 0 ? { stage: "a transform" } : undefined);
@@ -56,6 +57,32 @@ export async function openAdapters(
       }`,
     );
   }
+}
+
+/**
+ * Throws where others than the stages of a model's history may have changed its channels: before it was
+ * exported, or in the program that quantized it.
+ */
+function refuseForeign({ before, history }: Pick<ModelRecord, "before" | "history">): void {
+  const changed = changing(before ?? []).map(({ stage }) => stage);
+  if (changed.length > 0) {
+    throw new TypeError(
+      `Cannot put adapters on the model: ${
+        [...new Set(changed)].join(", ")
+      } had changed its channels before it was exported and loaded anew, expected channels of the checkpoint that adapters are made for; put them on the model that was exported, or, if they were made for this one, load it without its provenance.json`,
+    );
+  }
+  // An export of ours without any stage was in full precision, and is no program's but ours.
+  const [first] = before ?? history;
+  const { format } = Object(first?.params) as { readonly format?: unknown };
+  if (first?.stage !== "load" || format === undefined) return;
+  throw new TypeError(
+    `Cannot put adapters on the model: another program quantized it (${format}), which may have changed its channels and does not tell, expected channels of the checkpoint that adapters are made for; load that checkpoint and quantize it here`,
+  );
+}
+
+function changing(history: ModelRecord["history"]): ModelRecord["history"] {
+  return history.filter(({ stage }) => !UNTOUCHED.has(stage));
 }
 
 /**

@@ -10,6 +10,11 @@ export interface ModelRecord {
   /** Stages that made the model after it was loaded, the first one first. */
   readonly history: readonly { readonly stage: string; readonly params: unknown }[];
   /**
+   * Stages that made it before it was exported and loaded anew, as the export tells; what they did to its
+   * linears' vectors is told by nobody. Missing where it is no export of ours.
+   */
+  readonly before?: ModelRecord["history"];
+  /**
    * Earlier forms of the model that differ only by permuted and scaled channels, and by precision:
    * the content digest of each, and the file of this artifact that leads from it to the next, the
    * last to this model. Statistics of any of them are statistics of this model.

@@ -3,6 +3,7 @@ import { GGUF_ALIGNMENT, type GgufEntries, type GgufEntry } from "../../formats/
 import type { GgufClass } from "../../formats/gguf/model_class.ts";
 import { FILE_TYPES } from "../../formats/gguf/ggml_types.ts";
 import { epsilonKey } from "../../formats/gguf/config.ts";
+import { PROVENANCE_KEY } from "../../formats/gguf/metadata.ts";
 import type { GgufTensorPlan } from "./plan.ts";
 import { ropeEntries } from "./rope.ts";
 import type { Provenance } from "../provenance.ts";
@@ -10,9 +11,6 @@ import type { Subject } from "../subject.ts";
 
 /** The version of ggml's block layouts, `GGML_QNT_VERSION`. */
 const QUANTIZATION_VERSION = 2;
-
-/** Where a file keeps what `provenance.json` says, for it may leave its directory. */
-const PROVENANCE_KEY = "quattuor.provenance";
 
 /** What a GGUF file says of a model beside its tokenizer: gguf.md of ggml, as llama.cpp reads it. */
 export function modelEntries(

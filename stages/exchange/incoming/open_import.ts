@@ -12,9 +12,11 @@ import type { Import, ImportOptions } from "./import.ts";
 import { openOwn } from "./own.ts";
 import { openPlain } from "./plain.ts";
 import { openForeign } from "./foreign.ts";
+import { isExport, stagesBefore } from "./before_export.ts";
 import { readOwnRecord } from "./record.ts";
 import { channelFiles } from "../../models/lineage.ts";
-import { MODEL_RECORD } from "../../models/model_record.ts";
+import { MODEL_RECORD, PLAIN } from "../../models/model_record.ts";
+import { PROVENANCE } from "../provenance.ts";
 
 /** A tensor to write, with the linear whose codes or values it holds. */
 export interface ImportedTensor extends TensorSpecification {
@@ -28,18 +30,27 @@ export interface ImportedTensor extends TensorSpecification {
  * All headers are compared with what its record or its format asks for. Codes are kept unless
  * `dequantize` is said; those of a GGUF file only if `keep` is.
  */
-export async function openImport(
-  path: string,
-  options: ImportOptions = {},
-): Promise<Import> {
+export async function openImport(path: string, options: ImportOptions = {}): Promise<Import> {
+  const record = await readOwnRecord(path);
+  if (record) return await openOwn(path, record, options.codes);
+  const opened = await openOthers(path, options);
+  try {
+    const before = await stagesBefore(path, opened.checkpoint);
+    const plain = opened.record ?? (before && before.length > 0 ? PLAIN : undefined);
+    return before && plain ? { ...opened, record: { ...plain, before } } : opened;
+  } catch (error) {
+    opened[Symbol.dispose]();
+    throw error;
+  }
+}
+
+async function openOthers(path: string, options: ImportOptions): Promise<Import> {
   const { codes, config } = options;
   if (await isDeepCompressor(path)) {
     const texts = config === undefined ? {} : { texts: config };
     const open = (path: string) => openDeepCompressor(path, texts);
     return await openForeign(path, ["deepcompressor", { open }], options);
   }
-  const record = await readOwnRecord(path);
-  if (record) return await openOwn(path, record, codes);
   const plain = await openCheckpoint(path);
   try {
     const { isFile } = await Deno.stat(path);
@@ -84,6 +95,10 @@ export async function importSources(
   }
   const sources = await checkpointSources(path);
   const record = await readOwnRecord(path);
-  const beside = record ? [MODEL_RECORD, ...channelFiles(record)] : [];
+  const beside = record
+    ? [MODEL_RECORD, ...channelFiles(record)]
+    : await isExport(path)
+    ? [PROVENANCE]
+    : [];
   return [...sources, ...beside.map((name) => `${path}/${name}`)].sort();
 }

@@ -29,10 +29,14 @@ const kvScheme = z.strictObject({
 const channels = z.string().regex(/^channels-\d+\.safetensors$/);
 const size = z.int().positive();
 
+/** Stages of a history; what else a record says of each is told and not read. */
+export const history = z.array(z.looseObject({ stage: z.string() }));
+
 /** What `model.json` of an artifact must be for the artifact to be brought in. */
 const ownRecord = z.strictObject({
   version: z.literal(1),
-  history: z.array(z.looseObject({ stage: z.string() })),
+  history,
+  before: history.optional(),
   lineage: z.array(z.strictObject({ from: z.string(), file: channels })),
   basis: z.array(z.strictObject({
     stage: z.string(),

@@ -4,7 +4,7 @@ import type { Checkpoint, RowRange, StoredTensor } from "../checkpoint.ts";
 import { dequantizeBlocks, READABLE } from "./dequantize.ts";
 import { ggmlType } from "./ggml_types.ts";
 import { ggufClass, ggufConfig, ggufExperts, ggufHeads } from "./config.ts";
-import { ggufMetadata } from "./metadata.ts";
+import { ggufMetadata, PROVENANCE_KEY } from "./metadata.ts";
 import type { GgufClass } from "./model_class.ts";
 import { interleavedRow, isInterleaved, transformersName } from "./names.ts";
 import { ggufSources, openGgufParts, type PlacedTensor } from "./parts.ts";
@@ -86,6 +86,7 @@ export async function openGguf(
     tensors: new Map([...stored, ...unknownTensors(parts.tensors, known)]),
     sources: await ggufSources(path),
     notes: ggufTokenizerNotes(metadata),
+    provenance: metadata.text(PROVENANCE_KEY),
     readRaw,
     async read(name, rows) {
       const bytes = await readRaw(name, rows);

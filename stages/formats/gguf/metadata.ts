@@ -1,5 +1,8 @@
 import type { GgufHeader, GgufValue } from "./header.ts";
 
+/** Where a file keeps what `provenance.json` of an export says, for it may leave its directory. */
+export const PROVENANCE_KEY = "quattuor.provenance";
+
 /** Typed access to the metadata of a GGUF file; a value of another type is an error naming both. */
 export interface GgufMetadata {
   readonly path: string;

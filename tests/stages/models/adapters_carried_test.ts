@@ -1,7 +1,6 @@
 import { ok, rejects } from "node:assert/strict";
 import { Cpu } from "../../../kernels/device/cpu/cpu.ts";
 import type { Artifact } from "../../../pipeline/artifact.ts";
-import { writeSafetensors } from "../../../stages/formats/safetensors/file.ts";
 import {
   fold,
   learn_rotation,
@@ -18,34 +17,9 @@ import { readBasis } from "../../../stages/models/basis_files.ts";
 import { channelFiles } from "../../../stages/models/lineage.ts";
 import { readModelRecord, writeModelRecord } from "../../../stages/models/model_record.ts";
 import { relativeError } from "../../support/forward_pass.ts";
-import { normals } from "../../support/random.ts";
+import { randomAdapter } from "../../support/random_adapter.ts";
 import { FAMILIES, smoothable, StageChain } from "../../support/stage_chain.ts";
 import { mergeChange } from "../../support/merged_change.ts";
-
-/** A random adapter of all linears that may have one, as PEFT writes it. */
-async function randomAdapter(chain: StageChain, { path: model }: Artifact): Promise<string> {
-  using files = await openModel(model);
-  const path = await chain.directory();
-  const r = 3;
-  const config = { peft_type: "LORA", r, lora_alpha: 6, target_modules: "all-linear" };
-  await Deno.writeTextFile(`${path}/adapter_config.json`, JSON.stringify(config));
-  const values = (seed: string, count: number) => {
-    const source = normals(seed);
-    return Float32Array.from({ length: count }, () => 0.2 * source.next().value);
-  };
-  await writeSafetensors(
-    `${path}/adapter_model.safetensors`,
-    new Map(
-      adaptedLinears(files.architecture).flatMap(({ name, rows, columns }) =>
-        ([["A", r, columns], ["B", rows, r]] as const).map(([half, ...shape]) => [
-          `base_model.model.${name}.lora_${half}.weight`,
-          { shape, values: values(`${name} ${half}`, shape[0] * shape[1]) },
-        ])
-      ),
-    ),
-  );
-  return path;
-}
 
 /** A model in single precision to whose weights an adapter was added, with its record. */
 async function merged(chain: StageChain, model: Artifact, adapter: string): Promise<Artifact> {
