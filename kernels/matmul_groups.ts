@@ -126,6 +126,13 @@ export const matmulGroups: Kernel<Input, never, MatmulGroupsOptions, "y", Option
       shaped({ tokens: 33, inner: 576, outputs: 70, bias: true }, { group: 64, outliers: true }),
       shaped({ tokens: 7, inner: 1536, outputs: 37 }, { group: 128, outliers: true }),
       shaped({ tokens: 5, inner: 2304, outputs: 18 }, { group: 2304, outliers: false }),
+      // Groups that blocks of 64 do not fill.
+      ...[[1, 96, 6], [7, 96, 5], [3, 32, 9], [14, 40, 4]].flatMap(
+        ([tokens = 0, group = 0, groups = 0]) =>
+          [true, false].map((outliers) =>
+            shaped({ tokens, inner: groups * group, outputs: 23, bias: true }, { group, outliers })
+          ),
+      ),
       shaped(
         { tokens: 40, inner: 256, outputs: 32, stride: 96, bias: true },
         { group: 64, outliers: true, row: 7, rows: 20, column: 3 },
@@ -190,11 +197,12 @@ function taskOf(
     readonly group: number;
   },
 ) {
-  // A thread holds scales of four columns and a group of their codes, and of a task's rows bytes, 16 bits a
-  // value of padded groups, and what they become.
-  const padded = Math.ceil(group / 16) * 16 * inner / group;
+  // A thread holds scales of four columns and a group of their codes, and of a task's rows bytes in groups of
+  // whole blocks, 16 bits a value of padded groups, and what they become.
   const groups = inner / group;
-  const row = inner + 2 * padded + 16;
+  const padded = Math.ceil(group / 16) * 16 * groups;
+  const packed = group < 32 ? 0 : Math.ceil(group / 64) * 64 * groups;
+  const row = packed + 2 * padded + 16;
   const own = 4096 + 4 * padded / groups + 32 * groups;
   const fitting = Math.floor((SCRATCH_BYTES - own) / row);
   const blocks = Math.ceil(rows / Math.min(MOST_TASK_ROWS, fitting));

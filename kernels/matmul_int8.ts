@@ -172,6 +172,16 @@ export const matmulInt8: Kernel<Input, never, MatmulInt8Options, "y", Optional> 
       }),
       shaped({ tokens: 6, inner: 384, outputs: 66, bytes: true }, { bits: 4, group: 128 }),
       shaped({ tokens: 1, inner: 1536, outputs: 37, bytes: true }, { bits: 4, group: 192 }),
+      // Groups that end within blocks of 64, weights that wrap and such that do not; odd numbers of them.
+      ...[[1, 96, 6], [7, 96, 15], [14, 32, 13], [1, 160, 3], [6, 288, 3]].flatMap(
+        ([tokens = 0, group = 0, groups = 0]) =>
+          [true, false].map((bytes) =>
+            shaped({ tokens, inner: groups * group, outputs: 23, bias: true, bytes }, {
+              bits: 4,
+              group,
+            })
+          ),
+      ),
       shaped({ tokens: 70, inner: 2304, outputs: 130 }, { bits: 8 }),
       // Runs of 32: one, fewer than threads, more than they take at once; rows by the number.
       shaped({ tokens: 1, inner: 32, outputs: 9 }, { bits: 4, group: 32 }),

@@ -4,7 +4,7 @@ import { expertTile, tileExpert, tileFirst, tileRows } from "./parts/expert_tile
 import { widened } from "./parts/floats";
 import { expandGroup, padGroup, widenGroup } from "./parts/group_codes";
 import { groupTile } from "./parts/group_tile";
-import { BLOCK, TILE_BYTES } from "./parts/nibble_tile";
+import { BLOCK, HALF, TILE_BYTES } from "./parts/nibble_tile";
 import { packRow } from "./parts/packed_rows";
 
 @unmanaged
@@ -46,9 +46,10 @@ class Rows {
   /** Values of a group filled up to a multiple of 16; bytes of a row of them, 16 bits each. */
   padded: usize;
   shortBytes: usize;
-  /** Whether nibbles are multiplied as they are: groups are whole blocks then. */
-  whole: bool;
-  /** The rows in the order of nibbles; with 16 bits a value, group by group. */
+  /** Blocks of a group whose nibbles are multiplied as they are; bytes of a row of them. */
+  blocks: usize;
+  packedBytes: usize;
+  /** The rows in the order of nibbles, with zeros behind groups; with 16 bits a value, group by group. */
   packed: usize;
   short: usize;
   /** Scales and zeros of four columns by group, 32 bytes each. */
@@ -116,7 +117,10 @@ function packRows(args: Args, first: u32, count: u32, scratch: usize): Rows {
   rows.codeBytes = (inner + (args.outliers ? group : 0)) / 2;
   rows.padded = padGroup(group);
   rows.shortBytes = rows.padded * rows.groups * 2;
-  rows.whole = ASC_FEATURE_RELAXED_SIMD && group % BLOCK === 0;
+  // Of smaller groups most of a block would be zeros.
+  const whole = ASC_FEATURE_RELAXED_SIMD && group >= HALF;
+  rows.blocks = whole ? (group + BLOCK - 1) / BLOCK : 0;
+  rows.packedBytes = rows.blocks * BLOCK * rows.groups;
   rows.mask = scratch + HEAD_BYTES;
   rows.ones = rows.mask + 16;
   rows.sums = rows.ones + 16;
@@ -124,15 +128,18 @@ function packRows(args: Args, first: u32, count: u32, scratch: usize): Rows {
   rows.scales = rows.totals + 16 * rows.count;
   rows.weights = rows.scales + SCALE_BYTES * rows.groups;
   rows.packed = rows.weights + 4 * rows.padded;
-  rows.short = rows.packed + rows.count * inner;
+  rows.short = rows.packed + rows.count * rows.packedBytes;
   v128.store(rows.mask, i8x16.splat(15));
   v128.store(rows.ones, i16x8.splat(1));
   for (let m: usize = 0; m < rows.count; m++) {
     const from = args.x + (first + m) * inner;
-    if (rows.whole) packRow(from, inner, rows.packed + m * inner, inner);
+    const packed = rows.packed + m * rows.packedBytes;
     const to = rows.short + m * rows.shortBytes;
+    let g: usize = 0;
     // Where nibbles are multiplied as they are, only outliers are wanted with 16 bits.
-    let g: usize = rows.whole ? (args.outliers ? rows.groups - 1 : rows.groups) : 0;
+    for (const nibbles = args.outliers ? rows.groups - 1 : rows.groups; whole && g < nibbles; g++) {
+      packRow(from + g * group, group, packed + g * rows.blocks * BLOCK, rows.blocks * BLOCK);
+    }
     for (; g < rows.groups; g++) {
       widenGroup(from + g * group, group, rows.padded, to + g * rows.padded * 2);
     }
@@ -158,7 +165,7 @@ function fourColumns(args: Args, rows: Rows, column: u32, count: u32): void {
   memory.fill(rows.totals, 0, 16 * rows.count);
   const nibbles = args.outliers ? rows.groups - 1 : rows.groups;
   if (nibbleGroups(args, rows, nibbles, c0, c1, c2, c3)) {
-    // What is left has bytes as they are, in groups of whole vectors.
+    // What is left has bytes as they are; those behind a group meet zeros.
     const at = nibbles * args.group / 2;
     if (args.outliers) byteGroup(args, rows, nibbles, c0 + at, c1 + at, c2 + at, c3 + at);
   } else {
@@ -202,7 +209,7 @@ function nibbleGroups(
   c2: usize,
   c3: usize,
 ): bool {
-  if (!ASC_FEATURE_RELAXED_SIMD || !rows.whole) return false;
+  if (!ASC_FEATURE_RELAXED_SIMD || !rows.blocks) return false;
   let m: usize = 0;
   for (; m + 4 <= rows.count; m += 4) nibbleRows<u32>(args, rows, m, nibbles, c0, c1, c2, c3);
   if (m + 2 <= rows.count) {
@@ -224,17 +231,17 @@ function nibbleRows<R>(
   c2: usize,
   c3: usize,
 ): void {
-  const x = rows.packed + m * args.inner;
+  const x = rows.packed + m * rows.packedBytes;
   const bytes = args.group / 2;
-  const blocks = args.group / BLOCK;
+  const blocks = rows.blocks;
   for (let g: usize = 0; g < nibbles; g++) {
-    const from = x + g * args.group;
+    const from = x + g * blocks * BLOCK;
     const at = g * bytes;
     const d2 = c2 + at;
     const d3 = c3 + at;
     groupTile<R>(
       from,
-      args.inner,
+      rows.packedBytes,
       c0 + at,
       c1 + at,
       d2,

@@ -4,7 +4,7 @@ import { expandNibbles, wraps } from "./parts/byte_weights";
 import { KEPT_BYTES, SLOT_ARGS, SLOT_TURN } from "../device/cpu/protocol";
 import { factorBytes, layFactors } from "./parts/block_factors";
 import { expertTile, tileExpert, tileFirst, tileRows } from "./parts/expert_tile";
-import { BLOCK, nibbleTile, TILE_BYTES } from "./parts/nibble_tile";
+import { BLOCK, HALF, nibbleTile, TILE_BYTES } from "./parts/nibble_tile";
 import { copyRow, highSums, packRow, putSums, sumBytes, widenBytes } from "./parts/packed_rows";
 
 @unmanaged
@@ -46,9 +46,9 @@ class Rows {
   /** Bytes of a column's codes and of its groups, which are whole words. */
   codeBytes: usize;
   groupBytes: usize;
-  /** Groups of a column that has them, and of how many blocks each is; 0 where of none. */
+  /** Groups of a column that has them, and of how many halves of a block each is; 0 where of none. */
   groups: usize;
-  per: usize;
+  halves: usize;
   packed: usize;
   /** The rows with 16 bits a value, where they are `widened`, and four columns of bytes. */
   short: usize;
@@ -58,7 +58,7 @@ class Rows {
   mask: usize;
   /** Sums of four rows by four columns: see `nibbleTile`. */
   sums: usize;
-  /** Factors of four columns for each block: see `nibbleTile`. */
+  /** Factors of four columns for each block or half of one: see `nibbleTile`. */
   factors: usize;
 }
 
@@ -119,12 +119,12 @@ function packRows(args: Args, first: u32, count: u32, scratch: usize): Rows {
   rows.codeBytes = args.nibbles ? inner / 2 : inner;
   rows.groupBytes = args.groups ? (inner / args.group + 1) / 2 * 4 : 0;
   rows.groups = args.groups ? inner / args.group : 0;
-  rows.per = args.groups && args.group % BLOCK == 0 ? args.group / BLOCK : 0;
+  rows.halves = args.groups && args.group % HALF == 0 ? args.group / HALF : 0;
   rows.stride = padded + sumBytes(rows.groups);
   rows.mask = scratch + HEAD_BYTES;
   rows.sums = rows.mask + MASK_BYTES;
   rows.factors = rows.sums + TILE_BYTES;
-  rows.packed = rows.factors + max(padded / 8, factorBytes(rows.groups, rows.per));
+  rows.packed = rows.factors + max(padded / 8, factorBytes<u32>(rows.groups, rows.halves));
   rows.short = rows.packed + rows.count * rows.stride;
   rows.weights = rows.short + rows.count * padded * 2;
   rows.widened = false;
@@ -137,7 +137,7 @@ function packRows(args: Args, first: u32, count: u32, scratch: usize): Rows {
     const to = rows.packed + m * rows.stride;
     if (args.nibbles) packRow(from, inner, to, padded);
     else copyRow(from, inner, to, padded);
-    if (rows.per) putSums(to, args.group, rows.groups, to + padded);
+    if (rows.halves) putSums(to, args.group, rows.groups, to + padded);
   }
   return rows;
 }
@@ -162,7 +162,13 @@ function groupsOf(args: Args, rows: Rows, column: u32): usize {
 
 /** Multiplies with the nibbles themselves; gives whether that is enough, and else does nothing. */
 function nibbleColumns(args: Args, rows: Rows, column: u32, count: u32): bool {
-  if (!ASC_FEATURE_RELAXED_SIMD || !args.nibbles || args.groups && args.group % BLOCK) return false;
+  if (!ASC_FEATURE_RELAXED_SIMD || !args.nibbles || args.groups && !rows.halves) return false;
+  if (rows.halves % 2) return nibblesBy<u32>(args, rows, column, count);
+  return nibblesBy<u16>(args, rows, column, count);
+}
+
+/** The same under factors of blocks or of their halves: see `nibbleTile`. */
+function nibblesBy<F>(args: Args, rows: Rows, column: u32, count: u32): bool {
   // A column that is missing is another one.
   const second = min(1, count - 1);
   const third = min(2, count - 1);
@@ -176,7 +182,8 @@ function nibbleColumns(args: Args, rows: Rows, column: u32, count: u32): bool {
   const g1 = g0 + second * rows.groupBytes;
   const g2 = g0 + third * rows.groupBytes;
   const g3 = g0 + fourth * rows.groupBytes;
-  if (groups && !layFactors(g0, g1, g2, g3, groups, rows.per, rows.factors)) {
+  const per = sizeof<F>() == 2 ? rows.halves / 2 : rows.halves;
+  if (groups && !layFactors<F>(g0, g1, g2, g3, groups, per, rows.factors)) {
     if (wrap(args, rows, column, count)) return false;
   }
   const blocks = rows.padded / BLOCK;
@@ -188,18 +195,69 @@ function nibbleColumns(args: Args, rows: Rows, column: u32, count: u32): bool {
   let x = rows.packed;
   let m: usize = 0;
   for (; m + 4 <= rows.count; m += 4) {
-    nibbleTile<u32>(x, stride, c0, c1, c2, c3, g0, g1, g2, g3, groups, above, blocks, f, mask, to);
+    nibbleTile<u32, F>(
+      x,
+      stride,
+      c0,
+      c1,
+      c2,
+      c3,
+      g0,
+      g1,
+      g2,
+      g3,
+      groups,
+      above,
+      blocks,
+      f,
+      mask,
+      to,
+    );
     finish(args, rows, <u32> m, 4, column, count, to);
     x += 4 * stride;
   }
   if (m + 2 <= rows.count) {
-    nibbleTile<u16>(x, stride, c0, c1, c2, c3, g0, g1, g2, g3, groups, above, blocks, f, mask, to);
+    nibbleTile<u16, F>(
+      x,
+      stride,
+      c0,
+      c1,
+      c2,
+      c3,
+      g0,
+      g1,
+      g2,
+      g3,
+      groups,
+      above,
+      blocks,
+      f,
+      mask,
+      to,
+    );
     finish(args, rows, <u32> m, 2, column, count, to);
     x += 2 * stride;
     m += 2;
   }
   if (m < rows.count) {
-    nibbleTile<u8>(x, stride, c0, c1, c2, c3, g0, g1, g2, g3, groups, above, blocks, f, mask, to);
+    nibbleTile<u8, F>(
+      x,
+      stride,
+      c0,
+      c1,
+      c2,
+      c3,
+      g0,
+      g1,
+      g2,
+      g3,
+      groups,
+      above,
+      blocks,
+      f,
+      mask,
+      to,
+    );
     finish(args, rows, <u32> m, 1, column, count, to);
   }
   return true;

@@ -26,6 +26,18 @@ const ALL_ROWS = 70;
 const OUTPUTS = 40;
 /** Values of a row: no power of two, and one that the last words and steps do not fill. */
 const INNERS = [{ inner: 576, group: 64 }, { inner: 1560, group: 40 }];
+/** The same with groups that end within blocks of 64, which integers are multiplied in. */
+const BLOCK_INNERS = [...INNERS, { inner: 480, group: 96 }];
+
+/** Groups of weights, most of which wrap, or none. */
+const GROUPS = {
+  /** Scales up to 17, so that 15 times one is a byte, and any byte to subtract. */
+  "anyhow": (rows: number, count: number) =>
+    halves(rows, count, (word) => (word >>> 24) % 18 | word & 0xff00),
+  /** Scales up to 16 and zeros from 113 to 127, which leave signed bytes. */
+  "in bytes": (rows: number, count: number) =>
+    halves(rows, count, (word) => (word >>> 24) % 17 | 113 + (word >>> 16 & 0xff) % 15 << 8),
+};
 
 type Hosts = Readonly<Record<string, HostTensor>>;
 
@@ -180,7 +192,12 @@ function rowCases(): Record<string, RowCase[]> {
   const codes = (["none", "pre_scale", "post_scale"] as const).flatMap((zero) =>
     ([4, 8] as const).map((bits) => ({ zero, bits }))
   );
-  const integers = [{ bits: 8 }, { bits: 4 }, { bits: 4, grouped: true }] as const;
+  const integers = [
+    { bits: 8 },
+    { bits: 4 },
+    { bits: 4, grouped: "anyhow" },
+    { bits: 4, grouped: "in bytes" },
+  ] as const;
   return {
     matmul: INNERS.map(({ inner }) => ({
       label: `${inner} values`,
@@ -202,9 +219,11 @@ function rowCases(): Record<string, RowCase[]> {
         options: { bits, zero, group },
       }))
     ),
-    matmulInt8: INNERS.flatMap(({ inner, group }) =>
+    matmulInt8: BLOCK_INNERS.flatMap(({ inner, group }) =>
       integers.map(({ bits, ...rest }) => ({
-        label: `${inner} values, ${bits} bits${"grouped" in rest ? " in groups" : ""}`,
+        label: `${inner} values, ${bits} bits${
+          "grouped" in rest ? ` in groups, ${rest.grouped}` : ""
+        }`,
         kernel: matmulInt8,
         byRow: {
           x: random("u32", ALL_ROWS, inner / 4),
@@ -215,12 +234,12 @@ function rowCases(): Record<string, RowCase[]> {
           weight: random("u32", OUTPUTS, inner * bits / 32),
           w_rows: random("f32", OUTPUTS, 2),
           bias: random("f32", OUTPUTS),
-          ...("grouped" in rest ? { groups: byteGroups(OUTPUTS, inner / group) } : {}),
+          ...("grouped" in rest ? { groups: GROUPS[rest.grouped](OUTPUTS, inner / group) } : {}),
         },
         options: { bits, ...("grouped" in rest ? { group } : {}) },
       }))
     ),
-    matmulGroups: INNERS.map(({ inner, group }) => ({
+    matmulGroups: BLOCK_INNERS.map(({ inner, group }) => ({
       label: `${inner} values in groups of ${group}`,
       kernel: matmulGroups,
       byRow: {
@@ -400,15 +419,11 @@ function scalesAndZeros(rows: number, count: number): HostTensor {
   return u32([rows, count], new Uint32Array(halves.buffer));
 }
 
-/** Scales up to 17, so that 15 times one is a byte, and any byte to subtract. */
-function byteGroups(rows: number, count: number): HostTensor {
+function halves(rows: number, count: number, half: (word: number) => number): HostTensor {
   const width = Math.ceil(count / 2);
   const source = words("bytes");
-  const half = () => {
-    const word = source.next().value;
-    return (word >>> 24) % 18 | word & 0xff00;
-  };
-  return u32([rows, width], Array.from({ length: rows * width }, () => half() + 2 ** 16 * half()));
+  const next = () => half(source.next().value);
+  return u32([rows, width], Array.from({ length: rows * width }, () => next() + 2 ** 16 * next()));
 }
 
 function rowsFrom({ dtype, shape, data }: HostTensor, first: number, count: number): HostTensor {

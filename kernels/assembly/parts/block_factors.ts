@@ -1,13 +1,17 @@
-/** Bytes of the factors of so many groups, each of `per` blocks: see `layFactors`. */
-export function factorBytes(groups: usize, per: usize): usize {
-  return ((groups + 7) & ~7) * per * 8;
+/**
+ * Bytes of the factors of so many groups, each of `per` blocks, or halves of one where `F` has four
+ * bytes: see `layFactors`.
+ */
+export function factorBytes<F>(groups: usize, per: usize): usize {
+  return ((groups + 7) & ~7) * per * 4 * sizeof<F>();
 }
 
 /**
  * The scales of four columns, as `nibbleTile` takes them: the low byte of a group's 16 bits, for each
- * of the `per` blocks that the group has. Gives whether no weight can be beyond a signed byte.
+ * of the `per` blocks that the group has, or halves of one where `F` has four bytes. Gives whether no
+ * weight can be beyond a signed byte.
  */
-export function layFactors(
+export function layFactors<F>(
   g0: usize,
   g1: usize,
   g2: usize,
@@ -34,10 +38,10 @@ export function layFactors(
     const b = v128.shuffle<i16>(s2, s3, 0, 8, 1, 9, 2, 10, 3, 11);
     const c = v128.shuffle<i16>(s0, s1, 4, 12, 5, 13, 6, 14, 7, 15);
     const d = v128.shuffle<i16>(s2, s3, 4, 12, 5, 13, 6, 14, 7, 15);
-    to = layTwo(v128.shuffle<i32>(a, b, 0, 4, 1, 5), per, to);
-    to = layTwo(v128.shuffle<i32>(a, b, 2, 6, 3, 7), per, to);
-    to = layTwo(v128.shuffle<i32>(c, d, 0, 4, 1, 5), per, to);
-    to = layTwo(v128.shuffle<i32>(c, d, 2, 6, 3, 7), per, to);
+    to = layTwo<F>(v128.shuffle<i32>(a, b, 0, 4, 1, 5), per, to);
+    to = layTwo<F>(v128.shuffle<i32>(a, b, 2, 6, 3, 7), per, to);
+    to = layTwo<F>(v128.shuffle<i32>(c, d, 0, 4, 1, 5), per, to);
+    to = layTwo<F>(v128.shuffle<i32>(c, d, 2, 6, 3, 7), per, to);
   }
   const beyond = v128.or(
     i16x8.gt_s(most, i16x8.splat(127)),
@@ -57,7 +61,11 @@ function largest(scales: v128, pairs: v128): v128 {
 }
 
 /** The factors of two groups; gives where the next ones go. */
-function layTwo(factors: v128, per: usize, to: usize): usize {
+function layTwo<F>(factors: v128, per: usize, to: usize): usize {
+  if (sizeof<F>() == 4) {
+    to = layTwice(v128.shuffle<i16>(factors, factors, 0, 8, 1, 9, 2, 10, 3, 11), per, to);
+    return layTwice(v128.shuffle<i16>(factors, factors, 4, 12, 5, 13, 6, 14, 7, 15), per, to);
+  }
   if (per === 1) {
     v128.store(to, factors);
     return to + 16;
@@ -66,4 +74,10 @@ function layTwo(factors: v128, per: usize, to: usize): usize {
   to += 8 * per;
   for (let i: usize = 0; i < per; i++) v128.store64_lane(to + 8 * i, factors, 1);
   return to + 8 * per;
+}
+
+/** The factors of a group, each twice. */
+function layTwice(factors: v128, per: usize, to: usize): usize {
+  for (const end = to + 16 * per; to < end; to += 16) v128.store(to, factors);
+  return to;
 }

@@ -1,7 +1,9 @@
 import { sumsOfLanes } from "./packed_rows";
 
-/** Bytes of a block: 16 bits can sum eight products of each. */
+/** Values of a block: 16 bits can sum eight products of each. */
 export const BLOCK: usize = 64;
+/** Values of its halves, which may have factors of their own. */
+export const HALF: usize = 32;
 /** Bytes of what `nibbleTile` makes, and of its sums on the way there. */
 export const TILE_BYTES: usize = 64 + 512;
 /** Two vectors of sums of a row by a column; those of a row. */
@@ -13,11 +15,12 @@ const ROW_BYTES: usize = 128;
  * or 4. A row's sums go to 16 bytes from `to`.
  *
  * `blocks` blocks are summed, each under a factor of its column: `factors` has four of 16 bits for each
- * block. Where there are groups, the high byte of the 16 bits of each is subtracted from its weights;
- * sums of inputs for that lie behind the blocks of each row, their high parts `above` bytes on, if they
- * have any (see `putSums`). At `mask` there is 15 in each byte.
+ * block where `F` has two bytes, and for each half of one, twice, where it has four. Where there are
+ * groups, the high byte of the 16 bits of each is subtracted from its weights; sums of inputs for that
+ * lie behind the blocks of each row, their high parts `above` bytes on, if they have any (see `putSums`).
+ * At `mask` there is 15 in each byte.
  */
-export function nibbleTile<R>(
+export function nibbleTile<R, F>(
   x: usize,
   stride: usize,
   c0: usize,
@@ -36,8 +39,11 @@ export function nibbleTile<R>(
   to: usize,
 ): void {
   const pairs = to + 64;
-  nibblePairs<R>(x, stride, c0, c1, blocks, factors, 8, mask, pairs);
-  nibblePairs<R>(x, stride, c2, c3, blocks, factors + 4, 8, mask, pairs + 2 * PAIR_BYTES);
+  const more = factors + 2 * sizeof<F>();
+  // Two bytes a block, or four a half of it.
+  const step: usize = sizeof<F>() == 2 ? 8 : 32;
+  nibblePairs<R, F>(x, stride, c0, c1, blocks, factors, step, mask, pairs);
+  nibblePairs<R, F>(x, stride, c2, c3, blocks, more, step, mask, pairs + 2 * PAIR_BYTES);
   const sums = x + blocks * BLOCK;
   finishColumn<R>(sums, stride, g0, groups, above, pairs);
   finishColumn<R>(sums, stride, g1, groups, above, pairs + PAIR_BYTES);
@@ -57,9 +63,9 @@ export function nibbleTile<R>(
 
 /**
  * Rows by two columns, a pair of vectors each from `to`, rows 128 bytes apart: each block under the two
- * factors of 16 bits at `factors`, which go `step` bytes on behind it.
+ * factors at `factors`, which go `step` bytes on behind it. `F` is that of `nibbleTile`.
  */
-export function nibblePairs<R>(
+export function nibblePairs<R, F>(
   x: usize,
   stride: usize,
   c0: usize,
@@ -97,30 +103,32 @@ export function nibblePairs<R>(
     let eh = v128.and(w, fifteens);
     let ol = v128.and(i16x8.shr_u(v, 4), fifteens);
     let oh = v128.and(i16x8.shr_u(w, 4), fifteens);
-    let f = v128.load16_splat(factors);
+    let f = factor<F>(factors);
+    let g = upperFactor<F>(factors, f);
     s00l = add(s00l, x, el, ol, f);
-    s00h = addUpper(s00h, x, eh, oh, f);
+    s00h = addUpper(s00h, x, eh, oh, g);
     if (sizeof<R>() > 1) s10l = add(s10l, x + x1, el, ol, f);
-    if (sizeof<R>() > 1) s10h = addUpper(s10h, x + x1, eh, oh, f);
+    if (sizeof<R>() > 1) s10h = addUpper(s10h, x + x1, eh, oh, g);
     if (sizeof<R>() > 2) s20l = add(s20l, x + x2, el, ol, f);
-    if (sizeof<R>() > 2) s20h = addUpper(s20h, x + x2, eh, oh, f);
+    if (sizeof<R>() > 2) s20h = addUpper(s20h, x + x2, eh, oh, g);
     if (sizeof<R>() > 2) s30l = add(s30l, x + x3, el, ol, f);
-    if (sizeof<R>() > 2) s30h = addUpper(s30h, x + x3, eh, oh, f);
+    if (sizeof<R>() > 2) s30h = addUpper(s30h, x + x3, eh, oh, g);
     v = v128.load(c1);
     w = v128.load(c1, 16);
     el = v128.and(v, fifteens);
     eh = v128.and(w, fifteens);
     ol = v128.and(i16x8.shr_u(v, 4), fifteens);
     oh = v128.and(i16x8.shr_u(w, 4), fifteens);
-    f = v128.load16_splat(factors, 2);
+    f = factor<F>(factors + sizeof<F>());
+    g = upperFactor<F>(factors + sizeof<F>(), f);
     s01l = add(s01l, x, el, ol, f);
-    s01h = addUpper(s01h, x, eh, oh, f);
+    s01h = addUpper(s01h, x, eh, oh, g);
     if (sizeof<R>() > 1) s11l = add(s11l, x + x1, el, ol, f);
-    if (sizeof<R>() > 1) s11h = addUpper(s11h, x + x1, eh, oh, f);
+    if (sizeof<R>() > 1) s11h = addUpper(s11h, x + x1, eh, oh, g);
     if (sizeof<R>() > 2) s21l = add(s21l, x + x2, el, ol, f);
-    if (sizeof<R>() > 2) s21h = addUpper(s21h, x + x2, eh, oh, f);
+    if (sizeof<R>() > 2) s21h = addUpper(s21h, x + x2, eh, oh, g);
     if (sizeof<R>() > 2) s31l = add(s31l, x + x3, el, ol, f);
-    if (sizeof<R>() > 2) s31h = addUpper(s31h, x + x3, eh, oh, f);
+    if (sizeof<R>() > 2) s31h = addUpper(s31h, x + x3, eh, oh, g);
     c0 += 32;
     c1 += 32;
     factors += step;
@@ -141,6 +149,16 @@ export function nibblePairs<R>(
   if (sizeof<R>() > 2) v128.store(to, s30h, 400);
   if (sizeof<R>() > 2) v128.store(to, s31l, 416);
   if (sizeof<R>() > 2) v128.store(to, s31h, 432);
+}
+
+/** The factor of the first half of a block, in each 16 bits. */
+function factor<F>(at: usize): v128 {
+  return sizeof<F>() == 2 ? v128.load16_splat(at) : v128.load32_splat(at);
+}
+
+/** The factor of the second half: that of the first one where they share it. */
+function upperFactor<F>(at: usize, first: v128): v128 {
+  return sizeof<F>() == 2 ? first : v128.load32_splat(at, 16);
 }
 
 /** Adds half of 64 products under a factor: sums of 4 of them have 16 bits. */

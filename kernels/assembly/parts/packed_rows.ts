@@ -59,32 +59,41 @@ export function highSums(group: usize, groups: usize): usize {
 }
 
 /**
- * Sums of the groups of a packed row, of 16 bits each with zeros behind to whole vectors. Where that is
- * not enough, they are the low 15 bits, and all that is above comes behind them.
+ * Sums of the groups of a packed row, multiples of 32, of 16 bits each with zeros behind to whole
+ * vectors. Where that is not enough, they are the low 15 bits, and all that is above comes behind them.
  */
 export function putSums(packed: usize, group: usize, groups: usize, to: usize): void {
   const half = sumBytes(groups) / 2;
   const high = highSums(group, groups);
-  for (let g: usize = 0; g < half / 2; g += 4) {
-    const first = packed + g * group;
+  const end = group * groups;
+  for (let first: usize = 0, at: usize = 0; at < half; at += 8) {
+    const second = min(first + group, end);
+    const third = min(second + group, end);
+    const fourth = min(third + group, end);
+    const behind = min(fourth + group, end);
     const sums = sumsOfLanes(
-      sumOfBytes(first, g < groups ? group : 0),
-      sumOfBytes(first + group, g + 1 < groups ? group : 0),
-      sumOfBytes(first + 2 * group, g + 2 < groups ? group : 0),
-      sumOfBytes(first + 3 * group, g + 3 < groups ? group : 0),
+      sumOfBytes(packed, first, second),
+      sumOfBytes(packed, second, third),
+      sumOfBytes(packed, third, fourth),
+      sumOfBytes(packed, fourth, behind),
     );
     const low = high ? v128.and(sums, i32x4.splat(0x7fff)) : sums;
     const both = i16x8.narrow_i32x4_s(low, i32x4.shr_s(sums, 15));
-    v128.store64_lane(to + 2 * g, both, 0);
-    v128.store64_lane(to + half + 2 * g, both, 1);
+    v128.store64_lane(to + at, both, 0);
+    v128.store64_lane(to + half + at, both, 1);
+    first = behind;
   }
 }
 
-/** Four sums that together are that of signed bytes, a multiple of 16. */
-function sumOfBytes(from: usize, count: usize): v128 {
+/** Four sums that together are that of some columns of a packed row, multiples of 32. */
+function sumOfBytes(packed: usize, column: usize, end: usize): v128 {
   let sum = i32x4.splat(0);
-  for (const end = from + count; from < end; from += 16) {
-    const pairs = i16x8.extadd_pairwise_i8x16_s(v128.load(from));
+  for (; column < end; column += 32) {
+    const even = packed + (column & ~63) + (column & 32) / 2;
+    const pairs = i16x8.add(
+      i16x8.extadd_pairwise_i8x16_s(v128.load(even)),
+      i16x8.extadd_pairwise_i8x16_s(v128.load(even, 32)),
+    );
     sum = i32x4.add(sum, i32x4.extadd_pairwise_i16x8_s(pairs));
   }
   return sum;
