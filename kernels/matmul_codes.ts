@@ -130,6 +130,13 @@ export const matmulCodes: Kernel<Input, never, MatmulCodesOptions, "y", Optional
         { tokens: 40, inner: 64, outputs: 32, stride: 96, bias: true },
         { bits: 4, group: 32, zero: "post_scale", row: 7, rows: 20, column: 3 },
       ),
+      // Groups of a third of what quantizers usually take, and such that begin in what others hold of a row.
+      ...([[96, 6, "post_scale"], [32, 13, "pre_scale"], [320, 3, "none"]] as const).flatMap(
+        ([group, groups, zero]) =>
+          [1, 6].map((tokens) =>
+            shaped({ tokens, inner: groups * group, outputs: 23 }, { bits: 4, group, zero })
+          ),
+      ),
       ...expertCases.flatMap(({ bounds, experts, rows }) =>
         ([4, 8] as const).map((bits) => {
           const sizes = { tokens: rows, inner: 48, outputs: experts.count * 37, stride: 40 };

@@ -1,14 +1,25 @@
 import { codeLine } from "./parts/code_line";
-import { eightCodes, fourValues } from "./parts/code_values";
+import {
+  CODE_TABLE_BYTES,
+  codeTable,
+  eightCodes,
+  layScales,
+  lowerValues,
+  scaleBytes,
+  upperValues,
+} from "./parts/code_values";
 import { expertTile, tileExpert, tileFirst, tileRows } from "./parts/expert_tile";
 import {
   addProducts,
   beginProduct,
+  DEEP,
   nextPanels,
   PANEL_STEP,
   panelColumn,
 } from "./parts/float_product";
-import { fromHalfBits } from "./parts/halves";
+
+/** Bytes of the scales of a column in panels, whose groups have 8 values at least: see `layScales`. */
+const SCALES: usize = 2 * (DEEP / 8 + 8) * 4;
 
 @unmanaged
 class Args {
@@ -66,13 +77,17 @@ function multiply<C, Z>(args: Args, task: u32, scratch: usize): void {
   const columns = min(args.task_columns, args.columns - firstColumn);
   const bytes = <usize> args.inner * 4;
   const column = args.column + firstColumn;
+  const table = scratch;
+  codeTable<Z>(table);
+  scratch += CODE_TABLE_BYTES;
   // Four rows of weights at least make a line: a row alone goes along them.
   if (rows == 1 && columns >= 4) {
     const y = args.y + (<usize> firstRow * args.stride + column) * 4;
-    lines<C, Z>(args, args.x + firstRow * bytes, above + firstColumn, columns, column, y, scratch);
+    const x = args.x + firstRow * bytes;
+    lines<C, Z>(args, x, above + firstColumn, columns, column, y, table, scratch);
     return;
   }
-  const product = beginProduct(scratch, rows, columns, 0, args.inner);
+  const product = beginProduct(scratch + SCALES, rows, columns, 0, args.inner);
   product.x = args.x + firstRow * bytes;
   product.stride = bytes;
   product.y = args.y + (<usize> firstRow * args.stride + column) * 4;
@@ -81,7 +96,8 @@ function multiply<C, Z>(args: Args, task: u32, scratch: usize): void {
   for (let from: u32 = 0; nextPanels(product, from); from += product.deep) {
     for (let n: u32 = 0; n < columns; n++) {
       const row = above + firstColumn + n;
-      unpack<C, Z>(args, row, from, from + product.deep, panelColumn(product, n));
+      const to = from + product.deep;
+      unpack<C, Z>(args, row, from, to, table, scratch, panelColumn(product, n));
     }
     addProducts(product);
   }
@@ -98,6 +114,7 @@ function lines<C, Z>(
   columns: u32,
   column: u32,
   y: usize,
+  table: usize,
   scratch: usize,
 ): void {
   const rowBytes = codeBytes<C>(args.inner);
@@ -119,6 +136,7 @@ function lines<C, Z>(
       apart * groupBytes,
       args.group,
       args.inner,
+      table,
       scratch,
     );
     v128.store(scratch, sums);
@@ -133,26 +151,42 @@ function lines<C, Z>(
   }
 }
 
-/** What some codes of a row of the weight stand for, to a column of a panel. */
-function unpack<C, Z>(args: Args, row: u32, from: u32, to: u32, out: usize): void {
+/** What some codes of a row of the weight stand for, to a column of a panel; scales go to `scratch`. */
+function unpack<C, Z>(
+  args: Args,
+  row: u32,
+  from: u32,
+  to: u32,
+  table: usize,
+  scratch: usize,
+  out: usize,
+): void {
   const size = args.group;
-  let groups = args.groups + <usize> row * (args.inner / size) * 4 + <usize> (from / size) * 4;
+  const first = from / size;
+  const count = (to - 1) / size + 1 - first;
+  layScales<C, Z>(
+    args.groups + <usize> (row * (args.inner / size) + first) * 4,
+    count,
+    table,
+    scratch,
+  );
+  const apart = scaleBytes(count);
+  const low = v128.load(table);
+  const high = v128.load(table, 16);
+  const bits = v128.load(table, 32);
   let codes = args.weight + <usize> row * codeBytes<C>(args.inner) + codeBytes<C>(from);
-  let end = (from / size + 1) * size;
-  while (from < to) {
-    const pair = load<u32>(groups);
-    const scale = f32x4.splat(fromHalfBits(pair & 0xffff));
-    const zero = f32x4.splat(fromHalfBits(pair >> 16));
+  for (let end = (first + 1) * size; from < to; end += size) {
+    const scale = v128.load32_splat(scratch);
+    const bias = v128.load32_splat(scratch + apart);
     for (const last = codes + codeBytes<C>(min(end, to) - from); codes < last;) {
-      const shorts = eightCodes<C, Z>(codes);
-      v128.store(out, fourValues<Z>(i32x4.extend_low_i16x8_s(shorts), scale, zero));
-      v128.store(out, fourValues<Z>(i32x4.extend_high_i16x8_s(shorts), scale, zero), 16);
+      const eight = eightCodes<C, Z>(codes);
+      v128.store(out, lowerValues<C, Z>(eight, low, bits, scale, bias));
+      v128.store(out, upperValues<C, Z>(eight, high, bits, scale, bias), 16);
       codes += 4 * sizeof<C>();
       out += PANEL_STEP;
     }
     from = end;
-    end += size;
-    groups += 4;
+    scratch += 4;
   }
 }
 

@@ -1,11 +1,10 @@
-import { eightCodes, fourValues } from "./code_values";
+import { eightCodes, layScales, lowerValues, scaleBytes, upperValues } from "./code_values";
 import { joined, multiplyAdd, sumsOf } from "./floats";
-import { fromHalfBits } from "./halves";
 
 /**
  * A row by four rows of codes, `apart` and `groupsApart` bytes each: `inner` values in groups of `group`,
- * both multiples of 8; gives the four sums, in the order of `Product`. It needs 256 bytes.
- * `C` and `Z` are those of `eightCodes`.
+ * both multiples of 8; gives the four sums, in the order of `Product`. It needs 128 bytes at `scratch` and
+ * the scales of four rows. `C` and `Z` are those of `eightCodes`, `table` is that of `codeTable`.
  */
 export function codeLine<C, Z>(
   x: usize,
@@ -15,9 +14,17 @@ export function codeLine<C, Z>(
   groupsApart: usize,
   group: u32,
   inner: u32,
+  table: usize,
   scratch: usize,
 ): v128 {
-  const chains = scratch + 128;
+  const half = scaleBytes(inner / group);
+  let g0 = scratch + 128;
+  for (let n: usize = 0; n < 4; n++) {
+    layScales<C, Z>(groups + n * groupsApart, inner / group, table, g0 + 2 * n * half);
+  }
+  const low = v128.load(table);
+  const high = v128.load(table, 16);
+  const bits = v128.load(table, 32);
   let s0l = f32x4.splat(0);
   let s0h = f32x4.splat(0);
   let s1l = f32x4.splat(0);
@@ -32,48 +39,48 @@ export function codeLine<C, Z>(
   const width = <usize> group * sizeof<C>() / 2;
   const all = c0 + <usize> inner * sizeof<C>() / 2;
   while (c0 < all) {
-    for (let n: usize = 0; n < 4; n++) {
-      const pair = load<u32>(groups + n * groupsApart);
-      v128.store(scratch + 16 * n, f32x4.splat(fromHalfBits(pair & 0xffff)));
-      v128.store(scratch + 16 * n, f32x4.splat(fromHalfBits(pair >> 16)), 64);
-    }
-    groups += 4;
-    const f0 = v128.load(scratch);
-    const f1 = v128.load(scratch, 16);
-    const f2 = v128.load(scratch, 32);
-    const f3 = v128.load(scratch, 48);
-    const z0 = v128.load(scratch, 64);
-    const z1 = v128.load(scratch, 80);
-    const z2 = v128.load(scratch, 96);
-    const z3 = v128.load(scratch, 112);
+    const f0 = v128.load32_splat(g0);
+    const z0 = biasOf<Z>(g0 + half, f0);
+    const f1 = v128.load32_splat(g0 + 2 * half);
+    const z1 = biasOf<Z>(g0 + 3 * half, f1);
+    const f2 = v128.load32_splat(g0 + 4 * half);
+    const z2 = biasOf<Z>(g0 + 5 * half, f2);
+    const f3 = v128.load32_splat(g0 + 6 * half);
+    const z3 = biasOf<Z>(g0 + 7 * half, f3);
+    g0 += 4;
     for (const end = c0 + width; c0 < end; c0 += 4 * sizeof<C>()) {
       const l = v128.load(x);
       const h = v128.load(x, 16);
       let q = eightCodes<C, Z>(c0);
-      s0l = multiplyAdd(l, fourValues<Z>(i32x4.extend_low_i16x8_s(q), f0, z0), s0l);
-      s0h = multiplyAdd(h, fourValues<Z>(i32x4.extend_high_i16x8_s(q), f0, z0), s0h);
+      s0l = multiplyAdd(l, lowerValues<C, Z>(q, low, bits, f0, z0), s0l);
+      s0h = multiplyAdd(h, upperValues<C, Z>(q, high, bits, f0, z0), s0h);
       q = eightCodes<C, Z>(c1);
-      s1l = multiplyAdd(l, fourValues<Z>(i32x4.extend_low_i16x8_s(q), f1, z1), s1l);
-      s1h = multiplyAdd(h, fourValues<Z>(i32x4.extend_high_i16x8_s(q), f1, z1), s1h);
+      s1l = multiplyAdd(l, lowerValues<C, Z>(q, low, bits, f1, z1), s1l);
+      s1h = multiplyAdd(h, upperValues<C, Z>(q, high, bits, f1, z1), s1h);
       q = eightCodes<C, Z>(c2);
-      s2l = multiplyAdd(l, fourValues<Z>(i32x4.extend_low_i16x8_s(q), f2, z2), s2l);
-      s2h = multiplyAdd(h, fourValues<Z>(i32x4.extend_high_i16x8_s(q), f2, z2), s2h);
+      s2l = multiplyAdd(l, lowerValues<C, Z>(q, low, bits, f2, z2), s2l);
+      s2h = multiplyAdd(h, upperValues<C, Z>(q, high, bits, f2, z2), s2h);
       q = eightCodes<C, Z>(c3);
-      s3l = multiplyAdd(l, fourValues<Z>(i32x4.extend_low_i16x8_s(q), f3, z3), s3l);
-      s3h = multiplyAdd(h, fourValues<Z>(i32x4.extend_high_i16x8_s(q), f3, z3), s3h);
+      s3l = multiplyAdd(l, lowerValues<C, Z>(q, low, bits, f3, z3), s3l);
+      s3h = multiplyAdd(h, upperValues<C, Z>(q, high, bits, f3, z3), s3h);
       x += 32;
       c1 += 4 * sizeof<C>();
       c2 += 4 * sizeof<C>();
       c3 += 4 * sizeof<C>();
     }
   }
-  v128.store(chains, s0l);
-  v128.store(chains, s0h, 16);
-  v128.store(chains, s1l, 32);
-  v128.store(chains, s1h, 48);
-  v128.store(chains, s2l, 64);
-  v128.store(chains, s2h, 80);
-  v128.store(chains, s3l, 96);
-  v128.store(chains, s3h, 112);
-  return sumsOf(joined(chains), joined(chains + 32), joined(chains + 64), joined(chains + 96));
+  v128.store(scratch, s0l);
+  v128.store(scratch, s0h, 16);
+  v128.store(scratch, s1l, 32);
+  v128.store(scratch, s1h, 48);
+  v128.store(scratch, s2l, 64);
+  v128.store(scratch, s2h, 80);
+  v128.store(scratch, s3l, 96);
+  v128.store(scratch, s3h, 112);
+  return sumsOf(joined(scratch), joined(scratch + 32), joined(scratch + 64), joined(scratch + 96));
+}
+
+/** A bias, or anything where there is none. */
+function biasOf<Z>(at: usize, none: v128): v128 {
+  return sizeof<Z>() == 1 ? none : v128.load32_splat(at);
 }

@@ -1,7 +1,7 @@
 import { joined, multiplyAdd, sumsOf } from "./floats";
 
 /** Inner values that a panel holds, so many that it stays in the nearest cache. */
-const DEEP: u32 = 768;
+export const DEEP: u32 = 768;
 /** From eight values of a column in a panel to the next eight. */
 export const PANEL_STEP: usize = 192;
 /** Columns of a panel: with two rows, sums and what they take in fill the registers. */

@@ -49,8 +49,19 @@ export function widenedBy(
   beyond: v128,
   infinite: v128,
 ): v128 {
+  return widenedPlaced(i32x4.shl(halves, 13), bits, factor, beyond, infinite);
+}
+
+/** The same where exponents and fractions lie as those of single ones, and signs above them. */
+export function widenedPlaced(
+  placed: v128,
+  bits: v128,
+  factor: v128,
+  beyond: v128,
+  infinite: v128,
+): v128 {
   // 2^112 puts the exponent right, of subnormal numbers too.
-  const value = f32x4.mul(v128.and(i32x4.shl(halves, 13), bits), factor);
+  const value = f32x4.mul(v128.and(placed, bits), factor);
   // What had the largest exponent is infinite or no number.
   const over = f32x4.ge(f32x4.mul(value, value), beyond);
   return v128.or(value, v128.and(over, infinite));
