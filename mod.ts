@@ -6,18 +6,19 @@
  * @module
  */
 import project from "./deno.json" with { type: "json" };
-import { main } from "./pipeline/cli/main.ts";
-import * as commands from "./stages/commands/mod.ts";
-import { onward } from "./stages/commands/onward.ts";
-import { boundsOf } from "./stages/bounds.ts";
-import { describePath } from "./stages/describe/describe.ts";
-import { factsOf } from "./stages/facts.ts";
+import { main, type Program } from "./pipeline/cli/main.ts";
 import type { Registry } from "./pipeline/stage.ts";
+import { modelCommands } from "./stages/commands/mod.ts";
+import { onward } from "./stages/commands/onward.ts";
 import * as registry from "./stages/mod.ts";
-import { openTools } from "./stages/tools.ts";
 
 export { main, type Program } from "./pipeline/cli/main.ts";
-export { type Call, type CommandDefinition, defineCommand } from "./pipeline/cli/command.ts";
+export {
+  type Call,
+  type CommandDefinition,
+  type CommandWords,
+  defineCommand,
+} from "./pipeline/cli/command.ts";
 export type {
   Artifact,
   ArtifactRecord,
@@ -36,11 +37,7 @@ export type {
   Summary,
 } from "./pipeline/event.ts";
 export type { Describe, DescribeOptions, Description } from "./pipeline/description.ts";
-export {
-  checkExport,
-  type ExportCheck,
-  type ExportCheckOptions,
-} from "./stages/exchange/export_check.ts";
+export type { ExportCheck, ExportCheckOptions } from "./stages/exchange/export_check.ts";
 export type { Breach } from "./stages/exchange/verify.ts";
 export { describeDifference } from "./pipeline/plan/difference.ts";
 export { canonicalJson, keyOf } from "./pipeline/store/key.ts";
@@ -73,18 +70,27 @@ export type {
   ScriptInput,
   ScriptTensor,
 } from "./stages/script/user_script.ts";
+
 /** Every stage by the name that manifests call it. */
 export const stages: Registry = registry;
 
+// What follows is read when it is first asked for: a start of the program needs little of it.
+
+/** Checks an export, ours or another program's, against its format, an engine and its origin. */
+export const checkExport: typeof import("./stages/exchange/export_check.ts").checkExport = async (
+  ...asked
+) => (await import("./stages/exchange/export_check.ts")).checkExport(...asked);
+
 if (import.meta.main) {
-  const program = {
+  const program: Program = {
     stages,
     version: `quattuor ${project.version}, Deno ${Deno.version.deno}`,
-    tools: openTools,
-    facts: factsOf,
-    bounds: boundsOf,
-    describe: describePath,
-    commands,
+    tools: async (flags) => (await import("./stages/tools.ts")).openTools(flags),
+    facts: async (artifact) => (await import("./stages/facts.ts")).factsOf(artifact),
+    bounds: async (flags) => (await import("./stages/bounds.ts")).boundsOf(flags),
+    describe: async (...asked) =>
+      (await import("./stages/describe/describe.ts")).describePath(...asked),
+    commands: modelCommands,
     onward,
   };
   Deno.exit(await main(Deno.args, program));

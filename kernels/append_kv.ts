@@ -112,98 +112,112 @@ export const appendKv: Kernel<In, never, AppendKvOptions, Pool, "compensation"> 
       values: appended(values, v, slots, { scheme: value }),
     };
   },
-  cases: [
-    written({ tokens: 1, kvHeads: 1, headSize: 16 }, { bits: 4, zero: "post_scale", group: 16 }),
-    written(
-      { tokens: 70, kvHeads: 2, headSize: 64 },
-      { bits: 4, zero: "post_scale", group: 64, fit: true },
-    ),
-    written(
-      { tokens: 33, kvHeads: 3, headSize: 80 },
-      { bits: 4, zero: "pre_scale", group: 80, clip: 0.98, fit: true },
-      { bits: 8, zero: "none", group: 40, fit: true },
-    ),
-    edges({ bits: 4, zero: "post_scale", group: 16, fit: true }),
-    edges({ bits: 4, zero: "pre_scale", group: 16, fit: true }),
-    edges({ bits: 4, zero: "none", group: 16, fit: true }),
-    written({ tokens: 70, kvHeads: 2, headSize: 64 }, { bits: 4, zero: "post_scale", group: 64 }),
-    written({ tokens: 33, kvHeads: 3, headSize: 64 }, { bits: 4, zero: "pre_scale", group: 32 }),
-    written({ tokens: 19, kvHeads: 1, headSize: 128 }, { bits: 4, zero: "none", group: 128 }),
-    written({ tokens: 31, kvHeads: 2, headSize: 80 }, { bits: 4, zero: "post_scale", group: 8 }),
-    written({ tokens: 70, kvHeads: 2, headSize: 64 }, { bits: 8, zero: "post_scale", group: 64 }),
-    written({ tokens: 9, kvHeads: 2, headSize: 32 }, { bits: 8, zero: "pre_scale", group: 16 }),
-    written({ tokens: 65, kvHeads: 2, headSize: 80 }, { bits: 8, zero: "none", group: 80 }),
-    written({ tokens: 31, kvHeads: 2, headSize: 100 }, { bits: 4, zero: "post_scale", group: 100 }),
-    written({ tokens: 9, kvHeads: 3, headSize: 20 }, { bits: 8, zero: "pre_scale", group: 20 }),
-    written({ tokens: 9, kvHeads: 3, headSize: 12 }, { bits: 16, zero: "none", group: 12 }),
-    written(
-      { tokens: 70, kvHeads: 1, headSize: 100 },
-      { bits: 8, zero: "none", group: 100, range: 2.5 },
-      { bits: 4, zero: "none", group: 100 },
-    ),
-    written({ tokens: 5, kvHeads: 1, headSize: 256 }, { bits: 4, zero: "post_scale", group: 128 }),
-    written(
-      { tokens: 12, kvHeads: 2, headSize: 64 },
-      { bits: 8, zero: "none", group: 64, range: 2.5 },
-    ),
-    written({ tokens: 21, kvHeads: 2, headSize: 32 }, { bits: 16, zero: "none", group: 32 }),
-    written(
-      { tokens: 70, kvHeads: 2, headSize: 64 },
-      { bits: 4, zero: "post_scale", group: 64, clip: 0.9 },
-    ),
-    written(
-      { tokens: 9, kvHeads: 3, headSize: 64 },
-      { bits: 4, zero: "pre_scale", group: 32, clip: 0.8 },
-    ),
-    written(
-      { tokens: 21, kvHeads: 2, headSize: 80 },
-      { bits: 8, zero: "none", group: 80, clip: 0.7 },
-    ),
-    edges({ bits: 4, zero: "post_scale", group: 16 }),
-    edges({ bits: 4, zero: "pre_scale", group: 16 }),
-    edges({ bits: 8, zero: "none", group: 16 }),
-    edges({ bits: 8, zero: "post_scale", group: 16 }),
-    edges({ bits: 16, zero: "none", group: 16 }),
-    edges({ bits: 4, zero: "post_scale", group: 16, clip: 0.6 }),
-    edges({ bits: 4, zero: "pre_scale", group: 16, clip: 0.3 }),
-    edges({ bits: 4, zero: "none", group: 16, clip: 0.5 }),
-    written(
-      { tokens: 70, kvHeads: 2, headSize: 64 },
-      { bits: 4, zero: "post_scale", group: 32 },
-      { bits: 8, zero: "none", group: 64, range: 1.5 },
-    ),
-    written(
-      { tokens: 33, kvHeads: 2, headSize: 64 },
-      { bits: 16, zero: "none", group: 64 },
-      { bits: 4, zero: "pre_scale", group: 16, clip: 0.9 },
-    ),
-    compensated(
+  get cases(): typeof appendKv.cases {
+    return [
+      written({ tokens: 1, kvHeads: 1, headSize: 16 }, { bits: 4, zero: "post_scale", group: 16 }),
       written(
         { tokens: 70, kvHeads: 2, headSize: 64 },
         { bits: 4, zero: "post_scale", group: 64, fit: true },
       ),
-    ),
-    compensated(
       written(
         { tokens: 33, kvHeads: 3, headSize: 80 },
-        { bits: 4, zero: "pre_scale", group: 16, clip: 0.9 },
-        { bits: 8, zero: "none", group: 40 },
+        { bits: 4, zero: "pre_scale", group: 80, clip: 0.98, fit: true },
+        { bits: 8, zero: "none", group: 40, fit: true },
       ),
-    ),
-    compensated(
+      edges({ bits: 4, zero: "post_scale", group: 16, fit: true }),
+      edges({ bits: 4, zero: "pre_scale", group: 16, fit: true }),
+      edges({ bits: 4, zero: "none", group: 16, fit: true }),
+      written({ tokens: 70, kvHeads: 2, headSize: 64 }, { bits: 4, zero: "post_scale", group: 64 }),
+      written({ tokens: 33, kvHeads: 3, headSize: 64 }, { bits: 4, zero: "pre_scale", group: 32 }),
+      written({ tokens: 19, kvHeads: 1, headSize: 128 }, { bits: 4, zero: "none", group: 128 }),
+      written({ tokens: 31, kvHeads: 2, headSize: 80 }, { bits: 4, zero: "post_scale", group: 8 }),
+      written({ tokens: 70, kvHeads: 2, headSize: 64 }, { bits: 8, zero: "post_scale", group: 64 }),
+      written({ tokens: 9, kvHeads: 2, headSize: 32 }, { bits: 8, zero: "pre_scale", group: 16 }),
+      written({ tokens: 65, kvHeads: 2, headSize: 80 }, { bits: 8, zero: "none", group: 80 }),
+      written({ tokens: 31, kvHeads: 2, headSize: 100 }, {
+        bits: 4,
+        zero: "post_scale",
+        group: 100,
+      }),
+      written({ tokens: 9, kvHeads: 3, headSize: 20 }, { bits: 8, zero: "pre_scale", group: 20 }),
+      written({ tokens: 9, kvHeads: 3, headSize: 12 }, { bits: 16, zero: "none", group: 12 }),
       written(
-        { tokens: 9, kvHeads: 2, headSize: 20 },
-        { bits: 8, zero: "none", group: 20, range: 2.5 },
-        { bits: 4, zero: "post_scale", group: 20 },
+        { tokens: 70, kvHeads: 1, headSize: 100 },
+        { bits: 8, zero: "none", group: 100, range: 2.5 },
+        { bits: 4, zero: "none", group: 100 },
       ),
-    ),
-    compensated(edges({ bits: 4, zero: "none", group: 16 })),
-    timed({ tokens: 512, kvHeads: 3, headSize: 64 }, { bits: 4, zero: "post_scale", group: 64 }),
-    compensated(
+      written({ tokens: 5, kvHeads: 1, headSize: 256 }, {
+        bits: 4,
+        zero: "post_scale",
+        group: 128,
+      }),
+      written(
+        { tokens: 12, kvHeads: 2, headSize: 64 },
+        { bits: 8, zero: "none", group: 64, range: 2.5 },
+      ),
+      written({ tokens: 21, kvHeads: 2, headSize: 32 }, { bits: 16, zero: "none", group: 32 }),
+      written(
+        { tokens: 70, kvHeads: 2, headSize: 64 },
+        { bits: 4, zero: "post_scale", group: 64, clip: 0.9 },
+      ),
+      written(
+        { tokens: 9, kvHeads: 3, headSize: 64 },
+        { bits: 4, zero: "pre_scale", group: 32, clip: 0.8 },
+      ),
+      written(
+        { tokens: 21, kvHeads: 2, headSize: 80 },
+        { bits: 8, zero: "none", group: 80, clip: 0.7 },
+      ),
+      edges({ bits: 4, zero: "post_scale", group: 16 }),
+      edges({ bits: 4, zero: "pre_scale", group: 16 }),
+      edges({ bits: 8, zero: "none", group: 16 }),
+      edges({ bits: 8, zero: "post_scale", group: 16 }),
+      edges({ bits: 16, zero: "none", group: 16 }),
+      edges({ bits: 4, zero: "post_scale", group: 16, clip: 0.6 }),
+      edges({ bits: 4, zero: "pre_scale", group: 16, clip: 0.3 }),
+      edges({ bits: 4, zero: "none", group: 16, clip: 0.5 }),
+      written(
+        { tokens: 70, kvHeads: 2, headSize: 64 },
+        { bits: 4, zero: "post_scale", group: 32 },
+        { bits: 8, zero: "none", group: 64, range: 1.5 },
+      ),
+      written(
+        { tokens: 33, kvHeads: 2, headSize: 64 },
+        { bits: 16, zero: "none", group: 64 },
+        { bits: 4, zero: "pre_scale", group: 16, clip: 0.9 },
+      ),
+      compensated(
+        written(
+          { tokens: 70, kvHeads: 2, headSize: 64 },
+          { bits: 4, zero: "post_scale", group: 64, fit: true },
+        ),
+      ),
+      compensated(
+        written(
+          { tokens: 33, kvHeads: 3, headSize: 80 },
+          { bits: 4, zero: "pre_scale", group: 16, clip: 0.9 },
+          { bits: 8, zero: "none", group: 40 },
+        ),
+      ),
+      compensated(
+        written(
+          { tokens: 9, kvHeads: 2, headSize: 20 },
+          { bits: 8, zero: "none", group: 20, range: 2.5 },
+          { bits: 4, zero: "post_scale", group: 20 },
+        ),
+      ),
+      compensated(edges({ bits: 4, zero: "none", group: 16 })),
       timed({ tokens: 512, kvHeads: 3, headSize: 64 }, { bits: 4, zero: "post_scale", group: 64 }),
-    ),
-    timed({ tokens: 512, kvHeads: 3, headSize: 64 }, { bits: 8, zero: "none", group: 64 }),
-  ],
+      compensated(
+        timed({ tokens: 512, kvHeads: 3, headSize: 64 }, {
+          bits: 4,
+          zero: "post_scale",
+          group: 64,
+        }),
+      ),
+      timed({ tokens: 512, kvHeads: 3, headSize: 64 }, { bits: 8, zero: "none", group: 64 }),
+    ];
+  },
 };
 
 /** Pages of a pool, which must be able to hold such keys or values. */

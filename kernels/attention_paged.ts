@@ -202,68 +202,82 @@ export const attentionPaged: Kernel<In, "y", AttentionPagedOptions> = {
     };
   },
   reference: (inputs, options) => ({ y: attended(inputs, options, (keys) => keys) }),
-  cases: [
-    heldCase({ queries: 1, heads: 1, kvHeads: 1, size: 16 }, post(4, 16)),
-    heldCase({ queries: 1, keys: 333, heads: 4, kvHeads: 2, size: 64 }, post(4, 64)),
-    heldCase({ queries: 1, keys: 90, heads: 12, kvHeads: 2, size: 16 }, post(4, 16)),
-    heldCase({ queries: 1, keys: 70, heads: 24, kvHeads: 1, size: 32 }, pre(8, 32), none(8, 32)),
-    heldCase({ queries: 70, heads: 3, kvHeads: 1, size: 64 }, post(4, 64)),
-    heldCase({ queries: 133, heads: 2, kvHeads: 2, size: 128 }, pre(4, 128)),
-    heldCase({ queries: 21, keys: 90, heads: 2, kvHeads: 1, size: 32 }, none(4, 32), post(8, 32)),
-    heldCase({ queries: 2, keys: 150, heads: 2, kvHeads: 1, size: 128 }, post(4, 64), pre(4, 32)),
-    heldCase({ queries: 34, keys: 70, heads: 4, kvHeads: 2, size: 64 }, post(8, 32), none(4, 8)),
-    heldCase({ queries: 130, heads: 2, kvHeads: 1, size: 80 }, none(8, 80), none(8, 80), {
-      window: 37,
-    }),
-    heldCase({ queries: 3, keys: 200, heads: 2, kvHeads: 1, size: 80 }, pre(8, 40), post(4, 16), {
-      window: 70,
-      scale: 0.5,
-    }),
-    heldCase({ queries: 3, keys: 90, heads: 4, kvHeads: 1, size: 32 }, post(4, 32), pre(8, 32), {
-      window: 40,
-      scale: 0.7,
-      cap: 2.5,
-    }),
-    heldCase(
-      { queries: 21, keys: 90, heads: 4, kvHeads: 1, size: 32 },
-      none(16, 32),
-      none(16, 32),
-      {
+  get cases(): typeof attentionPaged.cases {
+    return [
+      heldCase({ queries: 1, heads: 1, kvHeads: 1, size: 16 }, post(4, 16)),
+      heldCase({ queries: 1, keys: 333, heads: 4, kvHeads: 2, size: 64 }, post(4, 64)),
+      heldCase({ queries: 1, keys: 90, heads: 12, kvHeads: 2, size: 16 }, post(4, 16)),
+      heldCase({ queries: 1, keys: 70, heads: 24, kvHeads: 1, size: 32 }, pre(8, 32), none(8, 32)),
+      heldCase({ queries: 70, heads: 3, kvHeads: 1, size: 64 }, post(4, 64)),
+      heldCase({ queries: 133, heads: 2, kvHeads: 2, size: 128 }, pre(4, 128)),
+      heldCase({ queries: 21, keys: 90, heads: 2, kvHeads: 1, size: 32 }, none(4, 32), post(8, 32)),
+      heldCase({ queries: 2, keys: 150, heads: 2, kvHeads: 1, size: 128 }, post(4, 64), pre(4, 32)),
+      heldCase({ queries: 34, keys: 70, heads: 4, kvHeads: 2, size: 64 }, post(8, 32), none(4, 8)),
+      heldCase({ queries: 130, heads: 2, kvHeads: 1, size: 80 }, none(8, 80), none(8, 80), {
+        window: 37,
+      }),
+      heldCase({ queries: 3, keys: 200, heads: 2, kvHeads: 1, size: 80 }, pre(8, 40), post(4, 16), {
+        window: 70,
+        scale: 0.5,
+      }),
+      heldCase({ queries: 3, keys: 90, heads: 4, kvHeads: 1, size: 32 }, post(4, 32), pre(8, 32), {
         window: 40,
         scale: 0.7,
         cap: 2.5,
-      },
-    ),
-    heldCase(
-      { queries: 5, keys: 150, heads: 2, kvHeads: 1, size: 64 },
-      none(8, 64, 3),
-      none(8, 64, 2),
-    ),
-    heldCase({ queries: 19, keys: 81, heads: 2, kvHeads: 2, size: 64 }, none(16, 64), none(16, 64)),
-    heldCase(
-      { queries: 1, keys: 65, heads: 2, kvHeads: 2, size: 80 },
-      none(16, 80),
-      none(8, 80, 1),
-    ),
-    heldCase({ queries: 1, keys: 70, heads: 2, kvHeads: 1, size: 100 }, post(4, 100)),
-    heldCase({ queries: 19, keys: 81, heads: 2, kvHeads: 2, size: 100 }, pre(4, 100), none(8, 100)),
-    heldCase(
-      { queries: 3, keys: 66, heads: 2, kvHeads: 1, size: 100 },
-      none(16, 100),
-      post(8, 100),
-    ),
-    heldCase({ queries: 18, keys: 66, heads: 2, kvHeads: 1, size: 20 }, none(16, 20)),
-    heldCase({ queries: 2, keys: 5, heads: 1, kvHeads: 1, size: 8 }, post(4, 8), none(16, 8)),
-    heldCase({ queries: 18, keys: 70, heads: 2, kvHeads: 1, size: 256 }, post(4, 256), post(4, 64)),
-    heldCase({ queries: 1, keys: 70, heads: 2, kvHeads: 1, size: 256 }, post(4, 128)),
-    heldCase({ queries: 1, keys: 70, heads: 2, kvHeads: 1, size: 96 }, post(4, 96), post(4, 48)),
-    heldCase({ queries: 3, keys: 8200, heads: 1, kvHeads: 1, size: 64 }, post(4, 64)),
-    { ...timed({ queries: 512, heads: 9, kvHeads: 3, size: 64 }, post(4, 64)), timedOnly: true },
-    timed({ queries: 1, keys: 2048, heads: 9, kvHeads: 3, size: 64 }, none(8, 64)),
-    batch([{ queries: 1, keys: 70 }, { queries: 1, keys: 1 }, { queries: 1, keys: 64 }]),
-    batch([{ queries: 3, keys: 130 }, { queries: 0, keys: 0 }, { queries: 4, keys: 4 }]),
-    batch([{ queries: 37, keys: 90 }, { queries: 1, keys: 200 }, { queries: 16, keys: 16 }]),
-  ],
+      }),
+      heldCase(
+        { queries: 21, keys: 90, heads: 4, kvHeads: 1, size: 32 },
+        none(16, 32),
+        none(16, 32),
+        {
+          window: 40,
+          scale: 0.7,
+          cap: 2.5,
+        },
+      ),
+      heldCase(
+        { queries: 5, keys: 150, heads: 2, kvHeads: 1, size: 64 },
+        none(8, 64, 3),
+        none(8, 64, 2),
+      ),
+      heldCase(
+        { queries: 19, keys: 81, heads: 2, kvHeads: 2, size: 64 },
+        none(16, 64),
+        none(16, 64),
+      ),
+      heldCase(
+        { queries: 1, keys: 65, heads: 2, kvHeads: 2, size: 80 },
+        none(16, 80),
+        none(8, 80, 1),
+      ),
+      heldCase({ queries: 1, keys: 70, heads: 2, kvHeads: 1, size: 100 }, post(4, 100)),
+      heldCase(
+        { queries: 19, keys: 81, heads: 2, kvHeads: 2, size: 100 },
+        pre(4, 100),
+        none(8, 100),
+      ),
+      heldCase(
+        { queries: 3, keys: 66, heads: 2, kvHeads: 1, size: 100 },
+        none(16, 100),
+        post(8, 100),
+      ),
+      heldCase({ queries: 18, keys: 66, heads: 2, kvHeads: 1, size: 20 }, none(16, 20)),
+      heldCase({ queries: 2, keys: 5, heads: 1, kvHeads: 1, size: 8 }, post(4, 8), none(16, 8)),
+      heldCase(
+        { queries: 18, keys: 70, heads: 2, kvHeads: 1, size: 256 },
+        post(4, 256),
+        post(4, 64),
+      ),
+      heldCase({ queries: 1, keys: 70, heads: 2, kvHeads: 1, size: 256 }, post(4, 128)),
+      heldCase({ queries: 1, keys: 70, heads: 2, kvHeads: 1, size: 96 }, post(4, 96), post(4, 48)),
+      heldCase({ queries: 3, keys: 8200, heads: 1, kvHeads: 1, size: 64 }, post(4, 64)),
+      { ...timed({ queries: 512, heads: 9, kvHeads: 3, size: 64 }, post(4, 64)), timedOnly: true },
+      timed({ queries: 1, keys: 2048, heads: 9, kvHeads: 3, size: 64 }, none(8, 64)),
+      batch([{ queries: 1, keys: 70 }, { queries: 1, keys: 1 }, { queries: 1, keys: 64 }]),
+      batch([{ queries: 3, keys: 130 }, { queries: 0, keys: 0 }, { queries: 4, keys: 4 }]),
+      batch([{ queries: 37, keys: 90 }, { queries: 1, keys: 200 }, { queries: 16, keys: 16 }]),
+    ];
+  },
 };
 
 /** What attention over pages gives on the host, of keys f32 [keys, kv heads, head size] as `read` makes them. */

@@ -66,57 +66,59 @@ export const embed: Kernel<"tokens" | "embeddings" | "y", never, EmbedOptions, "
     });
     return { y: { ...y, data } };
   },
-  cases: [
-    {
-      inputs: { tokens: u32([1], [2]), embeddings: f32([3, 8]), y: f32([1, 8]) },
-      options: {},
-      tolerance: 0,
-    },
-    {
-      inputs: {
-        tokens: u32([5], [0, 6, 3, 6, 1]),
-        embeddings: { dtype: "f16", shape: [7, 72] },
-        y: f32([5, 72]),
+  get cases(): typeof embed.cases {
+    return [
+      {
+        inputs: { tokens: u32([1], [2]), embeddings: f32([3, 8]), y: f32([1, 8]) },
+        options: {},
+        tolerance: 0,
       },
-      options: {},
-      tolerance: 0,
-    },
-    {
-      inputs: {
-        tokens: u32([6], [9, 10, 11, 12, 13, 0]),
-        embeddings: f16([3, 8], Array.from({ length: 24 }, (_, i) => i / 8)),
-        y: { dtype: "f32", shape: [6, 8] },
+      {
+        inputs: {
+          tokens: u32([5], [0, 6, 3, 6, 1]),
+          embeddings: { dtype: "f16", shape: [7, 72] },
+          y: f32([5, 72]),
+        },
+        options: {},
+        tolerance: 0,
       },
-      options: { first: 10 },
-      tolerance: 0,
-    },
-    {
-      // More tokens than an axis of a grid has.
-      inputs: {
-        tokens: u32([70_000], Array.from({ length: 70_000 }, (_, i) => i % 3)),
-        embeddings: { dtype: "f32", shape: [3, 8] },
-        y: { dtype: "f32", shape: [70_000, 8] },
+      {
+        inputs: {
+          tokens: u32([6], [9, 10, 11, 12, 13, 0]),
+          embeddings: f16([3, 8], Array.from({ length: 24 }, (_, i) => i / 8)),
+          y: { dtype: "f32", shape: [6, 8] },
+        },
+        options: { first: 10 },
+        tolerance: 0,
       },
-      options: {},
-      tolerance: 0,
-    },
-    ...(["f16", "f32"] as const).map((dtype) => ({
-      inputs: {
-        tokens: u32([4], [2, 0, 2, 1]),
-        embeddings: { dtype, shape: [3, 12] },
-        y: f32([4, 12]),
+      {
+        // More tokens than an axis of a grid has.
+        inputs: {
+          tokens: u32([70_000], Array.from({ length: 70_000 }, (_, i) => i % 3)),
+          embeddings: { dtype: "f32", shape: [3, 8] },
+          y: { dtype: "f32", shape: [70_000, 8] },
+        },
+        options: {},
+        tolerance: 0,
       },
-      options: { scale: Math.sqrt(640) },
-      tolerance: 0,
-    })),
-    ...(["f16", "f32"] as const).map((dtype) => ({
-      inputs: {
-        tokens: u32([4], [2, 0, 2, 1]),
-        embeddings: { dtype, shape: [3, 100] },
-        y: f32([4, 100]),
-      },
-      options: {},
-      tolerance: 0,
-    })),
-  ],
+      ...(["f16", "f32"] as const).map((dtype) => ({
+        inputs: {
+          tokens: u32([4], [2, 0, 2, 1]),
+          embeddings: { dtype, shape: [3, 12] },
+          y: f32([4, 12]),
+        },
+        options: { scale: Math.sqrt(640) },
+        tolerance: 0,
+      })),
+      ...(["f16", "f32"] as const).map((dtype) => ({
+        inputs: {
+          tokens: u32([4], [2, 0, 2, 1]),
+          embeddings: { dtype, shape: [3, 100] },
+          y: f32([4, 100]),
+        },
+        options: {},
+        tolerance: 0,
+      })),
+    ];
+  },
 };

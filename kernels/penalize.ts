@@ -123,35 +123,42 @@ export const penalize: Kernel<
     }
     return { y: f32(logits.shape, data) };
   },
-  cases: [
-    penalized(7, [{ repetition: 1.5, presence: 0.5, frequency: 0.25, tokens: [0, 3, 6] }]),
-    penalized(300, [
-      { repetition: 1, presence: 0, frequency: 0, tokens: [] },
+  get cases(): typeof penalize.cases {
+    return [
+      penalized(7, [{ repetition: 1.5, presence: 0.5, frequency: 0.25, tokens: [0, 3, 6] }]),
+      penalized(300, [
+        { repetition: 1, presence: 0, frequency: 0, tokens: [] },
+        {
+          repetition: 1.2,
+          presence: 0,
+          frequency: 1,
+          tokens: Array.from({ length: 280 }, (_, i) => i),
+        },
+        { repetition: 0.8, presence: -1, frequency: 0, tokens: [299] },
+      ]),
       {
-        repetition: 1.2,
-        presence: 0,
-        frequency: 1,
-        tokens: Array.from({ length: 280 }, (_, i) => i),
+        ...penalized(49_152, [{
+          repetition: 1.1,
+          presence: 0,
+          frequency: 0,
+          tokens: [5, 90, 4000],
+        }]),
+        cost: { bytes: 8 * 49_152, flops: 49_152 },
       },
-      { repetition: 0.8, presence: -1, frequency: 0, tokens: [299] },
-    ]),
-    {
-      ...penalized(49_152, [{ repetition: 1.1, presence: 0, frequency: 0, tokens: [5, 90, 4000] }]),
-      cost: { bytes: 8 * 49_152, flops: 49_152 },
-    },
-    allowing(penalized(1, [NONE])),
-    allowing(penalized(64, [NONE, NONE])),
-    allowing(penalized(301, [
-      { repetition: 1.2, presence: 0, frequency: 1, tokens: [0, 1, 2, 31, 32, 33, 299, 300] },
-      NONE,
-      { repetition: 0.8, presence: -1, frequency: 0, tokens: [299] },
-    ])),
-    withMore(allowing(penalized(96, [NONE, { ...NONE, frequency: 1, tokens: [3, 94] }]))),
-    {
-      ...allowing(penalized(49_152, Array(16).fill(NONE))),
-      cost: { bytes: 8 * 16 * 49_152, flops: 16 * 49_152 },
-    },
-  ],
+      allowing(penalized(1, [NONE])),
+      allowing(penalized(64, [NONE, NONE])),
+      allowing(penalized(301, [
+        { repetition: 1.2, presence: 0, frequency: 1, tokens: [0, 1, 2, 31, 32, 33, 299, 300] },
+        NONE,
+        { repetition: 0.8, presence: -1, frequency: 0, tokens: [299] },
+      ])),
+      withMore(allowing(penalized(96, [NONE, { ...NONE, frequency: 1, tokens: [3, 94] }]))),
+      {
+        ...allowing(penalized(49_152, Array(16).fill(NONE))),
+        cost: { bytes: 8 * 16 * 49_152, flops: 16 * 49_152 },
+      },
+    ];
+  },
 };
 
 /** The same where some tokens of every row may not be chosen: all of its last, and others by chance. */

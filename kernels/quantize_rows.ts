@@ -124,55 +124,57 @@ export const quantizeRows: Kernel<"x", "codes" | "rows", QuantizeRowsOptions> = 
       rows: f32([tokens, 2], rows),
     };
   },
-  cases: [
-    {
-      inputs: {
-        x: f32([6, 8], [
-          ...ties(127),
-          ...ties(100),
-          ...Array(8).fill(0),
-          ...ties(-127),
-          ...ties(127 * (1 + 2 ** -11)),
-          ...ties(127 * (1 + 3 * 2 ** -11)),
-        ]),
+  get cases(): typeof quantizeRows.cases {
+    return [
+      {
+        inputs: {
+          x: f32([6, 8], [
+            ...ties(127),
+            ...ties(100),
+            ...Array(8).fill(0),
+            ...ties(-127),
+            ...ties(127 * (1 + 2 ** -11)),
+            ...ties(127 * (1 + 3 * 2 ** -11)),
+          ]),
+        },
+        options: {},
+        tolerance: 0,
       },
-      options: {},
-      tolerance: 0,
-    },
-    {
-      inputs: {
-        x: f32([3, 4], [1e-6, 0, -1e-6, 0, 2 ** -9, 0, -(2 ** -10), 0, 2 ** 24, 0, -1, 64]),
+      {
+        inputs: {
+          x: f32([3, 4], [1e-6, 0, -1e-6, 0, 2 ** -9, 0, -(2 ** -10), 0, 2 ** 24, 0, -1, 64]),
+        },
+        options: {},
+        tolerance: 0,
       },
-      options: {},
-      tolerance: 0,
-    },
-    { inputs: { x: f32([7, 260], fewBits(7 * 260)) }, options: {}, tolerance: 0 },
-    { inputs: { x: f32([33, 1536], fewBits(33 * 1536)) }, options: {}, tolerance: 0 },
-    { inputs: { x: f32([5, 72], fewBits(5 * 72)) }, options: { range: 11.3 }, tolerance: 0 },
-    { inputs: { x: f32([1, 8], ties(3)) }, options: { range: 0 }, tolerance: 0 },
-    {
-      inputs: { x: f32([3, 8], [...ties(7), ...ties(-8), ...Array(8).fill(0)]) },
-      options: { bits: 4 },
-      tolerance: 0,
-    },
-    {
-      inputs: { x: f32([33, 1536], fewBits(33 * 1536)) },
-      options: { bits: 4, clip: 0.9 },
-      tolerance: 0,
-    },
-    { inputs: { x: f32([7, 260], fewBits(7 * 260)) }, options: { clip: 0.5 }, tolerance: 0 },
-    {
-      inputs: { x: f32([5, 72], fewBits(5 * 72)) },
-      options: { bits: 4, clip: 0.7, range: 11.3 },
-      tolerance: 0,
-    },
-    {
-      inputs: { x: { dtype: "f32", shape: [512, 1536] } },
-      options: {},
-      tolerance: 0,
-      cost: { bytes: 5 * 512 * 1536, flops: 4 * 512 * 1536 },
-    },
-  ],
+      { inputs: { x: f32([7, 260], fewBits(7 * 260)) }, options: {}, tolerance: 0 },
+      { inputs: { x: f32([33, 1536], fewBits(33 * 1536)) }, options: {}, tolerance: 0 },
+      { inputs: { x: f32([5, 72], fewBits(5 * 72)) }, options: { range: 11.3 }, tolerance: 0 },
+      { inputs: { x: f32([1, 8], ties(3)) }, options: { range: 0 }, tolerance: 0 },
+      {
+        inputs: { x: f32([3, 8], [...ties(7), ...ties(-8), ...Array(8).fill(0)]) },
+        options: { bits: 4 },
+        tolerance: 0,
+      },
+      {
+        inputs: { x: f32([33, 1536], fewBits(33 * 1536)) },
+        options: { bits: 4, clip: 0.9 },
+        tolerance: 0,
+      },
+      { inputs: { x: f32([7, 260], fewBits(7 * 260)) }, options: { clip: 0.5 }, tolerance: 0 },
+      {
+        inputs: { x: f32([5, 72], fewBits(5 * 72)) },
+        options: { bits: 4, clip: 0.7, range: 11.3 },
+        tolerance: 0,
+      },
+      {
+        inputs: { x: { dtype: "f32", shape: [512, 1536] } },
+        options: {},
+        tolerance: 0,
+        cost: { bytes: 5 * 512 * 1536, flops: 4 * 512 * 1536 },
+      },
+    ];
+  },
 };
 
 /** Halves between codes in a row whose scale is |most| / 127, which may be between two halves too. */

@@ -27,7 +27,6 @@ const COMMAND = (door: string) =>
 
 /** Says what it was asked for. */
 export const NAME = defineCommand({
-  about: "Say what was asked for",
   words: [["<what>", "anything"]],
   run({ screen, words }) {
     screen.write(\`asked for \${words[0]}\\n\`);
@@ -61,7 +60,12 @@ Deno.test("what is added by one file and one line works", async (test) => {
     ] as const
   ) {
     await copy.add(`${folder}/${name}.ts`, COMMAND(door).replace("NAME", name));
-    await copy.addLine(`${folder}/mod.ts`, `export { ${name} } from "./${name}.ts";`, "export {");
+    const load = `async () => (await import("./${name}.ts")).${name}`;
+    await copy.addLine(
+      `${folder}/mod.ts`,
+      `  ${name}: { about: "Say what was asked for", load: ${load} },`,
+      "export const",
+    );
   }
   await copy.add("pipeline/store/remote/list.ts", REMOTE);
   await copy.addLine(

@@ -12,7 +12,7 @@ export interface Program {
   /** What `--version` says. */
   readonly version?: string;
   /** Words of the command line beside the runner's own. */
-  readonly commands?: Readonly<Record<string, CommandDefinition>>;
+  readonly commands?: CommandWords;
   /** Makes what stages get as `job.tools`, for the first step that is made; disposed at the end. */
   tools(flags: MachineFlags): unknown;
   /** What headers tell of an artifact, for the forecasts of stages that read it. */
@@ -46,9 +46,13 @@ export interface Call {
   readonly own: Readonly<Record<string, unknown>>;
 }
 
-/** One word of the command line. */
+/** Words of the command line: what each is for, and how it comes to be known when it is used. */
+export type CommandWords = Readonly<
+  Record<string, { readonly about: string; load(): Promise<CommandDefinition> }>
+>;
+
+/** What one word of the command line does. */
 export interface CommandDefinition {
-  readonly about: string;
   /** The words after it, as commander writes them: `<manifest>`, `[run]`. */
   readonly words?: readonly (readonly [word: string, about: string])[];
   /** Adds the options only this command takes. */

@@ -1,6 +1,6 @@
 import { Command, CommanderError } from "commander";
 import type { Setting } from "../manifest/override.ts";
-import type { CommandDefinition } from "./command.ts";
+import type { CommandDefinition, CommandWords } from "./command.ts";
 import { addFlags, type Flags } from "./flags.ts";
 import { HELP_ALL, layHelp } from "./help_text.ts";
 import { UsageError } from "./told_error.ts";
@@ -15,10 +15,16 @@ export type Request =
   }
   | { readonly command: "help"; readonly text: string };
 
-/** Reads a command line; throws a {@linkcode UsageError} with the nearest right word. */
+/**
+ * Reads a command line with the definitions of those words that are in it; throws a
+ * {@linkcode UsageError} with the nearest right word.
+ */
 export function parseCommandLine(
   args: readonly string[],
-  commands: Readonly<Record<string, CommandDefinition>>,
+  { words, definitions }: {
+    readonly words: CommandWords;
+    readonly definitions: Readonly<Record<string, CommandDefinition>>;
+  },
   { version = "unknown" }: { readonly version?: string } = {},
 ): Request {
   let request: Request | undefined;
@@ -31,10 +37,10 @@ export function parseCommandLine(
   layHelp(program, args);
   const set: Setting[] = [];
   addFlags(program, set);
-  for (const [name, { about, words = [], options }] of Object.entries(commands)) {
+  for (const [name, { about }] of Object.entries(words)) {
     const command = program.command(name).description(about);
-    for (const [word, meaning] of words) command.argument(word, meaning);
-    options?.(command);
+    for (const [word, meaning] of definitions[name]?.words ?? []) command.argument(word, meaning);
+    definitions[name]?.options?.(command);
     command.action(() => {
       const flags: Flags = { ...program.opts<Partial<Flags>>(), set };
       request = { command: name, words: command.args, flags, own: command.opts() };

@@ -1,8 +1,8 @@
-import * as commands from "./commands/mod.ts";
+import { runnerCommands } from "./commands/mod.ts";
 import { ManifestError } from "../manifest/problem.ts";
 import { messageOf } from "../errors.ts";
 import { processScreen } from "../tell/terminal/screen.ts";
-import type { CommandDefinition, Program } from "./command.ts";
+import type { CommandDefinition, CommandWords, Program } from "./command.ts";
 import { parseCommandLine } from "./command_line.ts";
 import { UsageError } from "./told_error.ts";
 
@@ -21,12 +21,13 @@ export async function main(args: readonly string[], program: Program): Promise<n
   const screen = program.screen ?? processScreen();
   try {
     const words = wordsOf(program);
-    const request = parseCommandLine(args, words, program);
+    const definitions = await definitionsOf(args, words);
+    const request = parseCommandLine(args, { words, definitions }, program);
     if ("text" in request) {
       screen.write(request.text);
       return 0;
     }
-    return await words[request.command]!.run({ program, screen, args, ...request });
+    return await definitions[request.command]!.run({ program, screen, args, ...request });
   } catch (error) {
     // Problems of a manifest are a line each; anything else is one line.
     const line = messageOf(error);
@@ -40,7 +41,18 @@ export async function main(args: readonly string[], program: Program): Promise<n
 }
 
 /** The words of the command line, the program's own among the runner's, in the order of letters. */
-function wordsOf(program: Program): Readonly<Record<string, CommandDefinition>> {
-  const all: Readonly<Record<string, CommandDefinition>> = { ...commands, ...program.commands };
+function wordsOf(program: Program): CommandWords {
+  const all = { ...runnerCommands, ...program.commands };
   return Object.fromEntries(Object.entries(all).sort(([a], [b]) => a < b ? -1 : 1));
+}
+
+/** What the words do that stand somewhere in a command line; the modules of others are not read. */
+async function definitionsOf(
+  args: readonly string[],
+  words: CommandWords,
+): Promise<Readonly<Record<string, CommandDefinition>>> {
+  const named = Object.entries(words).filter(([name]) => args.includes(name));
+  return Object.fromEntries(
+    await Promise.all(named.map(async ([name, { load }]) => [name, await load()] as const)),
+  );
 }

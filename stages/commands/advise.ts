@@ -30,7 +30,6 @@ const [ANSWER_SHARE, ANSWER] = [1 / 4, 512];
 
 /** Says what recipes would make of a model: bytes, sequences, speed, quality. */
 export const advise = defineCommand({
-  about: "Say what each precision would take, how fast it would be here and what it may cost",
   words: [[
     "<model>",
     "a checkpoint, org/name on the hub, of which its config is read, or embedded",

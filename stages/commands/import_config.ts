@@ -18,7 +18,6 @@ type Report = (place: Place, message: string) => void;
 
 /** Turns a DeepCompressor recipe into a manifest. */
 export const importConfig = defineCommand({
-  about: "Turn a DeepCompressor recipe into a manifest",
   words: [[
     "<recipe...>",
     "YAML files, the last one on top, or a text file that lists some; __default__.yaml above comes first",

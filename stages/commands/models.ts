@@ -6,7 +6,6 @@ import { SMALL_MODELS } from "./small_models.ts";
 
 /** Lists the models of the hub that are here, and small ones to try. */
 export const models = defineCommand({
-  about: "List the models of the hub that are here, and small ones to try",
   run: tellingErrors(async ({ screen, flags }) => {
     const { folder, models } = await cachedModels();
     if (flags.json) {

@@ -48,7 +48,6 @@ const RECIPES: Readonly<Record<string, Recipe>> = {
 
 /** Writes a manifest for a model, with comments. */
 export const newManifest = defineCommand({
-  about: "Write a manifest for a model, with comments",
   words: [["<model>", "a checkpoint, or org/name on the hub"]],
   options: (command) =>
     void command

@@ -26,7 +26,6 @@ import { findServed } from "./served_model.ts";
 
 /** Answers HTTP requests from a model. */
 export const serve = defineCommand({
-  about: "Answer HTTP requests from a model, as OpenAI's API does",
   words: [[
     "[what]",
     "a manifest, an artifact's key or path, a run's id, last, or a checkpoint (a directory, a .gguf file, org/name on the hub); configs/qoq.yaml with the embedded model unless said",

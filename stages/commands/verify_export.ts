@@ -24,8 +24,6 @@ const VERB = "verify";
 
 /** Checks an export against its format, an engine, and the model it was made from. */
 export const verifyExport = defineCommand({
-  about: "Check an export against its format, an engine and the model it was made from; status 1 " +
-    "if a rule is broken",
   words: [["<what>", "a directory, a GGUF file, or the first letters of an artifact's key"]],
   options: (command) =>
     void command

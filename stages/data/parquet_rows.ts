@@ -1,10 +1,3 @@
-import {
-  asyncBufferFromFile,
-  parquetMetadataAsync,
-  parquetReadObjects,
-  parquetSchema,
-} from "hyparquet";
-import { compressors } from "hyparquet-compressors";
 import type { DataRow } from "./json_rows.ts";
 import { type Packing, unpackedChunks } from "./unpack.ts";
 
@@ -41,6 +34,9 @@ export async function openParquet(
       for (let at = 0; at < chunk.length;) at += await copy.write(chunk.subarray(at));
     }
   }
+  const { asyncBufferFromFile, parquetMetadataAsync, parquetReadObjects, parquetSchema } =
+    await import("hyparquet");
+  const { compressors } = await import("hyparquet-compressors");
   const file = await asyncBufferFromFile(place);
   const { metadata, columns, chunks } = await readingParquet(path, async () => {
     const metadata = await parquetMetadataAsync(file);

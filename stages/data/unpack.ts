@@ -1,5 +1,4 @@
 import { createGunzip } from "node:zlib";
-import { Decompress } from "fzstd";
 
 /** How the bytes of a file are packed; several packed pieces may follow each other. */
 export type Packing = "gzip" | "zstd";
@@ -101,6 +100,7 @@ const UNPACK: Readonly<
     }
   },
   async *zstd(stored) {
+    const { Decompress } = await import("fzstd");
     const unpacked = new Queue();
     const unpack = new Decompress((chunk) => unpacked.add(chunk));
     for await (const chunk of stored) {

@@ -3,7 +3,7 @@ import { strict as assert } from "node:assert";
 import { join } from "node:path";
 import settings from "../../deno.json" with { type: "json" };
 import { boundsOf } from "../../stages/bounds.ts";
-import * as commands from "../../stages/commands/mod.ts";
+import { modelCommands } from "../../stages/commands/mod.ts";
 import { onward } from "../../stages/commands/onward.ts";
 import { type Split, stories } from "../../stages/data/stories.ts";
 import { describePath } from "../../stages/describe/describe.ts";
@@ -48,7 +48,7 @@ const PROGRAM = {
   facts: factsOf,
   bounds: boundsOf,
   describe: describePath,
-  commands,
+  commands: modelCommands,
   onward,
 };
 const used = new Set<string>();

@@ -15,7 +15,6 @@ const VERB = "check out";
 
 /** Copies a finished artifact out of the store. */
 export const checkout = defineCommand({
-  about: "Copy a finished artifact, such as an export, to a directory of your own",
   words: [[
     "<what...>",
     "the first letters of an artifact's key or its path, or a manifest and one of its steps; then the directory, which --force replaces",

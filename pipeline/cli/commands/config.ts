@@ -17,7 +17,6 @@ type Shown = Step & { readonly rows: readonly OriginRow[] };
 
 /** Shows a manifest with everything written out. */
 export const config = defineCommand({
-  about: "Show a manifest with everything written out: what it extends, params, sweeps, defaults",
   words: [["<show>", "the word show"], ["[manifest]", "a YAML file, such as configs/qoq.yaml"]],
   options: (command) =>
     void command.option("--origin", "say behind every value where it comes from"),

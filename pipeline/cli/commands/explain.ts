@@ -9,7 +9,6 @@ import { defineCommand } from "../command.ts";
 
 /** Says of one step what a run would do with it and why. */
 export const explain = defineCommand({
-  about: "Say why a step would run or be reused, compared with an earlier run",
   words: [
     ["<manifest>", "a YAML file, such as configs/qoq.yaml"],
     ["<step>", "the name of one of its steps"],

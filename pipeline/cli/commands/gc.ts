@@ -15,8 +15,6 @@ const DAY_MS = 24 * 3600 * 1000;
 
 /** Removes from the store what no run uses. */
 export const gc = defineCommand({
-  about:
-    "Remove what no run uses from the store; the last good run of every manifest keeps its own",
   options: (command) =>
     void command
       .option("--dry-run", "say what would go, and what that frees")

@@ -33,7 +33,6 @@ const ENDINGS: Readonly<Record<string, string>> = {
 
 /** Draws the steps of a manifest with what a run would do now. */
 export const graph = defineCommand({
-  about: "Draw the steps of a manifest with what would run",
   words: [["<manifest>", "a YAML file, such as configs/qoq.yaml"]],
   options(command) {
     addSelectionOptions(command);

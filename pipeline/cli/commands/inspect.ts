@@ -10,7 +10,6 @@ import { defineCommand } from "../command.ts";
 
 /** Says what an artifact, a run or a file really is. */
 export const inspect = defineCommand({
-  about: "Say what an artifact, a run, a model or a file really is",
   words: [[
     "<what>",
     "a path, the first letters of an artifact's key, a run's id, or last for the last run",

@@ -10,7 +10,6 @@ import { defineCommand } from "../command.ts";
 
 /** Says what a run would do. */
 export const plan = defineCommand({
-  about: "Say what would run of a manifest, why, and what that takes",
   words: [["<manifest>", "a YAML file, such as configs/qoq.yaml"]],
   options: (command) => void addLockedOption(addSelectionOptions(command)),
   run: tellingErrors(async (call) => {

@@ -9,7 +9,6 @@ import { type Call, defineCommand } from "../command.ts";
 
 /** Copies what is made already to the remote; runs do so by themselves with what they make. */
 export const push = defineCommand({
-  about: "Copy the artifacts of a manifest, or one by its key, to the remote",
   words: [["<what>", "a YAML file, such as configs/qoq.yaml, or the beginning of a key"]],
   run: tellingErrors(async (call) => {
     const { screen, flags, words: [what = ""] } = call;

@@ -9,7 +9,6 @@ import { type Call, defineCommand } from "../command.ts";
 
 /** Writes a page about a run. */
 export const report = defineCommand({
-  about: "Write a page about a run: its steps, times, quality, sizes and origins",
   words: [["[run]", "a run's id, a manifest, or last for the last run (default: last)"]],
   options: (command) =>
     void command.option("--out <file>", "where to write it (default: report-<id>.html, here)"),

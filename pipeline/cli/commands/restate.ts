@@ -6,7 +6,6 @@ import { defineCommand } from "../command.ts";
 
 /** Starts the server that gives steps to workers. */
 export const restate = defineCommand({
-  about: "Start the server that gives steps to workers (Restate)",
   options: (command) => {
     addNetworkOptions(command, {
       host: "where orders come in, from those that have the store",

@@ -22,7 +22,6 @@ import { type Call, defineCommand, type Program } from "../command.ts";
 
 /** Makes every step of a manifest. */
 export const run = defineCommand({
-  about: "Make every step of a manifest",
   words: [["<manifest>", "a YAML file, such as configs/qoq.yaml"]],
   options: (command) =>
     void addLockedOption(addSelectionOptions(addExecutorOption(command)))

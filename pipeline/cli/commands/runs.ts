@@ -15,7 +15,6 @@ const LISTED = 20;
 
 /** Lists the runs of a store, shows one, or says in what two differ. */
 export const runs = defineCommand({
-  about: "List the runs of the store, show one, or say in what two differ",
   words: [[
     "[words...]",
     "nothing, for the list; show RUN; or diff RUN RUN; a run is its id, or last",

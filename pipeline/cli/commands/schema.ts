@@ -4,7 +4,6 @@ import { defineCommand } from "../command.ts";
 
 /** Prints or writes the JSON Schema of manifests. */
 export const schema = defineCommand({
-  about: "Print the JSON Schema of manifests, for editors",
   options: (command) => void command.option("--out <file>", "write it to a file"),
   async run({ program, screen, flags, own: { out } }) {
     const text = `${JSON.stringify(manifestSchema(program.stages), null, 2)}\n`;

@@ -13,7 +13,6 @@ const PIPE_COLUMNS = 80;
 
 /** Lists the stages, or says what one of them takes, makes and may be told. */
 export const stages = defineCommand({
-  about: "List the stages, or say what one takes, makes and may be told",
   words: [["[stage]", "its name, such as quantize; all unless said"]],
   run({ program, screen, flags, words: [asked] }) {
     const all = Object.entries(program.stages);

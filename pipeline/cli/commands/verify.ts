@@ -21,7 +21,6 @@ interface Damage {
 
 /** Checks every artifact of the store. */
 export const verify = defineCommand({
-  about: "Check every artifact of the store; status 1 if any is damaged",
   options: (command) =>
     void command
       .option("--full", "read every byte, also of files that did not change since")

@@ -9,7 +9,6 @@ import { defineCommand } from "../command.ts";
 
 /** Works at the steps of runs elsewhere. */
 export const worker = defineCommand({
-  about: "Work at steps that runs elsewhere order, over a shared store",
   options: (command) => {
     command.option("--restate <url>", "where `restate` takes orders", "http://127.0.0.1:8080");
     addNetworkOptions(command, {

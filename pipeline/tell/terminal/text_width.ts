@@ -1,4 +1,10 @@
-const GRAPHEMES = new Intl.Segmenter("en");
+/** Made when a text first needs it: it takes longer than most modules of the program. */
+let segmenter: Intl.Segmenter | undefined;
+
+function graphemes(text: string): Intl.Segments {
+  segmenter ??= new Intl.Segmenter("en");
+  return segmenter.segment(text);
+}
 
 /** Characters that terminals draw over two columns; half-width forms are not among them. */
 const WIDE =
@@ -9,7 +15,7 @@ const NOTHING = /^[\p{M}\p{Cf}\p{Cc}]*$/u;
 export function textWidth(text: string): number {
   if (/^[\x20-\x7e]*$/.test(text)) return text.length;
   let width = 0;
-  for (const { segment } of GRAPHEMES.segment(text)) width += segmentWidth(segment);
+  for (const { segment } of graphemes(text)) width += segmentWidth(segment);
   return width;
 }
 
@@ -17,7 +23,7 @@ export function textWidth(text: string): number {
 export function cutText(text: string, columns: number): string {
   if (textWidth(text) <= columns) return text;
   let [cut, width] = ["", 0];
-  for (const { segment } of GRAPHEMES.segment(text)) {
+  for (const { segment } of graphemes(text)) {
     width += segmentWidth(segment);
     if (width > columns - 1) break;
     cut += segment;
@@ -47,7 +53,7 @@ export function wrapText(text: string, columns: number): string[] {
 /** A word in pieces of at most so many columns. */
 function brokenWord(word: string, columns: number): string[] {
   const pieces = [""];
-  for (const { segment } of GRAPHEMES.segment(word)) {
+  for (const { segment } of graphemes(word)) {
     const last = pieces.at(-1)!;
     if (last !== "" && textWidth(last + segment) > columns) pieces.push(segment);
     else pieces[pieces.length - 1] = last + segment;

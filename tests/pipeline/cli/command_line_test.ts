@@ -1,4 +1,4 @@
-import * as commands from "../../../pipeline/cli/commands/mod.ts";
+import { runnerCommands } from "../../../pipeline/cli/commands/mod.ts";
 import * as stages from "../../support/toy/stages.ts";
 import { deepStrictEqual, doesNotMatch, match, ok, strictEqual, throws } from "node:assert/strict";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -319,7 +319,6 @@ Deno.test("`stages`, `schema` and `--help` tell what there is", () =>
 
 Deno.test("a command that a program hands in stands among the others, by letters, and is one", async () => {
   const greet = defineCommand({
-    about: "Greet somebody",
     words: [["<whom>", "a name"]],
     options: (command) => void command.option("--loud", "greet louder"),
     run({ screen, words, own, flags }) {
@@ -328,13 +327,14 @@ Deno.test("a command that a program hands in stands among the others, by letters
       return 3;
     },
   });
-  const program = { commands: { greet } };
+  const load = () => Promise.resolve(greet);
+  const program = { commands: { greet: { about: "Greet somebody", load } } };
   const help = (await callToy(["--help"], program)).lines
     .flatMap((line) => /^ {2}([a-z][\w-]*) .*\S/.exec(line)?.[1] ?? []);
   deepStrictEqual(
-    help.filter((word) => word in commands || word === "greet"),
+    help.filter((word) => word in runnerCommands || word === "greet"),
     [
-      ...Object.keys(commands),
+      ...Object.keys(runnerCommands),
       "greet",
     ].sort(),
   );
@@ -373,10 +373,12 @@ Deno.test("`QUATTUOR_STORE` moves the store of a run", () =>
     strictEqual(await exists(`${directory}/.quattuor`), false);
   }));
 
-Deno.test("`parseCommandLine()` takes options before and after the command", () => {
+Deno.test("`parseCommandLine()` takes options before and after the command", async () => {
+  const words = runnerCommands;
+  const definitions = { run: await words.run!.load() };
   const request = parseCommandLine(
     ["--json", "run", "--set", "a=1", "x.yaml", "--set", "b=2", "--memory", "8GB"],
-    commands,
+    { words, definitions },
   );
   deepStrictEqual(request, {
     command: "run",

@@ -1,13 +1,19 @@
 import { strict as assert } from "node:assert";
 import { Cpu } from "../../../kernels/device/cpu/cpu.ts";
-import * as commands from "../../../stages/commands/mod.ts";
+import { modelCommands } from "../../../stages/commands/mod.ts";
 import { EMBEDDED } from "../../../stages/models/open_checkpoint.ts";
 import * as stages from "../../../stages/mod.ts";
 import { callProgram } from "../../support/cli_call.ts";
 import { startHub } from "../../support/hub_stub.ts";
 
 async function advise(...args: string[]) {
-  return await callProgram({ stages, commands }, "advise", ...args, "--device", "cpu");
+  return await callProgram(
+    { stages, commands: modelCommands },
+    "advise",
+    ...args,
+    "--device",
+    "cpu",
+  );
 }
 
 Deno.test("`advise` tells of every precision, at 80 columns", async () => {

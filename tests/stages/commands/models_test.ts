@@ -1,5 +1,5 @@
 import { strict as assert } from "node:assert";
-import { models } from "../../../stages/commands/models.ts";
+import { modelCommands } from "../../../stages/commands/mod.ts";
 import { resolveModel } from "../../../stages/formats/hub/hub.ts";
 import { callProgram } from "../../support/cli_call.ts";
 import { startHub } from "../../support/hub_stub.ts";
@@ -10,7 +10,7 @@ Deno.test("`models` lists what the cache has, and small models that it lacks", a
   // Equal files are one in the cache: nine bytes.
   const files = { "config.json": "{}", "tokenizer.json": "{}", "model.safetensors": "weights" };
   await using _hub = await startHub(files, [NAME]);
-  const program = { stages: {}, commands: { models } };
+  const program = { stages: {}, commands: modelCommands };
   const before = await callProgram(program, "models");
   assert.equal(before.status, 0);
   assert.match(before.out, /\nHere\n {2}none yet\n[^]*To try\n[^]*HuggingFaceTB\/SmolLM2-135M/);

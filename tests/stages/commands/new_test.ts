@@ -1,14 +1,14 @@
 import { strict as assert } from "node:assert";
 import { fileURLToPath } from "node:url";
 import { parseManifest } from "../../../pipeline/manifest/read_manifest.ts";
-import { newManifest } from "../../../stages/commands/new.ts";
+import { modelCommands } from "../../../stages/commands/mod.ts";
 import * as stages from "../../../stages/mod.ts";
 import { callProgram } from "../../support/cli_call.ts";
 
 const EMBEDDED = fileURLToPath(new URL("../../../configs/embedded", import.meta.url));
 
 function call(...args: string[]) {
-  return callProgram({ stages, commands: { new: newManifest } }, "new", ...args);
+  return callProgram({ stages, commands: modelCommands }, "new", ...args);
 }
 
 Deno.test("`new` writes manifests that have no problems, for every recipe", async () => {

@@ -19,7 +19,7 @@ import { writeShaped } from "../../support/packable_models.ts";
 import { readHeader } from "../../../stages/formats/safetensors/header.ts";
 import { editConfig, overwrite } from "../../support/checkpoint_patch.ts";
 import { StageChain } from "../../support/stage_chain.ts";
-import * as commands from "../../../stages/commands/mod.ts";
+import { modelCommands } from "../../../stages/commands/mod.ts";
 import * as stages from "../../../stages/mod.ts";
 
 const Q = "model.layers.0.self_attn.q_proj";
@@ -311,7 +311,13 @@ steps:
       if (found.state === "whole") kinds.set(found.stored.record.recipe.stage, key);
     }
     const call = (...args: string[]) =>
-      callProgram({ stages, commands }, "verify-export", ...args, "--store", store.path);
+      callProgram(
+        { stages, commands: modelCommands },
+        "verify-export",
+        ...args,
+        "--store",
+        store.path,
+      );
     const good = await call(kinds.get("export")!.slice(0, 10), "--target", "transformers");
     assert.equal(good.status, 0, good.errors);
     assert.match(good.out, /: all rules hold\n/);

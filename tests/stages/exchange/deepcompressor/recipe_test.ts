@@ -4,7 +4,7 @@ import type { Manifest } from "../../../../pipeline/manifest/manifest.ts";
 import { parseManifest, readManifest } from "../../../../pipeline/manifest/read_manifest.ts";
 import { plan } from "../../../../pipeline/plan/plan.ts";
 import { Store } from "../../../../pipeline/store/store.ts";
-import * as commands from "../../../../stages/commands/mod.ts";
+import { modelCommands } from "../../../../stages/commands/mod.ts";
 import * as stages from "../../../../stages/mod.ts";
 import { callProgram } from "../../../support/cli_call.ts";
 
@@ -454,7 +454,7 @@ async function written(name: string, text: string): Promise<string> {
 }
 
 function call(...words: readonly string[]) {
-  return callProgram({ stages, commands }, "import-config", ...words);
+  return callProgram({ stages, commands: modelCommands }, "import-config", ...words);
 }
 
 async function imported(...words: readonly string[]): Promise<string> {
