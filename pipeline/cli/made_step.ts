@@ -1,5 +1,8 @@
+import type { Step } from "../manifest/manifest.ts";
 import { readManifest } from "../manifest/read_manifest.ts";
 import { selectSteps } from "../manifest/selection.ts";
+import { plan } from "../plan/plan.ts";
+import type { StepDemand } from "../plan/preflight.ts";
 import { run } from "../run/runner.ts";
 import { Runs } from "../store/runs.ts";
 import type { Store } from "../store/store.ts";
@@ -22,38 +25,64 @@ export interface WantedStep {
   readonly step?: string;
   /** What the command does with it, such as `serve`, for messages. */
   readonly verb: string;
-  readonly signal: AbortSignal;
+  /** What the command wants of the step besides; see `StepDemand`. */
+  demand?(step: Step, factsOf: Parameters<StepDemand["check"]>[0]): Promise<void>;
 }
 
-/** Makes what a manifest needs for one of its steps; gives the step's name and its artifact's key. */
-export async function makeStep(
+/** A step of a manifest that has been read, of which nothing has been made. */
+export interface FoundStep {
+  readonly name: string;
+  readonly store: Store;
+  /** Throws what planning tells against it, before anything else is begun. */
+  refuse(signal: AbortSignal): Promise<void>;
+  /** Makes what it needs, and it; gives its artifact's key. */
+  make(signal: AbortSignal): Promise<string | undefined>;
+}
+
+/** Finds the step of a manifest that a command needs. */
+export async function findStep(
   call: Call,
-  { manifest: path, set = [], kinds, step: asked, verb, signal }: WantedStep,
-): Promise<{ readonly name: string; readonly key: string | undefined; readonly store: Store }> {
+  { manifest: path, set = [], kinds, step: asked, verb, demand }: WantedStep,
+): Promise<FoundStep> {
   const { program: { stages, tools }, screen, flags } = call;
   const manifest = await readManifest(path, { stages, set: [...flags.set, ...set] });
   const name = asked === undefined
     ? kinds.map((kind) => manifest.steps.findLast(({ stage }) => stages[stage]?.output === kind))
       .find((step) => step !== undefined)?.name
     : namedStep(manifest, asked);
-  if (name === undefined) {
+  const step = manifest.steps.find((step) => step.name === name);
+  if (name === undefined || !step) {
     throw new Error(
       `Cannot ${verb} ${path}: no step makes a ${kinds.join(" or a ")}, expected one`,
     );
   }
   const store = await openSharedStore(path, flags, manifest);
-  const telling = { detail: "quiet", again: commandAgain(call.args) } as const;
-  using tell = flags.json ? tellJson(screen, telling) : tellPeople(screen, telling);
-  const { ok } = await run(manifest, {
+  const options = {
     store,
     stages,
-    tools: () => tools(machineFlags(flags)),
-    emit: tell.emit,
-    signal,
     selected: selectSteps(manifest, { until: [name] }),
-    maxBytes: sizeCap(flags),
+    ...demand && { demand: { step: name, check: demand.bind(undefined, step) } },
     ...fitting(call),
-  });
-  if (!ok) throw new Error(`Cannot ${verb} ${path}: its steps were not made, see above`);
-  return { name, key: (await Runs.open(store.path, path)).lastStep(name)?.key, store };
+  };
+  return {
+    name,
+    store,
+    async refuse(signal) {
+      const [fault] = (await plan(manifest, { ...options, signal })).faults.values();
+      if (fault !== undefined) throw fault;
+    },
+    async make(signal) {
+      const telling = { detail: "quiet", again: commandAgain(call.args) } as const;
+      using tell = flags.json ? tellJson(screen, telling) : tellPeople(screen, telling);
+      const { ok } = await run(manifest, {
+        ...options,
+        tools: () => tools(machineFlags(flags)),
+        emit: tell.emit,
+        signal,
+        maxBytes: sizeCap(flags),
+      });
+      if (!ok) throw new Error(`Cannot ${verb} ${path}: its steps were not made, see above`);
+      return (await Runs.open(store.path, path)).lastStep(name)?.key;
+    },
+  };
 }

@@ -8,7 +8,7 @@
 export { type Call, type CommandWords, defineCommand } from "./command.ts";
 export { machineFlags } from "./flags.ts";
 export { onHangup, onInterrupt } from "./interrupt.ts";
-export { makeStep } from "./made_step.ts";
+export { findStep } from "./made_step.ts";
 export { HERE, openSharedStore, openStore } from "./open_store.ts";
 export { tellingErrors } from "./told_error.ts";
 export { UsageError } from "./told_error.ts";

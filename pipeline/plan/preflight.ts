@@ -36,6 +36,15 @@ export interface PreflightOptions {
   readonly timing?: "always" | "large" | undefined;
   /** Whether other machines do the work: nothing is known of their memory. */
   readonly elsewhere?: boolean | undefined;
+  /** What whoever asks for a step wants of it besides. */
+  readonly demand?: StepDemand | undefined;
+}
+
+/** What is wanted of a step's artifact beside what its stage does. */
+export interface StepDemand {
+  readonly step: string;
+  /** Throws a sentence where that cannot be; told of what is known of steps before any is made. */
+  check(factsOf: (step: string) => Promise<Facts | undefined>): Promise<void>;
 }
 
 /**
@@ -64,6 +73,8 @@ export async function preflight(
     forecasts = await forecast(await measure());
   }
   const faults = new Map(plan.faults);
+  const unmet = await unmetDemand(forecasts, { ...options, artifacts: plan.artifacts });
+  if (unmet) faults.set(unmet.step, unmet.error);
   let written = 0;
   let { diskBytes: disk = Infinity } = bounds;
   for (const [name, found] of forecasts) {
@@ -88,6 +99,27 @@ export async function preflight(
     steps: rowsWith(plan.steps, { steps, forecasts, faults }),
     faults,
   };
+}
+
+/** Why a demand cannot be met, as far as anybody can say. */
+async function unmetDemand(
+  forecasts: ReadonlyMap<string, Found>,
+  { demand, facts, artifacts }:
+    & Pick<PreflightOptions, "demand" | "facts">
+    & Pick<Plan, "artifacts">,
+): Promise<{ readonly step: string; readonly error: unknown } | undefined> {
+  if (!demand || !forecasts.has(demand.step)) return undefined;
+  const factsOf = async (step: string) => {
+    const found = forecasts.get(step);
+    if (found instanceof Error) return undefined;
+    const artifact = artifacts.get(step);
+    return found?.facts ?? (artifact && await facts?.(artifact).catch(() => undefined));
+  };
+  try {
+    await demand.check(factsOf);
+  } catch (error) {
+    return { step: demand.step, error };
+  }
 }
 
 /** The rows with their forecasts; those with a fault and those that need them are blocked. */

@@ -9,20 +9,23 @@ import {
   UsageError,
 } from "../../pipeline/cli/mod.ts";
 import { memoryWords } from "../engine/engine_sizes.ts";
+import { refuseEngine } from "../engine/shared_memory.ts";
+import { readPeftAdapter } from "../formats/peft.ts";
 import { chatTemplateText } from "../serve/chat_template_text.ts";
 import type { Door } from "../serve/door.ts";
-import { readModelCard, type ServedModel } from "../serve/model_card.ts";
+import { readModelCard } from "../serve/model_card.ts";
 import {
   deploymentOptions,
   readServeOptions,
   type ServeOptions,
   serveOptions,
+  wishesOf,
 } from "../serve/options.ts";
 import { type ModelCall, serveModels } from "../serve/serve_model.ts";
 import { memoryFor } from "../tools.ts";
 import { fromSnake } from "../serve/snake_names.ts";
 import { addSchemaOptions, type OptionForm, saidOf } from "./schema_options.ts";
-import { findServed } from "./served_model.ts";
+import { findServed, type ModelDemand } from "./served_model.ts";
 
 /** Answers HTTP requests from a model. */
 export const serve = defineCommand({
@@ -94,29 +97,45 @@ async function findModels(
     readonly signal: AbortSignal;
   },
 ): Promise<readonly FoundModel[]> {
+  const named = namedModels(call);
+  const adapters = pairsOf("adapter", call.own.adapter)
+    .map(({ name, word }) => ({ name, path: word }));
+  if (adapters.length > 0 && named.length > 1) {
+    throw new UsageError(
+      `Cannot tell whose adapters they are: ${named.length} models are served, expected one with --adapter`,
+    );
+  }
+  const asked = optionsFor(undefined, said, door);
+  refuseTwice(named.map(({ name }) => ({ name, options: asked, adapters })));
+  for (const { path } of adapters) await readPeftAdapter(path);
+  const demand: ModelDemand = async (headers, stated) => {
+    const options = optionsFor(stated, said, door);
+    const device = machine.device ?? options.device;
+    await refuseEngine(
+      headers,
+      { adapters, device, wishes: wishesOf(options) },
+      memoryFor(machine),
+    );
+  };
+  const looked = await Promise.all(
+    named.map(async ({ name, word }) => ({ name, served: await findServed(call, word, demand) })),
+  );
+  // What is wrong with one of several is said before the others are made.
+  if (looked.length > 1) { for (const { served } of looked) await served.refuse(signal); }
   const found: FoundModel[] = [];
-  const adapters = pairsOf("adapter", call.own.adapter);
-  for (const { name, word } of namedModels(call)) {
-    const served = await findServed(call, word, signal);
-    const model = name === undefined ? served : { ...served, name };
-    const options = optionsFor(model, said, door);
+  for (const { name, served } of looked) {
+    const opened = await served.open(signal);
+    const model = name === undefined ? opened : { ...opened, name };
+    const options = optionsFor(model.deployment?.served, said, door);
     found.push({
       name: model.name,
       path: model.path,
       digest: model.digest,
       device: machine.device ?? options.device,
       options,
-      adapters: [
-        ...model.adapters ?? [],
-        ...adapters.map(({ name, word }) => ({ name, path: word })),
-      ],
+      adapters: [...model.adapters ?? [], ...adapters],
       card: () => readModelCard(model),
     });
-  }
-  if (adapters.length > 0 && found.length > 1) {
-    throw new UsageError(
-      `Cannot tell whose adapters they are: ${found.length} models are served, expected one with --adapter`,
-    );
   }
   refuseTwice(found);
   return found;
@@ -151,10 +170,16 @@ function pairsOf(option: "model" | "adapter", said: unknown = []) {
 /** What names stand for. */
 const PLACES = { model: "artifact", adapter: "directory" } as const;
 
+/** What requests call a model and its adapters, as far as it is known. */
+interface NamedModel extends Pick<ModelCall, "adapters"> {
+  readonly name?: string | undefined;
+  readonly options: Pick<ServeOptions, "names">;
+}
+
 /** Requests tell models apart by their names. */
-function refuseTwice(models: readonly ModelCall[]): void {
+function refuseTwice(models: readonly NamedModel[]): void {
   const seen = new Map<string, string>();
-  for (const { name, options, adapters = [] } of models) {
+  for (const { name = "the model", options, adapters = [] } of models) {
     for (
       const each of [
         ...new Set([name, ...options.names]),
@@ -228,13 +253,13 @@ async function withTemplateText(
 
 /** What a deployment says, and before that what the command line does. */
 function optionsFor(
-  { deployment }: ServedModel,
+  stated: Readonly<Record<string, unknown>> | undefined,
   said: Readonly<Record<string, unknown>>,
   { options: { apiKey } }: Door,
 ): ServeOptions {
-  const stated = deployment ? fromSnake(deploymentOptions, deployment.served) : {};
+  const own = stated ? fromSnake(deploymentOptions, stated) : {};
   const key = said.apiKey ?? apiKey;
-  return readServeOptions({ ...stated, ...said, ...key !== undefined && { apiKey: key } });
+  return readServeOptions({ ...own, ...said, ...key !== undefined && { apiKey: key } });
 }
 
 /** The key of the file that `--api-key-file` names. */

@@ -4,12 +4,14 @@ import {
   allRuns,
   type Call,
   findNamed,
+  findStep,
   HERE,
-  makeStep,
   openSharedStore,
   readRecord,
   type Store,
+  UsageError,
 } from "../../pipeline/cli/mod.ts";
+import type { ModelHeaders } from "../engine/shared_memory.ts";
 import { DEPLOYED_MODEL, DEPLOYMENT_RECORD, readDeployment } from "../report/deployment.ts";
 import type { ServedModel } from "../serve/model_card.ts";
 import { namesModel } from "./model_names.ts";
@@ -22,22 +24,45 @@ const VERB = "serve";
 /** What is made where nothing is said, and what brings in a model that is no artifact yet. */
 const [QOQ, LOAD] = [config("qoq.yaml"), config("load.yaml")];
 
-/** The model that a word of the command line names; it is made first where it has to be. */
+/** What is served, found and not made yet. */
+export interface FoundServed {
+  /** Throws what is known against making it. */
+  refuse(signal: AbortSignal): Promise<void>;
+  /** The model; it is made first where it has to be. */
+  open(signal: AbortSignal): Promise<ServedModel>;
+}
+
+/**
+ * Throws where a model cannot be served as it is asked for, from its headers alone and what a step of
+ * `stage: serve` says of it.
+ */
+export type ModelDemand = (
+  headers: ModelHeaders,
+  stated: Readonly<Record<string, unknown>> | undefined,
+) => Promise<void>;
+
+/** Finds the model that a word of the command line names, without making anything. */
 export async function findServed(
   call: Call,
   word: string | undefined,
-  signal: AbortSignal,
-): Promise<ServedModel> {
-  const { flags } = call;
-  if (word === undefined) return await made(call, { manifest: QOQ, signal });
-  if (/\.ya?ml$/.test(word)) return await made(call, { manifest: word, signal });
+  demand: ModelDemand,
+): Promise<FoundServed> {
+  const { flags, own: { step } } = call;
+  const made = (manifest: string) => toMake(call, { manifest, demand });
+  if (word === undefined) return await made(QOQ);
+  if (/\.ya?ml$/.test(word)) return await made(word);
+  if (step !== undefined) {
+    throw new UsageError(
+      `Cannot serve step "${step}" of "${word}": it is no manifest, expected one with --step`,
+    );
+  }
   const load = () =>
-    made(call, { manifest: LOAD, set: [`model=${word}`], name: basename(word), signal });
+    toMake(call, { manifest: LOAD, set: [`model=${word}`], name: basename(word), demand });
   if (await namesModel(word)) return await load();
   const store = await openSharedStore(HERE, flags);
   const target = await findNamed(word, store, { verb: VERB });
   if (target.what === "place") {
-    if (await isDeployment(target.path)) return await deployed(target.path, basename(word));
+    if (await isDeployment(target.path)) return there(await deployed(target.path, basename(word)));
     return await load();
   }
   if (target.what === "artifact" && target.file === undefined) {
@@ -45,7 +70,8 @@ export async function findServed(
     if ("why" in read) throw new Error(`Cannot serve ${target.path}: ${read.why}`);
     if (read.record.kind === "export") return await load();
     if (KINDS.includes(read.record.kind)) {
-      return await described(target.store ?? store, { ...target, name: target.key.slice(0, 12) });
+      const name = target.key.slice(0, 12);
+      return there(await described(target.store ?? store, { ...target, name }));
     }
     throw new Error(`Cannot serve "${word}": it is a ${read.record.kind}, expected a ${WORDS}`);
   }
@@ -53,7 +79,7 @@ export async function findServed(
     for (const kind of KINDS) {
       for (const { name, key } of target.run.steps.toReversed()) {
         const found = key === undefined ? undefined : await servedUnder(key, target.store);
-        if (found?.kind === kind) return await described(target.store, { ...found, name });
+        if (found?.kind === kind) return there(await described(target.store, { ...found, name }));
       }
     }
     throw new Error(`Cannot serve run ${target.run.id}: it has no ${WORDS}, expected one`);
@@ -63,26 +89,45 @@ export async function findServed(
   );
 }
 
-/** Makes what a manifest needs for one of its models, and gives that. */
-async function made(
+/** A model that needs no work. */
+function there(model: ServedModel): FoundServed {
+  return { refuse: () => Promise.resolve(), open: () => Promise.resolve(model) };
+}
+
+/** What a manifest makes for one of its models. */
+async function toMake(
   call: Call,
-  { name, ...wanted }: {
+  { name, demand, ...wanted }: {
     readonly manifest: string;
     readonly set?: readonly string[];
     readonly name?: string;
-    readonly signal: AbortSignal;
+    readonly demand: ModelDemand;
   },
-): Promise<ServedModel> {
-  const { step: asked } = call.own;
-  const { name: step, key, store } = await makeStep(call, {
+): Promise<FoundServed> {
+  const { own: { step: asked }, program: { stages } } = call;
+  const { name: step, store, refuse, make } = await findStep(call, {
     ...wanted,
     kinds: KINDS,
     verb: VERB,
     ...typeof asked === "string" && { step: asked },
+    async demand({ name, stage, inputs: { model }, params }, factsOf) {
+      const isDeployed = stages[stage]?.output === KINDS[0];
+      const facts = await factsOf(isDeployed ? String(model) : name);
+      const stated = isDeployed ? params as Readonly<Record<string, unknown>> : undefined;
+      if (facts) await demand(facts as ModelHeaders, stated);
+    },
   });
-  const found = key === undefined ? undefined : await servedUnder(key, store);
-  if (!found) throw new Error(`Cannot serve step "${step}": its artifact is gone, or no ${WORDS}`);
-  return await described(store, { ...found, name: name ?? step });
+  return {
+    refuse,
+    async open(signal) {
+      const key = await make(signal);
+      const found = key === undefined ? undefined : await servedUnder(key, store);
+      if (!found) {
+        throw new Error(`Cannot serve step "${step}": its artifact is gone, or no ${WORDS}`);
+      }
+      return await described(store, { ...found, name: name ?? step });
+    },
+  };
 }
 
 async function servedUnder(key: string, store: Store) {

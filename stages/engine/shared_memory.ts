@@ -1,7 +1,9 @@
 import { chooseTunedDevice } from "../../kernels/tuned_device.ts";
 import { millions } from "../../pipeline/words.ts";
+import { type Checkpoint, headerCheckpoint } from "../formats/checkpoint.ts";
 import { openAdapters } from "../models/adapters.ts";
-import { openModel } from "../models/architecture.ts";
+import { architectureOf, openModel } from "../models/architecture.ts";
+import type { ModelRecord } from "../models/model_record.ts";
 import { EngineError } from "./engine.ts";
 import { EngineMemory } from "./engine_memory.ts";
 import { type MemoryPlan, planMemory, type SizeWishes } from "./engine_sizes.ts";
@@ -16,6 +18,27 @@ export interface PlannedEngine {
   /** See `DeviceChoice`. */
   readonly device?: string | undefined;
   readonly wishes: SizeWishes;
+}
+
+/** What is known of a model that may not be there yet. */
+export interface ModelHeaders {
+  readonly config: unknown;
+  readonly tensors: Checkpoint["tensors"];
+  readonly record: ModelRecord;
+}
+
+/** Throws where no engine could run a model with its adapters in so much memory, from headers alone. */
+export async function refuseEngine(
+  { config, tensors, record }: ModelHeaders,
+  { adapters: wanted = [], device, wishes }: Omit<PlannedEngine, "name" | "path">,
+  memoryBytes: number,
+): Promise<void> {
+  const checkpoint = headerCheckpoint({ config, tensors });
+  const headers = { checkpoint, record, architecture: architectureOf(config) };
+  const adapters = await openAdapters(wanted, headers);
+  const files = adapters.length > 0 ? { ...headers, adapters } : headers;
+  const { limits } = await chooseTunedDevice(device);
+  await planMemory(new EngineMemory(limits, files), { memoryBytes, wishes });
 }
 
 /** What engines of model artifacts would take together, from headers alone; see `shareMemory()`. */

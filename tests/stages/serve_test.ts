@@ -140,7 +140,7 @@ Deno.test("the forecast of serve is what its device held, and refuses the same",
       [{ answer_tokens: 400 }, /Cannot answer a prompt of \d+ tokens with 400 more: the context/],
       [{ pages: 1 }, /Cannot serve the model from 1 pages .* 128 tokens take \d, .*--pages/],
       [{ pages: 1e6 }, /fit into 269 MB, expected a number between/],
-      [{ chat_template: "{{ raise_exception(1) }}" }, /Cannot serve with "chat_template": /],
+      [{ chat_template: "{{ raise_exception(1) }}" }, /Cannot lay out conversations by /],
       [{ chat_template: "no/such/file" }, /Cannot read the chat template "no\/such\/file"/],
     ] as const
   ) {

@@ -175,6 +175,28 @@ for (const [what, params, bounds, message] of REFUSALS) {
   });
 }
 
+Deno.test("what is wanted of a step besides is held against what is known of all before any work", async () => {
+  await using project = await openProject(STAGES);
+  const text = manifest({ first: {}, it: { from: { a: "first" } } });
+  const wanting = (most: number) => ({
+    bounds: () => PLENTY,
+    demand: {
+      step: "it",
+      async check(factsOf: (step: string) => Promise<Facts | undefined>) {
+        const depths = await Promise.all(["first", "it"].map(factsOf));
+        deepStrictEqual(depths, [{ depth: 1 }, { depth: 2 }]);
+        if (most < 2) throw new TypeError("Cannot go so deep: it is 2, expected 1");
+      },
+    },
+  });
+  const refused = await project.run(text, wanting(1));
+  deepStrictEqual(refused.states, { first: "blocked", it: "failed" });
+  deepStrictEqual(refused.events.filter(({ type }) => type === "start"), []);
+  const [failed] = refused.events.flatMap((event) => event.type === "failed" ? [event] : []);
+  strictEqual(failed?.message, "Cannot go so deep: it is 2, expected 1");
+  strictEqual((await project.run(text, wanting(2))).summary.ok, true);
+});
+
 Deno.test("how long steps take is predicted by the machine's speed, unless an earlier run tells", async () => {
   await using project = await openProject(STAGES);
   const text = manifest({ a: { seconds: 30, disk: 0.2 }, b: { from: { a: "a" }, disk: 0.1 } });

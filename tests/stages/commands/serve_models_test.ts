@@ -7,6 +7,9 @@ import { until } from "../../support/wait.ts";
 
 const EMBEDDED = fileURLToPath(new URL("../../../configs/embedded", import.meta.url));
 
+/** An adapter of a model of other sizes. */
+const MISFIT = fileURLToPath(new URL("../../testdata/lora/llama_all", import.meta.url));
+
 const manifest = (context: number, model = EMBEDDED) => `
 steps:
   source: { stage: load, with: { model: ${model} } }
@@ -107,6 +110,60 @@ Deno.test("`serve --adapter` answers from the model with an adapter, by its name
     }
     const errors = await refusalOf([EMBEDDED, "--adapter", `odd=${directory}/odd`], store);
     assert.match(errors, /Cannot take the adapter ".*odd": its use_dora is true/);
+  } finally {
+    await Deno.remove(directory, { recursive: true });
+  }
+});
+
+Deno.test("what is wrong with adapters, a template or one of several models is said before any is made", async () => {
+  const directory = await Deno.makeTempDir();
+  const store = `${directory}/store`;
+  const [odd, fine, misfit] = [`${directory}/odd`, `${directory}/fine`, MISFIT];
+  try {
+    await writeAdapter(odd, { use_dora: true });
+    await writeAdapter(fine);
+    await Deno.writeTextFile(`${directory}/bad.jinja`, "{{ messages[0].content | nothing }}");
+    await Deno.writeTextFile(`${directory}/bad.yaml`, "steps: { a: { stage: nothing } }");
+    await Deno.writeTextFile(`${directory}/it.yaml`, manifest(128));
+    await Deno.writeTextFile(`${directory}/gone.yaml`, manifest(128, `${directory}/none`));
+    const one = ["--model", `one=${EMBEDDED}`];
+    for (
+      const [words, expected] of [
+        [["embedded", "--adapter", "a=/nope"], /Cannot take the adapter "\/nope": it has no/],
+        [[EMBEDDED, "--adapter", `a=${odd}`], /Cannot take the adapter ".*odd": its use_dora/],
+        [[EMBEDDED, "--adapter", `a=${misfit}`], /Cannot put an adapter on "model\.layers/],
+        [[`${directory}/it.yaml`, "--adapter", `a=${misfit}`], /Cannot put an adapter on "model/],
+        [
+          [EMBEDDED, "--adapter", `a=${fine}`, "--adapter", `a=${fine}`],
+          /Cannot serve two models under the name "a"/,
+        ],
+        [[...one, "--model", "b=/nope"], /Cannot serve "\/nope": there is no such file/],
+        [[...one, "--model", `b=${directory}`], /Cannot open checkpoint .*: neither model/],
+        [[...one, "--model", `b=${directory}/bad.yaml`], /bad\.yaml:1.*stage/],
+        [[...one, "--model", `b=${directory}/gone.yaml`], /Cannot open checkpoint .*none/],
+        [[...one, ...one], /Cannot serve two models under the name "one"/],
+        [
+          [...one, "--model", `b=${EMBEDDED}`, "--adapter", `a=${fine}`],
+          /Cannot tell whose adapters they are: 2 models are served/,
+        ],
+        [[EMBEDDED, "--chat-template", `${directory}/none`], /Cannot read the chat template/],
+        [
+          [EMBEDDED, "--chat-template", `${directory}/bad.jinja`],
+          /Cannot lay out conversations by ".*bad\.jinja": it says: .*nothing/,
+        ],
+        [[EMBEDDED, "--step", "told"], /Cannot serve step "told" of ".*": it is no manifest/],
+        [[`${directory}/it.yaml`, "--step", "tolt"], /tolt.*told/],
+        [[`${directory}/it.yaml`, "--sequences", "1", "--pages", "1"], /pages/],
+      ] as const
+    ) {
+      const errors = await refusalOf(words, store);
+      assert.match(errors, expected);
+      const made = existsSync(`${store}/artifacts`)
+        ? [...Deno.readDirSync(`${store}/artifacts`)]
+        : [];
+      assert.deepEqual(made, [], `${words.join(" ")}: ${errors}`);
+      assert.doesNotMatch(errors, /All went well/);
+    }
   } finally {
     await Deno.remove(directory, { recursive: true });
   }
