@@ -276,6 +276,7 @@ export const attentionPaged: Kernel<In, "y", AttentionPagedOptions> = {
       batch([{ queries: 1, keys: 70 }, { queries: 1, keys: 1 }, { queries: 1, keys: 64 }]),
       batch([{ queries: 3, keys: 130 }, { queries: 0, keys: 0 }, { queries: 4, keys: 4 }]),
       batch([{ queries: 37, keys: 90 }, { queries: 1, keys: 200 }, { queries: 16, keys: 16 }]),
+      heldCase({ queries: 2, keys: 2050, heads: 2, kvHeads: 1, size: 64 }, post(4, 64)),
     ];
   },
 };

@@ -62,5 +62,6 @@ export const gluQuantize: Kernel<"x", "codes" | "rows", GluQuantizeOptions> = {
       tolerance: 1e-4,
       cost: { bytes: 9 * 512 * 1536, flops: 8 * 512 * 1536 },
     },
+    { inputs: { x: { dtype: "f32", shape: [2, 22_016] } }, options: {}, tolerance: 1e-4 },
   ],
 };

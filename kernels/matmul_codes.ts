@@ -149,6 +149,8 @@ export const matmulCodes: Kernel<Input, never, MatmulCodesOptions, "y", Optional
       ),
       { ...timed(512, 1536, { bits: 4, group: 128, zero: "post_scale" }), timedOnly: true },
       timed(16, 1536, { bits: 8, group: 1536, zero: "none" }),
+      shaped({ tokens: 3, inner: 4104, outputs: 13 }, { bits: 4, group: 216, zero: "post_scale" }),
+      shaped({ tokens: 1, inner: 11_008, outputs: 9 }, { bits: 4, group: 128, zero: "post_scale" }),
     ];
   },
 };

@@ -227,6 +227,8 @@ export const matmulInt8: Kernel<Input, never, MatmulInt8Options, "y", Optional> 
       { ...timed(512, 1536, { bits: 8 }), timedOnly: true },
       { ...timed(512, 1536, { bits: 4 }), timedOnly: true },
       { ...timed(512, 1536, { bits: 4, group: 128 }), timedOnly: true },
+      shaped({ tokens: 1, inner: 11_008, outputs: 19, bytes: true }, { bits: 4, group: 128 }),
+      shaped({ tokens: 21, inner: 11_008, outputs: 19, bytes: true }, { bits: 4, group: 128 }),
     ];
   },
 };

@@ -85,6 +85,11 @@ export const normQuantize: Kernel<
       tolerance: 1e-4,
       cost: { bytes: 13 * 512 * 1536, flops: 9 * 512 * 1536 },
     },
+    {
+      inputs: { ...spec(2, 11_008), residual: { dtype: "f32", shape: [2, 11_008] } },
+      options: { eps: 1e-5 },
+      tolerance: 1e-4,
+    },
   ],
 };
 

@@ -173,6 +173,7 @@ export const quantizeRows: Kernel<"x", "codes" | "rows", QuantizeRowsOptions> = 
         tolerance: 0,
         cost: { bytes: 5 * 512 * 1536, flops: 4 * 512 * 1536 },
       },
+      { inputs: { x: { dtype: "f32", shape: [2, 11_008] } }, options: {}, tolerance: 0 },
     ];
   },
 };

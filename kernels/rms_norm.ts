@@ -110,6 +110,11 @@ export const rmsNorm: Kernel<
       options: { eps: 1e-5 },
       cost: { bytes: 4 * 4 * 512 * 1536, flops: 5 * 512 * 1536 },
     },
+    { inputs: spec(2, 4_100), options: { eps: 1e-5 } },
+    {
+      inputs: { ...spec(2, 11_008), residual: f32Spec([2, 11_008]), bias: f32Spec([11_008]) },
+      options: { eps: 1e-5, centered: true },
+    },
   ],
 };
 

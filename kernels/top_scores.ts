@@ -96,6 +96,7 @@ export const topScores: Kernel<"logits" | "tokens", Out, TopScoresOptions> = {
       ...scored([1, 2, 3, 4, 5, 6, 7, 8], 49_152, 5),
       cost: { bytes: 4 * 8 * 49_152, flops: 3 * 8 * 49_152 },
     },
+    scored([3, 31_999], 32_000, 2),
   ],
 };
 

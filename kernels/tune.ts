@@ -1,7 +1,14 @@
 import type { Gpu } from "./device/gpu.ts";
 import type { AnyKernel } from "./device/kernel.ts";
 import type { Choices, Limits } from "./device/limits.ts";
-import { elements, f32, type HostTensor, type TensorSpec, u32 } from "./device/tensor.ts";
+import {
+  elements,
+  f32,
+  type HostTensor,
+  type Tensor,
+  type TensorSpec,
+  u32,
+} from "./device/tensor.ts";
 import { attentionPaged, matmulInt8, normQuantize } from "./mod.ts";
 
 /** A choice and what there is to choose from; the first is what is taken unless another is quicker. */
@@ -13,7 +20,7 @@ interface Question<K extends keyof Choices = keyof Choices> {
   readonly case: (inputs: Readonly<Record<string, TensorSpec>>) => boolean;
 }
 
-/** How long a launch took under one of the choices, and the bytes it made. */
+/** How long a launch took under one of the choices, and all bytes that the first one made and wrote. */
 export interface Trial {
   readonly milliseconds: number;
   readonly made: Uint8Array;
@@ -115,6 +122,7 @@ export function measureApart(
   open: () => Promise<Gpu>,
 ): { readonly measure: Measure; end(): Promise<void> } {
   let gpu: Gpu | undefined;
+  const hosts = new Map<Question, Hosts>();
   const end = async () => {
     const last = gpu;
     gpu = undefined;
@@ -126,7 +134,7 @@ export function measureApart(
     async measure(question, choices) {
       gpu ??= await open();
       try {
-        return await measureOn(gpu)(question, choices);
+        return await measureOn(gpu, hosts)(question, choices);
       } catch (error) {
         await end();
         throw error;
@@ -135,34 +143,80 @@ export function measureApart(
   };
 }
 
+/** What questions' cases are given, made once: that takes longer than launches. */
+type Hosts = Readonly<Record<string, HostTensor>>;
+
 /** Measures on a device, by launches of its own under other choices. */
-export function measureOn(gpu: Gpu): Measure {
-  return async ({ kernel, case: wanted }, choices) => {
-    const { inputs, options } = caseOf(kernel, wanted);
-    using stack = new DisposableStack();
-    const given = Object.fromEntries(
-      Object.entries(inputs).map(([name, spec]) => [name, stack.use(gpu.upload(hostOf(spec)))]),
-    );
-    const planned: AnyKernel = withChoices(kernel, choices);
-    const changed = [...kernel.mutates ?? [], ...kernel.outputs][0]!;
-    const run = () => {
-      const made = gpu.run(planned, given, options);
-      for (const tensor of Object.values(made)) stack.use(tensor);
-      return made[changed] ?? given[changed]!;
-    };
-    await gpu.read(run());
+export function measureOn(gpu: Gpu, hosts = new Map<Question, Hosts>()): Measure {
+  return async (question, choices) => {
+    const inputs = hosts.get(question) ?? hostsOf(question);
+    hosts.set(question, inputs);
+    using launches = launchesOf(gpu, question, { choices, inputs });
+    const made = await launches.first();
+    using fence = gpu.upload(u32([1]));
     const timed = async (repeats: number) => {
       const start = performance.now();
-      for (let i = 1; i < repeats; i++) run();
-      const { data } = await gpu.read(run());
-      return { data, milliseconds: (performance.now() - start) / repeats };
+      for (let i = 0; i < repeats; i++) launches.run()[Symbol.dispose]();
+      await gpu.read(fence);
+      return (performance.now() - start) / repeats;
     };
     const once = await timed(1);
-    const repeats = Math.min(MOST_REPEATS, Math.ceil(FILLED / once.milliseconds));
-    const { data, milliseconds } = repeats > 1 ? await timed(repeats) : once;
-    const { buffer, byteOffset, byteLength } = data;
-    return { milliseconds, made: new Uint8Array(buffer as ArrayBuffer, byteOffset, byteLength) };
+    const repeats = Math.min(MOST_REPEATS, Math.ceil(FILLED / once));
+    return { milliseconds: repeats > 1 ? await timed(repeats) : once, made };
   };
+}
+
+/** Gives all bytes that one launch of a question's case makes and writes under some choices. */
+export async function madeOn(gpu: Gpu, question: Question, choices: Choices): Promise<Uint8Array> {
+  using launches = launchesOf(gpu, question, { choices, inputs: hostsOf(question) });
+  return await launches.first();
+}
+
+/** Launches of a question's case under some choices, on tensors of their own. */
+function launchesOf(
+  gpu: Gpu,
+  { kernel, case: wanted }: Question,
+  { choices, inputs }: { readonly choices: Choices; readonly inputs: Hosts },
+) {
+  const { options } = caseOf(kernel, wanted);
+  const stack = new DisposableStack();
+  const given: Readonly<Record<string, Tensor>> = Object.fromEntries(
+    Object.entries(inputs).map(([name, host]) => [name, stack.use(gpu.upload(host))]),
+  );
+  const planned = withChoices(kernel, choices);
+  /** Launches once more, and gives what that made. */
+  const run = () => {
+    const tensors = Object.values<Tensor>(gpu.run(planned, given, options));
+    return { tensors, [Symbol.dispose]: () => tensors.forEach((one) => one[Symbol.dispose]()) };
+  };
+  return {
+    run,
+    /**
+     * All bytes that a launch makes and writes: to be called before any other, for one that adds to what
+     * it finds makes other bits each time.
+     */
+    async first() {
+      using made = run();
+      const written: Tensor[] = (kernel.mutates ?? []).flatMap((name: string) => given[name] ?? []);
+      const parts: Uint8Array[] = [];
+      for (const tensor of [...written, ...made.tensors]) {
+        const { data: { buffer, byteOffset, byteLength } } = await gpu.read(tensor);
+        parts.push(new Uint8Array(buffer as ArrayBuffer, byteOffset, byteLength));
+      }
+      return joined(parts);
+    },
+    [Symbol.dispose]: () => stack.dispose(),
+  };
+}
+
+function joined(parts: readonly Uint8Array[]): Uint8Array {
+  const whole = new Uint8Array(parts.reduce((bytes, { length }) => bytes + length, 0));
+  let at = 0;
+  for (const part of parts) {
+    whole.set(part, at);
+    at += part.length;
+  }
+  return whole;
 }
 
 /** Shaders belong to a kernel object: one for every set of choices, so that each is compiled once. */
@@ -204,16 +258,27 @@ export function changesPlan(
   return plan(value) !== plan(first);
 }
 
+function hostsOf({ kernel, case: wanted }: Question): Hosts {
+  const { inputs } = caseOf(kernel, wanted);
+  return Object.fromEntries(Object.entries(inputs).map(([name, spec]) => [name, hostOf(spec)]));
+}
+
 /** Values that differ, from -1 to 1, or words. */
 function hostOf(spec: TensorSpec | HostTensor): HostTensor {
-  if ("data" in spec) return spec as HostTensor;
-  const count = elements(spec.shape);
-  const words = Uint32Array.from({ length: count }, (_, i) => Math.imul(i + 1, 0x9e3779b1));
-  if (spec.dtype !== "f32") return u32(spec.shape, words);
-  return f32(spec.shape, Float32Array.from(words, (word) => word / 2 ** 31 - 1));
+  if ("data" in spec) return spec;
+  const { dtype, shape } = spec;
+  const count = elements(shape);
+  const words = new Uint32Array(count);
+  for (let i = 0; i < count; i++) words[i] = Math.imul(i + 1, 0x9e3779b1);
+  if (dtype !== "f32") return u32(shape, words);
+  const values = new Float32Array(count);
+  for (let i = 0; i < count; i++) values[i] = words[i]! / 2 ** 31 - 1;
+  return f32(shape, values);
 }
 
 /** Whether two made the same bits. */
 export function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
-  return a.length === b.length && a.every((byte, i) => byte === b[i]);
+  if (a.length !== b.length) return false;
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
+  return true;
 }

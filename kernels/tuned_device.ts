@@ -12,7 +12,7 @@ import {
 import { measureApart, tune } from "./tune.ts";
 
 /** Raised where a kept choice says nothing any more, since the plans are others. */
-const VERSION = 3;
+const VERSION = 4;
 
 /** Which plans are quickest, by adapter, as a file keeps them. */
 interface Kept {

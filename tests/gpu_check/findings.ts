@@ -29,10 +29,14 @@ export interface Making {
   readonly tell: Tell;
   /** Notes what begins, for the case that a driver ends the process in it. */
   at(what: string): void;
+  /** Notes what is not made, since no time is left for it. */
+  leave(what: string): void;
   /** Whether no time is left. */
   late(): boolean;
   /** The seconds that are left. */
   left(): number;
+  /** Ends work when no time is left. */
+  signal(): AbortSignal;
 }
 
 /** A part of a check that is still to be made. */
@@ -47,60 +51,133 @@ export class Skipped extends Error {
   override readonly name = "Skipped";
 }
 
+/** When a check ends, on the clock of `performance.now()`. */
+export interface Times {
+  /** When nothing more is begun. */
+  readonly deadline: number;
+  /** When what has not come back is waited for no longer. */
+  readonly end: number;
+}
+
+/** The share of its time, and the most milliseconds, that a check keeps for what has begun. */
+const TAIL = { share: 0.1, most: 20_000 };
+
+/** The times of a check that begins now and takes so many minutes at most. */
+export function timesOf(minutes: number): Times {
+  const whole = 60_000 * minutes;
+  const end = performance.now() + whole;
+  return { deadline: end - Math.min(TAIL.most, TAIL.share * whole), end };
+}
+
+/** Why a part was not begun, and why one that was has no end. */
+const NO_TIME = "no time was left: --minutes";
+export const NOT_BACK = "the driver had not come back when the time was over";
+
+/** How many things that were left out a reason names. */
+const NAMED = 12;
+
 /**
  * Makes parts one after another until the time is over, the first ones first, and hands over what was
  * found before each piece of work and after each row, so that nothing is lost where a driver ends the
- * process. What a part that failed has left is put right by `renew`, for those behind it.
+ * process. What a part that failed has left is put right by `renew`, for those behind it. A part that
+ * has not come back at the end is left as it is.
  */
 export async function makeParts(
   findings: Findings,
   parts: readonly Part[],
-  { deadline, keep, renew }: {
+  { deadline, end = Infinity, keep, renew }: Partial<Pick<Times, "end">> & {
     readonly deadline: number;
     keep(findings: Findings): void;
     renew?(): Promise<void>;
   },
 ): Promise<void> {
   const late = () => performance.now() > deadline;
-  const left = () => (deadline - performance.now()) / 1000;
   for (const part of parts) {
     const section: Section = { title: part.title, state: "cut off", seconds: 0, rows: [] };
     findings.sections.push(section);
     if (late()) {
-      Object.assign(section, { state: "skipped", reason: "no time was left: --minutes" });
+      Object.assign(section, { state: "skipped", reason: NO_TIME });
       keep(findings);
       continue;
     }
     const start = performance.now();
-    let wrong = 0;
+    let [wrong, over] = [0, false];
+    const left: string[] = [];
     try {
-      await part.run({
-        tell(row, fine = true) {
-          section.rows.push(row);
-          section.seconds = (performance.now() - start) / 1000;
-          if (!fine) wrong++;
-          keep(findings);
-        },
-        at(what) {
-          section.at = what;
-          section.seconds = (performance.now() - start) / 1000;
-          keep(findings);
-        },
-        late,
-        left,
-      });
-      section.state = wrong > 0 ? "wrong" : late() ? "cut off" : "done";
-      if (wrong > 0) section.reason = `${wrong} of ${section.rows.length} rows are not as expected`;
+      await before(
+        end,
+        () => over = true,
+        part.run({
+          tell(row, fine = true) {
+            if (over) return;
+            section.rows.push(row);
+            section.seconds = (performance.now() - start) / 1000;
+            if (!fine) wrong++;
+            keep(findings);
+          },
+          at(what) {
+            if (over) return;
+            section.at = what;
+            section.seconds = (performance.now() - start) / 1000;
+            keep(findings);
+          },
+          leave: (what) => void left.push(what),
+          late,
+          left: () => (deadline - performance.now()) / 1000,
+          signal: () => AbortSignal.timeout(timerOf(deadline)),
+        }),
+      );
+      const reasons = [
+        ...wrong > 0 ? [`${wrong} of ${section.rows.length} rows are not as expected`] : [],
+        ...over ? [NOT_BACK] : [],
+        ...left.length > 0 ? [`no time was left for ${listed(left)}`] : [],
+      ];
+      section.state = wrong > 0 ? "wrong" : reasons.length > 0 ? "cut off" : "done";
+      if (reasons.length > 0) section.reason = reasons.join("; ");
     } catch (error) {
       section.state = error instanceof Skipped ? "skipped" : "failed";
       section.reason = (error as Error).message;
       // A device that cannot be had again fails the next part, with its reason.
       if (section.state === "failed") await renew?.().catch(() => {});
     }
-    if (section.state === "done" || section.state === "wrong") delete section.at;
+    if (!over && section.state !== "failed") delete section.at;
     section.seconds = (performance.now() - start) / 1000;
     keep(findings);
   }
+}
+
+/** Findings of a check that ends in a part which has not come back, of so many parts. */
+export function withoutRest(findings: Findings, titles: readonly string[]): Findings {
+  const begun = findings.sections.map((section) =>
+    section.state === "cut off" && !section.reason ? { ...section, reason: NOT_BACK } : section
+  );
+  const rest = titles.slice(begun.length).map((title): Section => (
+    { title, state: "skipped", reason: NO_TIME, seconds: 0, rows: [] }
+  ));
+  return { ...findings, sections: [...begun, ...rest] };
+}
+
+/** Waits for work, at most until the end: what has not come back by then may come back unheard. */
+async function before(end: number, over: () => void, work: Promise<void>): Promise<void> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const ended = new Promise<void>((resolve) => {
+    timer = setTimeout(() => resolve(over()), timerOf(end));
+  });
+  try {
+    await Promise.race([work, ended]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** Milliseconds from now to a time, as timers take them: whole ones, up to 24 days. */
+function timerOf(time: number): number {
+  return Math.min(2 ** 31 - 1, Math.max(1, Math.ceil(time - performance.now())));
+}
+
+function listed(names: readonly string[]): string {
+  const more = names.length - NAMED;
+  return more > 0 ? `${names.slice(0, NAMED).join(", ")} and ${more} more` : names.join(", ");
 }
 
 /** Whether nothing is wrong in what was looked at. */

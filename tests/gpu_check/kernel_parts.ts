@@ -4,7 +4,7 @@ import type { AnyKernel } from "../../kernels/device/kernel.ts";
 import { elements, f32, u32 } from "../../kernels/device/tensor.ts";
 import { INTEGER_PRODUCTS } from "../../kernels/integer_products.ts";
 import * as kernels from "../../kernels/mod.ts";
-import { changesPlan, measureOn, QUESTIONS, sameBytes, tune } from "../../kernels/tune.ts";
+import { changesPlan, madeOn, measureOn, QUESTIONS, sameBytes, tune } from "../../kernels/tune.ts";
 import {
   casesOf,
   errorOf,
@@ -26,8 +26,10 @@ const MOST_VALUES = 2 ** 19;
 /** Seconds of launches that one timing takes, and of one between two waits. */
 const TIMED_SECONDS = 0.2;
 const MOST_LAUNCHES = 20_000;
-/** How often a plan is timed; the least counts. What is made of software is compared alone. */
-const TRIALS = { card: 3, software: 1 };
+/** How often a plan is timed; the least counts. */
+const TRIALS = 3;
+/** How much longer than its ceilings say a case may take: where that is too long, it is left out. */
+const SLOWEST = 10;
 
 /** What an adapter says of itself. */
 export function adapterRow(adapter: GPUAdapter, name: string): Record<string, string | number> {
@@ -66,13 +68,16 @@ const TOLERANT = "Other kernels, within their tolerance";
 function agreement(card: Card, title: string, which: (one: LabelledCase) => boolean): Part {
   return {
     title,
-    async run({ tell, at, late }) {
+    async run({ tell, at, late, leave }) {
       for (const [name, kernel] of Object.entries<AnyKernel>(kernels)) {
         const cases = casesOf(name, kernel).filter((one) => which(one) && isQuick(one));
         let [made, worst] = [0, 0];
         const faults: string[] = [];
         for (const one of cases) {
-          if (late()) break;
+          if (late()) {
+            leave(made === 0 ? name : `${cases.length - made} of ${name}`);
+            break;
+          }
           at(one.label);
           made++;
           try {
@@ -100,88 +105,110 @@ function agreement(card: Card, title: string, which: (one: LabelledCase) => bool
 function ceilings(card: Card): Part {
   return {
     title: "Bandwidth and arithmetic",
-    async run({ tell, at }) {
+    async run({ tell, at, late, leave }) {
       const { gpu, software } = card;
+      const groups = software ? 64 : 4096;
       const row = (what: string, value: number, unit: string) =>
         tell({ what, value: value.toFixed(value < 10 ? 3 : 1), unit });
-      const bytes = Math.min(software ? 2 ** 22 : 2 ** 28, gpu.limits.bindingBytes / 2);
-      at("bandwidth");
-      const bandwidth = await (async () => {
-        using addend = gpu.empty({ dtype: "f32", shape: [bytes / 4] });
-        using sum = gpu.empty(addend);
-        const inputs = { x: addend, sum };
-        const seconds = await secondsOf(gpu, () => {
-          gpu.run(kernels.addScaled, inputs, { factor: 0.5 });
-        });
-        return 3 * bytes / seconds / 1e9;
-      })();
-      row(`memory: ${2 * bytes / 2 ** 20} MiB, read twice, written once`, bandwidth, "GB/s");
       const chain = async (integer: boolean) => {
-        const options: ChainOptions = { groups: software ? 64 : 4096, integer };
+        const options: ChainOptions = { groups, integer };
         const seconds = await secondsOf(gpu, () => {
           gpu.run(multiplyChain, {}, options).y[Symbol.dispose]();
         });
         return chainOperations(options) / seconds / 1e9;
       };
-      at("chains of f32");
-      const float = await chain(false);
-      row("f32 in registers", float, "GFLOP/s");
-      at("chains of bytes");
-      const integer = await chain(true);
-      row("products of four bytes in registers", integer, "GOP/s");
-      at("chains of f16");
-      const groups = software ? 64 : 4096;
-      const seconds = TIMED_SECONDS;
-      const half = await halfOperations(await card.adapter(), { groups, seconds });
-      if (half) row("f16 in registers, which no kernel uses", half / 1e9, "GFLOP/s f16");
-      card.ceilings = { bandwidth, float: float / 1000, integer: integer / 1000 };
-      at("readback");
-      using fence = gpu.upload(u32([1]));
-      await gpu.read(fence);
-      const start = performance.now();
-      for (let i = 0; i < 20; i++) await gpu.read(fence);
-      row("readback of 4 bytes", (performance.now() - start) / 20, "ms");
-      tell({ what: "readback skips Deno's sleep", value: gpu.fastReadback, unit: "" });
-      at("launches");
-      using x = gpu.upload(f32([4]));
-      using sum = gpu.upload(f32([4]));
-      const launch = await secondsOf(gpu, () => {
-        gpu.run(kernels.addScaled, { x, sum }, { factor: 1 });
-      });
-      row("a launch among others", 1e6 * launch, "us");
+      const found = { bandwidth: 0, float: 0, integer: 0 };
+      const steps: Readonly<Record<string, () => Promise<void>>> = {
+        async bandwidth() {
+          const bytes = Math.min(software ? 2 ** 22 : 2 ** 28, gpu.limits.bindingBytes / 2);
+          using x = gpu.empty({ dtype: "f32", shape: [bytes / 4] });
+          using sum = gpu.empty(x);
+          const seconds = await secondsOf(gpu, () => {
+            gpu.run(kernels.addScaled, { x, sum }, { factor: 0.5 });
+          });
+          found.bandwidth = 3 * bytes / seconds / 1e9;
+          const what = `memory: ${2 * bytes / 2 ** 20} MiB, read twice, written once`;
+          row(what, found.bandwidth, "GB/s");
+        },
+        async "chains of f32"() {
+          found.float = await chain(false) / 1000;
+          row("f32 in registers", 1000 * found.float, "GFLOP/s");
+        },
+        async "chains of bytes"() {
+          found.integer = await chain(true) / 1000;
+          row("products of four bytes in registers", 1000 * found.integer, "GOP/s");
+          card.ceilings = found;
+        },
+        async "chains of f16"() {
+          const seconds = TIMED_SECONDS;
+          const half = await halfOperations(await card.adapter(), { groups, seconds });
+          if (half) row("f16 in registers, which no kernel uses", half / 1e9, "GFLOP/s f16");
+        },
+        async readback() {
+          using fence = gpu.upload(u32([1]));
+          await gpu.read(fence);
+          const start = performance.now();
+          for (let i = 0; i < 20; i++) await gpu.read(fence);
+          row("readback of 4 bytes", (performance.now() - start) / 20, "ms");
+          tell({ what: "readback skips Deno's sleep", value: gpu.fastReadback, unit: "" });
+        },
+        async launches() {
+          using x = gpu.upload(f32([4]));
+          using sum = gpu.upload(f32([4]));
+          const launch = await secondsOf(gpu, () => {
+            gpu.run(kernels.addScaled, { x, sum }, { factor: 1 });
+          });
+          row("a launch among others", 1e6 * launch, "us");
+        },
+      };
+      for (const [what, make] of Object.entries(steps)) {
+        if (late()) {
+          leave(what);
+          continue;
+        }
+        at(what);
+        await make();
+      }
     },
   };
 }
 
-/** Times the plans between which an adapter may choose, compares their bits, and takes the quickest. */
+/**
+ * Compares the bits of the plans between which an adapter may choose, on a card also their times, and takes the
+ * quickest.
+ */
 function plans(card: Card): Part {
   return {
     title: "Plans of the same bits",
-    async run({ tell, at, late }) {
-      const { gpu } = card;
+    async run({ tell, at, late, leave }) {
+      const { gpu, software } = card;
       const measure = measureOn(gpu);
       for (const question of QUESTIONS) {
         const { choice, values: [first, ...others] } = question;
         const differ = others.filter((value) => changesPlan(question, gpu.limits, value));
         let usual: Uint8Array | undefined;
         for (const value of [first, ...differ]) {
-          if (late()) return;
-          at(`${choice} ${value}`);
-          let [least, same] = [Infinity, true];
-          for (
-            let trial = 0;
-            trial < TRIALS[card.software ? "software" : "card"] && !late();
-            trial++
-          ) {
-            const { milliseconds, made } = await measure(question, { [choice]: value });
-            least = Math.min(least, milliseconds);
-            same &&= sameBytes(made, usual ??= made);
+          const plan = String(value ?? "by sizes");
+          if (late()) {
+            leave(`${choice} ${plan}`);
+            continue;
           }
-          const bits = same ? "the same" : "others";
-          tell({ choice, value: String(value ?? "by sizes"), ms: least.toFixed(3), bits }, same);
+          at(`${choice} ${plan}`);
+          const choices = { [choice]: value };
+          const made = await madeOn(gpu, question, choices);
+          usual ??= made;
+          let [least, same] = [Infinity, sameBytes(made, usual)];
+          for (let trial = 0; trial < TRIALS && !software && !late(); trial++) {
+            const timed = await measure(question, choices);
+            least = Math.min(least, timed.milliseconds);
+            same &&= sameBytes(timed.made, usual);
+          }
+          const ms = least < Infinity ? least.toFixed(3) : "";
+          tell({ choice, value: plan, ms, bits: same ? "the same" : "others" }, same);
         }
       }
-      if (card.software || late()) return;
+      if (software) return;
+      if (late()) return leave("the choice of plans");
       at("the choice of plans");
       const choices = await tune(gpu.limits, { measure });
       card.choose(choices);
@@ -194,11 +221,20 @@ function plans(card: Card): Part {
 function speeds(card: Card): Part {
   return {
     title: "Speed of kernels",
-    async run({ tell, at, late }) {
+    async run({ tell, at, late, left, leave }) {
       const { gpu, ceilings } = card;
       for (const [name, kernel] of Object.entries<AnyKernel>(kernels)) {
+        const peak = 1000 * (ceilings?.[INTEGER_PRODUCTS.has(name) ? "integer" : "float"] ?? 0);
         for (const one of casesOf(name, kernel)) {
-          if (!one.cost || late()) continue;
+          if (!one.cost) continue;
+          const least = Math.max(
+            one.cost.bytes / (ceilings?.bandwidth ?? Infinity),
+            one.cost.flops / (peak || Infinity),
+          ) / 1e9;
+          if (late() || SLOWEST * least > left()) {
+            leave(one.label);
+            continue;
+          }
           at(one.label);
           using held = upload(gpu, hostsOf(one));
           const seconds = await secondsOf(gpu, () => {
@@ -208,7 +244,6 @@ function speeds(card: Card): Part {
           const [bytes, operations] = [one.cost.bytes, one.cost.flops].map((cost) =>
             cost / seconds / 1e9
           ) as [number, number];
-          const peak = 1000 * (ceilings?.[INTEGER_PRODUCTS.has(name) ? "integer" : "float"] ?? 0);
           tell({
             kernel: one.label,
             options: JSON.stringify(one.options).replaceAll('"', "").slice(0, 60),

@@ -66,7 +66,7 @@ async function mustBeThere(modules: string): Promise<void> {
 async function openLlama(
   json: Readonly<Record<string, unknown>>,
   { modules, software }: LlamaOptions,
-  { left, at }: Making,
+  { signal, at }: Making,
 ): Promise<Rounds> {
   await using stack = new AsyncDisposableStack();
   const made = await Deno.makeTempDir();
@@ -74,7 +74,6 @@ async function openLlama(
   stack.defer(remove);
   const out = join(made, "gguf");
   await Deno.mkdir(out);
-  const signal = () => AbortSignal.timeout(Math.max(1, Math.ceil(1000 * left())));
   await writeRandomModel(made, randomModel(json, Q4_1), { seed: 1, signal: signal() });
   // Any tokenizer: without one llama.cpp ends where a token is turned into text.
   for (const name of ["tokenizer.json", "tokenizer_config.json"]) {

@@ -11,13 +11,14 @@ import { Gpu } from "../../kernels/device/gpu.ts";
 import { messageOf } from "../../pipeline/errors.ts";
 import { Card } from "./card.ts";
 import { chooseAdapter } from "./choose_adapter.ts";
-import { type Findings, isFine, makeParts, markdownOf } from "./findings.ts";
+import { type Findings, isFine, makeParts, timesOf } from "./findings.ts";
 import { adapterRow, kernelParts } from "./kernel_parts.ts";
+import { endAfter } from "./last_word.ts";
 import { modelParts } from "./model_parts.ts";
+import { JSON_FILE, PAGE, writeFindings } from "./report_files.ts";
 
-/** What was found, for people and for machines. */
-const PAGE = "gpu-check.md";
-const JSON_FILE = "gpu-check.json";
+/** Milliseconds in which a device that is not at work is given back. */
+const DISPOSED = 1000;
 const USAGE = `deno task gpu-check [options]
 
   --minutes N    how long it may take, 5 unless said; what matters most comes first
@@ -25,7 +26,8 @@ const USAGE = `deno task gpu-check [options]
   --out DIR      where ${PAGE} and ${JSON_FILE} go, here unless said
   --modules DIR  the directory whose node_modules has node-llama-cpp, to run llama.cpp beside it
 
-Ends with 0 where nothing is wrong, 1 where something is, 2 where there is nothing to check.`;
+Ends with 0 where nothing is wrong, 1 where something is, 2 where there is nothing to check. Where a
+driver has not come back when the time is over, the process is killed; what was found is kept.`;
 
 if (import.meta.main) {
   try {
@@ -63,7 +65,7 @@ async function check(
     readonly modules: string;
   },
 ): Promise<boolean> {
-  const deadline = performance.now() + 60_000 * minutes;
+  const times = timesOf(minutes);
   const named = device.replace(/^gpu(:|$)/, "");
   const adapter = chooseAdapter(await findAdapters().catch(() => []), named);
   const name = nameOf(adapter.info);
@@ -87,8 +89,7 @@ async function check(
   };
   let told = "";
   const keep = (now: Findings) => {
-    writeWhole(join(out, JSON_FILE), `${JSON.stringify(now, null, 1)}\n`);
-    writeWhole(join(out, PAGE), markdownOf(now));
+    writeFindings(out, now);
     const last = now.sections.at(-1);
     if (!last) return;
     const reason = last.reason ? ` (${last.reason})` : "";
@@ -111,16 +112,11 @@ async function check(
     models.llama,
     kernels.speeds,
   ];
-  await makeParts(findings, parts, { deadline, keep, renew: () => card.renew() });
+  const titles = parts.map(({ title }) => title);
+  endAfter({ after: times.end - performance.now() + DISPOSED, out, titles });
+  await makeParts(findings, parts, { ...times, keep, renew: () => card.renew() });
   say(`${join(out, PAGE)} has it all; please paste it into an issue (GPU report)`);
   return isFine(findings);
-}
-
-/** Puts a file in the place of an older one: whoever is ended while he writes leaves that one. */
-function writeWhole(path: string, text: string): void {
-  const next = `${path}.next`;
-  Deno.writeTextFileSync(next, text);
-  Deno.renameSync(next, path);
 }
 
 function say(line: string): void {

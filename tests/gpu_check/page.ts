@@ -5,7 +5,7 @@
  */
 import { Gpu } from "../../kernels/device/gpu.ts";
 import { Card } from "./card.ts";
-import { type Findings, isFine, makeParts, markdownOf, type Part } from "./findings.ts";
+import { type Findings, isFine, makeParts, markdownOf, type Part, timesOf } from "./findings.ts";
 import { adapterRow, kernelParts } from "./kernel_parts.ts";
 
 /** Minutes unless the address says `?minutes=`. */
@@ -67,8 +67,7 @@ async function check(): Promise<void> {
   keep(findings);
   const { exact, ceilings, others, plans, speeds } = kernelParts(card);
   const parts = [exact, ceilings, others, plans, speeds].map(breathing);
-  const deadline = performance.now() + 60_000 * asked;
-  await makeParts(findings, parts, { deadline, keep, renew: () => card.renew() });
+  await makeParts(findings, parts, { ...timesOf(asked), keep, renew: () => card.renew() });
   finish(`Done: ${isFine(findings) ? "nothing is wrong" : "something is wrong"}`);
 }
 

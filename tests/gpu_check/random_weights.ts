@@ -53,7 +53,7 @@ const BATCHES = [16, 64, 128].map((batch): RoundSize => ({ prompt: 64, output: 1
  */
 export async function timeShape(
   shape: TimedShape,
-  { tell, at, left }: Pick<Making, "tell" | "at" | "left">,
+  { tell, at, left, leave }: Pick<Making, "tell" | "at" | "left" | "leave">,
 ): Promise<void> {
   const { layers, open } = shape;
   const row = async (count: number, size: RoundSize, time: RoundTime) =>
@@ -86,8 +86,9 @@ export async function timeShape(
     }
   }
   const [few, more] = times;
-  if (!few) return;
+  if (!few) return leave(`${layers} layers`);
   if (!more) {
+    leave(`more than ${LAYERS[0]} of ${layers} layers`);
     const least = { prefill: layers * few.prefill, step: layers * few.step };
     return tell(rowOf(`${layers}, at least: time for one layer alone`, size, least));
   }
@@ -95,7 +96,9 @@ export async function timeShape(
   const whole = { prefill: all(few.prefill, more.prefill), step: all(few.step, more.step) };
   tell(rowOf(`${layers}, reckoned`, size, whole, await shape.least?.(layers, size)));
   const seconds = all(opened[0]!, opened[1]!) + 2 * (whole.prefill + size.output * whole.step);
-  if (seconds > left() / 2) return;
+  if (seconds > left() / 2) return leave(`all ${layers} layers at once`);
+  // What is at work, for the case that the time ends in it.
+  let doing = `all ${layers} layers at once`;
   try {
     at(`${layers} layers`);
     await using rounds = await open(layers);
@@ -104,13 +107,14 @@ export async function timeShape(
     for (const batch of BATCHES) {
       // A step of more sequences takes at least as long, and their prompts so much longer.
       const prompts = whole.prefill * batch.batch * batch.prompt / size.prompt;
-      if (2 * (prompts + batch.output * whole.step) > left() / 2) break;
+      doing = `batches of ${batch.batch} and more`;
+      if (2 * (prompts + batch.output * whole.step) > left() / 2) return leave(doing);
       at(`${layers} layers, ${batch.batch} sequences`);
       await rounds.run({ ...batch, output: 3 });
       await row(layers, batch, await rounds.run(batch));
     }
   } catch (error) {
-    if (left() <= 0) return;
+    if (left() <= 0) return leave(doing);
     // What is known is not lost with the memory, of which WebGPU does not tell how much there is.
     if (!/no memory|memory could not/.test((error as Error).message)) throw error;
     tell({ layers, note: (error as Error).message });

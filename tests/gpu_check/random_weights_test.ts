@@ -11,7 +11,9 @@ async function timed(
   let now = 0;
   const rows: Row[] = [];
   const rounds: string[] = [];
+  const without: string[] = [];
   const making = {
+    leave: (what: string) => void without.push(what),
     tell: (row: Row) => void rows.push(row),
     at() {},
     left: () => budget - now,
@@ -37,11 +39,12 @@ async function timed(
       });
     },
   }, making);
-  return { rows, rounds, now };
+  return { rows, rounds, now, without };
 }
 
 Deno.test("a quick device runs long prompts, then all layers, then batches", async () => {
-  const { rows, rounds } = await timed(1e-4, 300);
+  const { rows, rounds, without } = await timed(1e-4, 300);
+  assert.deepEqual(without, []);
   const small = ["1 x 16", "1 x 16"];
   const long = ["1 x 1024", "1 x 1024", "3 x 1024", "32 x 16", "32 x 1024"];
   const batches = [16, 64, 128].flatMap((batch) => Array(2).fill(`32 x ${batch} x 64`));
@@ -75,14 +78,16 @@ Deno.test("a card with too little memory for all layers says so and loses nothin
 });
 
 Deno.test("a slow device runs prompts that its time has room for", async () => {
-  const { rows, rounds, now } = await timed(0.02, 30);
+  const { rows, rounds, now, without } = await timed(0.02, 30);
+  assert.deepEqual(without, ["all 32 layers at once"]);
   assert.deepEqual(rounds, ["1 x 16", "1 x 16", "1 x 32", "1 x 32", "3 x 32"]);
   assert.equal(rows.at(-1)!.layers, "32, reckoned");
   assert.ok(now <= 30);
 });
 
 Deno.test("what was found before the time ended is kept, and gives a bound", async () => {
-  const { rows, rounds } = await timed(0.1, 10);
+  const { rows, rounds, without } = await timed(0.1, 10);
+  assert.deepEqual(without, ["more than 1 of 32 layers"]);
   assert.deepEqual(rounds, ["1 x 16", "1 x 16", "3 x 16"]);
   assert.deepEqual(rows.map(({ layers }) => layers), [
     1,
@@ -90,13 +95,14 @@ Deno.test("what was found before the time ended is kept, and gives a bound", asy
   ]);
   assert.equal(rows[1]!["decode tokens/s"], (1 / (32 * 0.2)).toFixed(2));
   // Not even one round.
-  assert.deepEqual((await timed(1, 10)).rows, []);
+  const nothing = await timed(1, 10);
+  assert.deepEqual([nothing.rows, nothing.without], [[], ["32 layers"]]);
 });
 
 Deno.test("an error that is none of time is told", async () => {
   const open = () => Promise.reject(new Error("the device was lost"));
   await assert.rejects(
-    () => timeShape({ layers: 32, open }, { tell() {}, at() {}, left: () => 10 }),
+    () => timeShape({ layers: 32, open }, { tell() {}, at() {}, leave() {}, left: () => 10 }),
     /the device was lost/,
   );
 });

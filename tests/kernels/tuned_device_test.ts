@@ -33,7 +33,7 @@ Deno.test("an adapter is measured once, and what was found is kept by its name",
     const chosen = await chooseTunedDevice(`gpu:${name}`, { path });
     assert.deepEqual(chosen.limits.choices, FOUND);
     const kept = JSON.parse(await Deno.readTextFile(path));
-    assert.deepEqual(kept, { version: 3, adapters: { [name]: FOUND } });
+    assert.deepEqual(kept, { version: 4, adapters: { [name]: FOUND } });
     // Another adapter's plans stay as they are.
     const other = { ...kept, adapters: { another: { slices: false } } };
     await Deno.writeTextFile(path, JSON.stringify(other));
@@ -58,9 +58,9 @@ Deno.test("a file that is damaged, of another version, or holds no plans is as n
         "null",
         "[]",
         JSON.stringify({ version: 0, adapters: { [name]: FOUND } }),
-        JSON.stringify({ version: 3, adapters: { [name]: { integerTile: 48 } } }),
-        JSON.stringify({ version: 3, adapters: { [name]: { subgroups: "yes" } } }),
-        JSON.stringify({ version: 3, adapters: { [name]: { unknown: true } } }),
+        JSON.stringify({ version: 4, adapters: { [name]: { integerTile: 48 } } }),
+        JSON.stringify({ version: 4, adapters: { [name]: { subgroups: "yes" } } }),
+        JSON.stringify({ version: 4, adapters: { [name]: { unknown: true } } }),
       ]
     ) {
       const path = join(directory, "plans.json");
