@@ -39,6 +39,7 @@ import { Model } from "../../stages/models/model.ts";
 import { quantize } from "../../stages/quantize.ts";
 import { randomTensor } from "../support/random.ts";
 import { StageChain } from "../support/stage_chain.ts";
+import { median } from "./median.ts";
 import * as kernels from "../../kernels/mod.ts";
 
 interface Shape {
@@ -446,10 +447,6 @@ function nameOf(kernel: unknown): string {
 
 function shapesOf(inputs: Readonly<Record<string, TensorSpec | undefined>>): string {
   return Object.values(inputs).slice(0, 4).map((spec) => `[${spec?.shape.join(",")}]`).join(" ");
-}
-
-function median(values: readonly number[]): number {
-  return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)]!;
 }
 
 /** A line of a table. */

@@ -20,6 +20,7 @@ import { schemaGrammar } from "../../stages/serve/structured/schema.ts";
 import { vocabularyOf } from "../../stages/serve/structured/vocabulary.ts";
 import { StageChain } from "../support/stage_chain.ts";
 import { embedded } from "./engine.ts";
+import { median } from "./median.ts";
 
 /** Long enough that no answer ends while it is measured. */
 const SCHEMA = {
@@ -118,8 +119,4 @@ async function tokensOf(loop: EngineLoop, batch: number): Promise<void> {
     for (const [, { type }] of await loop.step()) if (type === "token") made++;
   }
   for (const [, error] of loop.refused()) throw error;
-}
-
-function median(values: readonly number[]): number {
-  return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)]!;
 }

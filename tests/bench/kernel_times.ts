@@ -8,7 +8,10 @@ import * as kernels from "../../kernels/mod.ts";
 import { suggestion } from "../../pipeline/manifest/nearest.ts";
 import { randomTensor } from "../support/random.ts";
 import { finished } from "./finished.ts";
+import { median } from "./median.ts";
 
+/** Samples of a case, whose median counts, and seconds of all of them. */
+const SAMPLES = 9;
 const SECONDS = 0.5;
 
 interface Timed {
@@ -115,19 +118,34 @@ function progress(words: string): void {
   Deno.stderr.writeSync(new TextEncoder().encode(`\r\x1b[K${words}`));
 }
 
-/** Seconds of one call, from as many as fill half a second; the device is waited for at the end. */
+/**
+ * Seconds of one call: the median of samples, each of as many calls as fill its part of the time, so that
+ * what another program takes of one of them does not count. Of calls that take longer there are fewer.
+ */
 async function timeLoop(device: Cpu | Gpu, launch: () => void): Promise<number> {
   launch();
   await finished(device);
-  let [count, seconds] = [1, 0];
-  for (;;) {
-    const start = performance.now();
-    for (let i = 0; i < count; i++) launch();
-    await finished(device);
-    seconds = (performance.now() - start) / 1000;
-    if (seconds >= SECONDS) return seconds / count;
-    count = Math.ceil(count * Math.min(100, 1.2 * SECONDS / Math.max(seconds, 1e-4)));
+  const part = SECONDS / SAMPLES;
+  let count = 1;
+  let seconds = await sample(device, launch, count);
+  while (seconds < part) {
+    count = Math.ceil(count * Math.min(100, 1.2 * part / Math.max(seconds, 1e-4)));
+    seconds = await sample(device, launch, count);
   }
+  const all = [seconds];
+  for (let sum = seconds; all.length < SAMPLES && sum < SECONDS; sum += seconds) {
+    seconds = await sample(device, launch, count);
+    all.push(seconds);
+  }
+  return median(all) / count;
+}
+
+/** Seconds of some calls; the device is waited for at the end. */
+async function sample(device: Cpu | Gpu, launch: () => void, count: number): Promise<number> {
+  const start = performance.now();
+  for (let i = 0; i < count; i++) launch();
+  await finished(device);
+  return (performance.now() - start) / 1000;
 }
 
 async function timeLaunch(device: Cpu | Gpu): Promise<number> {
