@@ -5,7 +5,7 @@ import { Runs } from "../store/runs.ts";
 import type { Store } from "../store/store.ts";
 import { tellJson, tellPeople } from "../tell/terminal.ts";
 import { commandAgain } from "./again.ts";
-import type { Call } from "./command.ts";
+import { type Call, stagesOf } from "./command.ts";
 import { machineFlags } from "./flags.ts";
 import { fitting } from "./fitting.ts";
 import { openSharedStore, sizeCap } from "./open_store.ts";
@@ -30,7 +30,8 @@ export async function makeStep(
   call: Call,
   { manifest: path, set = [], kinds, step: asked, verb, signal }: WantedStep,
 ): Promise<{ readonly name: string; readonly key: string | undefined; readonly store: Store }> {
-  const { program: { stages, tools }, screen, flags } = call;
+  const { program, screen, flags } = call;
+  const stages = await stagesOf(program);
   const manifest = await readManifest(path, { stages, set: [...flags.set, ...set] });
   const name = asked === undefined
     ? kinds.map((kind) => manifest.steps.findLast(({ stage }) => stages[stage]?.output === kind))
@@ -47,7 +48,7 @@ export async function makeStep(
   const { ok } = await run(manifest, {
     store,
     stages,
-    tools: () => tools(machineFlags(flags)),
+    tools: () => program.tools(machineFlags(flags)),
     emit: tell.emit,
     signal,
     selected: selectSteps(manifest, { until: [name] }),
