@@ -10,7 +10,6 @@ import { main, type Program } from "./pipeline/cli/main.ts";
 import type { Registry } from "./pipeline/stage.ts";
 import { modelCommands } from "./stages/commands/mod.ts";
 import { onward } from "./stages/commands/onward.ts";
-import * as registry from "./stages/mod.ts";
 
 export { main, type Program } from "./pipeline/cli/main.ts";
 export {
@@ -71,19 +70,10 @@ export type {
   ScriptTensor,
 } from "./stages/script/user_script.ts";
 
-/** Every stage by the name that manifests call it. */
-export const stages: Registry = registry;
-
-// What follows is read when it is first asked for: a start of the program needs little of it.
-
-/** Checks an export, ours or another program's, against its format, an engine and its origin. */
-export const checkExport: typeof import("./stages/exchange/export_check.ts").checkExport = async (
-  ...asked
-) => (await import("./stages/exchange/export_check.ts")).checkExport(...asked);
-
 if (import.meta.main) {
+  // Modules are read when they are first asked for: most starts need few of them.
   const program: Program = {
-    stages,
+    stages: () => import("./stages/mod.ts"),
     version: `quattuor ${project.version}, Deno ${Deno.version.deno}`,
     tools: async (flags) => (await import("./stages/tools.ts")).openTools(flags),
     facts: async (artifact) => (await import("./stages/facts.ts")).factsOf(artifact),
@@ -95,3 +85,12 @@ if (import.meta.main) {
   };
   Deno.exit(await main(Deno.args, program));
 }
+
+// What a program that imports this one gets beside, which the command line does not wait for.
+
+/** Every stage by the name that manifests call it. */
+export const stages: Registry = await import("./stages/mod.ts");
+
+/** Checks an export, ours or another program's, against its format, an engine and its origin. */
+export const checkExport: typeof import("./stages/exchange/export_check.ts").checkExport =
+  (await import("./stages/exchange/export_check.ts")).checkExport;

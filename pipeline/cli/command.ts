@@ -8,7 +8,8 @@ import type { Flags, MachineFlags } from "./flags.ts";
 
 /** What makes a pipeline runner into a program. */
 export interface Program {
-  readonly stages: Registry;
+  /** All stages, or what gives them to the commands that need them: many need none. */
+  readonly stages: Registry | (() => Promise<Registry>);
   /** What `--version` says. */
   readonly version?: string;
   /** Words of the command line beside the runner's own. */
@@ -30,6 +31,11 @@ export interface Program {
   ): readonly { readonly about: string; readonly words: readonly string[] }[];
   /** Where to tell it; this process's output unless said. */
   readonly screen?: Screen;
+}
+
+/** The stages of a program. */
+export async function stagesOf({ stages }: Pick<Program, "stages">): Promise<Registry> {
+  return typeof stages === "function" ? await stages() : stages;
 }
 
 /** One use of a command. */

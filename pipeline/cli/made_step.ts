@@ -8,7 +8,7 @@ import { Runs } from "../store/runs.ts";
 import type { Store } from "../store/store.ts";
 import { tellJson, tellPeople } from "../tell/terminal.ts";
 import { commandAgain } from "./again.ts";
-import type { Call } from "./command.ts";
+import { type Call, stagesOf } from "./command.ts";
 import { machineFlags } from "./flags.ts";
 import { fitting } from "./fitting.ts";
 import { openSharedStore, sizeCap } from "./open_store.ts";
@@ -44,7 +44,8 @@ export async function findStep(
   call: Call,
   { manifest: path, set = [], kinds, step: asked, verb, demand }: WantedStep,
 ): Promise<FoundStep> {
-  const { program: { stages, tools }, screen, flags } = call;
+  const { program, screen, flags } = call;
+  const stages = await stagesOf(program);
   const manifest = await readManifest(path, { stages, set: [...flags.set, ...set] });
   const name = asked === undefined
     ? kinds.map((kind) => manifest.steps.findLast(({ stage }) => stages[stage]?.output === kind))
@@ -76,7 +77,7 @@ export async function findStep(
       using tell = flags.json ? tellJson(screen, telling) : tellPeople(screen, telling);
       const { ok } = await run(manifest, {
         ...options,
-        tools: () => tools(machineFlags(flags)),
+        tools: () => program.tools(machineFlags(flags)),
         emit: tell.emit,
         signal,
         maxBytes: sizeCap(flags),

@@ -5,7 +5,7 @@
  *
  * @module
  */
-export { type Call, type CommandWords, defineCommand } from "./command.ts";
+export { type Call, type CommandWords, defineCommand, stagesOf } from "./command.ts";
 export { machineFlags } from "./flags.ts";
 export { onHangup, onInterrupt } from "./interrupt.ts";
 export { findStep } from "./made_step.ts";

@@ -6,10 +6,12 @@ import {
   machineFlags,
   onInterrupt,
   readManifest,
+  stagesOf,
   tellingErrors,
   UsageError,
 } from "../../pipeline/cli/mod.ts";
 import type { Description } from "../../pipeline/description.ts";
+import type { Registry } from "../../pipeline/stage.ts";
 import { messageOf } from "../../pipeline/errors.ts";
 import { formatBytes, significant } from "../../pipeline/words.ts";
 import { type AdviceWishes, Adviser, type RecipeAdvice } from "../advice.ts";
@@ -56,13 +58,14 @@ export const advise = defineCommand({
     await using tools = openTools(machine);
     const device = await tools.device();
     const wishes = wishesOf(config, own, memoryFor(machine), controller.signal);
-    const adviser = new Adviser(device, program.stages, wishes);
+    const stages = await stagesOf(program);
+    const adviser = new Adviser(device, stages, wishes);
     const group = own.group === undefined ? [] : [`group=${own.group}`];
     const told: (RecipeAdvice | Refused)[] = [];
     for (const recipe of recipesFor(config)) {
       controller.signal.throwIfAborted();
       const path = fileURLToPath(new URL(`../../configs/${recipe}.yaml`, import.meta.url));
-      const found = await advice(adviser, recipe, { path, group, stages: program.stages });
+      const found = await advice(adviser, recipe, { path, group, stages });
       told.push(found);
       if (flags.json) {
         screen.write(`${JSON.stringify({ type: "advice", model: word, ...found })}\n`);
@@ -87,7 +90,7 @@ async function advice(
   { path, group, stages }: {
     readonly path: string;
     readonly group: readonly string[];
-    readonly stages: Call["program"]["stages"];
+    readonly stages: Registry;
   },
 ): Promise<RecipeAdvice | Refused> {
   const { params } = await readManifest(path, { stages, set: [] });

@@ -8,6 +8,7 @@ import {
   HERE,
   openSharedStore,
   readRecord,
+  stagesOf,
   type Store,
   UsageError,
 } from "../../pipeline/cli/mod.ts";
@@ -104,7 +105,8 @@ async function toMake(
     readonly demand: ModelDemand;
   },
 ): Promise<FoundServed> {
-  const { own: { step: asked }, program: { stages } } = call;
+  const { own: { step: asked }, program } = call;
+  const stages = await stagesOf(program);
   const { name: step, store, refuse, make } = await findStep(call, {
     ...wanted,
     kinds: KINDS,

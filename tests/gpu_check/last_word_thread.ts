@@ -1,4 +1,4 @@
-/// <reference lib="webworker" />
+/// <reference lib="deno.worker" />
 import { NOT_BACK, withoutRest } from "./findings.ts";
 import type { LastWord } from "./last_word.ts";
 import { readFindings, writeFindings } from "./report_files.ts";

@@ -1,8 +1,8 @@
 import type { Program } from "../../pipeline/cli/main.ts";
+import { stagesOf } from "../../pipeline/cli/command.ts";
 import { parseManifest } from "../../pipeline/manifest/read_manifest.ts";
 import { run } from "../../pipeline/run/runner.ts";
 import { allRuns } from "../../pipeline/store/runs.ts";
-import type { Registry } from "../../pipeline/stage.ts";
 import { Store } from "../../pipeline/store/store.ts";
 import { type Called, callProgram } from "./cli_call.ts";
 
@@ -22,7 +22,7 @@ export interface ReportProject extends AsyncDisposable {
 export async function projectOf(manifest: string, program: Program): Promise<ReportProject> {
   const directory = await Deno.makeTempDir();
   const store = new Store(`${directory}/store`);
-  const registry: Registry = program.stages;
+  const registry = await stagesOf(program);
   return {
     store,
     manifest,

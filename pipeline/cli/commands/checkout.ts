@@ -9,7 +9,7 @@ import { copyArtifact } from "../../store/copy_artifact.ts";
 import { readRecord } from "../../store/record.ts";
 import { shortPath } from "../../tell/terminal/screen.ts";
 import { count, formatBytes } from "../../words.ts";
-import { type Call, defineCommand } from "../command.ts";
+import { type Call, defineCommand, stagesOf } from "../command.ts";
 
 const VERB = "check out";
 
@@ -52,9 +52,10 @@ export const checkout = defineCommand({
 
 /** The artifact that the words before the last name. */
 async function artifactOf(
-  { program: { stages }, flags, words: [what = "", ...rest] }: Call,
+  { program, flags, words: [what = "", ...rest] }: Call,
 ): Promise<{ readonly key: string; readonly path: string }> {
   if (rest.length === 2) {
+    const stages = await stagesOf(program);
     const manifest = await readManifest(what, { stages, set: flags.set });
     const step = namedStep(manifest, rest[0] ?? "");
     const store = await openStore(what, flags);

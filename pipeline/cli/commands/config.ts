@@ -7,7 +7,7 @@ import { type OriginRow, rowsOf } from "../../manifest/origin.ts";
 import { sourceOf } from "../../manifest/override.ts";
 import { manifestText } from "../../manifest/show.ts";
 import { plainText } from "../../words.ts";
-import { defineCommand } from "../command.ts";
+import { defineCommand, stagesOf } from "../command.ts";
 
 /** What can be done with a manifest's configuration. */
 const ACTIONS = ["show"];
@@ -21,7 +21,7 @@ export const config = defineCommand({
   options: (command) =>
     void command.option("--origin", "say behind every value where it comes from"),
   run: tellingErrors(
-    async ({ program: { stages }, screen, flags, words: [action = "", path = ""], own }) => {
+    async ({ program, screen, flags, words: [action = "", path = ""], own }) => {
       if (!ACTIONS.includes(action)) {
         throw new UsageError(
           path === "" && /\.ya?ml$/.test(action)
@@ -32,7 +32,10 @@ export const config = defineCommand({
       if (path === "") {
         throw new UsageError("Cannot show a manifest: none is named, expected one behind show");
       }
-      const { manifest, words } = await readResolved(path, { stages, set: flags.set });
+      const { manifest, words } = await readResolved(path, {
+        stages: await stagesOf(program),
+        set: flags.set,
+      });
       const steps = manifest.steps.map((step): Shown => {
         const behind = words.get(step.name);
         return { ...step, rows: behind ? rowsOf(step, behind) : [] };

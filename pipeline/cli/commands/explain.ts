@@ -5,7 +5,7 @@ import { explain as explainStep } from "../../plan/explanation.ts";
 import { readManifest } from "../../manifest/read_manifest.ts";
 import type { RunRecord } from "../../store/runs.ts";
 import { explainText } from "../../tell/terminal/explain_text.ts";
-import { defineCommand } from "../command.ts";
+import { defineCommand, stagesOf } from "../command.ts";
 
 /** Says of one step what a run would do with it and why. */
 export const explain = defineCommand({
@@ -19,7 +19,8 @@ export const explain = defineCommand({
       "compare with this run: the beginning of its id, last, or last-good",
     ),
   run: tellingErrors(
-    async ({ program: { stages }, screen, flags, words: [path = "", word = ""], own }) => {
+    async ({ program, screen, flags, words: [path = "", word = ""], own }) => {
+      const stages = await stagesOf(program);
       const manifest = await readManifest(path, { stages, set: flags.set });
       const { against: named } = own;
       const explanation = await explainStep(manifest, {

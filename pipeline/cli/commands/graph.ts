@@ -11,7 +11,7 @@ import { readManifest } from "../../manifest/read_manifest.ts";
 import { plan as planSteps } from "../../plan/plan.ts";
 import type { Store } from "../../store/store.ts";
 import { replaceFile } from "../../store/durable.ts";
-import { defineCommand } from "../command.ts";
+import { defineCommand, stagesOf } from "../command.ts";
 
 /** Texts of a graph by what their format is called. */
 const FORMATS: Readonly<Record<string, (graph: Graph) => string | Promise<string>>> = {
@@ -41,9 +41,10 @@ export const graph = defineCommand({
       .option("--out <file>", "write it to a file");
   },
   run: tellingErrors(async (call) => {
-    const { program: { stages }, screen, flags, words: [path = ""], own } = call;
+    const { program, screen, flags, words: [path = ""], own } = call;
     const { out } = own as { readonly out?: string };
     const write = FORMATS[formatOf(own, flags)]!;
+    const stages = await stagesOf(program);
     const manifest = await readManifest(path, { stages, set: flags.set });
     const store = await openSharedStore(path, flags, manifest);
     const selected = selectedSteps(manifest, own);

@@ -6,14 +6,15 @@ import { tellingErrors } from "../told_error.ts";
 import { readManifest } from "../../manifest/read_manifest.ts";
 import { plan as planSteps } from "../../plan/plan.ts";
 import { planText, selectedText } from "../../tell/terminal/tables.ts";
-import { defineCommand } from "../command.ts";
+import { defineCommand, stagesOf } from "../command.ts";
 
 /** Says what a run would do. */
 export const plan = defineCommand({
   words: [["<manifest>", "a YAML file, such as configs/qoq.yaml"]],
   options: (command) => void addLockedOption(addSelectionOptions(command)),
   run: tellingErrors(async (call) => {
-    const { program: { stages }, screen, flags, words: [path = ""], own } = call;
+    const { program, screen, flags, words: [path = ""], own } = call;
+    const stages = await stagesOf(program);
     const manifest = await readManifest(path, { stages, set: flags.set });
     const store = await openSharedStore(path, flags, manifest);
     const selected = selectedSteps(manifest, own);

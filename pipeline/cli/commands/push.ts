@@ -5,7 +5,7 @@ import { plan } from "../../plan/plan.ts";
 import type { Registry } from "../../stage.ts";
 import { Store } from "../../store/store.ts";
 import { count } from "../../words.ts";
-import { type Call, defineCommand } from "../command.ts";
+import { type Call, defineCommand, stagesOf } from "../command.ts";
 
 /** Copies what is made already to the remote; runs do so by themselves with what they make. */
 export const push = defineCommand({
@@ -20,7 +20,7 @@ export const push = defineCommand({
     }
     const store = openStore(what, flags);
     const shared = new Store(store.path, { remote });
-    const keys = await keysOf(what, { ...call, store, stages: call.program.stages });
+    const keys = await keysOf(what, { ...call, store, stages: await stagesOf(call.program) });
     for (const key of keys) {
       const found = await store.inspect(key);
       if (found.state !== "whole") {

@@ -7,7 +7,7 @@ import { onInterrupt, onStrayError, STOPPED_STATUS } from "../interrupt.ts";
 import { addExecutorOption, openExecutor } from "../open_executor.ts";
 import { openSharedStore, sizeCap } from "../open_store.ts";
 import { tellingErrors, UsageError } from "../told_error.ts";
-import type { Headline } from "../../description.ts";
+import type { Describe, Headline } from "../../description.ts";
 import type { Emit, RunEvent } from "../../event.ts";
 import type { Manifest } from "../../manifest/manifest.ts";
 import { needsOf } from "../../manifest/needs.ts";
@@ -15,10 +15,11 @@ import { readManifest } from "../../manifest/read_manifest.ts";
 import { secondsSince } from "../../words.ts";
 import { messageOf } from "../../errors.ts";
 import { run as runSteps } from "../../run/runner.ts";
+import type { Registry } from "../../stage.ts";
 import { type Detail, type Teller, tellJson, tellPeople } from "../../tell/terminal.ts";
 import type { Onward } from "../../tell/terminal/summary_text.ts";
 import { catchConsole } from "../../tell/terminal/screen.ts";
-import { type Call, defineCommand, type Program } from "../command.ts";
+import { type Call, defineCommand, stagesOf } from "../command.ts";
 
 /** Makes every step of a manifest. */
 export const run = defineCommand({
@@ -70,7 +71,7 @@ async function runManifest(
   },
 ): Promise<number> {
   const { program, screen, flags, words: [path = ""], own } = call;
-  const { stages } = program;
+  const stages = await stagesOf(program);
   const manifest = await readManifest(path, { stages, set: flags.set });
   told(manifest);
   const selected = selectedSteps(manifest, own);
@@ -115,7 +116,9 @@ async function runManifest(
     ...fitting(call),
   });
   if (!flags.json) {
-    for (const headline of await headlinesOf(manifest, { program, results })) {
+    for (
+      const headline of await headlinesOf(manifest, { stages, describe: program.describe, results })
+    ) {
       tell.headline(headline);
     }
   }
@@ -146,8 +149,9 @@ function onwardOf(
 /** The gist of what came out of the steps that no other one reads, where there is some. */
 async function headlinesOf(
   { steps }: Manifest,
-  { program: { stages, describe }, results }: {
-    readonly program: Program;
+  { stages, describe, results }: {
+    readonly stages: Registry;
+    readonly describe: Describe | undefined;
     readonly results: ReadonlyMap<string, string>;
   },
 ): Promise<readonly Headline[]> {

@@ -6,7 +6,7 @@ import { foldTable } from "../../tell/terminal/columns.ts";
 import { COLORS, type Paint, painter } from "../../tell/terminal/screen.ts";
 import { wrapText } from "../../tell/terminal/text_width.ts";
 import { UsageError } from "../told_error.ts";
-import { defineCommand } from "../command.ts";
+import { defineCommand, stagesOf } from "../command.ts";
 
 /** Columns where nobody knows how many there are. */
 const PIPE_COLUMNS = 80;
@@ -14,8 +14,8 @@ const PIPE_COLUMNS = 80;
 /** Lists the stages, or says what one of them takes, makes and may be told. */
 export const stages = defineCommand({
   words: [["[stage]", "its name, such as quantize; all unless said"]],
-  run({ program, screen, flags, words: [asked] }) {
-    const all = Object.entries(program.stages);
+  async run({ program, screen, flags, words: [asked] }) {
+    const all = Object.entries(await stagesOf(program));
     const found = asked === undefined ? all : all.filter(([name]) => name === asked);
     if (found.length === 0) {
       const names = all.map(([name]) => name);

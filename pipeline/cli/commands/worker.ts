@@ -5,7 +5,7 @@ import { HERE, openSharedStore } from "../open_store.ts";
 import { messageOf } from "../../errors.ts";
 import { tellJson, tellPeople } from "../../tell/terminal.ts";
 import { catchConsole } from "../../tell/terminal/screen.ts";
-import { defineCommand } from "../command.ts";
+import { defineCommand, stagesOf } from "../command.ts";
 
 /** Works at the steps of runs elsewhere. */
 export const worker = defineCommand({
@@ -39,7 +39,7 @@ export const worker = defineCommand({
       host,
       port,
       store,
-      stages: program.stages,
+      stages: await stagesOf(program),
       tools: () => program.tools(machineFlags(flags)),
       emit: tell.emit,
       signal: controller.signal,
