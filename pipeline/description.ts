@@ -112,9 +112,13 @@ export interface Figure {
 export interface FigureParts {
   /** What the parts are: only equal ones are held against each other. */
   readonly of: string;
-  readonly values: readonly number[];
-  /** How far this is from what the same parts scored before, with its error. */
-  difference(before: readonly number[]): string;
+  /** Read when they are asked for; undefined where they are gone. */
+  values(): Promise<readonly number[] | undefined>;
+  /**
+   * How far this is from what the same parts scored before, with its error; undefined where its own are
+   * gone.
+   */
+  difference(before: readonly number[]): Promise<string | undefined>;
 }
 
 /** How much to look at. */

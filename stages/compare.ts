@@ -1,6 +1,8 @@
 import { z } from "zod";
-import { documentPage, drawPlots, markdownText } from "../pipeline/tell/document.ts";
+import type { Plot } from "../pipeline/description.ts";
+import { documentPage, drawPlots, markdownText, NARROW_PLOT } from "../pipeline/tell/document.ts";
 import {
+  comparisonHeadline,
   comparisonPassage,
   comparisonPlots,
   differencesPassage,
@@ -34,7 +36,7 @@ const TASK_BYTES = 4_000;
 /** Puts evaluations of several models side by side. */
 export const compare = defineStage({
   about: "Compares evaluations in one table, with plots of quality against size.",
-  version: 5,
+  version: 6,
   params,
   inputs: { reports: "report[]" },
   output: "report",
@@ -43,9 +45,9 @@ export const compare = defineStage({
   forecast({ reports }, { plot }, { rates }) {
     const points = reports.reduce((sum, { layers, kvLayers }) => sum + layers + kvLayers, 0);
     const plots = plot ? EMPTY_PLOTS_BYTES + ROW_BYTES * reports.length + POINT_BYTES * points : 0;
-    // Once as they are and once in the page that holds them, beside a table.
+    // Once as they are and in both widths in the page that holds them, beside a table.
     const tasks = reports.reduce((sum, { tasks }) => sum + tasks.length, 0);
-    const diskBytes = 2 * plots + ROW_BYTES * 1.5 * (1 + reports.length) + 60 * points +
+    const diskBytes = 3 * plots + ROW_BYTES * 1.5 * (1 + reports.length) + 60 * points +
       TASK_BYTES * tasks;
     return {
       ...duration(rates, [{ written: diskBytes }]),
@@ -67,14 +69,22 @@ export const compare = defineStage({
     ].filter((passage) => passage !== undefined);
     const write = (name: string, text: string) => Deno.writeTextFile(`${job.out}/${name}`, text);
     await write("report.json", `${JSON.stringify(comparison, undefined, 2)}\n`);
-    await write("report.md", markdownText(passages));
+    const { notes: lead = [] } = comparisonHeadline(comparison);
+    await write("report.md", markdownText(passages, lead));
     if (plot) {
-      const drawings = await drawPlots(comparisonPlots(rows));
+      const plots = comparisonPlots(rows);
+      const drawings = await drawPlots(plots);
+      const narrow = await drawPlots(narrowed(plots), { width: NARROW_PLOT });
       for (const { name, svg } of drawings) await write(`${name}.svg`, svg);
-      await write("report.html", documentPage(passages, drawings));
+      await write("report.html", documentPage(passages, { lead, drawings, narrow }));
     }
     // The run ends with them in a table.
     for (const row of rows) job.note(rowWords(row), { ...row }, "detail");
     job.note(`table in ${plot ? "report.html and " : ""}report.md`);
   },
 });
+
+/** The same under names of their own, for names of parts of drawings in one page must differ. */
+function narrowed(plots: readonly Plot[]): readonly Plot[] {
+  return plots.map((plot) => ({ ...plot, name: `${plot.name}-narrow` }));
+}

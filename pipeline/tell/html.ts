@@ -44,24 +44,31 @@ export function wide(html: string, label?: string): string {
 }
 
 /**
- * A table. `foot` is a last row of sums.
+ * A table. `foot` is a last row of sums; where it `stacks`, cells have the names of their columns, for
+ * styles that show a row as a list.
  *
  * In one with a label the first column names the rows, unless it has long texts; one without stands alone on a plain page.
  */
 export function tableHtml(
   { columns, rows }: Table,
-  { label, foot }: { readonly label?: string; readonly foot?: readonly string[] } = {},
+  { label, foot, stacks = false }: {
+    readonly label?: string;
+    readonly foot?: readonly string[];
+    readonly stacks?: boolean;
+  } = {},
 ): string {
   const labelled = label !== undefined;
   const cells = (row: readonly string[], head: boolean) =>
-    columns.map(({ number }, index) => {
+    columns.map(({ number, heading }, index) => {
       const text = row[index] ?? "";
       const long = labelled && text.length > LONG;
       const names = labelled && index === 0 && text.length <= LONGEST_NAME;
       const tag = head || names ? "th" : "td";
       const scope = head && labelled ? ' scope="col"' : names ? ' scope="row"' : "";
       const look = number ? ' class="number"' : long ? ' class="long"' : "";
-      return `<${tag}${scope}${look}>${escapeMarkup(text)}</${tag}>`;
+      const column = stacks && !head ? ` data-column="${escapeMarkup(heading)}"` : "";
+      const shown = stacks && number ? unbroken(text) : text;
+      return `<${tag}${scope}${look}${column}>${escapeMarkup(shown)}</${tag}>`;
     }).join("");
   const line = (row: readonly string[]) => `<tr>${cells(row, false)}</tr>`;
   const head = `<tr>${cells(columns.map(({ heading }) => heading), true)}</tr>`;
@@ -73,6 +80,11 @@ export function tableHtml(
     "</table>",
   ].join("\n");
   return wide(table, label);
+}
+
+/** A number whose sign and unit stay on its line, such as `2.02 ± 0.20` and `97 %`. */
+function unbroken(text: string): string {
+  return text.replaceAll("± ", "±\u00a0").replaceAll(" %", "\u00a0%");
 }
 
 /** Names and values. */

@@ -18,13 +18,15 @@ import { divergenceText, perplexityText, shareText } from "./errors_of_scores.ts
 import { type Evaluation, readEvaluation } from "../report/evaluation.ts";
 import { pairedWindows } from "../report/paired.ts";
 import { type Comparison, errorOf, perplexityError } from "../report/rows.ts";
-import { itemsFile } from "../report/task_result.ts";
+import { itemParts } from "../report/item_parts.ts";
+import { itemsFile, type TaskResults } from "../report/task_result.ts";
 import { sizeFigures } from "./model_figures.ts";
 import {
   type FlippedItem,
   flippedPassage,
+  itemsDifferenceText,
   overallScores,
-  scoreText,
+  scoreWithError,
   tasksPassage,
 } from "./tasks.ts";
 
@@ -39,7 +41,7 @@ export async function describeReport(directory: string): Promise<Description | u
   }
   if (report.scores !== undefined) {
     const evaluation = await readEvaluation(directory);
-    return describeEvaluation(evaluation, await taskSections(directory, evaluation));
+    return describeEvaluation(directory, evaluation, await taskSections(directory, evaluation));
   }
   return undefined;
 }
@@ -62,12 +64,15 @@ async function taskSections(
   return [table, ...flips].filter((passage) => passage !== undefined);
 }
 
-function describeEvaluation(evaluation: Evaluation, tasks: readonly Section[]): Description {
+function describeEvaluation(
+  directory: string,
+  evaluation: Evaluation,
+  tasks: readonly Section[],
+): Description {
   const { scores, protocol, model, baseline, windowMeans, hidden } = evaluation;
-  const answered = evaluation.tasks ? overallScores(evaluation.tasks) : [];
   const figures: readonly Figure[] = [
     ...qualityFigures(evaluation),
-    ...answered.map(([name, score]) => ({ name, value: score.value, text: scoreText(score) })),
+    ...evaluation.tasks ? taskFigures(directory, evaluation.tasks) : [],
     ...sizeFigures(model),
   ];
   return {
@@ -126,8 +131,9 @@ function qualityFigures(
     return {
       parts: {
         of: of === "nll" ? windows : `${windows} ${baseline}`,
-        values,
-        difference: (before) => differenceText(pairedWindows(values, before), told),
+        values: () => Promise.resolve(values),
+        difference: (before) =>
+          Promise.resolve(differenceText(pairedWindows(values, before), told)),
       },
     };
   };
@@ -168,6 +174,26 @@ function qualityFigures(
       },
     ],
   ];
+}
+
+/** What tasks and groups scored, to be held item by item against others that were asked the same. */
+function taskFigures(directory: string, results: TaskResults): Figure[] {
+  return overallScores(results).map(([name, score]) => {
+    const { of, values } = itemParts(directory, results, name);
+    return {
+      name,
+      value: score.value,
+      text: scoreWithError(score),
+      parts: {
+        of,
+        values,
+        async difference(before) {
+          const own = await values();
+          return own && itemsDifferenceText(score, pairedWindows(own, before), own.length);
+        },
+      },
+    };
+  });
 }
 
 async function describeComparison(directory: string, comparison: Comparison): Promise<Description> {

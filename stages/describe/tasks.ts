@@ -1,4 +1,6 @@
 import type { Passage } from "../../pipeline/description.ts";
+import { count } from "../../pipeline/words.ts";
+import { FEWEST_WINDOWS, type PairedWindows } from "../report/paired.ts";
 import {
   headScore,
   type PairedScore,
@@ -12,7 +14,7 @@ import {
 const SHARES = /^(acc|exact_match|qa_f1|rouge_l|classification|retrieval|count|code_similarity)/;
 
 /** A score as text: shares in percent. */
-export function scoreText({ metric, value }: Pick<TaskScore, "metric" | "value">): string {
+function scoreText({ metric, value }: Pick<TaskScore, "metric" | "value">): string {
   return SHARES.test(metric) ? `${(100 * value).toFixed(2)} %` : value.toPrecision(5);
 }
 
@@ -37,6 +39,26 @@ function pairedText(score: TaskScore): string {
   const sign = difference > 0 ? "+" : "";
   const text = `${sign}${differenceText(score, difference)}`;
   return error === undefined ? text : `${text} ± ${differenceText(score, error)}`;
+}
+
+/**
+ * How a score differs from another model's on the same items, such as `-1.20 points ± 0.80, not
+ * distinguishable`.
+ */
+export function itemsDifferenceText(
+  score: Pick<TaskScore, "metric">,
+  { difference, error, distinguishable }: PairedWindows,
+  items: number,
+): string {
+  const sign = difference > 0 ? "+" : "";
+  const unit = SHARES.test(score.metric) ? " points" : "";
+  const spread = error === undefined ? "" : ` ± ${differenceText(score, error)}`;
+  const words = items < FEWEST_WINDOWS
+    ? `, ${count(items, "item")} tell no models apart`
+    : distinguishable
+    ? ""
+    : ", not distinguishable";
+  return `${sign}${differenceText(score, difference)}${unit}${spread}${words}`;
 }
 
 /** Items that went wrong and right, such as `12 lost, 5 won`. */

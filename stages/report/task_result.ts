@@ -60,6 +60,11 @@ export function scoreName({ metric, filter }: Pick<TaskScore, "metric" | "filter
   return filter === undefined ? metric : `${metric}, ${filter}`;
 }
 
+/** What it is called among the shares of an item. */
+export function shareKey({ metric, filter }: Pick<TaskScore, "metric" | "filter">): string {
+  return filter === undefined ? metric : `${metric},${filter}`;
+}
+
 /** The file of a task's items in a report, a line of JSON each. */
 export function itemsFile(task: string): string {
   return `items-${task}.jsonl`;

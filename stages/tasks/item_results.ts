@@ -1,5 +1,5 @@
 import { itemsFile } from "../report/task_result.ts";
-import type { Share } from "./estimates.ts";
+import type { Share } from "../report/estimates.ts";
 
 /** What a model said to the questions of an item. */
 export interface ItemAnswer {

@@ -1,6 +1,7 @@
 import { SPACES, strip } from "../jinja/characters.ts";
 import { chosen } from "./choice_scores.ts";
-import type { ScoreForm, Share } from "./estimates.ts";
+import { type ScoreForm, scoreForm, type Share } from "../report/estimates.ts";
+import { shareKey } from "../report/task_result.ts";
 import type { ItemAnswer, ItemResult } from "./item_results.ts";
 import { classification } from "./metrics/classification.ts";
 import { codeSimilarity } from "./metrics/code_similarity.ts";
@@ -22,13 +23,6 @@ export interface ScoreOutline {
   /** Whether an item is right or wrong. */
   readonly binary: boolean;
 }
-
-const PERPLEXITIES: Readonly<Record<string, ScoreForm>> = {
-  perplexity: "perplexity",
-  word_perplexity: "perplexity",
-  byte_perplexity: "perplexity",
-  bits_per_byte: "bits",
-};
 
 /** Compares an answer with a right one; from 0 to 1. */
 type Comparison = (answer: string, right: string, item: TaskItem, task: TaskFile) => number;
@@ -60,15 +54,15 @@ export function scoresOf(
 ): readonly ScoreOutline[] {
   const ways = kind === "generate_until" ? Object.keys(filters) : [];
   return metrics.flatMap((metric): ScoreOutline[] => {
-    const form = PERPLEXITIES[metric] ?? "mean";
+    const form = scoreForm(metric);
     const facts = {
       metric,
       form,
       higherIsBetter: form === "mean",
       binary: /^acc|^exact_match/.test(metric),
     };
-    if (ways.length === 0) return [{ ...facts, key: metric }];
-    return ways.map((filter) => ({ ...facts, key: `${metric},${filter}`, filter }));
+    if (ways.length === 0) return [{ ...facts, key: shareKey({ metric }) }];
+    return ways.map((filter) => ({ ...facts, key: shareKey({ metric, filter }), filter }));
   });
 }
 

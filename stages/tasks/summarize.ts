@@ -1,6 +1,11 @@
 import type { GroupResult, TaskResult, TaskScore } from "../report/task_result.ts";
 import { headScore } from "../report/task_result.ts";
-import { estimateScore, pairedDifference, type ScoreEstimate, standardError } from "./estimates.ts";
+import {
+  estimateScore,
+  pairedDifference,
+  type ScoreEstimate,
+  standardError,
+} from "../report/estimates.ts";
 import type { ItemResult } from "./item_results.ts";
 import type { PreparedTask } from "./prepare_tasks.ts";
 import { type ScoreOutline, scoresOf } from "./score_items.ts";

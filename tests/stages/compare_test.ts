@@ -1,11 +1,8 @@
 import { strict as assert } from "node:assert";
-import { compare } from "../../stages/compare.ts";
 import { comparisonHeadline } from "../../stages/describe/comparison.ts";
-import { type Evaluation, writeEvaluation } from "../../stages/report/evaluation.ts";
-import { forgetful } from "../support/journal_stub.ts";
+import type { Evaluation } from "../../stages/report/evaluation.ts";
+import { evaluation, PROTOCOL, run } from "../support/compared_models.ts";
 import { assertWellFormed } from "../support/svg_check.ts";
-
-const PROTOCOL = { id: "windows", context: 512, windows: 16, tokens: "ab".repeat(32) };
 
 const FULL = evaluation({ scheme: "W16 A16 KV16", bitsPerWeight: 16, kvBytesPerToken: 2048 }, {
   perplexity: 2,
@@ -183,7 +180,14 @@ Deno.test("compare draws labelled plots and a page that needs no other host", as
   assert.ok(["0", "1", "2", "3"].every((layer) => texts[1]!.includes(layer)));
   const page = await made.read("report.html");
   for (const plot of plots) assert.ok(page.includes(plot));
-  assert.match(page, /<td>full &lt;precision&gt;<\/td><td>W16 A16 KV16<\/td>/);
+  assert.match(
+    page,
+    /<td data-column="Method">full &lt;precision&gt;<\/td><td data-column="[^"]*">W16 A16 KV16<\/td>/,
+  );
+  const lead =
+    '<p class="lead">QoQ &amp; friends keeps 97.5 % of the tokens that full &lt;precision&gt;';
+  assert.ok(page.includes(lead), "no headline");
+  assert.match(await made.read("report.md"), /^# [^\n]*\n\nQoQ & friends keeps 97\.5 %/);
   assert.match(page, /prefers-color-scheme: dark/);
   const hosts = page.replaceAll('xmlns="http://www.w3.org/2000/svg"', "");
   assert.doesNotMatch(hosts, /https?:|\bsrc=|url\((?!#)|@import|<script|<link/);
@@ -261,63 +265,3 @@ Deno.test("compare refuses reports that cannot be compared", async () => {
   const comparison = { title: "x", rows: [] } as unknown as Evaluation;
   await assert.rejects(run([comparison]), /expected the report of an evaluate step/);
 });
-
-/** Runs the stage on reports written for it. */
-async function run(evaluations: readonly Evaluation[], params: object = {}) {
-  const root = await Deno.makeTempDir();
-  const remove = () => Deno.remove(root, { recursive: true });
-  try {
-    const reports = await Promise.all(evaluations.map(async (one, index) => {
-      const path = `${root}/report-${index}`;
-      await Deno.mkdir(path);
-      await writeEvaluation(path, one);
-      return { kind: "report", path, key: path, digest: path, scores: {} } as const;
-    }));
-    const out = `${root}/out`;
-    await Deno.mkdir(out);
-    const notes: string[] = [];
-    await compare.run(
-      {
-        tools: { memoryBytes: 0, device: () => Promise.reject(new Error("no device is needed")) },
-        out,
-        signal: new AbortController().signal,
-        journal: forgetful,
-        progress: () => {},
-        note: (text) => notes.push(text),
-      },
-      { reports },
-      compare.params.parse(params),
-    );
-    const files = [...Deno.readDirSync(out)].map(({ name }) => name).sort();
-    return {
-      notes,
-      files,
-      read: (name: string) => Deno.readTextFile(`${out}/${name}`),
-      [Symbol.asyncDispose]: remove,
-    };
-  } catch (error) {
-    await remove();
-    throw error;
-  }
-}
-
-function evaluation(model: Partial<Evaluation["model"]>, scores: Evaluation["scores"]): Evaluation {
-  const bits = model.bitsPerWeight ?? 16;
-  return {
-    scores,
-    protocol: PROTOCOL,
-    model: {
-      digest: "ef".repeat(32),
-      parameters: 9.6e6,
-      bytes: bits * 1.2e6,
-      bitsPerWeight: bits,
-      kvBytesPerToken: 2048,
-      scheme: "W16 A16 KV16",
-      layers: [],
-      kvErrors: [],
-      ...model,
-    },
-    windowMeans: [],
-    hidden: false,
-  };
-}

@@ -42,7 +42,10 @@ export interface ToldRun {
 }
 
 /** What two runs have that differs: params, what steps were made from, scores and times. */
-export function describeRunDifference(first: ToldRun, second: ToldRun): Description {
+export async function describeRunDifference(
+  first: ToldRun,
+  second: ToldRun,
+): Promise<Description> {
   const [before, now] = [first.run, second.run];
   const pairs = pairsOf(before, now);
   const sections = [
@@ -50,7 +53,7 @@ export function describeRunDifference(first: ToldRun, second: ToldRun): Descript
     paramsSection(before, now),
     ...onlySections(pairs),
     stepsSection(pairs),
-    scoresSection(first, second),
+    await scoresSection(first, second),
     timesSection(pairs),
   ].filter((section) => section !== undefined);
   return { title: `${before.id} and ${now.id}`, warnings: [], sections };
@@ -118,13 +121,14 @@ function stepsSection(pairs: readonly Pair[]): Section | undefined {
 }
 
 /** What both runs have scored, with errors where the store still has the artifacts. */
-function scoresSection(first: ToldRun, second: ToldRun): Section | undefined {
+async function scoresSection(first: ToldRun, second: ToldRun): Promise<Section | undefined> {
   const told = new Set([...second.figures.keys()].filter((step) => first.figures.has(step)));
   const [before, now] = [first, second].map((one) => scoresOf(one, told));
-  const rows = [...now!].flatMap(([name, is]) => {
+  const rows: string[][] = [];
+  for (const [name, is] of now!) {
     const was = before!.get(name);
-    return was ? [[name, was.text, is.text, changeText(was, is)]] : [];
-  });
+    if (was) rows.push([name, was.text, is.text, await changeText(was, is)]);
+  }
   if (rows.length === 0) return undefined;
   const columns = [...sides(first.run, second.run), { heading: "change", number: true }];
   return { title: "Scores", table: { columns, rows } };
@@ -147,12 +151,14 @@ function scoresOf(
 }
 
 /** Held against each other part by part where both have the same parts. */
-function changeText(
+async function changeText(
   { value: was, parts: before }: Pick<Figure, "value" | "parts">,
   { value: is, parts }: Pick<Figure, "value" | "parts">,
-): string {
+): Promise<string> {
   if (was === is) return "same";
-  if (parts && before?.of === parts.of) return parts.difference(before.values);
+  const told = before?.of === parts?.of ? await before?.values() : undefined;
+  const difference = told && await parts?.difference(told);
+  if (difference !== undefined) return difference;
   if (was === 0) return "";
   return `${is > was ? "+" : ""}${significant(100 * (is / was - 1), 3)} %`;
 }

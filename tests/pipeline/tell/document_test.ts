@@ -40,21 +40,33 @@ Then again.
 });
 
 Deno.test("passages are a page in which texts are texts, with drawings below", () => {
-  const page = documentPage(PASSAGES, [{ name: "x", svg: "<svg></svg>" }]);
+  const page = documentPage(PASSAGES, {
+    lead: ["It is <fast>."],
+    drawings: [{ name: "x", svg: "<svg></svg>" }],
+    narrow: [{ name: "x-narrow", svg: "<svg><g/></svg>" }],
+  });
   match(page, /^<!doctype html>\n/);
   match(page, /<title>Speed<\/title>/);
   const body = /<body>\n([^]*)\n<\/body>/.exec(page)?.[1];
-  deepStrictEqual(body?.split("\n").slice(0, 5), [
+  deepStrictEqual(body?.split("\n").slice(0, 6), [
     "<h1>Speed</h1>",
+    '<p class="lead">It is &lt;fast&gt;.</p>',
     "<p>Measured twice.</p>",
     "<p>Then again.</p>",
     "<h2>Best</h2>",
     '<div class="wide"><table>',
   ]);
   match(page, /<th>Model<\/th><th class="number">Tokens\/s<\/th>/);
-  match(page, /<td>e &amp; f<\/td><td class="number"><\/td>/);
+  match(
+    page,
+    /<td data-column="Model">e &amp; f<\/td><td class="number" data-column="Tokens\/s"><\/td>/,
+  );
   match(page, /<li>g: it is 3 \| 4 &lt;MB&gt;<\/li>/);
-  match(page, /<div class="wide"><svg><\/svg><\/div>\n<\/body>\n<\/html>\n$/);
+  match(
+    page,
+    /<div class="roomy"><svg><\/svg><\/div>\n<div class="narrow"><svg><g\/><\/svg><\/div>\n<\/body>\n<\/html>\n$/,
+  );
+  match(markdownText(PASSAGES, ["It is fast."]), /^# Speed\n\nIt is fast\.\n\nMeasured twice\./);
 });
 
 Deno.test("notes stand below their table in a terminal and in a report", () => {

@@ -1,5 +1,9 @@
 import { strict as assert } from "node:assert";
-import { estimateScore, pairedDifference, standardError } from "../../../stages/tasks/estimates.ts";
+import {
+  estimateScore,
+  pairedDifference,
+  standardError,
+} from "../../../stages/report/estimates.ts";
 
 const near = (found: number, wanted: number) =>
   assert.ok(Math.abs(found - wanted) < 1e-12, `${found}, expected ${wanted}`);

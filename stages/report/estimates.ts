@@ -1,4 +1,4 @@
-import type { PairedScore } from "../report/task_result.ts";
+import type { PairedScore } from "./task_result.ts";
 
 /** What an item adds to a score: a ratio of sums, of values and of weights. */
 export interface Share {
@@ -20,6 +20,18 @@ const FORMS: Readonly<
   perplexity: { value: (ratio) => Math.exp(-ratio), slope: (ratio) => -Math.exp(-ratio) },
   bits: { value: (ratio) => -ratio / Math.LN2, slope: () => -1 / Math.LN2 },
 };
+
+const PERPLEXITIES: Readonly<Record<string, ScoreForm>> = {
+  perplexity: "perplexity",
+  word_perplexity: "perplexity",
+  byte_perplexity: "perplexity",
+  bits_per_byte: "bits",
+};
+
+/** What a metric makes of the ratio of sums. */
+export function scoreForm(metric: string): ScoreForm {
+  return PERPLEXITIES[metric] ?? "mean";
+}
 
 /** A score with what each item moves it by. */
 export interface ScoreEstimate {
