@@ -10,6 +10,21 @@ export function noAdapter(os: typeof Deno.build.os): string {
   return `Cannot open a GPU: no adapter was found, expected a graphics driver; leave --device out to run on the CPU, or ${way}`;
 }
 
+/**
+ * Throws where DirectX 12 is asked for with the compiler that Deno takes for it unless told: shaders would
+ * compile for minutes, and run without subgroups and products of bytes.
+ */
+export function refuseOldCompiler(
+  os = Deno.build.os,
+  variable = (name: string) => Deno.env.get(name),
+): void {
+  if (os !== "windows" || variable("DENO_WEBGPU_BACKEND") !== "dx12") return;
+  if (variable("DENO_WEBGPU_DX12_COMPILER")) return;
+  throw new Error(
+    "Cannot open a GPU: DENO_WEBGPU_BACKEND=dx12 takes DirectX 12 with its old compiler (FXC), expected DENO_WEBGPU_DX12_COMPILER=dxc beside it (fxc to have the old one all the same), or neither, which takes Vulkan",
+  );
+}
+
 /** A device with everything the adapter allows, and the facts plans may look at. */
 export interface Opened {
   readonly device: GPUDevice;

@@ -1,4 +1,11 @@
-import { findAdapter, findAdapters, keepDrivers, limitsOf, nameOf } from "./adapter.ts";
+import {
+  findAdapter,
+  findAdapters,
+  keepDrivers,
+  limitsOf,
+  nameOf,
+  refuseOldCompiler,
+} from "./adapter.ts";
 import { Cpu } from "./cpu/cpu.ts";
 import { engineName, loadModule } from "./cpu/module.ts";
 import { Gpu } from "./gpu.ts";
@@ -41,6 +48,7 @@ export async function openDevice({ adapter, threads }: ChosenDevice): Promise<Cp
 export async function chooseDevice(choice: DeviceChoice = "auto"): Promise<ChosenDevice> {
   const [kind, name] = choice.split(/:(.*)/s);
   if (kind === "cpu") return { ...await cpu(), ...name !== undefined && { threads: Number(name) } };
+  refuseOldCompiler();
   if (name !== undefined) return chosen(await findAdapter(name));
   if (kind === "gpu") return chosen(await findProcessor());
   const adapter = await findProcessor().catch(() => undefined);

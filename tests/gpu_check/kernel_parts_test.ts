@@ -49,3 +49,22 @@ Deno.test("ceilings are those of the arithmetic that is counted", async () => {
   if (half) assert.ok(units.get("GFLOP/s f16")! < 1e5 * float);
   assert.ok(Math.abs(units.get("GFLOP/s")! / float / 1000 - 1) < 0.06);
 });
+
+Deno.test("plans and timings that the time has no room for are left out by name", async () => {
+  await using card = await openCard();
+  const { plans, speeds } = kernelParts(card);
+  const findings: Findings = { made: "", where: "", adapter: {}, sections: [] };
+  // The first plan is begun in time, and nothing else.
+  const times = { deadline: performance.now() + 20, keep: () => {} };
+  await makeParts(findings, [plans], times);
+  const [some] = findings.sections as [Section];
+  assert.deepEqual([some.state, some.rows.length], ["cut off", 1]);
+  assert.deepEqual([some.rows[0]!.choice, some.rows[0]!.bits], ["subgroups", "the same"]);
+  assert.match(some.reason!, /^no time was left for subgroups true, rowSubgroups false, .*slices/);
+  // A card on which nothing ends within an hour.
+  card.ceilings = { bandwidth: 1e-9, float: 1e-9, integer: 1e-9 };
+  await makeParts(findings, [speeds], { deadline: performance.now() + 3_600_000, keep: () => {} });
+  const slow = findings.sections[1]!;
+  assert.deepEqual([slow.state, slow.rows], ["cut off", []]);
+  assert.match(slow.reason!, /^no time was left for addScaled case \d, .* and \d+ more$/);
+});

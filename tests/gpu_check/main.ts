@@ -6,7 +6,7 @@
  */
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { findAdapters, nameOf } from "../../kernels/device/adapter.ts";
+import { findAdapters, nameOf, refuseOldCompiler } from "../../kernels/device/adapter.ts";
 import { Gpu } from "../../kernels/device/gpu.ts";
 import { messageOf } from "../../pipeline/errors.ts";
 import { Card } from "./card.ts";
@@ -66,6 +66,7 @@ async function check(
   },
 ): Promise<boolean> {
   const times = timesOf(minutes);
+  refuseOldCompiler();
   const named = device.replace(/^gpu(:|$)/, "");
   const adapter = chooseAdapter(await findAdapters().catch(() => []), named);
   const name = nameOf(adapter.info);

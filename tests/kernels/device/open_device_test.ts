@@ -4,6 +4,7 @@ import {
   findAdapter,
   nameOf,
   noAdapter,
+  refuseOldCompiler,
 } from "../../../kernels/device/adapter.ts";
 import { Cpu } from "../../../kernels/device/cpu/cpu.ts";
 import { Gpu } from "../../../kernels/device/gpu.ts";
@@ -57,4 +58,23 @@ Deno.test("drivers are told to be Vulkan where there is a choice, and what a sys
   assert.deepEqual(driverEnvironment("darwin", "/tmp"), {});
   assert.match(noAdapter("windows"), /vendor's driver.*DENO_WEBGPU_BACKEND=dx12/);
   assert.match(noAdapter("linux"), /mesa-vulkan-drivers/);
+});
+
+Deno.test("DirectX 12 with its old compiler is refused at the start, unless somebody says that he wants it", () => {
+  const refuses = (os: typeof Deno.build.os, variables: Record<string, string>) => {
+    try {
+      refuseOldCompiler(os, (name) => variables[name]);
+      return undefined;
+    } catch (error) {
+      return (error as Error).message;
+    }
+  };
+  const dx12 = { DENO_WEBGPU_BACKEND: "dx12" };
+  assert.match(refuses("windows", dx12)!, /FXC.*expected DENO_WEBGPU_DX12_COMPILER=dxc .*Vulkan$/);
+  for (const compiler of ["dxc", "fxc"]) {
+    assert.equal(refuses("windows", { ...dx12, DENO_WEBGPU_DX12_COMPILER: compiler }), undefined);
+  }
+  assert.equal(refuses("windows", { DENO_WEBGPU_BACKEND: "vulkan" }), undefined);
+  assert.equal(refuses("windows", {}), undefined);
+  assert.equal(refuses("linux", dx12), undefined);
 });
