@@ -167,7 +167,11 @@ export function measureOn(gpu: Gpu, hosts = new Map<Question, Hosts>()): Measure
 }
 
 /** Gives all bytes that one launch of a question's case makes and writes under some choices. */
-export async function madeOn(gpu: Gpu, question: Question, choices: Choices): Promise<Uint8Array> {
+export async function bytesOfPlan(
+  gpu: Gpu,
+  question: Question,
+  choices: Choices,
+): Promise<Uint8Array> {
   using launches = launchesOf(gpu, question, { choices, inputs: hostsOf(question) });
   return await launches.first();
 }

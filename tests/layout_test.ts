@@ -367,6 +367,7 @@ Deno.test("exported names are unique", async () => {
 
 /** What only tests import though nothing of the program uses it, and why it stands there. */
 const TESTED: Readonly<Record<string, string>> = {
+  bytesOfPlan: "it is how plans are compared, which the program does only while it times them",
   ReferenceDevice: "it runs the references of all kernels, which the program need not",
   keepThreads: "it has threads of its module wait, for processes that open hundreds of engines",
   V8_FLAGS: "tasks have them by the command line, which tests hold against it",

@@ -4,7 +4,14 @@ import type { AnyKernel } from "../../kernels/device/kernel.ts";
 import { elements, f32, u32 } from "../../kernels/device/tensor.ts";
 import { INTEGER_PRODUCTS } from "../../kernels/integer_products.ts";
 import * as kernels from "../../kernels/mod.ts";
-import { changesPlan, madeOn, measureOn, QUESTIONS, sameBytes, tune } from "../../kernels/tune.ts";
+import {
+  bytesOfPlan,
+  changesPlan,
+  measureOn,
+  QUESTIONS,
+  sameBytes,
+  tune,
+} from "../../kernels/tune.ts";
 import {
   casesOf,
   errorOf,
@@ -195,7 +202,7 @@ function plans(card: Card): Part {
           }
           at(`${choice} ${plan}`);
           const choices = { [choice]: value };
-          const made = await madeOn(gpu, question, choices);
+          const made = await bytesOfPlan(gpu, question, choices);
           usual ??= made;
           let [least, same] = [Infinity, sameBytes(made, usual)];
           for (let trial = 0; trial < TRIALS && !software && !late(); trial++) {

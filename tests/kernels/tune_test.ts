@@ -4,8 +4,8 @@ import { type Choices, type Limits, USUAL_LIMITS } from "../../kernels/device/li
 import { f32 } from "../../kernels/device/tensor.ts";
 import { addScaled, normQuantize } from "../../kernels/mod.ts";
 import {
+  bytesOfPlan,
   changesPlan,
-  madeOn,
   type Measure,
   measureApart,
   measureOn,
@@ -115,10 +115,10 @@ Deno.test("on a real adapter every value of every question is a plan of the same
       : { ...question, case: wanted };
     const differ = small.values.slice(1).filter((value) => changesPlan(small, gpu.limits, value));
     assert.ok(differ.length > 0, question.choice);
-    const usual = await madeOn(gpu, small, {});
+    const usual = await bytesOfPlan(gpu, small, {});
     assert.ok(new Set(usual).size > 100, question.choice);
     for (const value of differ) {
-      const other = await madeOn(gpu, small, { [question.choice]: value });
+      const other = await bytesOfPlan(gpu, small, { [question.choice]: value });
       assert.ok(sameBytes(other, usual), `${question.choice} ${value} makes other bits`);
     }
   }
@@ -145,6 +145,6 @@ Deno.test("bits are those of one launch, of all that it makes and writes, howeve
   }
   // The residual, codes and rows of the case that is timed.
   const [rows] = QUESTIONS.filter(({ kernel }) => kernel === normQuantize);
-  const { length } = await madeOn(gpu, rows!, {});
+  const { length } = await bytesOfPlan(gpu, rows!, {});
   assert.equal(length, 512 * 1536 * 4 + 512 * 1536 + 512 * 8);
 });
