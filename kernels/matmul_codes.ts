@@ -137,6 +137,15 @@ export const matmulCodes: Kernel<Input, never, MatmulCodesOptions, "y", Optional
             shaped({ tokens, inner: groups * group, outputs: 23 }, { bits: 4, group, zero })
           ),
       ),
+      // More scales than a thread has room for at once, and long sums.
+      {
+        ...shaped({ tokens: 1, inner: 33024, outputs: 64 }, {
+          bits: 4,
+          group: 8,
+          zero: "post_scale",
+        }),
+        tolerance: 1e-11,
+      },
       ...expertCases.flatMap(({ bounds, experts, rows }) =>
         ([4, 8] as const).map((bits) => {
           const sizes = { tokens: rows, inner: 48, outputs: experts.count * 37, stride: 40 };

@@ -182,6 +182,14 @@ export const matmulInt8: Kernel<Input, never, MatmulInt8Options, "y", Optional> 
             })
           ),
       ),
+      // A row alone by long columns, which are read far apart: with a zero a row, and groups of three kinds.
+      shaped({ tokens: 1, inner: 1160, outputs: 133, bias: true }, { bits: 4 }),
+      ...[[96, true], [64, true], [96, false]].map(([group, bytes]) =>
+        shaped({ tokens: 1, inner: 1152, outputs: 133, bias: true, bytes: bytes === true }, {
+          bits: 4,
+          group: Number(group),
+        })
+      ),
       shaped({ tokens: 70, inner: 2304, outputs: 130 }, { bits: 8 }),
       // Runs of 32: one, fewer than threads, more than they take at once; rows by the number.
       shaped({ tokens: 1, inner: 32, outputs: 9 }, { bits: 4, group: 32 }),
@@ -246,9 +254,9 @@ function integerTask(
   const fitting = Math.floor((SCRATCH_BYTES - 9 * (inner + 128)) / (4 * (inner + 128)));
   const blocks = Math.ceil(rows / Math.min(MOST_TASK_ROWS, fitting));
   const taskRows = 4 * Math.ceil(rows / blocks / 4);
-  // With few rows, reading the weights is the work.
+  // With few rows, reading the weights is the work, which is read ahead in long runs.
   const bytes = inner * bits / 8;
-  const part = Math.min(2 ** 16, Math.max(2 ** 14, columns * bytes / 32));
+  const part = Math.min(2 ** 19, Math.max(2 ** 14, columns * bytes / 32));
   const few = 4 * Math.ceil(part / bytes / 4);
   return { rows: taskRows, columns: rows <= FEW_ROWS ? few : Math.min(few, TASK_COLUMNS) };
 }

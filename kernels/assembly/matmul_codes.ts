@@ -1,3 +1,4 @@
+import { SCRATCH_BYTES } from "../device/cpu/protocol";
 import { codeLine } from "./parts/code_line";
 import {
   CODE_TABLE_BYTES,
@@ -80,8 +81,9 @@ function multiply<C, Z>(args: Args, task: u32, scratch: usize): void {
   const table = scratch;
   codeTable<Z>(table);
   scratch += CODE_TABLE_BYTES;
-  // Four rows of weights at least make a line: a row alone goes along them.
-  if (rows == 1 && columns >= 4) {
+  // Four rows of weights at least make a line: a row alone goes along them if there is room for scales.
+  const groups = columns * (args.inner / args.group);
+  if (rows == 1 && columns >= 4 && scaleBytes(groups) <= <usize> SCRATCH_BYTES / 4) {
     const y = args.y + (<usize> firstRow * args.stride + column) * 4;
     const x = args.x + firstRow * bytes;
     lines<C, Z>(args, x, above + firstColumn, columns, column, y, table, scratch);
@@ -118,9 +120,12 @@ function lines<C, Z>(
   scratch: usize,
 ): void {
   const rowBytes = codeBytes<C>(args.inner);
-  const groupBytes = <usize> (args.inner / args.group) * 4;
+  const groups = args.inner / args.group;
+  const groupBytes = <usize> groups * 4;
   const codes = args.weight + <usize> row * rowBytes;
-  const groups = args.groups + <usize> row * groupBytes;
+  const scales = scratch + 128;
+  layScales<C, Z>(args.groups + <usize> row * groupBytes, columns * groups, table, scales);
+  const bias = scaleBytes(columns * groups);
   const quarter = columns / 4;
   const turns = quarter + (columns % 4 ? 1 : 0);
   for (let n: usize = 0; n < turns; n++) {
@@ -132,8 +137,9 @@ function lines<C, Z>(
       x,
       codes + first * rowBytes,
       apart * rowBytes,
-      groups + first * groupBytes,
+      scales + first * groupBytes,
       apart * groupBytes,
+      bias,
       args.group,
       args.inner,
       table,

@@ -4,7 +4,7 @@ import { expandNibbles, wraps } from "./parts/byte_weights";
 import { KEPT_BYTES, SLOT_ARGS, SLOT_TURN } from "../device/cpu/protocol";
 import { factorBytes, layFactors } from "./parts/block_factors";
 import { expertTile, tileExpert, tileFirst, tileRows } from "./parts/expert_tile";
-import { BLOCK, HALF, nibbleTile, TILE_BYTES } from "./parts/nibble_tile";
+import { BLOCK, HALF, nibbleLine, nibbleTile, TILE_BYTES } from "./parts/nibble_tile";
 import { copyRow, highSums, packRow, putSums, sumBytes, widenBytes } from "./parts/packed_rows";
 
 @unmanaged
@@ -88,10 +88,10 @@ export function matmulInt8(at: usize, task: u32, scratch: usize): void {
   rows.above = above;
   let column = (task % across) * args.task_columns;
   const end = min(column + args.task_columns, args.columns);
-  if (rows.count == 1 && !args.nibbles) column = byteLines(args, rows, column, end);
+  if (rows.count == 1) column = lines(args, rows, column, end);
   for (; column < end; column += 4) {
     const count = min(4, end - column);
-    if (!nibbleColumns(args, rows, column, count)) byteColumns(args, rows, column, count);
+    if (!nibbleColumns(args, rows, column, count, 1)) byteColumns(args, rows, column, count);
   }
 }
 
@@ -142,9 +142,9 @@ function packRows(args: Args, first: u32, count: u32, scratch: usize): Rows {
   return rows;
 }
 
-/** Whether q s - z is no signed byte for some weight of some columns. */
-function wrap(args: Args, rows: Rows, column: u32, count: u32): bool {
-  for (let n = column; n < column + count; n++) {
+/** Whether q s - z is no signed byte for some weight of some columns, so far apart. */
+function wrap(args: Args, rows: Rows, column: u32, count: u32, apart: u32): bool {
+  for (let n = column; n < column + count * apart; n += apart) {
     if (wraps(codesOf(args, rows, n), groupsOf(args, rows, n), args.group, rows.groups)) {
       return true;
     }
@@ -160,19 +160,27 @@ function groupsOf(args: Args, rows: Rows, column: u32): usize {
   return args.groups + (rows.above + column) * rows.groupBytes;
 }
 
-/** Multiplies with the nibbles themselves; gives whether that is enough, and else does nothing. */
-function nibbleColumns(args: Args, rows: Rows, column: u32, count: u32): bool {
-  if (!ASC_FEATURE_RELAXED_SIMD || !args.nibbles || args.groups && !rows.halves) return false;
-  if (rows.halves % 2) return nibblesBy<u32>(args, rows, column, count);
-  return nibblesBy<u16>(args, rows, column, count);
+/** Whether nibbles can be multiplied as they are: groups, if there are any, are halves of blocks. */
+function asTheyAre(args: Args, rows: Rows): bool {
+  return ASC_FEATURE_RELAXED_SIMD && args.nibbles && (!args.groups || rows.halves) ? true : false;
+}
+
+/**
+ * Multiplies columns, so far apart if rows are one, with the nibbles themselves; gives whether that is
+ * enough, and else does nothing.
+ */
+function nibbleColumns(args: Args, rows: Rows, column: u32, count: u32, apart: u32): bool {
+  if (!ASC_FEATURE_RELAXED_SIMD || !asTheyAre(args, rows)) return false;
+  if (rows.halves % 2) return nibblesBy<u32>(args, rows, column, count, apart);
+  return nibblesBy<u16>(args, rows, column, count, apart);
 }
 
 /** The same under factors of blocks or of their halves: see `nibbleTile`. */
-function nibblesBy<F>(args: Args, rows: Rows, column: u32, count: u32): bool {
+function nibblesBy<F>(args: Args, rows: Rows, column: u32, count: u32, apart: u32): bool {
   // A column that is missing is another one.
-  const second = min(1, count - 1);
-  const third = min(2, count - 1);
-  const fourth = count - 1;
+  const second = min(1, count - 1) * apart;
+  const third = min(2, count - 1) * apart;
+  const fourth = (count - 1) * apart;
   const c0 = codesOf(args, rows, column);
   const c1 = c0 + second * rows.codeBytes;
   const c2 = c0 + third * rows.codeBytes;
@@ -184,7 +192,7 @@ function nibblesBy<F>(args: Args, rows: Rows, column: u32, count: u32): bool {
   const g3 = g0 + fourth * rows.groupBytes;
   const per = sizeof<F>() == 2 ? rows.halves / 2 : rows.halves;
   if (groups && !layFactors<F>(g0, g1, g2, g3, groups, per, rows.factors)) {
-    if (wrap(args, rows, column, count)) return false;
+    if (wrap(args, rows, column, count, apart)) return false;
   }
   const blocks = rows.padded / BLOCK;
   const mask = rows.mask;
@@ -193,6 +201,11 @@ function nibblesBy<F>(args: Args, rows: Rows, column: u32, count: u32): bool {
   const stride = rows.stride;
   const above = groups ? highSums(args.group, groups) : 0;
   let x = rows.packed;
+  if (apart > 1) {
+    nibbleLine<F>(x, c0, c1, c2, c3, g0, g1, g2, g3, groups, above, blocks, f, mask, to);
+    finishApart(args, rows, column, apart, to);
+    return true;
+  }
   let m: usize = 0;
   for (; m + 4 <= rows.count; m += 4) {
     nibbleTile<u32, F>(
@@ -275,40 +288,42 @@ function widen(rows: Rows): void {
   rows.widened = true;
 }
 
+/** Bytes of nibbles of a column from which on a row alone goes along four of them far apart. */
+const LONG: usize = 512;
+
 /**
- * Multiplies a row alone with weights of a byte: four columns at a time, a quarter of them apart, for
- * memory is read ahead where a thread goes along it. Gives the column behind the last one it made.
+ * Multiplies a row alone: four columns at a time, a quarter of them apart, for memory is read ahead where
+ * a thread goes along it; short columns of nibbles are as good as one. Gives the column behind the last
+ * one it made.
  */
-function byteLines(args: Args, rows: Rows, column: u32, end: u32): u32 {
-  widen(rows);
+function lines(args: Args, rows: Rows, column: u32, end: u32): u32 {
+  if (args.nibbles && (!asTheyAre(args, rows) || rows.codeBytes < LONG)) return column;
   const quarter = (end - column) / 4;
-  const apart = quarter * rows.codeBytes;
-  const scales = args.w_rows + <usize> (rows.above + column) * 8;
-  const x_scale = load<f32>(args.x_rows + <usize> rows.first * 8);
-  const out = <usize> (args.column + column) * 4;
-  const y = args.y + <usize> rows.first * args.stride * 4 + out;
-  let codes = codesOf(args, rows, column);
-  for (let n: usize = 0; n < quarter; n++) {
-    const sums = byteLine(
-      rows.short,
-      codes,
-      codes + apart,
-      codes + 2 * apart,
-      codes + 3 * apart,
-      rows.padded,
-      rows.sums,
-    );
-    const values = f32x4.convert_i32x4_s(sums);
-    v128.store(rows.sums, values);
-    for (let part: usize = 0; part < 4; part++) {
-      const at = part * quarter + n;
-      const sum = load<f32>(rows.sums + 4 * part);
-      const value = sum * load<f32>(scales + 8 * at) * x_scale;
-      store<f32>(y + 4 * at, args.bias ? value + load<f32>(args.bias + out + 4 * at) : value);
+  for (let n = column; n < column + quarter; n++) {
+    if (!args.nibbles) byteColumnsApart(args, rows, n, quarter);
+    else if (!nibbleColumns(args, rows, n, 4, quarter)) {
+      for (let part: u32 = 0; part < 4; part++) byteColumns(args, rows, n + part * quarter, 1);
     }
-    codes += rows.codeBytes;
   }
   return column + 4 * quarter;
+}
+
+/** Multiplies a row alone with four columns of signed bytes, so far apart. */
+function byteColumnsApart(args: Args, rows: Rows, column: u32, apart: u32): void {
+  widen(rows);
+  const codes = codesOf(args, rows, column);
+  const next = <usize> apart * rows.codeBytes;
+  const sums = byteLine(
+    rows.short,
+    codes,
+    codes + next,
+    codes + 2 * next,
+    codes + 3 * next,
+    rows.padded,
+    rows.sums,
+  );
+  v128.store(rows.sums, sums);
+  finishApart(args, rows, column, apart, rows.sums);
 }
 
 /** Multiplies with weights as signed bytes. */
@@ -382,5 +397,22 @@ function finish(
     }
     scale += 8;
     y += bytes;
+  }
+}
+
+/** Scales the sums of a row alone by four columns, so far apart, and writes them. */
+function finishApart(args: Args, rows: Rows, column: u32, apart: u32, sums: usize): void {
+  const shifted = args.nibbles && !args.groups;
+  const inputs = args.x_rows + <usize> rows.first * 8;
+  const scale = load<f32>(inputs);
+  let pair = args.w_rows + <usize> (rows.above + column) * 8;
+  let out = <usize> (args.column + column) * 4;
+  const y = args.y + <usize> rows.first * args.stride * 4;
+  for (const end = sums + 16; sums < end; sums += 4) {
+    let value = <f32> load<i32>(sums) * load<f32>(pair) * scale;
+    if (shifted) value -= load<f32>(pair, 4) * load<f32>(inputs, 4);
+    store<f32>(y + out, args.bias ? value + load<f32>(args.bias + out) : value);
+    pair += 8 * <usize> apart;
+    out += 4 * <usize> apart;
   }
 }

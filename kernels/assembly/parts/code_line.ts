@@ -1,27 +1,24 @@
-import { eightCodes, layScales, lowerValues, scaleBytes, upperValues } from "./code_values";
+import { eightCodes, lowerValues, upperValues } from "./code_values";
 import { joined, multiplyAdd, sumsOf } from "./floats";
 
 /**
- * A row by four rows of codes, `apart` and `groupsApart` bytes each: `inner` values in groups of `group`,
- * both multiples of 8; gives the four sums, in the order of `Product`. It needs 128 bytes at `scratch` and
- * the scales of four rows. `C` and `Z` are those of `eightCodes`, `table` is that of `codeTable`.
+ * A row by four rows of codes, `apart` bytes each: `inner` values in groups of `group`, both multiples of
+ * 8; gives the four sums, in the order of `Product`. Scales of `layScales` lie at `scales`, `next` bytes
+ * from row to row, with biases `bias` bytes behind them. It needs 128 bytes at `scratch`. `C` and `Z` are
+ * those of `eightCodes`, `table` is that of `codeTable`.
  */
 export function codeLine<C, Z>(
   x: usize,
   c0: usize,
   apart: usize,
-  groups: usize,
-  groupsApart: usize,
+  scales: usize,
+  next: usize,
+  bias: usize,
   group: u32,
   inner: u32,
   table: usize,
   scratch: usize,
 ): v128 {
-  const half = scaleBytes(inner / group);
-  let g0 = scratch + 128;
-  for (let n: usize = 0; n < 4; n++) {
-    layScales<C, Z>(groups + n * groupsApart, inner / group, table, g0 + 2 * n * half);
-  }
   const low = v128.load(table);
   const high = v128.load(table, 16);
   const bits = v128.load(table, 32);
@@ -39,15 +36,15 @@ export function codeLine<C, Z>(
   const width = <usize> group * sizeof<C>() / 2;
   const all = c0 + <usize> inner * sizeof<C>() / 2;
   while (c0 < all) {
-    const f0 = v128.load32_splat(g0);
-    const z0 = biasOf<Z>(g0 + half, f0);
-    const f1 = v128.load32_splat(g0 + 2 * half);
-    const z1 = biasOf<Z>(g0 + 3 * half, f1);
-    const f2 = v128.load32_splat(g0 + 4 * half);
-    const z2 = biasOf<Z>(g0 + 5 * half, f2);
-    const f3 = v128.load32_splat(g0 + 6 * half);
-    const z3 = biasOf<Z>(g0 + 7 * half, f3);
-    g0 += 4;
+    const f0 = v128.load32_splat(scales);
+    const z0 = biasOf<Z>(scales + bias, f0);
+    const f1 = v128.load32_splat(scales + next);
+    const z1 = biasOf<Z>(scales + bias + next, f1);
+    const f2 = v128.load32_splat(scales + 2 * next);
+    const z2 = biasOf<Z>(scales + bias + 2 * next, f2);
+    const f3 = v128.load32_splat(scales + 3 * next);
+    const z3 = biasOf<Z>(scales + bias + 3 * next, f3);
+    scales += 4;
     for (const end = c0 + width; c0 < end; c0 += 4 * sizeof<C>()) {
       const l = v128.load(x);
       const h = v128.load(x, 16);

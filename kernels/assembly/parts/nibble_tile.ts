@@ -39,12 +39,31 @@ export function nibbleTile<R, F>(
   to: usize,
 ): void {
   const pairs = to + 64;
+  const step = blockFactors<F>();
   const more = factors + 2 * sizeof<F>();
-  // Two bytes a block, or four a half of it.
-  const step: usize = sizeof<F>() == 2 ? 8 : 32;
   nibblePairs<R, F>(x, stride, c0, c1, blocks, factors, step, mask, pairs);
   nibblePairs<R, F>(x, stride, c2, c3, blocks, more, step, mask, pairs + 2 * PAIR_BYTES);
-  const sums = x + blocks * BLOCK;
+  finishTile<R>(x + blocks * BLOCK, stride, g0, g1, g2, g3, groups, above, to);
+}
+
+/** Bytes of the factors of a block of four columns. */
+function blockFactors<F>(): usize {
+  return sizeof<F>() == 2 ? 8 : 32;
+}
+
+/** Joins pairs behind `to`, subtracts zeros times the sums of groups at `sums`, and puts the rows to `to`. */
+function finishTile<R>(
+  sums: usize,
+  stride: usize,
+  g0: usize,
+  g1: usize,
+  g2: usize,
+  g3: usize,
+  groups: usize,
+  above: usize,
+  to: usize,
+): void {
+  const pairs = to + 64;
   finishColumn<R>(sums, stride, g0, groups, above, pairs);
   finishColumn<R>(sums, stride, g1, groups, above, pairs + PAIR_BYTES);
   finishColumn<R>(sums, stride, g2, groups, above, pairs + 2 * PAIR_BYTES);
@@ -149,6 +168,78 @@ export function nibblePairs<R, F>(
   if (sizeof<R>() > 2) v128.store(to, s30h, 400);
   if (sizeof<R>() > 2) v128.store(to, s31l, 416);
   if (sizeof<R>() > 2) v128.store(to, s31h, 432);
+}
+
+/**
+ * `nibbleTile` of a row alone, which goes along four columns at once: memory is read ahead of each of them.
+ */
+export function nibbleLine<F>(
+  x: usize,
+  c0: usize,
+  c1: usize,
+  c2: usize,
+  c3: usize,
+  g0: usize,
+  g1: usize,
+  g2: usize,
+  g3: usize,
+  groups: usize,
+  above: usize,
+  blocks: usize,
+  factors: usize,
+  mask: usize,
+  to: usize,
+): void {
+  let s0l = i32x4.splat(0);
+  let s0h = i32x4.splat(0);
+  let s1l = i32x4.splat(0);
+  let s1h = i32x4.splat(0);
+  let s2l = i32x4.splat(0);
+  let s2h = i32x4.splat(0);
+  let s3l = i32x4.splat(0);
+  let s3h = i32x4.splat(0);
+  const fifteens = v128.load(mask);
+  for (const end = x + blocks * BLOCK; x < end; x += BLOCK) {
+    let v = v128.load(c0);
+    let w = v128.load(c0, 16);
+    let f = factor<F>(factors);
+    let g = upperFactor<F>(factors, f);
+    s0l = add(s0l, x, v128.and(v, fifteens), v128.and(i16x8.shr_u(v, 4), fifteens), f);
+    s0h = addUpper(s0h, x, v128.and(w, fifteens), v128.and(i16x8.shr_u(w, 4), fifteens), g);
+    v = v128.load(c1);
+    w = v128.load(c1, 16);
+    f = factor<F>(factors + sizeof<F>());
+    g = upperFactor<F>(factors + sizeof<F>(), f);
+    s1l = add(s1l, x, v128.and(v, fifteens), v128.and(i16x8.shr_u(v, 4), fifteens), f);
+    s1h = addUpper(s1h, x, v128.and(w, fifteens), v128.and(i16x8.shr_u(w, 4), fifteens), g);
+    v = v128.load(c2);
+    w = v128.load(c2, 16);
+    f = factor<F>(factors + 2 * sizeof<F>());
+    g = upperFactor<F>(factors + 2 * sizeof<F>(), f);
+    s2l = add(s2l, x, v128.and(v, fifteens), v128.and(i16x8.shr_u(v, 4), fifteens), f);
+    s2h = addUpper(s2h, x, v128.and(w, fifteens), v128.and(i16x8.shr_u(w, 4), fifteens), g);
+    v = v128.load(c3);
+    w = v128.load(c3, 16);
+    f = factor<F>(factors + 3 * sizeof<F>());
+    g = upperFactor<F>(factors + 3 * sizeof<F>(), f);
+    s3l = add(s3l, x, v128.and(v, fifteens), v128.and(i16x8.shr_u(v, 4), fifteens), f);
+    s3h = addUpper(s3h, x, v128.and(w, fifteens), v128.and(i16x8.shr_u(w, 4), fifteens), g);
+    c0 += 32;
+    c1 += 32;
+    c2 += 32;
+    c3 += 32;
+    factors += blockFactors<F>();
+  }
+  const pairs = to + 64;
+  v128.store(pairs, s0l);
+  v128.store(pairs, s0h, 16);
+  v128.store(pairs, s1l, 32);
+  v128.store(pairs, s1h, 48);
+  v128.store(pairs, s2l, 64);
+  v128.store(pairs, s2h, 80);
+  v128.store(pairs, s3l, 96);
+  v128.store(pairs, s3h, 112);
+  finishTile<u8>(x, 0, g0, g1, g2, g3, groups, above, to);
 }
 
 /** The factor of the first half of a block, in each 16 bits. */
