@@ -1,6 +1,13 @@
 import { counts, type Kernel } from "./device/kernel.ts";
 import { describe, f32 } from "./device/tensor.ts";
-import { codeOf, inputCodes, type Quantizer, scaleAndZero, valueOf } from "./codes/quantizer.ts";
+import {
+  codeOf,
+  inputCodes,
+  type Quantizer,
+  scaleAndZero,
+  scaleOf,
+  valueOf,
+} from "./codes/quantizer.ts";
 import half from "./parts/half.wgsl" with { type: "text" };
 import quotient from "./parts/quotient.wgsl" with { type: "text" };
 import { rowTasks } from "./parts/row_tasks.ts";
@@ -11,6 +18,8 @@ export interface RoundRowsOptions {
   readonly bits: 8 | 4;
   /** Whether a row has a zero point, an integer, or codes on both sides of 0. */
   readonly zero: "none" | "pre_scale";
+  /** Factor on the magnitude that has the highest code, of codes on both sides of 0; 1 unless said. */
+  readonly clip?: number | undefined;
 }
 
 /**
@@ -29,6 +38,12 @@ export const roundRows: Kernel<"x", "y", RoundRowsOptions> = {
     const [rows, columns] = x.shape;
     if (rows === undefined || columns === undefined || columns % 4 !== 0 || x.shape.length !== 2) {
       throw new RangeError(`Cannot round ${describe(x)}: expected [rows, a multiple of 4]`);
+    }
+    const { clip = 1 } = options;
+    if (!(clip > 0 && clip <= 1) || clip < 1 && options.zero !== "none") {
+      throw new RangeError(
+        `Cannot clip rows to ${clip} of their range: expected a factor above 0 and up to 1, and 1 with zero points`,
+      );
     }
     const { low, high, divisor } = codesOf(options);
     const across = Math.min(rows, limits.gridAxis);
@@ -51,15 +66,15 @@ export const roundRows: Kernel<"x", "y", RoundRowsOptions> = {
   },
   reference({ x }, options) {
     const [rows = 0, columns = 0] = x.shape;
-    const { divisor: _, ...codes } = codesOf(options);
+    const { divisor, ...codes } = codesOf(options);
     const y = new Float32Array(rows * columns);
     for (let row = 0; row < rows; row++) {
       const values = Array.from(x.data.subarray(row * columns, (row + 1) * columns));
       const [min, max] = [Math.min(...values), Math.max(...values)];
-      const range = codes.zero === "none" ? { min, max: Math.max(-min, max) } : { min, max };
-      // As of inputs: a row's largest magnitude has the highest code.
-      const even = { ...codes, low: codes.zero === "none" ? -codes.high : codes.low };
-      const { scale, zero } = scaleAndZero(range, even);
+      // As of inputs: a row's largest magnitude has the highest code, or a part of it.
+      const { scale, zero } = codes.zero === "none"
+        ? { scale: scaleOf(Math.max(-min, max), divisor, codes.scale), zero: 0 }
+        : scaleAndZero({ min, max }, codes);
       values.forEach((value, c) => {
         const code = codeOf(value, scale, zero, codes);
         // No negative zero, which drivers make or do not.
@@ -81,6 +96,11 @@ export const roundRows: Kernel<"x", "y", RoundRowsOptions> = {
         ].map((x) => ({ inputs: { x }, options: { bits, zero }, tolerance: 0 }))
       )
     ),
+    ...([4, 8] as const).map((bits) => ({
+      inputs: { x: { dtype: "f32", shape: [5, 260] } as const },
+      options: { bits, zero: "none" as const, clip: 0.9 },
+      tolerance: 0,
+    })),
     {
       inputs: { x: { dtype: "f32", shape: [512, 1536] } },
       options: { bits: 4, zero: "pre_scale" },
@@ -91,10 +111,12 @@ export const roundRows: Kernel<"x", "y", RoundRowsOptions> = {
 };
 
 /** The codes, and what a row's span is divided by to give its scale. */
-function codesOf({ bits, zero }: RoundRowsOptions): Quantizer & { readonly divisor: number } {
+function codesOf(
+  { bits, zero, clip = 1 }: RoundRowsOptions,
+): Quantizer & { readonly divisor: number } {
   if (zero === "none") {
     const codes = inputCodes(bits);
-    return { ...codes, scale: "f16", divisor: codes.high };
+    return { ...codes, scale: "f16", divisor: Math.fround(codes.high / clip) };
   }
   const high = 2 ** bits - 1;
   return { low: 0, high, zero, scale: "f16", divisor: high };

@@ -20,13 +20,10 @@ import { rewriteForecast } from "./sizes.ts";
 
 const STAGE = "learn_rotation";
 
-/** Steps whose losses are told together. */
-const FEW = 10;
-
 /** Rotates a model by matrices learned for its quantized form, without changing what it computes. */
 export const learn_rotation = defineStage({
   about: "Learns the rotations of the residual stream and of heads, and folds them into weights.",
-  version: 2,
+  version: 3,
   params: learningParams,
   inputs: { model: "model", tokens: "tokens?", stats: "stats?" },
   output: "model",
@@ -37,7 +34,7 @@ export const learn_rotation = defineStage({
     refuseLearning(files, params, { stage: STAGE, text: tokens?.count, stats: sizes });
     const stats = sizes && headerStats(sizes, files.architecture);
     const given = { files, stats, memoryBytes };
-    const { peaks, rewrite, step } = await countLearning(limits, given, params);
+    const { peaks, rewrite, step, held } = await countLearning(limits, given, params);
     const { bytes, kept } = stepStreams(config, params, memoryBytes);
     const state = stateSize(config, params.steps);
     const arrays = 5 * state + (kept ? 0 : bytes);
@@ -46,7 +43,11 @@ export const learn_rotation = defineStage({
       ...rewrite,
       record: { ...rewrite.record, ...basisAfter(model.record, basis) },
     }, { peaks, arrays, measures: false });
-    const shares = [{ work: step, times: params.steps }, { work: peaks.work }];
+    const shares = [
+      { work: step, times: params.steps },
+      { work: held, times: 2 },
+      { work: peaks.work },
+    ];
     const seconds = duration(rates, [...shares, { written: all.diskBytes }]);
     return { ...all, ...seconds, workBytes: 3 * state + (kept ? bytes : 0) };
   },
@@ -70,11 +71,13 @@ export const learn_rotation = defineStage({
     const { steps } = params;
     const passed = (done: number) =>
       job.progress(done, steps, `step ${Math.ceil(done)} of ${steps}`);
-    const source = { files, windows, stats, keeper, memoryBytes, signal, passed };
+    const held = heldOf(windows, params);
+    const source = { files, windows, held, stats, keeper, memoryBytes, signal, passed };
     using learner = new Learner(device, source, params);
+    const first = firstRotations(config, params.seed);
     const { losses, rotations } = await learnRotations(
       device,
-      firstRotations(config, params.seed),
+      first,
       {
         ...params,
         config,
@@ -87,6 +90,7 @@ export const learn_rotation = defineStage({
         },
       },
     );
+    const [begun, ended] = [await learner.held(first), await learner.held(rotations)];
     const { basis, record, ...rewrite } = await learnedRewrite(device, files, {
       rotations: {
         residual: orthonormalRows(rotations.residual, config.hidden),
@@ -105,12 +109,13 @@ export const learn_rotation = defineStage({
       signal,
       progress: (done, total, note) => job.progress(done, total, note),
     });
-    const [begun = 0, ended = 0] = [losses.slice(0, FEW), losses.slice(-FEW)].map(mean);
-    const words = `loss ${begun.toFixed(4)} in the first steps, ${ended.toFixed(4)} in the last`;
-    job.note(`${words} of ${steps}`, undefined, "result");
-    if (ended > begun) {
+    const words = `loss ${begun.toFixed(4)} by the first rotations, ${
+      ended.toFixed(4)
+    } by the learned`;
+    job.note(`${words}, on the same text`, undefined, "result");
+    if (!(ended < begun)) {
       job.note(
-        `${words}: nothing was learned, expected it to fall; try a lower rate than ${params.rate}, or more tokens a step`,
+        `${words}: nothing was learned, expected it to fall; take more tokens a step, or a lower rate than ${params.rate}`,
         undefined,
         "warning",
       );
@@ -129,15 +134,19 @@ async function countLearning(
   const { config } = files.architecture;
   const windows = emptyWindows({ ...params, windows: params.batch });
   const journal = new CountingKeeper();
-  const source = { ...given, windows, keeper: journal, signal: FOREVER };
+  const held = params.method === "network" ? emptyWindows({ ...params, windows: params.held }) : [];
+  const source = { ...given, windows, held, keeper: journal, signal: FOREVER };
   const rotations = noRotations(config);
   const made: Awaited<ReturnType<typeof learnedRewrite>>[] = [];
   let step: DevicePeaks["work"] = [];
+  let compared: DevicePeaks["work"] = [];
   const peaks = await countPeaks(limits, async (open) => {
     const device = await open();
     using learner = new Learner(device, source, params);
     await learnRotations(device, rotations, { ...params, steps: 1, config, learner, journal });
     step = device.taken();
+    await learner.held(rotations);
+    compared = device.taken();
     const losses = Array<number>(params.steps).fill(0);
     const rewrite = await learnedRewrite(device, files, {
       rotations,
@@ -148,7 +157,7 @@ async function countLearning(
     await countRewrite(files, rewrite);
     made.push(rewrite);
   });
-  return { peaks, rewrite: made[0]!, step };
+  return { peaks, rewrite: made[0]!, step, held: compared };
 }
 
 /** All whole windows of a text. */
@@ -165,6 +174,15 @@ async function windowsOf(
   );
 }
 
+/** Windows that no step takes, or the last ones of a text that has none left. */
+function heldOf(
+  windows: readonly Uint32Array[],
+  { steps, batch, held }: LearningParams,
+): readonly Uint32Array[] {
+  const left = windows.slice(steps * batch, steps * batch + held);
+  return left.length > 0 ? left : windows.slice(-held);
+}
+
 /** Says that a text is shorter than all steps. */
 function repeated(
   windows: number,
@@ -173,8 +191,4 @@ function repeated(
   if (method !== "network" || windows >= steps * batch) return undefined;
   const times = (steps * batch / windows).toFixed(1);
   return `the text has ${windows} windows for ${steps} steps of ${batch}: it is read ${times} times`;
-}
-
-function mean(values: readonly number[]): number {
-  return values.reduce((sum, value) => sum + value, 0) / values.length;
 }

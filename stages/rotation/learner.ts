@@ -15,6 +15,8 @@ export interface LearnerOptions {
   readonly files: ModelFiles;
   /** Of the text, for the network. */
   readonly windows: readonly Uint32Array[];
+  /** On which rotations are compared, of the same length. */
+  readonly held: readonly Uint32Array[];
   /** For kurtosis. */
   readonly stats: Stats | undefined;
   /** Where streams lie that do not fit on the host. */
@@ -43,6 +45,7 @@ export class Learner implements Disposable {
   readonly #network: TrainedNetwork;
   #step = 0;
   #passed = 0;
+  #told = true;
 
   constructor(device: Device, options: LearnerOptions, params: LearningParams) {
     const { files, keeper, memoryBytes, signal, passed } = options;
@@ -57,8 +60,26 @@ export class Learner implements Disposable {
       weightBytes: weightShare(memoryBytes),
       streams: new LayerStreams(kept ? keeper : undefined),
       signal,
-      passed: () => passed?.(this.#step + ++this.#passed / parts),
+      passed: () => {
+        if (this.#told) passed?.(this.#step + ++this.#passed / parts);
+      },
     });
+  }
+
+  /** What rotations lose on the windows that are held, of which no part is told; for kurtosis on all there is. */
+  async held(rotations: LearnedRotations): Promise<number> {
+    const { files, held, stats } = this.#options;
+    if (this.#params.method === "kurtosis") {
+      return (await kurtosisLoss(this.#device, rotations, { files, stats: stats! })).loss;
+    }
+    this.#told = false;
+    const { batch } = this.#params;
+    let sum = 0;
+    for (let at = 0; at < held.length; at += batch) {
+      const some = held.slice(at, at + batch);
+      sum += some.length * await this.#network.loss(rotations, some);
+    }
+    return sum / held.length;
   }
 
   /** What rotations lose on a step's part of the text, which begins anew where it ends. */
@@ -68,7 +89,7 @@ export class Learner implements Disposable {
     if (this.#params.method === "kurtosis") {
       return await kurtosisLoss(this.#device, rotations, { files, stats: stats! });
     }
-    [this.#step, this.#passed] = [step, 0];
+    [this.#step, this.#passed, this.#told] = [step, 0, true];
     const { batch } = this.#params;
     const some = Array.from({ length: batch }, (_, i) => {
       return windows[(step * batch + i) % windows.length]!;

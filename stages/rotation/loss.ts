@@ -33,8 +33,8 @@ export async function crossEntropy(
   { windows, pass, gradient }: {
     readonly windows: readonly LastStream[];
     readonly pass: TrainingPass;
-    /** That of R1, to which is added. */
-    readonly gradient: TensorRef;
+    /** That of R1, to which is added; there are no gradients without it. */
+    readonly gradient?: TensorRef | undefined;
   },
 ): Promise<Loss> {
   using work = new Products(device);
@@ -56,6 +56,15 @@ export async function crossEntropy(
     }
   }
   const tokens = windows.reduce((sum, { x }) => sum + x.shape[0]!, 0);
+  let sum = 0;
+  for (const { state } of made) {
+    const { data } = await device.read(state);
+    for (let at = 0; at < data.length; at += 3) {
+      sum += data[at]! + Math.log(data[at + 1]!) - data[at + 2]!;
+    }
+  }
+  const mean = sum / tokens;
+  if (!gradient) return { mean, gradients: [] };
   for (const { first, rows } of pieces) {
     using piece = new Products(device);
     using weight = await headRows(device, files, { first, rows, gains });
@@ -68,13 +77,6 @@ export async function crossEntropy(
       device.run(addScaled, { x: own.times(dy, turned), sum: d }, { factor: 1 });
     }
   }
-  let sum = 0;
-  for (const { state } of made) {
-    const { data } = await device.read(state);
-    for (let at = 0; at < data.length; at += 3) {
-      sum += data[at]! + Math.log(data[at + 1]!) - data[at + 2]!;
-    }
-  }
   using stack = new DisposableStack();
   const gradients = made.map(({ x, normed, d }) => {
     using own = new Products(device);
@@ -85,7 +87,7 @@ export async function crossEntropy(
     return sum;
   });
   stack.move();
-  return { mean: sum / tokens, gradients };
+  return { mean, gradients };
 }
 
 /** The rows of the head, some at a time. */

@@ -30,11 +30,17 @@ export const learningParams = z.strictObject({
     z.literal("none"),
     z.strictObject({
       ...rounding,
+      clip: z.number().positive().max(1).default(1).describe(
+        "Factor on ranges without zero point.",
+      ),
       heads: z.boolean().default(true).describe("A scale for each head of what out_proj takes."),
     }),
   ]).prefault({}).describe("How inputs of linears are rounded meanwhile, with a scale a token."),
   keys_values: z.union([z.literal("none"), z.strictObject(rounding)]).prefault({}).describe(
     "How keys, behind a Hadamard transform, and values are rounded meanwhile, with a scale a head.",
+  ),
+  held: z.int().positive().default(8).describe(
+    "Windows behind those of all steps on which first and learned rotations are compared, or the last ones of a text that has none left.",
   ),
   seed: z.int().min(0).max(2 ** 32 - 1).optional().describe(
     "Draws random signs before the Hadamard matrices that learning begins with; none without a seed.",
@@ -50,7 +56,7 @@ export function schemesOf(
 ): TrainingSchemes {
   const rounds = activations === "none" ? undefined : activations;
   return {
-    inputs: rounds && { bits: rounds.bits, zero: rounds.zero },
+    inputs: rounds && { bits: rounds.bits, zero: rounds.zero, clip: rounds.clip },
     byHead: rounds?.heads ?? false,
     kv: kv === "none" ? undefined : kv,
   };
@@ -82,6 +88,12 @@ export function refuseLearning(
   if (params.keys_values !== "none" && !canMix(headSize)) {
     throw new RangeError(
       `Cannot rotate keys before they are rounded: a head has ${headSize} channels, expected a power of two from 4; set keys_values: none`,
+    );
+  }
+  const { activations } = params;
+  if (activations !== "none" && activations.clip < 1 && activations.zero !== "none") {
+    throw new RangeError(
+      `Cannot clip inputs with zero points to ${activations.clip} of their range: expected zero: none, or no clip`,
     );
   }
   refuseBeyond(config, params);

@@ -2,7 +2,7 @@ import type { Device, Tensor } from "../../kernels/device/device.ts";
 import { f32, u32 } from "../../kernels/device/tensor.ts";
 import type { ModelFiles } from "../models/family.ts";
 import { Model } from "../models/model.ts";
-import { openPlaces, settle } from "../models/places.ts";
+import { openPlaces, type Places, settle } from "../models/places.ts";
 import { hadamardFactor, leftFactor } from "../quant/hadamard.ts";
 import type { LayerStreams } from "./layer_streams.ts";
 import type { LearnedRotations } from "./learned_rotations.ts";
@@ -56,26 +56,11 @@ export class TrainedNetwork implements Disposable {
     const device = this.#device;
     const { config } = this.#files.architecture;
     const { hidden, layers } = config;
-    const tokens = windows[0]!.length - 1;
     using work = new Products(device);
-    using places = openPlaces(device, config, tokens);
-    const left = leftFactor(hadamardFactor(config.inner, "inner size"));
-    const factor = left && work.upload(left);
-    const pass: TrainingPass = {
-      config,
-      schemes: this.#options.schemes,
-      residual: turnOf(work, rotations.residual, hidden),
-      places,
-      ones: work.upload(f32([hidden], new Float32Array(hidden).fill(1))),
-      left: factor,
-      leftInverse: left &&
-        work.upload(f32(left.shape, transposedSquare(left.data, left.shape[0]!))),
-    };
+    using places = openPlaces(device, config, windows[0]!.length - 1);
+    const pass = this.#pass(work, { places, rotations });
     const gradient = work.upload(f32([hidden, hidden]));
-    await this.#embed(windows, { pass });
-    for (let layer = 0; layer < layers; layer++) {
-      await this.#forward(layer, rotations, { pass, windows });
-    }
+    await this.#climb(windows, { pass, rotations });
     using stack = new DisposableStack();
     const { mean, gradients } = await this.#lose(windows, { pass, gradient, stack });
     const heads: Float32Array<ArrayBuffer>[] = [];
@@ -87,9 +72,51 @@ export class TrainedNetwork implements Disposable {
     return { loss: mean, gradients: { residual: data as Float32Array<ArrayBuffer>, heads } };
   }
 
+  /** Runs windows of one length there alone; gives the mean cross-entropy of a token. */
+  async loss(rotations: LearnedRotations, windows: readonly Uint32Array[]): Promise<number> {
+    const device = this.#device;
+    using work = new Products(device);
+    using places = openPlaces(device, this.#files.architecture.config, windows[0]!.length - 1);
+    const pass = this.#pass(work, { places, rotations });
+    await this.#climb(windows, { pass, rotations });
+    using stack = new DisposableStack();
+    return (await this.#lose(windows, { pass, stack })).mean;
+  }
+
   [Symbol.dispose](): void {
     for (const layer of this.#kept.values()) layer[Symbol.dispose]();
     this.#kept.clear();
+  }
+
+  #pass(
+    work: Products,
+    { places, rotations }: { readonly places: Places; readonly rotations: LearnedRotations },
+  ): TrainingPass {
+    const { config } = this.#files.architecture;
+    const { hidden, inner } = config;
+    const left = leftFactor(hadamardFactor(inner, "inner size"));
+    const factor = left && work.upload(left);
+    return {
+      config,
+      schemes: this.#options.schemes,
+      residual: turnOf(work, rotations.residual, hidden),
+      places,
+      ones: work.upload(f32([hidden], new Float32Array(hidden).fill(1))),
+      left: factor,
+      leftInverse: left &&
+        work.upload(f32(left.shape, transposedSquare(left.data, left.shape[0]!))),
+    };
+  }
+
+  /** Takes windows behind the last layer. */
+  async #climb(
+    windows: readonly Uint32Array[],
+    { pass, rotations }: { readonly pass: TrainingPass; readonly rotations: LearnedRotations },
+  ): Promise<void> {
+    await this.#embed(windows, { pass });
+    for (let layer = 0; layer < pass.config.layers; layer++) {
+      await this.#forward(layer, rotations, { pass, windows });
+    }
   }
 
   /** Puts windows before the first layer, or adds what the loss loses there by R1. */
@@ -135,7 +162,7 @@ export class TrainedNetwork implements Disposable {
     windows: readonly Uint32Array[],
     { pass, gradient, stack }: {
       readonly pass: TrainingPass;
-      readonly gradient: Tensor;
+      readonly gradient?: Tensor;
       readonly stack: DisposableStack;
     },
   ) {

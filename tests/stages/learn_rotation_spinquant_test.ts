@@ -12,9 +12,9 @@ import { StageChain } from "../support/stage_chain.ts";
 
 const ORACLE = fileURLToPath(new URL("../testdata/spinquant.st", import.meta.url));
 const RECIPE = new URL("../../configs/spinquant.yaml", import.meta.url);
-/** Steps of the recipe whose settings the oracle has too. */
+/** Steps of the recipe whose settings the oracle has too, but for these, which are the definition's. */
 const { learned, w4a4, w4a4kv4 } = parse(await Deno.readTextFile(RECIPE)).steps;
-const BATCH = 2;
+const [BATCH, RATE, CLIP] = [2, 1.5, 1];
 
 Deno.test("SpinQuant's recipe learns as its definition in PyTorch does, and scores as it", async () => {
   await using chain = await StageChain.open();
@@ -26,7 +26,9 @@ Deno.test("SpinQuant's recipe learns as its definition in PyTorch does, and scor
   const { seed: _, ...settings } = learned.with;
   const rotated = await chain.run(learn_rotation, { model: chain.embedded(), tokens }, {
     ...settings,
+    activations: { ...settings.activations, clip: CLIP },
     steps,
+    rate: RATE,
     batch: BATCH,
     context,
   });
@@ -47,6 +49,7 @@ Deno.test("SpinQuant's recipe learns as its definition in PyTorch does, and scor
 
   const model = await chain.run(quantize, { model: rotated, tokens }, {
     ...w4a4.with,
+    activations: { ...w4a4.with.activations, clip: CLIP },
     windows: 8,
     context,
   });

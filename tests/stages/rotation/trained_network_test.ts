@@ -3,6 +3,7 @@ import { fileURLToPath } from "node:url";
 import { Cpu } from "../../../kernels/device/cpu/cpu.ts";
 import type { Device } from "../../../kernels/device/device.ts";
 import { openModel } from "../../../stages/models/architecture.ts";
+import type { ModelFiles } from "../../../stages/models/family.ts";
 import { FileKeeper } from "../../../stages/models/stream_entries.ts";
 import { openSafetensors } from "../../../stages/formats/safetensors/file.ts";
 import { LayerStreams } from "../../../stages/rotation/layer_streams.ts";
@@ -25,18 +26,26 @@ const SCHEMES = {
 /** What the network loses on the oracle's first windows, from matrices without random signs. */
 async function lost(device: Device, options: Partial<TrainingOptions>) {
   using files = await openModel(EMBEDDED);
-  using oracle = await openSafetensors(ORACLE);
-  const [, context = 0] = oracle.tensors.get("calibration")!.shape;
-  const ids = Uint32Array.from(await oracle.read("calibration"), Number);
-  const windows = [ids.subarray(0, context), ids.subarray(context, 2 * context)];
-  using network = new TrainedNetwork(device, files, {
+  using network = networkOf(device, files, options);
+  const first = firstRotations(files.architecture.config, undefined);
+  return await network.gradients(first, await windowsOf());
+}
+
+function networkOf(device: Device, files: ModelFiles, options: Partial<TrainingOptions>) {
+  return new TrainedNetwork(device, files, {
     schemes: NOTHING,
     weightBytes: Infinity,
     streams: new LayerStreams(undefined),
     signal: new AbortController().signal,
     ...options,
   });
-  return await network.gradients(firstRotations(files.architecture.config, undefined), windows);
+}
+
+async function windowsOf(): Promise<Uint32Array[]> {
+  using oracle = await openSafetensors(ORACLE);
+  const [, context = 0] = oracle.tensors.get("calibration")!.shape;
+  const ids = Uint32Array.from(await oracle.read("calibration"), Number);
+  return [ids.subarray(0, context), ids.subarray(context, 2 * context)];
 }
 
 async function expected(name: string): Promise<Float32Array> {
@@ -113,6 +122,21 @@ Deno.test("without rounding no rotation is better than another: gradients have n
   assert.ok(skewOf(plain.gradients.residual) < 1e-5);
   const rounded = await lost(device, { schemes: SCHEMES.recipe });
   assert.ok(skewOf(rounded.gradients.residual) > 1e-2, "the test could not tell");
+});
+
+Deno.test("a loss without gradients is that beside them, and clips inputs where it is told to", async () => {
+  await using device = await Cpu.open();
+  const inputs = { bits: 4, zero: "none", clip: 0.9 } as const;
+  const schemes = { ...SCHEMES.recipe, inputs };
+  const [clipped, whole] = [
+    await lost(device, { schemes }),
+    await lost(device, { schemes: SCHEMES.recipe }),
+  ];
+  assert.ok(Math.abs(clipped.loss - whole.loss) > 1e-4, `${clipped.loss}, ${whole.loss}`);
+  using files = await openModel(EMBEDDED);
+  using network = networkOf(device, files, { schemes });
+  const first = firstRotations(files.architecture.config, undefined);
+  assert.equal(await network.loss(first, await windowsOf()), clipped.loss);
 });
 
 Deno.test("layers that come and go, and streams on disk, give the same bits", async () => {
