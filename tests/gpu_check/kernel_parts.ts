@@ -28,6 +28,26 @@ import { chainOperations, type ChainOptions, multiplyChain } from "./multiply_ch
  * What is known of kernels without Deno: the same in a browser.
  */
 
+/** Kernels of an engine's step, which come before those that only quantizing and scoring run. */
+const FIRST: readonly (keyof typeof kernels)[] = [
+  "matmulInt8",
+  "normQuantize",
+  "ropeAppend",
+  "attentionPaged",
+  "quantizeRows",
+  "gluQuantize",
+  "appendKv",
+  "embed",
+  "rmsNorm",
+  "matmul",
+  "glu",
+  "sample",
+  "matmulCodes",
+  "matmulGroups",
+];
+const ORDERED = Object.entries<AnyKernel>(
+  { ...Object.fromEntries(FIRST.map((name) => [name, kernels[name]])), ...kernels },
+);
 /** Values of a case beyond which its reference takes seconds. */
 const MOST_VALUES = 2 ** 19;
 /** Seconds of launches that one timing takes, and of one between two waits. */
@@ -76,7 +96,7 @@ function agreement(card: Card, title: string, which: (one: LabelledCase) => bool
   return {
     title,
     async run({ tell, at, late, leave }) {
-      for (const [name, kernel] of Object.entries<AnyKernel>(kernels)) {
+      for (const [name, kernel] of ORDERED) {
         const cases = casesOf(name, kernel).filter((one) => which(one) && isQuick(one));
         let [made, worst] = [0, 0];
         const faults: string[] = [];
@@ -230,7 +250,7 @@ function speeds(card: Card): Part {
     title: "Speed of kernels",
     async run({ tell, at, late, left, leave }) {
       const { gpu, ceilings } = card;
-      for (const [name, kernel] of Object.entries<AnyKernel>(kernels)) {
+      for (const [name, kernel] of ORDERED) {
         const peak = 1000 * (ceilings?.[INTEGER_PRODUCTS.has(name) ? "integer" : "float"] ?? 0);
         for (const one of casesOf(name, kernel)) {
           if (!one.cost) continue;

@@ -21,7 +21,7 @@ Deno.test("what one case ends fails none of the others, and is told by its name"
   await makeParts(findings, [kernelParts(card).exact], { deadline: Infinity, keep: () => {} });
   const [{ state, reason, rows }] = findings.sections as [Section];
   assert.deepEqual([state, reason], ["wrong", `1 of ${rows.length} rows are not as expected`]);
-  assert.match(String(rows[0]!.faults), /^addScaled case 0: Cannot go on with the GPU: .*lost/);
+  assert.match(String(rows[0]!.faults), /^matmulInt8 case \d+: Cannot go on with the GPU: .*lost/);
   assert.ok(rows.length > 10 && rows.slice(1).every(({ faults }) => faults === undefined));
   assert.ok(!isFine(findings));
 });
@@ -72,5 +72,5 @@ Deno.test("plans and timings that the time has no room for are left out by name"
   await makeParts(findings, [speeds], { deadline: performance.now() + 3_600_000, keep: () => {} });
   const slow = findings.sections[1]!;
   assert.deepEqual([slow.state, slow.rows], ["cut off", []]);
-  assert.match(slow.reason!, /^no time was left for addScaled case \d, .* and \d+ more$/);
+  assert.match(slow.reason!, /^no time was left for matmulInt8 case \d+, .* and \d+ more$/);
 });
