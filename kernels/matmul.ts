@@ -76,11 +76,12 @@ export const matmul: Kernel<
     };
   },
   cpu(inputs, options, { params }) {
-    const { x: { shape: [rows = 0] }, weight: { dtype, shape: [held = 0] } } = inputs;
+    const { x: { shape: [rows = 0, inner = 0] }, weight: { dtype, shape: [held = 0] } } = inputs;
     const { experts } = options;
     const columns = usedColumns(held, options);
     const panels = (experts?.most ?? rows) > 1;
-    const { tasks, args } = floatTask({ rows, columns }, { panels, experts });
+    const columnBytes = inner * (dtype === "f16" ? 2 : 4);
+    const { tasks, args } = floatTask({ rows, columns, columnBytes }, { panels, experts });
     return {
       program: "matmul",
       tasks,
@@ -126,6 +127,7 @@ export const matmul: Kernel<
       },
       { inputs: spec(5, 64, 9, "f16"), options: { begin: 16, end: 40 } },
       { inputs: spec(1, 64, 9, "f16"), options: { begin: 24 } },
+      { inputs: { ...spec(1, 64, 301, "f16"), bias: { dtype: "f32", shape: [301] } }, options: {} },
       { inputs: spec(40, 1600, 70, "f32"), options: { begin: 8, end: 1592 } },
       ...expertCases.map(({ bounds, experts, rows }) => ({
         inputs: { ...spec(rows, 48, experts.count * 37, "f16"), y: f32([rows, 40]), bounds },

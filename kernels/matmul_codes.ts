@@ -66,11 +66,12 @@ export const matmulCodes: Kernel<Input, never, MatmulCodesOptions, "y", Optional
     return productLaunch(sizes, { group, experts }, constants, limits);
   },
   cpu(inputs, options, { params }) {
-    const { x: { shape: [rows = 0] }, weight: { shape: [held = 0] } } = inputs;
+    const { x: { shape: [rows = 0, inner = 0] }, weight: { shape: [held = 0] } } = inputs;
     const { bits, zero, experts } = options;
     const columns = usedColumns(held, options);
     const panels = (experts?.most ?? rows) > 1;
-    const { tasks, args } = floatTask({ rows, columns }, { panels, experts });
+    const columnBytes = inner * bits / 8;
+    const { tasks, args } = floatTask({ rows, columns, columnBytes }, { panels, experts });
     const codes = counts({ nibbles: Number(bits === 4), zero: ZERO_DOMAINS[zero] });
     return { program: "matmulCodes", tasks, args: { ...params, ...codes, ...args } };
   },

@@ -7,6 +7,7 @@ import { expertCases, firstRow } from "./parts/expert_cases.ts";
 import { expertTiles } from "./parts/expert_rows.ts";
 import { type MatmulOptions, outputSizes, usedColumns } from "./parts/output_sizes.ts";
 import { checkedGroup, productLaunch, productShaders } from "./parts/packed_product.ts";
+import { taskBytes } from "./parts/task_bytes.ts";
 import few from "./matmul_groups_few.wgsl" with { type: "text" };
 import part from "./parts/matmul_groups.wgsl" with { type: "text" };
 import tiles from "./matmul_groups.wgsl" with { type: "text" };
@@ -207,7 +208,7 @@ function taskOf(
   const fitting = Math.floor((SCRATCH_BYTES - own) / row);
   const blocks = Math.ceil(rows / Math.min(MOST_TASK_ROWS, fitting));
   const bytes = inner / 2;
-  const part = Math.min(2 ** 16, Math.max(2 ** 14, columns * bytes / 32));
+  const part = taskBytes(columns * bytes);
   const wide = 4 * Math.ceil(part / bytes / 4);
   return {
     rows: 4 * Math.ceil(rows / blocks / 4),

@@ -15,6 +15,7 @@ import {
   productSizes,
 } from "./parts/packed_product.ts";
 import { inRuns, quadLaunch, quadShaders } from "./parts/quad_product.ts";
+import { taskBytes } from "./parts/task_bytes.ts";
 import tiles from "./matmul_int8.wgsl" with { type: "text" };
 import part from "./parts/matmul_int8.wgsl" with { type: "text" };
 import words from "./parts/matmul_int8_words.wgsl" with { type: "text" };
@@ -254,9 +255,9 @@ function integerTask(
   const fitting = Math.floor((SCRATCH_BYTES - 9 * (inner + 128)) / (4 * (inner + 128)));
   const blocks = Math.ceil(rows / Math.min(MOST_TASK_ROWS, fitting));
   const taskRows = 4 * Math.ceil(rows / blocks / 4);
-  // With few rows, reading the weights is the work, which is read ahead in long runs.
+  // With few rows, reading the weights is the work.
   const bytes = inner * bits / 8;
-  const part = Math.min(2 ** 19, Math.max(2 ** 14, columns * bytes / 32));
+  const part = taskBytes(columns * bytes);
   const few = 4 * Math.ceil(part / bytes / 4);
   return { rows: taskRows, columns: rows <= FEW_ROWS ? few : Math.min(few, TASK_COLUMNS) };
 }
