@@ -25,11 +25,7 @@ import { checkTokenRows } from "./models/token_rows.ts";
 import { readEvaluation, writeEvaluation } from "./report/evaluation.ts";
 import { headScore, type TaskResult, type TaskResults } from "./report/task_result.ts";
 import { taskWords } from "./describe/tasks.ts";
-import { prepareTasks, tasksFingerprint } from "./tasks/prepare_tasks.ts";
-import { checkBaselineTasks, runTasks, tasksTokens } from "./tasks/run_tasks.ts";
 import { type TaskChoice, taskChoices } from "./tasks/task_choice.ts";
-import { checkLengths } from "./tasks/task_lengths.ts";
-import { countTasks, tasksBytes } from "./tasks/tasks_memory.ts";
 
 const params = z.strictObject({
   context: z.int().min(2).default(512).describe("Tokens a window."),
@@ -76,7 +72,9 @@ export const evaluate = defineStage({
   example: { context: 64, windows: 2 },
   places: ["tasks"],
   async fingerprint({ tasks }, files) {
-    return tasks && await tasksFingerprint(tasks, (path) => files.digest(path));
+    if (!tasks) return undefined;
+    const { tasksFingerprint } = await import("./tasks/prepare_tasks.ts");
+    return await tasksFingerprint(tasks, (path) => files.digest(path));
   },
   async forecast({ model, tokens, ...against }, params, { rates, ...bounds }) {
     const { context, keep_hidden, beyond_positions, tasks, ...choice } = params;
@@ -105,6 +103,9 @@ export const evaluate = defineStage({
   },
   async run(job, inputs, { keep_hidden, beyond_positions, tasks, ...choice }) {
     const { context } = choice;
+    const { prepareTasks } = await import("./tasks/prepare_tasks.ts");
+    const { checkBaselineTasks, runTasks, tasksTokens } = await import("./tasks/run_tasks.ts");
+    const { checkLengths } = await import("./tasks/task_lengths.ts");
     const prepared = await prepareTasks(tasks ?? [], job.signal);
     const first = choice.bos && await readFirstToken(inputs.model.path);
     const tokens = cutWindows(await readIds(inputs.tokens.path), choice, first);
@@ -207,6 +208,9 @@ async function forecastTasks(
     readonly beyond_positions: boolean | undefined;
   },
 ) {
+  const { prepareTasks } = await import("./tasks/prepare_tasks.ts");
+  const { checkLengths } = await import("./tasks/task_lengths.ts");
+  const { countTasks, tasksBytes } = await import("./tasks/tasks_memory.ts");
   const prepared = await prepareTasks(choices ?? []);
   checkLengths(prepared, architectureOf(model.config).config, beyond_positions);
   const { texts, disk } = tasksBytes(prepared);

@@ -6,7 +6,7 @@ import type { ModelFiles } from "./models/family.ts";
 import { channelFiles } from "./models/lineage.ts";
 import { MODEL_RECORD, type ModelRecord, readModelRecord } from "./models/model_record.ts";
 import { openCheckpoint } from "./models/open_checkpoint.ts";
-import { openTokenizer, type Tokenizer } from "./models/tokenizer.ts";
+import type { Tokenizer } from "./models/tokenizer.ts";
 import type { Evaluation } from "./report/evaluation.ts";
 
 /** Facts of a model: what its headers tell. */
@@ -148,6 +148,7 @@ export async function tokenizerOf(model: ModelOutline): Promise<Tokenizer | unde
 }
 
 async function openFrom({ tokenizer }: ModelOutline): Promise<Tokenizer | undefined> {
+  const { openTokenizer } = await import("./models/tokenizer.ts");
   if (typeof tokenizer !== "string") return tokenizer && openTokenizer(tokenizer);
   using checkpoint = await openCheckpoint(tokenizer);
   return checkpoint.tokenizer && openTokenizer(checkpoint.tokenizer);

@@ -10,7 +10,6 @@ import { describeModel, shortScheme } from "./models/model_facts.ts";
 import { openCheckpoint } from "./models/open_checkpoint.ts";
 import { countPeaks, type DevicePeaks, headersOf, hostPeak } from "./models/peaks.ts";
 import type { Continuations } from "./report/continuations.ts";
-import { openServedTokenizer } from "./serve/served_tokenizer.ts";
 import { parsedBytes } from "./sizes.ts";
 import type { Tokenizer } from "./models/tokenizer.ts";
 import type { Job } from "../pipeline/stage.ts";
@@ -122,6 +121,7 @@ async function continueTexts(
 ): Promise<readonly string[]> {
   const device = await tools.device();
   using model = await Model.open(path, device, { weightBytes: Infinity });
+  const { openServedTokenizer } = await import("./serve/served_tokenizer.ts");
   using checkpoint = await openCheckpoint(path);
   const { tokenizer: files, files: texts, config } = checkpoint;
   if (!files) throw noTokenizer();

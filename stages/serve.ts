@@ -22,15 +22,9 @@ import {
 } from "./report/deployment.ts";
 import { readEvaluation } from "./report/evaluation.ts";
 import { qualityOf } from "./report/quality.ts";
-import { chatText, templateProblem } from "./serve/chat_template.ts";
 import { chatTemplateText } from "./serve/chat_template_text.ts";
-import { servedTokenizerOf } from "./serve/model_tokenizer.ts";
 import { type DeploymentOptions, deploymentOptions, wishesOf } from "./serve/options.ts";
-import {
-  openServedTokenizer,
-  type ServedTokenizer,
-  withTemplate,
-} from "./serve/served_tokenizer.ts";
+import type { ServedTokenizer } from "./serve/served_tokenizer.ts";
 import { fromSnake, snakeName, snakeShape } from "./serve/snake_names.ts";
 import { linkedBytes, modelBytes, parsedBytes } from "./sizes.ts";
 
@@ -105,7 +99,9 @@ export const serve = defineStage({
     const { scheme, bitsPerWeight, parameters, bytes, kvBytesPerToken } = await describeModel(
       model.path,
     );
+    const { servedTokenizerOf } = await import("./serve/model_tokenizer.ts");
     const tokenizer = await servedTokenizerOf(model.path, options.chatTemplate);
+    const { templateProblem } = await import("./serve/chat_template.ts");
     const problem = templateProblem(tokenizer);
     if (problem !== undefined) job.note(problem, undefined, "warning");
     const total = params.prompts.length * (baseline ? 2 : 1) + ROUNDS;
@@ -192,12 +188,13 @@ async function tryModel(
       return own ?? await job.tools.device();
     };
     const { chatTemplate } = options ?? await optionsOf(params);
+    const { servedTokenizerOf } = await import("./serve/model_tokenizer.ts");
     const tokenizer = await servedTokenizerOf(path, chatTemplate);
     const adapters = options ? adaptersOfParams(params.adapters) : [];
     const model = stack.use(
       await Model.open(path, await open(), { weightBytes: Infinity, adapters }),
     );
-    const work = workOf(tokenizer, { params, options });
+    const work = await workOf(tokenizer, { params, options });
     const { plan, answers, round } = await tryDeployment(open, model, {
       ...work,
       memoryBytes: job.tools.memoryBytes,
@@ -224,23 +221,24 @@ async function countTrial(
   const adapters = await openAdapters(options ? adaptersOfParams(params.adapters) : [], headers);
   const files = adapters.length > 0 ? { ...headers, adapters } : headers;
   const tokenizer = await outlinedTokenizer(model, options ?? await optionsOf(params));
+  const { templateProblem } = await import("./serve/chat_template.ts");
   const problem = options && templateProblem(tokenizer);
   if (problem !== undefined && options?.chatTemplate !== undefined) throw refusedTemplate(problem);
   return await countPeaks(limits, async (open) => {
     using opened = Model.of(await open(), files, { weightBytes: Infinity });
-    const work = workOf(tokenizer, { params, options });
+    const work = await workOf(tokenizer, { params, options });
     await tryDeployment(open, opened, { ...work, few: FEW_TOKENS, memoryBytes });
   });
 }
 
-function workOf(
+async function workOf(
   tokenizer: ServedTokenizer,
   { params, options }: {
     readonly params: Params;
     readonly options: DeploymentOptions | undefined;
   },
-): Omit<TrialWork, "memoryBytes"> {
-  const prompts = params.prompts.map((prompt) => promptIds(tokenizer, prompt));
+): Promise<Omit<TrialWork, "memoryBytes">> {
+  const prompts = await Promise.all(params.prompts.map((prompt) => promptIds(tokenizer, prompt)));
   const tokens = params.answer_tokens;
   const longest = Math.max(...prompts.map(({ length }) => length));
   return {
@@ -254,7 +252,8 @@ function workOf(
 }
 
 /** A prompt as a conversation, or as it is where the model has no chat template that works. */
-function promptIds(tokenizer: ServedTokenizer, prompt: string): readonly number[] {
+async function promptIds(tokenizer: ServedTokenizer, prompt: string): Promise<readonly number[]> {
+  const { chatText, templateProblem } = await import("./serve/chat_template.ts");
   const chats = tokenizer.chatTemplate !== undefined && templateProblem(tokenizer) === undefined;
   if (!chats) return tokenizer.encode(prompt, { special: true });
   const text = chatText(tokenizer, { messages: [{ role: "user", content: prompt }] });
@@ -289,9 +288,13 @@ async function outlinedTokenizer(
   { tokenizer, config }: ModelOutline,
   { chatTemplate }: DeploymentOptions,
 ): Promise<ServedTokenizer> {
-  if (typeof tokenizer === "string") return await servedTokenizerOf(tokenizer, chatTemplate);
+  if (typeof tokenizer === "string") {
+    const { servedTokenizerOf } = await import("./serve/model_tokenizer.ts");
+    return await servedTokenizerOf(tokenizer, chatTemplate);
+  }
   if (!tokenizer) throw noTokenizer();
   const rows = architectureOf(config).config.vocabulary;
+  const { openServedTokenizer, withTemplate } = await import("./serve/served_tokenizer.ts");
   const texts = withTemplate(new Map(), chatTemplate);
   return openServedTokenizer(tokenizer, texts, config, rows);
 }

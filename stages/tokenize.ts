@@ -10,10 +10,8 @@ import type { TokenizerFiles } from "./formats/checkpoint.ts";
 import { openCheckpoint } from "./models/open_checkpoint.ts";
 import { defineStage } from "./kinds.ts";
 import { hostPeak } from "./models/peaks.ts";
-import { openTokenizer } from "./models/tokenizer.ts";
 import type { Conversation } from "./serve/chat_fields.ts";
-import { chatText } from "./serve/chat_template.ts";
-import { openServedTokenizer, type ServedTokenizer } from "./serve/served_tokenizer.ts";
+import type { ServedTokenizer } from "./serve/served_tokenizer.ts";
 import { parsedBytes } from "./sizes.ts";
 
 const params = z.strictObject({
@@ -91,10 +89,11 @@ export const tokenize = defineStage({
         `Cannot tokenize "${text}": the model has no tokenizer.json, expected one beside its weights`,
       );
     }
-    const layOut = chatLayout(files, checkpoint.files);
+    const layOut = await chatLayout(files, checkpoint.files);
     const { place, ...usual } = await namedText(text, purpose);
     const reading = { ...usual, ...said(options), signal: job.signal, layOut };
     const source = await readSourceText(place, reading);
+    const { openTokenizer } = await import("./models/tokenizer.ts");
     const tokenizer = openTokenizer(files);
     // A chat template writes the special tokens itself.
     const around = special && !source.chat;
@@ -121,10 +120,12 @@ function said<Options extends object>(options: Options): Options {
 }
 
 /** Lays conversations out by the model's chat template, which is opened for the first of them. */
-function chatLayout(
+async function chatLayout(
   files: TokenizerFiles,
   texts: ReadonlyMap<string, string>,
-): (dialogue: Dialogue) => string {
+): Promise<(dialogue: Dialogue) => string> {
+  const { chatText } = await import("./serve/chat_template.ts");
+  const { openServedTokenizer } = await import("./serve/served_tokenizer.ts");
   let served: ServedTokenizer | undefined;
   return ({ turns, tools }) => {
     served ??= openServedTokenizer(files, texts);

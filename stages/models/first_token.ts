@@ -1,5 +1,4 @@
 import { openModel } from "./architecture.ts";
-import { openTokenizer } from "./tokenizer.ts";
 
 /**
  * The token with which the texts of a model begin: that of its tokenizer, else of `config.json`.
@@ -7,6 +6,7 @@ import { openTokenizer } from "./tokenizer.ts";
  * Throws a `TypeError` where there is none, or none that the model has a row for.
  */
 export async function readFirstToken(path: string): Promise<number> {
+  const { openTokenizer } = await import("./tokenizer.ts");
   using files = await openModel(path);
   const { checkpoint, architecture } = files;
   const { vocabulary } = architecture.config;
