@@ -90,7 +90,8 @@ Deno.test("an export that is killed shows nothing of itself, and the next is who
   const alone = digestsOf(lines);
   const random = words("exports");
   let kills = 0;
-  for (let round = 0; round < 8; round++) {
+  // On a busy machine more kills come too late.
+  for (let round = 0; round < 8 || (kills < 4 && round < 24); round++) {
     const store = await copy(`round-${round}`);
     const step = round % 2 === 0 ? "gguf" : "vllm";
     const after = random.next().value / 2 ** 32 * SHARE * took(lines, step);
@@ -103,5 +104,5 @@ Deno.test("an export that is killed shows nothing of itself, and the next is who
     deepStrictEqual(await entries("tmp"), []);
     strictEqual((await entries("artifacts")).length, 4);
   }
-  ok(kills >= 4, `${kills} of 8 kills came before the end`);
+  ok(kills >= 4, `${kills} kills came before the end`);
 });

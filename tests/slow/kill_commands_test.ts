@@ -50,6 +50,15 @@ async function killed(
   return (await child.status).signal === "SIGKILL";
 }
 
+/** Whether there is another round: on a busy machine more kills come too late. */
+function goesOn(
+  round: number,
+  kills: number,
+  { rounds, wanted }: { readonly rounds: number; readonly wanted: number },
+): boolean {
+  return round < rounds || (kills < wanted && round < 5 * rounds);
+}
+
 const countIn = (path: string) =>
   Array.fromAsync(Deno.readDir(path)).then(({ length }) => length, () => 0);
 
@@ -57,7 +66,7 @@ Deno.test("`gc` that is killed while it removes leaves a store that is whole", a
   await using place = await temporary();
   const [store, a] = [`${place.path}/store`, `${place.path}/a.yaml`];
   let kills = 0;
-  for (let round = 0; round < 8; round++) {
+  for (let round = 0; goesOn(round, kills, { rounds: 8, wanted: 4 }); round++) {
     await Deno.writeTextFile(a, manifest(1000 * round));
     await call("run", a, "--json", "--store", store);
     await Deno.writeTextFile(a, manifest(1000 * round + 500));
@@ -75,7 +84,7 @@ Deno.test("`gc` that is killed while it removes leaves a store that is whole", a
     const { steps } = JSON.parse(again.trim().split("\n").at(-1)!);
     deepStrictEqual(new Set(steps.map(({ state }: { state: string }) => state)), new Set(["hit"]));
   }
-  ok(kills >= 4, `${kills} of 8 kills came before the end`);
+  ok(kills >= 4, `${kills} kills came before the end`);
 });
 
 Deno.test("`checkout` and `verify` that are killed leave no half of a directory, and the store", async () => {
@@ -85,7 +94,7 @@ Deno.test("`checkout` and `verify` that are killed leave no half of a directory,
   const out = `${place.path}/out`;
   const before = await filesBelow(store);
   let kills = 0;
-  for (let round = 0; round < 6; round++) {
+  for (let round = 0; goesOn(round, kills, { rounds: 6, wanted: 3 }); round++) {
     const names = await countIn(place.path);
     const begun = async () => await countIn(place.path) > names;
     if (await killed(["checkout", key, out, "--store", store], { begun, most: 100 })) kills++;
@@ -98,7 +107,7 @@ Deno.test("`checkout` and `verify` that are killed leave no half of a directory,
       if (name !== "store") await Deno.remove(`${place.path}/${name}`, { recursive: true });
     }
   }
-  ok(kills >= 3, `${kills} of 6 kills came before the end`);
+  ok(kills >= 3, `${kills} kills came before the end`);
   for (let round = 0; round < 2; round++) {
     const begun = () => Promise.resolve(true);
     ok(await killed(["verify", "--full", "--store", store], { begun, most: 300 }));
@@ -114,7 +123,7 @@ Deno.test("a run that is killed while it pushes or fetches goes on where others 
   const [shared, a] = [`${place.path}/shared`, `${place.path}/a.yaml`];
   await Deno.mkdir(shared);
   let kills = 0;
-  for (let round = 0; round < 2; round++) {
+  for (let round = 0; goesOn(round, kills, { rounds: 2, wanted: 2 }); round++) {
     const [here, there] = ["here", "there"].map((name) => `${place.path}/${name}-${round}`);
     await Deno.writeTextFile(a, manifest(1000 * round, FEW));
     const run = (store: string) => ["run", a, "--json", "--remote", shared, "--store", store];
@@ -136,5 +145,5 @@ Deno.test("a run that is killed while it pushes or fetches goes on where others 
       (await filesBelow(`${store}/files`)).filter((name) => !name.endsWith(".next")).sort();
     deepStrictEqual(await digests(there!), await digests(here!));
   }
-  ok(kills >= 2, `${kills} of 4 kills came before the end`);
+  ok(kills >= 2, `${kills} kills came before the end`);
 });

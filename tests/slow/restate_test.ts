@@ -75,7 +75,7 @@ test("a step whose worker is killed goes on at another, from its journal", async
   await fleet.manifest(`
 params: { log: ${fleet.path("before")} }
 steps:
-  slow: { stage: count, with: { parts: 20, pause: 40, log: "\${log}" } }
+  slow: { stage: count, with: { parts: 20, pause: 120, log: "\${log}" } }
   quality: { stage: score, from: { a: slow } }
 `);
   strictEqual((await fleet.run()).code, 0);
@@ -104,7 +104,7 @@ test("a worker that is asked to leave hands its step to another", async () => {
   const log = fleet.path("log");
   await fleet.manifest(`
 steps:
-  slow: { stage: count, with: { parts: 20, pause: 50, log: ${log} } }
+  slow: { stage: count, with: { parts: 20, pause: 150, log: ${log} } }
 `);
   const run = fleet.run();
   await until(async () => (await linesOf(log)).length >= 5);
@@ -166,7 +166,7 @@ test("Ctrl-C stops the stage at the worker, and the next run goes on", async () 
   const log = fleet.path("log");
   await fleet.manifest(`
 steps:
-  slow: { stage: count, with: { parts: 30, pause: 40, log: ${log} } }
+  slow: { stage: count, with: { parts: 30, pause: 120, log: ${log} } }
 `);
   const running = fleet.start(["run", "a.yaml", "--executor", `restate=${fleet.url}`, "--json"]);
   await until(async () => (await linesOf(log)).length >= 5);
@@ -184,13 +184,10 @@ steps:
 test("a run that finds no worker waits for one and says so", async () => {
   await using fleet = await Fleet.start({ workers: 0 });
   await fleet.manifest("steps: { one: { stage: constant, with: { value: 4 } } }\n");
-  const run = fleet.run();
-  await sleep(1500);
-  await fleet.addWorker();
-  const { code, of } = await run;
-  strictEqual(code, 0);
-  match(
-    of("note")[0].text,
-    /^Waiting for a worker; deno task worker --restate http\S+ starts one$/,
+  const run = fleet.start(["run", "a.yaml", "--executor", `restate=${fleet.url}`, "--json"]);
+  await until(() =>
+    /Waiting for a worker; deno task worker --restate http\S+ starts one"/.test(run.out())
   );
+  await fleet.addWorker();
+  strictEqual((await run.child.status).code, 0);
 });

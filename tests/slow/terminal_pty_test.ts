@@ -115,7 +115,7 @@ function start(
       await keys.write(new TextEncoder().encode(key));
     },
     async until(text) {
-      for (let i = 0; i < 400 && !text.test(seen.out + seen.errors); i++) await sleep(25);
+      for (let i = 0; i < 1200 && !text.test(seen.out + seen.errors); i++) await sleep(25);
       match((seen.out + seen.errors).slice(-2000), text);
     },
     async end() {
@@ -224,7 +224,7 @@ Deno.test({
       await run.until(/part ([3-9]|\d\d)/);
       ok(widths().some((width) => width > 40), "wide at first");
       await Deno.writeTextFile(`${directory}/small`, "");
-      for (let i = 0; i < 200 && widths().some((width) => width >= 31); i++) await sleep(25);
+      for (let i = 0; i < 1200 && widths().some((width) => width >= 31); i++) await sleep(25);
       ok(widths().length === 3 && widths().every((width) => width < 31), `${widths()} columns`);
       await run.press("\x03");
       strictEqual(await run.end(), 130);
@@ -279,7 +279,8 @@ Deno.test("a closed terminal stops a run cleanly, two signals at once do too, `n
         command: `exec ${PROGRAM} ${command} --store ${store} --json`,
       });
       await run.until(/"part \d+"/);
-      for (const signal of signals) run.kill(signal);
+      // It finds all of them when it goes on, however long sending them takes.
+      for (const signal of ["SIGSTOP", ...signals, "SIGCONT"] as const) run.kill(signal);
       return { code: await run.end(), ...run.seen, state: await stateOf(store) };
     };
     await Promise.all([
@@ -311,7 +312,7 @@ Deno.test("a closed terminal stops a run cleanly, two signals at once do too, `n
         // The terminal vanishes with the program that made it; nobody is left to write to.
         gone.kill("SIGKILL");
         await gone.end();
-        for (let i = 0; i < 200 && await stateOf("gone") === "running"; i++) await sleep(25);
+        for (let i = 0; i < 1200 && await stateOf("gone") === "running"; i++) await sleep(25);
         strictEqual(await stateOf("gone"), "stopped");
       })(),
     ]);

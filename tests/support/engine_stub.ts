@@ -56,6 +56,7 @@ export class FakeEngine implements Engine {
   /** Set to fail requests under way. */
   failure: EngineError | undefined;
   readonly #options: FakeEngineOptions;
+  #held: Promise<void> | undefined;
   #running = 0;
   #waiting: { readonly tokens: number; readonly start: () => void }[] = [];
   #pages = 0;
@@ -91,6 +92,13 @@ export class FakeEngine implements Engine {
     };
   }
 
+  /** Has requests that begin from now on run without an answer until what it returns is called. */
+  hold(): () => void {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#held = promise;
+    return resolve;
+  }
+
   async *generate(
     request: GenerationRequest,
     signal?: AbortSignal,
@@ -110,6 +118,7 @@ export class FakeEngine implements Engine {
     const pages = Math.ceil((prompt.length + maxTokens) / PAGE);
     this.#pages += pages;
     try {
+      await this.#held;
       await this.#pause(delay, signal);
       this.#promptTokens += prompt.length;
       const { promptLogprobs, logprobs } = request;

@@ -166,10 +166,10 @@ function end(child: Deno.ChildProcess, signal: Deno.Signal): void {
   }
 }
 
-/** The first of four free ports in a row. */
+/** The first of four free ports in a row, below those that systems give to whoever asks for any. */
 function freePorts(): number {
   for (;;) {
-    const port = 20_000 + 4 * Math.floor(Math.random() * 10_000);
+    const port = 10_000 + 4 * Math.floor(Math.random() * 5_000);
     if (areFree(port)) return port;
   }
 }

@@ -128,7 +128,7 @@ Deno.test("Gpu says that the device was lost, and what is kept", async () => {
     const gpu = await Gpu.open();
     using gate = gpu.upload(f32([4]));
     raw!.destroy();
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    await raw!.lost;
     assert.throws(
       () => gpu.run(glu, { gate, up: gate }, {}),
       /the device was lost .* run the command again, finished steps are kept/,

@@ -1,7 +1,7 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { runnerCommands } from "../../../pipeline/cli/commands/mod.ts";
 import * as stages from "../../support/toy/stages.ts";
 import { deepStrictEqual, doesNotMatch, match, ok, strictEqual, throws } from "node:assert/strict";
-import { setTimeout as sleep } from "node:timers/promises";
 import { machineFlags, parseBytes } from "../../../pipeline/cli/flags.ts";
 import { parseCommandLine } from "../../../pipeline/cli/command_line.ts";
 import { defineCommand, UsageError } from "../../../pipeline/cli/mod.ts";
@@ -11,6 +11,7 @@ import type { Program } from "../../../pipeline/cli/main.ts";
 import { callProgram } from "../../support/cli_call.ts";
 import { call as callToy } from "../../support/toy/call.ts";
 import { toyCommand } from "../../support/toy/command.ts";
+import { until } from "../../support/wait.ts";
 
 const MANIFEST = `
 params: { value: 3, pause: 0, parts: 2 }
@@ -213,7 +214,7 @@ Deno.test(
           args: ["run", "a.yaml", "--json", "--set", "pause=20", "--set", "parts=400"],
         });
         const store = `${directory}/.quattuor`;
-        for (let i = 0; i < 200 && !await hasParts(`${store}/tmp`); i++) await sleep(25);
+        await until(() => hasParts(`${store}/tmp`));
         child.kill(signal);
         const { code, out, errors } = await outputOf(child);
         strictEqual(code, 130);
@@ -239,11 +240,21 @@ Deno.test(
       const env = { npm_command: "" };
       const child = start(directory, { args: [...args, "--set", "pause=60000"], env });
       const store = `${directory}/.quattuor`;
-      for (let i = 0; i < 200 && !await hasParts(`${store}/tmp`); i++) await sleep(25);
+      await until(() => hasParts(`${store}/tmp`));
+      let errors = "";
+      const reading = (async () => {
+        for await (const piece of child.stderr.pipeThrough(new TextDecoderStream())) {
+          errors += piece;
+        }
+      })();
       child.kill("SIGINT");
-      await sleep(200);
+      // Signals that come soon after the one that the process has seen are taken for the same.
+      await until(() => errors.includes("Stopping at the next good moment"));
+      await sleep(150);
       child.kill("SIGINT");
-      const { code: stopped, errors } = await outputOf(child);
+      const { code: stopped } = await child.status;
+      await reading;
+      await child.stdout.cancel();
       strictEqual(stopped, 130);
       match(
         errors,

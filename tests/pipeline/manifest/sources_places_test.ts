@@ -24,6 +24,7 @@ Deno.test("a manifest is read from files only, and not from large ones", async (
         return true;
       });
     }
-    ok(performance.now() - start < 1000);
+    // Read to its end, a device or a pipe would keep it for ever.
+    ok(performance.now() - start < 20_000);
   }
 });

@@ -176,12 +176,14 @@ Deno.test("an artifact keeps its notes with their seconds, and what making it to
     };
     const before = Deno.memoryUsage().rss;
     const size = 300e6;
+    let held = 0;
     const work = async (job: Job) => {
       job.note("begun");
       job.progress(0, 4, "layer 1 of 2, query");
       await sleep(50);
       // Gone before anybody looks again: the system remembers, or a look while it is there.
       const ballast = new Uint8Array(size).fill(1);
+      held = Deno.memoryUsage().rss;
       deviceBytes = 5000;
       await sleep(300);
       deviceBytes = 200;
@@ -194,17 +196,20 @@ Deno.test("an artifact keeps its notes with their seconds, and what making it to
     const record = JSON.parse(await Deno.readTextFile(`${made?.path}/artifact.json`));
     deepStrictEqual(record.metrics, made?.metrics);
     const { rss, laps, ...device } = record.metrics;
-    ok(rss >= before + 0.8 * size && rss < before + 4 * size, `${rss} after ${before}`);
+    // What other tests have left in this process may go meanwhile.
+    ok(rss >= held - 0.5 * size, `${rss}, and ${held} with the ballast`);
+    ok(rss < Math.max(before, held) + 4 * size, `${rss} after ${before} and ${held}`);
     deepStrictEqual(device, { deviceBytes: 5000, adapter: "a device" });
     deepStrictEqual(
       laps.map(({ part }: { part: string }) => part),
       ["layer 1 of 2", "layer 2 of 2"],
     );
-    ok(laps[0].at < 0.2 && laps[1].at >= 0.35 && laps[1].at < record.seconds + 0.01);
+    // Timers may be late on a busy machine, and to the millisecond they are not early.
+    ok(laps[1].at - laps[0].at >= 0.348 && laps[1].at < record.seconds + 0.01);
     const [begun, ended] = record.notes;
     deepStrictEqual([begun.text, ended.text], ["begun", "ended 1"]);
     deepStrictEqual([ended.level, ended.data], ["result", { error: 1 }]);
-    ok(begun.at < 0.2 && ended.at >= 0.35);
+    ok(ended.at - begun.at >= 0.348, `${ended.at} after ${begun.at}`);
     const again = await attempt(work, { tools });
     deepStrictEqual(of("reuse", again)[0]?.metrics, record.metrics);
     deepStrictEqual(

@@ -10,6 +10,7 @@ import type { Job, Registry } from "../../../pipeline/stage.ts";
 import { callProgram } from "../../support/cli_call.ts";
 import { writeNumber } from "../../support/toy/number.ts";
 import { toyCommand } from "../../support/toy/command.ts";
+import { until } from "../../support/wait.ts";
 
 /** Keeps a part in its journal, then fails if it is told to. */
 const kept = {
@@ -373,10 +374,7 @@ steps:
     { stdout: "null", stderr: "null" },
   ).spawn();
   try {
-    for (let tries = 0; (await project.list("tmp")).length === 0; tries++) {
-      ok(tries < 400, "the run did not begin in 10 seconds");
-      await sleep(25);
-    }
+    await until(async () => (await project.list("tmp")).length > 0);
     // A later run that is over: the one that goes on is not the last of its manifest.
     await project.run("a.yaml", "--set", "value=2");
     deepStrictEqual((await project.gc()).removals, []);

@@ -15,6 +15,7 @@ import { canonicalJson, keyOf } from "../../../pipeline/store/key.ts";
 import { Store } from "../../../pipeline/store/store.ts";
 import { isHeld, takeLock, tryLock } from "../../../pipeline/store/lock.ts";
 import { withDirectory } from "../../support/directory.ts";
+import { until } from "../../support/wait.ts";
 
 const recipe: KeyDocument = { stage: "load", version: 1, params: { bits: 4 }, inputs: {} };
 
@@ -217,7 +218,7 @@ Deno.test("`Store.make()` does the work once when two ask for it at the same tim
         },
         write: async (out) => {
           calls++;
-          await new Promise((resolve) => setTimeout(resolve, 100));
+          await until(() => waits === 1);
           return await writeTwo(out);
         },
       });

@@ -245,7 +245,7 @@ browserTest("two models answer side by side, each going on with what it said", a
 });
 
 browserTest("speed is told while an answer comes, and thoughts stand apart", async (browser) => {
-  const says = `<think>${"hm ".repeat(60)}</think>${"word ".repeat(60)}`;
+  const says = `<think>${"hm ".repeat(60)}</think>${"word ".repeat(400)}`;
   const template = "{% for m in messages %}{{ m.content }}{% endfor %}{# </think> #}";
   await using served = await serveFake({ says, template, delay: 20 });
   const { page } = await openChat(browser, served);

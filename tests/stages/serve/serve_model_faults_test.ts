@@ -80,6 +80,7 @@ for (
     const before = await ask(served);
     const running = [post("/v1/completions", { ...LONG, stream: true })];
     await until(() => engine.stats().running === 1);
+    const { generatedTokens: untilNow } = engine.stats();
     running.push(post("/v1/completions", LONG));
     await until(() => engine.stats().running === 2);
     const waiting = [true, false].map((stream) => post("/v1/completions", { ...LONG, stream }));
@@ -88,6 +89,8 @@ for (
     await sleep(1050);
     const youngest = post("/v1/completions", { ...LONG, stream: true });
     await until(() => engine.stats().waiting === 3);
+    // Of two that run.
+    await until(() => engine.stats().generatedTokens > untilNow + 30);
     const { counters: then } = await figures(served);
     disturb(engine);
     await until(() => engine.state === "loading");
@@ -148,7 +151,8 @@ Deno.test("a server that stops ends although its worker is killed meanwhile", as
   await assertCutOff(stream);
   const start = performance.now();
   await Promise.all([stopped, drained, server.finished]);
-  assert.ok(performance.now() - start < 3000);
+  // It would have waited a minute for those under way.
+  assert.ok(performance.now() - start < 30_000);
   assert.equal(engine.stats().running, 0);
 });
 

@@ -259,7 +259,7 @@ Deno.test("openai-node lists models, and makes its own errors of what is refused
   let seen = 0;
   for await (const _ of first) if (++seen === 3) break;
   await until(() => engine.stats().running + engine.stats().pages.used === 0);
-  assert.ok(engine.stats().generatedTokens < 1000);
+  assert.ok(engine.stats().generatedTokens < 1900, "it went on to its end");
 
   // Lost on the way: in a stream and in one piece.
   const stream = await client.completions.create(body);

@@ -202,13 +202,7 @@ Deno.test("a request beyond its time ends, and is not asked again", async () => 
 Deno.test("a silent stream is kept alive by comments, which clients pass over", async () => {
   await using served = await serveFake({ says: "x", options: { ping: 0.1 } });
   // The engine answers when enough of silence was heard, however long that takes.
-  const { promise: heard, resolve: answer } = Promise.withResolvers<void>();
-  const { engine } = served;
-  const generate = engine.generate.bind(engine);
-  engine.generate = async function* (...request) {
-    await heard;
-    yield* generate(...request);
-  };
+  const answer = served.engine.hold();
   const body = { prompt: "a", max_tokens: 1, stream: true } as const;
   const read = async () => {
     let text = "";

@@ -143,7 +143,7 @@ Deno.test("pages of other sites may ask only where they are listed, and only wit
 });
 
 /** What a server says to bytes on a connection of their own, until it ends that or some time is over. */
-async function sayTo({ url }: ServedFake, text: string, milliseconds = 2000): Promise<string> {
+async function sayTo({ url }: ServedFake, text: string, milliseconds = 20_000): Promise<string> {
   using connection = await Deno.connect({ hostname: "127.0.0.1", port: Number(new URL(url).port) });
   await connection.write(new TextEncoder().encode(text));
   const chunk = new Uint8Array(1 << 16);

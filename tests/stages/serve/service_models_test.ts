@@ -5,6 +5,7 @@ import { readServeOptions } from "../../../stages/serve/options.ts";
 import type { ServedParts } from "../../../stages/serve/service.ts";
 import { FakeEngine } from "../../support/engine_stub.ts";
 import { CARD, embeddedTokenizer } from "../../support/server_stub.ts";
+import { until } from "../../support/wait.ts";
 
 /** A model that says its own name, whatever it is asked. */
 async function talker(
@@ -110,10 +111,11 @@ Deno.test("all models are listed and told of, and counted by their names", async
 });
 
 Deno.test("a server that gets other models finishes on those of before, and goes on with the others", async () => {
-  const before = await talker("before", { delay: 400 });
+  const before = await talker("before");
+  const finish = before.engine.hold();
   await using server = await serverOf(before);
   const slow = post(server, "/v1/completions", { prompt: "a", max_tokens: 9, model: "before" });
-  while (before.engine.stats().running === 0) await new Promise((done) => setTimeout(done, 5));
+  await until(() => before.engine.stats().running === 1);
   const replaced = server.replace([await talker("behind")]);
   const quick = await (await post(server, "/v1/completions", { prompt: "a" })).json();
   strictEqual(quick.choices[0].text, " I am behind");
@@ -122,21 +124,24 @@ Deno.test("a server that gets other models finishes on those of before, and goes
     404,
   );
   strictEqual(before.engine.stats().running, 1);
+  finish();
   await replaced;
   strictEqual(before.engine.stats().running, 0);
   strictEqual((await (await slow).json()).choices[0].text, " I am before");
 });
 
 Deno.test("a server that pauses finishes what it has and refuses with 503 until it has models again", async () => {
-  const first = await talker("first", { delay: 10 });
+  const first = await talker("first");
+  const finish = first.engine.hold();
   await using server = await serverOf(first);
   const slow = post(server, "/v1/completions", { prompt: "a", max_tokens: 9 });
-  while (first.engine.stats().running === 0) await new Promise((done) => setTimeout(done, 5));
+  await until(() => first.engine.stats().running === 1);
   const paused = server.pause();
   const refused = await post(server, "/v1/completions", { prompt: "a" });
   strictEqual(refused.status, 503);
   ok(refused.headers.has("retry-after"));
   await refused.body?.cancel();
+  finish();
   await paused;
   strictEqual((await (await slow).json()).choices[0].text, " I am first");
   await server.replace([first]);
@@ -168,7 +173,7 @@ Deno.test("vLLM's metric of adapters names those that requests go through, where
     const text = await (await fetch(`${server.url}/metrics`)).text();
     return /^vllm:lora_requests_info\{(.*)\} (\S+)$/m.exec(text)?.slice(1);
   };
-  const base = await talker("base", { delay: 20 });
+  const base = await talker("base");
   {
     await using server = await serverOf(base);
     strictEqual(await info(server), undefined);
@@ -179,8 +184,9 @@ Deno.test("vLLM's metric of adapters names those that requests go through, where
     adapter: number,
   });
   await using server = await serverOf(base, adapter("calm", 1), adapter("wild", 2));
+  const finish = base.engine.hold();
   const slow = post(server, "/v1/completions", { prompt: "a", model: "wild", max_tokens: 9 });
-  while (base.engine.stats().running === 0) await new Promise((done) => setTimeout(done, 5));
+  await until(() => base.engine.stats().running === 1);
   const [labels, value] = (await info(server))!;
   strictEqual(
     labels,
@@ -188,6 +194,7 @@ Deno.test("vLLM's metric of adapters names those that requests go through, where
   );
   // The moment when it was so, in seconds.
   ok(Math.abs(Date.now() / 1000 - Number(value)) < 600, value);
+  finish();
   await (await slow).text();
   ok((await info(server))![0]!.includes('running_lora_adapters="",'));
 });

@@ -29,7 +29,8 @@ Deno.test("sockets are heard between two goes of long work", async () => {
     await others;
   }
   await Promise.all([client, echo]);
-  ok(goes < 20, `it was heard after ${goes} goes`);
+  // Sockets that are heard last of all would be after many hundreds.
+  ok(goes < 200, `it was heard after ${goes} goes`);
 });
 
 Deno.test("work that takes turns with others shares one go with them", async () => {
