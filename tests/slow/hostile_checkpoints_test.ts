@@ -4,32 +4,24 @@ import { fileURLToPath } from "node:url";
 import { HOSTILE } from "../support/hostile_checkpoints.ts";
 
 const PROGRAM = fileURLToPath(new URL("../../mod.ts", import.meta.url));
+const PEAK = fileURLToPath(new URL("../support/peak_memory.ts", import.meta.url));
 const MB = 2 ** 20;
 
 /** Far more than the five seconds of a machine that does nothing else. */
 const NEVER_SECONDS = 100;
 
 /** Runs the program, and says what it said and the most memory that it held. */
-async function run(...args: readonly string[]) {
-  const child = new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", "--no-check", PROGRAM, ...args],
-    env: { NO_COLOR: "1" },
-    stdout: "piped",
-    stderr: "piped",
+async function run(directory: string, ...args: readonly string[]) {
+  const peak = `${directory}/peak`;
+  const { signal, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: ["run", "-A", "--no-check", "--preload", PEAK, PROGRAM, ...args],
+    env: { NO_COLOR: "1", PEAK_FILE: peak },
     signal: AbortSignal.timeout(1000 * NEVER_SECONDS),
-  }).spawn();
-  let bytes = 0;
-  const look = setInterval(() => {
-    try {
-      const status = Deno.readTextFileSync(`/proc/${child.pid}/status`);
-      bytes = Math.max(bytes, 1024 * Number(/^VmHWM:\s+(\d+) kB$/m.exec(status)?.[1] ?? 0));
-    } catch {
-      // It has ended.
-    }
-  }, 5);
-  const { signal, stdout, stderr } = await child.output();
-  clearInterval(look);
+  }).output();
   strictEqual(signal, null, `${args} was ended after ${NEVER_SECONDS} s`);
+  const bytes = Number(await Deno.readTextFile(peak));
+  await Deno.remove(peak);
+  ok(bytes > 10 * MB, `${args} held ${bytes} bytes`);
   return { said: [stdout, stderr].map((each) => new TextDecoder().decode(each)).join(""), bytes };
 }
 
@@ -50,7 +42,7 @@ for (const { what, says, make, loads = false } of HOSTILE) {
         ...loads ? [] : [["run", manifest, "--store", `${directory}/store`]],
       ];
       for (const args of calls) {
-        const { said, bytes } = await run(...args);
+        const { said, bytes } = await run(directory, ...args);
         match(said, says);
         ok(!/^\s+at /m.test(said), said);
         ok(bytes < 500 * MB, `${args[0]} took ${bytes / MB} MB`);
