@@ -26,6 +26,7 @@ import { chatTemplateText } from "./serve/chat_template_text.ts";
 import { type DeploymentOptions, deploymentOptions, wishesOf } from "./serve/options.ts";
 import type { ServedTokenizer } from "./serve/served_tokenizer.ts";
 import { fromSnake, snakeName, snakeShape } from "./serve/snake_names.ts";
+import { refuseStopTokens, tokensOf } from "./serve/stop_tokens.ts";
 import { linkedBytes, modelBytes, parsedBytes } from "./sizes.ts";
 
 const count = z.int().positive();
@@ -217,6 +218,7 @@ async function countTrial(
   { params, options }: { readonly params: Params; readonly options?: DeploymentOptions },
   { memoryBytes, limits }: { readonly memoryBytes: number; readonly limits: unknown },
 ): Promise<DevicePeaks> {
+  if (options) refuseStopTokens(options, tokensOf(model.config));
   const headers = headersOf(headerFiles(model));
   const adapters = await openAdapters(options ? adaptersOfParams(params.adapters) : [], headers);
   const files = adapters.length > 0 ? { ...headers, adapters } : headers;

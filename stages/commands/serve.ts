@@ -22,6 +22,7 @@ import {
   wishesOf,
 } from "../serve/options.ts";
 import { type ModelCall, serveModels } from "../serve/serve_model.ts";
+import { refuseStopTokens, tokensOf } from "../serve/stop_tokens.ts";
 import { memoryFor } from "../tools.ts";
 import { fromSnake } from "../serve/snake_names.ts";
 import { addSchemaOptions, type OptionForm, saidOf } from "./schema_options.ts";
@@ -110,6 +111,7 @@ async function findModels(
   for (const { path } of adapters) await readPeftAdapter(path);
   const demand: ModelDemand = async (headers, stated) => {
     const options = optionsFor(stated, said, door);
+    refuseStopTokens(options, tokensOf(headers.config));
     const device = machine.device ?? options.device;
     await refuseEngine(
       headers,

@@ -9,6 +9,7 @@ import { servedTokenizerOf } from "./model_tokenizer.ts";
 import { type ServeOptions, wishesOf } from "./options.ts";
 import type { ServedParts } from "./service.ts";
 import type { LogStyle } from "./request_log.ts";
+import { refuseStopTokens } from "./stop_tokens.ts";
 import { vocabularyOf } from "./structured/vocabulary.ts";
 
 /** A model to be served, and how. */
@@ -178,6 +179,7 @@ async function openModels(
         continue;
       }
       const tokenizer = await servedTokenizerOf(path, options.chatTemplate);
+      refuseStopTokens(options, tokenizer.usable);
       const problem = templateProblem(tokenizer);
       if (problem !== undefined) notes.warn(problem);
       const plan = plans[opening.indexOf(call)];

@@ -50,7 +50,7 @@ async function killed(
   return (await child.status).signal === "SIGKILL";
 }
 
-/** Whether there is another round: on a busy machine more kills come too late. */
+/** Whether there is another round: on some machines, fast or busy ones, more kills come too late. */
 function goesOn(
   round: number,
   kills: number,
@@ -108,11 +108,13 @@ Deno.test("`checkout` and `verify` that are killed leave no half of a directory,
     }
   }
   ok(kills >= 3, `${kills} kills came before the end`);
-  for (let round = 0; round < 2; round++) {
+  kills = 0;
+  for (let round = 0; goesOn(round, kills, { rounds: 2, wanted: 2 }); round++) {
     const begun = () => Promise.resolve(true);
-    ok(await killed(["verify", "--full", "--store", store], { begun, most: 300 }));
+    if (await killed(["verify", "--full", "--store", store], { begun, most: 300 })) kills++;
     await call("verify", "--full", "--store", store);
   }
+  ok(kills >= 2, `${kills} kills came before the end of verify`);
   const kept = (names: readonly string[]) =>
     names.filter((name) => /^(artifacts|files)\//.test(name));
   deepStrictEqual(kept(await filesBelow(store)), kept(before));

@@ -141,6 +141,7 @@ Deno.test("the forecast of serve is what its device held, and refuses the same",
       [{ pages: 1 }, /Cannot serve the model from 1 pages .* 128 tokens take \d, .*--pages/],
       [{ pages: 1e6 }, /fit into 269 MB, expected a number between/],
       [{ chat_template: "{{ raise_exception(1) }}" }, /Cannot lay out conversations by /],
+      [{ stop_token_ids: [1e6] }, /"stopTokenIds": 1000000 is no token of the model, expected ids/],
       [{ chat_template: "no/such/file" }, /Cannot read the chat template "no\/such\/file"/],
     ] as const
   ) {

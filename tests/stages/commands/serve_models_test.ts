@@ -151,6 +151,10 @@ Deno.test("what is wrong with adapters, a template or one of several models is s
           [EMBEDDED, "--chat-template", `${directory}/bad.jinja`],
           /Cannot lay out conversations by ".*bad\.jinja": it says: .*nothing/,
         ],
+        [
+          [`${directory}/it.yaml`, "--stop-token-ids", "1000000"],
+          /"stopTokenIds": 1000000 is no token of the model, expected ids below/,
+        ],
         [[EMBEDDED, "--step", "told"], /Cannot serve step "told" of ".*": it is no manifest/],
         [[`${directory}/it.yaml`, "--step", "tolt"], /tolt.*told/],
         [[`${directory}/it.yaml`, "--sequences", "1", "--pages", "1"], /pages/],
