@@ -4,10 +4,11 @@ Usage: spinquant.py configs/embedded CALIBRATION.u32 TEST.u32 tests/testdata/spi
 The two files are ids as the tokenize stage keeps them (stories:calibration of 100,000 bytes, stories:test of 20,000).
 
 From the definitions of Liu et al. 2024 (SpinQuant) and Li et al. 2020 (Cayley SGD), with the settings of
-configs/spinquant.yaml: norms folded; R1 of the residual stream is multiplied into every weight, R2 of each layer's heads
-into values and out_proj; what down_proj takes, and queries and keys behind their rotary positions, go through Hadamard
-transforms; weights are in full precision while rotations are learned, inputs of linears are symmetric with a scale a
-token, keys and values have a zero point a head. Rounding lets gradients through. Weights then as in quarot.py, by GPTQ.
+configs/spinquant.yaml but for the definition's rate of 1.5 and no clipping: norms folded; R1 of the residual stream is
+multiplied into every weight, R2 of each layer's heads into values and out_proj; what down_proj takes, and queries and
+keys behind their rotary positions, go through Hadamard transforms; weights are in full precision while rotations are
+learned, inputs of linears are symmetric with a scale a token, keys and values have a zero point a head. Rounding lets
+gradients through. Weights then as in quarot.py, by GPTQ.
 Scales are rounded to float16, as the kernels have them.
 
 Kept: gradients at the first matrices, which have no random signs, without rounding, and with a zero point a token and a
