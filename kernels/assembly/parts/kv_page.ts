@@ -3,6 +3,15 @@ import { widened } from "./floats";
 /** Tokens of a page. */
 export const PAGE_TOKENS: u32 = 64;
 
+/** What a slot has more where a sink goes, whose values take the codes of four tokens. */
+export const SINK_SLOT: u32 = 0x80000000;
+const SINK_PLACES: u32 = 4;
+
+/** Places of a sequence before its first token, of which some stay in half precision. */
+export function leadOf(sinks: u32): u32 {
+  return (SINK_PLACES - 1) * sinks;
+}
+
 /** Zero domains. */
 export const NONE: u32 = 0;
 export const PRE_SCALE: u32 = 1;
@@ -49,7 +58,7 @@ export function toZeros(page: Page, kvHeads: u32, size: u32): usize {
 /**
  * Writes the values of a head's first tokens of a page, up to a multiple of 8 channels: 16 of a token
  * lie together, `across` bytes before its next 16 and `down` bytes before those of the next token.
- * `scratch` takes scales.
+ * `scratch` takes scales. Where the page begins with sinks, the places before them get values of the first.
  */
 export function decodePage(
   page: Page,
@@ -57,14 +66,22 @@ export function decodePage(
   kvHeads: u32,
   head: u32,
   tokens: u32,
+  sinks: u32,
   size: u32,
   to: usize,
   across: usize,
   down: usize,
   scratch: usize,
 ): void {
+  const lead = leadOf(sinks);
+  const coded = min(lead + sinks, tokens);
+  for (let token: u32 = 0; token < coded; token++) {
+    const first = token > lead ? SINK_PLACES * (token - lead) : 0;
+    decodeHalves(codesAt(page, start, head, first, size), size, to, across);
+    to += down;
+  }
   if (page.bits < 16) spreadScales(page, start, kvHeads, head, size, scratch);
-  for (let token: u32 = 0; token < tokens; token++) {
+  for (let token = coded; token < tokens; token++) {
     const codes = codesAt(page, start, head, token, size);
     const scales = scratch + <usize> token * 8;
     if (page.bits == 4) decodeFour(page, codes, scales, size, to, across);
