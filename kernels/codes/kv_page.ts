@@ -37,6 +37,16 @@ export function slotOf(pages: readonly number[], token: number, sinks = 0): numb
   return pages[Math.floor(place / PAGE_TOKENS)]! * PAGE_TOKENS + place % PAGE_TOKENS;
 }
 
+/** Pages that a sequence of so many tokens takes. */
+export function pagesFor(tokens: number, sinks = 0): number {
+  return Math.ceil((tokens + leadOf(sinks)) / PAGE_TOKENS);
+}
+
+/** Tokens that so many first pages of a sequence hold. */
+export function tokensIn(pages: number, sinks = 0): number {
+  return Math.max(0, pages * PAGE_TOKENS - leadOf(sinks));
+}
+
 /** The page of a slot. */
 export function pageOf(slot: number): number {
   return Math.floor(slot % SINK_SLOT / PAGE_TOKENS);
