@@ -1,4 +1,3 @@
-import { PAGE_TOKENS } from "../../kernels/codes/kv_page.ts";
 import type { EngineState } from "./engine.ts";
 import type { Pages } from "./pages.ts";
 import { needsLogitsOnly } from "./sampling.ts";
