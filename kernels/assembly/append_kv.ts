@@ -80,14 +80,36 @@ export function append(
 ): void {
   const start = pool + <usize> (slot % SINK_SLOT / PAGE_TOKENS) * page.words * 4;
   const token = slot % PAGE_TOKENS;
-  if (slot >= SINK_SLOT) {
-    for (let head: u32 = 0; head < kvHeads; head++) {
-      const end = x + <usize> size * 4;
-      appendHalves(x, end, codesAt(page, start, head, token, size));
-      x = end;
-    }
-    return;
+  if (slot >= SINK_SLOT) appendSink(page, start, token, x, kvHeads, size);
+  else appendHeads(page, start, token, x, kvHeads, size, compensation, scratch);
+}
+
+/** Writes a token's heads in half precision from its place on. */
+function appendSink(
+  page: Page,
+  start: usize,
+  token: u32,
+  x: usize,
+  kvHeads: u32,
+  size: u32,
+): void {
+  for (let head: u32 = 0; head < kvHeads; head++) {
+    const end = x + <usize> size * 4;
+    appendHalves(x, end, codesAt(page, start, head, token, size));
+    x = end;
   }
+}
+
+function appendHeads(
+  page: Page,
+  start: usize,
+  token: u32,
+  x: usize,
+  kvHeads: u32,
+  size: u32,
+  compensation: usize,
+  scratch: usize,
+): void {
   const zeros = toZeros(page, kvHeads, size);
   const row = compensation ? <usize> size * 4 : 0;
   for (let head: u32 = 0; head < kvHeads; head++) {

@@ -1,6 +1,6 @@
 import { BLOCK, SLICE_BYTES } from "./parts/attention_products";
 import { addBlock, firstBlock, giveSums, layRows, takeQueries } from "./parts/attention_rows";
-import { decodePage, leadOf, Page } from "./parts/kv_page";
+import { decodePage, decodeSinks, leadOf, Page } from "./parts/kv_page";
 import { turn, turnNeighbours } from "./rope";
 
 @unmanaged
@@ -162,7 +162,6 @@ function attend(
   for (let key = firstBlock(rows); key < end; key += BLOCK) {
     const page = <usize> load<u32>(args.block_table + <usize> (span.table + key / BLOCK) * 4);
     const count = min<u32>(end - key, BLOCK);
-    const sinks = key == 0 ? args.sinks : 0;
     const keys = args.k + page * keyPage.words * 4;
     decodePage(
       keyPage,
@@ -170,18 +169,12 @@ function attend(
       args.kv_heads,
       kvHead,
       count,
-      sinks,
       size,
       rows.keys,
       64,
       rows.bytes,
       rows.rest,
     );
-    if (by.angles) {
-      const before = key == 0 ? lead : 0;
-      const from = rows.keys + before * rows.bytes;
-      turnKeys(by, from, key + before - lead, count - before, rows.given, rows.bytes);
-    }
     const values = args.v + page * valuePage.words * 4;
     decodePage(
       valuePage,
@@ -189,13 +182,22 @@ function attend(
       args.kv_heads,
       kvHead,
       count,
-      sinks,
       size,
       rows.values,
       SLICE_BYTES,
       64,
       rows.rest,
     );
+    if (key < lead) {
+      const sinks = args.sinks;
+      decodeSinks(keyPage, keys, kvHead, sinks, count, size, rows.keys, 64, rows.bytes);
+      decodeSinks(valuePage, values, kvHead, sinks, count, size, rows.values, SLICE_BYTES, 64);
+    }
+    if (by.angles) {
+      const before = key < lead ? lead : 0;
+      const from = rows.keys + before * rows.bytes;
+      turnKeys(by, from, key + before - lead, count - before, rows.given, rows.bytes);
+    }
     addBlock(rows, key);
   }
   giveSums(rows, args.y + from, stride);

@@ -58,7 +58,7 @@ export function toZeros(page: Page, kvHeads: u32, size: u32): usize {
 /**
  * Writes the values of a head's first tokens of a page, up to a multiple of 8 channels: 16 of a token
  * lie together, `across` bytes before its next 16 and `down` bytes before those of the next token.
- * `scratch` takes scales. Where the page begins with sinks, the places before them get values of the first.
+ * `scratch` takes scales.
  */
 export function decodePage(
   page: Page,
@@ -66,27 +66,40 @@ export function decodePage(
   kvHeads: u32,
   head: u32,
   tokens: u32,
-  sinks: u32,
   size: u32,
   to: usize,
   across: usize,
   down: usize,
   scratch: usize,
 ): void {
-  const lead = leadOf(sinks);
-  const coded = min(lead + sinks, tokens);
-  for (let token: u32 = 0; token < coded; token++) {
-    const first = token > lead ? SINK_PLACES * (token - lead) : 0;
-    decodeHalves(codesAt(page, start, head, first, size), size, to, across);
-    to += down;
-  }
   if (page.bits < 16) spreadScales(page, start, kvHeads, head, size, scratch);
-  for (let token = coded; token < tokens; token++) {
+  for (let token: u32 = 0; token < tokens; token++) {
     const codes = codesAt(page, start, head, token, size);
     const scales = scratch + <usize> token * 8;
     if (page.bits == 4) decodeFour(page, codes, scales, size, to, across);
     else if (page.bits == 8) decodeEight(page, codes, scales, size, to, across);
     else decodeHalves(codes, size, to, across);
+    to += down;
+  }
+}
+
+/** Writes the values of a head's sinks over those of their places, and of the first to the places before. */
+export function decodeSinks(
+  page: Page,
+  start: usize,
+  head: u32,
+  sinks: u32,
+  tokens: u32,
+  size: u32,
+  to: usize,
+  across: usize,
+  down: usize,
+): void {
+  const lead = leadOf(sinks);
+  const coded = min(lead + sinks, tokens);
+  for (let token: u32 = 0; token < coded; token++) {
+    const first = token > lead ? SINK_PLACES * (token - lead) : 0;
+    decodeHalves(codesAt(page, start, head, first, size), size, to, across);
     to += down;
   }
 }
