@@ -1,7 +1,15 @@
 import type { HostTensor, TensorSpec } from "./device/device.ts";
 import { counts, type Kernel } from "./device/kernel.ts";
 import { describe, f32, u32 } from "./device/tensor.ts";
-import { checkPage, PAGE_TOKENS, pageArgs, pageWords, writeSlot } from "./codes/kv_page.ts";
+import {
+  checkPage,
+  PAGE_TOKENS,
+  pageArgs,
+  pageOf,
+  pageWords,
+  slotOf,
+  writeSlot,
+} from "./codes/kv_page.ts";
 import { fixedScale, type KvScheme, schemeConstants } from "./codes/kv_scheme.ts";
 import append from "./parts/append_head.wgsl" with { type: "text" };
 import half from "./parts/half.wgsl" with { type: "text" };
@@ -30,7 +38,8 @@ type In = "k" | "v" | "slots" | "compensation" | Pool;
 /**
  * Appends keys (after RoPE) and values to a paged cache: `k` and `v` f32 [tokens, kv heads, head size]
  * are quantized and written to `slots` u32 [tokens] (page * 64 + offset, each at most once) of the pools
- * `keys` and `values` u32 [pages, words]. A slot behind the last page is left out, which pads a batch.
+ * `keys` and `values` u32 [pages, words]. A slot behind the last page is left out, which pads a batch; those
+ * of sinks, as `slotOf()` makes them, get f16 values.
  *
  * With `compensation` f32 [kv heads, head size, head size], 0 on and below the diagonals, the channels of a
  * head of keys get codes one after another: what the code of channel i misses of the key, times entry (i, j),
@@ -207,6 +216,33 @@ export const appendKv: Kernel<In, never, AppendKvOptions, Pool, "compensation"> 
         ),
       ),
       compensated(edges({ bits: 4, zero: "none", group: 16 })),
+      withSinks(
+        written({ tokens: 70, kvHeads: 2, headSize: 64 }, {
+          bits: 4,
+          zero: "post_scale",
+          group: 32,
+        }),
+        4,
+      ),
+      withSinks(
+        written(
+          { tokens: 9, kvHeads: 3, headSize: 20 },
+          { bits: 8, zero: "none", group: 20, range: 2.5 },
+          { bits: 4, zero: "pre_scale", group: 20, clip: 0.9, fit: true },
+        ),
+        3,
+      ),
+      withSinks(edges({ bits: 4, zero: "none", group: 16 }), 16),
+      withSinks(
+        compensated(
+          written({ tokens: 9, kvHeads: 2, headSize: 80 }, {
+            bits: 4,
+            zero: "post_scale",
+            group: 16,
+          }),
+        ),
+        2,
+      ),
       timed({ tokens: 512, kvHeads: 3, headSize: 64 }, { bits: 4, zero: "post_scale", group: 64 }),
       compensated(
         timed({ tokens: 512, kvHeads: 3, headSize: 64 }, {
@@ -272,7 +308,7 @@ export function appended(
   const values = Float32Array.from(x.data);
   const shares = compensation && Float32Array.from(compensation.data);
   slots.data.forEach((slot, token) => {
-    if (slot >= count * PAGE_TOKENS) return;
+    if (pageOf(slot) >= count) return;
     const row = values.subarray(token * kvHeads * headSize, (token + 1) * kvHeads * headSize);
     writeSlot(data, slot, row, { scheme, kvHeads, headSize, compensation: shares });
   });
@@ -343,6 +379,18 @@ function edges(scheme: KvScheme) {
 function compensated<T extends { readonly inputs: ReturnType<typeof written>["inputs"] }>(one: T) {
   const [, kvHeads = 0, headSize = 0] = one.inputs.k.shape;
   return { ...one, inputs: { ...one.inputs, compensation: someCompensation(kvHeads, headSize) } };
+}
+
+/** The same where tokens are a sequence's first ones, some of them sinks; the last is padding. */
+export function withSinks<T extends { readonly inputs: ReturnType<typeof written>["inputs"] }>(
+  one: T,
+  sinks: number,
+): T {
+  const { slots, keys: { shape: [count = 0] } } = one.inputs;
+  const pages = Array.from({ length: count }, (_, page) => count - 1 - page);
+  const data = Uint32Array.from(slots.data, (_, token) => slotOf(pages, token, sinks));
+  data[data.length - 1] = count * PAGE_TOKENS;
+  return { ...one, inputs: { ...one.inputs, slots: u32(slots.shape, data) } };
 }
 
 /** Entries between -0.5 and 0.5 above the diagonals of heads. */

@@ -57,26 +57,28 @@ fn compensate(scheme: Scheme, head: u32, first: u32, end: u32, nothing: u32) -> 
 
 @compute @workgroup_size(THREADS)
 fn main(@builtin(global_invocation_id) id: vec3u) {
-  let scheme = scheme_of(id.y == 1u);
+  var scheme = scheme_of(id.y == 1u);
   let groups = SIZE / scheme.group;
   let token_index = id.x / (params.kv_heads * groups);
   if (token_index >= params.tokens) { return; }
-  let slot = slots[token_index];
+  let sink = slots[token_index] >= SINK_SLOT;
+  let slot = slots[token_index] % SINK_SLOT;
   if (slot / PAGE >= params.pages) { return; }
   let head = id.x / groups % params.kv_heads;
   let channel = id.x % groups * scheme.group;
   let token = slot % PAGE;
   let page = slot / PAGE * scheme.words;
   let source = id.x * (scheme.group / 4u);
+  let to = place_in(scheme, page, head, token, channel, sink);
+  if (sink) { scheme.bits = 16u; }
   var scale = vec2f(scheme.scale, 0f);
-  if (COMPENSATED && !scheme.values) {
+  if (COMPENSATED && !scheme.values && !sink) {
     scale = compensate(scheme, head, source - channel / 4u, channel + scheme.group, id.z);
   }
   if (scheme.bits != 16u && !scheme.fixed) {
     if (!COMPENSATED || scheme.values) { scale = scale_of(scheme, source, id.z); }
     put_scale(scheme, page, head, token, channel, scale);
   }
-  let to = page + codes_at(scheme.bits, head, token, channel);
   for (var i = 0u; i < (scheme.group + 7u) / 8u; i++) {
     let both = 8u * i + 4u < scheme.group;
     store_eight(scheme, to + i * scheme.bits / 4u, source + 2u * i, both, scale);

@@ -13,10 +13,13 @@ import bindings from "./parts/attention_bindings.wgsl" with { type: "text" };
 import blocks from "./parts/attention_blocks.wgsl" with { type: "text" };
 import {
   checkPage,
+  checkSinks,
+  leadOf,
   PAGE_TOKENS,
   pageArgs,
   pageWords,
   readSlot,
+  slotOf,
   writeSlot,
 } from "./codes/kv_page.ts";
 import { fixedScale, type KvScheme, schemeConstants } from "./codes/kv_scheme.ts";
@@ -38,9 +41,11 @@ export interface AttentionPagedOptions extends AttentionOptions {
   /** How keys and values are held. */
   readonly key: KvScheme;
   readonly value: KvScheme;
+  /** First tokens of every sequence that stay in half precision; none unless said. */
+  readonly sinks?: number | undefined;
   /** Most queries that a sequence of the batch has. */
   readonly queries: number;
-  /** Most keys that a sequence of the batch has; as many as the whole block table holds unless said. */
+  /** Most places that a sequence of the batch has; as many as the whole block table holds unless said. */
   readonly keys?: number;
 }
 
@@ -49,7 +54,7 @@ export interface AttentionSpan {
   /** Its first row. */
   readonly row: number;
   readonly queries: number;
-  /** Length of the sequence, its queries included. */
+  /** Places up to its last token, its queries included: its length where it has no sinks; see `leadOf`. */
   readonly keys: number;
   /** Its first entry in the block table. */
   readonly table: number;
@@ -115,7 +120,7 @@ export const attentionPaged: Kernel<In, "y", AttentionPagedOptions> = {
   outputs: ["y"],
   plan(inputs, options, limits) {
     const { items, heads, size } = dimensions(inputs, options);
-    const { kvHeads, key, value, queries, window = NO_WINDOW, scale, cap } = options;
+    const { kvHeads, key, value, queries, window = NO_WINDOW, scale, cap, sinks = 0 } = options;
     const params = {
       ...counts({ heads, kv_heads: kvHeads, window }),
       scale: { f32: scale ?? 1 / Math.sqrt(size) },
@@ -130,6 +135,7 @@ export const attentionPaged: Kernel<In, "y", AttentionPagedOptions> = {
       SIZE: size,
       CAPPED: cap !== undefined,
       TURNED: false,
+      SINKS: sinks,
       ...schemeConstants({ key, value }),
     };
     const outputs = { y: { dtype: "f32", shape: inputs.q.shape } } as const;
@@ -175,7 +181,7 @@ export const attentionPaged: Kernel<In, "y", AttentionPagedOptions> = {
     return { shader: "tiles", outputs, constants: { ...constants, KEYS }, params, grid, turns };
   },
   cpu(inputs, options, { params: { heads, kv_heads, window, scale, cap } }) {
-    const { kvHeads, key, value, queries } = options;
+    const { kvHeads, key, value, queries, sinks = 0 } = options;
     const { items, ...sizes } = dimensions(inputs, options);
     const { taskHeads, across, steps } = taskSizes({ ...sizes, kvHeads }, TILE);
     // Items of few queries are of different sequences.
@@ -195,6 +201,7 @@ export const attentionPaged: Kernel<In, "y", AttentionPagedOptions> = {
           item_queries: TILE,
           task_items: taskItems,
           task_heads: taskHeads,
+          sinks,
         }),
         ...pageArgs("key", { scheme: key, kvHeads, headSize: sizes.size }),
         ...pageArgs("value", { scheme: value, kvHeads, headSize: sizes.size }),
@@ -270,6 +277,45 @@ export const attentionPaged: Kernel<In, "y", AttentionPagedOptions> = {
       ),
       heldCase({ queries: 1, keys: 70, heads: 2, kvHeads: 1, size: 256 }, post(4, 128)),
       heldCase({ queries: 1, keys: 70, heads: 2, kvHeads: 1, size: 96 }, post(4, 96), post(4, 48)),
+      heldCase({ queries: 1, heads: 2, kvHeads: 1, size: 64 }, post(4, 64), post(4, 64), {
+        sinks: 4,
+      }),
+      heldCase({ queries: 1, keys: 333, heads: 4, kvHeads: 2, size: 64 }, post(4, 64), pre(4, 64), {
+        sinks: 4,
+      }),
+      heldCase({ queries: 133, heads: 2, kvHeads: 1, size: 64 }, post(4, 64), post(4, 64), {
+        sinks: 1,
+      }),
+      heldCase({ queries: 130, heads: 2, kvHeads: 1, size: 80 }, none(8, 80), pre(4, 16), {
+        window: 37,
+        sinks: 3,
+      }),
+      heldCase(
+        { queries: 3, keys: 90, heads: 4, kvHeads: 1, size: 100 },
+        post(4, 100),
+        none(8, 100),
+        {
+          sinks: 16,
+          cap: 2.5,
+        },
+      ),
+      heldCase(
+        { queries: 19, keys: 70, heads: 2, kvHeads: 1, size: 128 },
+        none(8, 128, 3),
+        none(16, 128),
+        {
+          sinks: 7,
+        },
+      ),
+      heldCase(
+        { queries: 4, keys: 600, heads: 2, kvHeads: 1, size: 256 },
+        post(4, 256),
+        post(4, 64),
+        {
+          sinks: 2,
+          window: 200,
+        },
+      ),
       heldCase({ queries: 3, keys: 8200, heads: 1, kvHeads: 1, size: 64 }, post(4, 64)),
       { ...timed({ queries: 512, heads: 9, kvHeads: 3, size: 64 }, post(4, 64)), timedOnly: true },
       timed({ queries: 1, keys: 2048, heads: 9, kvHeads: 3, size: 64 }, none(8, 64)),
@@ -284,21 +330,22 @@ export const attentionPaged: Kernel<In, "y", AttentionPagedOptions> = {
 /** What attention over pages gives on the host, of keys f32 [keys, kv heads, head size] as `read` makes them. */
 export function attended(
   { q, k, v, block_table, spans }: Readonly<Record<In, HostTensor>>,
-  { kvHeads, key, value, queries: _queries, keys: _keys, ...rest }: AttentionPagedOptions,
+  { kvHeads, key, value, sinks, queries: _queries, keys: _keys, ...rest }: AttentionPagedOptions,
   read: (keys: HostTensor) => HostTensor,
 ): HostTensor {
   const [, heads = 0, headSize = 0] = q.shape;
-  const whole = (pool: HostTensor, scheme: KvScheme, [, , keys, table]: readonly number[]) => {
-    const values = new Float32Array(keys! * kvHeads * headSize);
-    for (let i = 0; i < keys!; i++) {
-      const page = block_table.data[table! + Math.floor(i / PAGE_TOKENS)]!;
-      const slot = page * PAGE_TOKENS + i % PAGE_TOKENS;
+  const whole = (pool: HostTensor, scheme: KvScheme, [, , places, table]: readonly number[]) => {
+    const keys = places! - leadOf(sinks);
+    const values = new Float32Array(keys * kvHeads * headSize);
+    const pages = Array.from(block_table.data.subarray(table));
+    for (let i = 0; i < keys; i++) {
+      const slot = slotOf(pages, i, sinks);
       values.set(
         readSlot(pool.data, slot, { scheme, kvHeads, headSize }),
         i * kvHeads * headSize,
       );
     }
-    return f32([keys!, kvHeads, headSize], values);
+    return f32([keys, kvHeads, headSize], values);
   };
   const data = new Float32Array(q.data.length);
   const width = heads * headSize;
@@ -316,8 +363,9 @@ export function attended(
 
 function dimensions(
   { q, k, v, block_table, spans, work }: Readonly<Record<In, TensorSpec>>,
-  { kvHeads, key, value }: AttentionPagedOptions,
+  { kvHeads, key, value, sinks }: AttentionPagedOptions,
 ) {
+  checkSinks(sinks);
   const [, heads = 0, size = 0] = q.shape;
   if (q.shape.length !== 3 || heads % kvHeads !== 0) {
     throw new RangeError(
@@ -375,18 +423,20 @@ export function heldCase(
   { queries, keys = queries, heads, kvHeads, size }: Sizes,
   key: KvScheme,
   value: KvScheme = key,
-  options: AttentionOptions = {},
+  options: AttentionOptions & { readonly sinks?: number } = {},
 ) {
-  const used = Math.ceil(keys / PAGE_TOKENS);
+  const places = keys + leadOf(options.sinks);
+  const used = Math.ceil(places / PAGE_TOKENS);
   // Backwards from the last but one: neither first nor last page of the pool is of the sequence.
-  const table = Uint32Array.from({ length: used + 1 }, (_, i) => used - i);
+  const table = Array.from({ length: used + 1 }, (_, i) => used - i);
+  const held = { kvHeads, headSize: size, keys, table, sinks: options.sinks };
   return {
     inputs: {
       q: { dtype: "f32", shape: [queries, heads, size] },
-      k: pool(key, kvHeads, size, keys, 1),
-      v: pool(value, kvHeads, size, keys, 2),
+      k: pool(key, held, 1),
+      v: pool(value, held, 2),
       block_table: u32([used + 1], table),
-      ...attentionBatch([{ row: 0, queries, keys, table: 0 }]),
+      ...attentionBatch([{ row: 0, queries, keys: places, table: 0 }]),
     },
     options: { ...options, kvHeads, key, value, queries },
   } as const;
@@ -414,15 +464,24 @@ function batch(sequences: readonly { readonly queries: number; readonly keys: nu
 }
 
 /** A pool filled when first read; what no token of the sequence stands in is NaN. */
-function pool(scheme: KvScheme, kvHeads: number, headSize: number, keys: number, seed: number) {
-  const used = Math.ceil(keys / PAGE_TOKENS);
-  const shape = [used + 2, pageWords(scheme, kvHeads, headSize)];
+function pool(
+  scheme: KvScheme,
+  { kvHeads, headSize, keys, table, sinks }: {
+    readonly kvHeads: number;
+    readonly headSize: number;
+    readonly keys: number;
+    readonly table: readonly number[];
+    readonly sinks: number | undefined;
+  },
+  seed: number,
+) {
+  const shape = [table.length + 1, pageWords(scheme, kvHeads, headSize)];
   return lazyTensor({ dtype: "u32", shape }, () => {
     const data = new Uint32Array(shape[0]! * shape[1]!).fill(0xffffffff);
     let state = seed;
     const next = () => (state = Math.imul(state, 1664525) + 1013904223 | 0) / 2 ** 30 + 0.3;
     for (let i = 0; i < keys; i++) {
-      const slot = (used - Math.floor(i / PAGE_TOKENS)) * PAGE_TOKENS + i % PAGE_TOKENS;
+      const slot = slotOf(table, i, sinks);
       const values = Float32Array.from({ length: kvHeads * headSize }, next);
       writeSlot(data, slot, values, { scheme, kvHeads, headSize });
     }

@@ -32,19 +32,18 @@ fn stage(row: u32, octet: u32, channels: array<vec4f, 2>) {
 fn stage_keys(span: Span, first: u32, head: u32, thread: u32) {
   let page = block_table[span.table + first / PAGE] * params.key_words;
   for (var i = thread; i < KEYS * OCTETS; i += THREADS) {
-    let place = min(first + i / OCTETS, span.keys - 1u);
+    let place = clamp(first + i / OCTETS, LEAD, span.keys - 1u);
     let channel = 8u * (i % OCTETS);
-    stage(i / OCTETS, i % OCTETS, turned_key(page, head, place % PAGE, channel, place));
+    stage(i / OCTETS, i % OCTETS, turned_key(page, head, place, channel));
   }
 }
 
 fn stage_values(span: Span, first: u32, head: u32, thread: u32) {
   let page = block_table[span.table + first / PAGE] * params.value_words;
   for (var i = thread; i < KEYS * OCTETS; i += THREADS) {
-    let token = min(first + i / OCTETS, span.keys - 1u) % PAGE;
+    let place = clamp(first + i / OCTETS, LEAD, span.keys - 1u);
     let channel = 8u * (i % OCTETS);
-    let scale = value_scale(page, head, token, channel);
-    stage(i / OCTETS, i % OCTETS, value(page, head, token, channel, scale));
+    stage(i / OCTETS, i % OCTETS, value_at(page, head, place, channel));
   }
 }
 
@@ -81,7 +80,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
         for (var d = 0u; d < QUADS; d++) {
           score = add_four(score, q_tile[row * STRIDE + d], kv_tile[at * STRIDE + d]);
         }
-        let visible = index <= place && index + params.window > place;
+        let visible = index >= LEAD && index <= place && index + params.window > place;
         weights[mine + from_key + at] = select(LOWEST, soft_capped(score, params.cap), visible);
       }
     }

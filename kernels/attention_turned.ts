@@ -63,6 +63,24 @@ export const attentionTurned: Kernel<In, "y", AttentionTurnedOptions> = {
     turned(heldCase({ queries: 70, heads: 3, kvHeads: 1, size: 64 }, pre(4, 64)), 64),
     turned(heldCase({ queries: 5, keys: 90, heads: 2, kvHeads: 1, size: 80 }, post(4, 40)), 32),
     turned(
+      heldCase({ queries: 1, keys: 150, heads: 4, kvHeads: 2, size: 64 }, pre(4, 64), post(4, 64), {
+        sinks: 4,
+      }),
+      64,
+    ),
+    turned(
+      heldCase(
+        { queries: 37, keys: 60, heads: 2, kvHeads: 1, size: 80 },
+        post(4, 40),
+        post(4, 80),
+        {
+          sinks: 1,
+        },
+      ),
+      48,
+      true,
+    ),
+    turned(
       heldCase({ queries: 34, keys: 70, heads: 4, kvHeads: 2, size: 64 }, none(8, 32)),
       64,
       true,

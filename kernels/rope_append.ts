@@ -2,7 +2,14 @@ import type { TensorSpec } from "./device/device.ts";
 import { SCRATCH_BYTES } from "./device/cpu/protocol.ts";
 import { counts, type Kernel } from "./device/kernel.ts";
 import { describe, u32 } from "./device/tensor.ts";
-import { appended, type AppendKvOptions, appendParts, poolPages, written } from "./append_kv.ts";
+import {
+  appended,
+  type AppendKvOptions,
+  appendParts,
+  poolPages,
+  withSinks,
+  written,
+} from "./append_kv.ts";
 import { PAGE_TOKENS, pageArgs, pageWords } from "./codes/kv_page.ts";
 import { fixedScale, type KvScheme, schemeConstants } from "./codes/kv_scheme.ts";
 import pair from "./parts/rope_pair.wgsl" with { type: "text" };
@@ -144,6 +151,13 @@ export const ropeAppend: Kernel<In, "q", RopeAppendOptions, "keys" | "values", O
         neighbours: true,
         hadamard: true,
       }),
+      turnedCase({ tokens: 66, heads: 3, kvHeads: 1, size: 64 }, post(4, 64), post(4, 32), {
+        hadamard: true,
+        sinks: 4,
+      }),
+      turnedCase({ tokens: 5, heads: 2, kvHeads: 2, size: 20 }, post(8, 20), half(20), {
+        sinks: 2,
+      }),
       {
         ...turnedCase({ tokens: 512, heads: 9, kvHeads: 3, size: 64 }, post(4, 64)),
         cost: { bytes: 512 * 64 * (8 * 9 + 6 * 4.5), flops: 512 * 64 * (9 * 3 + 6 * 8) },
@@ -173,11 +187,13 @@ function turnedCase(
   { tokens, heads, kvHeads, size }: Sizes,
   key: KvScheme,
   value: KvScheme = key,
-  { center: centered = false, ...options }: Omit<RopeOptions, "kvHeads"> & {
+  { center: centered = false, sinks = 0, ...options }: Omit<RopeOptions, "kvHeads"> & {
     readonly center?: boolean;
+    readonly sinks?: number;
   } = {},
 ) {
-  const { slots, keys, values } = written({ tokens, kvHeads, headSize: size }, key, value).inputs;
+  const plain = written({ tokens, kvHeads, headSize: size }, key, value);
+  const { slots, keys, values } = (sinks > 0 ? withSinks(plain, sinks) : plain).inputs;
   const center = { dtype: "f32", shape: [kvHeads, size] } as const;
   const spec = (...shape: readonly number[]): TensorSpec => ({ dtype: "f32", shape });
   return {

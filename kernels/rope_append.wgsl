@@ -69,12 +69,15 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     for (var d = thread; d < SIZE; d += THREADS) { q[to + d] = tile[d]; }
     return;
   }
-  let slot = slots[row];
+  let sink = slots[row] >= SINK_SLOT;
+  let slot = slots[row] % SINK_SLOT;
   if (slot / PAGE >= params.pages) { return; }
-  let scheme = scheme_of(head >= values_from);
+  var scheme = scheme_of(head >= values_from);
   let kv_head = (head - keys_from) % params.kv_heads;
   let token = slot % PAGE;
   let page = slot / PAGE * scheme.words;
+  let held = scheme;
+  if (sink) { scheme.bits = 16u; }
   for (var octet = thread; octet < OCTETS; octet += THREADS) {
     let channel = 8u * octet;
     let first = channel / scheme.group * scheme.group;
@@ -83,7 +86,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
       scale = scale_of(scheme, first / 4u, group.z);
       if (channel == first) { put_scale(scheme, page, kv_head, token, channel, scale); }
     }
-    let to = page + codes_at(scheme.bits, kv_head, token, channel);
+    let to = place_in(held, page, kv_head, token, channel, sink);
     store_eight(scheme, to, 2u * octet, channel + 4u < SIZE, scale);
   }
 }

@@ -180,7 +180,7 @@ async function fittingSequences(
   const beside = await refusedAs(0, async () => {
     const { weightBytes, workspaceBytes } = await planBatch(memory, load, batch);
     const pages = memory.pagesWithin(load.memoryBytes - weightBytes - workspaceBytes);
-    return Math.floor(pages / pagesOfLongest(load.prompt + load.output));
+    return Math.floor(pages / pagesOfLongest(load.prompt + load.output, memory.sinks));
   });
   if (beside >= batch) return beside;
   return await refusedAs(0, () => largestBatch(memory, load, batch));

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { kvGroups, PAGE_TOKENS, pageWords } from "../kernels/codes/kv_page.ts";
+import { kvGroups, MOST_SINKS, PAGE_TOKENS, pageWords } from "../kernels/codes/kv_page.ts";
 import type { KvScheme } from "../kernels/codes/kv_scheme.ts";
 import { canTurn } from "../kernels/attention_turned.ts";
 import { canMix } from "../kernels/rope.ts";
@@ -41,6 +41,9 @@ const params = z.strictObject({
   ),
   before_rope: z.boolean().optional().describe(
     "Give keys codes before their rotary positions; attention turns them whenever it reads them (Atom).",
+  ),
+  sinks: z.int().min(0).max(MOST_SINKS).optional().describe(
+    "First tokens of every sequence whose keys and values stay in half precision, since most of attention rests on them (KVQuant); 0 unless said.",
   ),
   range: z.enum(["dynamic", "static"]).default("dynamic").describe(
     "A scale for each token, or one for a layer's keys and one for its values (zero none).",
@@ -147,6 +150,7 @@ async function chooseSchemes(
     ...params.rotate_keys && { rotatedKeys: true as const },
     ...params.center_keys && { keyCenter: probe.keyCenter() },
     ...params.before_rope && turns(where) && { keysBeforeRope: true as const },
+    ...params.sinks && { sinks: params.sinks },
     ...params.compensate_keys && {
       keyCompensation: probe.keyCompensation({ rotated: params.rotate_keys ?? false }),
     },

@@ -7,6 +7,7 @@ import {
   POST_SCALE,
   PRE_SCALE,
   scalesAt,
+  SINK_SLOT,
   toZeros,
 } from "./parts/kv_page";
 
@@ -60,15 +61,46 @@ export function appendKv(at: usize, task: u32, scratch: usize): void {
   const end = min(first + args.task_tokens, args.tokens);
   for (let token = first; token < end; token++) {
     const slot = load<u32>(args.slots + <usize> token * 4);
-    if (slot / PAGE_TOKENS >= args.pages) continue;
-    const start = pool + <usize> (slot / PAGE_TOKENS) * page.words * 4;
+    if (slot % SINK_SLOT / PAGE_TOKENS >= args.pages) continue;
     const own = x + token * row;
-    append(page, start, slot % PAGE_TOKENS, own, args.kv_heads, args.size, compensation, scratch);
+    append(page, pool, slot, own, args.kv_heads, args.size, compensation, scratch);
   }
 }
 
-/** Writes a token's heads to its place in a page; where they are compensated, `scratch` takes one of them. */
+/** Writes a token's heads to its slot of a pool; where they are compensated, `scratch` takes one of them. */
 export function append(
+  page: Page,
+  pool: usize,
+  slot: u32,
+  x: usize,
+  kvHeads: u32,
+  size: u32,
+  compensation: usize,
+  scratch: usize,
+): void {
+  const start = pool + <usize> (slot % SINK_SLOT / PAGE_TOKENS) * page.words * 4;
+  const token = slot % PAGE_TOKENS;
+  if (slot >= SINK_SLOT) appendSink(page, start, token, x, kvHeads, size);
+  else appendHeads(page, start, token, x, kvHeads, size, compensation, scratch);
+}
+
+/** Writes a token's heads in half precision from its place on. */
+function appendSink(
+  page: Page,
+  start: usize,
+  token: u32,
+  x: usize,
+  kvHeads: u32,
+  size: u32,
+): void {
+  for (let head: u32 = 0; head < kvHeads; head++) {
+    const end = x + <usize> size * 4;
+    appendHalves(x, end, codesAt(page, start, head, token, size));
+    x = end;
+  }
+}
+
+function appendHeads(
   page: Page,
   start: usize,
   token: u32,
@@ -117,15 +149,7 @@ function appendGroup(
   zeros: usize,
 ): usize {
   const end = x + <usize> page.group * 4;
-  if (page.bits == 16) {
-    for (; x < end; x += 32) {
-      const low = halfBits4(v128.load(x));
-      const high = x + 16 < end ? halfBits4(v128.load(x, 16)) : i32x4.splat(0);
-      v128.store(codes, i16x8.narrow_i32x4_u(low, high));
-      codes += 16;
-    }
-    return codes;
-  }
+  if (page.bits == 16) return appendHalves(x, end, codes);
   let scale = page.scale;
   let zero: f32 = 0;
   if (!page.fixed) {
@@ -143,6 +167,17 @@ function appendGroup(
   }
   if (compensation) compensate(page, x, end, headEnd, made, compensation, row, scale, zero);
   return appendCodes(page, made, made + (end - x), codes, scale, zero);
+}
+
+/** Writes values of half precision and gives where the next ones go. */
+function appendHalves(x: usize, end: usize, to: usize): usize {
+  for (; x < end; x += 32) {
+    const low = halfBits4(v128.load(x));
+    const high = x + 16 < end ? halfBits4(v128.load(x, 16)) : i32x4.splat(0);
+    v128.store(to, i16x8.narrow_i32x4_u(low, high));
+    to += 16;
+  }
+  return to;
 }
 
 /** Adds to the channels of a head what the codes of channels before them miss, for those of one group. */

@@ -34,7 +34,7 @@ export function attention(at: usize, task: u32, scratch: usize): void {
   const heads = min(args.task_heads, group - part);
   const queries = min(args.task_queries, args.queries - first);
   const place = args.keys - args.queries + first;
-  const rows = layRows(scratch, queries, heads, args.size, place, args.window, args.cap);
+  const rows = layRows(scratch, queries, heads, args.size, place, 0, args.window, args.cap);
   const stride = args.heads * rows.given;
   const from = first * stride + (kvHead * group + part) * rows.given;
   takeQueries(rows, args.q + from, stride, args.scale);

@@ -1,6 +1,6 @@
 import { BLOCK, SLICE_BYTES } from "./parts/attention_products";
 import { addBlock, firstBlock, giveSums, layRows, takeQueries } from "./parts/attention_rows";
-import { decodePage, Page } from "./parts/kv_page";
+import { decodePage, decodeSinks, leadOf, Page } from "./parts/kv_page";
 import { turn, turnNeighbours } from "./rope";
 
 @unmanaged
@@ -24,6 +24,8 @@ class Args {
   item_queries: u32;
   task_items: u32;
   task_heads: u32;
+  /** First tokens of a sequence that stay in half precision. */
+  sinks: u32;
   /** A `Page` each of keys and values. */
   key_bits: u32;
   key_zero: u32;
@@ -111,10 +113,17 @@ function follows(first: Item, items: u32, queries: u32): bool {
   return other.sequence == first.sequence && other.query == first.query + items * queries;
 }
 
-/** Turns keys, which stand from a place on, by the angles of their places. */
-function turnKeys(by: Turn, keys: usize, place: u32, count: u32, head: usize, next: usize): void {
+/** Turns keys, which are those of a token and of some behind it, by the angles of their positions. */
+function turnKeys(
+  by: Turn,
+  keys: usize,
+  position: u32,
+  count: u32,
+  head: usize,
+  next: usize,
+): void {
   const half = <usize> by.pairs * 4;
-  let angles = by.angles + <usize> place * 2 * half;
+  let angles = by.angles + <usize> position * 2 * half;
   for (let i: u32 = 0; i < count; i++) {
     if (by.neighbours) turnNeighbours(keys, head, head, angles, half, keys);
     else turn(keys, head, head, angles, half, keys);
@@ -142,7 +151,8 @@ function attend(
   const queries = min(most, span.queries - first);
   const place = span.keys - span.queries + first;
   const size = args.size;
-  const rows = layRows(scratch, queries, heads, size, place, args.window, args.cap);
+  const lead = leadOf(args.sinks);
+  const rows = layRows(scratch, queries, heads, size, place, lead, args.window, args.cap);
   const stride = args.heads * rows.given;
   const from = (span.row + first) * stride + head * rows.given;
   takeQueries(rows, args.q + from, stride, args.scale);
@@ -165,7 +175,6 @@ function attend(
       rows.bytes,
       rows.rest,
     );
-    if (by.angles) turnKeys(by, rows.keys, key, count, rows.given, rows.bytes);
     const values = args.v + page * valuePage.words * 4;
     decodePage(
       valuePage,
@@ -179,6 +188,16 @@ function attend(
       64,
       rows.rest,
     );
+    if (key < lead) {
+      const sinks = args.sinks;
+      decodeSinks(keyPage, keys, kvHead, sinks, count, size, rows.keys, 64, rows.bytes);
+      decodeSinks(valuePage, values, kvHead, sinks, count, size, rows.values, SLICE_BYTES, 64);
+    }
+    if (by.angles) {
+      const before = key < lead ? lead : 0;
+      const from = rows.keys + before * rows.bytes;
+      turnKeys(by, from, key + before - lead, count - before, rows.given, rows.bytes);
+    }
     addBlock(rows, key);
   }
   giveSums(rows, args.y + from, stride);

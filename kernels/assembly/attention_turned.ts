@@ -22,6 +22,8 @@ class Args {
   item_queries: u32;
   task_items: u32;
   task_heads: u32;
+  /** First tokens of a sequence that stay in half precision. */
+  sinks: u32;
   /** A `Page` each of keys and values. */
   key_bits: u32;
   key_zero: u32;

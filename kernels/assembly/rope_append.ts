@@ -1,5 +1,5 @@
 import { append } from "./append_kv";
-import { Page, PAGE_TOKENS } from "./parts/kv_page";
+import { Page, PAGE_TOKENS, SINK_SLOT } from "./parts/kv_page";
 import { mix, subtract, turn, turnNeighbours } from "./rope";
 
 @unmanaged
@@ -76,13 +76,9 @@ export function ropeAppend(at: usize, task: u32, scratch: usize): void {
       mix(scratch, keys, head, args.scale);
     }
     const slot = load<u32>(args.slots + token * 4);
-    const page = slot / PAGE_TOKENS;
-    if (page >= args.pages) continue;
-    const place = slot % PAGE_TOKENS;
-    const held = args.keys + <usize> page * keyPage.words * 4;
+    if (slot % SINK_SLOT / PAGE_TOKENS >= args.pages) continue;
     const spare = scratch + keys;
-    append(keyPage, held, place, scratch, args.kv_heads, size, 0, spare);
-    const kept = args.values + <usize> page * valuePage.words * 4;
-    append(valuePage, kept, place, x + queries + keys, args.kv_heads, size, 0, spare);
+    append(keyPage, args.keys, slot, scratch, args.kv_heads, size, 0, spare);
+    append(valuePage, args.values, slot, x + queries + keys, args.kv_heads, size, 0, spare);
   }
 }

@@ -12,6 +12,53 @@ import { codeOf, half, valueOf } from "./quantizer.ts";
 
 /** Tokens of a page. */
 export const PAGE_TOKENS = 64;
+/** Places that a sink takes: as many as hold its f16 values in codes of 4 bits. */
+const SINK_PLACES = 4;
+/** The most first tokens of a sequence that stay in half precision, which lie in its first page. */
+export const MOST_SINKS = PAGE_TOKENS / SINK_PLACES;
+/** What a slot has more where a sink goes. */
+const SINK_SLOT = 2 ** 31;
+
+/**
+ * Places of a sequence before that of its first token: of a sequence whose first `sinks` tokens stay in half
+ * precision, token i stands at place `leadOf(sinks) + i`, where from place 4 * `sinks` on its codes lie.
+ */
+export function leadOf(sinks = 0): number {
+  return (SINK_PLACES - 1) * sinks;
+}
+
+/**
+ * Where a token of a sequence goes in its pages: page * 64 + place in it; for a sink 2^31 more, and the first of
+ * the four places that its values take.
+ */
+export function slotOf(pages: readonly number[], token: number, sinks = 0): number {
+  if (token < sinks) return SINK_SLOT + pages[0]! * PAGE_TOKENS + SINK_PLACES * token;
+  const place = token + leadOf(sinks);
+  return pages[Math.floor(place / PAGE_TOKENS)]! * PAGE_TOKENS + place % PAGE_TOKENS;
+}
+
+/** Pages that a sequence of so many tokens takes. */
+export function pagesFor(tokens: number, sinks = 0): number {
+  return Math.ceil((tokens + leadOf(sinks)) / PAGE_TOKENS);
+}
+
+/** Tokens that so many first pages of a sequence hold. */
+export function tokensIn(pages: number, sinks = 0): number {
+  return Math.max(0, pages * PAGE_TOKENS - leadOf(sinks));
+}
+
+/** The page of a slot. */
+export function pageOf(slot: number): number {
+  return Math.floor(slot % SINK_SLOT / PAGE_TOKENS);
+}
+
+/** Throws where a sequence cannot have so many sinks. */
+export function checkSinks(sinks = 0): void {
+  if (Number.isInteger(sinks) && sinks >= 0 && sinks <= MOST_SINKS) return;
+  throw new RangeError(
+    `Cannot keep the first ${sinks} tokens of a sequence in half precision: expected 0 to ${MOST_SINKS}, which its first page holds`,
+  );
+}
 
 /** What the pages of one tensor hold. */
 export interface KvPage {
@@ -103,6 +150,14 @@ export function writeSlot(
   const { bits, group } = scheme;
   const codes = kvCodes(scheme);
   const at = places(page, slot);
+  if (slot >= SINK_SLOT) {
+    for (let i = 0; i < kvHeads * heldChannels(headSize); i++) {
+      const [head, channel] = [Math.floor(i / heldChannels(headSize)), i % heldChannels(headSize)];
+      const value = channel < headSize ? values[head * headSize + channel]! : 0;
+      put(pool, 16, at.halves(head) + channel, halfBits(half(value)));
+    }
+    return;
+  }
   for (let head = 0; head < kvHeads; head++) {
     for (let channel = headSize; channel < heldChannels(headSize); channel++) {
       put(pool, bits, at.codes(head) + channel, 0);
@@ -135,6 +190,11 @@ export function readSlot(pool: ArrayLike<number>, slot: number, page: KvPage): F
   const { bits, group } = scheme;
   const at = places(page, slot);
   const values = new Float32Array(kvHeads * headSize);
+  if (slot >= SINK_SLOT) {
+    return values.map((_, i) =>
+      fromHalfBits(get(pool, 16, at.halves(Math.floor(i / headSize)) + i % headSize))
+    );
+  }
   for (let head = 0; head < kvHeads; head++) {
     for (let first = 0; first < headSize; first += group) {
       const place = at.scale(head, first / group);
@@ -162,13 +222,14 @@ function places(page: KvPage, slot = 0) {
   const part = kvHeads * headSize / scheme.group * PAGE_TOKENS / 2;
   const toZeros = toScales + (hasScales(scheme) ? part : 0);
   const words = toZeros + (hasZeros(scheme) ? part : 0);
-  const start = Math.floor(slot / PAGE_TOKENS) * words;
+  const start = pageOf(slot) * words;
   const token = slot % PAGE_TOKENS;
   return {
     words,
     scales: start + toScales,
     zeros: start + toZeros,
     codes: (head: number) => start * 32 / scheme.bits + (head * PAGE_TOKENS + token) * held,
+    halves: (head: number) => 2 * start + (head * PAGE_TOKENS + token) * held * scheme.bits / 16,
     scale: (head: number, group: number) =>
       (head * headSize / scheme.group + group) * PAGE_TOKENS + token,
   };

@@ -1,16 +1,25 @@
 // Where codes, scales and zero points lie in a page of the KV cache, and how they become values.
 // A page holds 64 tokens: codes [kv head][token][channel], packed from the low bits of a word up,
 // then f16 scales and f16 zero points, each [kv head][group][token], two tokens a word. Zeros fill
-// the codes of a head up to a multiple of 8.
+// the codes of a head up to a multiple of 8. A sequence's first tokens may be sinks: each has f16 values in
+// the place of the codes of four tokens.
 // Expects: codes/quantizer.wgsl, SIZE (u32, head size, a multiple of 4).
 
 const PAGE = 64u;
+// What a slot has more where a sink goes.
+const SINK_SLOT = 0x80000000u;
 const OCTETS = (SIZE + 7u) / 8u;
 const HELD = 8u * OCTETS;
 
 // Word of a page where the codes from a channel, a multiple of 8, of a head's token begin.
 fn codes_at(bits: u32, head: u32, token: u32, channel: u32) -> u32 {
   return ((head * PAGE + token) * HELD + channel) * bits / 32u;
+}
+
+// Word of a page where the halves from a channel, an even one, of a head's sink begin; `token` is the first of
+// the four places that it takes.
+fn halves_at(bits: u32, head: u32, token: u32, channel: u32) -> u32 {
+  return codes_at(bits, head, token, 0u) + channel / 2u;
 }
 
 // Word of a page that holds the scale of a head's token for a channel; `size` channels share it.

@@ -1,5 +1,6 @@
-// Reads of keys and values from pages; `page` is the first word of one.
-// Expects: codes/kv_page.wgsl, k (array<vec4u>), v and block_table (array<u32>), params (Params), and for
+// Reads of keys and values from pages; `page` is the first word of one. A sequence's first token stands at its
+// place LEAD; those before CODED, which are all in its first page, are sinks.
+// Expects: codes/kv_page.wgsl, SINKS (u32, first tokens that stay in half precision), k (array<vec4u>), v and block_table (array<u32>), params (Params), and for
 // keys and for values KEY_ and VALUE_ BITS (u32), ZERO (u32, zero domain), GROUP (u32, channels that
 // share a scale), FIXED (bool, the scale is that in params).
 
@@ -17,7 +18,10 @@ struct Params {
   pairs: u32,
 }
 
-// The queries of a sequence from a row of q on, its keys with theirs, where its block table begins.
+const LEAD = 3u * SINKS;
+const CODED = 4u * SINKS;
+
+// The queries of a sequence from a row of q on, places up to its last key, where its block table begins.
 struct Span {
   row: u32,
   queries: u32,
@@ -65,6 +69,26 @@ fn part_of_key(words: vec4u, octet: u32, scale: vec2f) -> array<vec4f, 2> {
   if (KEY_BITS == 4u) { own = vec4u(words[octet]); }
   if (KEY_BITS == 8u) { own = select(words.xyzw, words.zwxy, octet == 1u); }
   return values_of(KEY_ZERO, codes_of(KEY_BITS, KEY_ZERO, own), scale);
+}
+
+// 8 channels of the key at a place of a sequence, from a channel on.
+fn key_at(page: u32, head: u32, place: u32, channel: u32) -> array<vec4f, 2> {
+  let token = place % PAGE;
+  if (place < CODED) {
+    let at = page + halves_at(KEY_BITS, head, 4u * (place - LEAD), channel);
+    return codes_of(16u, NONE, k[at / 4u]);
+  }
+  return key(page, head, token, channel, key_scale(page, head, token, channel));
+}
+
+// The same of values.
+fn value_at(page: u32, head: u32, place: u32, channel: u32) -> array<vec4f, 2> {
+  let token = place % PAGE;
+  if (place < CODED) {
+    let at = page + halves_at(VALUE_BITS, head, 4u * (place - LEAD), channel);
+    return codes_of(16u, NONE, vec4u(v[at], v[at + 1u], v[at + 2u], v[at + 3u]));
+  }
+  return value(page, head, token, channel, value_scale(page, head, token, channel));
 }
 
 fn value(page: u32, head: u32, token: u32, channel: u32, scale: vec2f) -> array<vec4f, 2> {

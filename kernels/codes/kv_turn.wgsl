@@ -7,12 +7,12 @@ fn four_angles(at: u32) -> vec4f {
   return vec4f(angles[at], angles[at + 1u], angles[at + 2u], angles[at + 3u]);
 }
 
-// 8 channels of a token from a channel on, at a place of its sequence.
-fn turned_key(page: u32, head: u32, token: u32, channel: u32, place: u32) -> array<vec4f, 2> {
-  let own = key(page, head, token, channel, key_scale(page, head, token, channel));
+// 8 channels of the key at a place of a sequence, from a channel on.
+fn turned_key(page: u32, head: u32, place: u32, channel: u32) -> array<vec4f, 2> {
+  let own = key_at(page, head, place, channel);
   let pairs = params.pairs;
   if (channel >= 2u * pairs) { return own; }
-  let table = place * 2u * pairs;
+  let table = (place - LEAD) * 2u * pairs;
   if (NEIGHBOURS) {
     let cosine = four_angles(table + channel / 2u);
     let sine = four_angles(table + pairs + channel / 2u);
@@ -24,7 +24,7 @@ fn turned_key(page: u32, head: u32, token: u32, channel: u32, place: u32) -> arr
   }
   let lower = channel < pairs;
   let other_channel = select(channel - pairs, channel + pairs, lower);
-  let other = key(page, head, token, other_channel, key_scale(page, head, token, other_channel));
+  let other = key_at(page, head, place, other_channel);
   let pair = table + min(channel, other_channel);
   let sign = select(1f, -1f, lower);
   return array(

@@ -167,12 +167,18 @@ fn missed(scheme: Scheme, value: f32, made_of_it: f32, scale: vec2f, nothing: u3
   return value - (kept((code - behind) * scale.x, nothing) - before);
 }
 
+// The word where the codes of a head's token begin at a channel, or the halves of a sink.
+fn place_in(scheme: Scheme, page: u32, head: u32, token: u32, channel: u32, sink: bool) -> u32 {
+  if (sink) { return page + halves_at(scheme.bits, head, token, channel); }
+  return page + codes_at(scheme.bits, head, token, channel);
+}
+
 // Stores two quads, of which the second may be none, from a word on: halves or codes.
 fn store_eight(scheme: Scheme, to: u32, quad: u32, both: bool, scale: vec2f) {
   if (scheme.bits == 16u) {
-    let low = halves(coded(scheme.values, quad));
+    let low = halves(given(scheme.values, quad));
     var high = vec2u();
-    if (both) { high = halves(coded(scheme.values, quad + 1u)); }
+    if (both) { high = halves(given(scheme.values, quad + 1u)); }
     store(scheme.values, to, low.x);
     store(scheme.values, to + 1u, low.y);
     store(scheme.values, to + 2u, high.x);

@@ -10,7 +10,7 @@
 @group(0) @binding(6) var<storage, read_write> y: array<vec4f>;
 @group(0) @binding(7) var<uniform> params: Params;
 
-// 8 channels of a token from a channel on, which have been turned before.
-fn turned_key(page: u32, head: u32, token: u32, channel: u32, _place: u32) -> array<vec4f, 2> {
-  return key(page, head, token, channel, key_scale(page, head, token, channel));
+// 8 channels of the key at a place of a sequence, from a channel on, which have been turned before.
+fn turned_key(page: u32, head: u32, place: u32, channel: u32) -> array<vec4f, 2> {
+  return key_at(page, head, place, channel);
 }

@@ -28,9 +28,17 @@ fn score(span: Span, index: u32, head: u32) -> f32 {
   let page = block_table[span.table + index / PAGE] * params.key_words;
   let token = index % PAGE;
   var sum = 0f;
+  if (TURNED || index < CODED) {
+    for (var channel = 0u; channel < SIZE; channel += 8u) {
+      let part = turned_key(page, head, index, channel);
+      sum = add_four(sum, q_row[channel / 4u], part[0]);
+      if (channel + 4u < SIZE) { sum = add_four(sum, q_row[channel / 4u + 1u], part[1]); }
+    }
+    return sum;
+  }
   for (var first = 0u; first < SIZE; first += KEY_GROUP) {
     let scale = key_scale(page, head, token, first);
-    if (KEY_LOADS && !TURNED) {
+    if (KEY_LOADS) {
       // A thread reads a key of its own: by single words, threads of a subgroup would ask for all lines of
       // memory again and again.
       for (var channel = first; channel < first + KEY_GROUP; channel += KEY_LOAD) {
@@ -44,9 +52,7 @@ fn score(span: Span, index: u32, head: u32) -> f32 {
       continue;
     }
     for (var channel = first; channel < first + KEY_GROUP; channel += 8u) {
-      var part: array<vec4f, 2>;
-      if (TURNED) { part = turned_key(page, head, token, channel, index); }
-      else { part = key(page, head, token, channel, scale); }
+      let part = key(page, head, token, channel, scale);
       sum = add_four(sum, q_row[channel / 4u], part[0]);
       if (channel + 4u < SIZE) { sum = add_four(sum, q_row[channel / 4u + 1u], part[1]); }
     }
@@ -56,7 +62,7 @@ fn score(span: Span, index: u32, head: u32) -> f32 {
 
 // The score of a key before `end`, or LOWEST where the query does not see it.
 fn score_in_sight(query: Query, index: u32, end: u32, head: u32) -> f32 {
-  if (index >= end || index + params.window <= query.place) { return LOWEST; }
+  if (index < LEAD || index >= end || index + params.window <= query.place) { return LOWEST; }
   return soft_capped(score(query.span, index, head), params.cap);
 }
 
@@ -74,9 +80,8 @@ fn make_block(span: Span, block: u32, first: u32, head: u32, octet: u32) {
   var sum = array(vec4f(), vec4f());
   var all = 0f;
   for (var i = 0u; i < BLOCK; i++) {
-    let token = min(first + i, span.keys - 1u) % PAGE;
-    let scale = value_scale(page, head, token, 8u * octet);
-    let part = value(page, head, token, 8u * octet, scale);
+    let place = clamp(first + i, LEAD, span.keys - 1u);
+    let part = value_at(page, head, place, 8u * octet);
     var weight = scores[block * BLOCK + i];
     if (!WEIGHED) { weight = weight_of(weight, most); }
     all += weight;
@@ -94,7 +99,7 @@ struct Query {
   there: bool,
   // First quad of its row in q and in y.
   row: u32,
-  // Its key in the sequence, and the first block with a key it sees.
+  // Its place in the sequence, and the first block with a key it sees.
   place: u32,
   start: u32,
 }

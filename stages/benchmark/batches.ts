@@ -1,4 +1,4 @@
-import { PAGE_TOKENS } from "../../kernels/codes/kv_page.ts";
+import { pagesFor } from "../../kernels/codes/kv_page.ts";
 import { EngineError } from "../engine/engine.ts";
 import type { EngineMemory } from "../engine/engine_memory.ts";
 import { type MemoryPlan, planMemory } from "../engine/engine_sizes.ts";
@@ -35,7 +35,7 @@ export async function largestBatch(
   load: Load,
   most: number,
 ): Promise<number> {
-  const each = pagesOf(load);
+  const each = pagesFor(load.prompt + load.output, memory.sinks);
   /** Sequences that have their pages beside a step of so many; 0 where none has. */
   const room = async (batch: number): Promise<number> => {
     try {
@@ -59,11 +59,6 @@ export async function largestBatch(
     batch = Math.min(Math.max(next, fitting + 1), failing - 1);
   }
   return fitting;
-}
-
-/** Pages that a sequence has in the end. */
-function pagesOf({ prompt, output }: Pick<Load, "prompt" | "output">): number {
-  return Math.ceil((prompt + output) / PAGE_TOKENS);
 }
 
 /** Powers of 4 below the largest batch, and itself; of a list, those that fit. */

@@ -1,7 +1,8 @@
-import { PAGE_TOKENS } from "../../kernels/codes/kv_page.ts";
+import { PAGE_TOKENS, pagesFor } from "../../kernels/codes/kv_page.ts";
 import type { Limits } from "../../kernels/device/limits.ts";
 import { byteLength } from "../../kernels/device/tensor.ts";
 import { GREEDY } from "../engine/engine.ts";
+import { sinksOf } from "../engine/kv_pools.ts";
 import { PagedModel } from "../engine/paged_model.ts";
 import type { Chunk } from "../engine/scheduler.ts";
 import { newSequence } from "../engine/sequence.ts";
@@ -45,14 +46,17 @@ export async function stepWork(
     rows: step.batch,
   });
   device.taken();
-  await paged.step(stepChunks(step, 1));
+  await paged.step(stepChunks(step, { pages: 1, sinks: sinksOf(files.record) }));
   return device.taken();
 }
 
 /** What the sequences of a step are given, in so many pages that they take in turns. */
-export function stepChunks({ batch, queries, keys }: EngineStep, pages: number): Chunk[] {
+export function stepChunks(
+  { batch, queries, keys }: EngineStep,
+  { pages, sinks }: { readonly pages: number; readonly sinks: number },
+): Chunk[] {
   const prompt = Array<number>(keys).fill(0);
-  const each = Math.ceil(keys / PAGE_TOKENS);
+  const each = pagesFor(keys, sinks);
   return Array.from({ length: batch }, (_, at) => {
     const ask = { prompt, maxTokens: 1, sampling: GREEDY, stopTokens: [] };
     const sequence = newSequence(0, ask);

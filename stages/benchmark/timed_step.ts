@@ -1,8 +1,8 @@
-import { PAGE_TOKENS } from "../../kernels/codes/kv_page.ts";
+import { pagesFor, tokensIn } from "../../kernels/codes/kv_page.ts";
 import type { Device } from "../../kernels/device/device.ts";
 import { elements } from "../../kernels/device/tensor.ts";
 import { pagesOfLongest } from "../engine/kv_batch.ts";
-import { kvSchemes, pageBytes } from "../engine/kv_pools.ts";
+import { kvSchemes, pageBytes, sinksOf } from "../engine/kv_pools.ts";
 import { PagedModel } from "../engine/paged_model.ts";
 import type { Checkpoint, RowRange } from "../formats/checkpoint.ts";
 import { type SafetensorsDType, tensorBytes } from "../formats/safetensors/header.ts";
@@ -77,11 +77,12 @@ async function timeStep(
 ): Promise<number> {
   const { config, record } = model;
   const each = pageBytes(config, kvSchemes(config, record));
-  const wanted = step.batch * Math.ceil(step.keys / PAGE_TOKENS);
+  const sinks = sinksOf(record);
+  const wanted = step.batch * pagesFor(step.keys, sinks);
   const pages = Math.max(1, Math.min(wanted, Math.floor(pagesBytes / each)));
-  const context = Math.max(step.keys, PAGE_TOKENS * pagesOfLongest(1));
+  const context = Math.max(step.keys, tokensIn(pagesOfLongest(1, sinks), sinks));
   using paged = new PagedModel(device, model, { pages, context, rows: step.batch });
-  const chunks = stepChunks(step, pages);
+  const chunks = stepChunks(step, { pages, sinks });
   const took: number[] = [];
   await paged.step(chunks);
   const begin = performance.now();

@@ -132,14 +132,17 @@ export function kvSection({ kv }: ModelRecord): Section {
   const title = "KV cache";
   if (kv.length === 0) return { title, facts: [["all layers", "16 bits, not quantized"]] };
   const words = kv.map(
-    ({ key, value, rotatedKeys, keyCenter, keysBeforeRope, keyCompensation }) => {
+    ({ key, value, rotatedKeys, keyCenter, keysBeforeRope, keyCompensation, sinks }) => {
       const more = [
         ...keyCenter ? [", centered"] : [],
         ...rotatedKeys ? [", rotated"] : [],
         ...keysBeforeRope ? [", before their rotary positions"] : [],
         ...keyCompensation === undefined ? [] : [", compensated"],
       ].join("");
-      return `keys ${schemeWords(key)}${more}; values ${schemeWords(value)}`;
+      const first = sinks === undefined
+        ? ""
+        : `; the first ${sinks === 1 ? "token" : `${sinks} tokens`} of a sequence 16 bits`;
+      return `keys ${schemeWords(key)}${more}; values ${schemeWords(value)}${first}`;
     },
   );
   const facts = groupLayers(words).map(({ words, layers }) => [`layers ${layers}`, words] as const);

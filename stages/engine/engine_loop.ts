@@ -1,5 +1,4 @@
 import type { Device } from "../../kernels/device/device.ts";
-import { PAGE_TOKENS } from "../../kernels/codes/kv_page.ts";
 import type { Model } from "../models/model.ts";
 import {
   EngineError,
@@ -9,6 +8,7 @@ import {
   type ScoredToken,
 } from "./engine.ts";
 import type { EngineSizes } from "./engine_sizes.ts";
+import { sinksOf } from "./kv_pools.ts";
 import { type ChunkResult, PagedModel } from "./paged_model.ts";
 import type { Grammars } from "./grammar.ts";
 import { Pages } from "./pages.ts";
@@ -67,7 +67,7 @@ export class EngineLoop implements Disposable {
     this.sizes = sizes;
     this.#grammars = grammars;
     this.#model = new PagedModel(device, model, { ...sizes, rows: mostDraws(sizes.step), choices });
-    this.#pages = new Pages(sizes.pages);
+    this.#pages = new Pages(sizes.pages, sinksOf(model.record));
     this.#scheduler = new Scheduler(this.#pages, sizes.step);
   }
 
@@ -99,7 +99,7 @@ export class EngineLoop implements Disposable {
   /** Takes a request under an id of the caller's; throws an `EngineError` where it does not. */
   add(id: number, request: GenerationRequest): void {
     const { prompt, maxTokens } = request;
-    const longest = Math.min(this.sizes.context, this.sizes.pages * PAGE_TOKENS - 1);
+    const longest = Math.min(this.sizes.context, this.#pages.tokensIn(this.sizes.pages) - 1);
     if (prompt.length === 0) {
       throw new EngineError("too_long", "Cannot run an empty prompt: expected at least one token");
     }

@@ -3,7 +3,7 @@ import type { Limits } from "../../kernels/device/limits.ts";
 import type { ModelFiles } from "../models/family.ts";
 import { Model } from "../models/model.ts";
 import { firstLayers, headersOf, layersThatDiffer } from "../models/peaks.ts";
-import { KvPools, kvSchemes, mostPages } from "./kv_pools.ts";
+import { KvPools, kvSchemes, mostPages, sinksOf } from "./kv_pools.ts";
 import { recordEveryStep, runLargestSteps, type StepWishes } from "./largest_steps.ts";
 
 /**
@@ -17,6 +17,11 @@ export class EngineMemory {
   constructor(limits: Limits, files: ModelFiles) {
     this.limits = limits;
     this.files = headersOf(files);
+  }
+
+  /** First tokens of every sequence whose keys and values stay in half precision. */
+  get sinks(): number {
+    return sinksOf(this.files.record);
   }
 
   /** Bytes of all weights, and of what steps take beside weights and pages. */

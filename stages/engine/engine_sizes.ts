@@ -1,7 +1,7 @@
 import type { DecoderConfig } from "../models/config.ts";
 import { TensorTooLarge } from "../../kernels/device/tensor.ts";
 import { longestSequence } from "../../kernels/attention_paged.ts";
-import { PAGE_TOKENS } from "../../kernels/codes/kv_page.ts";
+import { leadOf, PAGE_TOKENS, pagesFor, tokensIn } from "../../kernels/codes/kv_page.ts";
 import { millions } from "../../pipeline/words.ts";
 import { EngineError } from "./engine.ts";
 import type { EngineMemory } from "./engine_memory.ts";
@@ -48,6 +48,8 @@ export interface MemoryPlan {
   readonly pageBytes: number;
   /** What all pages take. */
   readonly kvBytes: number;
+  /** First tokens of a sequence whose keys and values stay in half precision. */
+  readonly sinks: number;
   readonly sizes: EngineSizes;
   /** What differs from what was asked, or from the model on its own; a sentence part each. */
   readonly notes: readonly string[];
@@ -77,8 +79,8 @@ export async function planMemory(
   memory: EngineMemory,
   { memoryBytes, wishes }: { readonly memoryBytes: number; readonly wishes: SizeWishes },
 ): Promise<MemoryPlan> {
-  const { limits, files: { record, architecture: { config } } } = memory;
-  const attended = longestSequence(limits);
+  const { limits, sinks, files: { record, architecture: { config } } } = memory;
+  const attended = longestSequence(limits) - leadOf(sinks);
   const context = Math.min(wishes.context ?? config.positions, config.positions, attended);
   const sequences = wishes.sequences ?? SEQUENCES[limits.adapter];
   const asked = Math.max(wishes.stepTokens ?? STEP_TOKENS[limits.adapter], sequences);
@@ -94,7 +96,7 @@ export async function planMemory(
     // What was asked for is refused with its reason.
     least: wishes.stepTokens === undefined ? sequences : asked,
   });
-  const one = pagesOfLongest(context);
+  const one = pagesOfLongest(context, sinks);
   const fitting = memory.pagesWithin(memoryBytes - weightBytes - workspaceBytes);
   const pages = wishes.pages ?? Math.min(fitting, one * sequences);
   const each = pageBytes(config, kvSchemes(config, record));
@@ -110,7 +112,7 @@ export async function planMemory(
     );
   }
   if (pages < one) {
-    const lowest = Math.max(0, pages - 1) * PAGE_TOKENS;
+    const lowest = tokensIn(pages - 1, sinks);
     throw new EngineError(
       "unavailable",
       `Cannot serve the model in ${megabytes(memoryBytes)}: its weights take ${
@@ -137,6 +139,7 @@ export async function planMemory(
         ]
         : [],
     ],
+    sinks,
     sizes: {
       pages,
       context,
@@ -205,9 +208,9 @@ export function plannedBytes({ weightBytes, workspaceBytes, kvBytes }: MemoryPla
 
 /** The plan in a sentence. */
 export function memoryWords(
-  { weightBytes, workspaceBytes, kvBytes, sizes, notes }: MemoryPlan,
+  { weightBytes, workspaceBytes, kvBytes, sinks, sizes, notes }: MemoryPlan,
 ): string {
-  const whole = Math.floor(sizes.pages / Math.ceil(sizes.context / PAGE_TOKENS));
+  const whole = Math.floor(sizes.pages / pagesFor(sizes.context, sinks));
   return `${millions(weightBytes, 0)} MB of weights, ${
     millions(workspaceBytes, 0)
   } MB for a step, ${millions(kvBytes, 0)} MB of KV pages (${

@@ -15,6 +15,11 @@ export function kvSchemes(
   return Array.from({ length: layers }, (_, layer) => kv[layer] ?? { key: plain, value: plain });
 }
 
+/** First tokens of every sequence whose keys and values stay in half precision, in all layers. */
+export function sinksOf({ kv }: Pick<ModelRecord, "kv">): number {
+  return kv[0]?.sinks ?? 0;
+}
+
 /** Bytes that one page takes in all layers. */
 export function pageBytes(config: DecoderConfig, schemes: readonly KvSchemes[]): number {
   const of = (scheme: KvSchemes["key"]) => 4 * pageWords(scheme, config.kvHeads, config.headSize);
@@ -62,7 +67,7 @@ export class KvPools implements Disposable {
   /** How a layer attends in a step: appends keys and values to the pages, then reads their codes. */
   attention(layer: number, batch: KvBatch): TurnAndAttend {
     const { kvHeads } = this.#config;
-    const { key, value } = this.#schemes[layer]!;
+    const { key, value, sinks } = this.#schemes[layer]!;
     const pools = this.#pools[layer]!;
     return (device, { inputs, options: turn, compensation }, { options: form }) => {
       const { slots, queries, keys, ...where } = batch;
@@ -75,7 +80,7 @@ export class KvPools implements Disposable {
       }
       using q = turned?.q ??
         device.run(ropeAppend, { ...inputs, ...held }, { ...turn, key, value }).q;
-      const options = { kvHeads, key, value, queries, keys, ...form };
+      const options = { kvHeads, key, value, sinks, queries, keys, ...form };
       const reads = { q, k: pools.key, v: pools.value, ...where };
       const { stillKeys, neighbours = false } = turn;
       const still = stillKeys ? { angles: inputs.angles, neighbours } : undefined;

@@ -2,6 +2,7 @@ import type { Device } from "../../kernels/device/device.ts";
 import type { Model } from "../models/model.ts";
 import { type GenerationRequest, GREEDY } from "./engine.ts";
 import { pagesOfLongest } from "./kv_batch.ts";
+import { sinksOf } from "./kv_pools.ts";
 import { LogitChanges } from "./logit_changes.ts";
 import { PagedForward } from "./paged_forward.ts";
 import { MOST_RECORDINGS, PagedModel, rowsAtOnce } from "./paged_model.ts";
@@ -36,18 +37,21 @@ export async function runLargestSteps(
   const before = device.memory.held;
   const { vocabulary } = model.config;
   const longest = Math.max(1, context - 1);
+  const pages = pagesOfLongest(context, sinksOf(model.record));
   using paged = new PagedModel(device, model, { pages: 1, context, rows: sequences });
   const likeliest = Math.min(LIKELIEST, vocabulary);
   const prefill: Chunk[] = [];
   for (let left = tokens; left > 0; left -= longest) {
     const prompt = Array<number>(Math.min(left, longest)).fill(0);
-    prefill.push(chunkOf({ prompt, promptLogprobs: likeliest }, context, prompt.length));
+    const request = { prompt, promptLogprobs: likeliest };
+    prefill.push(chunkOf(request, { count: prompt.length, pages }));
   }
   await paged.step(prefill);
   const known = Math.min(longest, tokens, vocabulary);
   const sampling = { ...GREEDY, repetitionPenalty: 2 };
   const prompt = Array.from({ length: known }, (_, token) => token);
-  const decode = chunkOf({ prompt, sampling, logprobs: likeliest }, context, 1);
+  const request = { prompt, sampling, logprobs: likeliest };
+  const decode = chunkOf(request, { count: 1, pages });
   await paged.step(Array<Chunk>(sequences).fill(decode));
   return device.memory.peak - before;
 }
@@ -64,7 +68,8 @@ export async function recordEveryStep(
   const { sequences, ahead = 1, drafts } = step;
   const most = Math.min(sequences, rowsAtOnce(model.config));
   using forward = new PagedForward(device, model, { pages: 1, context });
-  const decode = chunkOf({ prompt: [0] }, context, 1);
+  const pages = pagesOfLongest(context, forward.sinks);
+  const decode = chunkOf({ prompt: [0] }, { count: 1, pages });
   const record = (count: number, steps: number, changes?: LogitChanges) =>
     recordSteps(device, forward, {
       chunks: Array<Chunk>(count).fill(decode),
@@ -99,10 +104,9 @@ export async function recordEveryStep(
 /** The last tokens of a sequence whose pages are one. */
 function chunkOf(
   request: Pick<GenerationRequest, "prompt"> & Partial<GenerationRequest>,
-  context: number,
-  count: number,
+  { count, pages }: { readonly count: number; readonly pages: number },
 ): Chunk {
   const sequence = newSequence(0, { maxTokens: 1, sampling: GREEDY, stopTokens: [], ...request });
-  sequence.pages.push(...Array<number>(pagesOfLongest(context)).fill(0));
+  sequence.pages.push(...Array<number>(pages).fill(0));
   return { sequence, start: sequence.tokens.length - count, count, last: true, draft: [] };
 }

@@ -3,7 +3,7 @@ import { normalize, startStream } from "../models/stream.ts";
 import { openAngles, type Places } from "../models/places.ts";
 import type { Model } from "../models/model.ts";
 import type { KvBatch } from "./kv_batch.ts";
-import { KvPools, kvSchemes } from "./kv_pools.ts";
+import { KvPools, kvSchemes, sinksOf } from "./kv_pools.ts";
 
 /** Where the tokens of a step stand, in their sequences and in pages. */
 export interface StepPlaces extends KvBatch {
@@ -15,6 +15,8 @@ export interface StepPlaces extends KvBatch {
 /** The forward pass of a model whose keys and values lie in pages. */
 export class PagedForward implements Disposable {
   readonly model: Model;
+  /** First tokens of every sequence whose keys and values stay in half precision. */
+  readonly sinks: number;
   readonly #device: Device;
   readonly #pools: KvPools;
   readonly #angles: ReturnType<typeof openAngles>;
@@ -27,6 +29,7 @@ export class PagedForward implements Disposable {
   ) {
     this.#device = device;
     this.model = model;
+    this.sinks = sinksOf(model.record);
     const schemes = kvSchemes(model.config, model.record);
     this.#pools = new KvPools(device, model.config, { schemes, pages });
     this.#angles = openAngles(device, model.config, context);

@@ -164,7 +164,7 @@ export class PagedModel implements Disposable {
   ): Promise<readonly ChunkResult[]> {
     using stack = new DisposableStack();
     const upload = (host: HostTensor) => stack.use(this.#device.upload(host));
-    const { queries, keys, ...batch } = kvBatch(chunks);
+    const { queries, keys, ...batch } = kvBatch(chunks, this.#forward.sinks);
     const hidden = stack.use(
       await this.#forward.hidden(upload(idsOf(chunks)), {
         positions: upload(positionsOf(chunks)),

@@ -1,4 +1,4 @@
-import { PAGE_TOKENS } from "../../kernels/codes/kv_page.ts";
+import { pagesFor, tokensIn } from "../../kernels/codes/kv_page.ts";
 
 /** A block of tokens whose keys and values are known: what came before, and its tokens. */
 interface Block {
@@ -11,11 +11,12 @@ interface Block {
  * The pages of a KV cache: which are free, which are in use and by how many sequences, and which keep
  * what is no longer in use, so that a prompt that begins alike needs no work for it.
  *
- * A block is known by the block before it and its 64 tokens, compared one by one: no hash can mistake
- * one text for another.
+ * A block is known by the block before it and its tokens, compared one by one: no hash can mistake
+ * one text for another. It has 64 tokens, or fewer where it begins a sequence with sinks.
  */
 export class Pages {
   readonly total: number;
+  readonly #sinks: number;
   readonly #free: number[];
   readonly #users: Uint32Array;
   readonly #blocks = new Map<string, Block>();
@@ -26,9 +27,10 @@ export class Pages {
   #queries = 0;
   #hits = 0;
 
-  /** Pages 0 to `total` - 1, all free. */
-  constructor(total: number) {
+  /** Pages 0 to `total` - 1, all free; the first `sinks` tokens of every sequence stay in half precision. */
+  constructor(total: number, sinks = 0) {
     this.total = total;
+    this.#sinks = sinks;
     this.#free = Array.from({ length: total }, (_, i) => total - 1 - i);
     this.#users = new Uint32Array(total);
   }
@@ -46,6 +48,16 @@ export class Pages {
   /** Tokens looked up when prompts were admitted, and how many of them were there. */
   get prefixCache(): { readonly queries: number; readonly hits: number } {
     return { queries: this.#queries, hits: this.#hits };
+  }
+
+  /** Pages that a sequence of so many tokens needs. */
+  needed(tokens: number): number {
+    return pagesFor(tokens, this.#sinks);
+  }
+
+  /** Tokens that so many first pages of a sequence hold. */
+  tokensIn(pages: number): number {
+    return tokensIn(pages, this.#sinks);
   }
 
   /** Takes a page, if need be one that keeps what is no longer in use; undefined where all are used. */
@@ -101,7 +113,7 @@ export class Pages {
     const before = index === 0 ? -root : this.#blockOf.get(pages[index - 1]!)?.id;
     // Behind a block that somebody else's page stands for, nothing would be found.
     if (before === undefined) return;
-    const key = keyOf(before, tokens, index);
+    const key = this.#keyOf(before, tokens, index);
     if (this.#blocks.has(key)) return;
     const block = { id: this.#nextId++, page, key };
     this.#blocks.set(key, block);
@@ -111,14 +123,18 @@ export class Pages {
   #find(tokens: readonly number[], root: number): Block[] {
     const found: Block[] = [];
     let before = -root;
-    const most = Math.floor((tokens.length - 1) / PAGE_TOKENS);
-    for (let index = 0; index < most; index++) {
-      const block = this.#blocks.get(keyOf(before, tokens, index));
+    for (let index = 0; this.tokensIn(index + 1) < tokens.length; index++) {
+      const block = this.#blocks.get(this.#keyOf(before, tokens, index));
       if (!block) break;
       found.push(block);
       before = block.id;
     }
     return found;
+  }
+
+  #keyOf(before: number, tokens: readonly number[], index: number): string {
+    const own = tokens.slice(this.tokensIn(index), this.tokensIn(index + 1));
+    return `${before}:${own.join(",")}`;
   }
 
   #forget(page: number): void {
@@ -128,8 +144,4 @@ export class Pages {
     this.#blockOf.delete(page);
     this.#kept.delete(page);
   }
-}
-
-function keyOf(before: number, tokens: readonly number[], index: number): string {
-  return `${before}:${tokens.slice(index * PAGE_TOKENS, (index + 1) * PAGE_TOKENS).join(",")}`;
 }

@@ -65,14 +65,15 @@ export async function recordSteps(
   const held = (host: HostTensor) => stack.use(device.upload(host));
   const ids = held(idsOf(chunks));
   const owners = forward.model.adapters && held(ownersOf(chunks));
-  const work = held(attendedBy(chunks).work);
+  const { sinks } = forward;
+  const work = held(attendedBy(chunks, sinks).work);
   const queries = Math.max(...chunks.map(({ count }) => count));
   const mostQueries = queries > 1 ? MOST_DRAFT + 1 : 1;
-  const pages = pagesOfLongest(context);
+  const pages = pagesOfLongest(context, sinks);
   const keys = pages * PAGE_TOKENS;
   const block_table = stack.use(device.empty({ dtype: "u32", shape: [chunks.length * pages] }));
   const inputs = Array.from({ length: steps }, (_, step) => {
-    const { positions, slots, spans } = placesOf(chunks, step);
+    const { positions, slots, spans } = placesOf(chunks, step, sinks);
     return {
       positions: held(positions),
       slots: held(slots),
@@ -106,7 +107,7 @@ export async function recordSteps(
       if (owners) device.write(owners, ownersOf(chunks));
       device.write(block_table, tableOf(chunks));
       inputs.forEach((tensors, step) => {
-        const hosts = placesOf(chunks, step);
+        const hosts = placesOf(chunks, step, sinks);
         for (const name of ["positions", "slots", "spans"] as const) {
           device.write(tensors[name], hosts[name]);
         }
@@ -147,10 +148,10 @@ export async function recordSteps(
 }
 
 /** Where the tokens of a step stand, so many tokens further than the chunks say. */
-function placesOf(chunks: readonly Chunk[], step: number) {
+function placesOf(chunks: readonly Chunk[], step: number, sinks: number) {
   const moved = chunks.map((chunk) => ({ ...chunk, start: chunk.start + step }));
-  const { spans } = attendedBy(moved);
-  return { positions: positionsOf(moved), slots: slotsOf(moved), spans };
+  const { spans } = attendedBy(moved, sinks);
+  return { positions: positionsOf(moved), slots: slotsOf(moved, sinks), spans };
 }
 
 function draws(chunks: readonly Chunk[]) {

@@ -1,4 +1,3 @@
-import { PAGE_TOKENS } from "../../kernels/codes/kv_page.ts";
 import type { EngineState } from "./engine.ts";
 import type { Pages } from "./pages.ts";
 import { needsLogitsOnly } from "./sampling.ts";
@@ -147,7 +146,7 @@ export class Scheduler {
     const most = 2 ** Math.floor(Math.log2(Math.max(1, reach)));
     const needs = chunks.map(({ sequence }) => {
       const tokens = sequence.tokens.length + most - 1;
-      return Math.max(0, Math.ceil(tokens / PAGE_TOKENS) - sequence.pages.length);
+      return Math.max(0, this.#pages.needed(tokens) - sequence.pages.length);
     });
     if (most <= 1 || needs.reduce((sum, need) => sum + need, 0) > this.#pages.available) return 1;
     chunks.forEach(({ sequence }, i) => {
@@ -166,7 +165,7 @@ export class Scheduler {
       const { sequence } = chunk;
       const draft = sequence.draft.slice(0, Math.min(drafts.tokens, left));
       const reach = sequence.tokens.length + draft.length;
-      const need = Math.max(0, Math.ceil(reach / PAGE_TOKENS) - sequence.pages.length);
+      const need = Math.max(0, this.#pages.needed(reach) - sequence.pages.length);
       if (draft.length === 0 || need > this.#pages.available) return chunk;
       for (let page = 0; page < need; page++) sequence.pages.push(this.#pages.take()!);
       left -= draft.length;
@@ -178,8 +177,8 @@ export class Scheduler {
   done({ sequence, start, count }: Pick<Chunk, "sequence" | "start" | "count">): void {
     sequence.computed = start + count;
     const { tokens, pages } = sequence;
-    for (let at = Math.floor(start / PAGE_TOKENS); at < pages.length; at++) {
-      if ((at + 1) * PAGE_TOKENS > sequence.computed) break;
+    for (let at = this.#pages.needed(start + 1) - 1; at < pages.length; at++) {
+      if (this.#pages.tokensIn(at + 1) > sequence.computed) break;
       this.#pages.learn(tokens, at, { pages, root: sequence.request.adapter ?? 0 });
     }
   }
@@ -190,14 +189,14 @@ export class Scheduler {
     // Scores of the whole prompt, and a vector of it, need all of it computed.
     const whole = request.promptLogprobs !== undefined || request.embed !== undefined;
     const found = whole ? [] : this.#pages.use(tokens, request.adapter);
-    const need = Math.ceil((tokens.length + 1) / PAGE_TOKENS);
+    const need = this.#pages.needed(tokens.length + 1);
     if (this.#pages.available < need - found.length) {
       for (const page of found.reverse()) this.#pages.give(page);
       return false;
     }
-    this.#pages.count({ queries: tokens.length, hits: found.length * PAGE_TOKENS });
     sequence.pages.push(...found);
-    sequence.computed = found.length * PAGE_TOKENS;
+    sequence.computed = this.#pages.tokensIn(found.length);
+    this.#pages.count({ queries: tokens.length, hits: sequence.computed });
     sequence.cached ??= sequence.computed;
     while (sequence.pages.length < need) sequence.pages.push(this.#pages.take()!);
     return true;
@@ -205,7 +204,7 @@ export class Scheduler {
 
   /** Makes sure that the next token has a page, by preemption; false where it met the sequence itself. */
   #makePages(sequence: Sequence): boolean {
-    const need = Math.ceil(sequence.tokens.length / PAGE_TOKENS);
+    const need = this.#pages.needed(sequence.tokens.length);
     while (sequence.pages.length < need) {
       const page = this.#pages.take();
       if (page !== undefined) {

@@ -104,7 +104,7 @@ async function needOf({ name, memory, wishes }: Sharer): Promise<Need> {
     wishes,
   });
   const least = wishes.pages === undefined
-    ? memory.pageBytes(pagesOfLongest(sizes.context))
+    ? memory.pageBytes(pagesOfLongest(sizes.context, memory.sinks))
     : kvBytes;
   return { name, weightBytes, workspaceBytes, least, most: kvBytes };
 }

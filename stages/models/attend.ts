@@ -4,7 +4,7 @@ import { appendKv, attention, attentionPaged, attentionTurned } from "../../kern
 import type { AttentionOptions } from "../../kernels/attention.ts";
 import type { RopeOptions } from "../../kernels/rope.ts";
 import { attentionBatch, type AttentionPagedOptions } from "../../kernels/attention_paged.ts";
-import { PAGE_TOKENS, pageWords } from "../../kernels/codes/kv_page.ts";
+import { leadOf, pagesFor, pageWords, slotOf } from "../../kernels/codes/kv_page.ts";
 import type { DecoderConfig } from "./config.ts";
 import type { KvScheme } from "../../kernels/codes/kv_scheme.ts";
 
@@ -23,6 +23,8 @@ export interface KvSchemes {
   readonly keysBeforeRope?: true;
   /** How codes of keys make up for those before them, as `packedCompensation` writes it. */
   readonly keyCompensation?: string;
+  /** First tokens of a sequence whose keys and values stay in half precision; in all layers alike. */
+  readonly sinks?: number;
 }
 
 /** How a layer attends. */
@@ -105,26 +107,29 @@ export function attend(
 function attendPages(
   device: Device,
   { q, k, v, turn, compensation }: SequenceTensors,
-  { key, value }: KvSchemes,
+  { key, value, sinks }: KvSchemes,
   form: AttentionOptions,
 ): Tensor {
   const [tokens = 0, kvHeads = 0, headSize = 0] = k.shape;
-  const pages = Math.ceil(tokens / PAGE_TOKENS);
-  using slots = device.upload(u32([tokens], Array.from({ length: tokens }, (_, i) => i)));
-  using block_table = device.upload(u32([pages], Array.from({ length: pages }, (_, i) => i)));
-  const batch = attentionBatch([{ row: 0, queries: tokens, keys: tokens, table: 0 }]);
+  const pages = pagesFor(tokens, sinks);
+  const table = Array.from({ length: pages }, (_, i) => i);
+  const places = Array.from({ length: tokens }, (_, i) => slotOf(table, i, sinks));
+  using slots = device.upload(u32([tokens], places));
+  using block_table = device.upload(u32([pages], table));
+  const keys = tokens + leadOf(sinks);
+  const batch = attentionBatch([{ row: 0, queries: tokens, keys, table: 0 }]);
   using spans = device.upload(batch.spans);
   using work = device.upload(batch.work);
   const pool = (scheme: KvScheme) => {
     const shape = [pages, pageWords(scheme, kvHeads, headSize)];
     return device.empty({ dtype: "u32", shape }, "KV pages");
   };
-  using keys = pool(key);
+  using held = pool(key);
   using values = pool(value);
-  const given = { k, v, slots, ...compensation && { compensation }, keys, values };
+  const given = { k, v, slots, ...compensation && { compensation }, keys: held, values };
   device.run(appendKv, given, { key, value });
-  const options = { queries: tokens, kvHeads, key, value, ...form };
-  const inputs = { q, k: keys, v: values, block_table, spans, work };
+  const options = { queries: tokens, kvHeads, key, value, sinks, ...form };
+  const inputs = { q, k: held, v: values, block_table, spans, work };
   return attendPaged(device, inputs, options, turn);
 }
 

@@ -1,5 +1,12 @@
 import { attentionBatch } from "../../kernels/attention_paged.ts";
-import { PAGE_TOKENS, pageWords } from "../../kernels/codes/kv_page.ts";
+import {
+  leadOf,
+  PAGE_TOKENS,
+  pagesFor,
+  pageWords,
+  slotOf,
+  tokensIn,
+} from "../../kernels/codes/kv_page.ts";
 import type { KvScheme } from "../../kernels/codes/kv_scheme.ts";
 import type { Device, HostTensor, Tensor, TensorRef } from "../../kernels/device/device.ts";
 import { u32 } from "../../kernels/device/tensor.ts";
@@ -9,6 +16,7 @@ import {
   attendPaged,
   type AttentionForm,
   flat,
+  type KvSchemes,
   type SequenceTensors,
 } from "../models/attend.ts";
 import type { PrefixTree } from "./prefix_tree.ts";
@@ -32,9 +40,8 @@ export function openTreeAttention(device: Device, tree: PrefixTree): TreeAttenti
     attend: (device, sequence, form) => {
       const { kv } = form;
       if (!kv) return attendRuns(device, sequence, { form, ...plain ??= layRuns(tree, upload) });
-      const { key, value } = kv;
-      const laid = paged ??= layPages(tree, upload);
-      return attendPages(device, sequence, { key, value, form, ...laid });
+      const laid = paged ??= layPages(tree, upload, kv.sinks);
+      return attendPages(device, sequence, { kv, options: form.options, ...laid });
     },
     [Symbol.dispose]: () => owned.dispose(),
   };
@@ -80,23 +87,24 @@ function attendRuns(
 }
 
 /** Pages of each run, and what is written to them. */
-function layPages({ ids, runs }: PrefixTree, upload: Upload) {
+function layPages({ ids, runs }: PrefixTree, upload: Upload, sinks: number | undefined) {
   const pagesOf = new Map<number, readonly number[]>();
   const [written, slots, table]: [number[], number[], number[]] = [[], [], []];
   let pages = 0;
   const spans = runs.map(({ start, count, path }) => {
     // The run that this one follows ends with the row before its own ones.
     const before = path.length > count ? pagesOf.get(path[path.length - count - 1]!)! : [];
-    const shared = Math.floor((path.length - count) / PAGE_TOKENS);
+    const shared = Math.floor((path.length - count + leadOf(sinks)) / PAGE_TOKENS);
     const own = [...before.slice(0, shared)];
-    while (own.length < Math.ceil(path.length / PAGE_TOKENS)) own.push(pages++);
-    for (let at = shared * PAGE_TOKENS; at < path.length; at++) {
+    while (own.length < pagesFor(path.length, sinks)) own.push(pages++);
+    for (let at = tokensIn(shared, sinks); at < path.length; at++) {
       written.push(path[at]!);
-      slots.push(own[Math.floor(at / PAGE_TOKENS)]! * PAGE_TOKENS + at % PAGE_TOKENS);
+      slots.push(slotOf(own, at, sinks));
     }
     pagesOf.set(path.at(-1)!, own);
     table.push(...own);
-    return { row: start, queries: count, keys: path.length, table: table.length - own.length };
+    const keys = path.length + leadOf(sinks);
+    return { row: start, queries: count, keys, table: table.length - own.length };
   });
   const batch = attentionBatch(spans);
   const inOrder = written.length === ids.length && written.every((row, at) => row === at);
@@ -108,23 +116,23 @@ function layPages({ ids, runs }: PrefixTree, upload: Upload) {
     spans: upload(batch.spans),
     work: upload(batch.work),
     queries: runs.reduce((most, { count }) => Math.max(most, count), 0),
-    keys: runs.reduce((most, { path }) => Math.max(most, path.length), 0),
+    keys: spans.reduce((most, { keys }) => Math.max(most, keys), 0),
   };
 }
 
 function attendPages(
   device: Device,
   { q, k, v, turn, compensation }: SequenceTensors,
-  { key, value, form, pages, written, slots, queries, keys: longest, ...where }:
+  { kv: { key, value, sinks }, options: form, pages, written, slots, queries, keys, ...where }:
     & ReturnType<typeof layPages>
-    & { readonly key: KvScheme; readonly value: KvScheme; readonly form: AttentionForm },
+    & { readonly kv: KvSchemes; readonly options: AttentionForm["options"] },
 ): Tensor {
   const [, kvHeads = 0, headSize = 0] = k.shape;
   const pool = (scheme: KvScheme) => {
     const shape = [pages, pageWords(scheme, kvHeads, headSize)];
     return device.empty({ dtype: "u32", shape }, "KV pages");
   };
-  using keys = pool(key);
+  using held = pool(key);
   using values = pool(value);
   {
     using stack = new DisposableStack();
@@ -135,13 +143,13 @@ function attendPages(
       v: all(v),
       slots,
       ...compensation && { compensation },
-      keys,
+      keys: held,
       values,
     };
     device.run(appendKv, given, { key, value });
   }
-  const options = { kvHeads, key, value, queries, keys: longest, ...form.options };
-  return flat(attendPaged(device, { q, k: keys, v: values, ...where }, options, turn));
+  const options = { kvHeads, key, value, sinks, queries, keys, ...form };
+  return flat(attendPaged(device, { q, k: held, v: values, ...where }, options, turn));
 }
 
 /** Some rows of a tensor, f32 [rows, heads * head size]. */

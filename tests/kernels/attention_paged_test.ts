@@ -1,18 +1,22 @@
 import { strict as assert } from "node:assert";
-import type { Tensor } from "../../kernels/device/device.ts";
+import type { HostTensor, Tensor } from "../../kernels/device/device.ts";
 import { Gpu } from "../../kernels/device/gpu.ts";
 import { f32, u32 } from "../../kernels/device/tensor.ts";
 import { attentionBatch } from "../../kernels/attention_paged.ts";
 import { appendKv, attention, attentionPaged } from "../../kernels/mod.ts";
-import { pageWords, readSlot, writeSlot } from "../../kernels/codes/kv_page.ts";
+import { leadOf, pageWords, readSlot, slotOf, writeSlot } from "../../kernels/codes/kv_page.ts";
 import type { KvScheme } from "../../kernels/codes/kv_scheme.ts";
 import { KV_SCHEMES } from "../support/kv_schemes.ts";
 import { append, cut } from "../support/kv_append.ts";
 import { randomTensor } from "../support/random.ts";
 import { ENGINES } from "../support/devices.ts";
 
-for (const [on, open] of Object.entries(ENGINES)) {
-  Deno.test(`decoding token by token over KV4 agrees with attention over decoded pages on ${on}`, async () => {
+const WITH_SINKS = Object.entries(ENGINES).flatMap(([on, open]) =>
+  [0, 4].map((sinks) => ({ on, open, sinks }))
+);
+
+for (const { on, open, sinks } of WITH_SINKS) {
+  Deno.test(`decoding token by token over KV4 with ${sinks} sinks agrees with attention over decoded pages on ${on}`, async () => {
     await using gpu = await open();
     const [tokens, heads, kvHeads, size] = [70, 4, 2, 64];
     const [key, value] = [KV_SCHEMES[0]!, KV_SCHEMES[1]!];
@@ -25,16 +29,17 @@ for (const [on, open] of Object.entries(ENGINES)) {
     const rows: number[] = [];
     // 60 tokens at once, then one by one across the edge of the page.
     for (const [from, to] of [[0, 60], ...Array.from({ length: 10 }, (_, i) => [60 + i, 61 + i])]) {
-      append(gpu, [k, v], [from!, to!], [k_pages, v_pages], [key, value]);
+      append(gpu, [k, v], [from!, to!], [k_pages, v_pages], [key, value], sinks);
       using part = gpu.upload(cut(q, from!, to!));
       const queries = to! - from!;
-      const batch = attentionBatch([{ row: 0, queries, keys: to!, table: 0 }]);
+      const keys = to! + leadOf(sinks);
+      const batch = attentionBatch([{ row: 0, queries, keys, table: 0 }]);
       using spans = gpu.upload(batch.spans);
       using work = gpu.upload(batch.work);
       const { y } = gpu.run(
         attentionPaged,
         { q: part, k: k_pages, v: v_pages, block_table, spans, work },
-        { queries, kvHeads, key, value },
+        { queries, kvHeads, key, value, sinks },
       );
       using made = y;
       rows.push(...(await gpu.read(made)).data);
@@ -42,7 +47,10 @@ for (const [on, open] of Object.entries(ENGINES)) {
     const decoded = async (pages: Tensor, scheme: KvScheme) => {
       const { data } = await gpu.read(pages);
       const page = { scheme, kvHeads, headSize: size };
-      const all = Array.from({ length: tokens }, (_, slot) => [...readSlot(data, slot, page)]);
+      const all = Array.from(
+        { length: tokens },
+        (_, token) => [...readSlot(data, slotOf([0, 1], token, sinks), page)],
+      );
       return f32([tokens, kvHeads, size], all.flat());
     };
     const expected = attention.reference({
@@ -51,6 +59,40 @@ for (const [on, open] of Object.entries(ENGINES)) {
       v: await decoded(v_pages, value),
     }, {});
     near(rows, expected.y!.data);
+  });
+}
+
+for (const [on, open] of Object.entries(ENGINES)) {
+  Deno.test(`where all tokens are sinks, attention is that over keys and values of half precision on ${on}`, async () => {
+    await using gpu = await open();
+    const [tokens, heads, kvHeads, size] = [16, 4, 2, 64];
+    const random = (heads: number, seed: string) =>
+      randomTensor({ dtype: "f32", shape: [tokens, heads, size] }, seed);
+    const [q, k, v] = [random(heads, "q"), random(kvHeads, "k"), random(kvHeads, "v")];
+    const scheme: KvScheme = { bits: 4, zero: "pre_scale", group: 32 };
+    const shape = [2, pageWords(scheme, kvHeads, size)];
+    // What no sink lies in is NaN.
+    const full = u32(shape, new Uint32Array(shape[0]! * shape[1]!).fill(0xffffffff));
+    using keys = gpu.upload(full);
+    using values = gpu.upload(full);
+    append(gpu, [k, v], [0, tokens], [keys, values], [scheme, scheme], tokens);
+    using given = gpu.upload(q);
+    using block_table = gpu.upload(u32([1], [0]));
+    const span = { row: 0, queries: tokens, keys: tokens + leadOf(tokens), table: 0 };
+    const batch = attentionBatch([span]);
+    using spans = gpu.upload(batch.spans);
+    using work = gpu.upload(batch.work);
+    const options = { queries: tokens, kvHeads, key: scheme, value: scheme, sinks: tokens };
+    const inputs = { q: given, k: keys, v: values, block_table, spans, work };
+    using y = gpu.run(attentionPaged, inputs, options).y;
+    const halves = ({ shape, data }: HostTensor) =>
+      f32(shape, Float32Array.from(data, (x) => Math.f16round(x)));
+    const expected = attention.reference({ q, k: halves(k), v: halves(v) }, {}).y.data;
+    near((await gpu.read(y)).data, expected);
+    assert.throws(
+      () => gpu.run(attentionPaged, inputs, { ...options, sinks: 17 }),
+      /keep the first 17 tokens .* in half precision: expected 0 to 16/,
+    );
   });
 
   Deno.test(`pages that the window has left may hold anything on ${on}`, async () => {

@@ -15,7 +15,14 @@ import {
   quantizeGroups,
   quantizeRows,
 } from "../../kernels/mod.ts";
-import { PAGE_TOKENS, pageWords, writeSlot } from "../../kernels/codes/kv_page.ts";
+import {
+  leadOf,
+  PAGE_TOKENS,
+  pagesFor,
+  pageWords,
+  slotOf,
+  writeSlot,
+} from "../../kernels/codes/kv_page.ts";
 import type { KvScheme } from "../../kernels/codes/kv_scheme.ts";
 import { normals, randomTensor, words } from "../support/random.ts";
 import { ENGINES } from "../support/devices.ts";
@@ -62,6 +69,7 @@ interface AttentionCase {
   readonly key: KvScheme;
   readonly value: KvScheme;
   readonly window?: number;
+  readonly sinks?: number;
 }
 
 const ATTENTION: readonly AttentionCase[] = [
@@ -73,6 +81,15 @@ const ATTENTION: readonly AttentionCase[] = [
     key: { bits: 8, zero: "pre_scale", group: 40 },
     value: { bits: 8, zero: "none", group: 80, range: 4 },
     window: 37,
+  },
+  { label: "KV4, 4 sinks", size: 64, key: zeros(4, 64), value: zeros(4, 64), sinks: 4 },
+  {
+    label: "KV8, a sink, a window",
+    size: 80,
+    key: zeros(8, 80),
+    value: zeros(4, 40),
+    window: 37,
+    sinks: 1,
   },
   { label: "f16, heads of 64", size: 64, key: plain(64), value: plain(64) },
   { label: "f16, heads of 128", size: 128, key: plain(128), value: plain(128) },
@@ -118,7 +135,8 @@ for (const [on, open] of Object.entries(ENGINES)) {
       for (const chunks of [sizes, sizes.toReversed()]) {
         let first = 0;
         for (const queries of chunks) {
-          const span = { row: first, queries, keys: first + queries, table: 0 };
+          const keys = first + queries + leadOf(one.sinks);
+          const span = { row: first, queries, keys, table: 0 };
           const [chunk] = await attend(gpu, one, pool, [span]);
           const expected = whole!.subarray(first * width, (first + queries) * width);
           assertSameBits(chunk!, expected, `${one.label}, ${queries} queries from ${first}`);
@@ -322,7 +340,7 @@ async function launch(gpu: Cpu | Gpu, kernel: AnyKernel, hosts: Hosts, options: 
 /** What each span's queries get. */
 async function attend(
   gpu: Cpu | Gpu,
-  { size, key, value, window }: AttentionCase,
+  { size, key, value, window, sinks }: AttentionCase,
   { k, v, q, block_table }: Pages,
   spans: readonly AttentionSpan[],
   kernel: AnyKernel = attentionPaged,
@@ -344,6 +362,7 @@ async function attend(
       kvHeads: 1,
       key,
       value,
+      sinks,
       queries: Math.max(...spans.map(({ queries }) => queries)),
       ...(window === undefined ? {} : { window }),
     },
@@ -364,19 +383,21 @@ interface Pages {
 }
 
 /** Keys and values of some sequences in one pool, backwards, with queries for them. */
-function pages({ size, key, value }: AttentionCase, sequences: readonly Sequence[]): Pages {
-  const counts = sequences.map(({ keys }) => Math.ceil(keys / PAGE_TOKENS));
+function pages({ size, key, value, sinks }: AttentionCase, sequences: readonly Sequence[]): Pages {
+  const counts = sequences.map(({ keys }) => pagesFor(keys, sinks));
   const count = counts.reduce((sum, pages) => sum + pages, 0);
   let [row, table] = [0, 0];
   const spans = sequences.map(({ keys, queries }, i) => {
     row += queries;
     table += counts[i]!;
-    return { row: row - queries, queries, keys, table: table - counts[i]! };
+    const places = keys + leadOf(sinks);
+    return { row: row - queries, queries, keys: places, table: table - counts[i]! };
   });
+  const firsts = spans.map(({ table }) => count - 1 - table);
   return {
     q: random("f32", row, HEADS, size),
-    k: pool(key, { count, size, seed: "keys" }),
-    v: pool(value, { count, size, seed: "values" }),
+    k: pool(key, { count, size, firsts, sinks, seed: "keys" }),
+    v: pool(value, { count, size, firsts, sinks, seed: "values" }),
     block_table: u32([count], Array.from({ length: count }, (_, i) => count - 1 - i)),
     spans,
   };
@@ -384,14 +405,25 @@ function pages({ size, key, value }: AttentionCase, sequences: readonly Sequence
 
 function pool(
   scheme: KvScheme,
-  { count, size, seed }: { readonly count: number; readonly size: number; readonly seed: string },
+  { count, size, firsts, sinks = 0, seed }: {
+    readonly count: number;
+    readonly size: number;
+    /** Pages that begin sequences. */
+    readonly firsts: readonly number[];
+    readonly sinks: number | undefined;
+    readonly seed: string;
+  },
 ): HostTensor {
   const shape = [count, pageWords(scheme, 1, size)];
   const data = new Uint32Array(elements(shape));
   const source = normals(seed);
-  for (let slot = 0; slot < count * PAGE_TOKENS; slot++) {
+  const write = (slot: number) => {
     const values = Float32Array.from({ length: size }, () => source.next().value);
     writeSlot(data, slot, values, { scheme, kvHeads: 1, headSize: size });
+  };
+  for (let slot = 0; slot < count * PAGE_TOKENS; slot++) write(slot);
+  for (const page of firsts) {
+    for (let token = 0; token < sinks; token++) write(slotOf([page], token, sinks));
   }
   return u32(shape, data);
 }

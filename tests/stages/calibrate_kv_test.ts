@@ -1,4 +1,5 @@
 import { strict as assert } from "node:assert";
+import { Cpu } from "../../kernels/device/cpu/cpu.ts";
 import { f32 } from "../../kernels/device/tensor.ts";
 import { attention } from "../../kernels/mod.ts";
 import { PAGE_TOKENS, pageWords } from "../../kernels/codes/kv_page.ts";
@@ -11,12 +12,14 @@ import { evaluate } from "../../stages/evaluate.ts";
 import { openCheckpoint } from "../../stages/models/open_checkpoint.ts";
 import type { KvSchemes } from "../../stages/models/attend.ts";
 import { architectureOf } from "../../stages/models/architecture.ts";
+import { Model } from "../../stages/models/model.ts";
 import { type ModelRecord, readModelRecord } from "../../stages/models/model_record.ts";
 import { quantize } from "../../stages/quantize.ts";
 import { reorder } from "../../stages/reorder.ts";
 import { rotate } from "../../stages/rotate.ts";
 import { smooth } from "../../stages/smooth.ts";
 import { fakeKeys, fakeQuantize } from "../support/fake_quantization.ts";
+import { logitsOf, relativeError } from "../support/forward_pass.ts";
 import { StageChain } from "../support/stage_chain.ts";
 
 const FORMS: readonly object[] = [
@@ -101,6 +104,44 @@ Deno.test("codes of compensated keys make up for those before them by the record
     }
   }
 });
+
+Deno.test("sinks are in the record, and attention errs as the kernels' references do with them", async () => {
+  await using chain = await StageChain.open();
+  for (const family of ["llama_linear_biases", "mistral_window"]) {
+    const model = chain.family(family);
+    const inputs = { model, stats: await chain.calibrate(model) };
+    for (const form of [{}, { center_keys: true }, { bits: 8, zero: "none", range: "static" }]) {
+      const plain = await calibrated(chain, inputs, form);
+      const none = await calibrated(chain, inputs, { ...form, sinks: 0 });
+      assert.deepEqual([none.kv, none.measured], [plain.kv, plain.measured]);
+      const { kv, measured } = await calibrated(chain, inputs, { ...form, sinks: 3 });
+      for (const [layer, schemes] of kv.entries()) {
+        assert.deepEqual(schemes, { ...plain.kv[layer], sinks: 3 });
+        assert.ok(measured.kv[layer]! < plain.measured.kv[layer]!);
+        close(measured.kv[layer]!, await errorOf(schemes, { ...inputs, layer }), 2e-2);
+      }
+    }
+  }
+});
+
+for (const form of [{}, { rotate_keys: true, center_keys: true }, { before_rope: true, bits: 8 }]) {
+  Deno.test(`where all tokens are sinks, logits are those of keys and values of half precision: ${JSON.stringify(form)}`, async () => {
+    await using chain = await StageChain.open();
+    const { model, stats } = await embedded(chain);
+    const ids = Array.from({ length: 16 }, (_, i) => (i * i * 7 + 13) % 500);
+    await using device = await Cpu.open();
+    const logits = async ({ path }: Artifact) => {
+      using opened = await Model.open(path, device, { weightBytes: Infinity });
+      return await logitsOf(device, opened, ids);
+    };
+    const expected = await logits(model);
+    const kept = await chain.run(calibrate_kv, { model, stats }, { ...form, sinks: 16 });
+    const coded = await chain.run(calibrate_kv, { model, stats }, form);
+    const [none, all] = [await logits(kept), await logits(coded)]
+      .map((got) => relativeError(got, expected));
+    assert.ok(none! < 1e-3 && all! > 4 * none!, `${none} with sinks, ${all} without`);
+  });
+}
 
 Deno.test("a step takes over the weights, records itself and says what it cost", async () => {
   await using chain = await StageChain.open();
@@ -259,6 +300,7 @@ Deno.test("calibrate_kv refuses what it cannot do", async () => {
   }
   const fails = (params: unknown) => assert.ok(!calibrate_kv.params.safeParse(params).success);
   fails({ bits: 3 });
+  for (const sinks of [-1, 1.5, 17]) fails({ sinks });
   fails({ clips: [] });
   fails({ clips: [1.2] });
   fails({ fallback: {} });
@@ -359,9 +401,12 @@ async function errorOf(
         v: tensor(v, kvHeads),
       }, options).y.data;
     const exact = attended(k!, v!);
+    const row = kvHeads * headSize;
+    const kept = (values: Float32Array, rounded: Float32Array) =>
+      rounded.map((value, i) => i < (schemes.sinks ?? 0) * row ? Math.f16round(values[i]!) : value);
     const rounded = attended(
-      fakeKeys(k!, headSize, schemes),
-      fakeQuantize(v!, schemes.value.group, schemes.value),
+      kept(k!, fakeKeys(k!, headSize, schemes)),
+      kept(v!, fakeQuantize(v!, schemes.value.group, schemes.value)),
     );
     exact.forEach((is, i) => {
       error += (rounded[i]! - is) ** 2;

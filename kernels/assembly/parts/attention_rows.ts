@@ -35,8 +35,9 @@ export class Rows {
   /** Bytes of a head as it is given, and here, where zeros fill it up to 16 channels. */
   given: usize;
   bytes: usize;
-  /** Where the first query stands, and how many keys a query sees. */
+  /** Where the first query stands, where the first key does, and how many keys a query sees. */
   place: u32;
+  lead: u32;
   window: u32;
   /** Of scores; 0 where there is none. */
   cap: f32;
@@ -60,6 +61,7 @@ export function layRows(
   heads: u32,
   size: u32,
   place: u32,
+  lead: u32,
   window: u32,
   cap: f32,
 ): Rows {
@@ -72,6 +74,7 @@ export function layRows(
   rows.given = given;
   rows.bytes = bytes;
   rows.place = place;
+  rows.lead = lead;
   rows.window = window;
   rows.cap = cap;
   rows.q = scratch + ROWS_BYTES;
@@ -115,17 +118,17 @@ export function takeQueries(rows: Rows, q: usize, stride: usize, scale: f32): vo
 
 /** The first key of the first block that a row sees. */
 export function firstBlock(rows: Rows): u32 {
-  return lowest(rows.place, rows.window) / BLOCK * BLOCK;
+  return lowest(rows, rows.place) / BLOCK * BLOCK;
 }
 
 /** The first key that a query at a place sees. */
-function lowest(place: u32, window: u32): u32 {
-  return place + 1 > window ? place + 1 - window : 0;
+function lowest(rows: Rows, place: u32): u32 {
+  return place + 1 > rows.window ? max(place + 1 - rows.window, rows.lead) : rows.lead;
 }
 
 /** First key of a block, which begins at `first`, that a row sees. */
 function lowOf(rows: Rows, row: u32, first: u32): i32 {
-  return max(<i32> (lowest(rows.place + row / rows.heads, rows.window) - first), 0);
+  return max(<i32> (lowest(rows, rows.place + row / rows.heads) - first), 0);
 }
 
 /** Behind the last key of a block that a row sees; not above 0 where it sees none. */

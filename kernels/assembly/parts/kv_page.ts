@@ -3,6 +3,15 @@ import { widened } from "./floats";
 /** Tokens of a page. */
 export const PAGE_TOKENS: u32 = 64;
 
+/** What a slot has more where a sink goes, whose values take the codes of four tokens. */
+export const SINK_SLOT: u32 = 0x80000000;
+const SINK_PLACES: u32 = 4;
+
+/** Places of a sequence before its first token, of which some stay in half precision. */
+export function leadOf(sinks: u32): u32 {
+  return (SINK_PLACES - 1) * sinks;
+}
+
 /** Zero domains. */
 export const NONE: u32 = 0;
 export const PRE_SCALE: u32 = 1;
@@ -70,6 +79,27 @@ export function decodePage(
     if (page.bits == 4) decodeFour(page, codes, scales, size, to, across);
     else if (page.bits == 8) decodeEight(page, codes, scales, size, to, across);
     else decodeHalves(codes, size, to, across);
+    to += down;
+  }
+}
+
+/** Writes the values of a head's sinks over those of their places, and of the first to the places before. */
+export function decodeSinks(
+  page: Page,
+  start: usize,
+  head: u32,
+  sinks: u32,
+  tokens: u32,
+  size: u32,
+  to: usize,
+  across: usize,
+  down: usize,
+): void {
+  const lead = leadOf(sinks);
+  const coded = min(lead + sinks, tokens);
+  for (let token: u32 = 0; token < coded; token++) {
+    const first = token > lead ? SINK_PLACES * (token - lead) : 0;
+    decodeHalves(codesAt(page, start, head, first, size), size, to, across);
     to += down;
   }
 }

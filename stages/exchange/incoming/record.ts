@@ -1,4 +1,4 @@
-import { kvGroups } from "../../../kernels/codes/kv_page.ts";
+import { kvGroups, MOST_SINKS } from "../../../kernels/codes/kv_page.ts";
 import { z } from "zod";
 import { readOptionalJson } from "../../formats/foreign_json.ts";
 import type { Architecture } from "../../models/family.ts";
@@ -76,6 +76,7 @@ const ownRecord = z.strictObject({
     keyCenter: z.array(z.number()).optional(),
     keysBeforeRope: z.literal(true).optional(),
     keyCompensation: z.base64().optional(),
+    sinks: z.int().positive().max(MOST_SINKS).optional(),
   })),
   measured: z.strictObject({
     linears: z.record(z.string(), z.looseObject({})),
@@ -137,6 +138,17 @@ export function checkOwnRecord(
   if (kv.length !== 0 && kv.length !== layers) {
     throw new TypeError(
       `Cannot load "${path}": ${MODEL_RECORD} tells of the KV cache of ${kv.length} layers, expected ${layers} or none`,
+    );
+  }
+  const [first] = kv;
+  const unlike = kv.find(({ sinks }) => sinks !== first?.sinks);
+  if (unlike !== undefined) {
+    throw new TypeError(
+      `Cannot load "${path}": ${MODEL_RECORD} keeps the first ${
+        first?.sinks ?? 0
+      } tokens of layer 0 in half precision and ${
+        unlike.sinks ?? 0
+      } of another layer, expected as many in all layers`,
     );
   }
   const length = packedLength(kvHeads, headSize);

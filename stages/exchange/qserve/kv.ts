@@ -35,6 +35,13 @@ export function* refusedQserveKv(
 ): Generator<Refusal> {
   const [first] = kv;
   if (!first) return;
+  if (first.sinks !== undefined) {
+    yield {
+      what: "kv",
+      text:
+        `the first ${first.sinks} tokens of a sequence stay in half precision, expected codes of all`,
+    };
+  }
   for (const [layer, schemes] of kv.entries()) {
     for (const what of ["key", "value"] as const) {
       const changed = what === "key" &&

@@ -1,5 +1,14 @@
 import { strict as assert } from "node:assert";
-import { PAGE_TOKENS, pageWords, readSlot, writeSlot } from "../../../kernels/codes/kv_page.ts";
+import {
+  leadOf,
+  PAGE_TOKENS,
+  pagesFor,
+  pageWords,
+  readSlot,
+  slotOf,
+  tokensIn,
+  writeSlot,
+} from "../../../kernels/codes/kv_page.ts";
 import { groupScale, type KvScheme } from "../../../kernels/codes/kv_scheme.ts";
 import { KV_SCHEMES } from "../../support/kv_schemes.ts";
 import { randomTensor } from "../../support/random.ts";
@@ -53,6 +62,35 @@ Deno.test("what comes back from a page is within half a scale", () => {
       const bound = scheme.bits === 16 ? Math.abs(values[i]!) / 2048 : scale / 2 + slack;
       assert.ok(Math.abs(value - values[i]!) <= bound, `${JSON.stringify(scheme)} [${i}]`);
     });
+  }
+});
+
+Deno.test("sinks lie in the first page of a sequence as .github/ALGORITHMS.md#sinks draws it", () => {
+  const [pages, sinks] = [[1, 0], 2];
+  const slots = [0, 1, 2, 57, 58].map((token) => slotOf(pages, token, sinks));
+  assert.deepEqual(slots, [2 ** 31 + 64, 2 ** 31 + 68, 72, 127, 0]);
+  assert.equal(leadOf(sinks), 6);
+  assert.deepEqual([58, 59].map((tokens) => pagesFor(tokens, sinks)), [1, 2]);
+  assert.deepEqual([0, 1, 2].map((pages) => tokensIn(pages, sinks)), [0, 58, 122]);
+  for (const [bits, rowWords] of [[4, 2], [8, 4]] as const) {
+    const page = {
+      scheme: { bits, zero: "post_scale", group: 12 },
+      kvHeads: 2,
+      headSize: 12,
+    } as const;
+    const words = pageWords(page.scheme, 2, 12);
+    const pool = new Uint32Array(2 * words);
+    const values = Float32Array.from({ length: 24 }, (_, i) => i < 12 ? i : 1e6);
+    writeSlot(pool, slots[1]!, values, page);
+    const expected = new Uint32Array(2 * words);
+    // Of each head the row of place 4; f16 has 0x0000 0x3c00 0x4000 0x4200 ... for 0 1 2 3, at most 65504.
+    expected.set(
+      [0x3c000000, 0x42004000, 0x45004400, 0x47004600, 0x48804800, 0x49804900],
+      words + 4 * rowWords,
+    );
+    expected.set(Array(6).fill(0x7bff7bff), words + (64 + 4) * rowWords);
+    assert.deepEqual(pool, expected);
+    assert.deepEqual(readSlot(pool, slots[1]!, page), values.map((x) => Math.min(x, 65504)));
   }
 });
 

@@ -1,6 +1,8 @@
 import { deepStrictEqual, ok } from "node:assert/strict";
 import { describePath } from "../../../stages/describe/describe.ts";
+import { kvSection } from "../../../stages/describe/linears.ts";
 import { openModel } from "../../../stages/models/architecture.ts";
+import { PLAIN } from "../../../stages/models/model_record.ts";
 import { quantize } from "../../../stages/quantize.ts";
 import { StageChain } from "../../support/stage_chain.ts";
 
@@ -27,4 +29,24 @@ Deno.test("a map of errors has the mean of a layer's experts, and no field where
   }
   const { sections: plain } = (await describePath(model.path, { kind: "model" }))!;
   ok(plain.every(({ charts = [] }) => charts.every(({ form }) => form !== "grid")));
+});
+
+Deno.test("what is done to keys, and first tokens in half precision, is told with their schemes", () => {
+  const scheme = { bits: 4, zero: "post_scale", group: 8 } as const;
+  const held = { key: scheme, value: scheme };
+  const others = { rotatedKeys: true, keyCompensation: "", sinks: 1 } as const;
+  const words = "4 bits post-scale, groups of 8";
+  deepStrictEqual(
+    kvSection({ ...PLAIN, kv: [{ ...held, sinks: 1 }, { ...held, ...others }] }).facts,
+    [
+      ["layers 0", `keys ${words}; values ${words}; the first token of a sequence 16 bits`],
+      [
+        "layers 1",
+        `keys ${words}, rotated, compensated; values ${words}; the first token of a sequence 16 bits`,
+      ],
+    ],
+  );
+  deepStrictEqual(kvSection({ ...PLAIN, kv: [{ ...held, sinks: 4 }] }).facts, [
+    ["layers 0", `keys ${words}; values ${words}; the first 4 tokens of a sequence 16 bits`],
+  ]);
 });

@@ -67,12 +67,13 @@ for (
       fit_ranges: true,
       compensate_keys: true,
     },
-    { activations: "dynamic", head: "w8a16" },
+    { activations: "dynamic", head: "w8a16", rotate_keys: true, sinks: 4 },
     {
       activations: { bits: 4, clip: 0.9, group: 128 },
       weights: { bits: 4, zero: "none", group: 128, full: true, outlier_bits: 8 },
       zero: "pre_scale",
       before_rope: true,
+      sinks: 1,
     },
   ]
 ) {

@@ -67,47 +67,53 @@ for (const family of FAMILIES) {
   });
 }
 
-Deno.test("packed codes with a KV cache of 4 bits give equal bits in any batch, a layer at a time too", async () => {
-  await using chain = await StageChain.open();
-  const source = chain.family("llama_llama3_gqa_tied");
-  const stats = await chain.calibrate(source);
-  const weights = { bits: 4, zero: "post_scale", group: 32, levels: 2 };
-  const w4 = await chain.run(quantize, { model: source, stats }, {
-    method: "rtn",
-    weights,
-    uneven_group: "shrink",
-    activations: "dynamic",
+for (const sinks of [0, 4]) {
+  Deno.test(`packed codes with a KV cache of 4 bits and ${sinks} sinks give equal bits in any batch, a layer at a time too`, async () => {
+    await using chain = await StageChain.open();
+    const source = chain.family("llama_llama3_gqa_tied");
+    const stats = await chain.calibrate(source);
+    const weights = { bits: 4, zero: "post_scale", group: 32, levels: 2 };
+    const w4 = await chain.run(quantize, { model: source, stats }, {
+      method: "rtn",
+      weights,
+      uneven_group: "shrink",
+      activations: "dynamic",
+    });
+    const kv4 = await chain.run(calibrate_kv, { model: w4, stats }, {
+      bits: 4,
+      zero: "post_scale",
+      group: "head",
+      sinks,
+    });
+    await using device = await Cpu.open();
+    // Long enough for several pages, of which some are shared.
+    const long = Array.from({ length: 150 }, (_, i) => (i * 7 + 3) % 96);
+    const requests = [
+      ...REQUESTS,
+      ...[5, 60, 77].map((at) => ({
+        ids: Uint32Array.from([...long.slice(0, 70 + at), 11, 12, 13]),
+        scored: 3,
+      })),
+    ];
+    using model = await Model.open(kv4.path, device, { weightBytes: Infinity });
+    const together = await scoreRequests(device, model, requests, {
+      ...OPTIONS,
+      journal: memory(),
+    });
+    for (const [at, request] of requests.entries()) {
+      const [one] = await scoreRequests(device, model, [request], {
+        ...OPTIONS,
+        journal: memory(),
+      });
+      assert.deepEqual(one, together[at], `request ${at}`);
+    }
+    using pieces = await Model.open(kv4.path, device, { weightBytes: 0 });
+    assert.deepEqual(
+      await scoreRequests(device, pieces, requests, { ...OPTIONS, journal: memory() }),
+      together,
+    );
   });
-  const kv4 = await chain.run(calibrate_kv, { model: w4, stats }, {
-    bits: 4,
-    zero: "post_scale",
-    group: "head",
-  });
-  await using device = await Cpu.open();
-  // Long enough for several pages, of which some are shared.
-  const long = Array.from({ length: 150 }, (_, i) => (i * 7 + 3) % 96);
-  const requests = [
-    ...REQUESTS,
-    ...[5, 60, 77].map((at) => ({
-      ids: Uint32Array.from([...long.slice(0, 70 + at), 11, 12, 13]),
-      scored: 3,
-    })),
-  ];
-  using model = await Model.open(kv4.path, device, { weightBytes: Infinity });
-  const together = await scoreRequests(device, model, requests, {
-    ...OPTIONS,
-    journal: memory(),
-  });
-  for (const [at, request] of requests.entries()) {
-    const [one] = await scoreRequests(device, model, [request], { ...OPTIONS, journal: memory() });
-    assert.deepEqual(one, together[at], `request ${at}`);
-  }
-  using pieces = await Model.open(kv4.path, device, { weightBytes: 0 });
-  assert.deepEqual(
-    await scoreRequests(device, pieces, requests, { ...OPTIONS, journal: memory() }),
-    together,
-  );
-});
+}
 
 Deno.test("what was scored is not scored again, and what is scored again is the same", async () => {
   await using chain = await StageChain.open();

@@ -294,6 +294,18 @@ const RECORDS: readonly (readonly [what: string, edit: Edit, message: RegExp])[]
     /has 24 characters of a layer's keyCompensation, expected \d+ for \d heads of \d+ channels/,
   ],
   [
+    "has sinks in one layer only",
+    (record) => {
+      const scheme = { bits: 8, zero: "none", group: 64 };
+      record.kv = [0, 1].map((layer) => ({
+        key: scheme,
+        value: scheme,
+        ...layer === 0 && { sinks: 4 },
+      }));
+    },
+    /keeps the first 4 tokens of layer 0 in half precision and 0 of another .* expected as many/,
+  ],
+  [
     "asks for inputs that no kernel takes",
     ({ linears }) => void (linears[Q]!.inputs = { bits: 8, range: "dynamic" }),
     /no kernel can run .* one integer sum .*; set codes to dequantize/,

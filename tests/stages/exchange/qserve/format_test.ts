@@ -428,6 +428,13 @@ const REFUSED: readonly (readonly [what: "model" | "kv", RegExp, ShapedModel])[]
       return { ...subject, record: { ...subject.record, kv } };
     },
   }],
+  ["kv", /the first 2 tokens of a sequence stay in half precision, expected codes of all/, {
+    kv: [HEAD_KV, HEAD_KV],
+    mend: (subject) => {
+      const kv = subject.record.kv.map((each) => ({ ...each, sinks: 2 }));
+      return { ...subject, record: { ...subject.record, kv } };
+    },
+  }],
   ["kv", /layer 0 has keys without a zero point/, {
     kv: [{ ...HEAD_KV, zero: "none" }, { ...HEAD_KV, zero: "none" }],
   }],
