@@ -63,7 +63,7 @@ Deno.test("kernels agree with their references on a second driver, all exact cas
 Deno.test("plans that a device may choose between make the same bits on a second driver", async () => {
   const counted = await checkChoices({ subgroups: true, slices: false }, { most: 4 });
   assert.deepEqual(counted, {
-    "attentionPaged split": 3,
+    "attentionPaged split": 4,
     "matmulCodes subgroup": 4,
     "matmulInt8 quads_subgroup": 4,
     "matmulInt8 subgroup": 4,

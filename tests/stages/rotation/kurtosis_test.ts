@@ -72,7 +72,7 @@ Deno.test("learning by kurtosis spreads channels, and leaves logits as they were
     steps: 40,
   });
   const words = chain.notes.findLast((note) => note.startsWith("loss"))!;
-  const [, begun = NaN, ended = NaN] = /^loss ([\d.]+) .*, ([\d.]+) in the last/.exec(words)!
+  const [, begun = NaN, ended = NaN] = /^loss ([\d.]+) .*, ([\d.]+) by the learned/.exec(words)!
     .map(Number);
   assert.ok(ended < 0.98 * begun, words);
   const [before, after] = [await chain.logits(model), await chain.logits(learned)];
