@@ -1,3 +1,4 @@
+import { count } from "../pipeline/words.ts";
 import { headerStats, openStats } from "./calibration/stats.ts";
 import { headerFiles } from "./facts.ts";
 import { duration } from "./duration.ts";
@@ -112,7 +113,7 @@ export const learn_rotation = defineStage({
     const words = `loss ${begun.toFixed(4)} by the first rotations, ${
       ended.toFixed(4)
     } by the learned`;
-    job.note(`${words}, on the same text`, undefined, "result");
+    job.note(`${words}, on ${comparedText(windows.length, params)}`, undefined, "result");
     if (!(ended < begun)) {
       job.note(
         `${words}: nothing was learned, expected it to fall; take more tokens a step, or a lower rate than ${params.rate}`,
@@ -181,6 +182,15 @@ function heldOf(
 ): readonly Uint32Array[] {
   const left = windows.slice(steps * batch, steps * batch + held);
   return left.length > 0 ? left : windows.slice(-held);
+}
+
+/** What text first and learned rotations are compared on: what steps have read tells less. */
+function comparedText(windows: number, { method, steps, batch, held }: LearningParams): string {
+  if (method !== "network") return "all statistics";
+  const left = Math.min(held, windows - steps * batch);
+  return left > 0
+    ? `${count(left, "window")} that no step read`
+    : "windows that steps have read as well";
 }
 
 /** Says that a text is shorter than all steps. */
