@@ -61,16 +61,16 @@ export const calibrate = defineStage({
   async forecast({ model }, params, { memoryBytes, limits, rates }) {
     const files = headerFiles(model);
     refuse(files.record, files.architecture.config, params);
-    const { peaks, layerBytes, workBytes } = await countWatching(files, params, {
+    const { peaks, keptBytes, readBytes, workBytes } = await countWatching(files, params, {
       memoryBytes,
       limits,
     });
-    const diskBytes = STATS_BYTES + statsBytes(files.architecture, layerBytes);
+    const diskBytes = STATS_BYTES + statsBytes(files.architecture, keptBytes);
     return {
       ...duration(rates, [ofAllLayers(files, peaks), { written: diskBytes + workBytes }]),
       deviceBytes: peaks.deviceBytes,
       // What was seen of a layer is there when no weights are on their way.
-      hostBytes: hostPeak(Math.max(0, layerBytes - peaks.largest), peaks) + parsedBytes(model),
+      hostBytes: hostPeak(Math.max(0, readBytes - peaks.largest), peaks) + parsedBytes(model),
       diskBytes,
       workBytes, // What the journal keeps of a layer is a link to its file.
       facts: statsFacts(params),
@@ -123,7 +123,7 @@ async function countWatching(
   { memoryBytes, limits }: { readonly memoryBytes: number; readonly limits: unknown },
 ) {
   const journal = new CountingKeeper();
-  let layerBytes = 0;
+  let [keptBytes, readBytes] = [0, 0];
   const peaks = await countPeaks(limits, async (open) => {
     const device = await open();
     using opened = Model.of(device, files, { weightBytes: 0 });
@@ -131,10 +131,11 @@ async function countWatching(
     using walk = await openWalk(device, opened, emptyWindows(params), streams);
     for (const layer of layersThatDiffer(files)) {
       using watch = await watchNext(device, walk, { layer, params });
-      layerBytes = Math.max(layerBytes, watch.bytes);
+      const { kept, read } = watch.bytes;
+      [keptBytes, readBytes] = [Math.max(keptBytes, kept), Math.max(readBytes, read)];
     }
   });
-  return { peaks, layerBytes, workBytes: journal.bytes };
+  return { peaks, keptBytes, readBytes, workBytes: journal.bytes };
 }
 
 /** Throws for samples beyond the positions, and for keys that smoothing and KV calibration do not know. */

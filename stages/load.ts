@@ -182,7 +182,7 @@ async function* piecesOf(
   const file = checkpoint.tensors.get(name)?.file ?? checkpoint.path;
   for (const rows of rowPieces(shape)) {
     const values = await read(rows);
-    assertFinite(values, name, file);
+    assertFinite(values, name, file, rows);
     losses?.add(values);
     const bytes = storedBytes(values, { name, dtype, file });
     if (bytes.buffer !== values.buffer) release(values);

@@ -10,6 +10,7 @@ import {
   quantizeParams,
   type SitePlan,
 } from "./quantize/plan.ts";
+import { VALUE_BYTES, valuesAtOnce, weightPieces } from "./quantize/pieces.ts";
 import { quantizeSite } from "./quantize/site.ts";
 import { headOutcome, meanError, outcome, warnings } from "./quantize/words.ts";
 import { sampleWindows } from "./calibration/sample_windows.ts";
@@ -20,6 +21,7 @@ import { modelBytes, parsedBytes, tensorsBytes } from "./sizes.ts";
 import { type Checkpoint, writeCheckpointTexts } from "./formats/checkpoint.ts";
 import { createCheckpointWriter } from "./formats/checkpoint_writer.ts";
 import { bytesOf } from "./formats/half.ts";
+import { release } from "./formats/release.ts";
 import type { NamedValues } from "./formats/safetensors/file.ts";
 import { defineStage } from "./kinds.ts";
 import { openModel, untied } from "./models/architecture.ts";
@@ -54,8 +56,9 @@ export const quantize = defineStage({
     const streams = keptStreams(journal, { keeper: journal, memoryBytes });
     const windows = tokens && emptyWindows(params);
     const options = { files, record, windows, streams, made: lost };
+    const values = valuesAtOnce(memoryBytes);
     const peaks = await countPeaks(limits, async (open) => {
-      await quantizeFirst(await open(), { params, stats, plans }, options);
+      await quantizeFirst(await open(), { params, stats, plans }, { ...options, values });
     });
     const facts = { ...model, config, tensors: plannedTensors(specifications), record };
     const packed = codedBytes(specifications, model.tensors);
@@ -64,7 +67,8 @@ export const quantize = defineStage({
       // Scales, orders, codes and their packing take the host as long as two rotations of its values.
       ...duration(rates, [ofAllLayers(files, peaks), { written: read, arithmetic: read }]),
       deviceBytes: peaks.deviceBytes,
-      hostBytes: hostPeak(workBytes({ plans, head }, packed), peaks) + parsedBytes(model),
+      hostBytes: hostPeak(pieceBytes({ plans, head }, values), peaks) +
+        heldBytes(plans, packed) + parsedBytes(model),
       diskBytes: modelBytes(facts),
       workBytes: packed + journal.bytes, // Of every layer until the last one is there.
       facts,
@@ -95,6 +99,7 @@ export const quantize = defineStage({
       made: async (at) =>
         (await job.journal.recall<QuantizedLayer>(entry(at), () => lost(at))).made,
     });
+    const work = { checkpoint, plans, grams, values: valuesAtOnce(job.tools.memoryBytes) };
     using writer = await createCheckpointWriter(job.out, specifications);
     let facts: ModelRecord["measured"]["linears"] = {};
     let ofHead: LinearFacts | undefined;
@@ -116,7 +121,7 @@ export const quantize = defineStage({
         job.signal.throwIfAborted();
         const found = await job.journal.recall(entry(at), async () => {
           job.progress(at, total, `layer ${at} (${at + 1} of ${layers})`);
-          return await quantizeLayer(device, { checkpoint, plans, grams, signal: job.signal }, at);
+          return await quantizeLayer(device, { ...work, signal: job.signal }, at);
         });
         made = found.made;
         facts = { ...facts, ...found.facts };
@@ -150,25 +155,28 @@ export const quantize = defineStage({
   },
 });
 
-/**
- * Bytes on the host for a value of the largest weight: as read, in its domain and order, its codes and
- * what they stand for, of the best attempt and of the one beside it.
- */
-const VALUE_BYTES = 96;
-
-/**
- * Bytes of arrays while the largest weight is quantized, with its Gram matrix as read and ordered, that
- * of shifts too, and the codes of its layer as they are and as the journal takes them.
- */
-function workBytes({ plans, head }: Planned, packed: number): number {
-  const bytes = plans.flatMap(({ method: { linears, shift } }) =>
-    linears.map(({ linear: { rows, columns } }) =>
-      VALUE_BYTES * rows * columns + (shift ? 4 : 2) * 4 * columns ** 2
+/** Bytes of arrays while the largest piece of a weight is quantized. */
+function pieceBytes({ plans, head }: Planned, values: number): number {
+  const rows = plans.flatMap(({ method }) =>
+    method.linears.flatMap(({ linear, scheme }) =>
+      weightPieces(linear, scheme.weights, method, values)
+        .map(({ start, end }) => VALUE_BYTES * (end - start) * linear.columns)
     )
   );
-  const layers = new Set(plans.map(({ layer }) => layer));
-  const largest = bytes.reduce((a, b) => Math.max(a, b)) + 2 * packed / layers.size;
+  const largest = rows.reduce((a, b) => Math.max(a, b));
   return head ? Math.max(largest, VALUE_BYTES * HEAD_VALUES + 4 * head.linear.rows) : largest;
+}
+
+/**
+ * Bytes of what is there all the while, and given back behind it: the Gram matrix of a site and that of
+ * shifts, with the codes of a layer as they are and as the journal takes them.
+ */
+function heldBytes(plans: readonly SitePlan[], packed: number): number {
+  const grams = plans.map(({ site, method: { shift } }) =>
+    (shift ? 2 : 1) * 4 * site.channels ** 2
+  );
+  const layers = new Set(plans.map(({ layer }) => layer));
+  return grams.reduce((a, b) => Math.max(a, b)) + 2 * packed / layers.size;
 }
 
 /** Bytes of the codes of layers, which were not there before. */
@@ -207,11 +215,11 @@ async function outlined(
 async function quantizeFirst(
   device: Device,
   asked: Parameters<typeof openGrams>[1],
-  options: QuantizedGramsOptions,
+  { values, ...options }: QuantizedGramsOptions & { readonly values: number },
 ): Promise<void> {
   using grams = openGrams(device, asked, options);
   const { plans } = asked;
-  const work = { checkpoint: options.files.checkpoint, plans, grams, signal: FOREVER };
+  const work = { checkpoint: options.files.checkpoint, plans, grams, values, signal: FOREVER };
   for (const { index } of layersThatDiffer(options.files)) await quantizeLayer(device, work, index);
 }
 
@@ -224,10 +232,12 @@ interface QuantizedLayer {
 /** Quantizes a layer; layers come in order. */
 async function quantizeLayer(
   device: Device,
-  { checkpoint, plans, grams, signal }: {
+  { checkpoint, plans, grams, values, signal }: {
     readonly checkpoint: Checkpoint;
     readonly plans: readonly SitePlan[];
     readonly grams: GramSource | undefined;
+    /** Of a weight, that are quantized at once. */
+    readonly values: number;
     readonly signal: AbortSignal;
   },
   layer: number,
@@ -238,7 +248,8 @@ async function quantizeLayer(
   for (const plan of plans.filter((plan) => plan.layer === layer)) {
     signal.throwIfAborted();
     const known = await grams?.inputs(plan, made, signal);
-    const found = await quantizeSite(device, checkpoint, plan.method, known);
+    const found = await quantizeSite(device, checkpoint, plan.method, { known, values });
+    for (const matrix of [known?.gram, known?.cross]) if (matrix) release(matrix);
     for (const [name, values] of found.tensors) made.set(name, values);
     Object.assign(facts, found.facts);
   }

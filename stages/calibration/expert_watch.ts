@@ -1,8 +1,8 @@
 import type { Device, Tensor, TensorRef } from "../../kernels/device/device.ts";
-import { byteLength, u32, zeros } from "../../kernels/device/tensor.ts";
+import { u32, zeros } from "../../kernels/device/tensor.ts";
 import { channelStats, copyRows, embed } from "../../kernels/mod.ts";
 import { joined } from "../formats/half.ts";
-import type { NamedValues } from "../formats/safetensors/file.ts";
+import type { NamedValues, PiecedValues } from "../formats/safetensors/file.ts";
 import type { ExpertRows } from "../models/layer.ts";
 import { expertTap } from "../models/site.ts";
 import { GramMatrix } from "../quant/gram.ts";
@@ -20,6 +20,12 @@ export interface ExpertWatchOptions {
   readonly magnitudes: boolean;
   /** Rows kept for each expert, on average: they are spread evenly over all. */
   readonly rows: number;
+}
+
+/** What is kept on the device of what was seen. */
+export interface KeptTensors {
+  readonly grams: readonly GramMatrix[];
+  readonly tensors: readonly Tensor[];
 }
 
 /** Rows that were kept of a window. */
@@ -82,11 +88,10 @@ export class ExpertWatch implements Disposable {
     this.#kept.push({ window, places, values });
   }
 
-  /** Bytes of all that it keeps. */
-  get bytes(): number {
-    const grams = this.#grams.map(({ columns }) => 4 * columns ** 2);
-    const tensors = [...this.#magnitudes, ...this.#kept.map(({ values }) => values)];
-    return [...grams, ...tensors.map(byteLength)].reduce((sum, bytes) => sum + bytes, 0);
+  /** What it keeps. */
+  get kept(): KeptTensors {
+    const grams = this.#grams.filter((gram) => gram !== undefined);
+    return { grams, tensors: [...this.#magnitudes, ...this.#kept.map(({ values }) => values)] };
   }
 
   /** How many tokens went to an expert; undefined where nothing is computed. */
@@ -101,8 +106,8 @@ export class ExpertWatch implements Disposable {
   }
 
   /** What was seen, under the names of a stats file. */
-  async finish(): Promise<Map<string, NamedValues>> {
-    const seen = new Map<string, NamedValues>();
+  async finish(): Promise<Map<string, NamedValues | PiecedValues>> {
+    const seen = new Map<string, NamedValues | PiecedValues>();
     const bounds = await this.#readBounds();
     const kept = await this.#keptRows(bounds);
     for (let expert = 0; expert < this.#options.experts; expert++) {
@@ -116,10 +121,7 @@ export class ExpertWatch implements Disposable {
         }
       }
       const gram = this.#grams[expert];
-      if (gram) {
-        const { columns } = gram;
-        seen.set(`${name}.gram`, { shape: [columns, columns], values: await gram.read() });
-      }
+      if (gram) seen.set(`${name}.gram`, gram);
       const rows = kept[expert]!;
       if (rows.length === 0) continue;
       const shape = [rows.length, rows[0]!.length];

@@ -2,7 +2,7 @@ import type { Device, Tensor, TensorRef } from "../../kernels/device/device.ts";
 import { byteLength, u32, zeros } from "../../kernels/device/tensor.ts";
 import { channelStats, embed } from "../../kernels/mod.ts";
 import { joined } from "../formats/half.ts";
-import type { NamedValues } from "../formats/safetensors/file.ts";
+import type { NamedValues, PiecedValues } from "../formats/safetensors/file.ts";
 import type { AttentionTap, SiteRole } from "../models/site.ts";
 import type { LayerOutline } from "../models/family.ts";
 import type { ExpertRows, Observe } from "../models/layer.ts";
@@ -66,17 +66,25 @@ export class LayerWatch implements Disposable {
     };
   }
 
-  /** Bytes of all that it keeps. */
-  get bytes(): number {
-    const grams = this.#grams.values().map(({ columns }) => 4 * columns ** 2);
-    const kept = [...this.#magnitudes.values(), ...[...this.#kept.values()].flat()].map(byteLength);
-    const experts = this.#experts.values().map(({ bytes }) => bytes);
-    return [...grams, ...kept, ...experts].reduce((sum, bytes) => sum + bytes, 0);
+  /** Bytes of all that it keeps, and the most that `finish` and who writes it have of that at once. */
+  get bytes(): { readonly kept: number; readonly read: number } {
+    const own = {
+      grams: [...this.#grams.values()],
+      tensors: [...this.#magnitudes.values(), ...[...this.#kept.values()].flat()],
+    };
+    const all = [own, ...this.#experts.values().map(({ kept }) => kept)];
+    const grams = all.flatMap(({ grams }) => grams);
+    const sum = (sizes: readonly number[]) => sizes.reduce((sum, bytes) => sum + bytes, 0);
+    const others = sum(all.flatMap(({ tensors }) => tensors).map(byteLength));
+    return {
+      kept: others + sum(grams.map(({ bytes }) => bytes)),
+      read: others + grams.reduce((most, { pieceBytes }) => Math.max(most, pieceBytes), 0),
+    };
   }
 
   /** What was seen, under the names of a stats file. */
-  async finish(): Promise<Map<string, NamedValues>> {
-    const seen = new Map<string, NamedValues>();
+  async finish(): Promise<Map<string, NamedValues | PiecedValues>> {
+    const seen = new Map<string, NamedValues | PiecedValues>();
     const tokens = this.#options.windows * this.#options.context;
     const nameOf = (tap: Watched) =>
       this.#attends(tap) ? this.#layer.taps[tap].name : this.#layer.site(tap).name;
@@ -85,11 +93,7 @@ export class LayerWatch implements Disposable {
         seen.set(`${nameOf(tap)}.${what}`, { shape: [values.length], values });
       }
     }
-    for (const tap of this.#grams.keys()) {
-      const values = await this.gram(tap);
-      const size = Math.sqrt(values.length);
-      seen.set(`${nameOf(tap)}.gram`, { shape: [size, size], values });
-    }
+    for (const [tap, gram] of this.#grams) seen.set(`${nameOf(tap)}.gram`, gram);
     for (const [tap, tensors] of this.#kept) {
       const read = await Promise.all(tensors.map((tensor) => this.#read(tensor)));
       const columns = tensors[0]!.shape[1]!;
@@ -101,7 +105,7 @@ export class LayerWatch implements Disposable {
       }
     }
     for (const watch of this.#experts.values()) {
-      for (const [name, values] of await watch.finish()) seen.set(name, values);
+      for (const [name, tensor] of await watch.finish()) seen.set(name, tensor);
     }
     return seen;
   }

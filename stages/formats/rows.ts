@@ -51,20 +51,29 @@ export function rowPieces(
 ): RowRange[] {
   const [rows = 1, ...inner] = shape;
   const width = inner.reduce((product, axis) => product * axis, 1);
-  const step = whole ? rows : Math.max(1, Math.floor(values / width));
+  const step = whole ? rows : Math.min(rows, Math.max(1, Math.floor(values / width)));
   return Array.from({ length: Math.ceil(rows / step) }, (_, i) => ({
     start: i * step,
     end: Math.min(rows, (i + 1) * step),
   }));
 }
 
-/** Throws a `RangeError` that names file, tensor and place of the first NaN or infinity. */
-export function assertFinite(values: Float32Array, name: string, file: string): void {
+/**
+ * Throws a `RangeError` that names file, tensor and place of the first NaN or infinity of a tensor, or of
+ * some of its rows.
+ */
+export function assertFinite(
+  values: Float32Array,
+  name: string,
+  file: string,
+  { start, end }: RowRange = { start: 0, end: 1 },
+): void {
   for (let i = 0; i < values.length; i++) {
     const value = values[i]!;
     if (value - value === 0) continue;
+    const place = start * (values.length / (end - start)) + i;
     throw new RangeError(
-      `Cannot use tensor "${name}" of "${file}": its value ${i} is ${value}, expected finite weights`,
+      `Cannot use tensor "${name}" of "${file}": its value ${place} is ${value}, expected finite weights`,
     );
   }
 }

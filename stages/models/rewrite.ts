@@ -90,7 +90,7 @@ async function changed(
   const { dtype, file } = checkpoint.tensors.get(source)!;
   const values = await checkpoint.read(source, rows);
   await edit.change({ values, rows, columns: values.length / Math.max(1, rows.end - rows.start) });
-  assertFinite(values, name, file);
+  assertFinite(values, name, file, rows);
   const bytes = storedBytes(values, { name, dtype, file });
   if (bytes.buffer !== values.buffer) release(values);
   return bytes;

@@ -3,6 +3,7 @@ import type { Device } from "../../kernels/device/device.ts";
 import { f32 } from "../../kernels/device/tensor.ts";
 import { codedValues, type CodedWeight } from "./coded_weight.ts";
 import { descend, type DescentOptions } from "./descent.ts";
+import type { ErrorSums } from "./error_sums.ts";
 import { round } from "./gptq.ts";
 import { roundGroups } from "./gptq_groups.ts";
 import type { GptqFactor } from "./gptq_factor.ts";
@@ -48,19 +49,15 @@ export interface InputFacts {
   readonly factor?: GptqFactor;
 }
 
-/** A weight in codes, and what they cost. */
-export interface QuantizedWeight {
-  readonly weight: CodedWeight;
-  /** Squared error relative to the weight. */
-  readonly weightError: number;
-  /** Squared error of the outputs relative to the outputs. */
-  readonly outputError?: number;
-  /** Rows that rounding to nearest served better than GPTQ. */
-  readonly rtnRows?: number;
+/** Whether the codes of a row have nothing to do with those of rows that share no scale with it. */
+export function rowsApart({ scheme, range }: Pick<WeightMethod, "scheme" | "range">): boolean {
+  return scheme.group !== "tensor" &&
+    (typeof range === "number" || range.granularity === "group");
 }
 
 /**
- * Quantizes one weight: measures or searches the ranges of its groups, then finds its codes.
+ * Quantizes a weight, or some of its rows where those stand apart (see `rowsApart`): measures or searches the
+ * ranges of its groups, then finds its codes and adds what they cost to `sums`.
  *
  * GPTQ is greedy, so that a row may come out worse than rounded to nearest, by the error of its
  * outputs; such a row is rounded to nearest. Each row keeps the best of what was tried, where it has scales of
@@ -70,8 +67,8 @@ export async function quantizeWeight(
   device: Device,
   weight: Matrix,
   { scheme, range, share = 1, along = false, descent }: WeightMethod,
-  inputs: InputFacts | undefined,
-): Promise<QuantizedWeight> {
+  { inputs, sums }: { readonly inputs: InputFacts | undefined; readonly sums: ErrorSums },
+): Promise<CodedWeight> {
   const domain = domainOf(weight, scheme);
   const ranges = sharedRanges(measureGroups(domain, scheme), { ...domain, scheme }, share);
   const ratios = typeof range === "number"
@@ -80,7 +77,8 @@ export async function quantizeWeight(
   const grid = gridFor(domain, scheme, ranges, ratios);
   const nearest = roundToNearest(domain, grid);
   if (!inputs) {
-    return { weight: nearest, weightError: relativeError(nearest, weight.values) };
+    sums.addWeight(codedValues(nearest), weight.values);
+    return nearest;
   }
   const { form, factor } = inputs;
   const attempt = async (coded: CodedWeight): Promise<Attempt> => ({
@@ -88,7 +86,6 @@ export async function quantizeWeight(
     errors: await rowErrors(device, errorMatrix(weight, coded), form),
   });
   let best = await attempt(nearest);
-  let rtnRows: number | undefined;
   if (factor && along) {
     const how = { scheme, ratio: typeof range === "number" ? range : 1, share };
     best = await attempt(await roundGroups(device, factor, weight, how));
@@ -105,16 +102,12 @@ export async function quantizeWeight(
     const [first, ...others] = attempts;
     others.forEach((other) => keepBetterRows(first!, other));
     // Rows that share scales are rounded alike.
-    if (share === 1) rtnRows = keepBetterRows(first!, best);
+    if (share === 1) sums.addNearest(keepBetterRows(first!, best));
     best = first!;
   }
-  const outputs = total(await rowErrors(device, weight, form));
-  return {
-    weight: best.weight,
-    weightError: relativeError(best.weight, weight.values),
-    outputError: ratio(total(best.errors), outputs),
-    ...rtnRows !== undefined && { rtnRows },
-  };
+  sums.addOutputs(best.errors, await rowErrors(device, weight, form));
+  sums.addWeight(codedValues(best.weight), weight.values);
+  return best.weight;
 }
 
 /** A weight that might be kept, with the squared output error of each row. */
@@ -203,22 +196,4 @@ function errorMatrix({ rows, columns, values }: Matrix, coded: CodedWeight): Mat
   const error = codedValues(coded);
   for (let i = 0; i < values.length; i++) error[i]! -= values[i]!;
   return { rows, columns, values: error };
-}
-
-function relativeError(coded: CodedWeight, expected: Float32Array): number {
-  const got = codedValues(coded);
-  let [error, size] = [0, 0];
-  for (let i = 0; i < expected.length; i++) {
-    error += (got[i]! - expected[i]!) ** 2;
-    size += expected[i]! ** 2;
-  }
-  return ratio(error, size);
-}
-
-function ratio(error: number, size: number): number {
-  return size === 0 ? 0 : error / size;
-}
-
-function total(values: readonly number[]): number {
-  return values.reduce((sum, value) => sum + value, 0);
 }

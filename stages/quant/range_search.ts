@@ -59,28 +59,50 @@ export async function searchRanges(
   const group = groupColumns(scheme, columns);
   const groups = columns / group;
   const ratios = rangeRatios(search);
-  using form = openForm(device, { gram, columns, group }, search);
   const errors = new Errors(ratios, {
     groups,
     count: ranges.min.length,
     granularity: search.granularity,
   });
-  const height = Math.max(1, Math.floor(device.limits.bindingBytes / (4 * columns)));
-  for (let first = 0; first < rows; first += height) {
-    const part = slice(domain, ranges, { first, end: Math.min(rows, first + height) });
-    const shape = [part.domain.rows, columns];
-    using weight = device.upload(f32(shape, part.domain.values), "weight");
-    for (const [at, ratio] of ratios.entries()) {
-      const grid = gridFor(part.domain, scheme, part.ranges, ratio);
-      using error = errorOf(device, weight, grid);
-      using sums = form
-        ? form.of(error, group)
-        : device.run(groupDot, { a: error, b: error }, { group }).y;
-      const { data } = await device.read(sums);
-      errors.add(at, first, data as Float32Array, domain.rowScales);
+  const width = columnsAtOnce(columns, group, search);
+  const height = Math.max(1, Math.floor(device.limits.bindingBytes / (4 * width)));
+  for (let from = 0; from < columns; from += width) {
+    const place = { from, width: Math.min(width, columns - from), group };
+    using form = openForm(device, gram, { ...place, columns }, search);
+    for (let first = 0; first < rows; first += height) {
+      const end = Math.min(rows, first + height);
+      const part = slice(domain, ranges, { ...place, first, end });
+      const shape = [part.domain.rows, part.domain.columns];
+      using weight = device.upload(f32(shape, part.domain.values), "weight");
+      for (const [at, ratio] of ratios.entries()) {
+        const grid = gridFor(part.domain, scheme, part.ranges, ratio);
+        using error = errorOf(device, weight, grid);
+        using sums = form
+          ? form.of(error, group)
+          : device.run(groupDot, { a: error, b: error }, { group }).y;
+        const { data } = await device.read(sums);
+        const begins = { row: first, group: from / group };
+        errors.add(at, begins, data as Float32Array, part.domain);
+      }
     }
   }
   return errors.best();
+}
+
+/** Columns that are searched at once, where groups have nothing to do with each other. */
+const WIDTH = 1024;
+
+/** The same in whole groups; all columns where what they err together decides. */
+function columnsAtOnce(columns: number, group: number, { granularity }: RangeSearch): number {
+  if (granularity === "layer") return columns;
+  return Math.min(columns, Math.max(group, WIDTH - WIDTH % group));
+}
+
+/** Columns of a weight, whole groups of them. */
+interface ColumnPlace {
+  readonly from: number;
+  readonly width: number;
+  readonly group: number;
 }
 
 /** What rounding to the grid's nearest codes does to a weight's domain. */
@@ -94,11 +116,8 @@ function errorOf(device: Device, weight: TensorRef, grid: WeightGrid): Tensor {
 
 function openForm(
   device: Device,
-  { gram, columns, group }: {
-    readonly gram: Float32Array | undefined;
-    readonly columns: number;
-    readonly group: number;
-  },
+  gram: Float32Array | undefined,
+  { from, width, group, columns }: ColumnPlace & { readonly columns: number },
   { objective, granularity }: RangeSearch,
 ): QuadraticForm | undefined {
   if (objective === "tensor") return undefined;
@@ -108,7 +127,21 @@ function openForm(
     );
   }
   const whole = objective === "outputs" && granularity === "layer";
-  return new QuadraticForm(device, gram, { columns, ...whole ? {} : { block: group } });
+  const square = width === columns ? gram : squareOf(gram, { from, width, columns });
+  return new QuadraticForm(device, square, { columns: width, ...whole ? {} : { block: group } });
+}
+
+/** The square on the diagonal of a matrix [columns, columns] that some columns share. */
+function squareOf(
+  gram: Float32Array,
+  { from, width, columns }: Pick<ColumnPlace, "from" | "width"> & { readonly columns: number },
+): Float32Array {
+  const square = new Float32Array(gram.length === 0 ? 0 : width * width);
+  for (let row = 0; row * width < square.length; row++) {
+    const start = (from + row) * columns + from;
+    square.set(gram.subarray(start, start + width), row * width);
+  }
+  return square;
 }
 
 /** Sums errors by what gets a ratio, and picks. */
@@ -140,13 +173,21 @@ class Errors {
     this.#sums = ratios.map(() => new Float64Array(units));
   }
 
-  /** Adds the errors [rows, groups] of rows from `first` on; row scales turn them into the weight's. */
-  add(ratio: number, first: number, errors: Float32Array, rowScales?: Float32Array): void {
-    const groups = this.#groups;
+  /**
+   * Adds the errors [rows, groups] of some groups of some rows, that begin at a row and group; row scales
+   * turn them into the weight's.
+   */
+  add(
+    ratio: number,
+    { row: first, group }: { readonly row: number; readonly group: number },
+    errors: Float32Array,
+    { rows, rowScales }: Pick<WeightDomain, "rows" | "rowScales">,
+  ): void {
+    const groups = errors.length / rows;
     const sums = this.#sums[ratio]!;
     errors.forEach((error, at) => {
-      const row = first + Math.floor(at / groups);
-      sums[this.#unit(row, at % groups)]! += error * (rowScales?.[row] ?? 1) ** 2;
+      const row = Math.floor(at / groups);
+      sums[this.#unit(first + row, group + at % groups)]! += error * (rowScales?.[row] ?? 1) ** 2;
     });
   }
 
@@ -164,23 +205,34 @@ class Errors {
   }
 }
 
+/** Some columns of some rows, with the ranges of their groups. */
 function slice(
   { columns, values, rowScales, bound }: WeightDomain,
   { min, max }: GroupRanges,
-  { first, end }: { readonly first: number; readonly end: number },
+  { first, end, from, width, group }: ColumnPlace & {
+    readonly first: number;
+    readonly end: number;
+  },
 ): { readonly domain: WeightDomain; readonly ranges: GroupRanges } {
-  const groups = min.length === 0 ? 0 : min.length / (values.length / columns);
+  const cut = (all: Float32Array<ArrayBuffer>, unit: number) => {
+    const line = columns / unit;
+    const [start, held] = [from / unit, width / unit];
+    if (held === line || all.length === 0) return all.slice(first * line, end * line);
+    const part = new Float32Array((end - first) * held);
+    for (let row = first; row < end; row++) {
+      const begin = row * line + start;
+      part.set(all.subarray(begin, begin + held), (row - first) * held);
+    }
+    return part;
+  };
   return {
     domain: {
       rows: end - first,
-      columns,
-      values: values.slice(first * columns, end * columns),
+      columns: width,
+      values: cut(values, 1),
       ...rowScales && { rowScales: rowScales.slice(first, end) },
       ...bound !== undefined && { bound },
     },
-    ranges: {
-      min: min.slice(first * groups, end * groups),
-      max: max.slice(first * groups, end * groups),
-    },
+    ranges: { min: cut(min, group), max: cut(max, group) },
   };
 }

@@ -56,10 +56,3 @@ export class ScaleLosses {
     );
   }
 }
-
-/** Throws where the scales of a weight lose too much of it. */
-export function refuseLostScales(name: string, weight: Matrix, scheme: WeightScheme): void {
-  const losses = new ScaleLosses(scheme);
-  losses.add(weight);
-  losses.finish(name);
-}

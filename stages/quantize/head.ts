@@ -8,6 +8,7 @@ import type { Architecture } from "../models/family.ts";
 import type { LinearFacts } from "../models/model_record.ts";
 import type { LinearOutline } from "../models/site.ts";
 import { codedValues } from "../quant/coded_weight.ts";
+import { ErrorSums } from "../quant/error_sums.ts";
 import { ScaleLosses } from "../quant/scale_losses.ts";
 import type { LinearScheme, WeightScheme } from "../quant/schemes.ts";
 import { storedTensors } from "../quant/stored_weight.ts";
@@ -61,11 +62,11 @@ export async function quantizeHead(
 ): Promise<LinearFacts> {
   const behind: { readonly name: string; readonly bytes: Uint8Array }[] = [];
   const losses = new ScaleLosses(weights);
-  let [error, size] = [0, 0];
+  const sums = new ErrorSums();
   for (const piece of rowPieces([rows, columns], { values: HEAD_VALUES })) {
     signal.throwIfAborted();
     const values = await checkpoint.read(from, piece);
-    assertFinite(values, from, checkpoint.tensors.get(from)!.file);
+    assertFinite(values, from, checkpoint.tensors.get(from)!.file, piece);
     const matrix: Matrix = { rows: piece.end - piece.start, columns, values };
     losses.add(matrix);
     const { domain, grid } = gridOf(matrix, weights);
@@ -73,15 +74,11 @@ export async function quantizeHead(
     const [codes, ...others] = storedTensors(coded, name);
     await writer.write(codes!.name, bytesOf(codes!.values));
     for (const { name, values } of others) behind.push({ name, bytes: bytesOf(values) });
-    const got = codedValues(coded);
-    for (let i = 0; i < values.length; i++) {
-      error += (got[i]! - values[i]!) ** 2;
-      size += values[i]! ** 2;
-    }
+    sums.addWeight(codedValues(coded), values);
     release(values);
     progress(piece.end, rows);
   }
   losses.finish(name);
   for (const { name, bytes } of behind) await writer.write(name, bytes);
-  return { method: "rtn", weightError: size === 0 ? 0 : error / size };
+  return { method: "rtn", weightError: sums.weightError };
 }

@@ -4,15 +4,17 @@ import { release } from "../formats/release.ts";
 import { assertFinite } from "../formats/rows.ts";
 import type { NamedValues } from "../formats/safetensors/file.ts";
 import type { LinearFacts } from "../models/model_record.ts";
+import { ErrorSums } from "../quant/error_sums.ts";
 import { type GptqFactor, type GptqFactorOptions, prepare } from "../quant/gptq_factor.ts";
 import type { LinearOutline } from "../models/site.ts";
 import { QuadraticForm } from "../quant/quadratic_form.ts";
 import { quantizeWeight, type WeightMethod } from "../quant/quantize_weight.ts";
 import type { RangeSearch } from "../quant/range_search.ts";
-import { refuseLostScales } from "../quant/scale_losses.ts";
+import { ScaleLosses } from "../quant/scale_losses.ts";
 import type { LinearScheme } from "../quant/schemes.ts";
 import { ShiftedTarget } from "../quant/shifted_target.ts";
-import { storedTensors } from "../quant/stored_weight.ts";
+import { StoredPieces } from "../quant/stored_weight.ts";
+import { weightPieces } from "./pieces.ts";
 
 /** How the linears of one site are quantized. */
 export interface SiteMethod {
@@ -48,7 +50,8 @@ export interface QuantizedSite {
 }
 
 /**
- * Quantizes the linears that share an input, factoring its Gram matrix once.
+ * Quantizes the linears that share an input, factoring its Gram matrix once; of each so many `values` at a
+ * time, or all where its rows hang together. In which pieces they come changes nothing.
  *
  * Where the matrix cannot be factored, or an expert has none, they are rounded to nearest and their
  * facts say why.
@@ -57,7 +60,7 @@ export async function quantizeSite(
   device: Device,
   checkpoint: Checkpoint,
   method: SiteMethod,
-  known: SiteInputs | undefined,
+  { known, values: most }: { readonly known: SiteInputs | undefined; readonly values: number },
 ): Promise<QuantizedSite> {
   const { linears, gptq } = method;
   const { gram, cross, tokens, tooFew } = known ?? {};
@@ -78,19 +81,27 @@ export async function quantizeSite(
     : undefined;
   const tensors = new Map<string, NamedValues>();
   const facts: Record<string, LinearFacts> = {};
-  for (const { linear: { name, weight, rows, columns }, scheme } of linears) {
-    const values = await checkpoint.read(weight);
-    assertFinite(values, weight, checkpoint.tensors.get(weight)!.file);
-    const inputs = gram && form && { gram, form, ...factor && { factor } };
-    const { share = 1, along = false, descent } = method;
-    const rounding = { scheme: scheme.weights, range, share, along, descent };
-    const given = { rows, columns, values };
-    refuseLostScales(name, given, scheme.weights);
-    const matrix = await target?.of(given) ?? given;
-    const found = await quantizeWeight(device, matrix, rounding, inputs);
-    release(values);
-    for (const tensor of storedTensors(found.weight, name)) tensors.set(tensor.name, tensor);
-    const { weightError, outputError, rtnRows } = found;
+  const inputs = gram && form && { gram, form, ...factor && { factor } };
+  const { share = 1, along = false, descent } = method;
+  for (const { linear, scheme: { weights } } of linears) {
+    const { name, weight, columns } = linear;
+    const rounding = { scheme: weights, range, share, along, descent };
+    const losses = new ScaleLosses(weights);
+    const sums = new ErrorSums();
+    const made = new StoredPieces(linear, weights);
+    for (const rows of weightPieces(linear, weights, { ...method, range }, most)) {
+      const values = await checkpoint.read(weight, rows);
+      const { file } = checkpoint.tensors.get(weight)!;
+      assertFinite(values, weight, file, rows);
+      const piece = { rows: rows.end - rows.start, columns, values };
+      losses.add(piece);
+      const matrix = await target?.of(piece) ?? piece;
+      made.add(rows, await quantizeWeight(device, matrix, rounding, { inputs, sums }));
+      release(values);
+    }
+    losses.finish(name);
+    for (const [name, tensor] of made.tensors) tensors.set(name, tensor);
+    const { weightError, outputError, rtnRows } = sums;
     facts[name] = {
       method: factor ? "gptq" : "rtn",
       weightError,

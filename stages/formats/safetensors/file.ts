@@ -1,5 +1,6 @@
 import { ByteFile } from "../byte_file.ts";
 import { bytesOf } from "../half.ts";
+import { release } from "../release.ts";
 import { findTensor } from "../rows.ts";
 import { parseHeader, type SafetensorsDType, type TensorEntry } from "./header.ts";
 import { SafetensorsWriter } from "./writer.ts";
@@ -24,6 +25,13 @@ const ARRAYS = {
 export interface NamedValues {
   readonly shape: readonly number[];
   readonly values: StoredValues;
+}
+
+/** The same in pieces, one after another, which nobody keeps once they are written. */
+export interface PiecedValues {
+  readonly shape: readonly number[];
+  readonly dtype: SafetensorsDType;
+  pieces(): AsyncIterable<StoredValues>;
 }
 
 /** A safetensors file opened for reading a tensor at a time. */
@@ -53,18 +61,26 @@ export async function openSafetensors(path: string): Promise<SafetensorsFile> {
   }
 }
 
-/** Writes a safetensors file whole. */
+/** Writes a safetensors file whole; pieces are given back as they are written. */
 export async function writeSafetensors(
   path: string,
-  tensors: ReadonlyMap<string, NamedValues>,
+  tensors: ReadonlyMap<string, NamedValues | PiecedValues>,
 ): Promise<void> {
-  const specifications = [...tensors].map(([name, { shape, values }]) => ({
-    name,
-    dtype: dtypeOf(values),
-    shape,
-  }));
+  const specifications = [...tensors].map(([name, tensor]) => {
+    const dtype = "pieces" in tensor ? tensor.dtype : dtypeOf(tensor.values);
+    return { name, dtype, shape: tensor.shape };
+  });
   using writer = await SafetensorsWriter.create(path, specifications);
-  for (const [name, { values }] of tensors) await writer.write(name, bytesOf(values));
+  for (const [name, tensor] of tensors) {
+    if (!("pieces" in tensor)) {
+      await writer.write(name, bytesOf(tensor.values));
+      continue;
+    }
+    for await (const piece of tensor.pieces()) {
+      await writer.write(name, bytesOf(piece));
+      release(piece);
+    }
+  }
   await writer.close();
 }
 

@@ -9,7 +9,7 @@ import {
   roundToNearest,
 } from "../../../stages/quant/weight_grid.ts";
 import { DEVICES } from "../../support/devices.ts";
-import { normals } from "../../support/random.ts";
+import { correlated, gaussian } from "../../support/gram.ts";
 
 const [ROWS, COLUMNS, BLOCK] = [5, 48, 16];
 const DAMPING = 0.01;
@@ -31,7 +31,7 @@ for (const [on, open] of Object.entries(DEVICES)) {
       const domain = domainOf({ rows: ROWS, columns: COLUMNS, values }, scheme);
       const grid = gridFor(domain, scheme, measureGroups(domain, scheme));
       const { codes } = roundToNearest(domain, grid);
-      const gram = correlated(label);
+      const gram = correlated(COLUMNS, label);
       // A column that is never used.
       for (let c = 0; c < COLUMNS; c++) gram[3 * COLUMNS + c] = gram[c * COLUMNS + 3] = 0;
       /** The damped Gram matrix; the unused column has a diagonal of 1 before. */
@@ -96,21 +96,4 @@ for (const [on, open] of Object.entries(DEVICES)) {
       }
     }
   });
-}
-
-function gaussian(count: number, seed: string): Float32Array<ArrayBuffer> {
-  const source = normals(seed);
-  return Float32Array.from({ length: count }, () => source.next().value);
-}
-
-/** The Gram matrix of rows whose neighbours are alike. */
-function correlated(seed: string): Float32Array<ArrayBuffer> {
-  const noise = gaussian(3 * COLUMNS * COLUMNS, seed);
-  const gram = new Float32Array(COLUMNS * COLUMNS);
-  for (let start = 0; start < noise.length; start += COLUMNS) {
-    const row = noise.subarray(start, start + COLUMNS);
-    for (let c = 1; c < COLUMNS; c++) row[c]! += 0.9 * row[c - 1]!;
-    row.forEach((a, i) => row.forEach((b, j) => gram[i * COLUMNS + j]! += a * b));
-  }
-  return gram;
 }

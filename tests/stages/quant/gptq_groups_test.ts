@@ -5,7 +5,7 @@ import { roundGroups } from "../../../stages/quant/gptq_groups.ts";
 import { type WeightScheme, weightScheme } from "../../../stages/quant/schemes.ts";
 import { choleskyUpper } from "../../support/cholesky.ts";
 import { DEVICES } from "../../support/devices.ts";
-import { normals } from "../../support/random.ts";
+import { correlated, gaussian } from "../../support/gram.ts";
 
 const [ROWS, COLUMNS, GROUP] = [6, 48, 16];
 const DAMPING = 0.01;
@@ -24,7 +24,7 @@ for (const [on, open] of Object.entries(DEVICES)) {
     for (const [given, share] of CASES) {
       const scheme = weightScheme.parse({ ...given, group: GROUP });
       const label = JSON.stringify({ ...given, share });
-      const [values, gram] = [gaussian(ROWS * COLUMNS, label), correlated(label)];
+      const [values, gram] = [gaussian(ROWS * COLUMNS, label), correlated(COLUMNS, label)];
       using factor = await prepare(device, gram, { block: GROUP, activationOrder: false });
       const weight = { rows: ROWS, columns: COLUMNS, values };
       const got = await roundGroups(device, factor, weight, { scheme, ratio: RATIO, share });
@@ -47,7 +47,7 @@ Deno.test("groups are measured on the way only where blocks are groups, in order
       [{ block: GROUP }, /blocks have 16 columns in another order, expected as many in order/],
     ] as const
   ) {
-    using factor = await prepare(device, correlated("g"), options);
+    using factor = await prepare(device, correlated(COLUMNS, "g"), options);
     await assert.rejects(
       roundGroups(device, factor, weight, { scheme, ratio: 1, share: 1 }),
       { name: "RangeError", message },
@@ -136,21 +136,4 @@ function even(x: number): number {
   const floor = Math.floor(x);
   const rest = x - floor;
   return rest < 0.5 || (rest === 0.5 && floor % 2 === 0) ? floor : floor + 1;
-}
-
-function gaussian(count: number, seed: string): Float32Array<ArrayBuffer> {
-  const source = normals(seed);
-  return Float32Array.from({ length: count }, () => source.next().value);
-}
-
-/** The Gram matrix of rows whose neighbours are alike. */
-function correlated(seed: string): Float32Array<ArrayBuffer> {
-  const noise = gaussian(3 * COLUMNS * COLUMNS, seed);
-  const gram = new Float32Array(COLUMNS * COLUMNS);
-  for (let start = 0; start < noise.length; start += COLUMNS) {
-    const row = noise.subarray(start, start + COLUMNS);
-    for (let c = 1; c < COLUMNS; c++) row[c]! += 0.9 * row[c - 1]!;
-    row.forEach((a, i) => row.forEach((b, j) => gram[i * COLUMNS + j]! += a * b));
-  }
-  return gram;
 }

@@ -11,7 +11,7 @@ import {
 } from "../../../stages/quant/gptq_factor.ts";
 import { GramMatrix } from "../../../stages/quant/gram.ts";
 import { choleskyUpper } from "../../support/cholesky.ts";
-import { normals } from "../../support/random.ts";
+import { gaussian } from "../../support/gram.ts";
 import { DEVICES } from "../../support/devices.ts";
 
 for (const [on, open] of Object.entries(DEVICES)) {
@@ -378,11 +378,6 @@ function correlated(columns: number, seed: string): Float32Array {
     }
   }
   return outer(rows, columns);
-}
-
-function gaussian(count: number, seed: string): Float32Array {
-  const source = normals(seed);
-  return Float32Array.from({ length: count }, () => source.next().value);
 }
 
 function outer(rows: ArrayLike<number>, columns: number): Float32Array {

@@ -2,7 +2,14 @@ import { strict as assert } from "node:assert";
 import { Cpu } from "../../../kernels/device/cpu/cpu.ts";
 import { rangeRatios, rangeSearch, searchRanges } from "../../../stages/quant/range_search.ts";
 import { weightScheme } from "../../../stages/quant/schemes.ts";
-import { domainOf, measureGroups } from "../../../stages/quant/weight_grid.ts";
+import { codedValues } from "../../../stages/quant/coded_weight.ts";
+import {
+  domainOf,
+  gridFor,
+  measureGroups,
+  roundToNearest,
+} from "../../../stages/quant/weight_grid.ts";
+import { correlated, gaussian } from "../../support/gram.ts";
 
 /** The weight of the reference's golden values (.github/ALGORITHMS.md#range-search). */
 const WEIGHT = {
@@ -59,6 +66,64 @@ Deno.test("searchRanges() never makes the error it looks at larger, at any granu
     }
   }
 });
+
+for (const granularity of ["group", "channel_group"] as const) {
+  Deno.test(`searchRanges() finds the best ratios of wide weights, by ${granularity}`, async () => {
+    await using device = await Cpu.open();
+    // More columns than are searched at once, in groups that do not divide those.
+    const [rows, columns, group] = [3, 2208, 96];
+    const scheme = weightScheme.parse({ bits: 3, group, levels: 2 });
+    const domain = domainOf({ rows, columns, values: gaussian(rows * columns, "wide") }, scheme);
+    const ranges = measureGroups(domain, scheme);
+    // Of each group its own matrix; what lies between groups is not looked at.
+    const squares = Array.from({ length: columns / group }, (_, at) => correlated(group, `${at}`));
+    const gram = Float32Array.from({ length: columns ** 2 }, (_, at) => {
+      const [i, j] = [Math.floor(at / columns), at % columns];
+      const block = Math.floor(i / group);
+      return block === Math.floor(j / group)
+        ? squares[block]![i % group * group + j % group]!
+        : NaN;
+    });
+    const search = rangeSearch.parse({
+      objective: "products",
+      granularity,
+      grids: 6,
+      max_shrink: 0.5,
+    });
+    const found = await searchRanges(device, { domain, scheme, ranges, gram }, search);
+    const errors = rangeRatios(search).map((ratio) => {
+      const grid = gridFor(domain, scheme, ranges, ratio);
+      const values = codedValues(roundToNearest(domain, grid));
+      return ranges.max.map((_, at) => {
+        const [row, block] = [Math.floor(at / (columns / group)), at % (columns / group)];
+        // Codes stand for weights: a domain times the scale of its row.
+        const difference = Array.from({ length: group }, (_, i) => {
+          const place = row * columns + block * group + i;
+          return values[place]! - domain.values[place]! * domain.rowScales![row]!;
+        });
+        return difference.reduce(
+          (sum, a, i) =>
+            difference.reduce((sum, b, j) => sum + a * b * squares[block]![i * group + j]!, sum),
+          0,
+        );
+      });
+    });
+    const of = (ratio: number, at: number) => {
+      const sums = errors[rangeRatios(search).findIndex((each) => Math.fround(each) === ratio)]!;
+      const shared = [...sums.keys()].filter((other) =>
+        other % (columns / group) === at % (columns / group)
+      );
+      return granularity === "group"
+        ? sums[at]!
+        : shared.reduce((sum, other) => sum + sums[other]!, 0);
+    };
+    assert.ok(new Set(found).size > 2);
+    found.forEach((ratio, at) => {
+      const least = Math.min(...rangeRatios(search).map((each) => of(Math.fround(each), at)));
+      assert.ok(of(ratio, at) <= least * (1 + 1e-4), `group ${at}: ratio ${ratio}`);
+    });
+  });
+}
 
 Deno.test("searchRanges() says what is missing for an output error", async () => {
   await using device = await Cpu.open();
