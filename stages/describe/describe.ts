@@ -4,10 +4,20 @@ import { DEPLOYMENT_RECORD } from "../report/deployment.ts";
 /** How what lies at a path is told. */
 type Describer = (path: string, options: Parameters<Describe>[1]) => ReturnType<Describe>;
 
-/** What each kind of artifact is told by, which is read when one is, and the file that gives it away. */
-const KINDS: Readonly<Record<string, { readonly mark: string; readonly describe: Describer }>> = {
+interface ToldKind {
+  /** The file that gives it away. */
+  readonly mark: string;
+  /** Whether descriptions of it have a headline. */
+  readonly headline?: true;
+  /** What tells it, read when one is told. */
+  readonly describe: Describer;
+}
+
+/** What is told of each kind of artifact. */
+const KINDS: Readonly<Record<string, ToldKind>> = {
   deployment: {
     mark: DEPLOYMENT_RECORD,
+    headline: true,
     describe: async (...asked) =>
       await (await import("./deployment.ts")).describeDeployment(...asked),
   },
@@ -27,14 +37,18 @@ const KINDS: Readonly<Record<string, { readonly mark: string; readonly describe:
   },
   report: {
     mark: "report.json",
+    headline: true,
     describe: async (path) => await (await import("./report.ts")).describeReport(path),
   },
 };
 
 /** Says what an artifact of ours, a Hugging Face checkpoint or a GGUF file really is. */
 export const describePath: Describe = async (path, options) => {
-  const { kind } = options;
-  if (kind !== undefined) return await KINDS[kind]?.describe(path, options);
+  const { kind, headlineOnly = false } = options;
+  if (kind !== undefined) {
+    const known = KINDS[kind];
+    return headlineOnly && !known?.headline ? undefined : await known?.describe(path, options);
+  }
   const { isDirectory } = await Deno.stat(path);
   if (!isDirectory) {
     if (!await isGguf(path)) return undefined;
