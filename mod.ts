@@ -59,6 +59,8 @@ export type {
   Outcome,
   Registry,
   Stage,
+  StageDeclaration,
+  StageWork,
 } from "./pipeline/stage.ts";
 export { Store } from "./pipeline/store/store.ts";
 export type { Checkpoint } from "./stages/formats/checkpoint.ts";

@@ -127,6 +127,8 @@ export interface DescribeOptions {
   readonly kind?: string | undefined;
   /** Reads all values too, which takes as long as reading the files. */
   readonly deep?: boolean;
+  /** Asks for the headline alone: an artifact of a kind that has none is not looked at. */
+  readonly headlineOnly?: boolean;
   readonly signal?: AbortSignal;
 }
 

@@ -91,13 +91,11 @@ export interface Outcome {
   readonly scores?: Readonly<Record<string, number>>;
 }
 
-/** One kind of work: parameters and input artifacts to one output artifact. */
-export interface Stage<
+/** What manifests, keys and plans know of a stage: all but its work. */
+export interface StageDeclaration<
   Params,
   Inputs extends Readonly<Record<string, string>>,
   Output extends string,
-  Tools = unknown,
-  Forms extends Readonly<Record<string, Facts>> = Readonly<Record<string, Facts>>,
 > {
   readonly about: string;
   /** Raise it when the same key document would now give other bytes. */
@@ -117,6 +115,15 @@ export interface Stage<
   readonly labels?: { readonly [P in keyof Params & string]?: keyof Inputs & string };
   /** Identity of what `run` reads outside the store, as canonical JSON; never a path. */
   fingerprint?(params: Params, files: FileDigests): Promise<unknown>;
+}
+
+/** What a stage does. */
+export interface StageWork<
+  Params,
+  Inputs extends Readonly<Record<string, string>>,
+  Tools = unknown,
+  Forms extends Readonly<Record<string, Facts>> = Readonly<Record<string, Facts>>,
+> {
   /**
    * What `run` would take, from headers alone; throws in a sentence what `run` would refuse.
    *
@@ -135,6 +142,15 @@ export interface Stage<
     params: Params,
   ): Promise<Outcome | void>;
 }
+
+/** One kind of work: parameters and input artifacts to one output artifact. */
+export interface Stage<
+  Params,
+  Inputs extends Readonly<Record<string, string>>,
+  Output extends string,
+  Tools = unknown,
+  Forms extends Readonly<Record<string, Facts>> = Readonly<Record<string, Facts>>,
+> extends StageDeclaration<Params, Inputs, Output>, StageWork<Params, Inputs, Tools, Forms> {}
 
 /** A stage of any type, as a registry holds it. */
 // deno-lint-ignore no-explicit-any -- a registry holds stages of every type; manifests check them at run time

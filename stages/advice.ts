@@ -14,7 +14,8 @@ import { kvSchemes, pageBytes } from "./engine/kv_pools.ts";
 import { importedTensors } from "./exchange/incoming/open_import.ts";
 import { headerFiles, type ModelOutline, plannedTensors, type TokensOutline } from "./facts.ts";
 import { architectureOf } from "./models/architecture.ts";
-import { schemeOf, shortScheme, sizesOf } from "./models/model_facts.ts";
+import { schemeOf, sizesOf } from "./models/model_facts.ts";
+import { shortScheme } from "./models/short_scheme.ts";
 import { PLAIN } from "./models/model_record.ts";
 
 /** A step of a recipe, as a manifest has it. */

@@ -1,5 +1,5 @@
 import type { Device } from "../kernels/device/device.ts";
-import type { Stage } from "../pipeline/stage.ts";
+import type { Stage, StageDeclaration, StageWork } from "../pipeline/stage.ts";
 import type { KindFacts } from "./facts.ts";
 
 /**
@@ -39,4 +39,42 @@ export function defineStage<
   stage: Stage<Params, Inputs, Output, Tools, KindFacts>,
 ): Stage<Params, Inputs, Output, Tools, KindFacts> {
   return stage;
+}
+
+/** Types a stage whose work is in a file of its own; see {@linkcode withWork}. */
+export function declareStage<
+  Params,
+  const Inputs extends Readonly<Record<string, KindInput>>,
+  Output extends Kind,
+>(declaration: StageDeclaration<Params, Inputs, Output>): StageDeclaration<Params, Inputs, Output> {
+  return declaration;
+}
+
+/** The parameters of a declared stage, as its schema gives them. */
+export type ParamsOf<Declared> = Declared extends StageDeclaration<infer Params, infer _, string>
+  ? Params
+  : never;
+
+/** The work of a declared stage. */
+export type WorkOf<Declared> = Declared extends StageDeclaration<infer Params, infer Inputs, string>
+  ? Required<StageWork<Params, Inputs, Tools, KindFacts>>
+  : never;
+
+/**
+ * A declared stage with its work, which is read when the stage is first to forecast or to run: who
+ * checks, plans and finds all made already does not wait for what that needs.
+ */
+export function withWork<
+  Params,
+  Inputs extends Readonly<Record<string, KindInput>>,
+  Output extends Kind,
+>(
+  declaration: StageDeclaration<Params, Inputs, Output>,
+  load: () => Promise<Required<StageWork<Params, Inputs, Tools, KindFacts>>>,
+): Stage<Params, Inputs, Output, Tools, KindFacts> {
+  return {
+    ...declaration,
+    forecast: async (...asked) => await (await load()).forecast(...asked),
+    run: async (...asked) => await (await load()).run(...asked),
+  };
 }

@@ -1,13 +1,6 @@
 import { z } from "zod";
-import { defineStage } from "./kinds.ts";
-import { openModel } from "./models/architecture.ts";
-import { type ModelRecord, recordAfter, refuseQuantized } from "./models/model_record.ts";
-import { rewriteModel } from "./models/rewrite.ts";
-import { openCheckpoint } from "./models/open_checkpoint.ts";
-import { fileDigests, scriptDigest, scriptExample } from "./script/digests.ts";
-import { runScript } from "./script/run_script.ts";
-import type { ModelEdits } from "./script/user_script.ts";
-import { rewriteForecast } from "./sizes.ts";
+import { fileDigests, scriptExample } from "./script/digests.ts";
+import { declareStage, withWork } from "./kinds.ts";
 
 const params = z.strictObject({
   file: z.string().min(1).describe(
@@ -16,8 +9,7 @@ const params = z.strictObject({
   params: z.record(z.string(), z.unknown()).default({}).describe("What the script is told."),
 });
 
-/** Changes weights as a TypeScript file of the user's says, so that nobody needs a fork for a method. */
-export const script = defineStage({
+const declaration = declareStage({
   about: "Changes a model's weights by a TypeScript file; its digest is in the key.",
   version: 1,
   params,
@@ -26,45 +18,13 @@ export const script = defineStage({
   example: { file: scriptExample("clip_weights.ts") },
   places: ["file"],
   fingerprint: ({ file }, files) => fileDigests(file, files),
-  async forecast({ model }, { file }) {
-    refuseQuantized(model.record, "script");
-    const digest = await scriptDigest(file);
-    const record = voided(recordAfter(model.record, "script", { digest }));
-    return rewriteForecast(model, { edit: () => ({ whole: true, change() {} }), record }, {
-      measures: false,
-    });
-  },
-  async run(job, { model, stats, tokens }, { file, params }) {
-    using files = await openModel(model.path);
-    const { record, checkpoint } = files;
-    refuseQuantized(record, "script");
-    const digest = await scriptDigest(file);
-    const inputs = {
-      model: model.path,
-      ...stats && { stats: stats.path },
-      ...tokens && { tokens: tokens.path },
-    };
-    const asked = { output: "model", inputs, params, digest, open: openCheckpoint } as const;
-    const edits = await runScript<ModelEdits>(job, file, asked);
-    let changed = 0;
-    await rewriteModel(model.path, job.out, {
-      edit: (name) => {
-        if (!edits.changes(name)) return undefined;
-        changed++;
-        const { shape } = checkpoint.tensors.get(name)!;
-        return { whole: true, change: ({ values }) => edits.change({ name, shape, values }) };
-      },
-      // What was measured of the model before is void.
-      record: voided(recordAfter(record, "script", { digest, ...params })),
-      signal: job.signal,
-      progress: (done, total, note) => job.progress(done, total, note),
-    });
-    const level = changed > 0 ? undefined : "warning";
-    job.note(`changed ${changed} tensors`, { changed, digest }, level);
-  },
 });
 
-/** Nobody knows what a script did to channels. */
-function voided({ basis: _, ...record }: ModelRecord): ModelRecord {
-  return { ...record, lineage: [] };
-}
+/** What `script` declares, for its work. */
+export type ScriptDeclaration = typeof declaration;
+
+/** Changes weights as a TypeScript file of the user's says, so that nobody needs a fork for a method. */
+export const script = withWork(
+  declaration,
+  async () => (await import("./work/script.ts")).scriptWork,
+);

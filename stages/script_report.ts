@@ -1,10 +1,6 @@
 import { z } from "zod";
-import { defineStage } from "./kinds.ts";
-import { openCheckpoint } from "./models/open_checkpoint.ts";
-import { fileDigests, scriptDigest, scriptExample } from "./script/digests.ts";
-import { runScript } from "./script/run_script.ts";
-import type { ScriptFigures } from "./script/user_script.ts";
-import { releasedPeak } from "./models/peaks.ts";
+import { fileDigests, scriptExample } from "./script/digests.ts";
+import { declareStage, withWork } from "./kinds.ts";
 
 const params = z.strictObject({
   file: z.string().min(1).describe(
@@ -13,11 +9,7 @@ const params = z.strictObject({
   params: z.record(z.string(), z.unknown()).default({}).describe("What the script is told."),
 });
 
-/** Most bytes of a report of figures, and what nobody can know that a script keeps in memory. */
-const [REPORT_BYTES, WORK_BYTES] = [2 ** 16, 2 ** 28];
-
-/** Measures what a TypeScript file of the user's says. */
-export const script_report = defineStage({
+const declaration = declareStage({
   about: "Measures by a TypeScript file; its figures are scores, its digest is in the key.",
   version: 1,
   params,
@@ -26,32 +18,13 @@ export const script_report = defineStage({
   example: { file: scriptExample("weight_kurtosis.ts") },
   places: ["file"],
   fingerprint: ({ file }, files) => fileDigests(file, files),
-  forecast() {
-    return {
-      deviceBytes: 0,
-      hostBytes: releasedPeak(WORK_BYTES),
-      diskBytes: REPORT_BYTES,
-      facts: { layers: 0, kvLayers: 0, tasks: [] },
-    };
-  },
-  async run(job, { models, stats, tokens, reports }, { file, params }) {
-    const inputs = {
-      ...models.length > 0 && { models: models.map(({ path }) => path) },
-      ...stats && { stats: stats.path },
-      ...tokens && { tokens: tokens.path },
-      ...reports.length > 0 && { reports: reports.map(({ path }) => path) },
-    };
-    const digest = await scriptDigest(file);
-    const asked = { output: "report", inputs, params, digest, open: openCheckpoint } as const;
-    const scores = await runScript<ScriptFigures>(job, file, asked);
-    for (const [name, value] of Object.entries(scores)) {
-      if (typeof value === "number" && Number.isFinite(value)) continue;
-      throw new TypeError(
-        `Cannot report "${name}" of script "${file}": it is ${value}, expected a finite number`,
-      );
-    }
-    const report = { script: { digest, params, scores } };
-    await Deno.writeTextFile(`${job.out}/report.json`, `${JSON.stringify(report, undefined, 2)}\n`);
-    return { scores };
-  },
 });
+
+/** What `script_report` declares, for its work. */
+export type ScriptReportDeclaration = typeof declaration;
+
+/** Measures what a TypeScript file of the user's says. */
+export const script_report = withWork(
+  declaration,
+  async () => (await import("./work/script_report.ts")).scriptReportWork,
+);

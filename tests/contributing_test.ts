@@ -22,6 +22,44 @@ export const prune = defineStage({
 });
 `;
 
+const DECLARATION = `import { z } from "zod";
+import { declareStage, withWork } from "./kinds.ts";
+
+const declaration = declareStage({
+  about: "Says how much would be thinner.",
+  version: 1,
+  params: z.strictObject({ share: z.number().default(0.5).describe("What is thinner.") }),
+  inputs: {},
+  output: "report",
+  example: {},
+});
+
+/** What \`thin\` declares, for its work. */
+export type ThinDeclaration = typeof declaration;
+
+/** Says how much would be thinner. */
+export const thin = withWork(
+  declaration,
+  async () => (await import("./work/thin.ts")).thinWork,
+);
+`;
+
+const WORK = `import type { WorkOf } from "../kinds.ts";
+import type { ThinDeclaration } from "../thin.ts";
+
+/** See \`thin\`. */
+export const thinWork: WorkOf<ThinDeclaration> = {
+  forecast(_inputs, { share }) {
+    const facts = { layers: 0, kvLayers: 0, tasks: [] };
+    return { deviceBytes: 0, hostBytes: share, diskBytes: 100, facts };
+  },
+  async run(job, _, { share }) {
+    await Deno.writeTextFile(\`\${job.out}/report.json\`, JSON.stringify({ share }));
+    return { scores: { share } };
+  },
+};
+`;
+
 const COMMAND = (door: string) =>
   `import { defineCommand } from "${door}";
 
@@ -53,6 +91,9 @@ Deno.test("what is added by one file and one line works", async (test) => {
   await using copy = await TreeCopy.make();
   await copy.add("stages/prune.ts", STAGE);
   await copy.addLine("stages/mod.ts", 'export { prune } from "./prune.ts";', "export {");
+  await copy.add("stages/thin.ts", DECLARATION);
+  await copy.add("stages/work/thin.ts", WORK);
+  await copy.addLine("stages/mod.ts", 'export { thin } from "./thin.ts";', "export {");
   for (
     const [name, folder, door] of [
       ["ask", "pipeline/cli/commands", "../command.ts"],
@@ -74,6 +115,7 @@ Deno.test("what is added by one file and one line works", async (test) => {
     '"s3:"',
   );
   await copy.add("prune.yaml", "steps: { pruned: { stage: prune, with: { share: 0.25 } } }\n");
+  await copy.add("thin.yaml", "steps: { thinned: { stage: thin, with: { share: 0.75 } } }\n");
 
   await test.step("a stage: it is listed, in the schema, planned and run", async () => {
     const listed = (await copy.run("stages", "--json")).trim().split("\n")
@@ -84,6 +126,12 @@ Deno.test("what is added by one file and one line works", async (test) => {
     assert.match(await copy.run("schema"), /"prune"/);
     assert.match(await copy.run("plan", "prune.yaml"), /^pruned +prune +run /m);
     assert.match(await copy.run("run", "prune.yaml"), /share 0\.25/);
+  });
+
+  await test.step("a stage whose work is in a file of its own", async () => {
+    assert.match(await copy.run("schema"), /"thin"/);
+    assert.match(await copy.run("plan", "thin.yaml"), /^thinned +thin +run /m);
+    assert.match(await copy.run("run", "thin.yaml"), /share 0\.75/);
   });
 
   await test.step("a command, of the pipeline or handed in: `--help` lists it, and it runs", async () => {

@@ -1,6 +1,13 @@
 import { strict as assert } from "node:assert";
-import { dirname, join } from "node:path";
-import { ASSEMBLY, circlesOf, importedNames, ROOT, sources } from "./support/source_files.ts";
+import { basename, dirname, join } from "node:path";
+import {
+  ASSEMBLY,
+  circlesOf,
+  importedNames,
+  ROOT,
+  sources,
+  type SourceText,
+} from "./support/source_files.ts";
 
 const FORBIDDEN = /(^|\/)(utils?|helpers?|common|base|core|misc|manager|types)(\.|\/|$)/;
 
@@ -13,6 +20,17 @@ const CONTRACT = [
   "pipeline/errors.ts",
   "pipeline/secrets.ts",
   "pipeline/words.ts",
+];
+
+/** What stages may import, and their work. */
+const STAGES = [
+  "kernels/",
+  "pipeline/stage.ts",
+  "pipeline/description.ts",
+  "pipeline/words.ts",
+  // The one door to Markdown, HTML and plots.
+  "pipeline/tell/document.ts",
+  "stages/",
 ];
 
 /** Who may import whom; a room may always import itself, a star stands for files directly in one. */
@@ -112,6 +130,7 @@ const ALLOWED: readonly (readonly [from: string, to: readonly string[]])[] = [
     "pipeline/cli/mod.ts",
     // What `advise` says, by forecasts of stages.
     "stages/advice.ts",
+    "stages/models/checkpoint_place.ts",
     "stages/models/open_checkpoint.ts",
     "stages/engine/",
     "stages/exchange/",
@@ -134,15 +153,8 @@ const ALLOWED: readonly (readonly [from: string, to: readonly string[]])[] = [
     "stages/quant/",
     "stages/report/",
   ]],
-  ["stages/*", [
-    "kernels/",
-    "pipeline/stage.ts",
-    "pipeline/description.ts",
-    "pipeline/words.ts",
-    // The one door to Markdown, HTML and plots.
-    "pipeline/tell/document.ts",
-    "stages/",
-  ]],
+  ["stages/work/", STAGES],
+  ["stages/*", STAGES],
 ];
 
 /** Names that stand for two things, and why they do. */
@@ -170,19 +182,33 @@ function liesIn(path: string, room: string): boolean {
 }
 
 Deno.test("there is no circle of imports, types included", async () => {
-  const imports = new Map((await sources()).map(({ path, imports }) => [path, imports]));
+  const imports = new Map((await sources()).map((file) => [file.path, importsOf(file)]));
   assert.deepEqual(circlesOf(imports), []);
 });
 
 Deno.test("no two rooms import each other, at once or by way of others", async () => {
   const rooms = new Map<string, Set<string>>();
-  for (const { path, imports } of await sources()) {
-    const room = roomOf(path);
-    const others = imports.map(roomOf).filter((other) => other !== room);
+  for (const file of await sources()) {
+    const room = roomOf(file.path);
+    const others = importsOf(file).map(roomOf).filter((other) => other !== room);
     rooms.set(room, new Set([...rooms.get(room) ?? [], ...others]));
   }
   assert.deepEqual(circlesOf(rooms), []);
 });
+
+/**
+ * What a file imports, but for what the work of a stage takes of its declaration: the type that says what
+ * it is called with. The declaration imports the work, when it is asked for it.
+ */
+function importsOf({ path, text, imports }: SourceText): readonly string[] {
+  const name = /^stages\/work\/(\w+\.ts)$/.exec(path)?.[1];
+  if (name === undefined) return imports;
+  const own = `stages/${name}`;
+  const type = new RegExp(`^import type \\{ \\w+Declaration \\} from "\\.\\./${name}";$`, "m");
+  const taken = imports.filter((target) => target === own).length;
+  assert.ok(taken === 1 && type.test(text), `${path} takes of ${own} more than one type`);
+  return imports.filter((target) => target !== own);
+}
 
 /** The room a file lies in; one that lies in none is a room of its own. */
 function roomOf(path: string): string {
@@ -215,8 +241,8 @@ Deno.test("only pipeline/tell writes HTML, SVG and Markdown", async () => {
   assert.ok(found > 10, "what the house of telling has is not found");
 });
 
-Deno.test("stage files do not import each other", async () => {
-  const stage = /^stages\/\w+\.ts$/;
+Deno.test("stage files do not import each other, and their work no other stage", async () => {
+  const stage = /^stages\/(?:work\/)?\w+\.ts$/;
   const shared = new Set([
     "stages/advice.ts",
     "stages/bounds.ts",
@@ -230,7 +256,8 @@ Deno.test("stage files do not import each other", async () => {
   for (const { path, imports } of await sources()) {
     if (!stage.test(path) || shared.has(path)) continue;
     for (const target of imports) {
-      assert.ok(!stage.test(target) || shared.has(target), `${path} imports ${target}`);
+      const own = basename(target) === basename(path);
+      assert.ok(!stage.test(target) || shared.has(target) || own, `${path} imports ${target}`);
     }
   }
 });
@@ -240,11 +267,12 @@ Deno.test("a stage's forecast is short, for it runs what the stage runs", async 
   const files = [...registry.matchAll(/"\.\/(\w+\.ts)"/g)].map(([, file = ""]) => file);
   assert.ok(files.length > 10);
   for (const file of files) {
-    const text = await Deno.readTextFile(join(ROOT, "stages", file));
+    const read = (path: string) => Deno.readTextFile(join(ROOT, "stages", path));
+    const text = await read(`work/${file}`).catch(() => read(file));
     const forecast = /^ {2}(async )?forecast\([^]*?^ {2}\},$/m.exec(text)?.[0];
-    assert.ok(forecast !== undefined, `stages/${file} has no forecast`);
+    assert.ok(forecast !== undefined, `the stage of ${file} has no forecast`);
     const lines = forecast.split("\n").length;
-    assert.ok(lines <= 25, `the forecast of stages/${file} has ${lines} lines`);
+    assert.ok(lines <= 25, `the forecast of ${file} has ${lines} lines`);
   }
 });
 
@@ -265,7 +293,7 @@ Deno.test("every kernel and every stage stands in its registry", async () => {
     if (/^kernels\/\w+\.ts$/.test(path) && text.includes(": Kernel<")) {
       assert.ok(kernels!.includes(`"./${file}"`), path);
     }
-    if (/^stages\/\w+\.ts$/.test(path) && text.includes("= defineStage(")) {
+    if (/^stages\/\w+\.ts$/.test(path) && /= (defineStage|declareStage)\(/.test(text)) {
       assert.ok(stages!.includes(`"./${file}"`), path);
     }
     if (/^stages\/models\/families\/\w+\.ts$/.test(path) && text.includes(": Family = {")) {
@@ -367,6 +395,7 @@ Deno.test("exported names are unique", async () => {
 
 /** What only tests import though nothing of the program uses it, and why it stands there. */
 const TESTED: Readonly<Record<string, string>> = {
+  defineStage: "it types a stage of one file, with its work, as anybody may add one",
   bytesOfPlan: "it is how plans are compared, which the program does only while it times them",
   ReferenceDevice: "it runs the references of all kernels, which the program need not",
   keepThreads: "it has threads of its module wait, for processes that open hundreds of engines",

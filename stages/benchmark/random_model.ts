@@ -10,7 +10,8 @@ import { type ModelRecord, writeModelRecord } from "../models/model_record.ts";
 import { GAIN_OFFSET, storedOffset } from "../models/whole_gains.ts";
 import { schemeKind, type WeightScheme } from "../quant/schemes.ts";
 import { type CodedTensor, codedTensors } from "../quant/stored_weight.ts";
-import { type Precision, recordOf } from "./precisions.ts";
+import { recordOf } from "./precision_record.ts";
+import type { Precision } from "./precisions.ts";
 
 /** Words of random bits at once. */
 const PIECE_WORDS = 2 ** 22;

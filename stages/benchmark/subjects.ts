@@ -4,7 +4,8 @@ import { describeModel, sizesOf } from "../models/model_facts.ts";
 import { openModel } from "../models/architecture.ts";
 import type { ModelFiles } from "../models/family.ts";
 import { headersOf } from "../models/peaks.ts";
-import { PRECISIONS, precisionWords } from "./precisions.ts";
+import { precisionWords } from "./precision_record.ts";
+import { PRECISIONS } from "./precisions.ts";
 import { randomFiles, type RandomModel, randomModel, writeRandomModel } from "./random_model.ts";
 import { SHAPES } from "./shapes.ts";
 

@@ -17,7 +17,8 @@ import { formatBytes, significant } from "../../pipeline/words.ts";
 import { type AdviceWishes, Adviser, type RecipeAdvice } from "../advice.ts";
 import { resolveFile, resolveModel } from "../formats/hub/hub.ts";
 import { impliedHubPlace, parseHubPlace } from "../formats/hub/place.ts";
-import { EMBEDDED, openCheckpoint } from "../models/open_checkpoint.ts";
+import { checkpointPlace } from "../models/checkpoint_place.ts";
+import { openCheckpoint } from "../models/open_checkpoint.ts";
 import { memoryFor, openTools } from "../tools.ts";
 
 /** The recipes that it tells of, from full precision to the fewest bits. */
@@ -110,8 +111,8 @@ function recipesFor(config: unknown): readonly string[] {
 
 /** `config.json` of a model, without its weights where the hub has it. */
 async function configOf(word: string): Promise<unknown> {
-  if (word === "embedded") return await configIn(EMBEDDED);
-  const place = await impliedHubPlace(word) ?? word;
+  const said = checkpointPlace(word);
+  const place = await impliedHubPlace(said) ?? said;
   const parsed = parseHubPlace(place);
   if (parsed === undefined) return await configIn(place);
   if (parsed.file !== undefined) return await configIn(await resolveModel(place));

@@ -1,11 +1,7 @@
-import { TEXT_NAMES } from "./named_texts.ts";
-import { resolveFile } from "../formats/hub/hub.ts";
 import type { Dialogue } from "./dialogue.ts";
 import { type DocumentFile, openDocuments, refuseChoice } from "./documents.ts";
-import { type Split, stories } from "./stories.ts";
-
-const GENERATED = "stories:";
-const SPLITS: readonly Split[] = ["train", "calibration", "test"];
+import { stories } from "./stories.ts";
+import { localFile, splitOf } from "./text_sources.ts";
 
 /** Between the texts of a file. */
 const BETWEEN = "\n\n";
@@ -74,14 +70,6 @@ export async function readSourceText(
   return { text, form, documents: texts.all.length, characters: codePoints(text), chat };
 }
 
-/** The local files a text rests on, fetched if they must be; none for generated stories. */
-export async function textSources(
-  place: string,
-  { signal }: Pick<TextOptions, "signal"> = {},
-): Promise<string[]> {
-  return splitOf(place) === undefined ? [await localFile(place, signal)] : [];
-}
-
 async function textsOf(
   file: DocumentFile,
   path: string,
@@ -138,31 +126,4 @@ function codePoints(text: string): number {
     if ((text.charCodeAt(at) & 0xfc00) === 0xd800) count--;
   }
   return count;
-}
-
-function splitOf(place: string): Split | undefined {
-  if (!place.startsWith(GENERATED)) return undefined;
-  const name = place.slice(GENERATED.length);
-  const split = SPLITS.find((known) => known === name);
-  if (split) return split;
-  throw new RangeError(
-    `Cannot read "${place}": there is no split "${name}", expected ${SPLITS.join(", ")}`,
-  );
-}
-
-async function localFile(place: string, signal: AbortSignal | undefined): Promise<string> {
-  const path = await resolveFile(place, signal ? { signal } : {});
-  const expected = "expected a file of text, JSON lines, a JSON array or parquet, " +
-    `hf:datasets/organization/name@revision/file, ${TEXT_NAMES} or stories:test`;
-  let found: Deno.FileInfo;
-  try {
-    found = await Deno.stat(path);
-  } catch (cause) {
-    if (!(cause instanceof Deno.errors.NotFound)) throw cause;
-    throw new TypeError(`Cannot read "${place}": there is no such file, ${expected}`, { cause });
-  }
-  if (found.isFile) return path;
-  throw new TypeError(
-    `Cannot read "${place}": it is ${found.isDirectory ? "a directory" : "no file"}, ${expected}`,
-  );
 }

@@ -1,5 +1,6 @@
 import { type DocumentFile, openDocuments, type TextDocument } from "./documents.ts";
-import { readSourceText, type TextOptions, textSources } from "./text.ts";
+import { readSourceText, type TextOptions } from "./text.ts";
+import { textSources } from "./text_sources.ts";
 
 /** Parts of a text, and about how many bytes of UTF-8 all of it has. */
 export interface TextSample {

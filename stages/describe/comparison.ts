@@ -1,6 +1,6 @@
 import type { Headline, Passage, Plot, TableColumn } from "../../pipeline/description.ts";
 import { count, millions, percent, significant } from "../../pipeline/words.ts";
-import { shortScheme } from "../models/model_facts.ts";
+import { shortScheme } from "../models/short_scheme.ts";
 import { FEWEST_WINDOWS, type PairedWindows } from "../report/paired.ts";
 import type { Comparison, Row, RowDifference } from "../report/rows.ts";
 import { divergenceText, perplexityText, shareText } from "./errors_of_scores.ts";

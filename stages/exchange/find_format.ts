@@ -1,10 +1,14 @@
 import type { Checkpoint } from "../formats/checkpoint.ts";
 import type { Format } from "./format.ts";
-import * as formats from "./mod.ts";
+import { FORMAT_LOADERS } from "./mod.ts";
 import { readProvenance } from "./provenance.ts";
 
 /** Formats by name. */
-export const FORMATS: Readonly<Record<string, Format>> = formats;
+export const FORMATS: Readonly<Record<string, Format>> = Object.fromEntries(
+  await Promise.all(
+    Object.entries(FORMAT_LOADERS).map(async ([name, load]) => [name, await load()] as const),
+  ),
+);
 
 /** The format of a checkpoint of others, by its name and contract; undefined for a plain one. */
 export function recognizeFormat(

@@ -1,7 +1,14 @@
-export { auto_awq } from "./auto_awq/format.ts";
-export { compressed_tensors } from "./compressed_tensors/format.ts";
-export { gguf } from "./gguf/format.ts";
-export { gptq, gptq_v2 } from "./gptq/format.ts";
-export { huggingface } from "./huggingface/format.ts";
-export { qserve } from "./qserve/format.ts";
-export { tinychat } from "./tinychat/format.ts";
+import type { Format } from "./format.ts";
+
+/** How each format is read in, by the name that manifests have for it. */
+export const FORMAT_LOADERS: Readonly<Record<string, () => Promise<Format>>> = {
+  auto_awq: async () => (await import("./auto_awq/format.ts")).auto_awq,
+  compressed_tensors: async () =>
+    (await import("./compressed_tensors/format.ts")).compressed_tensors,
+  gguf: async () => (await import("./gguf/format.ts")).gguf,
+  gptq: async () => (await import("./gptq/format.ts")).gptq,
+  gptq_v2: async () => (await import("./gptq/format.ts")).gptq_v2,
+  huggingface: async () => (await import("./huggingface/format.ts")).huggingface,
+  qserve: async () => (await import("./qserve/format.ts")).qserve,
+  tinychat: async () => (await import("./tinychat/format.ts")).tinychat,
+};

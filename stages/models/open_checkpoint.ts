@@ -1,14 +1,13 @@
 import type { Checkpoint } from "../formats/checkpoint.ts";
 import { completed } from "./completed_checkpoint.ts";
 import { openGguf } from "../formats/gguf/checkpoint.ts";
-import { ggufSources } from "../formats/gguf/parts.ts";
 import type { GgufClass } from "../formats/gguf/model_class.ts";
 import type { Family } from "./family.ts";
 import { knownFamily } from "./find_family.ts";
 import { laidOutBy } from "./laid_out.ts";
 import { wholeGains } from "./whole_gains.ts";
-import { directorySources, openDirectory } from "../formats/safetensors/directory.ts";
-import { fileURLToPath } from "node:url";
+import { openDirectory } from "../formats/safetensors/directory.ts";
+import { checkpointKind } from "./checkpoint_place.ts";
 import * as families from "./families/mod.ts";
 
 /** How llama.cpp holds the models of every family that it knows. */
@@ -21,7 +20,7 @@ export const GGUF_CLASSES: readonly GgufClass[] = Object.values<Family>(families
  * of norms are whole.
  */
 export async function openCheckpoint(path: string): Promise<Checkpoint> {
-  const kind = kindOf(path);
+  const kind = checkpointKind(path);
   const checkpoint = kind === "gguf"
     ? await openGguf(path, GGUF_CLASSES)
     : await openDirectory(path);
@@ -39,27 +38,3 @@ function inOurForm(checkpoint: Checkpoint): Checkpoint {
   const otherwise = family.fused || family.joins || family.stacks;
   return wholeGains(otherwise ? laidOutBy(checkpoint, family) : checkpoint, family);
 }
-
-/** The files that make the content of a checkpoint, without opening its weights. */
-export async function checkpointSources(path: string): Promise<string[]> {
-  return kindOf(path) === "gguf" ? await ggufSources(path) : await directorySources(path);
-}
-
-function kindOf(path: string): "gguf" | "directory" {
-  const wanted = "expected a Hugging Face directory or a .gguf file";
-  let found: Deno.FileInfo;
-  try {
-    found = Deno.statSync(path);
-  } catch (cause) {
-    if (!(cause instanceof Deno.errors.NotFound)) throw cause;
-    throw new TypeError(`Cannot open checkpoint "${path}": there is no such file, ${wanted}`, {
-      cause,
-    });
-  }
-  if (found.isDirectory) return "directory";
-  if (path.toLowerCase().endsWith(".gguf")) return "gguf";
-  throw new TypeError(`Cannot open checkpoint "${path}": it is a file of another kind, ${wanted}`);
-}
-
-/** Where the tiny model lies that ships with the program. */
-export const EMBEDDED = fileURLToPath(new URL("../../configs/embedded", import.meta.url));

@@ -1,4 +1,3 @@
-import { z } from "zod";
 import type { Device } from "../../kernels/device/device.ts";
 import { f32 } from "../../kernels/device/tensor.ts";
 import { codedValues, type CodedWeight } from "./coded_weight.ts";
@@ -8,7 +7,8 @@ import { round } from "./gptq.ts";
 import { roundGroups } from "./gptq_groups.ts";
 import type { GptqFactor } from "./gptq_factor.ts";
 import { QuadraticForm } from "./quadratic_form.ts";
-import { type RangeSearch, searchRanges } from "./range_search.ts";
+import type { RangeSearch } from "./range_params.ts";
+import { searchRanges } from "./range_search.ts";
 import type { WeightScheme } from "./schemes.ts";
 import {
   domainOf,
@@ -22,9 +22,6 @@ import {
   type WeightDomain,
   type WeightGrid,
 } from "./weight_grid.ts";
-
-/** How codes are found: by rounding to nearest, or by GPTQ. */
-export const roundingMethod = z.enum(["rtn", "gptq"]);
 
 /** How one weight is quantized. */
 export interface WeightMethod {

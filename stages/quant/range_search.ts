@@ -1,29 +1,10 @@
-import { z } from "zod";
 import type { Device, Tensor, TensorRef } from "../../kernels/device/device.ts";
 import { f32 } from "../../kernels/device/tensor.ts";
 import { groupDot, roundingError } from "../../kernels/mod.ts";
 import { QuadraticForm } from "./quadratic_form.ts";
+import type { RangeSearch } from "./range_params.ts";
 import { groupColumns, type WeightScheme } from "./schemes.ts";
 import { gridFor, type GroupRanges, type WeightDomain, type WeightGrid } from "./weight_grid.ts";
-
-/** How ranges of groups are shrunk so that rounding costs less. */
-export const rangeSearch = z.strictObject({
-  objective: z.enum(["tensor", "products", "outputs"]).default("outputs").describe(
-    "What is compared: the weight, the partial products of each group, or the outputs.",
-  ),
-  granularity: z.enum(["group", "channel_group", "layer"]).default("group").describe(
-    "What gets a ratio of its own: a group of a row, a group of columns in all rows, or all. With weights per tensor it is all.",
-  ),
-  max_shrink: z.number().positive().max(1).default(0.2).describe("The smallest ratio."),
-  max_expand: z.number().min(1).default(1).describe("The largest ratio."),
-  grids: z.int().positive().default(80).describe("Steps from 1 to the smallest ratio."),
-  gptq_shares: z.array(z.number().min(0).max(1)).min(1).default([1]).describe(
-    "Shares of the found shrinking that GPTQ tries; each row keeps the one of least output error.",
-  ),
-});
-
-/** See `rangeSearch`. */
-export type RangeSearch = z.infer<typeof rangeSearch>;
 
 /** The ratios tried, 1 first: down to the smallest, then up to the largest. */
 export function rangeRatios({ max_shrink, max_expand, grids }: RangeSearch): number[] {

@@ -1,3 +1,4 @@
+import { scramble } from "./counter_hash.ts";
 import { applyHadamard, type HadamardFactor } from "./hadamard.ts";
 
 /**
@@ -92,17 +93,4 @@ const STREAMS: Readonly<Record<RotationPlace, number>> = { residual: 1, head: 2 
 function randomSigns(size: number, seed: number, place: RotationPlace): Int8Array {
   const stream = scramble(scramble(seed) + STREAMS[place]);
   return Int8Array.from({ length: size }, (_, i) => scramble(stream ^ scramble(i)) >>> 31 ? -1 : 1);
-}
-
-/** 32 bits by counters, which depend on all of them. */
-export function hashOf(...counters: readonly number[]): number {
-  return counters.reduce((bits, counter) => scramble(bits ^ scramble(counter)), 0);
-}
-
-/** The finalizer of MurmurHash3 behind an odd offset, without which 0 would stay 0. */
-function scramble(value: number): number {
-  let bits = (value + 0x9e3779b9) >>> 0;
-  bits = Math.imul(bits ^ (bits >>> 16), 0x85ebca6b);
-  bits = Math.imul(bits ^ (bits >>> 13), 0xc2b2ae35);
-  return (bits ^ (bits >>> 16)) >>> 0;
 }

@@ -5,7 +5,8 @@ import type { ModelRecord } from "../models/model_record.ts";
 import { expertTap } from "../models/site.ts";
 import { schemeKind } from "../quant/schemes.ts";
 import { inputsOf, type Seen } from "./expert_inputs.ts";
-import type { QuantizeParams, SitePlan } from "./plan.ts";
+import type { QuantizeParams } from "./params.ts";
+import type { SitePlan } from "./plan.ts";
 import { type GramSource, quantizedGrams, type QuantizedGramsOptions } from "./quantized_grams.ts";
 
 /** Opens what gives the Gram matrices, where they are needed or at hand. */

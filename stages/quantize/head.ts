@@ -1,4 +1,3 @@
-import { z } from "zod";
 import { assertFinite, rowPieces } from "../formats/rows.ts";
 import { bytesOf } from "../formats/half.ts";
 import { release } from "../formats/release.ts";
@@ -13,11 +12,7 @@ import { ScaleLosses } from "../quant/scale_losses.ts";
 import type { LinearScheme, WeightScheme } from "../quant/schemes.ts";
 import { storedTensors } from "../quant/stored_weight.ts";
 import { checkGroup, gridOf, type Matrix, roundToNearest } from "../quant/weight_grid.ts";
-
-/** How manifests say the precision of the head. */
-export const headPrecision = z.enum(["w8a16", "w8a8"]).optional().describe(
-  "Keep the output head in 8-bit codes with a scale a row; w8a8 takes its inputs in 8 bits a token too. Half precision unless said.",
-);
+import type { QuantizeParams } from "./params.ts";
 
 /** The output head as it is quantized. */
 export interface HeadPlan {
@@ -36,7 +31,7 @@ const WEIGHTS: WeightScheme = { bits: 8, zero: "none", group: "row", levels: 1 }
  */
 export function planHead(
   architecture: Architecture,
-  precision: z.infer<typeof headPrecision>,
+  precision: QuantizeParams["head"],
 ): HeadPlan | undefined {
   if (precision === undefined) return undefined;
   const [linear] = untied(architecture).head.linears;

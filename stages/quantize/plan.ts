@@ -1,77 +1,24 @@
-import { z } from "zod";
 import type { Checkpoint } from "../formats/checkpoint.ts";
 import type { TensorSpecification } from "../formats/safetensors/header.ts";
-import { type LayerLinear, type LayerSite, projection } from "../models/site.ts";
-import { firstTokenPlace } from "../models/text_windows.ts";
+import type { LayerLinear, LayerSite } from "../models/site.ts";
 import type { Architecture } from "../models/family.ts";
-import { roundingMethod } from "../quant/quantize_weight.ts";
-import { rangeSearch } from "../quant/range_search.ts";
 import {
   activationGroup,
   activationRange,
-  activationScheme,
   checkScheme,
   groupColumns,
   type InputScheme,
   type LinearScheme,
   schemeFor,
   schemeKind,
-  unevenGroup,
   type WeightScheme,
-  weightScheme,
 } from "../quant/schemes.ts";
 import { codedTensors } from "../quant/stored_weight.ts";
 import { checkGroup } from "../quant/weight_grid.ts";
-import { type HeadPlan, headPrecision } from "./head.ts";
+import type { HeadPlan } from "./head.ts";
+import { MOST_BLOCK, type QuantizeParams } from "./params.ts";
 import type { SiteMethod } from "./site.ts";
 import type { Stats } from "../calibration/stats.ts";
-
-/** Columns of a block of GPTQ at most. */
-const MOST_BLOCK = 256;
-
-/** Parameters of the quantize stage. */
-export const quantizeParams = z.strictObject({
-  method: roundingMethod.default("gptq").describe(
-    "Round to nearest, or let later columns make up for the errors of earlier ones.",
-  ),
-  weights: weightScheme.prefault({}),
-  uneven_group: unevenGroup,
-  activations: activationScheme.default("none").describe(
-    "8-bit inputs of linears with a scale a token, or under the range calibration saw; or with range, bits and clip.",
-  ),
-  gptq: z.strictObject({
-    damping: z.number().positive().default(0.01),
-    block: z.int().min(4).max(MOST_BLOCK).multipleOf(4).default(128),
-    tries: z.int().positive().default(250),
-    activation_order: z.boolean().default(true),
-    static_groups: z.boolean().optional().describe(
-      "false measures a group when it is reached, from weights that make up for errors before; blocks are groups then.",
-    ),
-    descents: z.int().positive().optional().describe(
-      "Passes over all columns behind GPTQ, each of which gets the code that errs least with all others as they are.",
-    ),
-  }).prefault({}),
-  ratio: z.number().positive().default(1).describe("Factor on all ranges, without a search."),
-  range: rangeSearch.optional().describe("Search the ranges of groups."),
-  shared_rows: z.int().min(2).optional().describe(
-    "Neighbouring outputs of a linear whose groups share a scale (Atom: 2).",
-  ),
-  range_skips: z.array(projection).default([]).describe("Linears whose ranges are not searched."),
-  inputs: z.enum(["original", "weights", "quantized", "codes"]).default("original").describe(
-    "What GPTQ sees: activations of the full-precision model, or of the layers quantized so far, by their weights alone or with their inputs in codes too, or those codes themselves.",
-  ),
-  shift: z.strictObject({ damping: z.number().positive().default(0.01) }).optional().describe(
-    "Move weights before they are rounded, so that on inputs behind quantized layers they make what they made of those of the full-precision model (Qronos); needs inputs weights or quantized.",
-  ),
-  windows: z.int().positive().default(128).describe("Samples, for quantized inputs."),
-  context: z.int().min(2).default(512).describe("Tokens a sample, for quantized inputs."),
-  bos: firstTokenPlace,
-  skips: z.array(projection).default([]).describe("Linears that stay in full precision."),
-  head: headPrecision,
-});
-
-/** See `quantizeParams`. */
-export type QuantizeParams = z.infer<typeof quantizeParams>;
 
 /** Linears that are quantized by the same inputs: those of a site, or what an expert has of them. */
 export interface SitePlan {

@@ -9,7 +9,7 @@ import { type GptqFactor, type GptqFactorOptions, prepare } from "../quant/gptq_
 import type { LinearOutline } from "../models/site.ts";
 import { QuadraticForm } from "../quant/quadratic_form.ts";
 import { quantizeWeight, type WeightMethod } from "../quant/quantize_weight.ts";
-import type { RangeSearch } from "../quant/range_search.ts";
+import type { RangeSearch } from "../quant/range_params.ts";
 import { ScaleLosses } from "../quant/scale_losses.ts";
 import type { LinearScheme } from "../quant/schemes.ts";
 import { ShiftedTarget } from "../quant/shifted_target.ts";

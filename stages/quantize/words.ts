@@ -1,5 +1,6 @@
 import type { LinearFacts, ModelRecord } from "../models/model_record.ts";
-import type { QuantizeParams, SitePlan } from "./plan.ts";
+import type { QuantizeParams } from "./params.ts";
+import type { SitePlan } from "./plan.ts";
 import type { Stats } from "../calibration/stats.ts";
 
 /** What the user should know before: groups made smaller, and too few tokens for a Gram matrix. */

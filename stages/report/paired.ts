@@ -1,4 +1,4 @@
-import { hashOf } from "../quant/rotation.ts";
+import { hashOf } from "../quant/counter_hash.ts";
 
 /** How a measure differs between two models that were scored on the same windows. */
 export interface PairedWindows {

@@ -1,7 +1,7 @@
 import type { Device } from "../../kernels/device/device.ts";
 import type { DecoderConfig } from "../models/config.ts";
 import type { EntryKeeper } from "../models/stream_entries.ts";
-import { hashOf } from "../quant/rotation.ts";
+import { hashOf } from "../quant/counter_hash.ts";
 import { cayleyStep } from "./cayley.ts";
 import {
   type LearnedRotations,

@@ -7,7 +7,8 @@ import type { EntryKeeper } from "../models/stream_entries.ts";
 import { kurtosisLoss } from "./kurtosis.ts";
 import { LayerStreams } from "./layer_streams.ts";
 import type { LearnedRotations } from "./learned_rotations.ts";
-import { type LearningParams, schemesOf } from "./settings.ts";
+import type { LearningParams } from "./learning_params.ts";
+import { schemesOf } from "./settings.ts";
 import { type LossAndGradients, TrainedNetwork } from "./trained_network.ts";
 
 /** What rotations are learned from. */

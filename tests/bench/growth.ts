@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { V8_FLAGS } from "../../kernels/device/cpu/v8_flags.ts";
 import { readHeader } from "../../stages/formats/safetensors/header.ts";
-import { EMBEDDED } from "../../stages/models/open_checkpoint.ts";
+import { EMBEDDED } from "../../stages/models/checkpoint_place.ts";
 import { ROOT } from "../support/source_files.ts";
 import { type LlamaSizes, writeSparseLlama } from "../support/sparse_llama.ts";
 

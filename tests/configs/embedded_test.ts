@@ -1,6 +1,7 @@
 import { strict as assert } from "node:assert";
 import { Cpu } from "../../kernels/device/cpu/cpu.ts";
-import { EMBEDDED, openCheckpoint } from "../../stages/models/open_checkpoint.ts";
+import { EMBEDDED } from "../../stages/models/checkpoint_place.ts";
+import { openCheckpoint } from "../../stages/models/open_checkpoint.ts";
 import { createCheckpointWriter } from "../../stages/formats/checkpoint_writer.ts";
 import { stories } from "../../stages/data/stories.ts";
 import { Model } from "../../stages/models/model.ts";

@@ -14,7 +14,8 @@ import { EngineMemory } from "../../stages/engine/engine_memory.ts";
 import { openModel } from "../../stages/models/architecture.ts";
 import { Model } from "../../stages/models/model.ts";
 import { describeModel } from "../../stages/models/model_facts.ts";
-import { EMBEDDED, openCheckpoint } from "../../stages/models/open_checkpoint.ts";
+import { EMBEDDED } from "../../stages/models/checkpoint_place.ts";
+import { openCheckpoint } from "../../stages/models/open_checkpoint.ts";
 import * as stages from "../../stages/mod.ts";
 import { openTools } from "../../stages/tools.ts";
 

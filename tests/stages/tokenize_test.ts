@@ -1,7 +1,7 @@
 import { strict as assert } from "node:assert";
 import { gzipSync } from "node:zlib";
 import type { NoteLevel } from "../../pipeline/artifact.ts";
-import { EMBEDDED } from "../../stages/models/open_checkpoint.ts";
+import { EMBEDDED } from "../../stages/models/checkpoint_place.ts";
 import { stories } from "../../stages/data/stories.ts";
 import { factsOf } from "../../stages/facts.ts";
 import { tokenize } from "../../stages/tokenize.ts";

@@ -1,4 +1,4 @@
-import { EMBEDDED } from "../../stages/models/open_checkpoint.ts";
+import { EMBEDDED } from "../../stages/models/checkpoint_place.ts";
 
 /** A text with what other programs make of it and the embedded model. */
 export interface GoldenText {

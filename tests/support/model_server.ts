@@ -1,6 +1,6 @@
 import type { SizeWishes } from "../../stages/engine/engine_sizes.ts";
 import { type EngineNotes, WorkerEngine } from "../../stages/engine/worker_engine.ts";
-import { EMBEDDED } from "../../stages/models/open_checkpoint.ts";
+import { EMBEDDED } from "../../stages/models/checkpoint_place.ts";
 import { type Server, startServer } from "../../stages/serve/server.ts";
 import { vocabularyOf } from "../../stages/serve/structured/vocabulary.ts";
 import type { ServedTokenizer } from "../../stages/serve/served_tokenizer.ts";

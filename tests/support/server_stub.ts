@@ -1,7 +1,7 @@
 import type { TokenizerFiles } from "../../stages/formats/checkpoint.ts";
 import { ggufMetadata } from "../../stages/formats/gguf/metadata.ts";
 import { ggufTokenizer } from "../../stages/formats/gguf/tokenizer.ts";
-import { EMBEDDED } from "../../stages/models/open_checkpoint.ts";
+import { EMBEDDED } from "../../stages/models/checkpoint_place.ts";
 import type { ModelCard } from "../../stages/serve/model_card.ts";
 import { READ, type RequestReaders } from "../../stages/serve/read.ts";
 import { refusalsOf } from "../../stages/serve/openapi.ts";

@@ -159,7 +159,7 @@ async function headlinesOf(
   const ends = steps.filter(({ name }) => !read.has(name) && results.has(name));
   const described = await Promise.all(ends.map(async ({ name, stage }) => {
     const kind = stages[stage]?.output;
-    return await describe?.(results.get(name)!, { kind });
+    return await describe?.(results.get(name)!, { kind, headlineOnly: true });
   }));
   return described.flatMap((description) => description?.headline ?? []);
 }

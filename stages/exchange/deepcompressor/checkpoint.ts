@@ -17,28 +17,19 @@ import {
   rawCodes,
   storedScheme,
 } from "./codes.ts";
+import { SAVED_FILES } from "./saved_files.ts";
 import { readGrid, readOutline, type ScaleNames, scaleNames, scaleProblem } from "./scales.ts";
 import type { Reading } from "../format.ts";
 import type { StoredLinear } from "../../models/linear.ts";
 import { subjectOf } from "../subject.ts";
 import { compareTensors } from "../tensor_rules.ts";
 
-/** What DeepCompressor saves of a model: dequantized weights, and their scales. */
-const WEIGHTS = "model.pt";
-const SCALES = "scale.pt";
+const { weights: WEIGHTS, scales: SCALES } = SAVED_FILES;
 
 /** Beside what lies in the directory. */
 export interface DeepCompressorOptions {
   /** Directory with `config.json` and the tokenizer; that of the weights unless said. */
   readonly texts?: string;
-}
-
-/** Whether a path is a directory with a model that DeepCompressor saved. */
-export async function isDeepCompressor(path: string): Promise<boolean> {
-  const found = await Promise.all(
-    [WEIGHTS, SCALES].map((name) => Deno.stat(`${path}/${name}`).catch(() => undefined)),
-  );
-  return found.every((info) => info?.isFile);
 }
 
 /** The files that decide what such a model is read as, for digests. */

@@ -43,3 +43,12 @@ export function refuseProblems(path: string, problems: readonly string[]): void 
   const more = problems.length > 5 ? `; and ${problems.length - 5} more` : "";
   throw new TypeError(`Cannot load "${path}": ${problems.slice(0, 5).join("; ")}${more}`);
 }
+
+/** The same by the names that manifests have for them. */
+export function importOptions(
+  { use_biases: useBiases, ...options }: Omit<ImportOptions, "useBiases"> & {
+    readonly use_biases?: boolean | undefined;
+  },
+): ImportOptions {
+  return { ...options, useBiases };
+}

@@ -1,22 +1,17 @@
-import { checkpointSources, openCheckpoint } from "../../models/open_checkpoint.ts";
+import { openCheckpoint } from "../../models/open_checkpoint.ts";
 import type { TensorSpecification } from "../../formats/safetensors/header.ts";
 import { architectureOf } from "../../models/architecture.ts";
 import { codedTensors } from "../../quant/stored_weight.ts";
-import {
-  deepCompressorSources,
-  isDeepCompressor,
-  openDeepCompressor,
-} from "../deepcompressor/checkpoint.ts";
+import { openDeepCompressor } from "../deepcompressor/checkpoint.ts";
+import { isDeepCompressor } from "../deepcompressor/saved_files.ts";
 import { FORMATS, recognizeFormat } from "../find_format.ts";
 import type { Import, ImportOptions } from "./import.ts";
 import { openOwn } from "./own.ts";
 import { openPlain } from "./plain.ts";
 import { openForeign } from "./foreign.ts";
-import { isExport, stagesBefore } from "./before_export.ts";
+import { stagesBefore } from "./before_export.ts";
 import { readOwnRecord } from "./record.ts";
-import { channelFiles } from "../../models/lineage.ts";
-import { MODEL_RECORD, PLAIN } from "../../models/model_record.ts";
-import { PROVENANCE } from "../provenance.ts";
+import { PLAIN } from "../../models/model_record.ts";
 
 /** A tensor to write, with the linear whose codes or values it holds. */
 export interface ImportedTensor extends TensorSpecification {
@@ -83,22 +78,4 @@ export function importedTensors(
     const coded = linear && linears[linear.name] && { linear: { name: linear.name } };
     return [{ name, dtype: type, shape, ...coded }];
   });
-}
-
-/** The files that decide what a checkpoint is brought in as, for digests. */
-export async function importSources(
-  path: string,
-  { config }: Pick<ImportOptions, "config"> = {},
-): Promise<string[]> {
-  if (await isDeepCompressor(path)) {
-    return await deepCompressorSources(path, config === undefined ? {} : { texts: config });
-  }
-  const sources = await checkpointSources(path);
-  const record = await readOwnRecord(path);
-  const beside = record
-    ? [MODEL_RECORD, ...channelFiles(record)]
-    : await isExport(path)
-    ? [PROVENANCE]
-    : [];
-  return [...sources, ...beside.map((name) => `${path}/${name}`)].sort();
 }

@@ -2,17 +2,17 @@ import type { TokenizerFiles } from "../checkpoint.ts";
 import { checkFileLimit } from "../file_limits.ts";
 import { namesThere, readOptionalJson, readTexts } from "../foreign_json.ts";
 import { withAddedTokens } from "./added_token_files.ts";
+import { TOKENIZER_FILES, TOKENIZER_SOURCES } from "./source_files.ts";
 import { sentencePieceFiles } from "./sentencepiece_model.ts";
 import { vocabularyFiles } from "./vocabulary_files.ts";
 
-const JSON_FILE = "tokenizer.json";
-const CONFIG = "tokenizer_config.json";
-const PIECES = "tokenizer.model";
-const VOCABULARY = "vocab.json";
-const MERGES = "merges.txt";
-
-/** Files that may make a tokenizer, beside those that travel with every model. */
-export const TOKENIZER_SOURCES = [JSON_FILE, CONFIG, PIECES, VOCABULARY, MERGES];
+const {
+  json: JSON_FILE,
+  config: CONFIG,
+  pieces: PIECES,
+  vocabulary: VOCABULARY,
+  merges: MERGES,
+} = TOKENIZER_FILES;
 
 /**
  * The tokenizer that a directory holds, if there is one: `tokenizer.json`, else `tokenizer.model` of

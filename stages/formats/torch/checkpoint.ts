@@ -1,6 +1,7 @@
 import type { Checkpoint } from "../checkpoint.ts";
 import { namesThere, readOptionalJson, readTexts } from "../foreign_json.ts";
-import { readTokenizer, TOKENIZER_SOURCES } from "../tokenizers/read_tokenizer.ts";
+import { readTokenizer } from "../tokenizers/read_tokenizer.ts";
+import { TOKENIZER_SOURCES } from "../tokenizers/source_files.ts";
 import { openTorchFile, type TorchFile } from "./file.ts";
 import { WIDEN, widenTensor } from "../widen.ts";
 

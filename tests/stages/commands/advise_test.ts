@@ -1,7 +1,7 @@
 import { strict as assert } from "node:assert";
 import { Cpu } from "../../../kernels/device/cpu/cpu.ts";
 import { modelCommands } from "../../../stages/commands/mod.ts";
-import { EMBEDDED } from "../../../stages/models/open_checkpoint.ts";
+import { EMBEDDED } from "../../../stages/models/checkpoint_place.ts";
 import * as stages from "../../../stages/mod.ts";
 import { callProgram } from "../../support/cli_call.ts";
 import { startHub } from "../../support/hub_stub.ts";

@@ -3,7 +3,8 @@ import { Buffer } from "node:buffer";
 import { fileURLToPath } from "node:url";
 import { gzipSync, zstdCompressSync } from "node:zlib";
 import { stories } from "../../../stages/data/stories.ts";
-import { readSourceText, type TextOptions, textSources } from "../../../stages/data/text.ts";
+import { readSourceText, type TextOptions } from "../../../stages/data/text.ts";
+import { textSources } from "../../../stages/data/text_sources.ts";
 import { sampleText } from "../../../stages/data/text_sample.ts";
 import { openPlaces } from "../../support/hostile_places.ts";
 

@@ -4,7 +4,7 @@ import { EngineMemory } from "../../../stages/engine/engine_memory.ts";
 import { type MemoryPlan, planMemory, plannedBytes } from "../../../stages/engine/engine_sizes.ts";
 import { shareMemory, type Sharer } from "../../../stages/engine/shared_memory.ts";
 import { openModel } from "../../../stages/models/architecture.ts";
-import { EMBEDDED } from "../../../stages/models/open_checkpoint.ts";
+import { EMBEDDED } from "../../../stages/models/checkpoint_place.ts";
 
 function sharedBytes(plans: readonly MemoryPlan[]): number {
   return plans.reduce((sum, plan) => sum + plannedBytes(plan), 0);

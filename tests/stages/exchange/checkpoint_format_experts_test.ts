@@ -1,5 +1,8 @@
 import { strict as assert } from "node:assert";
-import { auto_awq, compressed_tensors, gptq, tinychat } from "../../../stages/exchange/mod.ts";
+import { auto_awq } from "../../../stages/exchange/auto_awq/format.ts";
+import { compressed_tensors } from "../../../stages/exchange/compressed_tensors/format.ts";
+import { gptq } from "../../../stages/exchange/gptq/format.ts";
+import { tinychat } from "../../../stages/exchange/tinychat/format.ts";
 import type { Format, FormatOptions } from "../../../stages/exchange/format.ts";
 import { openSource } from "../../../stages/exchange/subject.ts";
 import { exportModel } from "../../../stages/export.ts";

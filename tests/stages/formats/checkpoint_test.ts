@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { checkpointSources, openCheckpoint } from "../../../stages/models/open_checkpoint.ts";
+import { checkpointSources } from "../../../stages/models/checkpoint_place.ts";
+import { openCheckpoint } from "../../../stages/models/open_checkpoint.ts";
 import { writeCheckpointTexts } from "../../../stages/formats/checkpoint.ts";
 import { assertFinite } from "../../../stages/formats/rows.ts";
 import { createCheckpointWriter } from "../../../stages/formats/checkpoint_writer.ts";

@@ -2,7 +2,7 @@ import { strict as assert } from "node:assert";
 import { Cpu } from "../../../kernels/device/cpu/cpu.ts";
 import { perplexity } from "../../../stages/metrics/perplexity.ts";
 import { logLikelihoods } from "../../support/log_likelihoods.ts";
-import { EMBEDDED } from "../../../stages/models/open_checkpoint.ts";
+import { EMBEDDED } from "../../../stages/models/checkpoint_place.ts";
 import { Model } from "../../../stages/models/model.ts";
 import { GOLDEN } from "../../support/golden_text.ts";
 

@@ -2,7 +2,7 @@ import { deepEqual, equal, match, ok, rejects } from "node:assert/strict";
 import type { Artifact } from "../../../pipeline/artifact.ts";
 import { ReferenceDevice } from "../../../kernels/device/reference.ts";
 import { PROVENANCE, readProvenance } from "../../../stages/exchange/provenance.ts";
-import { importSources } from "../../../stages/exchange/incoming/open_import.ts";
+import { importSources } from "../../../stages/exchange/incoming/sources.ts";
 import { describeModelDirectory } from "../../../stages/describe/model.ts";
 import { exportModel } from "../../../stages/export.ts";
 import { load, quantize, rotate } from "../../../stages/mod.ts";

@@ -1,5 +1,6 @@
 import { strict as assert } from "node:assert";
-import { describeModel, shortScheme } from "../../../stages/models/model_facts.ts";
+import { describeModel } from "../../../stages/models/model_facts.ts";
+import { shortScheme } from "../../../stages/models/short_scheme.ts";
 import { calibrate_kv } from "../../../stages/calibrate_kv.ts";
 import { quantize } from "../../../stages/quantize.ts";
 import { StageChain } from "../../support/stage_chain.ts";

@@ -1,5 +1,6 @@
 import { strict as assert } from "node:assert";
-import { EMBEDDED, openCheckpoint } from "../../../stages/models/open_checkpoint.ts";
+import { EMBEDDED } from "../../../stages/models/checkpoint_place.ts";
+import { openCheckpoint } from "../../../stages/models/open_checkpoint.ts";
 import { openTokenizer } from "../../../stages/models/tokenizer.ts";
 import { GOLDEN } from "../../support/golden_text.ts";
 

@@ -1,6 +1,7 @@
 import { strict as assert } from "node:assert";
 import { Cpu } from "../../../kernels/device/cpu/cpu.ts";
-import { rangeRatios, rangeSearch, searchRanges } from "../../../stages/quant/range_search.ts";
+import { rangeSearch } from "../../../stages/quant/range_params.ts";
+import { rangeRatios, searchRanges } from "../../../stages/quant/range_search.ts";
 import { weightScheme } from "../../../stages/quant/schemes.ts";
 import { codedValues } from "../../../stages/quant/coded_weight.ts";
 import {

@@ -2,7 +2,7 @@ import { strict as assert } from "node:assert";
 import { type Checkpoint, headerCheckpoint } from "../../../stages/formats/checkpoint.ts";
 import { weightPieces } from "../../../stages/quantize/pieces.ts";
 import { quantizeSite, type SiteMethod } from "../../../stages/quantize/site.ts";
-import { rangeSearch } from "../../../stages/quant/range_search.ts";
+import { rangeSearch } from "../../../stages/quant/range_params.ts";
 import { weightScheme } from "../../../stages/quant/schemes.ts";
 import { DEVICES } from "../../support/devices.ts";
 import { correlated, gaussian } from "../../support/gram.ts";

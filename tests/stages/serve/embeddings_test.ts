@@ -2,7 +2,7 @@ import { strict as assert } from "node:assert";
 import OpenAI from "openai";
 import { Cpu } from "../../../kernels/device/cpu/cpu.ts";
 import { Model } from "../../../stages/models/model.ts";
-import { EMBEDDED } from "../../../stages/models/open_checkpoint.ts";
+import { EMBEDDED } from "../../../stages/models/checkpoint_place.ts";
 import { hiddenOf } from "../../support/forward_pass.ts";
 import { serveModel } from "../../support/model_server.ts";
 import { CARD } from "../../support/server_stub.ts";

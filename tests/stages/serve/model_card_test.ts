@@ -1,5 +1,5 @@
 import { deepStrictEqual, strictEqual } from "node:assert/strict";
-import { EMBEDDED } from "../../../stages/models/open_checkpoint.ts";
+import { EMBEDDED } from "../../../stages/models/checkpoint_place.ts";
 import { type Evaluation, writeEvaluation } from "../../../stages/report/evaluation.ts";
 import { readModelCard } from "../../../stages/serve/model_card.ts";
 

@@ -2,7 +2,7 @@ import { strict as assert } from "node:assert";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type EngineError, GREEDY } from "../../../stages/engine/engine.ts";
 import { WorkerEngine } from "../../../stages/engine/worker_engine.ts";
-import { EMBEDDED } from "../../../stages/models/open_checkpoint.ts";
+import { EMBEDDED } from "../../../stages/models/checkpoint_place.ts";
 import { eventsOf } from "../../support/server_stub.ts";
 import { type ServedModel, serveModel } from "../../support/model_server.ts";
 import { until } from "../../support/wait.ts";

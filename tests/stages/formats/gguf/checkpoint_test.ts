@@ -2,11 +2,8 @@ import { gguf } from "@huggingface/gguf";
 import assert from "node:assert/strict";
 import type { Checkpoint } from "../../../../stages/formats/checkpoint.ts";
 import { dequantizeBlocks } from "../../../../stages/formats/gguf/dequantize.ts";
-import {
-  checkpointSources,
-  GGUF_CLASSES,
-  openCheckpoint,
-} from "../../../../stages/models/open_checkpoint.ts";
+import { checkpointSources } from "../../../../stages/models/checkpoint_place.ts";
+import { GGUF_CLASSES, openCheckpoint } from "../../../../stages/models/open_checkpoint.ts";
 import {
   type Entry,
   ggufBytes,

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { readSourceText, textSources } from "../../../../stages/data/text.ts";
+import { readSourceText } from "../../../../stages/data/text.ts";
+import { textSources } from "../../../../stages/data/text_sources.ts";
 import { openCheckpoint } from "../../../../stages/models/open_checkpoint.ts";
 import { resolveChosen, resolveModel } from "../../../../stages/formats/hub/hub.ts";
 import { cachedModels } from "../../../../stages/formats/hub/cached.ts";

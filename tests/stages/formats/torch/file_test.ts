@@ -2,9 +2,9 @@ import { strict as assert } from "node:assert";
 import { fileURLToPath } from "node:url";
 import {
   deepCompressorSources,
-  isDeepCompressor,
   openDeepCompressor,
 } from "../../../../stages/exchange/deepcompressor/checkpoint.ts";
+import { isDeepCompressor } from "../../../../stages/exchange/deepcompressor/saved_files.ts";
 import { openTorchCheckpoint } from "../../../../stages/formats/torch/checkpoint.ts";
 import { openTorchFile } from "../../../../stages/formats/torch/file.ts";
 import { codedValues } from "../../../../stages/quant/coded_weight.ts";
