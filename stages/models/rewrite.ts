@@ -4,7 +4,7 @@ import { openCheckpoint } from "./open_checkpoint.ts";
 import { createCheckpointWriter } from "../formats/checkpoint_writer.ts";
 import { assertFinite, rowPieces } from "../formats/rows.ts";
 import { storedBytes } from "../formats/half.ts";
-import { release } from "../formats/release.ts";
+import { release } from "../../kernels/device/release.ts";
 import {
   type SafetensorsDType,
   tensorBytes,

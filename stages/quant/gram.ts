@@ -1,8 +1,7 @@
 import type { Device, Tensor, TensorRef } from "../../kernels/device/device.ts";
 import { zeros } from "../../kernels/device/tensor.ts";
 import { gram } from "../../kernels/mod.ts";
-import { release } from "../formats/release.ts";
-import type { PiecedValues } from "../formats/safetensors/file.ts";
+import { release } from "../../kernels/device/release.ts";
 
 /**
  * Most bytes of a tensor of rows: adding 2,048 rows to it takes 5.5e11 operations, and what takes seconds
@@ -11,7 +10,7 @@ import type { PiecedValues } from "../formats/safetensors/file.ts";
 export const MOST_PANEL_BYTES = 2 ** 29;
 
 /** A sum of x x^T over rows x, which is written in pieces; held on the device in as many tensors of rows as bindings ask for. */
-export class GramMatrix implements PiecedValues, Disposable {
+export class GramMatrix implements Disposable {
   readonly columns: number;
   readonly dtype = "F32";
   readonly #device: Device;

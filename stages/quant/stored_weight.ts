@@ -4,7 +4,6 @@ import {
   unpackCodes,
   wordCodes,
 } from "../../kernels/codes/integer_codes.ts";
-import type { NamedValues } from "../formats/safetensors/file.ts";
 import { type CodedWeight, groupsOf, type Rows } from "./coded_weight.ts";
 import { groupColumns, schemeKind, type WeightScheme } from "./schemes.ts";
 
@@ -29,6 +28,11 @@ interface TensorFile {
 }
 
 const ARRAYS = { U32: Uint32Array, F16: Float16Array, U8: Uint8Array, I8: Int8Array } as const;
+
+/** An array of zeros for so many elements of a tensor. */
+export function storedArray(dtype: CodedTensor["dtype"], elements: number) {
+  return new ARRAYS[dtype](elements);
+}
 
 /** The tensors in which a model artifact holds a linear's weight under a scheme. */
 export function codedTensors(
@@ -62,31 +66,6 @@ export function storedTensors(weight: CodedWeight, name: string): readonly (Code
   const packed = packWeight(weight);
   return codedTensors({ name, rows, columns }, scheme)
     .map((each) => ({ ...each, values: packed[each.field]! }));
-}
-
-/** The same of a weight whose rows come in pieces. */
-export class StoredPieces {
-  readonly tensors = new Map<string, NamedValues>();
-  readonly #name: string;
-  readonly #whole: readonly CodedTensor[];
-
-  constructor(linear: Parameters<typeof codedTensors>[0], scheme: WeightScheme) {
-    this.#name = linear.name;
-    this.#whole = codedTensors(linear, scheme);
-  }
-
-  /** Puts rows where they belong; a header has no values to put. */
-  add({ start }: Pick<Rows, "start">, piece: CodedWeight): void {
-    const parts = storedTensors(piece, this.#name);
-    this.#whole.forEach(({ name, shape, dtype }, at) => {
-      const { values } = parts[at]!;
-      const [rows, width] = shape;
-      const whole = this.tensors.get(name) ??
-        { shape, values: new ARRAYS[dtype](values.length === 0 ? 0 : rows * width) };
-      this.tensors.set(name, whole);
-      whole.values.set(values, whole.values.length === 0 ? 0 : start * width);
-    });
-  }
 }
 
 /** Reads a weight, or some of its rows, from the tensors of a model artifact. */

@@ -1,6 +1,6 @@
 import { assertFinite, rowPieces } from "../formats/rows.ts";
 import { bytesOf } from "../formats/half.ts";
-import { release } from "../formats/release.ts";
+import { release } from "../../kernels/device/release.ts";
 import type { Checkpoint } from "../formats/checkpoint.ts";
 import { untied } from "../models/architecture.ts";
 import type { Architecture } from "../models/family.ts";

@@ -1,9 +1,8 @@
 import type { RowRange } from "../formats/checkpoint.ts";
 import { rowPieces } from "../formats/rows.ts";
 import type { LinearOutline } from "../models/site.ts";
-import { rowsApart } from "../quant/quantize_weight.ts";
+import { rowsApart, type WeightMethod } from "../quant/quantize_weight.ts";
 import type { WeightScheme } from "../quant/schemes.ts";
-import type { SiteMethod } from "./site.ts";
 
 /**
  * Bytes on the host for a value that is quantized: as read, in its domain and order, its codes and what
@@ -20,10 +19,10 @@ export function valuesAtOnce(memoryBytes: number): number {
 }
 
 /** The rows of a linear in pieces that are quantized one after another; all where their codes hang together. */
-export function weightPieces(
+export function quantizedPieces(
   { rows, columns }: Pick<LinearOutline, "rows" | "columns">,
   weights: WeightScheme,
-  { range, share = 1 }: Pick<SiteMethod, "range" | "share">,
+  { range, share = 1 }: Pick<WeightMethod, "range" | "share">,
   values: number,
 ): RowRange[] {
   // Rows that share a scale are as one.

@@ -1,6 +1,6 @@
 import type { Device } from "../../kernels/device/device.ts";
 import type { Checkpoint } from "../formats/checkpoint.ts";
-import { release } from "../formats/release.ts";
+import { release } from "../../kernels/device/release.ts";
 import { assertFinite } from "../formats/rows.ts";
 import type { NamedValues } from "../formats/safetensors/file.ts";
 import type { LinearFacts } from "../models/model_record.ts";
@@ -13,8 +13,8 @@ import type { RangeSearch } from "../quant/range_params.ts";
 import { ScaleLosses } from "../quant/scale_losses.ts";
 import type { LinearScheme } from "../quant/schemes.ts";
 import { ShiftedTarget } from "../quant/shifted_target.ts";
-import { StoredPieces } from "../quant/stored_weight.ts";
-import { weightPieces } from "./pieces.ts";
+import { quantizedPieces } from "./pieces.ts";
+import { StoredPieces } from "./stored_pieces.ts";
 
 /** How the linears of one site are quantized. */
 export interface SiteMethod {
@@ -89,7 +89,7 @@ export async function quantizeSite(
     const losses = new ScaleLosses(weights);
     const sums = new ErrorSums();
     const made = new StoredPieces(linear, weights);
-    for (const rows of weightPieces(linear, weights, { ...method, range }, most)) {
+    for (const rows of quantizedPieces(linear, weights, { ...method, range }, most)) {
       const values = await checkpoint.read(weight, rows);
       const { file } = checkpoint.tensors.get(weight)!;
       assertFinite(values, weight, file, rows);

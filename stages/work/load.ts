@@ -13,7 +13,7 @@ import { createCheckpointWriter } from "../formats/checkpoint_writer.ts";
 import { HalfLosses, type HalfTensor } from "../formats/half_losses.ts";
 import { assertFinite, PIECE_VALUES, rowPieces } from "../formats/rows.ts";
 import { bytesOf, storedBytes } from "../formats/half.ts";
-import { release } from "../formats/release.ts";
+import { release } from "../../kernels/device/release.ts";
 import { resolveModel } from "../formats/hub/hub.ts";
 import { checkpointPlace } from "../models/checkpoint_place.ts";
 import { architectureOf } from "../models/architecture.ts";

@@ -4,7 +4,7 @@ import type { GramSource, QuantizedGramsOptions } from "../quantize/quantized_gr
 import { HEAD_VALUES, type HeadPlan, planHead, quantizeHead } from "../quantize/head.ts";
 import { type LayerTensor, planSites, quantizedTensors, type SitePlan } from "../quantize/plan.ts";
 import type { QuantizeParams } from "../quantize/params.ts";
-import { VALUE_BYTES, valuesAtOnce, weightPieces } from "../quantize/pieces.ts";
+import { quantizedPieces, VALUE_BYTES, valuesAtOnce } from "../quantize/pieces.ts";
 import { quantizeSite } from "../quantize/site.ts";
 import { headOutcome, meanError, outcome, warnings } from "../quantize/words.ts";
 import { sampleWindows } from "../calibration/sample_windows.ts";
@@ -15,7 +15,7 @@ import { modelBytes, parsedBytes, tensorsBytes } from "../sizes.ts";
 import { type Checkpoint, writeCheckpointTexts } from "../formats/checkpoint.ts";
 import { createCheckpointWriter } from "../formats/checkpoint_writer.ts";
 import { bytesOf } from "../formats/half.ts";
-import { release } from "../formats/release.ts";
+import { release } from "../../kernels/device/release.ts";
 import type { NamedValues } from "../formats/safetensors/file.ts";
 import { openModel, untied } from "../models/architecture.ts";
 import type { ModelFiles } from "../models/family.ts";
@@ -27,7 +27,14 @@ import {
   refuseQuantized,
   writeModelRecord,
 } from "../models/model_record.ts";
-import { countPeaks, emptyWindows, FOREVER, hostPeak, layersThatDiffer } from "../models/peaks.ts";
+import {
+  countPeaks,
+  type DevicePeaks,
+  emptyWindows,
+  FOREVER,
+  hostPeak,
+  layersThatDiffer,
+} from "../models/peaks.ts";
 import { CountingKeeper, FileKeeper } from "../models/stream_entries.ts";
 import { checkTokenRows } from "../models/token_rows.ts";
 import { rowPieces } from "../formats/rows.ts";
@@ -40,24 +47,22 @@ export const quantizeWork: WorkOf<QuantizeDeclaration> = {
     refuseQuantized(model.record, "quantize");
     const files = headerFiles(model);
     const stats = sizes && headerStats(sizes, files.architecture);
-    const { plans, head, record, config, specifications } = await outlined(files, params, stats);
+    const planned = await outlined(files, params, stats);
+    const { plans, record, config, specifications } = planned;
     const journal = new CountingKeeper();
     const streams = keptStreams(journal, { keeper: journal, memoryBytes });
     const windows = tokens && emptyWindows(params);
-    const options = { files, record, windows, streams, made: lost };
     const values = valuesAtOnce(memoryBytes);
+    const options = { files, record, windows, streams, made: lost, values };
     const peaks = await countPeaks(limits, async (open) => {
-      await quantizeFirst(await open(), { params, stats, plans }, { ...options, values });
+      await quantizeFirst(await open(), { params, stats, plans }, options);
     });
     const facts = { ...model, config, tensors: plannedTensors(specifications), record };
     const packed = codedBytes(specifications, model.tensors);
-    const read = tensorsBytes(model.tensors.values());
     return {
-      // Scales, orders, codes and their packing take the host as long as two rotations of its values.
-      ...duration(rates, [ofAllLayers(files, peaks), { written: read, arithmetic: read }]),
+      ...duration(rates, [ofAllLayers(files, peaks), ofHost(tensorsBytes(model.tensors.values()))]),
       deviceBytes: peaks.deviceBytes,
-      hostBytes: hostPeak(pieceBytes({ plans, head }, values), peaks) +
-        heldBytes(plans, packed) + parsedBytes(model),
+      hostBytes: hostBytes(planned, { values, packed, peaks }) + parsedBytes(model),
       diskBytes: modelBytes(facts),
       workBytes: packed + journal.bytes, // Of every layer until the last one is there.
       facts,
@@ -144,28 +149,37 @@ export const quantizeWork: WorkOf<QuantizeDeclaration> = {
   },
 };
 
-/** Bytes of arrays while the largest piece of a weight is quantized. */
-function pieceBytes({ plans, head }: Planned, values: number): number {
-  const rows = plans.flatMap(({ method }) =>
-    method.linears.flatMap(({ linear, scheme }) =>
-      weightPieces(linear, scheme.weights, method, values)
-        .map(({ start, end }) => VALUE_BYTES * (end - start) * linear.columns)
-    )
-  );
-  const largest = rows.reduce((a, b) => Math.max(a, b));
-  return head ? Math.max(largest, VALUE_BYTES * HEAD_VALUES + 4 * head.linear.rows) : largest;
+/** Scales, orders, codes and their packing take the host as long as two rotations of what is read. */
+function ofHost(read: number) {
+  return { written: read, arithmetic: read };
 }
 
 /**
- * Bytes of what is there all the while, and given back behind it: the Gram matrix of a site and that of
- * shifts, with the codes of a layer as they are and as the journal takes them.
+ * Bytes of arrays: of the largest piece of a weight at work; and of what is there all the while and given
+ * back behind it, the Gram matrix of a site and that of shifts, with the codes of a layer as they are and
+ * as the journal takes them.
  */
-function heldBytes(plans: readonly SitePlan[], packed: number): number {
+function hostBytes(
+  { plans, head }: Planned,
+  { values, packed, peaks }: {
+    readonly values: number;
+    readonly packed: number;
+    readonly peaks: DevicePeaks;
+  },
+): number {
+  const pieces = plans.flatMap(({ method }) =>
+    method.linears.flatMap(({ linear, scheme }) =>
+      quantizedPieces(linear, scheme.weights, method, values)
+        .map(({ start, end }) => VALUE_BYTES * (end - start) * linear.columns)
+    )
+  );
+  if (head) pieces.push(VALUE_BYTES * HEAD_VALUES + 4 * head.linear.rows);
   const grams = plans.map(({ site, method: { shift } }) =>
     (shift ? 2 : 1) * 4 * site.channels ** 2
   );
   const layers = new Set(plans.map(({ layer }) => layer));
-  return grams.reduce((a, b) => Math.max(a, b)) + 2 * packed / layers.size;
+  const largest = (bytes: readonly number[]) => bytes.reduce((a, b) => Math.max(a, b));
+  return hostPeak(largest(pieces), peaks) + largest(grams) + 2 * packed / layers.size;
 }
 
 /** Bytes of the codes of layers, which were not there before. */

@@ -10,7 +10,7 @@ import { interleavedRow, isInterleaved, transformersName } from "./names.ts";
 import { ggufSources, openGgufParts, type PlacedTensor } from "./parts.ts";
 import { ROPE_TENSORS, type RopeDivisors, shortest } from "./rope.ts";
 import { ggufTokenizer, ggufTokenizerNotes } from "./tokenizer.ts";
-import { release } from "../release.ts";
+import { release } from "../../../kernels/device/release.ts";
 import { findTensor, rowRange, shapeInRows } from "../rows.ts";
 import { bytesOfTensor } from "./tensor_places.ts";
 

@@ -3,7 +3,7 @@ import type { Checkpoint } from "../checkpoint.ts";
 import { readOptionalJson, readTexts } from "../foreign_json.ts";
 import { readTokenizer } from "../tokenizers/read_tokenizer.ts";
 import { besideConfig } from "../quantization_file.ts";
-import { release } from "../release.ts";
+import { release } from "../../../kernels/device/release.ts";
 import { findTensor, rowRange, shapeInRows } from "../rows.ts";
 import { list } from "./found_files.ts";
 import { parseHeader, type TensorEntry } from "./header.ts";

@@ -1,6 +1,6 @@
 import { ByteFile } from "../byte_file.ts";
 import { bytesOf } from "../half.ts";
-import { release } from "../release.ts";
+import { release } from "../../../kernels/device/release.ts";
 import { findTensor } from "../rows.ts";
 import { parseHeader, type SafetensorsDType, type TensorEntry } from "./header.ts";
 import { SafetensorsWriter } from "./writer.ts";

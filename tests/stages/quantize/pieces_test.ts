@@ -1,6 +1,6 @@
 import { strict as assert } from "node:assert";
 import { type Checkpoint, headerCheckpoint } from "../../../stages/formats/checkpoint.ts";
-import { weightPieces } from "../../../stages/quantize/pieces.ts";
+import { quantizedPieces } from "../../../stages/quantize/pieces.ts";
 import { quantizeSite, type SiteMethod } from "../../../stages/quantize/site.ts";
 import { rangeSearch } from "../../../stages/quant/range_params.ts";
 import { weightScheme } from "../../../stages/quant/schemes.ts";
@@ -43,7 +43,7 @@ for (const [on, open] of Object.entries(DEVICES)) {
 
 Deno.test("rows that share scales come together, and all of a weight where all of it decides", () => {
   const pieces = (given: object, method: Pick<SiteMethod, "range" | "share">) =>
-    weightPieces(LINEAR, schemeOf(given).weights, method, 5 * COLUMNS)
+    quantizedPieces(LINEAR, schemeOf(given).weights, method, 5 * COLUMNS)
       .map(({ start, end }) => [start, end]);
   assert.deepEqual(pieces({ group: 16 }, { range: 1 }), [[0, 5], [5, 10], [10, 15], [15, 20], [
     20,
