@@ -22,8 +22,11 @@ const STORE = new Store(await Deno.makeTempDir({ prefix: "quattuor-recipes-" }))
 const SMALL = ["windows=4", "samples=12"];
 /** Items of each task of those that a recipe asks: more than a step of the engine takes. */
 const ITEMS = 24;
-/** Parameters of any step: candidates of a search, rows of inputs that it looks at, steps of learning. */
-const FEW: Readonly<Record<string, number>> = { grids: 8, rows: 256, steps: 3 };
+/**
+ * Parameters of any step: candidates of a search, rows of inputs that it looks at, steps of learning, the
+ * windows of each and those that what was learned is compared on.
+ */
+const FEW: Readonly<Record<string, number>> = { grids: 8, rows: 256, steps: 3, batch: 2, held: 2 };
 
 type Scores = Readonly<Record<string, number>>;
 
