@@ -19,7 +19,7 @@ const RECIPES = [...Deno.readDirSync(CONFIGS)]
 /** One for all recipes, so that what they have in common is made once. */
 const STORE = new Store(await Deno.makeTempDir({ prefix: "quattuor-recipes-" }));
 /** Of the texts: whole windows to score, for their differences are small. */
-const SMALL = ["windows=4", "samples=12"];
+const SMALL = ["windows=4", "samples=12", "sample_tokens=256"];
 /** Items of each task of those that a recipe asks: more than a step of the engine takes. */
 const ITEMS = 24;
 /**
