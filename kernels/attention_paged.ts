@@ -97,11 +97,13 @@ export function pagedShaders(bindings: string) {
 export function attentionBatch(
   spans: readonly AttentionSpan[],
 ): { readonly spans: HostTensor; readonly work: HostTensor } {
-  const items = spans.flatMap(({ queries }, sequence) =>
-    Array.from({ length: Math.ceil(queries / TILE) }, (_, i) => [sequence, i * TILE])
-  );
-  const facts = spans.flatMap(({ row, queries, keys, table }) => [row, queries, keys, table]);
-  return { spans: u32([spans.length, 4], facts), work: u32([items.length, 2], items.flat()) };
+  const facts = new Uint32Array(4 * spans.length);
+  const items: number[] = [];
+  spans.forEach(({ row, queries, keys, table }, sequence) => {
+    facts.set([row, queries, keys, table], 4 * sequence);
+    for (let first = 0; first < queries; first += TILE) items.push(sequence, first);
+  });
+  return { spans: u32([spans.length, 4], facts), work: u32([items.length / 2, 2], items) };
 }
 
 /**

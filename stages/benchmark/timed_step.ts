@@ -17,7 +17,7 @@ const UNCACHED_BYTES = 2 ** 28;
 /** The same of KV pages, and their share of the memory where that is less. */
 const [PAGES_BYTES, PAGES_SHARE] = [2 ** 27, 1 / 8];
 /** Steps are timed for so long, and so often at least. */
-const SECONDS = 0.4;
+const SECONDS = 0.2;
 const STEPS = 2;
 
 /** Seconds that steps take, as a device was seen to work at them. */

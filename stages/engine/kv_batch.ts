@@ -82,8 +82,11 @@ export function idsOf(chunks: readonly Chunk[]): HostTensor {
 }
 
 function perToken(chunks: readonly Chunk[], of: (chunk: Chunk, i: number) => number): HostTensor {
-  const all = chunks.flatMap((chunk) =>
-    Array.from({ length: chunk.count }, (_, i) => of(chunk, i))
-  );
-  return u32([all.length], all);
+  const tokens = chunks.reduce((sum, { count }) => sum + count, 0);
+  const all = new Uint32Array(tokens);
+  let at = 0;
+  for (const chunk of chunks) {
+    for (let i = 0; i < chunk.count; i++) all[at++] = of(chunk, i);
+  }
+  return u32([tokens], all);
 }

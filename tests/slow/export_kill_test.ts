@@ -2,6 +2,9 @@
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
+import * as stages from "../../stages/mod.ts";
+import { openTools } from "../../stages/tools.ts";
+import { callProgram } from "../support/cli_call.ts";
 import { temporary } from "../support/directory.ts";
 import { words } from "../support/random.ts";
 
@@ -30,16 +33,26 @@ interface Told {
   readonly digest?: string;
 }
 
-/** Runs a command in a process of its own, which is killed some time after a step has begun. */
-async function told(
+/** Uses a command in this process, and gives what it tells; fails where it does not end well. */
+async function told(...args: readonly string[]): Promise<readonly Told[]> {
+  const { status, out, errors } = await callProgram(
+    { stages, tools: openTools },
+    ...args,
+    "--json",
+  );
+  strictEqual(status, 0, `${args}: ${out}${errors}`);
+  return out.trim().split("\n").map((line) => JSON.parse(line));
+}
+
+/** Runs a command in a process of its own, kills it some time after a step has begun, and says if it did. */
+async function killed(
   args: readonly string[],
-  kill?: { readonly step: string; readonly after: number },
-): Promise<{ readonly killed: boolean; readonly lines: readonly Told[] }> {
+  { step, after }: { readonly step: string; readonly after: number },
+): Promise<boolean> {
   const child = new Deno.Command(Deno.execPath(), {
     args: ["run", "-A", "--no-check", PROGRAM, ...args, "--json"],
     stdout: "piped",
   }).spawn();
-  const lines: Told[] = [];
   let rest = "";
   let killing: Promise<void> | undefined;
   for await (const text of child.stdout.pipeThrough(new TextDecoderStream())) {
@@ -47,16 +60,15 @@ async function told(
     rest = whole.pop()!;
     for (const line of whole) {
       const one: Told = JSON.parse(line);
-      lines.push(one);
-      if (one.type !== "start" || one.step !== kill?.step) continue;
+      if (one.type !== "start" || one.step !== step) continue;
       // It may have ended by itself.
-      killing = sleep(kill!.after).then(() => child.kill("SIGKILL")).catch(() => {});
+      killing = sleep(after).then(() => child.kill("SIGKILL")).catch(() => {});
     }
   }
   const { signal, code } = await child.status;
   await killing;
   ok(code === 0 || signal === "SIGKILL", `it ends with ${code}`);
-  return { killed: signal === "SIGKILL", lines };
+  return signal === "SIGKILL";
 }
 
 const digestsOf = (lines: readonly Told[]) =>
@@ -84,9 +96,9 @@ Deno.test("an export that is killed shows nothing of itself, and the next is who
     return ["--store", `${path}/${name}`];
   };
   await Deno.writeTextFile(`${path}/a.yaml`, CODES);
-  await told(["run", `${path}/a.yaml`, "--store", `${path}/codes`]);
+  await told("run", `${path}/a.yaml`, "--store", `${path}/codes`);
   await Deno.writeTextFile(`${path}/a.yaml`, CODES + EXPORTS.slice(1));
-  const { lines } = await told(["run", `${path}/a.yaml`, ...await copy("alone")]);
+  const lines = await told("run", `${path}/a.yaml`, ...await copy("alone"));
   const alone = digestsOf(lines);
   const random = words("exports");
   let kills = 0;
@@ -95,11 +107,10 @@ Deno.test("an export that is killed shows nothing of itself, and the next is who
     const store = await copy(`round-${round}`);
     const step = round % 2 === 0 ? "gguf" : "vllm";
     const after = random.next().value / 2 ** 32 * SHARE * took(lines, step);
-    const { killed } = await told(["run", `${path}/a.yaml`, ...store], { step, after });
-    if (killed) kills++;
-    await told(["verify", "--full", ...store]);
-    const again = await told(["run", `${path}/a.yaml`, ...store]);
-    deepStrictEqual(digestsOf(again.lines), alone, `${step}, round ${round}`);
+    if (await killed(["run", `${path}/a.yaml`, ...store], { step, after })) kills++;
+    await told("verify", "--full", ...store);
+    const again = await told("run", `${path}/a.yaml`, ...store);
+    deepStrictEqual(digestsOf(again), alone, `${step}, round ${round}`);
     const entries = (room: string) => Array.fromAsync(Deno.readDir(`${store[1]}/${room}`));
     deepStrictEqual(await entries("tmp"), []);
     strictEqual((await entries("artifacts")).length, 4);

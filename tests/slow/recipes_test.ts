@@ -19,11 +19,14 @@ const RECIPES = [...Deno.readDirSync(CONFIGS)]
 /** One for all recipes, so that what they have in common is made once. */
 const STORE = new Store(await Deno.makeTempDir({ prefix: "quattuor-recipes-" }));
 /** Of the texts: whole windows to score, for their differences are small. */
-const SMALL = ["windows=4", "samples=12"];
+const SMALL = ["windows=4", "samples=12", "sample_tokens=256"];
 /** Items of each task of those that a recipe asks: more than a step of the engine takes. */
 const ITEMS = 24;
-/** Parameters of any step: candidates of a search, rows of inputs that it looks at, steps of learning. */
-const FEW: Readonly<Record<string, number>> = { grids: 8, rows: 256, steps: 3 };
+/**
+ * Parameters of any step: candidates of a search, rows of inputs that it looks at, steps of learning, the
+ * windows of each and those that what was learned is compared on.
+ */
+const FEW: Readonly<Record<string, number>> = { grids: 8, rows: 256, steps: 3, batch: 2, held: 2 };
 
 type Scores = Readonly<Record<string, number>>;
 

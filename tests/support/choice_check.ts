@@ -7,6 +7,7 @@ import * as kernels from "../../kernels/mod.ts";
 import { launched } from "./case_check.ts";
 import { guardedGpu } from "./guarded_pool.ts";
 import { casesOf, hostsOf } from "./kernel_cases.ts";
+import { sharedAdapter } from "./shared_gpu.ts";
 
 /** Values of a case beyond which its kernel's smaller ones do. */
 const MOST_VALUES = 2 ** 16;
@@ -23,8 +24,9 @@ export async function checkChoices(
     readonly usual?: Choices;
   } = {},
 ): Promise<Record<string, number>> {
-  await using usual = await guardedGpu({ choices: first });
-  await using other = await guardedGpu({ choices });
+  const adapter = await sharedAdapter();
+  await using usual = await guardedGpu({ adapter, choices: first });
+  await using other = await guardedGpu({ adapter, choices });
   const counted: Record<string, number> = {};
   for (const [name, kernel] of Object.entries<AnyKernel>(kernels)) {
     for (const one of casesOf(name, kernel)) {

@@ -3,7 +3,6 @@ import { createHash } from "node:crypto";
 import { Buffer } from "node:buffer";
 import { Cpu } from "../../kernels/device/cpu/cpu.ts";
 import type { Device } from "../../kernels/device/device.ts";
-import { Gpu } from "../../kernels/device/gpu.ts";
 import type { AnyKernel } from "../../kernels/device/kernel.ts";
 import { elements } from "../../kernels/device/tensor.ts";
 import * as kernels from "../../kernels/mod.ts";
@@ -20,6 +19,7 @@ import { compare } from "./case_check.ts";
 import { checkChoices } from "./choice_check.ts";
 import { guardedGpu } from "./guarded_pool.ts";
 import { casesOf, expectations, type LabelledCase, toleranceOf } from "./kernel_cases.ts";
+import { sharedAdapter, sharedGpu } from "./shared_gpu.ts";
 import { StageChain } from "./stage_chain.ts";
 import { assertWithin } from "./tolerance.ts";
 
@@ -38,7 +38,7 @@ const QOQ = {
 } as const;
 
 Deno.test("kernels agree with their references on a second driver, all exact cases bit by bit", async () => {
-  await using gpu = await guardedGpu();
+  await using gpu = await guardedGpu({ adapter: await sharedAdapter() });
   assert.ok(gpu.device.name.includes(Deno.env.get("QUATTUOR_SECOND_DRIVER")!), gpu.device.name);
   let exact = 0;
   for (const [name, kernel] of Object.entries<AnyKernel>(kernels)) {
@@ -84,7 +84,7 @@ Deno.test("QoQ of the embedded model on a second driver, and its engine", async 
   const w4a8 = await cpu.run(quantize, { model: source, stats }, { ...QOQ, method: "gptq" });
   const model = await cpu.run(calibrate_kv, { model: w4a8, stats }, { bits: 4, group: "head" });
   const rtn = { ...QOQ, method: "rtn" };
-  const device = await Gpu.open();
+  const device = await sharedGpu();
   await using gpu = await StageChain.open(device);
   // Rounding to nearest looks at weights alone.
   assert.equal(
