@@ -6,22 +6,23 @@ import { deal, type Hand, runHands } from "./test_run.ts";
  * the end.
  */
 const LONG: readonly string[] = [
+  "tests/slow/kill_commands_test.ts",
+  "tests/kernels/device/gpu_second_driver_test.ts",
   "tests/slow/recipes_test.ts",
   "tests/stages/exchange/conformance_test.ts",
-  "tests/slow/hostile_checkpoints_test.ts",
-  "tests/kernels/device/gpu_second_driver_test.ts",
-  "tests/slow/documents_test.ts",
-  "tests/slow/kill_commands_test.ts",
   "tests/kernels/conformance_test.ts",
-  "tests/stages/models/packed_linear_test.ts",
   "tests/slow/restate_test.ts",
-  "tests/slow/fuzz_test.ts",
-  "tests/slow/export_kill_test.ts",
+  "tests/slow/documents_test.ts",
+  "tests/slow/hostile_checkpoints_test.ts",
+  "tests/stages/commands/serve_models_test.ts",
+  "tests/stages/serve/structured/answer_grammar_served_test.ts",
+  "tests/stages/models/packed_linear_test.ts",
+  "tests/stages/serve/serve_model_faults_test.ts",
   "tests/slow/forecasts_test.ts",
   "tests/slow/store_faults_test.ts",
-  "tests/stages/commands/serve_test.ts",
   "tests/slow/mmlu_questions_test.ts",
-  "tests/stages/models/families_test.ts",
+  "tests/slow/fuzz_test.ts",
+  "tests/kernels/tune_choices_test.ts",
 ];
 
 /**
