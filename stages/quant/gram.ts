@@ -9,7 +9,7 @@ import { release } from "../../kernels/device/release.ts";
  */
 export const MOST_PANEL_BYTES = 2 ** 29;
 
-/** A sum of x x^T over rows x, which is written in pieces; held on the device in as many tensors of rows as bindings ask for. */
+/** A sum of x x^T over rows x, held on the device in as many tensors of rows as bindings ask for. */
 export class GramMatrix implements Disposable {
   readonly columns: number;
   readonly dtype = "F32";
@@ -66,6 +66,7 @@ export class GramMatrix implements Disposable {
       whole ??= new Float32Array(columns * columns);
       whole.set(rows, filled);
       filled += rows.length;
+      release(rows);
     }
     return whole ?? new Float32Array(0);
   }
